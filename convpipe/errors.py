@@ -1,0 +1,82 @@
+"""Everything that can go wrong, each kind with the exit code the command line gives it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+
+
+class ConvpipeError(Exception):
+    """The root of every error this package raises on purpose."""
+
+    exit_code = 1
+
+
+class ConfigError(ConvpipeError, ValueError):
+    """A setting that cannot be used: which key, what came, what was expected.
+
+    >>> print(ConfigError("conv.stride", 0, "a whole number from 1"))
+    conv.stride: got 0, expected a whole number from 1
+    """
+
+    exit_code = 2
+
+    def __init__(self, key: str, got: object, expected: str, hint: str = "") -> None:
+        self.key, self.got, self.expected, self.hint = key, got, expected, hint
+        super().__init__(key, got, expected, hint)
+
+    def __str__(self) -> str:
+        tail = f" ({self.hint})" if self.hint else ""
+        return f"{self.key}: got {shown(self.got)}, expected {self.expected}{tail}"
+
+    def at(self, keys: Mapping[str, str]) -> ConfigError:
+        """The same error under the name its user typed, for example ``stride`` as ``conv.stride``."""
+        return type(self)(keys.get(self.key, self.key), self.got, self.expected, self.hint)
+
+
+class GeometryError(ConfigError):
+    """Sizes that do not fit together; its key is the bare parameter (``stride``, ``kernel`` ...)."""
+
+
+class UsageError(ConvpipeError):
+    """A command line that asks for something there is not."""
+
+    exit_code = 2
+
+
+class ValueRangeError(ConvpipeError, OverflowError):
+    """An exact integer result that its dtype cannot hold."""
+
+    exit_code = 2
+
+
+class ArchiveError(ConvpipeError):
+    """An archive that is damaged, foreign, or that a repeat does not reproduce."""
+
+    exit_code = 3
+
+
+class StorageError(ConvpipeError):
+    """The disk refused: full, read-only, not there."""
+
+    exit_code = 4
+
+
+def shown(value: object, limit: int = 80) -> str:
+    """A value for an error line: strings bare, everything on one line, long ones cut.
+
+    >>> shown("a\\nb"), shown([1, 2]), shown(None)
+    ('a b', '[1, 2]', 'nothing')
+    """
+    text = "nothing" if value is None or value == "" else " ".join(str(value).split())
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint with the known name nearest to a mistyped one, or an empty string.
+
+    >>> did_you_mean("strid", ["stride", "pad"])
+    'did you mean stride?'
+    """
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"did you mean {near[0]}?" if near else ""

@@ -1,0 +1,193 @@
+"""Settings as frozen dataclasses: each field carries the check that makes its value legal.
+
+    @dataclass(frozen=True)
+    class Integers:
+        low: int = field(whole(), default=-8)
+
+    read(Integers, "input", {"low": 3})     # -> Integers(low=3), or a ConfigError about input.low
+
+A check takes the key and the value and returns the value, normalised, or raises ConfigError.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from convpipe.errors import ConfigError, did_you_mean
+
+Check = Callable[[str, Any], Any]
+T = TypeVar("T")
+
+INTEGER_DTYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+FLOAT_DTYPES = ("float16", "float32", "float64")
+DTYPES = INTEGER_DTYPES + FLOAT_DTYPES
+
+
+def field(check: Check, default: Any = dataclasses.MISSING) -> Any:
+    """A dataclass field with its check; without a default the key must be given."""
+    return dataclasses.field(default=default, metadata={"check": check})
+
+
+def read(kind: type[T], key: str, values: Mapping[str, Any]) -> T:
+    """Make a `kind` of plain config values, every one checked.
+
+    Raises:
+        ConfigError: a key that `kind` does not have, one that is missing, or an illegal value.
+    """
+    known = {entry.name: entry for entry in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for name in values:
+        if name not in known:
+            hint = did_you_mean(str(name), known)
+            raise ConfigError(join(key, name), values[name], f"no such key here; there are {', '.join(known)}", hint)
+    checked = {}
+    for name, entry in known.items():
+        if name in values:
+            checked[name] = entry.metadata["check"](join(key, name), values[name])
+        elif entry.default is dataclasses.MISSING:
+            raise ConfigError(join(key, name), None, "a value for it")
+    return kind(**checked)
+
+
+def join(key: str, name: object) -> str:
+    """A dotted config key: ``join("input", "shape")`` is ``input.shape``."""
+    return f"{key}.{name}" if key else str(name)
+
+
+def optional(check: Check) -> Check:
+    """Null, or what `check` takes."""
+    return lambda key, value: None if value is None else check(key, value)
+
+
+def whole(low: int | None = None, high: int | None = None) -> Check:
+    """A whole number from `low` to `high`, both included."""
+
+    def check(key: str, value: Any) -> int:
+        legal = hasattr(value, "__index__") and not isinstance(value, bool)  # NumPy's integers too
+        if not legal or (low is not None and value < low) or (high is not None and value > high):
+            raise ConfigError(key, value, f"a whole number{span(low, high)}")
+        return int(value)
+
+    return check
+
+
+def number(low: float | None = None, high: float | None = None) -> Check:
+    """A finite number from `low` to `high`, both included; 2.0 gives 2, so that equal values look equal."""
+
+    def check(key: str, value: Any) -> int | float:
+        legal = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not legal or (low is not None and value < low) or (high is not None and value > high):
+            raise ConfigError(key, value, f"a number{span(low, high)}")
+        return int(value) if value == int(value) else value
+
+    return check
+
+
+def span(low: float | None, high: float | None) -> str:
+    """The words for a range: `` from 1``, `` from 0 to 9`` or nothing."""
+    return "".join([f" from {low}" if low is not None else "", f" to {high}" if high is not None else ""])
+
+
+def truth(key: str, value: Any) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise ConfigError(key, value, "true or false")
+    return value
+
+
+def text(key: str, value: Any) -> str:
+    """A text that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise ConfigError(key, value, "a text")
+    return value
+
+
+def choice(options: Iterable[str]) -> Check:
+    """One of a closed list of names."""
+    names = tuple(options)
+
+    def check(key: str, value: Any) -> str:
+        if not isinstance(value, str) or value not in names:
+            raise ConfigError(key, value, f"one of {', '.join(names)}", did_you_mean(str(value), names))
+        return value
+
+    return check
+
+
+def several(check: Check) -> Check:
+    """A list of at least one value, each passing `check`; gives a tuple."""
+
+    def check_all(key: str, value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list | tuple) or not value:
+            raise ConfigError(key, value, "a list of at least one value")
+        return tuple(check(f"{key}[{position}]", entry) for position, entry in enumerate(value))
+
+    return check_all
+
+
+def one_or_several(check: Check) -> Check:
+    """One value or a list of them; a list gives a tuple."""
+    many = several(check)
+    return lambda key, value: many(key, value) if isinstance(value, list | tuple) else check(key, value)
+
+
+def anything(key: str, value: Any) -> Any:
+    """Any plain value; lists become tuples. For what only the geometry, knowing the rank, can judge."""
+    if isinstance(value, list | tuple):
+        return tuple(anything(key, entry) for entry in value)
+    return value
+
+
+def size_in_bytes(key: str, value: Any) -> int:
+    """A number of bytes, bare or with a unit: ``500MB``, ``2GiB``.
+
+    >>> size_in_bytes("limits.memory", "2GiB")
+    2147483648
+    """
+    expected = "a size such as 500MB, 2GiB or a whole number of bytes"
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    if not isinstance(value, str):
+        raise ConfigError(key, value, expected)
+    digits = value.strip().rstrip("BKMGTikmgtb ")
+    unit = value.strip()[len(digits) :].strip().lower()
+    powers = {"": 1, "b": 1}
+    for power, letter in enumerate("kmgt", start=1):
+        powers |= {letter + "b": 1000**power, letter + "ib": 1024**power, letter: 1000**power}
+    try:
+        amount = float(digits) * powers[unit]
+    except (KeyError, ValueError):
+        raise ConfigError(key, value, expected) from None
+    if not 0 < amount < math.inf:
+        raise ConfigError(key, value, expected)
+    return int(amount)
+
+
+def dtype_name(names: Iterable[str] = DTYPES) -> Check:
+    """The name of a dtype this package computes in."""
+    return choice(names)
+
+
+def fits(key: str, value: int, dtype: np.dtype[Any]) -> int:
+    """A whole number that `dtype` holds exactly (floats: up to the width of their mantissa)."""
+    low, high = exact_range(dtype)
+    if not low <= value <= high:
+        raise ConfigError(key, value, f"a whole number that {dtype} holds exactly, from {low} to {high}")
+    return value
+
+
+def exact_range(dtype: np.dtype[Any]) -> tuple[int, int]:
+    """The whole numbers a dtype holds without a gap, smallest and largest.
+
+    >>> exact_range(np.dtype("int8")), exact_range(np.dtype("float32"))
+    ((-128, 127), (-16777216, 16777216))
+    """
+    if dtype.kind in "iu":
+        info = np.iinfo(dtype)
+        return int(info.min), int(info.max)
+    largest = int(2 ** (np.finfo(dtype).nmant + 1))
+    return -largest, largest

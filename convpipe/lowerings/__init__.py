@@ -1,0 +1,60 @@
+"""Ways to do one convolution: each a named chain of stages, in one dict that others may add to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from convpipe.errors import ConfigError, did_you_mean
+from convpipe.lowerings.convolution import Convolution
+from convpipe.lowerings.stages import STAGES, get_stage
+from convpipe.step import Step, check_chain
+
+__all__ = ["LOWERINGS", "STAGES", "Convolution", "get", "lower", "register"]
+
+LOWERINGS: dict[str, tuple[str, ...]] = {
+    "im2col": ("pad", "im2col", "fil2col", "matmul", "reshape"),
+    "implicit": ("pad", "implicit_gemm"),
+}
+AUTO = "implicit"  # the fastest that archives no columns
+
+
+def register(name: str, stages: Sequence[str]) -> None:
+    """Add a lowering under a new name.
+
+    Raises:
+        ConfigError: the name is taken, or a stage is unknown.
+    """
+    if name in LOWERINGS or name == "auto":
+        raise ConfigError("lowering", name, "a name that is not taken")
+    for stage in stages:
+        get_stage("stages", stage)
+    LOWERINGS[name] = tuple(stages)
+
+
+def get(name: str) -> tuple[str, ...]:
+    """The stages of a lowering; ``auto`` is the fastest.
+
+    Raises:
+        ConfigError: there is none of that name.
+
+    >>> get("im2col")
+    ('pad', 'im2col', 'fil2col', 'matmul', 'reshape')
+    """
+    chosen = AUTO if name == "auto" else name
+    if chosen not in LOWERINGS:
+        raise ConfigError("lowering", name, f"one of auto, {', '.join(LOWERINGS)}", did_you_mean(name, LOWERINGS))
+    return LOWERINGS[chosen]
+
+
+def lower(conv: Convolution, stages: Sequence[str], key: str = "lowering.stages") -> tuple[Step, ...]:
+    """The steps of one convolution, checked to be a whole chain from its tensors to the feature map.
+
+    Raises:
+        ConfigError: an unknown stage, or a tensor that is missing, made twice or never used.
+    """
+    steps = tuple(get_stage(f"{key}[{position}]", name)(conv) for position, name in enumerate(stages))
+    given = ["input", "filters"] + ([] if conv.bias is None else ["bias"])
+    check_chain(key, given, steps)
+    if steps[-1].makes.name != "feature_map":
+        raise ConfigError(key, steps[-1].name, f"a last stage that makes 'feature_map', not {steps[-1].makes.name!r}")
+    return steps

@@ -1,0 +1,70 @@
+"""Convolution by implicit GEMM: the column matrix is made and used a tile at a time, and never stands whole."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from convpipe.geometry import ConvGeometry, Sizes, reach
+from convpipe.ops.columns import fil2col, out_sizes, unfold
+from convpipe.ops.matmul import TILE_BYTES, Overflow, matmul, result_dtype, workspace as matmul_workspace
+from convpipe.step import Array
+
+
+def implicit_gemm(
+    padded: Array,
+    filters: Array,
+    bias: Array | None = None,
+    *,
+    stride: Sizes,
+    dilation: Sizes,
+    groups: int = 1,
+    dtype: Any = None,
+    overflow: Overflow = "error",
+) -> Array:
+    """Convolve padded images with filters, a few output rows of one image at a time.
+
+    Args:
+        padded: (N, C, H, W), or with one or three spatial axes.
+        filters: (F, C/G, kh, kw).
+        bias, groups, dtype, overflow: as in `matmul`, whose values these are, to the bit for integers.
+
+    Returns:
+        (N, out_h, out_w, F), a view of an (N, F, out_h, out_w) array.
+
+    Raises:
+        ValueRangeError: with ``overflow="error"``, a sum that does not fit.
+    """
+    operands = [padded.dtype, filters.dtype] + ([] if bias is None else [bias.dtype])
+    kernel = filters.shape[2:]
+    out = out_sizes(padded.shape[2:], kernel, stride, dilation)
+    target = np.dtype(dtype) if dtype is not None else result_dtype(*operands)
+    result = np.empty((padded.shape[0], filters.shape[0], *out), target)
+    filter_matrix = fil2col(filters)
+    rows = tile_rows(padded.shape[1] * prod(kernel) * prod(out[1:]) * padded.dtype.itemsize)
+    for image, maps in zip(padded, result, strict=True):
+        for start in range(0, out[0], rows):
+            stop = min(start + rows, out[0])
+            cells = slice(start * stride[0], (stop - 1) * stride[0] + reach(kernel[0], dilation[0]))
+            columns = unfold(image[None, :, cells], kernel, stride, dilation)
+            tile = matmul(columns, filter_matrix, bias, groups, target, overflow)
+            maps[:, start:stop] = tile.T.reshape(len(maps), stop - start, *out[1:])
+    return np.moveaxis(result, 1, -1)  # (N, out_h, out_w, F)
+
+
+def tile_rows(row_bytes: int) -> int:
+    """How many output rows make a tile of about TILE_BYTES of columns; at least one."""
+    return max(1, TILE_BYTES // max(1, row_bytes))
+
+
+def workspace(sizes: ConvGeometry, target: np.dtype[Any], *operands: np.dtype[Any]) -> int:
+    """The most bytes that `implicit_gemm` may need beside its operands and its result."""
+    row = sizes.channels * prod(sizes.kernel) * prod(sizes.out[1:]) * operands[0].itemsize
+    rows = min(tile_rows(row), sizes.out[0])
+    positions = rows * prod(sizes.out[1:])
+    weights = (sizes.filters // sizes.groups, sizes.taps)
+    filter_copy = prod(sizes.filters_shape) * operands[1].itemsize
+    product = positions * sizes.filters * target.itemsize
+    return rows * row + product + filter_copy + matmul_workspace(positions, weights, target, *operands)

@@ -1,0 +1,122 @@
+"""The named kernels of image processing, as filter banks.
+
+They are applied as deep learning does, not flipped: sobel_x answers to values that grow from left to right.
+Source: Gonzalez & Woods, Digital Image Processing; gaussian is the binomial approximation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import comb
+
+import numpy as np
+
+from convpipe import fields
+from convpipe.errors import ConfigError
+from convpipe.sources.signature import Signature, signature
+from convpipe.step import Array
+
+Kernel = tuple[tuple[int, ...], ...]
+
+FIXED: dict[str, Kernel] = {
+    "sobel_x": ((-1, 0, 1), (-2, 0, 2), (-1, 0, 1)),
+    "sobel_y": ((-1, -2, -1), (0, 0, 0), (1, 2, 1)),
+    "prewitt_x": ((-1, 0, 1), (-1, 0, 1), (-1, 0, 1)),
+    "prewitt_y": ((-1, -1, -1), (0, 0, 0), (1, 1, 1)),
+    "laplacian": ((0, 1, 0), (1, -4, 1), (0, 1, 0)),
+    "sharpen": ((0, -1, 0), (-1, 5, -1), (0, -1, 0)),
+    "emboss": ((-2, -1, 0), (-1, 1, 1), (0, 1, 2)),
+}
+FIXED_SIZE = 3
+LARGEST = 255  # a gaussian's weights grow as 4**size
+
+
+def gaussian(size: int) -> Kernel:
+    """Binomial weights, the outer product of one row of Pascal's triangle.
+
+    >>> gaussian(3)
+    ((1, 2, 1), (2, 4, 2), (1, 2, 1))
+    """
+    row = [comb(size - 1, place) for place in range(size)]
+    return tuple(tuple(down * across for across in row) for down in row)
+
+
+def box(size: int) -> Kernel:
+    """Ones: the sum of a neighbourhood."""
+    return ((1,) * size,) * size
+
+
+def identity(size: int) -> Kernel:
+    """A one in the middle of zeros: the image itself."""
+    middle = size // 2
+    return tuple(tuple(int(row == column == middle) for column in range(size)) for row in range(size))
+
+
+SIZED: dict[str, Callable[[int], Kernel]] = {"gaussian": gaussian, "box": box, "identity": identity}
+SMOOTHING = ("gaussian", "box")  # those that `normalize` divides by their sum
+NAMES = (*FIXED, *SIZED)
+
+
+@dataclass(frozen=True)
+class ClassicFilters:
+    """A bank of named kernels: each on every input channel by itself, or on the sum of the channels."""
+
+    source: str = fields.field(fields.choice(["classic"]))
+    names: tuple[str, ...] = fields.field(fields.several(fields.choice(NAMES)))
+    channels: str = fields.field(fields.choice(["each", "sum"]), "each")
+    kernel: int = fields.field(fields.whole(1, LARGEST), FIXED_SIZE)
+    dtype: str = fields.field(fields.dtype_name(), "int16")
+    normalize: bool = fields.field(fields.truth, False)
+
+    def __post_init__(self) -> None:
+        check_size(self.names, self.kernel)
+        if self.normalize and self.dtype not in fields.FLOAT_DTYPES:
+            raise ConfigError("filters.dtype", self.dtype, f"one of {', '.join(fields.FLOAT_DTYPES)}, to normalize")
+        for name in self.names:
+            self.weights(name)
+
+    def signature(self, channels: int, groups: int, rank: int) -> Signature:
+        """(F, C/G, k, k): F is names * C for ``each``, names * G for ``sum``.
+
+        Raises:
+            ConfigError: an input that has not two spatial axes.
+        """
+        if rank != 2:
+            raise ConfigError("filters.source", "classic", "another source: these kernels are H x W", f"not {rank}-D")
+        count = len(self.names) * (channels if self.channels == "each" else groups)
+        return signature("filters.names", (count, channels // groups, self.kernel, self.kernel), self.dtype)
+
+    def make(self, signature: Signature, bits: np.random.PCG64) -> Array:
+        """Lay the kernels out; `bits` is not used."""
+        bank = np.zeros(signature.shape, signature.dtype)
+        weights = np.stack([self.weights(name) for name in self.names])
+        if self.channels == "sum":
+            repeated = bank.reshape(-1, *weights.shape[:1], *signature.shape[1:])  # groups, names, C/G, kh, kw
+            repeated[:] = weights[:, None]
+            return bank
+        filters = np.arange(len(bank))
+        channel, name = np.divmod(filters, len(self.names))
+        bank[filters, channel % bank.shape[1]] = weights[name]  # groups take the channels in order, C/G of them each
+        return bank
+
+    def weights(self, name: str) -> Array:
+        """One kernel (k, k) in the bank's dtype."""
+        rows = FIXED[name] if name in FIXED else SIZED[name](self.kernel)
+        dtype = np.dtype(self.dtype)
+        if self.normalize and name in SMOOTHING:
+            total = sum(map(sum, rows))
+            return np.array([[weight / total for weight in row] for row in rows], dtype)
+        low, high = fields.exact_range(dtype)
+        if not all(low <= weight <= high for row in rows for weight in row):
+            raise ConfigError("filters.dtype", self.dtype, f"a dtype that holds every weight of {name} exactly")
+        return np.array(rows, dtype)
+
+
+def check_size(names: tuple[str, ...], size: int) -> None:
+    """An odd size, and 3 where a kernel comes in that size only."""
+    if size % 2 == 0:
+        raise ConfigError("filters.kernel", size, "an odd whole number, so that the kernel has a middle")
+    for name in names:
+        if name in FIXED and size != FIXED_SIZE:
+            raise ConfigError("filters.kernel", size, f"{FIXED_SIZE}, the only size of {name}")

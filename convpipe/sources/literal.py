@@ -1,0 +1,125 @@
+"""Arrays written out number by number, as the lecture's are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from convpipe import fields
+from convpipe.errors import ConfigError
+from convpipe.geometry import Sizes
+from convpipe.sources.signature import Signature
+from convpipe.step import Array
+
+MOST_AXES = 32
+
+
+def nested(key: str, value: Any) -> tuple[Any, ...]:
+    """Lists of lists of numbers, of one shape throughout; gives tuples."""
+    if not isinstance(value, list | tuple):
+        raise ConfigError(key, value, "a list of numbers, or of lists")
+    entries: tuple[Any, ...] = evenly(key, value, axes=1)
+    return entries
+
+
+def evenly(key: str, value: Any, axes: int) -> Any:
+    """A number as it is, a list as a tuple whose entries all have the shape of the first."""
+    if not isinstance(value, list | tuple):
+        return finite(key, value)
+    if not value:
+        raise ConfigError(key, "an empty list", "at least one value")
+    if axes > MOST_AXES:
+        raise ConfigError(key, value, f"at most {MOST_AXES} lists within each other")
+    entries = tuple(evenly(f"{key}[{place}]", entry, axes + 1) for place, entry in enumerate(value))
+    for place, entry in enumerate(entries):
+        if shape_of(entry) != shape_of(entries[0]):
+            raise ConfigError(f"{key}[{place}]", value[place], f"{as_words(shape_of(entries[0]))}, as in {key}[0]")
+    return entries
+
+
+def finite(key: str, value: Any) -> int | float:
+    """A number that is neither a bool, nor infinite, nor NaN; whole ones of any size."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigError(key, value, "a number")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(key, value, "a finite number")
+    return value
+
+
+def shape_of(values: Any) -> Sizes:
+    """The shape of evenly nested tuples.
+
+    >>> shape_of(((1, 2, 3), (4, 5, 6)))
+    (2, 3)
+    """
+    return (len(values), *shape_of(values[0])) if isinstance(values, tuple) else ()
+
+
+def as_words(shape: Sizes) -> str:
+    """A shape for an error line."""
+    return f"a list of shape {list(shape)}" if shape else "a number"
+
+
+def leaves(key: str, values: Any) -> Iterator[tuple[str, int | float]]:
+    """Every number with its key, such as ``input.values[0][2]``."""
+    if not isinstance(values, tuple):
+        yield key, values
+        return
+    for place, entry in enumerate(values):
+        yield from leaves(f"{key}[{place}]", entry)
+
+
+def check_holds(dtype: np.dtype[Any], key: str, value: int | float) -> None:
+    """Integer dtypes hold a number exactly or not at all; float dtypes may round it but not to infinity."""
+    if dtype.kind in "iu":
+        if not isinstance(value, int):
+            raise ConfigError(key, value, f"a whole number, as the dtype is {dtype}")
+        fields.fits(key, value, dtype)
+        return
+    largest = float(np.finfo(dtype).max)
+    if not -largest <= value <= largest:
+        raise ConfigError(key, value, f"a number that {dtype} holds, from {-largest:g} to {largest:g}")
+
+
+@dataclass(frozen=True)
+class Literal:
+    """Numbers as nested lists; every list of one depth is equally long."""
+
+    source: str = fields.field(fields.choice(["lecture"]))
+    values: tuple[Any, ...] = fields.field(nested)
+    dtype: str = fields.field(fields.dtype_name(), "int16")
+    key: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        for key, value in leaves(f"{self.key}.values", self.values):
+            check_holds(np.dtype(self.dtype), key, value)
+
+    def make(self, signature: Signature, bits: np.random.PCG64) -> Array:
+        """The array of the numbers; `bits` is not used."""
+        return np.array(self.values, signature.dtype)
+
+
+@dataclass(frozen=True)
+class LiteralInput(Literal):
+    """An input written out, (N, C, H, W)."""
+
+    key: ClassVar[str] = "input"
+
+    def signature(self) -> Signature:
+        """The shape of the lists."""
+        return Signature(shape_of(self.values), np.dtype(self.dtype))
+
+
+@dataclass(frozen=True)
+class LiteralFilters(Literal):
+    """Filters written out, (F, C/G, kh, kw)."""
+
+    key: ClassVar[str] = "filters"
+
+    def signature(self, channels: int, groups: int, rank: int) -> Signature:
+        """The shape of the lists; whether it suits the input, the geometry judges."""
+        return Signature(shape_of(self.values), np.dtype(self.dtype))

@@ -1,0 +1,202 @@
+"""Photographs in and pictures out, against Pillow itself."""
+
+from __future__ import annotations
+
+import io
+import struct
+import sys
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from convpipe.errors import ConfigError
+from convpipe.fields import DTYPES
+from convpipe.images import grey_levels, image_size, picture, read_image
+
+Image = pytest.importorskip("PIL.Image", reason="Pillow is the optional extra `image`")
+ImageOps = pytest.importorskip("PIL.ImageOps", reason="Pillow is the optional extra `image`")
+
+HEIGHT, WIDTH = 150, 70  # more than two bands of rows
+PIXELS = np.arange(HEIGHT * WIDTH * 4, dtype=np.uint32).reshape(HEIGHT, WIDTH, 4) * 7919 % 256
+RGBA = Image.fromarray(PIXELS.astype(np.uint8))
+
+
+def planes(image: Any, mode: str) -> Any:
+    """What Pillow makes of an image, as (1, C, H, W)."""
+    pixels = np.asarray(image.convert(mode))
+    return (pixels[:, :, None] if pixels.ndim == 2 else pixels).transpose(2, 0, 1)[None]
+
+
+def assert_reads_as(path: Path, image: Any) -> None:
+    """The file reads as the image, coloured and grey, and its size is known beforehand."""
+    assert image_size(path) == (image.height, image.width)
+    for mode, name in (("rgb", "RGB"), ("grey", "L")):
+        read = read_image(path, mode)
+        assert read.dtype == np.uint8 and read.flags.c_contiguous
+        np.testing.assert_array_equal(read, planes(image, name))
+
+
+def test_the_comparison_can_fail(tmp_path: Path) -> None:
+    RGBA.save(tmp_path / "x.png")
+    with pytest.raises(AssertionError, match="Arrays are not equal"):
+        assert_reads_as(tmp_path / "x.png", ImageOps.flip(RGBA))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1"])
+def test_png_of_every_mode(tmp_path: Path, mode: str) -> None:
+    image = RGBA.convert("RGB").convert("P") if mode == "P" else RGBA.convert(mode)
+    image.save(tmp_path / "x.png")
+    assert_reads_as(tmp_path / "x.png", image)
+
+
+@pytest.mark.parametrize("suffix", ["bmp", "gif", "tiff", "webp", "ppm", "jpg"])
+def test_every_format(tmp_path: Path, suffix: str) -> None:
+    RGBA.convert("RGB").save(tmp_path / f"x.{suffix}")
+    with Image.open(tmp_path / f"x.{suffix}") as image:
+        assert_reads_as(tmp_path / f"x.{suffix}", image)
+
+
+def test_transparency_is_dropped_not_blended(tmp_path: Path) -> None:
+    Image.new("RGBA", (1, 1), (200, 100, 50, 0)).save(tmp_path / "x.png")
+    assert read_image(tmp_path / "x.png").ravel().tolist() == [200, 100, 50]
+
+
+def test_a_transparent_palette_colour_keeps_its_colour(tmp_path: Path) -> None:
+    image = Image.new("P", (2, 1), 1)
+    image.putpalette([0, 0, 0, 9, 8, 7])
+    image.save(tmp_path / "x.png", transparency=b"\xff\x00")
+    assert read_image(tmp_path / "x.png")[0, :, 0, 0].tolist() == [9, 8, 7]
+
+
+@pytest.mark.parametrize("orientation", range(0, 10))
+@pytest.mark.parametrize("suffix", ["png", "tiff", "webp", "jpg"])
+def test_exif_orientation(tmp_path: Path, suffix: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    RGBA.convert("RGB").save(tmp_path / f"x.{suffix}", exif=exif)
+    with Image.open(tmp_path / f"x.{suffix}") as image:
+        assert_reads_as(tmp_path / f"x.{suffix}", ImageOps.exif_transpose(image))
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff", "pgm"])
+def test_sixteen_bits_keep_the_high_byte(tmp_path: Path, suffix: str) -> None:
+    values = (np.arange(HEIGHT * WIDTH, dtype=np.uint32) * 6007 % 65536).astype(np.uint16).reshape(HEIGHT, WIDTH)
+    values[0, 0], values[0, 1] = 0, 65535
+    Image.fromarray(values).save(tmp_path / f"x.{suffix}")
+    np.testing.assert_array_equal(read_image(tmp_path / f"x.{suffix}", "grey")[0, 0], values >> 8)
+    np.testing.assert_array_equal(read_image(tmp_path / f"x.{suffix}")[0], np.stack([values >> 8] * 3))
+
+
+@pytest.mark.parametrize(("dtype", "reason"), [("float32", "floating-point"), ("int32", "do not fit 16 bits")])
+def test_wider_pixels_are_refused(tmp_path: Path, dtype: str, reason: str) -> None:
+    Image.fromarray(np.full((2, 2), 70_000, dtype)).save(tmp_path / "x.tiff")
+    with pytest.raises(ConfigError, match=rf"^input\.path: got .*an image file that can be read .*{reason}"):
+        read_image(tmp_path / "x.tiff")
+
+
+def png_bytes() -> bytes:
+    """A whole PNG file."""
+    file = io.BytesIO()
+    RGBA.save(file, "PNG")
+    return file.getvalue()
+
+
+def claiming(width: int, height: int) -> bytes:
+    """A PNG whose header claims a size that its few bytes cannot fill."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    return b"\x89PNG\r\n\x1a\n" + chunk + png_bytes()[33:]
+
+
+DAMAGED = {
+    "no bytes": (b"", "an image: PNG"),
+    "text": (b"hello", "an image: PNG"),
+    "npy": (b"\x93NUMPY\x01\x00", "an image: PNG"),
+    "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "an image: PNG"),
+    "truncated": (png_bytes()[:5000], "an image file that can be read"),
+    "damaged": (png_bytes()[:60] + b"\0\1\2\3" + png_bytes()[64:], "an image file that can be read"),
+    "a bomb": (claiming(100_000, 100_000), "an image of at most 178956970 pixels"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+@pytest.mark.filterwarnings("error")
+def test_damaged_files_are_one_line_of_error(tmp_path: Path, name: str) -> None:
+    content, expected = DAMAGED[name]
+    (tmp_path / "x.png").write_bytes(content)
+    with pytest.raises(ConfigError, match=rf"^filters\.path: got .*expected {expected}") as raised:
+        read_image(tmp_path / "x.png", key="filters.path")
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_size_of_a_large_image_is_read_without_decoding_or_warning(tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(claiming(10_000, 12_000))
+    assert image_size(tmp_path / "x.png") == (12_000, 10_000)
+
+
+@pytest.mark.parametrize("name", ["missing.png", ".", "null\0.png", "missing/x.png"])
+@pytest.mark.parametrize("read", [image_size, read_image])
+def test_a_file_that_is_not_there(tmp_path: Path, name: str, read: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^input\.path: got .*an image file that can be read .no such file"):
+        read(tmp_path / name)
+
+
+@pytest.mark.parametrize("call", [lambda: image_size("x.png"), lambda: picture(np.zeros((2, 2)))])
+def test_without_pillow_the_error_says_how_to_get_it(monkeypatch: Any, call: Any) -> None:
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(ConfigError, match=r"got no Pillow, expected .*pip install 'convpipe\[image\]'"):
+        call()
+
+
+@pytest.mark.filterwarnings("error")
+@settings(deadline=None, derandomize=True)
+@given(data=st.data(), dtype=st.sampled_from(DTYPES))
+def test_a_picture_runs_from_black_to_white_in_the_values_order(data: Any, dtype: str) -> None:
+    shape = data.draw(hnp.array_shapes(min_dims=2, max_dims=2, max_side=6))
+    values = data.draw(hnp.arrays(dtype, shape))
+    with Image.open(io.BytesIO(picture(values))) as image:
+        levels = np.asarray(image)
+        assert image.mode == "L" and levels.shape == shape
+    finite = np.isfinite(values)
+    assert not levels[~finite].any()
+    if finite.any():
+        order = np.argsort(values[finite], kind="stable")
+        assert (np.diff(levels[finite][order].astype(int)) >= 0).all()
+        ends = [levels[finite].min(), levels[finite].max()]
+        assert ends in ([0, 255], [128, 128])
+        assert values[finite].min() != values[finite].max() or ends == [128, 128]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("values", "levels"),
+    [
+        (np.array([[-(2**63), 2**63 - 1]]), [[0, 255]]),
+        (np.array([[2**63 - 2, 2**63 - 1]]), [[0, 255]]),
+        (np.array([[0, 2**64 - 1]], np.uint64), [[0, 255]]),
+        (np.array([[-128, 127, 0]], np.int8), [[0, 255, 128]]),
+        (np.array([[-65504, 65504]], np.float16), [[0, 255]]),
+        (np.array([[-1.7e308, 1.7e308]]), [[0, 255]]),
+        (np.array([[0, 5e-324]]), [[0, 255]]),
+        (np.array([[np.nan, np.inf, -np.inf]]), [[0, 0, 0]]),
+        (np.array([[np.nan, 3.0]]), [[0, 128]]),
+        (np.array([[7, 7]]), [[128, 128]]),
+        (np.array([[False, True]]), [[0, 255]]),
+        (np.array([[-1, 0]], np.longdouble) * np.finfo(np.longdouble).max, [[0, 255]]),
+    ],
+)
+def test_grey_levels_of_extreme_values(values: Any, levels: Any) -> None:
+    assert grey_levels(values).tolist() == levels
+
+
+@pytest.mark.parametrize("values", [np.zeros(3), np.zeros((0, 3)), np.zeros((2, 2), complex), np.zeros((1, 2, 2))])
+def test_what_has_no_picture(values: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^picture: got .*expected .H, W. numbers"):
+        picture(values)
