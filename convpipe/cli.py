@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away: be quiet at exit too
         return 0
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the one place where every error becomes a line and an exit code
         return reported(error)
 
 

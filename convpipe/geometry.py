@@ -269,6 +269,6 @@ def check_reach(geometry: ConvGeometry) -> None:
     axes = zip(AXES[geometry.rank], geometry.kernel, geometry.dilation, geometry.padded, strict=True)
     for letter, kernel, dilation, size in axes:
         if reach(kernel, dilation) > size:
-            dilated = f", {reach(kernel, dilation)} with dilation {dilation}" if dilation > 1 else ""
-            expected = f"at most {size} along {letter}, the padded input's size{dilated and ' (it reaches' + dilated[1:] + ')'}"
+            dilated = f" (with dilation {dilation} it reaches {reach(kernel, dilation)})" if dilation > 1 else ""
+            expected = f"at most {size} along {letter}, the padded input's size{dilated}"
             raise GeometryError("kernel", kernel, expected)

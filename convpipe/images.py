@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 MODES = {"rgb": ("RGB", 3), "grey": ("L", 1)}  # our name -> Pillow's, and how many channels
-# A closed list: Pillow hands EPS to an outside program (Ghostscript). MPO is what many phones write as .jpg.
-FORMATS = ("PNG", "JPEG", "MPO", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+# A closed list: Pillow hands EPS to an outside program (Ghostscript).
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 BAND_ROWS = 64  # converted at a time: a whole second image in memory is what this avoids
 
 # EXIF 2.32, tag 0x0112: what turns the stored image upright: swap H and W, then flip H, then flip W.

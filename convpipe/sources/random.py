@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from convpipe import fields, geometry
-from convpipe.errors import ConfigError
+from convpipe.errors import ConfigError, shown
 from convpipe.sources.signature import Signature, bank, signature
 from convpipe.sources.stream import filled
 from convpipe.step import Array
@@ -136,9 +136,9 @@ def check_within(key: str, value: float, dtype: np.dtype[Any]) -> None:
 def check_interval(key: str, low: float, high: float, dtype: np.dtype[Any]) -> None:
     """An interval [low, high) that is not empty in `dtype`, and whose width is a number."""
     if not low < high:
-        raise ConfigError(key, high, f"a number above low, {low}")
+        raise ConfigError(key, high, f"a number above low, {shown(low)}")
     if not math.isfinite(float(high) - float(low)):
-        raise ConfigError(key, high, f"a number less than {np.finfo(np.float64).max:g} above low, {low}")
+        raise ConfigError(key, high, f"a number less than {np.finfo(np.float64).max:g} above low, {shown(low)}")
     bottom, top = edges(low, high, dtype)
     if bottom > top:
-        raise ConfigError(key, high, f"a number so far above low, {low}, that some {dtype} lies between")
+        raise ConfigError(key, high, f"a number so far above low, {shown(low)}, that some {dtype} lies between")
