@@ -79,7 +79,8 @@ def number(low: float | None = None, high: float | None = None) -> Check:
     """A finite number from `low` to `high`, both included; 2.0 gives 2, so that equal values look equal."""
 
     def check(key: str, value: Any) -> int | float:
-        legal = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        legal = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+        legal = legal and not isinstance(value, bool)
         if not legal or (low is not None and value < low) or (high is not None and value > high):
             raise ConfigError(key, value, f"a number{span(low, high)}")
         return int(value) if value == int(value) else value

@@ -90,12 +90,12 @@ def band_planes(band: Image, mode: str) -> Array:
 
 def turn(image: Image) -> tuple[bool, bool, bool]:
     """What holds an image that is not loaded yet upright, as in `UPRIGHT`."""
-    from PIL import Image as pillow
+    import PIL.Image
 
     if image.format == "TIFF":  # Pillow turns these itself, when it loads them
         return (False, False, False)
     # the base class's: a PNG's own getexif decodes the whole image in search of a late tag
-    return UPRIGHT.get(pillow.Image.getexif(image).get(ORIENTATION_TAG, 1), (False, False, False))
+    return UPRIGHT.get(PIL.Image.Image.getexif(image).get(ORIENTATION_TAG, 1), (False, False, False))
 
 
 @contextmanager
@@ -121,10 +121,10 @@ def opened(path: str | PathLike[str], key: str) -> Iterator[Image]:
 def need_pillow(key: str) -> Any:
     """The module ``PIL.Image``, or an error that says how to get it."""
     try:
-        from PIL import Image as pillow
+        import PIL.Image
     except ImportError as error:
         raise ConfigError(key, "no Pillow", "Pillow for images", "pip install 'convpipe[image]'") from error
-    return pillow
+    return PIL.Image
 
 
 def picture(feature_map: Array, key: str = "picture") -> bytes:

@@ -37,7 +37,8 @@ def assert_reads_as(path: Path, image: Any) -> None:
     assert image_size(path) == (image.height, image.width)
     for mode, name in (("rgb", "RGB"), ("grey", "L")):
         read = read_image(path, mode)
-        assert read.dtype == np.uint8 and read.flags.c_contiguous
+        assert read.dtype == np.uint8
+        assert read.flags.c_contiguous
         np.testing.assert_array_equal(read, planes(image, name))
 
 
@@ -169,7 +170,8 @@ def test_a_picture_runs_from_black_to_white_in_the_values_order(data: Any, dtype
     values = data.draw(hnp.arrays(dtype, shape))
     with Image.open(io.BytesIO(picture(values))) as image:
         levels = np.asarray(image)
-        assert image.mode == "L" and levels.shape == shape
+        assert image.mode == "L"
+        assert levels.shape == shape
     finite = np.isfinite(values)
     assert not levels[~finite].any()
     if finite.any():

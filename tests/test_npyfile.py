@@ -111,7 +111,9 @@ def test_hostile_files_are_one_line_of_error(tmp_path: Path, monkeypatch: Any, n
     assert tracemalloc.get_traced_memory()[1] < 4_000_000
     tracemalloc.stop()
     assert time.perf_counter() - started < 5
-    assert "\n" not in str(raised.value) and str(raised.value).isprintable() and len(str(raised.value)) < 400
+    assert "\n" not in str(raised.value)
+    assert str(raised.value).isprintable()
+    assert len(str(raised.value)) < 400
     assert not Path("pwned").exists()
 
 
@@ -127,9 +129,10 @@ def test_a_file_cut_anywhere_is_refused(tmp_path: Path, cut: int) -> None:
 def test_a_changed_byte_reads_or_is_refused(tmp_path: Path, place: int, byte: int) -> None:
     (tmp_path / "x.npy").write_bytes(GOOD[:place] + bytes([byte]) + GOOD[place + 1 :])
     try:
-        assert read_array(tmp_path / "x.npy").nbytes == 12
+        outcome: Any = read_array(tmp_path / "x.npy").nbytes
     except ConfigError as error:
-        assert "\n" not in str(error)
+        outcome = str(error)
+    assert outcome == 12 or "\n" not in outcome
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
@@ -139,8 +142,11 @@ def test_what_numpy_saves_comes_back(tmp_path: Path, data: Any, dtype: str, orde
     array = data.draw(hnp.arrays(dtype, shape))
     np.save(tmp_path / "x.npy", np.asarray(array, array.dtype.newbyteorder(endian), order=order))
     read = read_array(tmp_path / "x.npy")
-    assert read.dtype == np.dtype(dtype) and read.dtype.isnative and read.flags.c_contiguous
-    assert read.shape == shape and read.tobytes() == np.ascontiguousarray(array).tobytes()
+    assert read.dtype == np.dtype(dtype)
+    assert read.dtype.isnative
+    assert read.flags.c_contiguous
+    assert read.shape == shape
+    assert read.tobytes() == np.ascontiguousarray(array).tobytes()
     header = read_header(tmp_path / "x.npy")
     assert (header.shape, header.bytes) == (shape, array.nbytes)
 
