@@ -17,11 +17,13 @@ from convpipe.provenance import VERSION as __version__
 if TYPE_CHECKING:
     from convpipe.archive import load
     from convpipe.collection import runs
-    from convpipe.functions import conv
+    from convpipe.functions import conv, conv_grad, conv_transpose
     from convpipe.ops import col2im, fil2col, im2col, pad
 
 HOMES = {
     "conv": "convpipe.functions",
+    "conv_grad": "convpipe.functions",
+    "conv_transpose": "convpipe.functions",
     "pad": "convpipe.ops",
     "im2col": "convpipe.ops",
     "col2im": "convpipe.ops",
@@ -30,7 +32,7 @@ HOMES = {
     "runs": "convpipe.collection",
 }
 
-__all__ = ["__version__", "col2im", "conv", "fil2col", "im2col", "load", "pad", "runs"]
+__all__ = ["__version__", "col2im", "conv", "conv_grad", "conv_transpose", "fil2col", "im2col", "load", "pad", "runs"]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,38 +2,91 @@
 
 from __future__ import annotations
 
+import io
 import os
+import signal
 import sys
+import threading
 import traceback
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
 
 from convpipe.errors import ConvpipeError, StorageError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra
 
-INTERRUPTED = 130
-QUIET_FLAGS = ("help", "hydra_help", "cfg", "info", "shell_completion")
+    from convpipe.config import Job
+
+STOPPED = 128  # and the signal's number, as a shell has it: 130 for Ctrl-C, 143 for SIGTERM
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal that ends the process: like Ctrl-C, no ``except Exception`` holds it up, and every cleanup runs."""
+
+    def __init__(self, number: int = signal.SIGINT) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit code. No traceback reaches a user, but with CONVPIPE_DEBUG=1."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = dispatch(words)
-        sys.stdout.flush()
+        print_anything()
+        with stopping_on_signals():
+            code = dispatch(words)
+            sys.stdout.flush()
         return code
-    except KeyboardInterrupt:
-        print("interrupted; nothing of the run that was under way is kept", file=sys.stderr)
-        return INTERRUPTED
+    except KeyboardInterrupt as stop:
+        print("convpipe: interrupted; nothing of the run that was under way is kept", file=sys.stderr)
+        return STOPPED + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away: be quiet at exit too
+        close_output()
         return 0
+    except SystemExit as stop:  # argparse, after --version
+        return stop.code if isinstance(stop.code, int) else 0
     except Exception as error:  # noqa: BLE001 - the one place where every error becomes a line and an exit code
         return reported(error)
+
+
+@contextmanager
+def stopping_on_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP stop the process as Ctrl-C does, so that nothing is left behind."""
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        raise Stopped(number)
+
+    numbers = [number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []  # only the main thread may set handlers
+    # one that is ignored stays so: nohup ignores SIGHUP
+    ours = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def print_anything() -> None:
+    """Let what the output's encoding lacks be printed as an escape, such as a path's letters under LANG=C."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def close_output() -> None:
+    """The reader of our output went away: be quiet at exit, too."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # not a file: nothing is written to it at exit
+        return
 
 
 def reported(error: Exception) -> int:
@@ -71,98 +124,34 @@ def dispatch(words: list[str]) -> int:
 
 def hydra_app(words: list[str]) -> int:
     """Run what the overrides describe, or show what Hydra's flags ask for."""
-    from convpipe import config
+    from convpipe import config, flags
 
-    arguments = parsed_flags(words)
-    config.refuse_unsafe(arguments.overrides)
-    if any(getattr(arguments, flag) for flag in QUIET_FLAGS):
-        return hydra_shows(arguments)
-    hydra = make_hydra(arguments)
+    arguments = flags.parsed_flags(words)
+    if flags.asks_to_show(arguments):
+        print(flags.answer(arguments), end="")
+        return 0
+    hydra = flags.make_hydra(arguments)
     if arguments.multirun:
         return multirun(hydra, arguments)
-    job = config.read_job(config.compose(hydra, arguments.config_name or "config", arguments.overrides))
-    return run_job(job)
+    return run_job(config.read_job(config.compose(hydra, flags.config_name(arguments), arguments.overrides)))
 
 
-def parsed_flags(words: list[str]) -> Namespace:
-    """Hydra's flags, parsed; those that read pickles or that we cannot vouch for are refused."""
-    from hydra._internal.utils import get_args_parser
-
-    parser = get_args_parser()
-    parser.prog = "convpipe"
-    parser.exit_on_error = False
-
-    def fail(message: str) -> None:
-        raise UsageError(message)
-
-    parser.error = fail  # type: ignore[method-assign,assignment]
-    arguments = parser.parse_args(words)
-    if arguments.experimental_rerun is not None:
-        raise UsageError("--experimental-rerun: it would read a pickle; use convpipe reproduce RUN")
-    if arguments.config_path is not None:
-        raise UsageError("--config-path: the config tree is convpipe's own; add yours with --config-dir")
-    if arguments.config_dir is not None and not Path(arguments.config_dir).is_dir():
-        raise UsageError(f"--config-dir: got {arguments.config_dir}, expected a folder")
-    return arguments
-
-
-def make_hydra(arguments: Namespace) -> Hydra:
-    """Hydra, set up on our config tree and perhaps the user's folder before it."""
-    from hydra import version
-    from hydra._internal.hydra import Hydra
-    from hydra._internal.utils import create_config_search_path
-    from hydra.core.config_search_path import SearchPathQuery
-
-    from convpipe import config
-
-    version.setbase("1.3")
-    search_path = create_config_search_path(str(config.config_folder()))
-    if arguments.config_dir is not None:
-        path = f"file://{os.path.abspath(arguments.config_dir)}"
-        search_path.prepend(provider="command-line", path=path, anchor=SearchPathQuery(provider="schema"))
-    return Hydra.create_main_hydra2("convpipe", search_path)
-
-
-def hydra_shows(arguments: Namespace) -> int:
-    """Hydra's own answers: --help, --cfg, --info, --shell-completion."""
-    from hydra._internal.utils import get_args_parser
-
-    from convpipe.config import composed
-
-    hydra = make_hydra(arguments)
-    name = arguments.config_name or "config"
-    if arguments.shell_completion:
-        hydra.shell_completion(config_name=name, overrides=arguments.overrides)
-        return 0
-    composed(hydra, name, arguments.overrides, multirun=False)  # for errors in our words
-    if arguments.help:
-        hydra.app_help(config_name=name, args_parser=get_args_parser(), args=arguments)
-    elif arguments.hydra_help:
-        hydra.hydra_help(config_name=name, args_parser=get_args_parser(), args=arguments)
-    elif arguments.cfg:
-        hydra.show_cfg(name, arguments.overrides, arguments.cfg, arguments.package, arguments.resolve)
-    else:
-        hydra.show_info(arguments.info, config_name=name, overrides=arguments.overrides)
-    return 0
-
-
-def run_job(job: object) -> int:
+def run_job(job: Job) -> int:
     """Run one checked job and show it, or only its plan."""
     from convpipe import collection, runner
-    from convpipe.config import Job
-    from convpipe.plan import check_memory, plan_run
+    from convpipe.planner import check_memory, plan_work
     from convpipe.report.console import console, show_run
     from convpipe.report.progress import progress
     from convpipe.report.trace import show_trace
 
-    assert isinstance(job, Job)
     place = job.execution.place
-    plan = plan_run(job.spec)
+    work = plan_work(job.spec, place.memory)
     if job.execution.dry_run:
-        print(plan)
-        check_memory(plan, place.memory)
+        print(work)
+        check_memory(work, job.spec, place.memory)
         return 0
-    with progress(len(plan.steps), "stages") as done:
+    check_memory(work, job.spec, place.memory)
+    with progress(len(work.plan.steps), "stages") as done:
         outcome = runner.execute(job.spec, place, lambda result: done(result.step.name))
     collection.rebuild(place.folder)
     if job.execution.trace:
@@ -181,9 +170,7 @@ def verify_command(words: list[str]) -> int:
     from convpipe import archive, collection
 
     path = one_path("verify", words)
-    folders = (
-        [path] if (path / "SHA256SUMS").exists() or (path / "manifest.json").exists() else collection.run_folders(path)
-    )
+    folders = [path] if is_run(path) else collection.run_folders(path)
     if not folders:
         raise UsageError(f"verify: got {path}, expected a run or a collection of runs")
     for folder in folders:
@@ -200,6 +187,8 @@ def reproduce_command(words: list[str]) -> int:
     from convpipe.report.console import console, show_run
 
     path = one_path("reproduce", words)
+    if not is_run(path):
+        raise UsageError(f"reproduce: got {path}, expected a run")
     then = archive.verify(path)
     spec = config.read_spec(then.config)
     with tempfile.TemporaryDirectory(prefix="convpipe-") as scratch:
@@ -233,6 +222,11 @@ def one_path(command: str, words: list[str]) -> Path:
     if not Path(words[0]).is_dir():
         raise UsageError(f"{command}: got {words[0]}, expected a folder")
     return Path(words[0])
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder looks like a run, however damaged."""
+    return (path / "SHA256SUMS").exists() or (path / "manifest.json").exists()
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {

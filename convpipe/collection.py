@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import os
 import re
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convpipe import archive
 from convpipe.archive import Run, csv_bytes
-from convpipe.errors import ArchiveError, StorageError
+from convpipe.errors import ArchiveError
+from convpipe.staging import hidden_name, storing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 RESULTS = "results.csv"
 FIXED = ("run", "status")
 MEASURED = ("output_shape", "output_sha256", "seconds")
+TEXTS = (*FIXED, "output_shape", "output_sha256")
+DAMAGED = "damaged"
 RUN_ID = re.compile(r"[0-9a-f]{12}\Z")
+TRUTHS = {"True": True, "False": False, "": None}
 
 
 def run_folders(folder: Path) -> list[Path]:
@@ -57,25 +60,39 @@ def result_row(run: Run) -> dict[str, str]:
 
 def damaged_row(folder: Path) -> dict[str, str]:
     """The row of a folder that is no readable run."""
-    return {"run": folder.name, "status": "damaged"}
+    return {"run": folder.name, "status": DAMAGED}
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
-    """A row per run of a collection, read from the runs themselves."""
-    found = []
-    for path in run_folders(folder):
-        try:
-            found.append(result_row(archive.load(path)))
-        except ArchiveError:
-            found.append(damaged_row(path))
-    return found
+    """A row per run of a collection, read from the runs themselves.
+
+    A run counts as damaged that lacks a file, or whose texts or ids do not agree with their hashes; arrays,
+    which may be large, are only looked at by `archive.verify`.
+    """
+    return [run_row(path) for path in run_folders(folder)]
+
+
+def run_row(path: Path) -> dict[str, str]:
+    """The row of one run, whatever its state."""
+    try:
+        run = archive.verify(path, arrays=False)
+    except ArchiveError:
+        return damaged_row(path)
+    return result_row(run) if run.manifest["run_id"] == path.name else damaged_row(path)
 
 
 def varying(found: Sequence[Mapping[str, str]]) -> list[str]:
     """The config keys whose value is not the same in all readable rows, in order of appearance."""
-    whole = [row for row in found if row["status"] != "damaged"]
+    whole = [row for row in found if row["status"] != DAMAGED]
     keys = dict.fromkeys(key for row in whole for key in row if key not in FIXED + MEASURED)
     return [key for key in keys if len({row.get(key, "") for row in whole}) > 1]
+
+
+def results(folder: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """The columns of results.csv and its rows, from the runs themselves."""
+    found = rows(folder)
+    columns = [*FIXED, *varying(found), *MEASURED]
+    return columns, [{key: row.get(key, "") for key in columns} for row in found]
 
 
 def rebuild(folder: Path) -> Path:
@@ -84,32 +101,40 @@ def rebuild(folder: Path) -> Path:
     Raises:
         StorageError: the disk refused.
     """
-    found = rows(folder)
-    columns = [*FIXED, *varying(found), *MEASURED]
-    content = csv_bytes(columns, [{key: row.get(key, "") for key in columns} for row in found])
     target = folder / RESULTS
-    temporary = folder / f".{RESULTS}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    with storing(target):
+        while True:
+            before = run_folders(folder)
+            replace_file(target, csv_bytes(*results(folder)))
+            if run_folders(folder) == before:  # or another process's newer table may just have been replaced
+                return target
+
+
+def replace_file(target: Path, content: bytes) -> None:
+    """Write a file beside its place and move it there in one step."""
+    temporary = target.parent / hidden_name(target.name)
     try:
         temporary.write_bytes(content)
         os.replace(temporary, target)
-    except OSError as error:
+    finally:
         temporary.unlink(missing_ok=True)
-        raise StorageError(f"{target}: {error.strerror or error}") from error
-    return target
 
 
 def read_results(folder: Path) -> list[dict[str, str]]:
-    """The rows of results.csv, made where it is missing.
+    """The rows of results.csv, or of the runs themselves where it lacks one; nothing is written.
 
     Raises:
         ArchiveError: there is no collection.
     """
     if not folder.is_dir():
         raise ArchiveError(f"{folder}: no such collection")
-    if not (folder / RESULTS).exists():
-        rebuild(folder)
-    with open(folder / RESULTS, newline="") as file:
-        return list(csv.DictReader(file))
+    try:
+        with open(folder / RESULTS, newline="", encoding="utf-8") as file:
+            found = list(csv.DictReader(file))
+    except (OSError, ValueError, csv.Error):
+        found = []
+    listed = [row.get("run") for row in found]
+    return found if listed == [path.name for path in run_folders(folder)] else results(folder)[1]
 
 
 def runs(folder: str | Path) -> pd.DataFrame:
@@ -123,15 +148,17 @@ def runs(folder: str | Path) -> pd.DataFrame:
     found = read_results(Path(folder))
     table = pd.DataFrame(found, columns=list(found[0]) if found else [*FIXED, *MEASURED])
     for column in table.columns:
-        if column not in ("run", "status", "output_shape", "output_sha256"):
-            table[column] = as_numbers(table[column])
+        if column not in TEXTS:
+            table[column] = typed(table[column])
     return table
 
 
-def as_numbers(column: pd.Series[Any]) -> pd.Series[Any]:
-    """A column of numbers as numbers; any other as it is."""
+def typed(column: pd.Series[Any]) -> pd.Series[Any]:
+    """A column of numbers or of truths as such; any other as it is."""
     import pandas as pd
 
+    if set(column) <= set(TRUTHS) and set(column) != {""}:
+        return column.map(TRUTHS).astype("boolean" if "" in set(column) else "bool")
     try:
         return pd.to_numeric(column)
     except (ValueError, TypeError):

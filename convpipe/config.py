@@ -1,64 +1,48 @@
 """From Hydra's composed config to frozen, checked settings. With sweep and cli the only modules that know Hydra.
 
-Configs choose, they never execute: nothing here instantiates, and what Hydra itself could be told to run
-or to write elsewhere is refused before it composes (`refuse_unsafe`) and after (`check_hydra_node`).
+Configs choose, they never execute: nothing here instantiates, and `hydra_safety` refuses what Hydra itself
+could be told to run or to write elsewhere.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from convpipe import provenance, sources
-from convpipe.errors import ConfigError, ConvpipeError, UsageError, did_you_mean
+from convpipe.errors import ConfigError, ConvpipeError, did_you_mean
 from convpipe.fields import choice, field, optional, read, size_in_bytes, text, truth, whole
+from convpipe.hydra_errors import explained
+from convpipe.hydra_safety import check_hydra_node, parsed, refuse_unsafe
 from convpipe.runner import Place
+from convpipe.sources.labels import NpzLabels
 from convpipe.spec import KEEPS, ConvSettings, LoweringSettings, Spec
 
 if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra
     from omegaconf import DictConfig
 
+    from convpipe.layers import Layer
+
 T = TypeVar("T")
 
-COLLECTION_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
+COLLECTION_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}\Z")  # file systems end at 255 bytes
 MEMORY_SHARE = 0.8
-
-# The overrides of Hydra's own node that cannot run code or write outside the root.
-SAFE_HYDRA_KEYS = ("hydra/launcher", "hydra/sweeper", "hydra.verbose")
-SAFE_HYDRA_PREFIXES = ("hydra.launcher.", "hydra.sweeper.params.")
-SAFE_TARGETS = (
-    "hydra._internal.core_plugins.basic_launcher.BasicLauncher",
-    "hydra._internal.core_plugins.basic_sweeper.BasicSweeper",
-    "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher",
-    "hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher",
-    "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher",
-)
-NO_LOGGING = {"version": 1, "root": {"level": "ERROR"}, "disable_existing_loggers": True}
-# What a config file may not change: Hydra would run it, or write there.
-FIXED_HYDRA_VALUES: dict[str, Any] = {
-    "callbacks": {},
-    "output_subdir": None,
-    "run.dir": ".",
-    "sweep.dir": ".",
-    "sweep.subdir": ".",
-    "searchpath": [],
-    "env": {},
-    "job.chdir": False,
-    "job.env_set": {},
-    "job.env_copy": [],
-    "job_logging": NO_LOGGING,
-    "hydra_logging": NO_LOGGING,
-}
+MAIN_CONFIG = "config"
+GROUPS = ("input", "filters", "conv", "lowering", "bias", "grad", "network", "weights", "labels", "experiment")
+NO_SEARCH_PATH = "hydra.searchpath=[]"
 
 
 def collection_name(key: str, value: Any) -> str:
     """A folder's name: it cannot lead out of the root."""
     if not isinstance(value, str) or not COLLECTION_NAME.match(value):
-        raise ConfigError(key, value, "a folder name of letters, digits, '_', '-' and '.'")
+        hint = f"in quotes: name=\"'{value}'\"" if isinstance(value, int) else ""
+        raise ConfigError(key, value, "a folder name of at most 200 letters, digits, '_', '-' and '.'", hint)
     return value
 
 
@@ -112,6 +96,8 @@ def mapping(key: str, value: Any) -> Mapping[str, Any]:
 
 
 SPEC_KEYS = tuple(entry.name for entry in fields(Spec))
+REQUIRED_KEYS = ("seed", "input", "lowering", "keep")
+FREE_KEYS = ("data",)  # values that others may refer to, as ${data}
 EXECUTION_KEYS = tuple(entry.name for entry in fields(Execution))
 
 
@@ -123,14 +109,30 @@ def read_job(config: Mapping[str, Any]) -> Job:
     """
     known = SPEC_KEYS + EXECUTION_KEYS
     for key in config:
-        if key not in known:
-            hint = did_you_mean(str(key), known)
-            raise ConfigError(str(key), config[key], f"no such key; there are {', '.join(known)}", hint)
+        if key not in known + FREE_KEYS:
+            raise unknown_key(str(key), config[key], known)
     execution = read(Execution, "", {key: value for key, value in config.items() if key in EXECUTION_KEYS})
     spec = read_spec({key: value for key, value in config.items() if key in SPEC_KEYS})
-    if execution.trace and spec.keep != "stages":
-        raise ConfigError("trace", True, "keep=stages beside it, as the trace is read from the archive")
+    if execution.trace:
+        check_trace(spec)
     return Job(spec, execution)
+
+
+def check_trace(spec: Spec) -> None:
+    """The trace of the columns is read from the archive: they have to be made and kept."""
+    if spec.network is not None:
+        raise ConfigError("trace", True, "a single convolution, not a network")
+    if spec.keep != "stages":
+        raise ConfigError("trace", True, "keep=stages beside it, as the trace is read from the archive")
+    if not {"pad", "im2col"} <= set(spec.lowering.stages):
+        raise ConfigError("trace", True, "the stages pad and im2col in lowering.stages, whose columns it shows")
+
+
+def unknown_key(key: str, value: object, known: Sequence[str]) -> ConfigError:
+    """A top-level key that there is not."""
+    if key == "experiment":
+        return ConfigError(key, value, "settings from the top", "the file's first line must be '# @package _global_'")
+    return ConfigError(key, value, f"one of the keys: {', '.join(known)}", did_you_mean(key, known))
 
 
 def read_spec(config: Mapping[str, Any]) -> Spec:
@@ -139,18 +141,64 @@ def read_spec(config: Mapping[str, Any]) -> Spec:
     Raises:
         ConfigError: the first key that is unknown, missing or has an illegal value.
     """
-    missing = object()
-    for key in SPEC_KEYS:
-        if config.get(key, missing) is missing:
+    for key in REQUIRED_KEYS:
+        if config.get(key) is None:
             raise ConfigError(key, None, "a value for it")
-    return Spec(
+    spec = Spec(
         seed=whole(0, 2**64 - 1)("seed", config["seed"]),
         input=read_source("input", config["input"], sources.get_input),
-        filters=read_source("filters", config["filters"], sources.get_filters),
-        conv=read(ConvSettings, "conv", mapping("conv", config["conv"])),
-        lowering=read(LoweringSettings, "lowering", mapping("lowering", config["lowering"])),
+        filters=if_given(config, "filters", partial(read_source, get=sources.get_filters)),
+        conv=if_given(config, "conv", partial(read_group, ConvSettings)),
+        lowering=read_group(LoweringSettings, "lowering", config["lowering"]),
         keep=choice(KEEPS)("keep", config["keep"]),
+        bias=if_given(config, "bias", partial(read_source, get=sources.get_bias)),
+        grad=if_given(config, "grad", partial(read_source, get=sources.get_grad)),
+        network=if_given(config, "network", read_network),
+        weights=if_given(config, "weights", partial(read_source, get=sources.get_weights)),
+        labels=if_given(config, "labels", partial(read_group, NpzLabels)),
+        record=optional(whole(1))("record", config.get("record")),
     )
+    check_kind(spec)
+    return spec
+
+
+def if_given(config: Mapping[str, Any], key: str, read_value: Callable[[str, Any], T]) -> T | None:
+    """A group of settings, or None where it is null or empty."""
+    value = config.get(key)
+    return None if value is None or value == {} else read_value(key, value)
+
+
+def read_group(kind: type[T], key: str, value: Any) -> T:
+    """A group of settings of one kind."""
+    return read(kind, key, mapping(key, value))
+
+
+def read_network(key: str, value: Any) -> dict[str, Layer]:
+    """A network's layers, in their order."""
+    from convpipe.layers import get_layer
+
+    layers = {}
+    for name, settings in mapping(key, value).items():
+        layer = mapping(f"{key}.{name}", settings)
+        layers[str(name)] = read(get_layer(f"{key}.{name}.op", layer.get("op")), f"{key}.{name}", layer)
+    return layers
+
+
+def check_kind(spec: Spec) -> None:
+    """A spec is one convolution or one network, not a mixture."""
+    wanted = ("filters", "conv")
+    beside = ("weights", "labels", "record") if spec.network is None else ("filters", "conv", "bias", "grad")
+    for name in wanted if spec.network is None else ():
+        if getattr(spec, name) is None:
+            raise ConfigError(name, None, f"a choice of {name}, or a network")
+    for name in beside:
+        if getattr(spec, name) is not None:
+            other = "without a network" if spec.network is None else "beside a network (its layers have their own)"
+            raise ConfigError(name, "settings", f"{name}=none {other}" if name != "record" else f"null {other}")
+    if spec.grad is not None and not str(spec.conv.operation).startswith("grad"):  # type: ignore[union-attr]
+        raise ConfigError("grad", spec.grad.source, "grad=none, as conv.operation is no gradient")
+    if spec.bias is not None and str(spec.conv.operation).startswith("grad"):  # type: ignore[union-attr]
+        raise ConfigError("bias", spec.bias.source, "bias=none, as a gradient does not depend on it")
 
 
 def read_source(group: str, value: Any, get: Callable[[object], type[T]]) -> T:
@@ -168,45 +216,101 @@ def config_folder() -> Path:
     return package / "conf"
 
 
-def refuse_unsafe(overrides: Iterable[str]) -> None:
-    """Refuse overrides through which Hydra would run code or write outside the root.
+def compose(hydra: Hydra, config_name: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """Compose one config: nested dicts and lists, interpolations resolved, Hydra's own node checked and left out.
 
     Raises:
-        ConfigError: naming the override's key.
+        ConvpipeError: whatever is wrong with it, in one line.
     """
-    for override in overrides:
-        key, _, value = override.partition("=")
-        key = key.lstrip("+~")
-        if "_target_" in override:
-            raise ConfigError(key, value, "values only: a config chooses, it cannot execute (_target_)")
-        if not re.match(r"hydra\b", key):
-            continue
-        if key not in SAFE_HYDRA_KEYS and not key.startswith(SAFE_HYDRA_PREFIXES):
-            allowed = ", ".join((*SAFE_HYDRA_KEYS, *(f"{prefix}*" for prefix in SAFE_HYDRA_PREFIXES)))
-            raise ConfigError(key, value, f"of Hydra's own settings only {allowed}")
+    return plain_config(composed(hydra, config_name, overrides))
 
 
-def check_hydra_node(hydra: DictConfig) -> None:
-    """Refuse what a config file set in Hydra's node and Hydra would run, or write outside the root.
+def composed(hydra: Hydra, config_name: str | None, overrides: Sequence[str], *, multirun: bool = False) -> DictConfig:
+    """Hydra's composed config, its own node checked; None for Hydra's settings alone.
 
     Raises:
-        ConfigError: naming the key.
+        ConvpipeError: whatever is wrong with it, in one line.
     """
+    from hydra.errors import HydraException
+    from hydra.types import RunMode
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    refuse_unsafe(overrides)
+    check_single_values(overrides, multirun)
+    mode = RunMode.MULTIRUN if multirun else RunMode.RUN
+    try:
+        check_search_path(hydra, config_name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Hydra's advice to programmers
+            config = hydra.compose_config(config_name, [*overrides, NO_SEARCH_PATH], run_mode=mode)
+    except ConvpipeError:
+        raise
+    except (HydraException, OmegaConfBaseException, YAMLError, ValueError, OSError, KeyError, RecursionError) as error:
+        known = partial(siblings, hydra, config_name, overrides)
+        raise explained(error, overrides, known) from error
+    check_hydra_node(config.hydra)
+    return config
+
+
+def check_single_values(overrides: Sequence[str], multirun: bool) -> None:
+    """A sweep's several values are for -m, and a group's choice is a name."""
+    from hydra.core.override_parser.types import ValueType
+
+    for line in overrides:
+        override = parsed(line)
+        key, value = override.key_or_group, line.partition("=")[2]
+        if override.is_sweep_override() and not multirun:
+            quoted = " or quotes" if override.value_type == ValueType.SIMPLE_CHOICE_SWEEP else ""
+            raise ConfigError(key, value, f"one value, [a list]{quoted}, or -m for a sweep")
+        if key in GROUPS and not (override.is_delete() or override.is_sweep_override()):
+            check_choice(key, value, override.value())
+
+
+def check_choice(key: str, given: str, value: object) -> None:
+    """A group's choice is a name, or several, or its settings as a dict."""
+    names = value if isinstance(value, list) else [value]
+    if not isinstance(value, dict) and not all(isinstance(name, str) for name in names):
+        hint = "~experiment leaves it out" if key == "experiment" else ""
+        raise ConfigError(key, given, f"the name of a choice of {key}", hint)
+
+
+def check_search_path(hydra: Hydra, config_name: str | None) -> None:
+    """A main config of the user's own brings no search path: Hydra imports the packages named there."""
     from omegaconf import OmegaConf
 
-    for key, expected in FIXED_HYDRA_VALUES.items():
-        found = OmegaConf.select(hydra, key)
-        plain = OmegaConf.to_container(found) if OmegaConf.is_config(found) else found
-        if plain != expected:
-            raise ConfigError(f"hydra.{key}", plain, f"{expected!r}, as it could run code or write outside the root")
-    for group in ("launcher", "sweeper"):
-        target = OmegaConf.select(hydra, f"{group}._target_")
-        if target not in SAFE_TARGETS:
-            raise ConfigError(f"hydra.{group}._target_", target, "a launcher or sweeper that convpipe knows")
+    if config_name in (None, MAIN_CONFIG):
+        return
+    loaded = hydra.config_loader.repository.load_config(config_name)  # type: ignore[attr-defined]
+    found = OmegaConf.select(loaded.config, "hydra.searchpath") if loaded else None
+    if found:
+        raise ConfigError("hydra.searchpath", found, "none, as it could run code; use --config-dir")
 
 
-def plain_config(config: DictConfig) -> dict[str, Any]:
+def siblings(hydra: Hydra, config_name: str | None, overrides: Sequence[str], key: str) -> tuple[str, Sequence[str]]:
+    """The nearest group above an unknown key, and that group's keys, from the config without the key's override."""
+    from hydra.types import RunMode
+    from omegaconf import DictConfig, OmegaConf
+
+    others = [line for line in overrides if "=" in line and parsed(line).key_or_group != key]
+    try:
+        config = hydra.compose_config(config_name or MAIN_CONFIG, [*others, NO_SEARCH_PATH], run_mode=RunMode.RUN)
+    except Exception:  # noqa: BLE001 - it is only for a better message, and another override may be wrong as well
+        return "", (*SPEC_KEYS, *EXECUTION_KEYS, "experiment")
+    group = key
+    while "." in group:
+        group = group.rpartition(".")[0]
+        node = OmegaConf.select(config, group, throw_on_missing=False)
+        if isinstance(node, DictConfig):
+            return group, [str(name) for name in node]
+    return "", [str(name) for name in config if name != "hydra"] + ["experiment"]
+
+
+def plain_config(config: DictConfig, *, missing: bool = False) -> dict[str, Any]:
     """A composed config as nested dicts and lists, interpolations resolved, Hydra's node left out.
+
+    Args:
+        missing: let a mandatory value that is missing pass, as ``???``.
 
     Raises:
         ConfigError: a mandatory value that is missing, or an interpolation that leads nowhere.
@@ -214,93 +318,31 @@ def plain_config(config: DictConfig) -> dict[str, Any]:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    plain = {}
+    plain: dict[str, Any] = {}
     for key in config:
         if key == "hydra":
             continue
         try:
             if OmegaConf.is_missing(config, key):
-                raise ConfigError(str(key), "???", "a value for it")
+                plain[str(key)] = "???"
+                if not missing:
+                    raise ConfigError(str(key), "???", "a value for it")
+                continue
             node = config[key]
+            nested = OmegaConf.is_config(node)
             plain[str(key)] = (
-                OmegaConf.to_container(node, resolve=True, throw_on_missing=True) if OmegaConf.is_config(node) else node
+                OmegaConf.to_container(node, resolve=True, throw_on_missing=not missing) if nested else node
             )
-        except OmegaConfBaseException as error:
-            raise explained(error, []) from error
+        except (OmegaConfBaseException, RecursionError) as error:
+            raise explained(error, written(config, getattr(error, "full_key", None)), lambda key: ("", ())) from error
     return plain
 
 
-def compose(hydra: Hydra, config_name: str, overrides: list[str]) -> dict[str, Any]:
-    """Compose one config.
+def written(config: DictConfig, key: str | None) -> list[str]:
+    """The value of one key as an override would give it, interpolations as they are written."""
+    from omegaconf import OmegaConf
 
-    Raises:
-        ConvpipeError: whatever Hydra found wrong, in one line.
-    """
-    config = composed(hydra, config_name, overrides, multirun=False)
-    check_hydra_node(config.hydra)
-    return plain_config(config)
-
-
-def composed(hydra: Hydra, config_name: str, overrides: list[str], *, multirun: bool) -> DictConfig:
-    """Hydra's composed config, its errors explained."""
-    from hydra.errors import HydraException
-    from hydra.types import RunMode
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
-
-    mode = RunMode.MULTIRUN if multirun else RunMode.RUN
-    try:
-        return hydra.compose_config(config_name, [*overrides, "hydra.searchpath=[]"], run_mode=mode)
-    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
-        raise explained(error, overrides) from error
-
-
-def explained(error: Exception, overrides: list[str]) -> ConvpipeError:
-    """Hydra's or OmegaConf's error as one line: the key, what came, what was expected, a did-you-mean."""
-    message = str(error)
-    option = getattr(error, "missing_cfg_file", None)
-    options = getattr(error, "options", None)
-    if option and options is not None:
-        group, _, name = str(option).rpartition("/")
-        hint = did_you_mean(name, options)
-        return ConfigError(group or "config", name, f"one of {', '.join(options)}", hint)
-    unknown = re.search(r"Could not (?:override|append to config|delete from config\.?) ?'?([^'\s]+)'?", message)
-    appended = re.search(r"Could not append to config\. An item is already at '([^']+)'", message)
-    if appended:
-        return ConfigError(appended[1], given(appended[1], overrides), "no '+', as the key is there already")
-    if unknown:
-        key = unknown[1].split("@")[0].rstrip(".")
-        return ConfigError(key, given(key, overrides), "a key that there is", did_you_mean_key(key))
-    ambiguous = re.search(r"Ambiguous value for argument '([^=']+)=(.*)'", message)
-    if ambiguous:
-        return ConfigError(ambiguous[1], ambiguous[2], "one value, [a list], or -m for a sweep")
-    full_key = getattr(error, "full_key", None)
-    if full_key and type(error).__name__ == "MissingMandatoryValue":
-        return ConfigError(str(full_key), "???", "a value for it")
-    prefix = f"{full_key}: " if full_key else ""
-    return UsageError(prefix + " ".join(message.split("full_key:")[0].split()))
-
-
-def given(key: str, overrides: list[str]) -> str:
-    """What the user typed for a key."""
-    for override in reversed(overrides):
-        name, _, value = override.partition("=")
-        if name.lstrip("+~").split("@")[0] == key:
-            return value
-    return ""
-
-
-def did_you_mean_key(key: str) -> str:
-    """The hint for a mistyped config key, from all keys that any choice has."""
-    return did_you_mean(key, known_keys())
-
-
-def known_keys() -> tuple[str, ...]:
-    """Every dotted key that some config may have, and every group."""
-    keys = {*SPEC_KEYS, *EXECUTION_KEYS, "experiment"}
-    kinds: list[tuple[str, Any]] = [("conv", ConvSettings), ("lowering", LoweringSettings)]
-    kinds += [("limits", Limits), ("timing", Timing)]
-    kinds += [("input", kind) for kind in sources.INPUTS.values()]
-    kinds += [("filters", kind) for kind in sources.FILTERS.values()]
-    keys |= {f"{group}.{entry.name}" for group, kind in kinds for entry in fields(kind)}
-    return tuple(sorted(keys))
+    value: Any = OmegaConf.to_container(config, resolve=False)
+    for part in (key or "").split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return [f"{key}={value}"]

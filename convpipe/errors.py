@@ -68,7 +68,8 @@ def shown(value: object, limit: int = 80) -> str:
     >>> shown("a\\nb"), shown([1, 2]), shown(None)
     ('a b', '[1, 2]', 'nothing')
     """
-    text = "nothing" if value is None or value == "" else " ".join(str(value).split())
+    text = " ".join(str(value).split()) if value is not None else ""
+    text = text or "nothing"
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 

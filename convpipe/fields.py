@@ -67,8 +67,7 @@ def whole(low: int | None = None, high: int | None = None) -> Check:
     """A whole number from `low` to `high`, both included."""
 
     def check(key: str, value: Any) -> int:
-        legal = hasattr(value, "__index__") and not isinstance(value, bool)  # NumPy's integers too
-        if not legal or (low is not None and value < low) or (high is not None and value > high):
+        if not is_whole(value) or (low is not None and value < low) or (high is not None and value > high):
             raise ConfigError(key, value, f"a whole number{span(low, high)}")
         return int(value)
 
@@ -79,13 +78,17 @@ def number(low: float | None = None, high: float | None = None) -> Check:
     """A finite number from `low` to `high`, both included; 2.0 gives 2, so that equal values look equal."""
 
     def check(key: str, value: Any) -> int | float:
-        legal = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
-        legal = legal and not isinstance(value, bool)
+        legal = is_whole(value) or (isinstance(value, float | np.floating) and math.isfinite(value))
         if not legal or (low is not None and value < low) or (high is not None and value > high):
             raise ConfigError(key, value, f"a number{span(low, high)}")
-        return int(value) if value == int(value) else value
+        return int(value) if value == int(value) else float(value)
 
     return check
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number, Python's or NumPy's; a bool and an array are not."""
+    return hasattr(value, "__index__") and not isinstance(value, bool) and not getattr(value, "shape", ())
 
 
 def span(low: float | None, high: float | None) -> str:
@@ -163,7 +166,7 @@ def size_in_bytes(key: str, value: Any) -> int:
         amount = float(digits) * powers[unit]
     except (KeyError, ValueError):
         raise ConfigError(key, value, expected) from None
-    if not 0 < amount < math.inf:
+    if not 1 <= amount < math.inf:
         raise ConfigError(key, value, expected)
     return int(amount)
 

@@ -65,7 +65,7 @@ def read_header(path: str | PathLike[str], key: str = "path") -> NpyHeader:
         ConfigError: not a regular file that can be read, not .npy, not plain numbers, or not of the size it claims.
     """
     with opened(path, key) as file:
-        return header_of(file, path, key)
+        return header_of(file, fstat(file.fileno()).st_size, path, key)
 
 
 def read_array(path: str | PathLike[str], key: str = "path") -> Array:
@@ -77,10 +77,15 @@ def read_array(path: str | PathLike[str], key: str = "path") -> Array:
         ConfigError: as `read_header`, or data that ends early.
     """
     with opened(path, key) as file:
-        header = header_of(file, path, key)
+        header = header_of(file, fstat(file.fileno()).st_size, path, key)
         flat = np.fromfile(file, header.dtype, prod(header.shape))
     if flat.size != prod(header.shape):
         raise ConfigError(key, path, f"{header.bytes} bytes of data", "the file ended early")
+    return shaped(flat, header)
+
+
+def shaped(flat: Array, header: NpyHeader) -> Array:
+    """The values of a file as its header means them: C-ordered, in the machine's own byte order."""
     order = "F" if header.fortran_order else "C"
     array = flat.reshape(header.shape, order=order)  # type: ignore[call-overload]
     return np.asarray(array, header.dtype.newbyteorder("="), order="C")
@@ -102,8 +107,8 @@ def opened(path: str | PathLike[str], key: str) -> Iterator[BinaryIO]:
         raise ConfigError(key, path, "a .npy file that can be read", reason) from error
 
 
-def header_of(file: BinaryIO, path: str | PathLike[str], key: str) -> NpyHeader:
-    """The checked header of an open file, which stands at its data afterwards."""
+def header_of(file: BinaryIO, size: int, path: str | PathLike[str], key: str) -> NpyHeader:
+    """The checked header of an open file of that size, which stands at its data afterwards."""
     text = header_text(file, path, key)
     match = HEADER.fullmatch(text)
     entries = dict(zip(match.groups()[::2], match.groups()[1::2], strict=True)) if match else {}
@@ -114,7 +119,7 @@ def header_of(file: BinaryIO, path: str | PathLike[str], key: str) -> NpyHeader:
     if entries["fortran_order"] not in ("True", "False"):
         raise ConfigError(key, path, "fortran_order True or False", f"its header says {entries['fortran_order']}")
     header = NpyHeader(shape, dtype, entries["fortran_order"] == "True", file.tell())
-    found = fstat(file.fileno()).st_size - header.offset
+    found = size - header.offset
     if found != header.bytes:
         raise ConfigError(key, path, f"{header.bytes} bytes of data, {dtype} {shape}", f"it has {found}")
     return header

@@ -12,20 +12,24 @@ from convpipe import geometry, lowerings
 from convpipe.errors import ConfigError, GeometryError
 from convpipe.geometry import AXES, ConvGeometry
 from convpipe.lowerings import Convolution
-from convpipe.lowerings.stages import kernel_letters
+from convpipe.lowerings.stages import kernel_letters, out_letters
 from convpipe.ops.padding import exactly
-from convpipe.sources import Signature
+from convpipe.sources import FilterSource, Signature
+from convpipe.sources.integers import IntegersFilters
+from convpipe.sources.random import RandomFilters
 from convpipe.spec import ConvSettings, Spec
 from convpipe.step import Step, Tensor
 
 # What the geometry calls a parameter, and what the user typed to set it.
 CONFIG_KEYS = {
     **{name: f"conv.{name}" for name in ("stride", "pad", "dilation", "groups", "pad_mode", "pad_value", "dtype")},
+    **{name: f"conv.{name}" for name in ("operation", "output_padding", "output_shape")},
     "input": "input.shape",
     "filters": "filters",
     "kernel": "filters.kernel",
     "channels": "filters",
 }
+COUNTED = (IntegersFilters, RandomFilters)  # sources of as many filters as they are told
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
@@ -124,18 +128,50 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def plan_run(spec: Spec) -> Plan:
-    """Plan what a spec asks for.
+    """Plan the single convolution that a spec asks for.
 
     Raises:
         ConfigError: settings that do not fit together, under the keys their user typed.
     """
     given = spec.input.signature()
+    assert spec.conv is not None
+    assert spec.filters is not None
     try:
-        rank = geometry.input_rank(given.shape)
-        filters = spec.filters.signature(channels=given.shape[1], groups=spec.conv.groups, rank=rank)
-        return plan_convolution(given, filters, spec.conv, spec.lowering.stages)
+        return plan_operation(spec, spec.conv, spec.filters, given)
     except GeometryError as error:
         raise error.at(CONFIG_KEYS) from error
+
+
+def plan_operation(spec: Spec, conv: ConvSettings, source: FilterSource, given: Signature) -> Plan:
+    """Plan a convolution, a transposed one or a gradient: `conv.operation`."""
+    rank, stages = geometry.input_rank(given.shape), spec.lowering.stages
+    if conv.operation == "conv_transpose":
+        filters = transposed_filters(source, given.shape[1], conv.groups, rank)
+        bias = bias_signature(spec, filters.shape[1] * conv.groups)
+        return plan_transposed(given, filters, conv, stages, bias)
+    filters = source.signature(channels=given.shape[1], groups=conv.groups, rank=rank)
+    if conv.operation is None:
+        return plan_convolution(given, filters, conv, stages, bias_signature(spec, filters.shape[0]))
+    if spec.grad is None:
+        raise ConfigError("grad", None, f"a source such as integers, as {conv.operation} starts from it")
+    sizes = forward_sizes(given, filters, conv)
+    grad = spec.grad.signature((sizes.batch, sizes.filters, *sizes.out))
+    return plan_gradient(given, filters, grad, conv, stages)
+
+
+def bias_signature(spec: Spec, filters: int) -> Signature | None:
+    """The bias's signature, if there is one."""
+    return None if spec.bias is None else spec.bias.signature((filters,))
+
+
+def transposed_filters(source: FilterSource, channels: int, groups: int, rank: int) -> Signature:
+    """The signature (C, F/G, kernel...) of a source's filters; of one that is told a count, F is the count."""
+    if not isinstance(source, COUNTED):
+        return source.signature(channels=channels, groups=groups, rank=rank)
+    if source.count % groups:
+        raise GeometryError("groups", groups, f"a divisor of the {source.count} filters")
+    forward = source.signature(channels=source.count, groups=groups, rank=rank)
+    return Signature((channels, *forward.shape[1:]), forward.dtype)
 
 
 def plan_convolution(
@@ -147,7 +183,71 @@ def plan_convolution(
         GeometryError: sizes that do not fit.
         ConfigError: a chain of stages that is not whole.
     """
-    sizes = geometry.solve(
+    check_unused(conv, operation=None, output_padding=0, output_shape=None)
+    sizes = forward_sizes(x, w, conv)
+    check_pad_value(conv, sizes, x.dtype)
+    convolution = convolution_of(sizes, conv, input=x.dtype, filters=w.dtype, bias=None if bias is None else bias.dtype)
+    given = given_tensors(sizes, x, w, bias)
+    return Plan(given, lowerings.lower(convolution, stages), unread_notes(sizes))
+
+
+def plan_transposed(
+    x: Signature, w: Signature, conv: ConvSettings, stages: Sequence[str], bias: Signature | None = None
+) -> Plan:
+    """Plan one transposed convolution of an input with filters (C, F/G, kernel...).
+
+    Raises:
+        GeometryError: sizes that do not fit.
+        ConfigError: a chain of stages that is not whole.
+    """
+    check_unused(conv, pad_mode="constant", pad_value=0)
+    sizes = geometry.solve_transposed(
+        x.shape,
+        w.shape,
+        stride=conv.stride,
+        pad=conv.pad,
+        output_padding=conv.output_padding,
+        output_shape=conv.output_shape,
+        dilation=conv.dilation,
+        groups=conv.groups,
+    )
+    convolution = convolution_of(sizes, conv, input=x.dtype, filters=w.dtype, bias=None if bias is None else bias.dtype)
+    depth = "F" if sizes.groups == 1 else "F/G"
+    given = [
+        Tensor("input", x.shape, x.dtype, ("N", "C", *AXES[sizes.rank])),
+        Tensor("filters", w.shape, w.dtype, ("C", depth, *kernel_letters(sizes.rank))),
+    ]
+    if bias is not None:
+        given.append(Tensor("bias", bias.shape, bias.dtype, ("F",)))
+    return Plan(tuple(given), lowerings.lower(convolution, stages), unreached_notes(sizes))
+
+
+def plan_gradient(x: Signature, w: Signature, grad: Signature, conv: ConvSettings, stages: Sequence[str]) -> Plan:
+    """Plan one gradient of a convolution: the one that `conv.operation` names.
+
+    Args:
+        x, w: of the convolution, whether or not this gradient reads them.
+        grad: the gradient of its output, (N, F, out_h, out_w).
+
+    Raises:
+        GeometryError: sizes that do not fit.
+        ConfigError: a chain of stages that is not whole.
+    """
+    check_unused(conv, output_padding=0, output_shape=None)
+    sizes = forward_sizes(x, w, conv)
+    check_pad_value(conv, sizes, x.dtype)
+    check_grad_shape(sizes, grad)
+    convolution = convolution_of(sizes, conv, input=x.dtype, filters=w.dtype, grad=grad.dtype)
+    letters = ("N", "F", *out_letters(sizes.rank))
+    tensors = {tensor.name: tensor for tensor in given_tensors(sizes, x, w, None)}
+    tensors["grad"] = Tensor("grad", grad.shape, grad.dtype, letters)
+    given = tuple(tensors[name] for name in convolution.given)
+    return Plan(given, lowerings.lower(convolution, stages), unread_notes(sizes))
+
+
+def forward_sizes(x: Signature, w: Signature, conv: ConvSettings) -> ConvGeometry:
+    """The geometry of a convolution."""
+    return geometry.solve(
         x.shape,
         w.shape,
         stride=conv.stride,
@@ -156,20 +256,37 @@ def plan_convolution(
         groups=conv.groups,
         pad_mode=conv.pad_mode,
     )
-    check_pad_value(conv, sizes, x.dtype)
+
+
+def convolution_of(sizes: ConvGeometry, conv: ConvSettings, **dtypes: np.dtype[Any] | None) -> Convolution:
+    """A convolution, or its adjoint, of tensors of these dtypes (input, filters, bias, grad)."""
     convolution = Convolution(
         geometry=sizes,
-        input=x.dtype,
-        filters=w.dtype,
-        bias=None if bias is None else bias.dtype,
         dtype=None if conv.dtype is None else np.dtype(conv.dtype),
         overflow=conv.overflow,  # type: ignore[arg-type]
         pad_mode=conv.pad_mode,
         pad_value=conv.pad_value,
+        operation=conv.operation or "conv",  # type: ignore[arg-type]
+        **dtypes,  # type: ignore[arg-type]
     )
     check_output_dtype(convolution)
-    given = given_tensors(sizes, x, w, bias)
-    return Plan(given, lowerings.lower(convolution, stages), unread_notes(sizes))
+    return convolution
+
+
+def check_unused(conv: ConvSettings, **values: Any) -> None:
+    """Settings that the operation does not have are left at these values; null is as good."""
+    for name, value in values.items():
+        got = getattr(conv, name)
+        if got is not None and got != value:
+            expected = f"{'nothing' if value is None else value}, as {conv.operation or 'conv'} has no {name}"
+            raise GeometryError(name, got, expected)
+
+
+def check_grad_shape(sizes: ConvGeometry, grad: Signature) -> None:
+    """The gradient of the output has the output's shape."""
+    expected = (sizes.batch, sizes.filters, *sizes.out)
+    if grad.shape != expected:
+        raise GeometryError("grad", grad.shape, f"the shape {expected} of the convolution's output")
 
 
 def given_tensors(sizes: ConvGeometry, x: Signature, w: Signature, bias: Signature | None) -> tuple[Tensor, ...]:
@@ -206,11 +323,8 @@ def unread_notes(sizes: ConvGeometry) -> tuple[str, ...]:
     )
 
 
-def check_memory(plan: Plan, limit: int) -> None:
-    """The plan fits into the memory it may use.
-
-    Raises:
-        ConfigError: it does not.
-    """
-    if plan.peak_bytes > limit:
-        raise ConfigError("limits.memory", readable(limit), f"at least {readable(plan.peak_bytes)}, this run's peak")
+def unreached_notes(sizes: ConvGeometry) -> tuple[str, ...]:
+    """Which cells of a transposed convolution's output no tap reaches, in words."""
+    axes = zip(sizes.pads, AXES[sizes.rank], strict=True)
+    left = [f"{-after} along {letter}" for (_, after), letter in axes if after < 0]
+    return (f"no tap reaches: {', '.join(left)} (cells at the end of the output)",) if left else ()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -12,83 +11,133 @@ import numpy as np
 from convpipe.archive import Run
 from convpipe.errors import ArchiveError
 from convpipe.provenance import numeric_differences
+from convpipe.reference import float_bound
 from convpipe.step import Array
 
-# Stages that only move values: they cannot differ in a last bit, whatever the machine.
-EXACT_ROLES = ("input", "filters", "bias", "pad", "im2col", "fil2col")
+# Only these add up floats; all else moves values, and cannot differ in a last bit, whatever the machine.
+SUMMING_OPS = ("matmul", "implicit_gemm", "matmul_rows", "matmul_columns", "sum_rows", "col2im")
 COMPARED = ("stage", "op", "shape", "dtype", "bytes", "macs", "min", "max", "sha256")
+LAST_BITS = ("min", "max", "sha256")
 
 
 @dataclass(frozen=True)
 class Bound:
-    """How far two right results may lie apart: `taps` products a cell, and the sums of their magnitudes."""
+    """What two right outputs may differ by: from the number of products a cell sums, and their magnitudes."""
 
     taps: int
     magnitude: Array  # sum|x||w| of every output cell, in its shape
-    exact: bool  # every product and sum is a whole number that the dtype holds
+    exact: Array  # for every cell, whether its products and sums are whole numbers that nothing rounds
+
+    def allowed(self, dtype: np.dtype[Any]) -> Array:
+        """The largest right difference in each cell; not a number where one only infinities and NaNs can say.
+
+        Each output lies within `reference.float_bound` of the true sum, in whatever order its products are
+        added, so two of them lie within twice that of each other.
+        """
+        finite = np.isfinite(self.magnitude)
+        limits = 2 * float_bound(self.taps, np.where(finite, self.magnitude, 0), dtype)
+        return np.where(finite, np.where(self.exact, 0, limits), np.nan)
 
 
-def compare(then: Run, now: Run, bound: Callable[[], Bound]) -> str:
+@dataclass(frozen=True)
+class Difference:
+    """One value of stages.csv that a repeat did not give again."""
+
+    stage: str
+    op: str
+    column: str
+    then: object
+    now: object
+
+    def __str__(self) -> str:
+        return f"stage {self.stage!r} differs: {self.column} was {self.then}, is now {self.now}"
+
+
+def compare(then: Run, now: Run, bound: Callable[[], Bound | None]) -> str:
     """Compare a repeat with the archive; gives how they agree, in words.
+
+    `bound` gives what floats may differ by, or None where nobody has derived that.
 
     Raises:
         ArchiveError: they do not; it names the first stage that differs.
     """
-    different = first_difference(then, now)
-    if different is None:
-        return "reproduced"
-    stage, column, old, new = different
-    said = f"{then.path}: stage {stage!r} differs: {column} was {old}, is now {new}"
-    changes = numeric_differences(then.manifest.get("provenance", {}), now.manifest.get("provenance", {}))
-    if not changes or stage in EXACT_ROLES or column not in ("min", "max", "sha256"):
-        raise ArchiveError(said)
-    limit = bound()
-    old_output, new_output = then.output, now.output
-    if limit.exact or new_output.dtype.kind != "f" or old_output.shape != new_output.shape:
-        raise ArchiveError(f"{said} (whole numbers, which every machine must give alike)")
-    excess = largest_excess(old_output, new_output, limit)
-    environment = ", ".join(f"{key} {was} -> {now_is}" for key, (was, now_is) in changes.items())
+    found = list(differences(then, now))
+    age = made_by(then.manifest, now.manifest)
+    if not found:
+        return f"reproduced{age}"
+    wrong = f"{then.path}: {intolerable(found) or found[0]}"
+    changes = numeric_differences(then.manifest["provenance"], now.manifest["provenance"])
+    environment = ", ".join(f"{key} {was} -> {is_now}" for key, (was, is_now) in changes.items())
+    if intolerable(found) or not changes:
+        raise ArchiveError(wrong + age)
+    old, new = then.output, now.output
+    if old.dtype != new.dtype or old.shape != new.shape or new.dtype.kind != "f":
+        raise ArchiveError(f"{wrong}; whole numbers, which every machine gives alike{age}")
+    limits = bound()
+    if limits is None:
+        raise ArchiveError(f"{wrong} ({environment}; there is no bound for a network's floats){age}")
+    excess = largest_excess(old, new, limits.allowed(new.dtype))
     if excess > 1:
-        raise ArchiveError(f"{said}; {excess:.3g} times the float bound allows ({environment})")
+        amount = f"{excess:.3g} times" if excess < np.inf else "in a cell that every machine gives alike, more than"
+        raise ArchiveError(f"{wrong}; {amount} the float bound allows ({environment}){age}")
     return (
-        f"reproduced within {excess:.2g} of the float bound, not to the bit, as the environment differs: {environment}"
+        f"reproduced within {excess:.2g} of the float bound, not to the bit, "
+        f"as the environment differs: {environment}{age}"
     )
 
 
-def first_difference(then: Run, now: Run) -> tuple[str, str, Any, Any] | None:
-    """The first stage and column in which two runs differ, with both values."""
+def made_by(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Which version made the archive, where it was not this one: results are not mixed in silently.
+
+    >>> made_by({"format": 1, "provenance": {"convpipe": "0.1"}}, {"format": 1, "provenance": {"convpipe": "0.2"}})
+    ' (made by convpipe 0.1, format 1; this is convpipe 0.2, format 1)'
+    """
+    versions = [(record["provenance"].get("convpipe", "unknown"), record["format"]) for record in (then, now)]
+    if versions[0] == versions[1]:
+        return ""
+    old, new = (f"convpipe {version}, format {form}" for version, form in versions)
+    return f" (made by {old}; this is {new})"
+
+
+def differences(then: Run, now: Run) -> Iterator[Difference]:
+    """Where two runs' stages differ, stage by stage."""
     for old, new in zip(then.rows, now.rows, strict=False):
         for column in COMPARED:
             if old[column] != new[column]:
-                return old["stage"], column, old[column], new[column]
-    if len(then.rows) != len(now.rows):
-        longer = max(then.rows, now.rows, key=len)
-        return longer[min(len(then.rows), len(now.rows))]["stage"], "count of stages", len(then.rows), len(now.rows)
-    return None
+                yield Difference(old["stage"], old["op"], column, old[column], new[column])
+    counts = len(then.rows), len(now.rows)
+    if counts[0] != counts[1]:
+        extra = max(then.rows, now.rows, key=len)[min(counts)]
+        yield Difference(extra["stage"], extra["op"], "count of stages", *counts)
 
 
-def largest_excess(old: Array, new: Array, bound: Bound) -> float:
+def intolerable(found: list[Difference]) -> Difference | None:
+    """The first difference that no machine can explain: before any sum of floats, or more than last bits."""
+    if found[0].op not in SUMMING_OPS:
+        return found[0]
+    return next((difference for difference in found if difference.column not in LAST_BITS), None)
+
+
+def largest_excess(old: Array, new: Array, allowed: Array) -> float:
     """The largest difference between two outputs, in units of what is allowed in its cell (1 is the limit).
 
-    Each output lies within gamma_K * sum|x||w| of the true sum, gamma_K = K*u / (1 - K*u) with u the unit
-    roundoff, in whatever order the K products are added (Higham, Accuracy and Stability of Numerical
-    Algorithms, 2nd ed., section 3.1); two of them lie within twice that of each other.
+    NaN is equal to NaN; 0.0 and -0.0 are different bits, which counts only where nothing at all is allowed.
+
+    >>> largest_excess(np.array([1.0, np.nan]), np.array([1.5, np.nan]), np.array([0.25, np.nan]))
+    2.0
     """
-    info = np.finfo(new.dtype)
-    rounding = (bound.taps + 1) * float(info.eps) / 2
-    if rounding >= 1:
-        return 0.0
-    allowed = 2 * (rounding / (1 - rounding) * bound.magnitude + bound.taps * float(info.smallest_subnormal))
-    same = (old == new) | (np.isnan(old) & np.isnan(new))
-    with np.errstate(invalid="ignore"):
-        difference = np.abs(old.astype(np.float64) - new.astype(np.float64))
-    excess = np.where(same, 0, np.nan_to_num(difference / allowed, nan=np.inf))
+    same = ((old == new) & (np.signbit(old) == np.signbit(new))) | (np.isnan(old) & np.isnan(new))
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        excess = np.abs(old.astype(np.float64) - new.astype(np.float64)) / allowed
+    # what is no number: a difference where none is allowed, of 0.0 and -0.0, or of infinities
+    excess = np.where(same | np.isposinf(allowed), 0, np.nan_to_num(excess, nan=np.inf, posinf=np.inf))
     return float(excess.max()) if excess.size else 0.0
 
 
-def whole_and_small(x: Array, w: Array, taps: int, dtype: np.dtype[Any]) -> bool:
-    """Whether these floats are whole numbers whose sums of products `dtype` holds without rounding."""
-    if not prod(x.shape) or not prod(w.shape):
-        return True
-    whole = all(bool(np.all(np.isfinite(values)) and np.all(values == np.trunc(values))) for values in (x, w))
-    return whole and taps * float(np.abs(x).max()) * float(np.abs(w).max()) <= 2 ** (np.finfo(dtype).nmant + 1)
+def whole(values: Array) -> bool:
+    """Whether all values are whole numbers.
+
+    >>> whole(np.array([1.0, -3.0])), whole(np.array([0.5])), whole(np.array([np.inf]))
+    (True, False, False)
+    """
+    return values.dtype.kind in "iu" or bool(np.all(np.isfinite(values) & (values == np.trunc(values))))

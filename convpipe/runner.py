@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,15 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from convpipe import archive, lowerings, pipeline, provenance, reproduce
+from convpipe import archive, pipeline, provenance, reproduce
 from convpipe.archive import Draft, Run
 from convpipe.errors import ConfigError, ValueRangeError
+from convpipe.evaluation import Evaluation, evaluate
 from convpipe.images import picture
 from convpipe.pipeline import StageResult
-from convpipe.plan import Plan, check_memory, plan_convolution, plan_run
+from convpipe.plainyaml import config_yaml
+from convpipe.plan import plan_run
+from convpipe.planner import Work, check_memory, plan_images, plan_work
 from convpipe.sources import Signature, stream
 from convpipe.spec import Spec, plain, run_id
-from convpipe.step import Array
+from convpipe.step import Array, Tensor
 
 MOST_PICTURES = 64
 OnStage = Callable[[StageResult], None]
@@ -51,16 +54,16 @@ def execute(spec: Spec, place: Place, on_stage: OnStage = lambda result: None) -
         ArchiveError: the archive that is there is damaged, or a stage of it is not reproduced.
         StorageError: the disk refused.
     """
-    plan = plan_run(spec)
-    check_memory(plan, place.memory)
+    work = plan_work(spec, place.memory)
+    check_memory(work, spec, place.memory)
     config = plain(spec)
     target = place.folder / run_id(config)
     with blas_threads(place.threads), archive.drafting(target) as draft:
-        seconds = fill(draft, spec, plan, place, on_stage)
-        draft.finish(manifest(config, plan, place, seconds))
+        seconds = fill(draft, spec, work, place, on_stage)
+        draft.finish(manifest(config, work, place, seconds))
         if not target.exists() and archive.publish(draft, target):
             return Outcome(archive.load(target), "new", seconds)
-        verdict = reproduce.compare(archive.verify(target), archive.load(draft.folder), lambda: float_bound(spec, plan))
+        verdict = reproduce.compare(archive.verify(target), archive.load(draft.folder), lambda: float_bound(spec))
     return Outcome(archive.load(target), verdict, seconds)
 
 
@@ -71,12 +74,12 @@ def repeat(folder: Path, place: Place, spec: Spec, on_stage: OnStage = lambda re
         ArchiveError: the archive is damaged, or a stage of it is not reproduced.
     """
     then = archive.verify(folder)
-    plan = plan_run(spec)
-    check_memory(plan, place.memory)
+    work = plan_work(spec, place.memory)
+    check_memory(work, spec, place.memory)
     with blas_threads(place.threads), archive.drafting(place.folder / then.manifest["run_id"]) as draft:
-        seconds = fill(draft, spec, plan, place, on_stage)
-        draft.finish(manifest(then.config, plan, place, seconds))
-        verdict = reproduce.compare(then, archive.load(draft.folder), lambda: float_bound(spec, plan))
+        seconds = fill(draft, spec, work, place, on_stage)
+        draft.finish(manifest(then.config, work, place, seconds))
+        verdict = reproduce.compare(then, archive.load(draft.folder), lambda: float_bound(spec))
     return Outcome(then, verdict, seconds)
 
 
@@ -89,39 +92,89 @@ def blas_threads(threads: int) -> Iterator[None]:
         yield
 
 
-def fill(draft: Draft, spec: Spec, plan: Plan, place: Place, on_stage: OnStage) -> dict[str, tuple[float, ...]]:
-    """Run the plan into a draft; gives each stage's times."""
-    draft.write("config.yaml", archive.config_yaml(plain(spec)))
-    seconds = {}
-    kept = spec.keep == "stages"
+def fill(draft: Draft, spec: Spec, work: Work, place: Place, on_stage: OnStage) -> dict[str, tuple[float, ...]]:
+    """Run the work into a draft; gives each recorded stage's times."""
+    draft.write("config.yaml", config_yaml(plain(spec)))
+    arrays = make_arrays(spec, work)
+    batch = arrays["input"]
+    if work.recorded < work.batch:
+        arrays["input"] = batch[: work.recorded]
+    else:
+        del batch
+    for tensor in work.plan.given:
+        draft.add(tensor.name, origin(spec, tensor), arrays[tensor.name], kept=spec.keep == "stages")
     try:
-        for result in pipeline.run(plan, given_arrays(draft, spec, plan), place.repeats):
-            step, last = result.step, result.step is plan.steps[-1]
-            draft.add(step.name, step.op, result.array, macs=step.macs, kept=kept, last=last)
-            seconds[step.name] = result.seconds
-            if last and spec.input.source == "image":
-                draw(draft, result.array)
-            on_stage(result)
+        if work.recorded == work.batch:
+            return recorded(draft, spec, work, place, arrays, on_stage)
+        weights = {name: array for name, array in arrays.items() if name != "input"}
+        seconds = recorded(draft, spec, work, place, arrays, on_stage)
+        finish_batch(draft, spec, work, batch, weights)
     except ValueRangeError as error:
-        raise ConfigError("conv.overflow", spec.conv.overflow, "sums that fit", str(error)) from error
+        overflow = "error" if spec.conv is None else spec.conv.overflow
+        raise ConfigError("conv.overflow", overflow, "sums that fit", str(error)) from error
     return seconds
 
 
-def given_arrays(draft: Draft, spec: Spec, plan: Plan) -> dict[str, Array]:
-    """The arrays a plan starts from, each noted in the draft before any stage runs."""
-    arrays = make_arrays(spec, plan)
-    for name, source in (("input", spec.input.source), ("filters", spec.filters.source)):
-        draft.add(name, source, arrays[name], kept=spec.keep == "stages")
+def recorded(
+    draft: Draft, spec: Spec, work: Work, place: Place, arrays: dict[str, Array], on_stage: OnStage
+) -> dict[str, tuple[float, ...]]:
+    """Run the plan of the recorded images, every stage noted; gives each stage's times."""
+    seconds = {}
+    alone = work.recorded == work.batch
+    for result in pipeline.run(work.plan, arrays, place.repeats):
+        step, last = result.step, result.step is work.plan.steps[-1]
+        draft.add(step.name, step.op, result.array, macs=step.macs, kept=spec.keep == "stages", last=last and alone)
+        seconds[step.name] = result.seconds
+        if last and alone:
+            add_views(draft, spec, result.array)
+        on_stage(result)
+    return seconds
+
+
+def finish_batch(draft: Draft, spec: Spec, work: Work, batch: Array, weights: dict[str, Array]) -> None:
+    """Run the whole batch in slices for its output alone: the recorded images as they were recorded."""
+    shape = work.plan.output.shape
+    output = np.empty((work.batch, *shape[1:]), work.plan.output.dtype)
+    starts = [0, *range(work.recorded, work.batch, work.slice)]
+    for start, stop in zip(starts, [*starts[1:], work.batch], strict=True):
+        plan = plan_images(spec, Signature(batch.shape, batch.dtype), stop - start)
+        output[start:stop] = pipeline.output(plan, {"input": batch[start:stop], **weights})
+    draft.add("output", "batch", output, macs=work.macs - work.plan.macs, kept=False, last=True)
+    add_views(draft, spec, output)
+
+
+def add_views(draft: Draft, spec: Spec, output: Array) -> None:
+    """What a person wants to see of an output: pictures of a picture's maps, answers held against labels."""
+    if spec.input.source == "image" and spec.network is None:
+        draw(draft, output)
+    if spec.labels is not None:
+        evaluation = evaluate(output, spec.labels.make())
+        draft.write("confusion.csv", confusion_csv(evaluation))
+
+
+def origin(spec: Spec, tensor: Tensor) -> str:
+    """What a given tensor's row names as its op: the source it came from."""
+    sources = {"input": spec.input, "filters": spec.filters, "bias": spec.bias, "grad": spec.grad}
+    source = sources.get(tensor.name) or spec.weights
+    assert source is not None
+    return source.source
+
+
+def make_arrays(spec: Spec, work: Work) -> dict[str, Array]:
+    """The given tensors of a spec's work, each from its own stream of the seed; the input is the whole batch."""
+    arrays = {}
+    for tensor in work.plan.given:
+        bits, wanted = stream(spec.seed, tensor.name), Signature(tensor.shape, tensor.dtype)
+        if tensor.name == "input":
+            arrays["input"] = spec.input.make(spec.input.signature(), bits)
+        elif tensor.origin:
+            assert spec.weights is not None
+            arrays[tensor.name] = spec.weights.make(tensor.origin, wanted, bits)
+        else:
+            source = {"filters": spec.filters, "bias": spec.bias, "grad": spec.grad}[tensor.name]
+            assert source is not None
+            arrays[tensor.name] = source.make(wanted, bits)
     return arrays
-
-
-def make_arrays(spec: Spec, plan: Plan) -> dict[str, Array]:
-    """The plan's given tensors, each from its own stream of the seed."""
-    wanted = {tensor.name: Signature(tensor.shape, tensor.dtype) for tensor in plan.given}
-    return {
-        "input": spec.input.make(wanted["input"], stream(spec.seed, "input")),
-        "filters": spec.filters.make(wanted["filters"], stream(spec.seed, "filters")),
-    }
 
 
 def draw(draft: Draft, feature_map: Array) -> None:
@@ -131,8 +184,9 @@ def draw(draft: Draft, feature_map: Array) -> None:
         draft.write(f"map_n{n}_f{f:03d}.png", picture(feature_map[n, ..., f]))
 
 
-def manifest(config: dict[str, Any], plan: Plan, place: Place, seconds: dict[str, tuple[float, ...]]) -> dict[str, Any]:
+def manifest(config: dict[str, Any], work: Work, place: Place, seconds: dict[str, tuple[float, ...]]) -> dict[str, Any]:
     """What manifest.json says beside its format and the archive id."""
+    plan = work.plan
     axes = {tensor.name: tensor.axes for tensor in plan.given} | {step.name: step.makes.axes for step in plan.steps}
     return {
         "run_id": run_id(config),
@@ -143,14 +197,73 @@ def manifest(config: dict[str, Any], plan: Plan, place: Place, seconds: dict[str
     }
 
 
-def float_bound(spec: Spec, plan: Plan) -> reproduce.Bound:
-    """The bound of a run's float sums: its own convolution over again, of magnitudes."""
-    arrays = make_arrays(spec, plan)
-    taps = int(np.prod(plan.given[1].shape[1:]))
-    dtype = plan.output.dtype
-    exact = dtype.kind != "f" or reproduce.whole_and_small(arrays["input"], arrays["filters"], taps, dtype)
-    sizes = {name: np.abs(array).astype(np.float64) for name, array in arrays.items()}
-    settings = replace(spec.conv, pad_value=abs(spec.conv.pad_value), dtype="float64")
-    signatures = [Signature(array.shape, array.dtype) for array in sizes.values()]
-    magnitudes = plan_convolution(signatures[0], signatures[1], settings, lowerings.get("auto"))
-    return reproduce.Bound(taps, pipeline.output(magnitudes, sizes), exact)
+@dataclass(frozen=True)
+class Held:
+    """An array in the place of any source."""
+
+    array: Array
+    source: str = "held"
+
+    def signature(self, *_: object, **__: object) -> Signature:
+        """The array's own."""
+        return Signature(self.array.shape, self.array.dtype)
+
+    def make(self, signature: Signature, bits: np.random.PCG64) -> Array:
+        """The array."""
+        return self.array
+
+
+def float_bound(spec: Spec) -> reproduce.Bound | None:
+    """The bound of a convolution's float sums: its own stages over again, of magnitudes; None for a network."""
+    if spec.conv is None:
+        return None
+    work = plan_work(spec)
+    arrays = make_arrays(spec, work)
+    magnitude = output_of(spec, {name: np.abs(array.astype(np.float64)) for name, array in arrays.items()})
+    counts = output_of(spec, {name: np.ones(array.shape) for name, array in arrays.items()}, ones=True)
+    taps = int(counts.max()) if counts.size else 0
+    return reproduce.Bound(taps, magnitude, exact_cells(spec, work.plan.output.dtype, arrays, magnitude))
+
+
+def output_of(spec: Spec, arrays: Mapping[str, Array], *, ones: bool = False) -> Array:
+    """The output of a spec's own stages on other arrays, float64, the padding's value as a magnitude or as 1."""
+    assert spec.conv is not None
+    value = float(ones) if spec.conv.pad_value else 0
+    conv = replace(spec.conv, pad_value=value if ones else abs(spec.conv.pad_value), dtype="float64", overflow="error")
+    held = {name: Held(array) for name, array in arrays.items()}
+    missing = {name: Held(np.ones(signature.shape)) for name, signature in unread(spec, arrays).items()}
+    plan = plan_run(replace(spec, conv=conv, **{**missing, **held}))  # type: ignore[arg-type]
+    return pipeline.output(plan, arrays)
+
+
+def unread(spec: Spec, arrays: Mapping[str, Array]) -> dict[str, Signature]:
+    """The signatures of input and filters where a gradient does not read them."""
+    assert spec.filters is not None
+    assert spec.conv is not None
+    given = spec.input.signature()
+    found = {"input": given}
+    rank = len(given.shape) - 2
+    found["filters"] = spec.filters.signature(channels=given.shape[1], groups=spec.conv.groups, rank=rank)
+    return {name: signature for name, signature in found.items() if name not in arrays}
+
+
+def exact_cells(spec: Spec, result: np.dtype[Any], arrays: Mapping[str, Array], magnitude: Array) -> Array:
+    """Which output cells are sums of whole numbers that no partial sum rounds."""
+    assert spec.conv is not None
+    dtypes = [array.dtype for array in arrays.values()]
+    if all(dtype.kind in "iu" for dtype in dtypes):
+        return np.ones(magnitude.shape, bool)
+    if not all(map(reproduce.whole, (*arrays.values(), np.array(spec.conv.pad_value)))):
+        return np.zeros(magnitude.shape, bool)
+    mantissa = np.finfo(np.result_type(result, *dtypes, np.float32)).nmant + 1
+    return np.asarray(magnitude <= 2.0**mantissa)
+
+
+def confusion_csv(evaluation: Evaluation) -> bytes:
+    """A confusion table: a row for each true class, a column for each answer."""
+    classes = range(len(evaluation.confusion))
+    rows = [
+        {"class": true, **dict(zip(map(str, classes), counts, strict=True))}
+        for true, counts in enumerate(evaluation.confusion.tolist())
+    ]
+    return archive.csv_bytes(["class", *map(str, classes)], rows)

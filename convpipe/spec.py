@@ -5,11 +5,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from convpipe.lowerings.settings import ConvSettings, LoweringSettings
-from convpipe.sources import FilterSource, InputSource
+from convpipe.sources import BiasSource, FilterSource, GradSource, InputSource, WeightSource
+from convpipe.sources.labels import NpzLabels
+
+if TYPE_CHECKING:
+    from convpipe.layers import Layer
 
 __all__ = ["KEEPS", "ConvSettings", "LoweringSettings", "Spec", "plain", "run_id"]
 
@@ -18,14 +23,23 @@ KEEPS = ("output", "stages")
 
 @dataclass(frozen=True)
 class Spec:
-    """One run: its config without what only says where and how to execute it."""
+    """One run: its config without what only says where and how to execute it.
+
+    Either a single convolution (filters and conv) or a network (and its weights).
+    """
 
     seed: int
     input: InputSource
-    filters: FilterSource
-    conv: ConvSettings
+    filters: FilterSource | None
+    conv: ConvSettings | None
     lowering: LoweringSettings
     keep: str
+    bias: BiasSource | None = None
+    grad: GradSource | None = None
+    network: dict[str, Layer] | None = None
+    weights: WeightSource | None = None
+    labels: NpzLabels | None = None
+    record: int | None = None  # how many images of the batch have their stages recorded; None is all
 
 
 def plain(spec: Spec) -> dict[str, Any]:
@@ -44,7 +58,11 @@ def listed(value: Any) -> Any:
     return [listed(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
-def run_id(config: dict[str, Any]) -> str:
-    """The first 12 hex digits of the SHA-256 of a plain config, written as canonical JSON."""
-    canonical = json.dumps(config, sort_keys=True, separators=(",", ":"), allow_nan=False)
+def run_id(config: Mapping[str, Any]) -> str:
+    """The first 12 hex digits of the SHA-256 of a plain config, written as canonical JSON.
+
+    Keys are sorted, but for a network's layers, whose order has a meaning.
+    """
+    ordered = {"network": list(config["network"].items())} if "network" in config else {}
+    canonical = json.dumps({**config, **ordered}, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]

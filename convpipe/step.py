@@ -24,6 +24,7 @@ class Tensor:
     shape: Sizes
     dtype: np.dtype[Any]
     axes: tuple[str, ...] = ()
+    origin: str = ""  # of a given tensor: its name where it comes from
 
     @property
     def bytes(self) -> int:
@@ -70,8 +71,8 @@ def check_chain(key: str, given: Iterable[str], steps: Iterable[Step]) -> None:
         unused -= set(step.needs)
         unused.add(last)
         makers[last] = step.name
+    if not last:
+        raise ConfigError(key, [], "at least one stage")
     for name in (name for name in makers if name in unused - {last}):
         maker = f"{makers[name]} makes {name!r}" if makers[name] else f"{name!r} is given"
         raise ConfigError(key, makers[name] or name, f"a later stage that needs it: {maker}, and nothing reads it")
-    if not last:
-        raise ConfigError(key, [], "at least one stage")

@@ -26,7 +26,8 @@ from convpipe.errors import ConfigError, ConvpipeError, GeometryError, did_you_m
 def test_exit_codes(kind: str, code: int, builtin: type[Exception]) -> None:
     error = getattr(errors, kind)
     assert error.exit_code == code
-    assert issubclass(error, ConvpipeError) and issubclass(error, builtin)
+    assert issubclass(error, ConvpipeError)
+    assert issubclass(error, builtin)
 
 
 def test_a_config_error_says_what_came_and_what_was_expected() -> None:
@@ -48,7 +49,8 @@ def test_an_error_can_be_renamed_and_keeps_its_kind(kind: type[ConfigError]) -> 
 def test_an_error_is_the_same_after_pickling() -> None:
     error = GeometryError("kernel", [7, 7], "at most 5 along H", "smaller")
     copy = pickle.loads(pickle.dumps(error))
-    assert type(copy) is GeometryError and str(copy) == str(error)
+    assert type(copy) is GeometryError
+    assert str(copy) == str(error)
     assert (copy.key, copy.got, copy.expected, copy.hint) == ("kernel", [7, 7], "at most 5 along H", "smaller")
 
 

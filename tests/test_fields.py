@@ -70,7 +70,8 @@ def refusal(expected: str) -> str:
 )
 def test_what_passes(check: fields.Check, value: Any, result: Any) -> None:
     passed = check("key", value)
-    assert passed == result and type(passed) is type(result)
+    assert passed == result
+    assert type(passed) is type(result)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,11 @@ def test_what_passes(check: fields.Check, value: Any, result: Any) -> None:
         (truth, "true", "key: got true, expected true or false"),
         (text, "", "key: got nothing, expected a text"),
         (text, 3, "key: got 3, expected a text"),
-        (choice(["reflect", "edge"]), "reflct", "key: got reflct, expected one of reflect, edge (did you mean reflect?)"),
+        (
+            choice(["reflect", "edge"]),
+            "reflct",
+            "key: got reflct, expected one of reflect, edge (did you mean reflect?)",
+        ),
         (choice(["reflect", "edge"]), 7, "key: got 7, expected one of reflect, edge"),
         (choice(["reflect", "edge"]), ["x"], "key: got ['x'], expected one of reflect, edge"),
         (dtype_name(["int8"]), "bool", "key: got bool, expected one of int8"),
@@ -119,7 +124,7 @@ def test_numpys_numbers_are_numbers(value: Any) -> None:
 @pytest.mark.parametrize("check", [whole(), whole(1), number()])
 @pytest.mark.parametrize("value", [np.array([1, 2]), np.array([])], ids=repr)
 def test_an_array_is_refused(check: fields.Check, value: Any) -> None:
-    with pytest.raises(ConfigError, match="^key: got "):
+    with pytest.raises(ConfigError, match=r"^key: got "):
         check("key", value)
 
 
@@ -153,7 +158,9 @@ def test_sizes(value: Any, size: int) -> None:
     assert size_in_bytes("key", value) == size
 
 
-@pytest.mark.parametrize("value", [0, -1, True, 1.5, None, "", "GB", "2XB", "2 apples", "-2GB", "nan", "inf", "1e400", "0"])
+@pytest.mark.parametrize(
+    "value", [0, -1, True, 1.5, None, "", "GB", "2XB", "2 apples", "-2GB", "nan", "inf", "1e400", "0"]
+)
 def test_what_is_no_size(value: Any) -> None:
     expected = f"key: got {fields_shown(value)}, expected a size such as 500MB, 2GiB or a whole number of bytes"
     with pytest.raises(ConfigError, match=refusal(expected)):
@@ -167,7 +174,7 @@ def fields_shown(value: Any) -> str:
 
 @pytest.mark.parametrize("value", ["0.4B", "0.0001k"])
 def test_less_than_a_byte_is_no_size(value: str) -> None:
-    with pytest.raises(ConfigError, match="^key: got "):
+    with pytest.raises(ConfigError, match=r"^key: got "):
         size_in_bytes("key", value)
 
 
@@ -245,4 +252,6 @@ def test_read_names_the_key(values: dict[Any, Any], message: str) -> None:
 
 
 def test_keys_are_joined_with_dots() -> None:
-    assert join("input", "shape") == "input.shape" and join("", "seed") == "seed" and join("a.b", 3) == "a.b.3"
+    assert join("input", "shape") == "input.shape"
+    assert join("", "seed") == "seed"
+    assert join("a.b", 3) == "a.b.3"

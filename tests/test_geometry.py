@@ -29,7 +29,14 @@ def count(size: int, kernel: int, stride: int, dilation: int) -> int:
 # Sizes
 
 
-@given(size=st.integers(0, 20), before=st.integers(0, 4), after=st.integers(0, 4), kernel=SMALL, stride=SMALL, dilation=SMALL)
+@given(
+    size=st.integers(0, 20),
+    before=st.integers(0, 4),
+    after=st.integers(0, 4),
+    kernel=SMALL,
+    stride=SMALL,
+    dilation=SMALL,
+)
 @settings(max_examples=400)
 def test_output_size_is_a_count(size: int, before: int, after: int, kernel: int, stride: int, dilation: int) -> None:
     padded = size + before + after
@@ -60,9 +67,10 @@ def test_same_is_the_least_padding_that_gives_size_over_stride(
 @settings(max_examples=200)
 def test_every_shape_is_that_of_the_oracle(case: Case) -> None:
     sizes, chosen = case.sizes, reference.Settings(**case.settings)
-    assert sizes.feature_map_shape == np.moveaxis(
-        np.empty(reference.out_shape(case.input_shape, case.filters_shape, chosen)), 1, -1
-    ).shape
+    assert (
+        sizes.feature_map_shape
+        == np.moveaxis(np.empty(reference.out_shape(case.input_shape, case.filters_shape, chosen)), 1, -1).shape
+    )
     assert (sizes.input_shape, sizes.filters_shape) == (case.input_shape, case.filters_shape)
     assert sizes.padded_shape == (*case.input_shape[:2], *sizes.padded)
     assert sizes.columns_shape == (sizes.positions, case.input_shape[1] * prod(sizes.kernel))
@@ -82,8 +90,10 @@ def test_macs_are_the_products_of_the_oracle(case: Case) -> None:
 
 def test_the_lectures_sizes() -> None:
     sizes = geometry.solve((1, 3, 5, 5), (6, 3, 3, 3), stride=1, pad=1)
-    assert sizes.columns_shape == (25, 27) and sizes.filter_matrix_shape == (6, 27)
-    assert sizes.product_shape == (25, 6) and sizes.feature_map_shape == (1, 5, 5, 6)
+    assert sizes.columns_shape == (25, 27)
+    assert sizes.filter_matrix_shape == (6, 27)
+    assert sizes.product_shape == (25, 6)
+    assert sizes.feature_map_shape == (1, 5, 5, 6)
     assert geometry.solve((9, 3, 5, 5), (6, 3, 5, 5)).columns_shape == (9, 75)
     assert geometry.solve((90, 3, 5, 5), (6, 3, 5, 5)).columns_shape == (90, 75)
     assert geometry.solve((1, 3, 4, 4), (1, 3, 3, 3)).out == (2, 2)
@@ -97,7 +107,8 @@ def test_sizes_beyond_int64_stay_exact() -> None:
 def test_a_geometry_can_be_compared_and_hashed() -> None:
     first = geometry.solve((1, 1, 5), (1, 1, 3), stride=[2], pad=[[1, 1]])
     second = geometry.solve((1, 1, 5), (1, 1, 3), stride=2, pad=1)
-    assert first == second and len({first, second}) == 1
+    assert first == second
+    assert len({first, second}) == 1
 
 
 # What users may write
@@ -106,7 +117,8 @@ def test_a_geometry_can_be_compared_and_hashed() -> None:
 @pytest.mark.parametrize("value", [2, np.int64(2), np.uint8(2), [2, 2], (2, 2), [np.int32(2), 2]])
 def test_one_number_or_one_per_axis(value: Any) -> None:
     values = geometry.per_axis("stride", value, rank=2)
-    assert values == (2, 2) and all(type(entry) is int for entry in values)
+    assert values == (2, 2)
+    assert all(type(entry) is int for entry in values)
 
 
 @pytest.mark.parametrize(
@@ -137,9 +149,19 @@ X, W = (1, 4, 6, 7), (2, 4, 3, 3)
 PADS = "a whole number from 0, 2 of them, 2 pairs [before, after], or valid, same, same_lower"
 SPREAD = "a whole number from 1, or a list of 2 (H, W)"
 MISFITS: list[tuple[Any, Any, dict[str, Any], str]] = [
-    ((4, 4), W, {}, "input: got (4, 4), expected 3, 4 or 5 axes: N, C and one to three spatial ones"),
-    ((1,) * 6, W, {}, "input: got (1, 1, 1, 1, 1, 1), expected 3, 4 or 5 axes: N, C and one to three spatial ones"),
-    (X, (2, 4, 3), {}, "filters: got (2, 4, 3), expected 4 axes (F, C and the kernel's), as the input (1, 4, 6, 7) has"),
+    ((4, 4), W, {}, "input: got (4, 4), expected 4 axes (N, C, H, W), or 3 or 5 with one or three spatial ones"),
+    (
+        (1,) * 6,
+        W,
+        {},
+        "input: got (1, 1, 1, 1, 1, 1), expected 4 axes (N, C, H, W), or 3 or 5 with one or three spatial ones",
+    ),
+    (
+        X,
+        (2, 4, 3),
+        {},
+        "filters: got (2, 4, 3), expected 4 axes (F, C and the kernel's), as the input (1, 4, 6, 7) has",
+    ),
     (X, (2, 4, 0, 3), {}, "kernel: got (0, 3), expected at least 1 along H"),
     (X, (2, 4, 3, 0), {}, "kernel: got (3, 0), expected at least 1 along W"),
     (X, W, {"groups": 0}, "groups: got 0, expected a whole number from 1"),
@@ -192,7 +214,7 @@ MISFITS: list[tuple[Any, Any, dict[str, Any], str]] = [
         X,
         (2, 4, 3, 4),
         {"dilation": [1, 3], "pad": [0, 1]},
-        "kernel: got 4, expected at most 9 along W, the padded input's size (it reaches 10 with dilation 3)",
+        "kernel: got 4, expected at most 9 along W, the padded input's size (with dilation 3 it reaches 10)",
     ),
 ]
 
@@ -223,5 +245,6 @@ def test_an_error_takes_the_name_its_user_typed() -> None:
     with pytest.raises(GeometryError) as caught:
         geometry.solve(X, W, stride=0)
     named = caught.value.at({"stride": "conv.stride"})
-    assert isinstance(named, GeometryError) and isinstance(named, ConfigError)
+    assert isinstance(named, GeometryError)
+    assert isinstance(named, ConfigError)
     assert str(named) == f"conv.stride: got 0, expected {SPREAD}"

@@ -146,7 +146,8 @@ def test_col2im_of_ones_counts_the_patches_of_each_cell() -> None:
 @settings(max_examples=50)
 def test_columns_are_a_transposed_view_that_blas_takes(case: Case, dtype: str) -> None:
     columns = unfolded(case, np.ones(case.input_shape, dtype))
-    assert columns.T.flags.c_contiguous and columns.T.flags.aligned
+    assert columns.T.flags.c_contiguous
+    assert columns.T.flags.aligned
     assert columns.size == 0 or columns.base is not None
 
 
@@ -160,7 +161,7 @@ def test_blas_makes_no_copy_of_the_columns() -> None:
 def test_any_memory_order_gives_the_same(position: int) -> None:
     expected, filters = ops.im2col(IMAGE, 3, 2, 2, 1), ops.fil2col(IMAGE)
     folded = ops.col2im(expected, IMAGE.shape, 3, 2, 2, 1)
-    name, x = list(memory_orders(IMAGE))[position]
+    _name, x = list(memory_orders(IMAGE))[position]
     _, columns = list(memory_orders(expected))[position]
     before = x.copy(), columns.copy()
     assert_exact(ops.im2col(x, 3, 2, 2, 1), expected)

@@ -115,7 +115,8 @@ def test_a_value_the_dtype_cannot_hold(dtype: str, value: float, message: str | 
 
 
 def test_exactly_keeps_whole_floats() -> None:
-    assert exactly(3.0, np.dtype(np.int8)) == 3 and exactly(3.0, np.dtype(np.int8)).dtype == np.int8
+    assert exactly(3.0, np.dtype(np.int8)) == 3
+    assert exactly(3.0, np.dtype(np.int8)).dtype == np.int8
 
 
 # What does not fit
@@ -137,7 +138,7 @@ def test_what_does_not_fit_is_named(arguments: dict[str, Any], message: str) -> 
 
 @pytest.mark.parametrize("shape", [(), (3,), (2, 3), (1, 1, 2, 2, 2, 2)])
 def test_an_array_without_batch_and_channels_is_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(GeometryError, match=f"^input: got {re.escape(str(shape))}, expected 3, 4 or 5 axes"):
+    with pytest.raises(GeometryError, match=f"^input: got {re.escape(str(shape))}, expected 4 axes"):
         ops.pad(np.zeros(shape), 1)
 
 

@@ -1,21 +1,37 @@
-"""Ways to do one convolution: each a named chain of stages, in one dict that others may add to."""
+"""Ways to do one convolution: each a named chain of stages, in one dict that others may add to.
+
+A transposed convolution and the gradients are other operations, each with stages of its own (`adjoint.STAGES`)
+and one chain of them (`ADJOINTS`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from convpipe.errors import ConfigError, did_you_mean
-from convpipe.lowerings.convolution import Convolution
+from convpipe.lowerings import adjoint
+from convpipe.lowerings.convolution import OPERATIONS, Convolution, OperationName
 from convpipe.lowerings.stages import STAGES, get_stage
 from convpipe.step import Step, check_chain
 
-__all__ = ["LOWERINGS", "STAGES", "Convolution", "get", "lower", "register"]
+__all__ = [
+    "ADJOINTS",
+    "LOWERINGS",
+    "OPERATIONS",
+    "STAGES",
+    "Convolution",
+    "OperationName",
+    "get",
+    "lower",
+    "register",
+]
 
 LOWERINGS: dict[str, tuple[str, ...]] = {
     "im2col": ("pad", "im2col", "fil2col", "matmul", "reshape"),
     "implicit": ("pad", "implicit_gemm"),
 }
 AUTO = "implicit"  # the fastest that archives no columns
+ADJOINTS: dict[OperationName, tuple[str, ...]] = {name: tuple(stages) for name, stages in adjoint.STAGES.items()}
 
 
 def register(name: str, stages: Sequence[str]) -> None:
@@ -47,14 +63,15 @@ def get(name: str) -> tuple[str, ...]:
 
 
 def lower(conv: Convolution, stages: Sequence[str], key: str = "lowering.stages") -> tuple[Step, ...]:
-    """The steps of one convolution, checked to be a whole chain from its tensors to the feature map.
+    """The steps of one convolution, checked to be a whole chain from its tensors to its operation's result.
 
     Raises:
-        ConfigError: an unknown stage, or a tensor that is missing, made twice or never used.
+        ConfigError: a stage that the operation does not have, or a tensor that is missing, made twice or never used.
     """
-    steps = tuple(get_stage(f"{key}[{position}]", name)(conv) for position, name in enumerate(stages))
-    given = ["input", "filters"] + ([] if conv.bias is None else ["bias"])
-    check_chain(key, given, steps)
-    if steps[-1].makes.name != "feature_map":
-        raise ConfigError(key, steps[-1].name, f"a last stage that makes 'feature_map', not {steps[-1].makes.name!r}")
+    known = adjoint.STAGES.get(conv.operation, STAGES)
+    steps = tuple(get_stage(f"{key}[{position}]", name, known)(conv) for position, name in enumerate(stages))
+    check_chain(key, conv.given, steps)
+    last, wanted = steps[-1].makes.name, OPERATIONS[conv.operation].makes
+    if last != wanted:
+        raise ConfigError(key, steps[-1].name, f"a last stage that makes {wanted!r}, not {last!r}")
     return steps

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from convpipe.fields import anything, choice, dtype_name, field, number, optional, several, text, whole
+from convpipe.lowerings.convolution import OPERATIONS
 from convpipe.ops.matmul import OVERFLOWS
+
+
+def operation(key: str, value: Any) -> str | None:
+    """The name of an operation; a convolution is None, so that a run which names it is no other run."""
+    name = optional(choice(OPERATIONS))(key, value)
+    return None if name is None or name == "conv" else str(name)
 
 
 @dataclass(frozen=True)
@@ -21,6 +28,9 @@ class ConvSettings:
     pad_value: float = field(number(), 0)
     dtype: str | None = field(optional(dtype_name()), None)
     overflow: str = field(choice(OVERFLOWS), "error")
+    operation: str | None = field(operation, None)
+    output_padding: Any = field(anything, None)
+    output_shape: Any = field(anything, None)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from convpipe import ops
@@ -101,12 +101,12 @@ STAGES: dict[str, Stage] = {
 }
 
 
-def get_stage(key: str, name: str) -> Stage:
-    """A stage by its name in YAML.
+def get_stage(key: str, name: str, stages: Mapping[str, Stage] = STAGES) -> Stage:
+    """A stage by its name in YAML, of a convolution or of the operation whose `stages` are given.
 
     Raises:
         ConfigError: there is none of that name.
     """
-    if name not in STAGES:
-        raise ConfigError(key, name, f"one of {', '.join(STAGES)}", did_you_mean(str(name), STAGES))
-    return STAGES[name]
+    if name not in stages:
+        raise ConfigError(key, name, f"one of {', '.join(stages)}", did_you_mean(str(name), stages))
+    return stages[name]

@@ -51,6 +51,7 @@ def implicit_gemm(
             columns = unfold(image[None, :, cells], kernel, stride, dilation)
             tile = matmul(columns, filter_matrix, bias, groups, target, overflow)
             maps[:, start:stop] = tile.T.reshape(len(maps), stop - start, *out[1:])
+            del columns, tile  # or two of each would stand while the next are made
     return np.moveaxis(result, 1, -1)  # (N, out_h, out_w, F)
 
 

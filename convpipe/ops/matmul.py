@@ -55,8 +55,8 @@ def matmul(
         (N*out_h*out_w, F), a transposed view of an (F, N*out_h*out_w) buffer, so that the planes of one
         filter lie together. Integer operands are summed exactly, whatever their size: K products of at most
         max|a|*max|b| go through float32 or float64 BLAS where K*max|a|*max|b| + max|bias| is at most 2**24
-        or 2**53, through int64 up to 2**63 - 1, and as Python integers beyond. Floats are summed in the
-        result's dtype, float16 in float32.
+        or 2**53, through int64 up to 2**63 - 1, and as Python integers beyond (from where a float result is
+        rounded by way of float64). Floats are summed in the widest of all dtypes here, at least float32.
 
     Raises:
         ValueRangeError: with ``overflow="error"``, a sum that does not fit.
@@ -154,10 +154,22 @@ def workspace(positions: int, weights_shape: tuple[int, ...], target: np.dtype[A
         accumulator = float_accumulator(target, *operands)
         if all(dtype == accumulator for dtype in (target, *operands)):
             return 0
-    itemsize = OBJECT_BYTES if accumulator.kind == "O" else 8
-    rows = min(positions, 2 * tile_rows(weights_shape, accumulator))  # float32's tile has twice float64's rows
-    copies = 2 * 8 * filters  # of the sums, on the way to the result
-    return itemsize * filters * (taps + 1) + rows * (itemsize * (taps + filters) + copies)
+    return max(tiled_bytes(positions, weights_shape, smaller) for smaller in accumulators_up_to(accumulator))
+
+
+def accumulators_up_to(largest: np.dtype[Any]) -> list[np.dtype[Any]]:
+    """The accumulators that values smaller than their dtype allows may lead to."""
+    order = [np.dtype(kind) for kind in (np.float32, np.float64, np.int64, object)]
+    return order[: order.index(largest) + 1]
+
+
+def tiled_bytes(positions: int, weights_shape: tuple[int, ...], accumulator: np.dtype[Any]) -> int:
+    """The bytes of widened weights, two tiles (the last one lives while the next is made), and copies of sums."""
+    filters, taps = weights_shape
+    itemsize = OBJECT_BYTES if accumulator.kind == "O" else accumulator.itemsize
+    rows = min(positions, tile_rows(weights_shape, accumulator))
+    copies = 3 * 8 + (OBJECT_BYTES if accumulator.kind == "O" else 0)  # of a sum, on the way to the result
+    return itemsize * filters * (taps + 1) + rows * (2 * itemsize * (taps + filters) + copies * filters)
 
 
 def narrowed(sums: Array, dtype: np.dtype[Any], overflow: Overflow) -> Array:

@@ -18,7 +18,7 @@ def pad(x: Array, pad: Any = 1, mode: str = "constant", value: float = 0) -> Arr
         x: (N, C, H, W), or with one or three spatial axes; any dtype, which the result keeps.
         pad: cells on every side, one number per axis, or one pair [before, after] per axis.
         mode: ``constant``, ``reflect``, ``edge`` or ``wrap``, as in numpy.pad.
-        value: what ``constant`` fills with; it must be exact in the dtype of `x`.
+        value: what ``constant`` fills with: for integers one that their dtype holds, for floats rounded to theirs.
 
     Returns:
         (N, C, H + pads, W + pads); `x` itself, not a copy, where there is nothing to pad.
@@ -32,7 +32,7 @@ def pad(x: Array, pad: Any = 1, mode: str = "constant", value: float = 0) -> Arr
     """
     spatial = x.shape[2:]
     if len(spatial) not in geometry.RANKS:
-        raise GeometryError("input", x.shape, "3, 4 or 5 axes: N, C and one to three spatial ones")
+        raise GeometryError("input", x.shape, "4 axes (N, C, H, W), or 3 or 5 with one or three spatial ones")
     if isinstance(pad, str):
         raise GeometryError("pad", pad, "numbers, as a word can be worked out only with a kernel")
     pads = geometry.pads_per_axis(pad, len(spatial))
@@ -63,4 +63,7 @@ def exactly(value: float, dtype: np.dtype[Any]) -> Any:
         if not info.min <= value <= info.max:
             raise GeometryError("pad_value", value, f"a value that {dtype} holds, from {info.min} to {info.max}")
         return dtype.type(int(value))
+    largest = float(np.finfo(dtype).max)
+    if largest < abs(value) < float("inf"):
+        raise GeometryError("pad_value", value, f"a value that {dtype} holds, up to {largest:g}")
     return dtype.type(value)

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from convpipe.archive import Run
-from convpipe.plan import readable
+from convpipe.plan import readable, shape_text
 from convpipe.step import Array
 
 PLAIN_WIDTH = 240  # plain output is for pipes and files, which have no edge to wrap at
@@ -23,14 +23,24 @@ LARGEST_PRINTED_MAP = 12 * 12  # cells
 MOST_PRINTED_MAPS = 12
 ONE_LINE = 40  # characters up to which a map is printed as a list on one line
 MOST_SUMMARY_ROWS = 32
+# What the table of stages leaves out, in this order, until it fits a narrow terminal; stages.csv has it all.
+LEFT_OUT = ((), ("multiply-adds",), ("multiply-adds", "min", "max"), ("multiply-adds", "min", "max", "size"))
+
+
+class ShownConsole(Console):
+    """A console that leaves it to its caller what becomes of a broken pipe; rich's own ends the process with 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise what the pipe raised."""
+        raise BrokenPipeError
 
 
 def console(stream: TextIO | None = None) -> Console:
     """A console for standard output: coloured and boxed on a terminal, plain elsewhere or with NO_COLOR."""
     target = stream or sys.stdout
     if is_plain(target):
-        return Console(file=target, no_color=True, force_terminal=False, width=PLAIN_WIDTH, highlight=False)
-    return Console(file=target, highlight=False)
+        return ShownConsole(file=target, no_color=True, force_terminal=False, width=PLAIN_WIDTH, highlight=False)
+    return ShownConsole(file=target, highlight=False)
 
 
 def is_plain(stream: TextIO) -> bool:
@@ -40,37 +50,59 @@ def is_plain(stream: TextIO) -> bool:
 
 def show_run(out: Console, run: Run, verdict: str, seconds: Mapping[str, Sequence[float]]) -> None:
     """Print a run: its stages, its feature map or a summary of it, what became of it, and where it is."""
-    out.print(stage_table(run, seconds, plain=out.no_color))
+    out.print(fitting_table(out, run, seconds))
     out.print()
     show_feature_map(out, run.output)
+    show_pictures(out, run)
     out.print()
-    out.print(f"{verdict}: {run.path}", soft_wrap=True, markup=False)
+    out.print(Text.assemble((verdict, "bold green"), f": {run.path}"), soft_wrap=True)
 
 
-def table(plain: bool, **options: object) -> Table:
-    """An empty table, with rules on a terminal and bare elsewhere."""
-    style = None if plain else box.SIMPLE_HEAD
-    return Table(box=style, header_style="bold", pad_edge=False, **options)  # type: ignore[arg-type]
+def table(plain: bool) -> Table:
+    """An empty table, with a rule below its head on a terminal and bare elsewhere."""
+    if plain:
+        return Table(box=None, pad_edge=False)
+    return Table(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
 
 
-def stage_table(run: Run, seconds: Mapping[str, Sequence[float]], *, plain: bool) -> Table:
-    """A run's stages: shape with the field's letters, dtype, size, time and range of values."""
-    rows = table(plain)
-    for name in ("stage", "shape", "dtype", "size", "multiply-adds", "time", "min", "max"):
-        rows.add_column(name, justify="left" if name in ("stage", "shape", "dtype") else "right", overflow="fold")
-    for row in run.rows:
-        axes = run.manifest.get("axes", {}).get(row["stage"], ())
-        rows.add_row(
-            row["stage"],
-            Text(lettered(row["shape"], axes)),
-            row["dtype"],
-            readable(int(row["bytes"])),
-            f"{int(row['macs']):,}" if row["macs"] != "0" else "",
-            readable_seconds(min(seconds[row["stage"]])) if row["stage"] in seconds else "",
-            short_number(row["min"]),
-            short_number(row["max"]),
-        )
+def fitting_table(out: Console, run: Run, seconds: Mapping[str, Sequence[float]]) -> Table:
+    """The table of a run's stages, without the columns that a narrow terminal would wrap."""
+    for left_out in LEFT_OUT:
+        rows = stage_table(run, seconds, left_out, plain=out.no_color)
+        if out.measure(rows, options=out.options.update(width=PLAIN_WIDTH)).maximum <= out.width:
+            break
     return rows
+
+
+def stage_table(
+    run: Run, seconds: Mapping[str, Sequence[float]], left_out: Sequence[str] = (), *, plain: bool
+) -> Table:
+    """A run's stages: shape with the field's letters, dtype, size, multiply-adds, time and range of values."""
+    listing = table(plain)
+    cells = [stage_cells(run, row, seconds) for row in run.rows]
+    for name in cells[0]:
+        if name not in left_out:
+            to_left = name in ("stage", "shape", "dtype")
+            style = "cyan" if name == "stage" and not plain else ""
+            listing.add_column(name, justify="left" if to_left else "right", overflow="fold", style=style)
+    for row in cells:
+        listing.add_row(*(Text(text) for name, text in row.items() if name not in left_out))
+    return listing
+
+
+def stage_cells(run: Run, row: Mapping[str, str], seconds: Mapping[str, Sequence[float]]) -> dict[str, str]:
+    """One stage as texts, by column."""
+    axes = run.manifest.get("axes", {}).get(row["stage"], ())
+    return {
+        "stage": row["stage"],
+        "shape": lettered(row["shape"], axes),
+        "dtype": row["dtype"],
+        "size": readable(int(row["bytes"])),
+        "multiply-adds": f"{int(row['macs']):,}" if row["macs"] != "0" else "",
+        "time": readable_seconds(min(seconds[row["stage"]])) if row["stage"] in seconds else "",
+        "min": short_number(row["min"]),
+        "max": short_number(row["max"]),
+    }
 
 
 def lettered(shape: str, axes: Sequence[str]) -> str:
@@ -100,6 +132,9 @@ def readable_seconds(seconds: float) -> str:
 
 def show_feature_map(out: Console, feature_map: Array) -> None:
     """Print small feature maps (N, out_h, out_w, F) value by value, large ones as a summary per channel."""
+    if not feature_map.size:
+        out.print(f"feature map {shape_text(feature_map.shape)}, {feature_map.dtype}: empty", markup=False)
+        return
     maps = [(n, f) for n in range(feature_map.shape[0]) for f in range(feature_map.shape[-1])]
     if prod(feature_map.shape[1:-1]) > LARGEST_PRINTED_MAP or len(maps) > MOST_PRINTED_MAPS:
         show_summary(out, feature_map, maps)
@@ -129,8 +164,17 @@ def show_summary(out: Console, feature_map: Array, maps: Sequence[tuple[int, int
         rows.add_column(name, justify="left" if name == "feature map" else "right")
     for n, f in maps[:MOST_SUMMARY_ROWS]:
         values = feature_map[n, ..., f]
-        numbers = (values.min(), values.max(), values.mean(dtype=np.float64)) if values.size else ()
-        rows.add_row(f"n={n} f={f}", *(f"{float(number):.6g}" for number in numbers))
+        with np.errstate(all="ignore"):  # infinities have no mean
+            numbers = (values.min(), values.max(), values.mean(dtype=np.float64))
+        rows.add_row(f"n={n} f={f}", *(short_number(str(number)) for number in numbers))
     out.print(rows)
     if len(maps) > MOST_SUMMARY_ROWS:
         out.print(f"and {len(maps) - MOST_SUMMARY_ROWS} more maps")
+
+
+def show_pictures(out: Console, run: Run) -> None:
+    """Name the pictures of the feature maps, where the input was one."""
+    names = sorted(path.name for path in run.path.glob("map_*.png"))
+    if names:
+        several = f"{names[0]} to {names[-1]}, {len(names)} pictures" if len(names) > 1 else names[0]
+        out.print(f"drawn: {several}", markup=False, soft_wrap=True)

@@ -36,5 +36,4 @@ def show_trace(out: TextIO, run: Run) -> None:
 
 def print_part(out: TextIO, title: str, values: Array, *, rule: bool = True) -> None:
     """One step of the trace: its title, the values, and the lecture's rule below."""
-    print(title, file=out)
-    print(values, "\n-----" if rule else "", file=out)
+    print(title, values, *(["-----"] if rule else []), sep="\n", file=out)

@@ -11,17 +11,38 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from convpipe.errors import ConfigError, did_you_mean
+from convpipe.sources.bias import BIASES, BiasSource
 from convpipe.sources.classic import ClassicFilters
-from convpipe.sources.files import NpyFilters, NpyInput
+from convpipe.sources.files import NpyFilters, NpyInput, NpzInput
+from convpipe.sources.gradient import GRADS, GradSource
 from convpipe.sources.integers import IntegersFilters, IntegersInput
 from convpipe.sources.literal import LiteralFilters, LiteralInput
 from convpipe.sources.photo import ImageInput
 from convpipe.sources.random import RandomFilters, RandomInput
 from convpipe.sources.signature import Signature
 from convpipe.sources.stream import stream
+from convpipe.sources.weights import WEIGHTS, WeightSource
 from convpipe.step import Array
 
-__all__ = ["FILTERS", "INPUTS", "FilterSource", "InputSource", "Signature", "get_filters", "get_input", "stream"]
+__all__ = [
+    "BIASES",
+    "FILTERS",
+    "GRADS",
+    "INPUTS",
+    "WEIGHTS",
+    "BiasSource",
+    "FilterSource",
+    "GradSource",
+    "InputSource",
+    "Signature",
+    "WeightSource",
+    "get_bias",
+    "get_filters",
+    "get_grad",
+    "get_input",
+    "get_weights",
+    "stream",
+]
 
 T = TypeVar("T")
 
@@ -59,6 +80,7 @@ INPUTS: dict[str, type[InputSource]] = {
     "random": RandomInput,
     "integers": IntegersInput,
     "npy": NpyInput,
+    "npz": NpzInput,
     "image": ImageInput,
 }
 FILTERS: dict[str, type[FilterSource]] = {
@@ -89,6 +111,33 @@ def get_filters(name: object) -> type[FilterSource]:
         ConfigError: there is no source of that name.
     """
     return registered("filters.source", name, FILTERS)
+
+
+def get_bias(name: object) -> type[BiasSource]:
+    """The settings class of one source of a bias.
+
+    Raises:
+        ConfigError: there is no source of that name.
+    """
+    return registered("bias.source", name, BIASES)
+
+
+def get_grad(name: object) -> type[GradSource]:
+    """The settings class of one source of a gradient.
+
+    Raises:
+        ConfigError: there is no source of that name.
+    """
+    return registered("grad.source", name, GRADS)
+
+
+def get_weights(name: object) -> type[WeightSource]:
+    """The settings class of one source of weights.
+
+    Raises:
+        ConfigError: there is no source of that name.
+    """
+    return registered("weights.source", name, WEIGHTS)
 
 
 def registered(key: str, name: object, registry: Mapping[str, T]) -> T:

@@ -1,4 +1,4 @@
-"""Arrays from .npy files."""
+"""Arrays from .npy and .npz files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from convpipe import fields
+from convpipe import fields, npzfile
 from convpipe.errors import ConfigError
 from convpipe.npyfile import read_array, read_header
 from convpipe.sources.signature import Signature
@@ -60,6 +60,29 @@ class NpyFilters(Npy):
     def signature(self, channels: int, groups: int, rank: int) -> Signature:
         """The file's own shape; whether it suits the input, the geometry judges."""
         return self.stated()
+
+
+@dataclass(frozen=True)
+class NpzInput:
+    """An input that is one array of an .npz file, (N, C, H, W), in its own dtype or another that holds it exactly."""
+
+    source: str = fields.field(fields.choice(["npz"]))
+    path: str = fields.field(fields.text)
+    entry: str = fields.field(fields.text)
+    dtype: str | None = fields.field(fields.optional(fields.dtype_name()), None)
+
+    def signature(self) -> Signature:
+        """What the entry's header says, without reading its data."""
+        header = npzfile.read_header(self.path, self.entry, "input.path")
+        return Signature(header.shape, np.dtype(self.dtype) if self.dtype else header.dtype.newbyteorder("="))
+
+    def make(self, signature: Signature, bits: np.random.PCG64) -> Array:
+        """Read the array; `bits` is not used."""
+        array = npzfile.read_array(self.path, self.entry, "input.path")
+        if array.shape != signature.shape:
+            expected = f"an array {signature.shape}, as it was when planned"
+            raise ConfigError("input.path", self.path, expected, f"it is {array.shape} now")
+        return exactly(array, signature.dtype, "input.dtype", self.path)
 
 
 def exactly(array: Array, dtype: np.dtype[Any], key: str, path: str) -> Array:

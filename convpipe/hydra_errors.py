@@ -1,0 +1,82 @@
+"""Hydra's and OmegaConf's errors as one line of ours: the key, what came, what was expected, a did-you-mean."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+from convpipe.errors import ConfigError, ConvpipeError, UsageError, did_you_mean
+
+Siblings = Callable[[str], tuple[str, Sequence[str]]]  # a key -> the nearest group there is, and that group's keys
+
+UNKNOWN = re.compile(r"Could not (?:override|delete from config\.) '([^']+)'")
+NOT_THAT_VALUE = re.compile(r"Could not delete from config\. The value of '([^']+)' is (.*) and not (.*)\.", re.DOTALL)
+THERE_ALREADY = re.compile(r"Could not append to config\. An item is already at '([^']+)'")
+NOT_FOUND = re.compile(r"Could not load '([^']+)'|Cannot find primary config '([^']+)'")
+MERGE = re.compile(r"Error merging override ([^=\s]+)=")
+
+
+def explained(error: Exception, overrides: Sequence[str], siblings: Siblings) -> ConvpipeError:
+    """An error of Hydra's or OmegaConf's in our words."""
+    message = str(error) or str(error.__cause__ or type(error).__name__)
+    if isinstance(error, UnicodeDecodeError):
+        return UsageError(f"config: expected files in UTF-8: {message}")
+    if isinstance(error, RecursionError):
+        return UsageError("config: expected fewer lists or groups within each other")
+    if isinstance(error, KeyError):  # the only look-up of Hydra's own that depends on a config file
+        return ConfigError("hydra.job.env_copy", error.args[0], "nothing, as it could run code or write elsewhere")
+    if getattr(error, "missing_cfg_file", None) and getattr(error, "options", None) is not None:
+        return unknown_choice(str(error.missing_cfg_file), error.options, overrides)  # type: ignore[attr-defined]
+    if found := NOT_FOUND.search(message):
+        group, _, name = (found[1] or f"--config-name/{found[2]}").rpartition("/")
+        return ConfigError(group or "config", name, "a config of that name in conf or --config-dir")
+    if found := NOT_THAT_VALUE.search(message):
+        return ConfigError(f"~{found[1]}", found[3], f"its value {found[2]}, or none at all")
+    if found := THERE_ALREADY.search(message):
+        return ConfigError(found[1], given(found[1], overrides), "no '+', as the key is there already")
+    if found := UNKNOWN.search(message):
+        return unknown_key(found[1].split("@")[0], overrides, siblings)
+    key = getattr(error, "full_key", None) or ""
+    if found := MERGE.search(message):
+        key = found[1].lstrip("+~")
+        message = str(error.__cause__ or error)
+    if type(error).__name__ == "MissingMandatoryValue":
+        return ConfigError(str(key), "???", "a value for it")
+    reason = " ".join(message.split("full_key:")[0].split())
+    if key:
+        return ConfigError(str(key), given(str(key), overrides), "a value that can be worked out", reason)
+    return UsageError(f"config: {reason}")
+
+
+def unknown_choice(path: str, options: Sequence[str], overrides: Iterable[str]) -> ConfigError:
+    """A group's choice that there is not, such as ``input=rando``."""
+    group, _, name = path.rpartition("/")
+    for override in overrides:
+        key, _, value = override.partition("=")
+        key = key.lstrip("+").split("@")[0]
+        if f"{key}/{value}" == path:
+            group, name = key, value
+    return ConfigError(group or "config", name, f"one of {', '.join(options)}", did_you_mean(name, options))
+
+
+def unknown_key(key: str, overrides: Sequence[str], siblings: Siblings) -> ConfigError:
+    """A key that the config does not have, such as ``conv.strid``."""
+    group, there = siblings(key)
+    above = f"{group}." if group else ""
+    name, _, rest = key.removeprefix(above).partition(".")
+    if name in there:
+        return ConfigError(key, given(key, overrides), f"{above}{name} itself, as nothing is below it")
+    near = difflib.get_close_matches(name, there, n=1)
+    hint = f"did you mean {above}{near[0]}{'.' if rest else ''}{rest}?" if near else ""
+    where = f" of {group}" if group else ""
+    return ConfigError(key, given(key, overrides), f"one of the keys{where}: {', '.join(there)}", hint)
+
+
+def given(key: str, overrides: Sequence[str]) -> str:
+    """What the user typed for a key."""
+    for override in reversed(overrides):
+        name, _, value = override.partition("=")
+        if name.lstrip("+~").split("@")[0] == key:
+            return value
+    return ""

@@ -1,0 +1,157 @@
+"""What Hydra may be told, and what it may not: a config chooses, it never executes and never writes outside the root.
+
+Checked twice: the overrides before Hydra composes (`refuse_unsafe`), and Hydra's own node after (`check_hydra_node`),
+as config files and their package directives reach it too. Composing itself runs nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from convpipe.errors import ConfigError, shown
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+    from omegaconf import DictConfig
+
+SWEEPS = "hydra.sweeper.params."
+LAUNCHER = "hydra.launcher."
+SAFE_KEYS = ("hydra/launcher", "hydra/sweeper", "hydra.verbose")
+SAFE_TARGETS = (
+    "hydra._internal.core_plugins.basic_launcher.BasicLauncher",
+    "hydra._internal.core_plugins.basic_sweeper.BasicSweeper",
+    "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher",
+    "hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher",
+    "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher",
+)
+NO_LOGGING = {"version": 1, "root": {"level": "ERROR"}, "disable_existing_loggers": True}
+# What only our own config.yaml may say: Hydra would run it, or write there. Compared as written, not resolved.
+FIXED_VALUES: dict[str, Any] = {
+    "callbacks": {},
+    "output_subdir": None,
+    "run.dir": ".",
+    "sweep.dir": ".",
+    "sweep.subdir": ".",
+    "searchpath": [],
+    "env": {},
+    "job.chdir": False,
+    "job.env_set": {},
+    "job.env_copy": [],
+    "job_logging": NO_LOGGING,
+    "hydra_logging": NO_LOGGING,
+}
+# The same of a launcher: shell commands of the cluster's scheduler, and folders it would write to.
+FIXED_LAUNCHER_VALUES: dict[str, Any] = {
+    "submitit_folder": "${hydra.sweep.dir}/.submitit/%j",
+    "setup": None,
+    "python": None,
+    "srun_args": None,
+    "additional_parameters": {},
+    "temp_folder": None,
+}
+CODE_KEYS = ("_target_", "()")  # what hydra.utils.instantiate and logging.config call
+TARGET = re.compile(r"(?<![A-Za-z0-9])_target_(?![A-Za-z0-9_])")
+REASON = "as it could run code or write outside the root"
+
+
+@lru_cache(maxsize=1024)  # each is looked at twice
+def parsed(text: str) -> Override:
+    """One override as Hydra's grammar has it.
+
+    Raises:
+        ConfigError: it is not of the form key=value, or its value is not one.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    key, equals, value = text.partition("=")
+    if not key.strip("+~@ ") or not (equals or key.startswith("~")):
+        raise ConfigError(text, "no '=' with a key before it", "a setting as key=value")
+    try:
+        override = OverridesParser.create().parse_override(text)
+        override.value()
+    except (HydraException, ValueError) as error:
+        raise ConfigError(key, value, "key=value in Hydra's grammar", grammar_hint(error, key, value)) from error
+    except RecursionError as error:
+        raise ConfigError(key, value, "fewer brackets within each other") from error
+    return override
+
+
+def grammar_hint(error: Exception, key: str, value: str) -> str:
+    """Why an override does not parse, without the parser's list of tokens, and the way out."""
+    reason = " ".join(str(error).split()).split(" expecting {")[0].split(" See http")[0]
+    reason = re.sub(r"^Error parsing override '.*' (?=\S)", "", reason)
+    return f"{reason}; special characters need quotes: '{key}=\"{shown(value, 40)}\"'"
+
+
+def refuse_unsafe(overrides: Iterable[str]) -> None:
+    """Refuse overrides that are malformed, or through which Hydra would run code or write outside the root.
+
+    Raises:
+        ConfigError: naming the override's key.
+    """
+    for text in overrides:
+        override = parsed(text)
+        key, value = override.key_or_group, text.partition("=")[2]
+        if TARGET.search(text):
+            raise ConfigError(key, value, "values only: a config chooses, it cannot execute (_target_)")
+        if override.package is not None:
+            raise ConfigError(f"{key}@{override.package}", value, "a group without '@'; each has its place")
+        if key.startswith(SWEEPS):
+            refuse_unsafe([f"{key.removeprefix(SWEEPS)}={value}"])
+        elif re.match(r"hydra\b", key) and not is_safe(key):
+            allowed = ", ".join((*SAFE_KEYS, f"{LAUNCHER}*", f"{SWEEPS}*"))
+            raise ConfigError(key, value, f"of Hydra's own settings only {allowed}", REASON)
+
+
+def is_safe(key: str) -> bool:
+    """Whether one of Hydra's own settings can neither run code nor write outside the root."""
+    name = key.removeprefix(LAUNCHER)
+    return key in SAFE_KEYS or (name != key and name.split(".")[0] not in FIXED_LAUNCHER_VALUES)
+
+
+def check_hydra_node(hydra: DictConfig) -> None:
+    """Refuse what a config file, or a package directive, has put into Hydra's node.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    from omegaconf import OmegaConf
+
+    node: Any = OmegaConf.to_container(hydra, resolve=False)
+    check_fixed("hydra", node, FIXED_VALUES)
+    for group in ("launcher", "sweeper"):
+        settings = node.get(group)
+        target = settings.get("_target_") if isinstance(settings, dict) else settings
+        if target not in SAFE_TARGETS:
+            raise ConfigError(f"hydra.{group}._target_", target, "a launcher or sweeper that convpipe knows", REASON)
+    check_fixed("hydra.launcher", node["launcher"], FIXED_LAUNCHER_VALUES)
+    for key, value in code_keys("hydra", node):
+        if key not in ("hydra.launcher._target_", "hydra.sweeper._target_"):
+            raise ConfigError(key, value, "no such key: a config chooses, it cannot execute")
+    refuse_unsafe(f"{key}={value}" for key, value in (node["sweeper"].get("params") or {}).items())
+
+
+def check_fixed(group: str, node: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:
+    """The settings of one group that nobody may change, where the group has them."""
+    for key, expected in fixed.items():
+        found: Any = node
+        for part in key.split("."):
+            found = found.get(part, expected) if isinstance(found, dict) else found
+        if found != expected:
+            raise ConfigError(f"{group}.{key}", found, f"{expected}, {REASON}")
+
+
+def code_keys(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Every key below a node that names something to call."""
+    if isinstance(value, dict):
+        for name, entry in value.items():
+            if name in CODE_KEYS:
+                yield f"{key}.{name}", entry
+            yield from code_keys(f"{key}.{name}", entry)
+    elif isinstance(value, list):
+        for position, entry in enumerate(value):
+            yield from code_keys(f"{key}[{position}]", entry)

@@ -1,0 +1,58 @@
+"""The layers of a network: a closed registry from the name in YAML to the settings of that kind of layer."""
+
+from __future__ import annotations
+
+from convpipe.errors import ConfigError, did_you_mean
+from convpipe.layers.convolution import ConvLayer, DenseLayer
+from convpipe.layers.layer import Layer, Surroundings
+from convpipe.layers.pointwise import (
+    AddLayer,
+    BatchNormLayer,
+    ConcatLayer,
+    DropoutLayer,
+    FlattenLayer,
+    FloatFunctionLayer,
+    GeluLayer,
+    LeakyReluLayer,
+    LocalResponseNormLayer,
+    ReluLayer,
+    ScaleLayer,
+    SoftmaxLayer,
+)
+from convpipe.layers.pooling import AvgPoolLayer, GlobalAvgPoolLayer, GlobalMaxPoolLayer, MaxPoolLayer
+
+__all__ = ["LAYERS", "Layer", "Surroundings", "get_layer"]
+
+LAYERS: dict[str, type[Layer]] = {
+    "conv": ConvLayer,
+    "dense": DenseLayer,
+    "max_pool": MaxPoolLayer,
+    "avg_pool": AvgPoolLayer,
+    "global_max_pool": GlobalMaxPoolLayer,
+    "global_avg_pool": GlobalAvgPoolLayer,
+    "relu": ReluLayer,
+    "leaky_relu": LeakyReluLayer,
+    "sigmoid": FloatFunctionLayer,
+    "tanh": FloatFunctionLayer,
+    "gelu": GeluLayer,
+    "softmax": SoftmaxLayer,
+    "log_softmax": SoftmaxLayer,
+    "batch_norm": BatchNormLayer,
+    "local_response_norm": LocalResponseNormLayer,
+    "flatten": FlattenLayer,
+    "add": AddLayer,
+    "concat": ConcatLayer,
+    "dropout": DropoutLayer,
+    "scale": ScaleLayer,
+}
+
+
+def get_layer(key: str, op: object) -> type[Layer]:
+    """The settings of one kind of layer.
+
+    Raises:
+        ConfigError: there is no such kind.
+    """
+    if not isinstance(op, str) or op not in LAYERS:
+        raise ConfigError(key, op, f"one of {', '.join(LAYERS)}", did_you_mean(str(op), LAYERS))
+    return LAYERS[op]

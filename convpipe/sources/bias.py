@@ -1,0 +1,94 @@
+"""Where a bias comes from: its shape (F,) follows from the filters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+from convpipe.errors import ConfigError
+from convpipe.geometry import Sizes
+from convpipe.sources.files import Npy
+from convpipe.sources.integers import Integers
+from convpipe.sources.literal import Literal, shape_of
+from convpipe.sources.random import Random
+from convpipe.sources.signature import Signature
+from convpipe.step import Array
+
+
+class BiasSource(Protocol):
+    """What every source of a bias can do."""
+
+    @property
+    def source(self) -> str:
+        """Its name in the registry."""
+
+    def signature(self, shape: Sizes) -> Signature:
+        """The dtype to come, with the shape (F,) that the filters ask for."""
+
+    def make(self, signature: Signature, bits: np.random.PCG64) -> Array:
+        """The array, of exactly that shape and dtype."""
+
+
+@dataclass(frozen=True)
+class IntegersBias(Integers):
+    """A bias of whole numbers."""
+
+    key: ClassVar[str] = "bias"
+
+    def signature(self, shape: Sizes) -> Signature:
+        """One value per filter."""
+        return Signature(shape, np.dtype(self.dtype))
+
+
+@dataclass(frozen=True)
+class RandomBias(Random):
+    """A random bias."""
+
+    key: ClassVar[str] = "bias"
+
+    def signature(self, shape: Sizes) -> Signature:
+        """One value per filter."""
+        return Signature(shape, np.dtype(self.dtype))
+
+
+@dataclass(frozen=True)
+class LiteralBias(Literal):
+    """A bias written out."""
+
+    key: ClassVar[str] = "bias"
+
+    def signature(self, shape: Sizes) -> Signature:
+        """The values' own shape, which must be one per filter."""
+        return fitting("bias.values", Signature(shape_of(self.values), np.dtype(self.dtype)), shape)
+
+
+@dataclass(frozen=True)
+class NpyBias(Npy):
+    """A bias from a file."""
+
+    key: ClassVar[str] = "bias"
+
+    def signature(self, shape: Sizes) -> Signature:
+        """The file's own shape, which must be one value per filter."""
+        return fitting("bias.path", self.stated(), shape)
+
+
+def fitting(key: str, stated: Signature, shape: Sizes) -> Signature:
+    """A bias that has one value per filter.
+
+    Raises:
+        ConfigError: another shape.
+    """
+    if stated.shape != shape:
+        raise ConfigError(key, stated.shape, f"the shape {shape}, one value per filter")
+    return stated
+
+
+BIASES: dict[str, type[BiasSource]] = {
+    "lecture": LiteralBias,
+    "random": RandomBias,
+    "integers": IntegersBias,
+    "npy": NpyBias,
+}

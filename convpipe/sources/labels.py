@@ -1,0 +1,35 @@
+"""What the images of a batch are: the classes that a network's answers are held against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from convpipe import fields, npzfile
+from convpipe.errors import ConfigError
+from convpipe.step import Array
+
+
+@dataclass(frozen=True)
+class NpzLabels:
+    """One array of an .npz file: a whole number from 0 for each image, its class."""
+
+    source: str = fields.field(fields.choice(["npz"]))
+    path: str = fields.field(fields.text)
+    entry: str = fields.field(fields.text)
+
+    def check(self, images: int) -> None:
+        """There is one label for each image.
+
+        Raises:
+            ConfigError: another shape, or a dtype of no whole numbers.
+        """
+        header = npzfile.read_header(self.path, self.entry, "labels.path")
+        if header.shape != (images,) or header.dtype.kind not in "iu":
+            found = f"{self.entry}: {header.dtype} {header.shape}"
+            raise ConfigError("labels.entry", found, f"whole numbers of shape ({images},), one for each image")
+
+    def make(self) -> Array:
+        """Read the labels."""
+        return npzfile.read_array(self.path, self.entry, "labels.path").astype(np.int64)

@@ -1,0 +1,173 @@
+"""Where a network's weights come from: files that hold arrays by name, or random numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+from typing import Any, Protocol
+
+import numpy as np
+
+from convpipe import fields, npzfile
+from convpipe.errors import ConfigError
+from convpipe.geometry import Sizes
+from convpipe.sources.files import exactly
+from convpipe.sources.integers import whole_numbers
+from convpipe.sources.random import normal
+from convpipe.sources.signature import Signature
+from convpipe.sources.stream import filled
+from convpipe.step import Array
+
+Wanted = tuple[int | None, ...]  # a shape whose sizes may be left to the file
+
+
+class WeightSource(Protocol):
+    """What every source of weights can do."""
+
+    @property
+    def source(self) -> str:
+        """Its name in the registry."""
+
+    def signature(self, entry: str, shape: Wanted, key: str) -> Signature:
+        """The shape and dtype of one array, before it is made; `key` is the config key that names it."""
+
+    def make(self, entry: str, signature: Signature, bits: np.random.PCG64) -> Array:
+        """The array, of exactly that shape and dtype."""
+
+
+@dataclass(frozen=True)
+class NpzWeights:
+    """Arrays of an .npz file, by their names in it."""
+
+    source: str = fields.field(fields.choice(["npz"]))
+    path: str = fields.field(fields.text)
+    dtype: str | None = fields.field(fields.optional(fields.dtype_name()), None)
+
+    def signature(self, entry: str, shape: Wanted, key: str) -> Signature:
+        """The array's own shape, which must be the wanted one; only its header is read."""
+        header = npzfile.read_header(self.path, entry, "weights.path")
+        check_shape(header.shape, shape, key)
+        return Signature(header.shape, np.dtype(self.dtype) if self.dtype else header.dtype.newbyteorder("="))
+
+    def make(self, entry: str, signature: Signature, bits: np.random.PCG64) -> Array:
+        """Read the array; `bits` is not used. Floats may be rounded to a narrower float `dtype`."""
+        return in_dtype(npzfile.read_array(self.path, entry, "weights.path"), signature.dtype, self.path)
+
+
+@dataclass(frozen=True)
+class SafetensorsWeights:
+    """Arrays of a .safetensors file, by their names in it (extra ``weights``)."""
+
+    source: str = fields.field(fields.choice(["safetensors"]))
+    path: str = fields.field(fields.text)
+    dtype: str | None = fields.field(fields.optional(fields.dtype_name()), None)
+
+    def signature(self, entry: str, shape: Wanted, key: str) -> Signature:
+        """The array's own shape, which must be the wanted one; only the file's header is read."""
+        part = self.part(entry)
+        check_shape(tuple(part.get_shape()), shape, key)
+        stated = part[:0] if part.get_shape() else part[...]
+        return Signature(tuple(part.get_shape()), np.dtype(self.dtype or stated.dtype))
+
+    def make(self, entry: str, signature: Signature, bits: np.random.PCG64) -> Array:
+        """Read the array; `bits` is not used. Floats may be rounded to a narrower float `dtype`."""
+        return in_dtype(np.ascontiguousarray(self.part(entry)[:]), signature.dtype, self.path)
+
+    def part(self, entry: str) -> Any:
+        """One tensor of the file, not read yet."""
+        try:
+            from safetensors import SafetensorError, safe_open
+        except ImportError as error:
+            hint = "pip install 'convpipe[weights]'"
+            raise ConfigError("weights.source", self.source, "the package safetensors", hint) from error
+        try:
+            with safe_open(self.path, framework="np") as file:
+                if entry not in file.keys():  # noqa: SIM118 - it has no __contains__
+                    there = ", ".join(file.keys())
+                    raise ConfigError("weights.path", self.path, f"an entry {entry!r} in it (there: {there})")
+                return file.get_slice(entry)
+        except (OSError, SafetensorError, TypeError) as error:
+            raise ConfigError("weights.path", self.path, "a .safetensors file of plain numbers", str(error)) from error
+
+
+@dataclass(frozen=True)
+class RandomWeights:
+    """Normal numbers with variance 2 / fan-in (He et al., 2015), where no trained weights are wanted."""
+
+    source: str = fields.field(fields.choice(["random"]))
+    dtype: str = fields.field(fields.dtype_name(fields.FLOAT_DTYPES), "float32")
+
+    def signature(self, entry: str, shape: Wanted, key: str) -> Signature:
+        """The wanted shape, which must be known whole."""
+        return Signature(whole_shape(shape, key), np.dtype(self.dtype))
+
+    def make(self, entry: str, signature: Signature, bits: np.random.PCG64) -> Array:
+        """Draw the array."""
+        fan_in = prod(signature.shape[1:]) if len(signature.shape) > 2 else signature.shape[0]
+        std = (2 / max(fan_in, 1)) ** 0.5
+        return filled(signature, partial(normal, np.random.Generator(bits), 0.0, std, signature.dtype))
+
+
+@dataclass(frozen=True)
+class IntegerWeights:
+    """Whole numbers from `low` to below `high`: results are exact, on every machine."""
+
+    source: str = fields.field(fields.choice(["integers"]))
+    dtype: str = fields.field(fields.dtype_name(), "float32")
+    low: int = fields.field(fields.whole(), -2)
+    high: int = fields.field(fields.whole(), 3)
+
+    def __post_init__(self) -> None:
+        kind = np.dtype(self.dtype)
+        fields.fits("weights.low", self.low, kind)
+        fields.fits("weights.high", self.high, kind)
+        if self.low >= self.high:
+            raise ConfigError("weights.high", self.high, f"a whole number above low, {self.low}")
+
+    def signature(self, entry: str, shape: Wanted, key: str) -> Signature:
+        """The wanted shape, which must be known whole."""
+        return Signature(whole_shape(shape, key), np.dtype(self.dtype))
+
+    def make(self, entry: str, signature: Signature, bits: np.random.PCG64) -> Array:
+        """Draw the array."""
+        return filled(signature, partial(whole_numbers, bits, self.low, self.high))
+
+
+def check_shape(found: Sizes, wanted: Wanted, key: str) -> None:
+    """An array's shape is the one its layer needs.
+
+    Raises:
+        ConfigError: naming the layer's key and both shapes.
+    """
+    fits = len(found) == len(wanted) and all(size in (None, have) for have, size in zip(found, wanted, strict=True))
+    if not fits:
+        expected = ", ".join("any" if size is None else str(size) for size in wanted)
+        raise ConfigError(key, found, f"weights of the shape ({expected})")
+
+
+def whole_shape(shape: Wanted, key: str) -> Sizes:
+    """A shape none of whose sizes is left to a file.
+
+    Raises:
+        ConfigError: one is.
+    """
+    if any(size is None for size in shape):
+        expected = ", ".join("?" if size is None else str(size) for size in shape)
+        raise ConfigError(key, f"({expected})", "a layer that states its sizes (filters and kernel, or units)")
+    return tuple(size for size in shape if size is not None)
+
+
+def in_dtype(array: Array, dtype: np.dtype[Any], path: str) -> Array:
+    """Weights in the dtype asked for: between floats rounded, anything else unchanged or refused."""
+    if array.dtype.kind == dtype.kind == "f":
+        return array.astype(dtype, copy=False)
+    return exactly(array, dtype, "weights.dtype", path)
+
+
+WEIGHTS: dict[str, type[WeightSource]] = {
+    "npz": NpzWeights,
+    "safetensors": SafetensorsWeights,
+    "random": RandomWeights,
+    "integers": IntegerWeights,
+}

@@ -1,0 +1,78 @@
+"""Work in progress on disk: hidden, named after its process, and cleared away when that was killed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from convpipe.errors import StorageError
+
+# .<what>-<machine>-<process>-<random>
+HIDDEN = re.compile(r"\..+-([0-9a-f]{8})-([1-9]\d{0,8})-[0-9a-f]{8}", re.ASCII)
+
+
+@contextmanager
+def storing(path: Path) -> Iterator[None]:
+    """What the system says against writing there becomes a StorageError."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{error.filename or path}: {error.strerror or error}; nothing was kept") from error
+
+
+def hidden_name(what: str) -> str:
+    """A name for work in progress: hidden, its own, and of this process."""
+    return f".{what}-{machine_mark()}-{os.getpid()}-{os.urandom(4).hex()}"
+
+
+@cache
+def machine_mark() -> str:
+    """Where this process's number means something: a hash of the machine and its process namespace."""
+    try:
+        namespace = os.readlink("/proc/self/ns/pid")  # containers on one machine each count from 1
+    except OSError:
+        namespace = ""
+    return hashlib.sha256(f"{platform.node()} {namespace}".encode()).hexdigest()[:8]
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove what killed processes of this machine left half done; a living one's work is never touched."""
+    for name in os.listdir(folder):
+        match = HIDDEN.fullmatch(name)
+        if match and match[1] == machine_mark() and not is_alive(int(match[2])):
+            remove_hidden(folder / name)
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process of that number runs, whoever's it is."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def remove_hidden(path: Path) -> None:
+    """Remove a file or a folder, if it lets itself be removed; it is out of sight in any case."""
+    try:
+        path.unlink()
+    except OSError:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def remove_empty(folders: Sequence[Path]) -> None:
+    """Take away the folders made for a draft that came to nothing, innermost first."""
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except OSError:
+            return

@@ -1,0 +1,118 @@
+"""What the tests of runs share: small configs, runs of them, and archives changed by hand."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convpipe import archive, config, runner
+from convpipe.archive import Run
+from convpipe.spec import Spec
+
+IM2COL = ["pad", "im2col", "fil2col", "matmul", "reshape"]
+IMPLICIT = ["pad", "implicit_gemm"]
+ROOMY = 1 << 30  # bytes
+
+PLAIN: dict[str, Any] = {
+    "seed": 3,
+    "input": {"source": "integers", "shape": [1, 2, 5, 4], "dtype": "int16", "low": -8, "high": 8},
+    "filters": {"source": "integers", "count": 3, "kernel": [2, 2], "dtype": "int16", "low": -8, "high": 8},
+    "conv": {"stride": 1, "pad": 1, "dilation": 1, "groups": 1, "pad_mode": "constant", "pad_value": 0},
+    "lowering": {"stages": IM2COL},
+    "keep": "output",
+}
+FLOATS: dict[str, Any] = {
+    "input.source": "random",
+    "input.dtype": "float32",
+    "input.low": -1,
+    "input.high": 1,
+    "filters.source": "random",
+    "filters.dtype": "float32",
+    "filters.low": -1,
+    "filters.high": 1,
+}
+
+
+def plain_config(changes: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A small run of whole numbers, changed at dotted keys."""
+    plain = deepcopy(PLAIN)
+    for key, value in (changes or {}).items():
+        group, _, name = key.rpartition(".")
+        (plain[group] if group else plain)[name] = value
+    return plain
+
+
+def a_spec(changes: dict[str, Any] | None = None) -> Spec:
+    return config.read_spec(plain_config(changes))
+
+
+def a_place(folder: Path, **settings: Any) -> runner.Place:
+    return runner.Place(folder, settings.pop("memory", ROOMY), **settings)
+
+
+def a_run(folder: Path, changes: dict[str, Any] | None = None) -> Run:
+    """A run in a collection, made here and now."""
+    return runner.execute(a_spec(changes), a_place(folder)).run
+
+
+def hidden(folder: Path) -> list[str]:
+    """Names of work in progress."""
+    return sorted(entry.name for entry in folder.iterdir() if entry.name.startswith("."))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# Archives changed by hand, and sealed again as their maker would have
+
+
+def reseal(folder: Path, **manifest: Any) -> None:
+    """Make SHA256SUMS and the manifest's ids agree with the files again; `manifest` replaces entries of it."""
+    names = sorted(path.name for path in folder.iterdir() if path.name not in archive.UNHASHED)
+    digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+    sums = "".join(f"{digest}  {name}\n" for name, digest in digests.items()).encode()
+    (folder / "SHA256SUMS").write_bytes(sums)
+    edit_manifest(folder, archive_id=hashlib.sha256(sums).hexdigest(), **manifest)
+
+
+def edit_manifest(folder: Path, **entries: Any) -> None:
+    record = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(record | entries))
+
+
+def from_elsewhere(folder: Path, **facts: Any) -> None:
+    """Let an archive say that it was made in another numeric environment."""
+    provenance = json.loads((folder / "manifest.json").read_text())["provenance"]
+    edit_manifest(folder, provenance=provenance | (facts if facts else {"blas_kernel": "Z80"}))
+
+
+def edit_rows(folder: Path, change: Callable[[dict[str, str]], object]) -> None:
+    """Change rows of stages.csv, which may be done in place."""
+    rows = [dict(row) for row in archive.load(folder).rows]
+    for row in rows:
+        change(row)
+    (folder / "stages.csv").write_bytes(archive.csv_bytes(archive.COLUMNS, rows))
+
+
+def set_output(folder: Path, change: Callable[[np.ndarray[Any, Any]], object]) -> None:
+    """Change the output in place, and with it the rows of the stages that it comes from; then seal the archive."""
+    values = archive.load(folder).output.copy()
+    change(values)
+    np.save(folder / "output.npy", values)
+    made = archive.stage_row("", "", values, 0, archive.array_sha256(values), "")
+    other = {key: str(made[key]) for key in ("min", "max", "sha256")}  # the product's hash is of another order
+    edit_rows(folder, lambda row: row.update(other) if follows(row) else None)
+    reseal(folder)
+
+
+def follows(row: dict[str, str]) -> bool:
+    """Whether a stage is the output, or the product that it is made of where that was not kept."""
+    return row["file"] == "output.npy" or (row["op"] == "matmul" and not row["file"])

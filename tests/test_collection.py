@@ -1,0 +1,209 @@
+"""Many runs in one folder: all of them listed, whatever their state, in the same bytes every time."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from run_cases import FLOATS, a_run, contents, edit_manifest, hidden
+
+import convpipe as cp
+from convpipe import collection
+from convpipe.errors import ArchiveError, StorageError
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A collection of four runs, not to be changed."""
+    folder = tmp_path_factory.mktemp("made") / "c"
+    for changes in ({}, {"seed": 4}, {"conv.stride": [2, 1], "seed": 4}, {**FLOATS, "conv.pad": [[0, 1], [1, 0]]}):
+        a_run(folder, changes)
+    collection.rebuild(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be changed."""
+    return Path(shutil.copytree(made, tmp_path / "c"))
+
+
+def table(folder: Path) -> list[dict[str, str]]:
+    with open(folder / "results.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_table_has_a_row_per_run_and_what_varies(made: Path) -> None:
+    rows = table(made)
+    assert [row["run"] for row in rows] == sorted(path.name for path in made.iterdir() if path.is_dir())
+    assert {row["status"] for row in rows} == {"done"}
+    varying = [key for key in rows[0] if key not in collection.FIXED + collection.MEASURED]
+    assert set(varying) >= {"seed", "conv.stride", "conv.pad", "input.source", "input.dtype", "filters.distribution"}
+    assert not {"keep", "conv.groups", "lowering.stages", "input.shape"} & set(varying)
+    assert list(rows[0])[:2] == ["run", "status"]
+    assert list(rows[0])[-3:] == ["output_shape", "output_sha256", "seconds"]
+
+
+def test_a_row_says_what_the_run_is(made: Path) -> None:
+    row = next(row for row in table(made) if row["conv.stride"] == "[2, 1]")
+    run = cp.load(made / row["run"])
+    assert (row["seed"], row["output_shape"]) == ("4", "(1,3,5,3)")
+    assert row["output_sha256"] == run.rows[-1]["sha256"]
+    assert float(row["seconds"]) == pytest.approx(sum(map(min, run.manifest["seconds"].values())), abs=1e-9)
+
+
+def test_a_rebuilt_table_has_the_same_bytes(folder: Path) -> None:
+    before = (folder / "results.csv").read_bytes()
+    (folder / "results.csv").unlink()
+    assert collection.rebuild(folder).read_bytes() == before
+    (folder / "results.csv").write_bytes(b"nonsense")
+    assert collection.rebuild(folder).read_bytes() == before
+    assert hidden(folder) == []
+
+
+def test_a_single_run_and_none(tmp_path: Path) -> None:
+    collection.rebuild(tmp_path)
+    assert table(tmp_path) == []
+    assert collection.read_results(tmp_path) == []
+    assert (tmp_path / "results.csv").read_text() == "run,status,output_shape,output_sha256,seconds\n"
+    a_run(tmp_path)
+    collection.rebuild(tmp_path)
+    assert list(table(tmp_path)[0]) == ["run", "status", "output_shape", "output_sha256", "seconds"]
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "no manifest": lambda run: (run / "manifest.json").unlink(),
+    "no output": lambda run: (run / "output.npy").unlink(),
+    "cut output": lambda run: (run / "output.npy").write_bytes((run / "output.npy").read_bytes()[:-1]),
+    "other config": lambda run: (run / "config.yaml").write_text("seed: 1\n"),
+    "other format": lambda run: edit_manifest(run, format=2),
+    "other id": lambda run: edit_manifest(run, run_id="0" * 12),
+    "no times": lambda run: edit_manifest(run, seconds={"pad": []}),
+    "empty": lambda run: (shutil.rmtree(run), run.mkdir()),
+    "other name": lambda run: run.rename(run.parent / ("f" * 12)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_runs_are_listed_as_damaged(folder: Path, damage: str) -> None:
+    first = collection.run_folders(folder)[0]
+    DAMAGES[damage](first)
+    collection.rebuild(folder)
+    rows = table(folder)
+    assert sorted(row["status"] for row in rows) == ["damaged", "done", "done", "done"]
+    (bad,) = [row for row in rows if row["status"] == "damaged"]
+    assert bad["run"] == ("f" * 12 if damage == "other name" else first.name)
+    assert not any(value for key, value in bad.items() if key not in collection.FIXED)
+
+
+def test_what_is_no_run_is_not_listed(folder: Path) -> None:
+    before = (folder / "results.csv").read_bytes()
+    for name in (".staging-0123456789ab-1-2", "notes", "0123456789ABC", "0123456789a", "x123456789ab"):
+        (folder / name).mkdir()
+    (folder / "0123456789ab").write_bytes(b"a file")
+    assert collection.rebuild(folder).read_bytes() == before
+
+
+def test_the_table_appears_at_once_or_not(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = contents(folder)
+
+    def refuse(*paths: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(StorageError, match=r"results\.csv: No space left on device"):
+        collection.rebuild(folder)
+    assert contents(folder) == before
+
+
+def test_a_run_that_comes_while_the_table_is_written_is_in_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, more = collection.replace_file, [{"seed": 8}, {"seed": 9}]
+
+    def slow(target: Path, content: bytes) -> None:
+        if more:
+            a_run(folder, more.pop())
+        real(target, content)
+
+    monkeypatch.setattr(collection, "replace_file", slow)
+    collection.rebuild(folder)
+    assert len(table(folder)) == 6
+
+
+def test_reading_writes_nothing_and_misses_nothing(folder: Path) -> None:
+    assert len(collection.read_results(folder)) == 4
+    new = a_run(folder, {"seed": 77})
+    before = contents(folder)
+    assert new.path.name in {row["run"] for row in collection.read_results(folder)}
+    (folder / "results.csv").write_bytes(b"\xff\0")
+    assert len(collection.read_results(folder)) == 5
+    (folder / "results.csv").unlink()
+    assert len(collection.read_results(folder)) == 5
+    assert {key for key in before if key != "results.csv"} == set(contents(folder))
+
+
+def test_no_collection() -> None:
+    for read in (collection.read_results, cp.runs):
+        with pytest.raises(ArchiveError, match="nowhere: no such collection"):
+            read(Path("nowhere"))
+
+
+def test_runs_is_a_typed_table(folder: Path) -> None:
+    shutil.rmtree(folder / a_run(folder, {"seed": 5}).path.name / "nothing", ignore_errors=True)
+    DAMAGES["no manifest"](collection.run_folders(folder)[0])
+    runs = cp.runs(str(folder))
+    assert len(runs) == 5
+    assert runs["run"].str.fullmatch("[0-9a-f]{12}").all()
+    assert runs["seconds"].dtype == np.float64
+    assert runs["seconds"].isna().sum() == 1
+    assert runs["seed"].dtype.kind in "if"
+    assert runs["output_sha256"].map(type).eq(str).all()
+    assert runs["input.dtype"].map(type).eq(str).all()
+
+
+def test_runs_of_no_runs(tmp_path: Path) -> None:
+    runs = cp.runs(tmp_path)
+    assert len(runs) == 0
+    assert list(runs.columns) == ["run", "status", "output_shape", "output_sha256", "seconds"]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "expected"),
+    [
+        (["1", "2"], "i", [1, 2]),
+        (["1", "2.5"], "f", [1, 2.5]),
+        (["18446744073709551615", "0"], "u", [2**64 - 1, 0]),
+        (["True", "False"], "b", [True, False]),
+        (["[1, 2]", "3"], "O", ["[1, 2]", "3"]),
+        (["same", "1"], "O", ["same", "1"]),
+    ],
+)
+def test_columns_are_numbers_where_all_are(values: list[str], kind: str, expected: list[Any]) -> None:
+    import pandas as pd
+
+    column = collection.typed(pd.Series(values, dtype=object))
+    assert column.dtype.kind == kind
+    assert column.tolist() == expected
+
+
+def test_gaps_in_columns() -> None:
+    import pandas as pd
+
+    assert collection.typed(pd.Series(["True", ""])).isna().tolist() == [False, True]
+    assert collection.typed(pd.Series(["1", ""])).isna().tolist() == [False, True]
+
+
+def test_a_run_with_a_number_for_an_id(tmp_path: Path) -> None:
+    (tmp_path / ("1" * 12)).mkdir()
+    assert cp.runs(tmp_path)["run"].tolist() == ["1" * 12]
+
+
+def test_manifests_are_json_that_anyone_reads(made: Path) -> None:
+    for path in collection.run_folders(made):
+        assert json.loads((path / "manifest.json").read_text())["status"] == "done"

@@ -1,0 +1,135 @@
+"""Archives of the past: each is still verified, read, and reproduced by today's code."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from golden.make import ARCHIVES, GOLDEN, REFERENCES, RUNS
+from run_cases import a_place, contents, reseal, set_output
+
+from convpipe import archive, collection, config, runner
+from convpipe.errors import ArchiveError
+
+PATHS = [path for name in ARCHIVES for path in collection.run_folders(GOLDEN / name)]
+ALL = [*PATHS, *collection.run_folders(RUNS / "reference")]
+
+
+def named(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
+
+
+def repeat(path: Path, scratch: Path) -> str:
+    """Run an archive again; gives how it compares."""
+    spec = config.read_spec(archive.load(path).config)
+    return runner.repeat(path, a_place(scratch), spec).verdict
+
+
+def only(collection_folder: Path) -> Path:
+    (path,) = collection.run_folders(collection_folder)
+    return path
+
+
+def test_every_archive_is_there() -> None:
+    assert len(PATHS) == len(ARCHIVES)
+    assert len(ALL) == len(ARCHIVES) + len(REFERENCES)
+    assert {path.name for path in GOLDEN.iterdir()} == set(ARCHIVES)
+
+
+@pytest.mark.parametrize("path", ALL, ids=named)
+def test_it_is_whole(path: Path) -> None:
+    run = archive.verify(path)
+    assert run.manifest["run_id"] == path.name
+    assert run.stages["stage"].tolist()[:2] == ["input", "filters"]
+    for row in run.rows:
+        if row["file"]:
+            stored = np.load(path / row["file"])
+            assert hashlib.sha256(stored.tobytes()).hexdigest() == row["sha256"]
+
+
+@pytest.mark.parametrize("path", ALL, ids=named)
+@pytest.mark.skipif(shutil.which("sha256sum") is None, reason="no sha256sum here")
+def test_sha256sum_agrees(path: Path) -> None:
+    done = subprocess.run(["sha256sum", "--strict", "-c", "SHA256SUMS"], cwd=path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("path", ALL, ids=named)
+def test_it_is_reproduced(path: Path, tmp_path: Path) -> None:
+    before = contents(path)
+    said = repeat(path, tmp_path)
+    assert said.startswith("reproduced")
+    assert contents(path) == before
+    if "lecture_4d" not in named(path) and archive.load(path).config["input"]["source"] != "random":
+        assert "within" not in said  # whole numbers: to the bit, on every machine
+
+
+@pytest.mark.parametrize("path", PATHS, ids=named)
+def test_a_wrong_answer_would_be_noticed(path: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(path, tmp_path / path.name))
+
+    def one_more(values: np.ndarray) -> None:
+        values[(0,) * values.ndim] += 1 if values[(0,) * values.ndim] < 100 else -1
+
+    set_output(copy, one_more)
+    archive.verify(copy)
+    with pytest.raises(ArchiveError, match=r"stage '(matmul|reshape|implicit_gemm)' differs"):
+        repeat(copy, tmp_path / "scratch")
+
+
+@pytest.mark.parametrize("path", PATHS, ids=named)
+def test_a_wrong_input_would_be_noticed(path: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(path, tmp_path / path.name))
+    rows = (copy / "stages.csv").read_text().replace(archive.load(copy).rows[0]["sha256"], "0" * 64)
+    (copy / "stages.csv").write_text(rows)
+    reseal(copy)
+    with pytest.raises(ArchiveError, match=r"stage 'input' differs|got sha256 .*, expected 0{64}"):
+        repeat(copy, tmp_path / "scratch")
+
+
+@pytest.mark.parametrize(
+    "folder", [*(GOLDEN / name for name in ARCHIVES), RUNS / "reference"], ids=lambda path: path.name
+)
+def test_its_table_is_rebuilt_to_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(folder, tmp_path / "c"))
+    (copy / "results.csv").unlink()
+    assert collection.rebuild(copy).read_bytes() == (folder / "results.csv").read_bytes()
+
+
+# The lecture's own numbers
+
+
+def test_the_lectures_feature_map() -> None:
+    run = archive.load(only(GOLDEN / "lecture_3d"))
+    assert run.output.dtype == np.int16
+    assert run.output[0, ..., 0].tolist() == [[-9, 1], [0, -7]]
+
+
+def test_the_lectures_padding() -> None:
+    run = archive.load(only(GOLDEN / "lecture_pad"))
+    assert run.array("pad")[0, 0].tolist() == [[0, 0, 0, 0], [0, 1, 2, 0], [0, 3, 4, 0], [0, 0, 0, 0]]
+
+
+def test_the_lectures_columns() -> None:
+    run = archive.load(only(GOLDEN / "lecture_im2col"))
+    assert run.array("im2col").tolist() == [[1, 2, 4, 5], [2, 3, 5, 6], [4, 5, 7, 8], [5, 6, 8, 9]]
+
+
+def test_the_lectures_four_dimensional_shapes() -> None:
+    shapes = {row["stage"]: row["shape"] for row in archive.load(only(GOLDEN / "lecture_4d")).rows}
+    assert [shapes[stage] for stage in ("im2col", "fil2col", "matmul", "reshape")] == [
+        "(25,27)",
+        "(6,27)",
+        "(25,6)",
+        "(1,5,5,6)",
+    ]
+
+
+def test_what_saturates_does() -> None:
+    output = archive.load(only(GOLDEN / "saturate")).output
+    assert output.dtype == np.int8
+    assert {int(output.min()), int(output.max())} == {-128, 127}

@@ -1,0 +1,240 @@
+"""What a person sees: on a terminal, in a pipe, of small maps, of large ones and of empty ones."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import pty
+import re
+import struct
+import sys
+import termios
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli_runs import CHECKOUT, convpipe, only_run
+
+from convpipe import archive
+from convpipe.report import console as report, progress as bars
+
+ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def on_a_terminal(*words: str, columns: int = 80, **environment: str) -> str:
+    """What `python -m convpipe` prints to a terminal of that width."""
+    child, terminal = pty.fork()
+    if child == 0:  # pragma: no cover
+        for name in ("NO_COLOR", "COLUMNS", "LINES"):
+            os.environ.pop(name, None)
+        os.environ.update({"TERM": "xterm-256color", "PYTHONPATH": str(CHECKOUT), **environment})
+        time.sleep(0.1)  # until the width is set
+        os.execv(sys.executable, [sys.executable, "-m", "convpipe", *words])
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    printed = b""
+    try:
+        while part := os.read(terminal, 65536):
+            printed += part
+    except OSError:  # Linux's way to say that the other end is closed
+        pass
+    os.close(terminal)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0, printed.decode()
+    return printed.decode().replace("\r\n", "\n")
+
+
+def heads(printed: str) -> list[str]:
+    """The titles of the first table's columns."""
+    return ESCAPE.sub("", printed).splitlines()[0].split()
+
+
+def test_a_terminal_has_colour_and_a_rule(tmp_path: Path) -> None:
+    printed = on_a_terminal(f"root={tmp_path}", columns=120)
+    assert "\x1b[36mreshape" in printed
+    assert "\x1b[1;32mnew\x1b[0m: " in printed
+    assert re.search(r"^─{60,}$", printed, re.MULTILINE)
+    assert heads(printed) == ["stage", "shape", "dtype", "size", "multiply-adds", "time", "min", "max"]
+    assert "\x1b[?25l" not in printed, "a progress bar, for less than a second"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], "stage shape dtype size time min max"),
+        (["input=random", "filters=random", "input.shape=[4,16,64,64]"], "stage shape dtype size time"),
+    ],
+)
+def test_eighty_columns_wrap_nothing(words: list[str], expected: str, tmp_path: Path) -> None:
+    printed = ESCAPE.sub("", on_a_terminal(f"root={tmp_path}", *words))
+    lines = printed.partition("\n\n")[0].splitlines()
+    assert heads(printed) == expected.split()
+    assert len(lines) == 2 + 7
+    assert max(map(len, lines)) <= 80
+    assert all(line.split()[0].isidentifier() for line in (lines[0], *lines[2:]))
+
+
+def test_no_color_is_plain_on_a_terminal(tmp_path: Path) -> None:
+    printed = on_a_terminal(f"root={tmp_path}", NO_COLOR="1")
+    assert "\x1b" not in printed
+    assert "─" not in printed
+
+
+def test_ascii_only_terminals(tmp_path: Path) -> None:
+    printed = on_a_terminal(f"root={tmp_path}", PYTHONIOENCODING="ascii")
+    assert printed.isascii()
+    assert "[[-9, 1], [0, -7]]" in printed
+
+
+def test_a_pipe_is_plain(tmp_path: Path) -> None:
+    printed = convpipe(f"root={tmp_path}").out
+    assert printed.isascii()
+    assert "\x1b" not in printed
+    lines = printed.splitlines()
+    assert lines[0].split() == ["stage", "shape", "dtype", "size", "multiply-adds", "time", "min", "max"]
+    assert re.fullmatch(
+        r"im2col   \(4,27\) = \(N\*out_h\*out_w, C\*kh\*kw\)  int16  216 B +[\d.]+ [um]?s +0 +3", lines[4]
+    )
+    assert lines[-3] == "feature map n=0 f=0, int16: [[-9, 1], [0, -7]]"
+    assert lines[-1] == f"new: {tmp_path}/lecture_3d/75a40c9ecb2a"
+
+
+# --- the progress bar --------------------------------------------------------------------------------------------
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("delay", "seconds", "shown"), [(0.05, 0.4, True), (5.0, 0.0, False)])
+def test_the_bar_waits(delay: float, seconds: float, shown: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with bars.progress(2, "stages", delay) as done:
+        done("pad")
+        time.sleep(seconds)
+    assert ("stages: pad done" in sys.stderr.getvalue()) is shown  # type: ignore[attr-defined]
+    assert bool(sys.stderr.getvalue()) is shown  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("plain", ["pipe", "NO_COLOR"])
+def test_no_bar_without_a_terminal(plain: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO() if plain == "pipe" else Terminal()
+    monkeypatch.setenv("NO_COLOR", "1" if plain == "NO_COLOR" else "")
+    monkeypatch.setattr(sys, "stderr", stream)
+    with bars.progress(1, "stages", 0.0) as done:
+        time.sleep(0.1)
+        done("pad")
+    assert stream.getvalue() == ""
+
+
+def test_the_delay_is_a_second() -> None:
+    assert bars.DELAY_SECONDS == 1
+
+
+def test_a_bar_ends_with_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with pytest.raises(RuntimeError, match="stop"):
+        slow_and_broken()
+    assert sys.stderr.getvalue().endswith("\x1b[2K")  # type: ignore[attr-defined]  # it takes itself away
+
+
+def slow_and_broken() -> None:
+    with bars.progress(1, "stages", 0.0):
+        time.sleep(0.1)
+        raise RuntimeError("stop")
+
+
+# --- feature maps ------------------------------------------------------------------------------------------------
+
+
+def shown_map(feature_map: np.ndarray) -> str:
+    out = io.StringIO()
+    report.show_feature_map(report.console(out), feature_map)
+    return out.getvalue()
+
+
+def test_a_small_map_is_a_list_and_a_larger_one_a_grid() -> None:
+    assert shown_map(np.array([[[[1], [2]]]])) == "feature map n=0 f=0, int64: [[1, 2]]\n"
+    grid = shown_map(np.arange(100, dtype=np.int16).reshape(1, 10, 10, 1))
+    assert grid.startswith("feature map n=0 f=0, int16: \n[[ 0  1  2")
+    assert len(grid.splitlines()) == 11
+
+
+def test_a_large_map_is_a_summary_per_channel() -> None:
+    feature_map = np.zeros((1, 20, 20, 40), np.float32)
+    feature_map[..., 3] = 1.5
+    lines = shown_map(feature_map).splitlines()
+    assert lines[0].split() == ["feature", "map", "min", "max", "mean"]
+    assert lines[4].split() == ["n=0", "f=3", "1.5", "1.5", "1.5"]
+    assert lines[-1] == "and 8 more maps"
+    assert len(lines) == 1 + report.MOST_SUMMARY_ROWS + 1
+
+
+def test_numbers_that_have_no_mean() -> None:
+    feature_map = np.full((1, 20, 20, 2), np.inf)
+    feature_map[0, 0, 0, 0] = -np.inf
+    feature_map[..., 1] = np.nan
+    lines = shown_map(feature_map).splitlines()
+    assert lines[1].split() == ["n=0", "f=0", "-inf", "inf", "nan"]
+    assert lines[2].split() == ["n=0", "f=1", "nan", "nan", "nan"]
+
+
+def test_whole_numbers_of_a_summary_are_whole() -> None:
+    lines = shown_map(np.full((1, 20, 20, 1), 2**62, np.int64)).splitlines()
+    assert lines[1].split()[2:4] == [str(2**62)] * 2
+
+
+def test_nothing_is_said_to_be_nothing(tmp_path: Path) -> None:
+    answer = convpipe("input=random", "input.shape=[0,3,5,5]", f"root={tmp_path}")
+    assert (answer.code, answer.err) == (0, "")
+    assert "feature map (0,3,3,1), float32: empty\n" in answer.out
+
+
+@pytest.mark.parametrize(("name", "line"), [("sobel_x", "map_n0_f000.png to map_n0_f002.png, 3 pictures")])
+def test_the_pictures_are_named(name: str, line: str, tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    image.fromarray(np.arange(300, dtype=np.uint8).reshape(10, 10, 3)).save(tmp_path / "x.png")
+    answer = convpipe("input=image", f"input.path={tmp_path}/x.png", f"filters={name}", f"root={tmp_path}/runs")
+    assert f"drawn: {line}\n" in answer.out
+    assert len(list(only_run(tmp_path / "runs").glob("map_*.png"))) == 3
+
+
+def test_markup_in_names_is_text(tmp_path: Path) -> None:
+    answer = convpipe(f'root="{tmp_path}/[bold]x"')
+    assert f"new: {tmp_path}/[bold]x/lecture_3d/" in answer.out
+
+
+# --- the table ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("columns", "left_out"), [(200, 0), (86, 1), (71, 2), (61, 3), (20, 3)])
+def test_columns_are_left_out_until_the_table_fits(columns: int, left_out: int, tmp_path: Path) -> None:
+    assert convpipe(f"root={tmp_path}").code == 0
+    run = archive.load(only_run(tmp_path))
+    out = report.ShownConsole(file=Terminal(), width=columns, force_terminal=True)
+    found = [column.header for column in report.fitting_table(out, run, {}).columns]
+    every = ["stage", "shape", "dtype", "size", "multiply-adds", "time", "min", "max"]
+    assert found == [name for name in every if name not in report.LEFT_OUT[left_out]]
+
+
+def test_a_broken_pipe_is_left_to_the_caller() -> None:
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError, match=r"^$"):
+        report.console(Closed()).print("x")
+
+
+def test_runs_lists_a_collection(tmp_path: Path) -> None:
+    assert convpipe(f"root={tmp_path}").code == 0
+    assert convpipe(f"root={tmp_path}", "seed=1").code == 0
+    lines = convpipe("runs", f"{tmp_path}/lecture_3d").out.splitlines()
+    assert len(lines) == 3
+    assert lines[0].split()[:3] == ["run", "status", "seed"]

@@ -1,0 +1,323 @@
+"""Comparing a repeat with an archive: to the bit, or within the float bound where the environment differs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from run_cases import (
+    FLOATS,
+    IMPLICIT,
+    a_place,
+    a_run,
+    a_spec,
+    contents,
+    edit_manifest,
+    edit_rows,
+    from_elsewhere,
+    reseal,
+    set_output,
+)
+
+from convpipe import archive, reproduce, runner
+from convpipe.archive import Run
+from convpipe.errors import ArchiveError
+from convpipe.plan import plan_run
+from convpipe.provenance import VERSION
+
+Array = np.ndarray[Any, Any]
+WHOLE_FLOATS = {"input.dtype": "float32", "filters.dtype": "float32"}
+
+
+def repeat(run: Run, changes: dict[str, Any] | None = None) -> str:
+    """Run again into the same place; the archive that is there stays as it is."""
+    before = contents(run.path)
+    try:
+        return runner.execute(a_spec(changes), a_place(run.path.parent)).verdict
+    finally:
+        assert contents(run.path) == before
+
+
+def set_first_cell(value: Any) -> Callable[[Array], None]:
+    def change(values: Array) -> None:
+        values[0, 0, 0, 0] = value
+
+    return change
+
+
+def nudged(units: float) -> Callable[[Array], None]:
+    """Move one cell by some units of its spacing."""
+
+    def change(values: Array) -> None:
+        cell = values[0, 2, 2, 1]
+        values[0, 2, 2, 1] = cell + units * np.spacing(np.abs(cell))
+
+    return change
+
+
+# The same environment
+
+
+@pytest.mark.parametrize("changes", [{}, {"keep": "stages"}, FLOATS, {"lowering.stages": IMPLICIT}])
+def test_a_repeat_is_reproduced(tmp_path: Path, changes: dict[str, Any]) -> None:
+    assert repeat(a_run(tmp_path, changes), changes) == "reproduced"
+
+
+@pytest.mark.parametrize("changes", [{}, FLOATS, WHOLE_FLOATS])
+def test_in_the_same_environment_every_bit_counts(tmp_path: Path, changes: dict[str, Any]) -> None:
+    run = a_run(tmp_path, changes)
+    set_output(run.path, nudged(1))
+    with pytest.raises(ArchiveError, match=rf"{run.path}: stage 'matmul' differs: .* was .*, is now "):
+        repeat(run, changes)
+
+
+def test_the_first_stage_that_differs_is_named(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    for stage in ("reshape", "im2col", "filters"):
+        edit_rows(run.path, lambda row, stage=stage: row.update(macs="77") if row["stage"] == stage else None)
+        reseal(run.path)
+        with pytest.raises(ArchiveError, match=f"stage '{stage}' differs: macs was 77, is now 0"):
+            repeat(run)
+
+
+def test_a_missing_stage_is_named(tmp_path: Path) -> None:
+    run = a_run(tmp_path, {"lowering.stages": IMPLICIT})
+    now = a_run(tmp_path / "now", {"lowering.stages": IMPLICIT})
+    shorter = Run(run.path, run.config, run.rows[:-1], run.manifest)
+    for then, repeated, counts in ((shorter, now, "was 3, is now 4"), (now, shorter, "was 4, is now 3")):
+        with pytest.raises(ArchiveError, match=f"stage 'implicit_gemm' differs: count of stages {counts}"):
+            reproduce.compare(then, repeated, no_bound)
+
+
+def test_a_damaged_archive_is_no_basis(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    with open(run.path / "output.npy", "r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x7f")
+    with pytest.raises(ArchiveError, match=r"output\.npy: got sha256"):
+        repeat(run)
+
+
+# Another environment
+
+
+def no_bound() -> reproduce.Bound:
+    raise AssertionError("no bound is asked for here")
+
+
+def test_the_same_bits_from_elsewhere_are_reproduced(tmp_path: Path) -> None:
+    run = a_run(tmp_path, FLOATS)
+    from_elsewhere(run.path)
+    assert repeat(run, FLOATS) == "reproduced"
+
+
+@pytest.mark.parametrize(("key", "was"), [("blas_kernel", "Z80"), ("threads", 7), ("numpy", "1.0"), ("cpu", "abacus")])
+@pytest.mark.parametrize("stages", [IMPLICIT, ["pad", "im2col", "fil2col", "matmul", "reshape"]])
+def test_last_bits_from_elsewhere_are_within_the_bound(tmp_path: Path, key: str, was: object, stages: Any) -> None:
+    changes = {**FLOATS, "lowering.stages": stages}
+    run = a_run(tmp_path, changes)
+    set_output(run.path, nudged(1))
+    from_elsewhere(run.path, **{key: was})
+    said = repeat(run, changes)
+    assert said.startswith("reproduced within 0.")
+    assert f"as the environment differs: {key} {was} -> " in said
+
+
+@pytest.mark.parametrize("wrong", [1.0, 1e-5, np.nan, np.inf, -np.inf])
+def test_more_than_the_bound_is_an_error_with_its_factor(tmp_path: Path, wrong: float) -> None:
+    run = a_run(tmp_path, FLOATS)
+    set_output(run.path, set_first_cell(run.output[0, 0, 0, 0] + np.float32(wrong)))
+    from_elsewhere(run.path)
+    with pytest.raises(
+        ArchiveError, match=r"stage 'matmul' differs: .*; (\d|in a cell).* the float bound allows \(blas_kernel Z80 -> "
+    ):
+        repeat(run, FLOATS)
+
+
+@pytest.mark.parametrize("fact", [{"python": "2.7"}, {"cores": 4096}, {"started": "long ago"}])
+def test_only_what_can_change_a_number_excuses_one(tmp_path: Path, fact: dict[str, Any]) -> None:
+    run = a_run(tmp_path, FLOATS)
+    set_output(run.path, nudged(1))
+    from_elsewhere(run.path, **fact)
+    with pytest.raises(ArchiveError, match="stage 'matmul' differs"):
+        repeat(run, FLOATS)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"input.dtype": "int64", "filters.dtype": "uint8", "filters.low": 0},
+        {"conv.dtype": "float32"},
+        {"conv.dtype": "float16", "input.low": -900, "input.high": 900},
+    ],
+)
+def test_whole_numbers_are_the_same_bits_everywhere(tmp_path: Path, changes: dict[str, Any]) -> None:
+    run = a_run(tmp_path, changes)
+    set_output(run.path, nudged(1) if run.output.dtype.kind == "f" else set_first_cell(run.output[0, 0, 0, 0] + 1))
+    from_elsewhere(run.path)
+    with pytest.raises(ArchiveError, match=r"whole numbers|in a cell that every machine gives alike"):
+        repeat(run, changes)
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"conv.pad_value": 7}, {"filters.dtype": "int16"}, {"conv.dtype": "float16"}, {"input.dtype": "int8"}]
+)
+def test_whole_floats_are_the_same_bits_everywhere(tmp_path: Path, more: dict[str, Any]) -> None:
+    changes = {**WHOLE_FLOATS, **more}
+    run = a_run(tmp_path, changes)
+    set_output(run.path, nudged(1))
+    from_elsewhere(run.path)
+    with pytest.raises(ArchiveError, match="in a cell that every machine gives alike, more than the float bound"):
+        repeat(run, changes)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"conv.pad_value": 0.5},
+        {"input.low": -(2**24), "input.high": 2**24, "conv.pad": 0},
+        {"filters.source": "random", "filters.low": 0, "filters.high": 1},
+    ],
+)
+def test_floats_that_are_rounded_have_their_bound(tmp_path: Path, more: dict[str, Any]) -> None:
+    changes = {**WHOLE_FLOATS, **more}
+    run = a_run(tmp_path, changes)
+    set_output(run.path, nudged(1))
+    from_elsewhere(run.path)
+    assert repeat(run, changes).startswith("reproduced within 0.")
+
+
+def test_a_zero_of_another_sign_is_another_bit(tmp_path: Path) -> None:
+    changes = {**WHOLE_FLOATS, "input.low": 0, "input.high": 1}
+    run = a_run(tmp_path, changes)
+    assert not run.output.any()
+    set_output(run.path, set_first_cell(-0.0))
+    from_elsewhere(run.path)
+    with pytest.raises(ArchiveError, match="in a cell that every machine gives alike"):
+        repeat(run, changes)
+
+
+@pytest.mark.parametrize("stage", ["input", "filters", "pad", "im2col", "fil2col"])
+@pytest.mark.parametrize("column", ["sha256", "min", "max", "shape", "op", "bytes"])
+def test_what_only_moves_values_is_never_excused(tmp_path: Path, stage: str, column: str) -> None:
+    run = a_run(tmp_path, FLOATS)
+    now = a_run(tmp_path / "now", FLOATS)
+    wrong = {"sha256": "0" * 64, "min": "-7.5", "max": "7.5", "shape": "(1,1)", "op": "magic", "bytes": "4"}[column]
+    edit_rows(run.path, lambda row: row.update({column: wrong}) if row["stage"] == stage else None)
+    from_elsewhere(run.path)
+    with pytest.raises(ArchiveError, match=f"stage '{stage}' differs: {column} was "):
+        reproduce.compare(archive.load(run.path), now, no_bound)
+
+
+@pytest.mark.parametrize("column", ["dtype", "shape", "macs"])
+def test_last_bits_do_not_excuse_another_shape_further_on(tmp_path: Path, column: str) -> None:
+    run, now = a_run(tmp_path, FLOATS), a_run(tmp_path / "now", FLOATS)
+    wrong = {"dtype": "float64", "shape": "(90,1)", "macs": "9"}[column]
+    set_output(run.path, nudged(1))
+    edit_rows(run.path, lambda row: row.update({column: wrong}) if row["stage"] == "reshape" else None)
+    from_elsewhere(run.path)
+    with pytest.raises(ArchiveError, match=f"stage 'reshape' differs: {column} was "):
+        reproduce.compare(archive.load(run.path), now, no_bound)
+
+
+# Another version
+
+
+def test_another_versions_archive_says_so(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    from_elsewhere(run.path, convpipe="0.0.7")
+    said = f"(made by convpipe 0.0.7, format 1; this is convpipe {VERSION}, format 1)"
+    assert repeat(run) == f"reproduced {said}"
+
+
+def test_another_versions_wrong_archive_says_so_too(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    set_output(run.path, set_first_cell(77))
+    from_elsewhere(run.path, convpipe="0.0.7")
+    with pytest.raises(ArchiveError, match=r"stage 'matmul' differs: .* \(made by convpipe 0\.0\.7, format 1; this is"):
+        repeat(run)
+
+
+def test_a_manifest_without_facts_is_another_environment(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    edit_manifest(run.path, provenance={})
+    assert repeat(run).startswith("reproduced (made by convpipe unknown, format 1; ")
+
+
+# A run copied elsewhere
+
+
+def test_repeat_compares_an_archive_anywhere_and_keeps_nothing(tmp_path: Path) -> None:
+    made = a_run(tmp_path / "a").path
+    copy = Path(shutil.copytree(made, tmp_path / "under another name"))
+    (tmp_path / "scratch").mkdir()
+    outcome = runner.repeat(copy, a_place(tmp_path / "scratch"), a_spec())
+    assert outcome.verdict == "reproduced"
+    assert outcome.run.path == copy
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+# The bound itself
+
+
+def test_the_bound_of_a_run_is_of_its_own_magnitudes() -> None:
+    spec = a_spec({"input.low": -3, "input.high": -2, "filters.low": 2, "filters.high": 3, **WHOLE_FLOATS})
+    bound = runner.float_bound(spec, plan_run(spec))
+    assert bound.taps == 8
+    assert bound.magnitude.shape == (1, 6, 5, 3)
+    assert bound.magnitude[0, 0, 0].tolist() == [12.0] * 3
+    assert bound.magnitude[0, 2, 2].tolist() == [48.0] * 3
+    assert bound.exact.all()
+    assert not bound.allowed(np.dtype("float32")).any()
+
+
+def test_the_bound_of_the_smallest_integer_is_not_negative(tmp_path: Path) -> None:
+    spec = a_spec({"input.dtype": "int64", "input.low": -(2**63), "input.high": 1 - 2**63, "filters.dtype": "float64"})
+    bound = runner.float_bound(spec, plan_run(spec))
+    assert bound.magnitude.min() >= 0
+    assert not bound.exact.any()
+
+
+def test_what_is_allowed_in_each_cell() -> None:
+    magnitude = np.array([1.0, 1.0, np.inf, np.nan, 3e38])
+    exact = np.array([True, False, False, False, False])
+    allowed = reproduce.Bound(4, magnitude, exact).allowed(np.dtype("float32"))
+    assert allowed[0] == 0
+    assert 4 * 2**-24 < allowed[1] < 20 * 2**-24
+    assert np.isnan(allowed[2:4]).all()
+    assert allowed[4] > 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "allowed", "excess"),
+    [
+        (1.0, 1.0, 0.0, 0.0),
+        (np.nan, np.nan, 0.0, 0.0),
+        (np.inf, np.inf, np.nan, 0.0),
+        (np.inf, -np.inf, np.nan, np.inf),
+        (np.inf, np.nan, np.nan, np.inf),
+        (np.inf, 1.0, 0.5, np.inf),
+        (np.nan, 1.0, 0.5, np.inf),
+        (1.0, 2.0, np.nan, np.inf),
+        (np.inf, 1.0, np.inf, 0.0),
+        (np.nan, 1.0, np.inf, 0.0),
+        (1.0, 1.25, 0.5, 0.5),
+        (0.0, -0.0, 0.5, 0.0),
+        (0.0, -0.0, 0.0, np.inf),
+        (3e38, -3e38, 1e30, 6e8),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_excess(old: float, new: float, allowed: float, excess: float, dtype: str) -> None:
+    found = reproduce.largest_excess(np.array([0, old], dtype), np.array([0, new], dtype), np.array([0, allowed]))
+    assert found == pytest.approx(excess)
+
+
+def test_an_empty_output_has_no_excess() -> None:
+    empty = np.zeros((0, 1, 1, 1), np.float32)
+    assert reproduce.largest_excess(empty, empty, empty) == 0

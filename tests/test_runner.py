@@ -1,0 +1,224 @@
+"""From a spec to its place on disk, once, again, and from two processes at once."""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+import time
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from run_cases import FLOATS, IM2COL, IMPLICIT, a_place, a_spec, contents, hidden, plain_config
+
+from convpipe import archive, collection, reference, runner
+from convpipe.errors import ArchiveError, ConfigError
+from convpipe.pipeline import StageResult
+from convpipe.plan import plan_run
+from convpipe.spec import run_id
+
+CHECKOUT = Path(runner.__file__).parent.parent
+
+
+def test_a_run_is_new_and_then_reproduced(tmp_path: Path) -> None:
+    outcomes = [runner.execute(a_spec(), a_place(tmp_path / "c")) for _ in range(3)]
+    assert [outcome.verdict for outcome in outcomes] == ["new", "reproduced", "reproduced"]
+    assert len({outcome.run.path for outcome in outcomes}) == 1
+    assert [path.name for path in (tmp_path / "c").iterdir()] == [outcomes[0].run.path.name]
+
+
+def test_a_runs_place_is_named_by_its_config(tmp_path: Path) -> None:
+    run = runner.execute(a_spec(), a_place(tmp_path)).run
+    assert run.path == tmp_path / run_id(run.config)
+    assert {key: run.config[key] for key in plain_config()} == {**plain_config(), "conv": run.config["conv"]}
+
+
+@pytest.mark.parametrize(("threads", "repeats"), [(2, 1), (1, 4)])
+def test_how_a_run_is_executed_is_no_part_of_it(tmp_path: Path, threads: int, repeats: int) -> None:
+    first = runner.execute(a_spec(), a_place(tmp_path))
+    other = runner.execute(a_spec(), a_place(tmp_path, threads=threads, repeats=repeats))
+    assert other.verdict == "reproduced"
+    assert other.run.path == first.run.path
+    assert {len(seconds) for seconds in other.seconds.values()} == {repeats}
+
+
+def test_the_manifest_says_how_it_was(tmp_path: Path) -> None:
+    run = runner.execute(a_spec(), a_place(tmp_path, threads=2, repeats=3)).run
+    assert run.manifest["provenance"]["threads"] == 2
+    assert list(run.manifest["seconds"]) == IM2COL
+    assert all(len(values) == 3 and min(values) >= 0 for values in run.manifest["seconds"].values())
+    assert run.manifest["axes"]["im2col"] == ["N*out_H*out_W".lower().replace("n", "N", 1), "C*kh*kw"]
+
+
+def test_the_output_is_the_oracles(tmp_path: Path) -> None:
+    run = runner.execute(a_spec({"keep": "stages"}), a_place(tmp_path)).run
+    expected = reference.conv(run.array("input"), run.array("filters"), pad=1)
+    assert run.output.transpose(0, 3, 1, 2).tolist() == expected.tolist()
+
+
+def test_both_lowerings_archive_the_same_output(tmp_path: Path) -> None:
+    runs = [runner.execute(a_spec({"lowering.stages": s}), a_place(tmp_path)).run for s in (IM2COL, IMPLICIT)]
+    assert runs[0].path != runs[1].path
+    assert runs[0].rows[-1]["sha256"] == runs[1].rows[-1]["sha256"]
+
+
+def test_every_stage_is_shown_in_order(tmp_path: Path) -> None:
+    seen: list[str] = []
+    runner.execute(a_spec(), a_place(tmp_path), lambda result: seen.append(result.step.name))
+    assert seen == IM2COL
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"filters.kernel": [9, 2]}, r"filters\.kernel: got 9, expected at most 7 along H"),
+        ({"conv.groups": 2}, r"conv\.groups: got 2, expected a divisor"),
+        ({"conv.dtype": "int8", "conv.pad_value": 4000}, r"conv\.overflow: got error, expected sums that fit \(the"),
+        ({"lowering.stages": ["pad", "matmul"]}, r"lowering\.stages: got matmul, expected the tensor 'columns'"),
+    ],
+)
+def test_what_cannot_be_run_writes_nothing(tmp_path: Path, changes: dict[str, Any], match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        runner.execute(a_spec(changes), a_place(tmp_path / "root" / "c"))
+    assert contents(tmp_path) == {}
+    assert not (tmp_path / "root").exists()
+
+
+def test_too_large_a_run_is_refused_at_once(tmp_path: Path) -> None:
+    spec = a_spec({"input.shape": [1, 1, 10**6, 10**6], "filters.kernel": [3, 3]})
+    start = time.perf_counter()
+    tracemalloc.start()
+    with pytest.raises(ConfigError, match=r"limits\.memory: got 1\.0 GiB, expected at least .* TiB, this run's peak"):
+        runner.execute(spec, a_place(tmp_path / "c"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
+    assert time.perf_counter() - start < 1
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_file_in_the_place_of_a_run(tmp_path: Path) -> None:
+    place = runner.execute(a_spec(), a_place(tmp_path / "a")).run.path.name
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / place).write_bytes(b"mine")
+    with pytest.raises(ArchiveError, match=f"{place}/SHA256SUMS: Not a directory"):
+        runner.execute(a_spec(), a_place(tmp_path / "b"))
+    assert (tmp_path / "b" / place).read_bytes() == b"mine"
+    assert hidden(tmp_path / "b") == []
+
+
+def test_an_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
+    def interrupt(result: StageResult) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        runner.execute(a_spec(), a_place(tmp_path / "c"), interrupt)
+    assert not (tmp_path / "c").exists()
+
+
+def test_blas_has_the_threads_it_is_given() -> None:
+    from threadpoolctl import threadpool_info
+
+    def used() -> set[int]:
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    before = used()
+    with runner.blas_threads(1):
+        assert used() == {1}
+    assert used() == before
+
+
+# Two at once
+
+
+def test_a_run_that_another_finishes_first_is_compared(tmp_path: Path) -> None:
+    inner: list[str] = []
+
+    def other(result: StageResult) -> None:
+        if result.step.name == "reshape":
+            inner.append(runner.execute(a_spec(), a_place(tmp_path)).verdict)
+
+    outer = runner.execute(a_spec(), a_place(tmp_path), other)
+    assert (inner, outer.verdict) == (["new"], "reproduced")
+
+
+def test_a_run_that_another_publishes_in_the_last_moment_is_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = archive.publish
+
+    def late(draft: archive.Draft, place: Path) -> bool:
+        monkeypatch.setattr(archive, "publish", real)
+        assert runner.execute(a_spec(), a_place(tmp_path)).verdict == "new"
+        return real(draft, place)
+
+    monkeypatch.setattr(archive, "publish", late)
+    assert runner.execute(a_spec(), a_place(tmp_path)).verdict == "reproduced"
+    assert hidden(tmp_path) == []
+    assert len(collection.run_folders(tmp_path)) == 1
+
+
+BESIDE = """
+import sys, time
+from pathlib import Path
+from run_cases import a_place, a_spec, hidden
+from convpipe import collection, runner
+folder = Path(sys.argv[1])
+
+def wait_for_the_other(result):
+    while result.step.name == "reshape" and len(hidden(folder)) < 2 and not collection.run_folders(folder):
+        time.sleep(0.001)
+
+print(runner.execute(a_spec(), a_place(folder), wait_for_the_other).verdict)
+collection.rebuild(folder)
+"""
+
+
+def test_two_processes_at_once(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": f"{CHECKOUT}{os.pathsep}{Path(__file__).parent}"}
+    command = [sys.executable, "-c", BESIDE, str(tmp_path / "c")]
+    both = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = sorted(process.communicate(timeout=60)[0].strip() for process in both)
+    assert [process.returncode for process in both] == [0, 0]
+    assert said == ["new", "reproduced"]
+    (run,) = collection.run_folders(tmp_path / "c")
+    assert archive.verify(run)
+    assert sorted(contents(tmp_path / "c"))[-1] == "results.csv"
+
+
+# Memory
+
+
+@pytest.mark.parametrize("stages", [IM2COL, IMPLICIT])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"input.shape": [1, 3, 500, 500], "filters.count": 8, "filters.kernel": [3, 3]},
+        {"input.shape": [4, 16, 64, 64], "filters.count": 16, "filters.kernel": [3, 3], "keep": "stages"},
+        {"input.shape": [1, 3, 500, 500], "filters.kernel": [3, 3], **FLOATS},
+        {"input.shape": [1, 8, 200, 200], "filters.kernel": [5, 5], "conv.groups": 2, "filters.count": 8, **FLOATS},
+    ],
+)
+def test_a_run_keeps_to_its_plans_memory(tmp_path: Path, changes: dict[str, Any], stages: list[str]) -> None:
+    runner.execute(a_spec(), a_place(tmp_path))  # what is imported on the way is not the run's
+    spec = a_spec({**changes, "lowering.stages": stages})
+    gc.collect()
+    tracemalloc.start()
+    runner.execute(spec, a_place(tmp_path))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak <= plan_run(spec).peak_bytes + 3 * archive.BLOCK_BYTES  # the copies of a block, and small objects
+
+
+# Pictures
+
+
+def test_maps_are_drawn_up_to_a_number(tmp_path: Path) -> None:
+    draft = archive.Draft(tmp_path)
+    runner.draw(draft, np.arange(2 * 3 * 4 * 40).reshape(2, 3, 4, 40))
+    assert len(draft.sums) == runner.MOST_PICTURES
+    assert {"map_n0_f000.png", "map_n0_f039.png", "map_n1_f023.png"} <= set(draft.sums)
