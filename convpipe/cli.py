@@ -82,7 +82,7 @@ def print_anything() -> None:
 
 
 def close_output() -> None:
-    """The reader of our output went away: be quiet at exit, too."""
+    """The reader of our output went away: be quiet at exit, too (as Python's docs advise on SIGPIPE)."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError):  # not a file: nothing is written to it at exit
@@ -128,7 +128,7 @@ def hydra_app(words: list[str]) -> int:
 
     arguments = flags.parsed_flags(words)
     if flags.asks_to_show(arguments):
-        print(flags.answer(arguments), end="")
+        print(flags.answer(arguments, COMMANDS), end="")
         return 0
     hydra = flags.make_hydra(arguments)
     if arguments.multirun:

@@ -1,34 +1,47 @@
-"""Many runs in one folder: which are there, and one table of them, results.csv."""
+"""Many runs in one folder: which are there, and one table of them, results.csv.
+
+The runs themselves are the truth. Beside them lies a hidden index, a line of JSON for each run as it was made,
+so that the table of a long sweep need not read every run again; `rebuild` makes both anew from the runs.
+"""
 
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from convpipe import archive
-from convpipe.archive import Run, csv_bytes
+from convpipe.archive import Run
 from convpipe.errors import ArchiveError
+from convpipe.spec import Spec, plain
 from convpipe.staging import hidden_name, storing
 
 if TYPE_CHECKING:
     import pandas as pd
 
+Row = dict[str, str]
+
 RESULTS = "results.csv"
+INDEX = ".index.jsonl"
+FAILED = ".failed.jsonl"
+LOCK = ".lock"
 FIXED = ("run", "status")
 MEASURED = ("output_shape", "output_sha256", "seconds")
-TEXTS = (*FIXED, "output_shape", "output_sha256")
+SOMETIMES = ("accuracy", "error")  # columns only where some run has them
+NOT_CONFIG = FIXED + MEASURED + SOMETIMES
+TEXTS = (*FIXED, "output_shape", "output_sha256", "error")
 DAMAGED = "damaged"
 RUN_ID = re.compile(r"[0-9a-f]{12}\Z")
 TRUTHS = {"True": True, "False": False, "": None}
+LOCK_SECONDS = 60
 
 
-def run_folders(folder: Path) -> list[Path]:
-    """The runs of a collection, by run id."""
-    return sorted(entry for entry in folder.iterdir() if RUN_ID.match(entry.name) and entry.is_dir())
+# Rows
 
 
 def flattened(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -44,36 +57,38 @@ def flattened(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
             yield f"{prefix}{key}", str(value)
 
 
-def result_row(run: Run) -> dict[str, str]:
-    """One run as a row: its id, status, every config value, output and time."""
-    output = run.rows[-1]
-    seconds = sum(min(repeats) for repeats in run.manifest["seconds"].values())
-    return {
-        "run": run.manifest["run_id"],
-        "status": run.manifest["status"],
-        **dict(flattened(run.config)),
+def done_row(config: Mapping[str, Any], manifest: Mapping[str, Any], output: Mapping[str, Any]) -> Row:
+    """A whole run as a row: its id, status, every config value, output and time."""
+    seconds = sum(min(repeats) for repeats in manifest["seconds"].values())
+    row = {
+        "run": manifest["run_id"],
+        "status": manifest["status"],
+        **dict(flattened(config)),
         "output_shape": output["shape"],
         "output_sha256": output["sha256"],
         "seconds": f"{seconds:.9f}",
     }
+    if "evaluation" in manifest:
+        row["accuracy"] = f"{manifest['evaluation']['correct'] / max(manifest['evaluation']['images'], 1):.6f}"
+    return row
 
 
-def damaged_row(folder: Path) -> dict[str, str]:
+def result_row(run: Run) -> Row:
+    """An archived run as a row."""
+    return done_row(run.config, run.manifest, run.rows[-1])
+
+
+def damaged_row(folder: Path) -> Row:
     """The row of a folder that is no readable run."""
     return {"run": folder.name, "status": DAMAGED}
 
 
-def rows(folder: Path) -> list[dict[str, str]]:
-    """A row per run of a collection, read from the runs themselves.
+def run_row(path: Path) -> Row:
+    """The row of one run, whatever its state.
 
     A run counts as damaged that lacks a file, or whose texts or ids do not agree with their hashes; arrays,
     which may be large, are only looked at by `archive.verify`.
     """
-    return [run_row(path) for path in run_folders(folder)]
-
-
-def run_row(path: Path) -> dict[str, str]:
-    """The row of one run, whatever its state."""
     try:
         run = archive.verify(path, arrays=False)
     except ArchiveError:
@@ -81,33 +96,168 @@ def run_row(path: Path) -> dict[str, str]:
     return result_row(run) if run.manifest["run_id"] == path.name else damaged_row(path)
 
 
-def varying(found: Sequence[Mapping[str, str]]) -> list[str]:
-    """The config keys whose value is not the same in all readable rows, in order of appearance."""
-    whole = [row for row in found if row["status"] != DAMAGED]
-    keys = dict.fromkeys(key for row in whole for key in row if key not in FIXED + MEASURED)
-    return [key for key in keys if len({row.get(key, "") for row in whole}) > 1]
+# What is there
 
 
-def results(folder: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """The columns of results.csv and its rows, from the runs themselves."""
-    found = rows(folder)
-    columns = [*FIXED, *varying(found), *MEASURED]
-    return columns, [{key: row.get(key, "") for key in columns} for row in found]
+def run_folders(folder: Path) -> list[Path]:
+    """The runs of a collection, by run id."""
+    return [folder / name for name in run_names(folder)]
 
 
-def rebuild(folder: Path) -> Path:
-    """Write results.csv anew from the runs; it appears by one rename.
+def run_names(folder: Path) -> list[str]:
+    """The ids of a collection's runs, sorted."""
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if RUN_ID.match(entry.name) and entry.is_dir())
+
+
+def failures(folder: Path) -> dict[str, Row]:
+    """The rows of failed points that no run has replaced yet, by run id."""
+    try:
+        lines = (folder / FAILED).read_bytes().splitlines()
+    except OSError:
+        return {}
+    rows = [row for line in lines if (row := whole_row(line)) is not None]
+    return {row["run"]: row for row in rows if not (folder / row["run"]).is_dir()}
+
+
+def failed_row(identity: str, spec: Spec, error: str) -> Row:
+    """A point that failed, and why, as a row."""
+    return {"run": identity, "status": "failed", **dict(flattened(plain(spec))), "error": error}
+
+
+def whole_row(line: bytes) -> Row | None:
+    """The row of one line of JSON, or None of a line that a kill cut short."""
+    try:
+        row = json.loads(line)
+        return row if RUN_ID.match(row["run"]) else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+# The index and the table
+
+
+@dataclass
+class Index:
+    """Where in the index each run's last line begins, and what its config values tell apart."""
+
+    places: dict[str, int] = field(default_factory=dict)
+    first: dict[str, str] = field(default_factory=dict)
+    varying: dict[str, None] = field(default_factory=dict)
+    sometimes: set[str] = field(default_factory=set)
+    rows: int = 0
+
+    def count(self, row: Row) -> None:
+        """Take one row's keys and values into account."""
+        self.sometimes.update(key for key in SOMETIMES if key in row)
+        if row["status"] == DAMAGED:
+            return
+        for key in [key for key in self.first if key not in row]:
+            self.varying[key] = None
+        for key, value in row.items():
+            if key not in NOT_CONFIG and self.first.setdefault(key, value if not self.rows else "") != value:
+                self.varying[key] = None
+        self.rows += 1
+
+    @property
+    def columns(self) -> list[str]:
+        """The table's columns: what is fixed, the config values that vary in order of appearance, what was measured."""
+        varying = [key for key in self.first if key in self.varying]
+        return [*FIXED, *varying, *MEASURED, *(key for key in SOMETIMES if key in self.sometimes)]
+
+
+def note(folder: Path, rows: Iterable[Row]) -> None:
+    """Add runs just made to the index, and points that failed to the list of those.
 
     Raises:
         StorageError: the disk refused.
     """
-    target = folder / RESULTS
-    with storing(target):
-        while True:
-            before = run_folders(folder)
-            replace_file(target, csv_bytes(*results(folder)))
-            if run_folders(folder) == before:  # or another process's newer table may just have been replaced
-                return target
+    found = list(rows)
+    for name, failed in ((INDEX, False), (FAILED, True)):
+        lines = "".join(json.dumps(row) + "\n" for row in found if (row["status"] == "failed") is failed)
+        if lines:
+            with storing(folder / name), open(folder / name, "ab") as file:
+                file.write(lines.encode())  # one write: lines of two processes do not mix
+
+
+def refresh(folder: Path) -> Path:
+    """Bring results.csv up to date: rows of the index, and of runs that it lacks; it appears by one rename.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    with storing(folder / RESULTS), locked(folder):
+        return write_table(folder)
+
+
+def rebuild(folder: Path) -> Path:
+    """Write results.csv, and the index, anew from the runs themselves.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    with storing(folder / RESULTS), locked(folder):
+        (folder / INDEX).unlink(missing_ok=True)
+        return write_table(folder)
+
+
+def locked(folder: Path) -> Any:
+    """A lock that one process at a time holds to write the table."""
+    from filelock import FileLock
+
+    return FileLock(folder / LOCK, timeout=LOCK_SECONDS)
+
+
+def write_table(folder: Path) -> Path:
+    """Write results.csv from the index, after adding the runs that it lacks."""
+    names, failed = run_names(folder), failures(folder)
+    with open(folder / INDEX, "a+b") as file:
+        places = index_places(file)
+        for name in names:
+            if name not in places:
+                places[name] = file.seek(0, os.SEEK_END)
+                file.write(json.dumps(run_row(folder / name)).encode() + b"\n")
+        index = Index(places)
+        listed = sorted([*names, *failed])
+        for name in listed:
+            index.count(failed.get(name) or row_at(file, places[name]))
+        target = folder / RESULTS
+        temporary = folder / hidden_name(RESULTS)
+        try:
+            with open(temporary, "w", newline="", encoding="utf-8") as table:
+                write_rows(table, index.columns, (failed.get(name) or row_at(file, places[name]) for name in listed))
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    return target
+
+
+def index_places(file: Any) -> dict[str, int]:
+    """Where each run's last whole line begins; lines that a kill cut short are passed over."""
+    places = {}
+    position = file.seek(0)
+    for line in file:
+        row = whole_row(line)
+        if row is not None:
+            places[row["run"]] = position
+        position += len(line)
+    if position and not line.endswith(b"\n"):
+        file.write(b"\n")
+    return places
+
+
+def row_at(file: Any, place: int) -> Row:
+    """The row whose line begins there."""
+    file.seek(place)
+    row: Row = json.loads(file.readline())
+    return row
+
+
+def write_rows(table: TextIO, columns: Sequence[str], rows: Iterable[Row]) -> None:
+    """Write a CSV table, what a row lacks left empty."""
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([row.get(column, "") for column in columns] for row in rows)
 
 
 def replace_file(target: Path, content: bytes) -> None:
@@ -120,7 +270,10 @@ def replace_file(target: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def read_results(folder: Path) -> list[dict[str, str]]:
+# Reading
+
+
+def read_results(folder: Path) -> list[Row]:
     """The rows of results.csv, or of the runs themselves where it lacks one; nothing is written.
 
     Raises:
@@ -130,11 +283,21 @@ def read_results(folder: Path) -> list[dict[str, str]]:
         raise ArchiveError(f"{folder}: no such collection")
     try:
         with open(folder / RESULTS, newline="", encoding="utf-8") as file:
-            found = list(csv.DictReader(file))
+            found: list[Row] = list(csv.DictReader(file))
     except (OSError, ValueError, csv.Error):
         found = []
-    listed = [row.get("run") for row in found]
-    return found if listed == [path.name for path in run_folders(folder)] else results(folder)[1]
+    names, failed = run_names(folder), failures(folder)
+    if [row.get("run") for row in found] == sorted([*names, *failed]):
+        return found
+    return results({**{name: run_row(folder / name) for name in names}, **failed})
+
+
+def results(rows: Mapping[str, Row]) -> list[Row]:
+    """Rows as the table has them: sorted, with its columns."""
+    index = Index()
+    for name in sorted(rows):
+        index.count(rows[name])
+    return [{column: rows[name].get(column, "") for column in index.columns} for name in sorted(rows)]
 
 
 def runs(folder: str | Path) -> pd.DataFrame:
@@ -143,10 +306,14 @@ def runs(folder: str | Path) -> pd.DataFrame:
     Raises:
         ArchiveError: there is no collection.
     """
+    return as_table(read_results(Path(folder)))
+
+
+def as_table(rows: Sequence[Row]) -> pd.DataFrame:
+    """Rows as a typed table."""
     import pandas as pd
 
-    found = read_results(Path(folder))
-    table = pd.DataFrame(found, columns=list(found[0]) if found else [*FIXED, *MEASURED])
+    table = pd.DataFrame(rows, columns=list(rows[0]) if rows else [*FIXED, *MEASURED])
     for column in table.columns:
         if column not in TEXTS:
             table[column] = typed(table[column])

@@ -20,7 +20,6 @@ from convpipe.fields import choice, field, optional, read, size_in_bytes, text, 
 from convpipe.hydra_errors import explained
 from convpipe.hydra_safety import check_hydra_node, parsed, refuse_unsafe
 from convpipe.runner import Place
-from convpipe.sources.labels import NpzLabels
 from convpipe.spec import KEEPS, ConvSettings, LoweringSettings, Spec
 
 if TYPE_CHECKING:
@@ -155,7 +154,7 @@ def read_spec(config: Mapping[str, Any]) -> Spec:
         grad=if_given(config, "grad", partial(read_source, get=sources.get_grad)),
         network=if_given(config, "network", read_network),
         weights=if_given(config, "weights", partial(read_source, get=sources.get_weights)),
-        labels=if_given(config, "labels", partial(read_group, NpzLabels)),
+        labels=if_given(config, "labels", partial(read_source, get=sources.get_labels)),
         record=optional(whole(1))("record", config.get("record")),
     )
     check_kind(spec)

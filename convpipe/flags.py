@@ -7,7 +7,7 @@ import io
 import os
 import string
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 SHOWING = ("help", "hydra_help", "cfg", "info", "shell_completion")
 SHELLS = ("bash", "zsh", "fish")
-COMMANDS = ("verify", "reproduce", "runs")
 LINE_WIDTH = 80
 
 
@@ -118,14 +117,17 @@ def make_hydra(arguments: Namespace) -> Hydra:
     return Hydra.create_main_hydra2("convpipe", search_path)
 
 
-def answer(arguments: Namespace) -> str:
+def answer(arguments: Namespace, commands: Collection[str]) -> str:
     """What --help, --hydra-help, --cfg, --info or --shell-completion shows.
+
+    Args:
+        commands: the names of our commands, which a shell completes beside Hydra's words.
 
     Raises:
         ConvpipeError: the config to show is wrong.
     """
     if arguments.shell_completion:
-        return completion(arguments)
+        return completion(arguments, commands)
     hydra, name = make_hydra(arguments), config_name(arguments)
     # checked before Hydra shows anything, as it sets up the logging that a config file may have chosen
     composed = config.composed(hydra, name, arguments.overrides)
@@ -185,7 +187,7 @@ def choices(group: str, options: list[str]) -> list[str]:
     return wrap(f"{group}: {', '.join(sorted(options))}", LINE_WIDTH, subsequent_indent=" " * (len(group) + 2))
 
 
-def completion(arguments: Namespace) -> str:
+def completion(arguments: Namespace, commands: Collection[str]) -> str:
     """The script that teaches a shell to complete our words, or the answer to its query.
 
     Raises:
@@ -196,7 +198,7 @@ def completion(arguments: Namespace) -> str:
         got = " ".join(arguments.overrides)
         shells = "|".join(SHELLS)
         raise UsageError(f"--shell-completion: got {got or 'nothing'}, expected install, uninstall or query={shells}")
-    return "\n".join(completions(arguments)) if asked[0] == "query" else shell_script(arguments)
+    return "\n".join(completions(arguments, commands)) if asked[0] == "query" else shell_script(arguments)
 
 
 def shell_script(arguments: Namespace) -> str:
@@ -205,7 +207,7 @@ def shell_script(arguments: Namespace) -> str:
     return printed(lambda: hydra.shell_completion(config.MAIN_CONFIG, arguments.overrides))
 
 
-def completions(arguments: Namespace) -> Iterator[str]:
+def completions(arguments: Namespace, commands: Collection[str]) -> Iterator[str]:
     """What a shell may complete the line in COMP_LINE to; nothing where that is malformed or unsafe.
 
     Raises:
@@ -215,8 +217,8 @@ def completions(arguments: Namespace) -> Iterator[str]:
         raise UsageError("--shell-completion: query is for shells, which set COMP_LINE")
     words = os.environ["COMP_LINE"].split(" ")[1:]
     if len(words) == 1:
-        yield from (command for command in COMMANDS if command.startswith(words[0]))
-    if words[:1] and words[0] in COMMANDS:
+        yield from (command for command in commands if command.startswith(words[0]))
+    if words[:1] and words[0] in commands:
         return  # the shell itself completes paths
     with contextlib.suppress(ConvpipeError, SystemExit):  # Hydra's parser exits on a flag that there is not
         refuse_unsafe(word for word in words[:-1] if word and not word.startswith("-"))

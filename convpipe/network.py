@@ -12,7 +12,7 @@ from convpipe.layers import Layer, Surroundings
 from convpipe.lowerings.settings import ConvSettings
 from convpipe.plan import Plan, plan_convolution
 from convpipe.sources import Signature
-from convpipe.sources.weights import WeightSource, Wanted
+from convpipe.sources.weights import Wanted, WeightSource
 from convpipe.step import Step, Tensor, check_chain
 
 LAYER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,10 @@ MOST_PICTURES = 64
 OnStage = Callable[[StageResult], None]
 
 
+def ignore(result: StageResult) -> None:
+    """Nobody is watching."""
+
+
 @dataclass(frozen=True)
 class Place:
     """Where and how to execute a spec; no part of a run's identity."""
@@ -46,7 +51,46 @@ class Outcome:
     seconds: dict[str, tuple[float, ...]]
 
 
-def execute(spec: Spec, place: Place, on_stage: OnStage = lambda result: None) -> Outcome:
+@dataclass(frozen=True)
+class Prepared:
+    """A spec with all that can be known before it runs."""
+
+    spec: Spec
+    config: dict[str, Any]
+    identity: str
+    work: Work
+
+
+@dataclass
+class Shelf:
+    """Generated arrays that the next run may need again: the last of each name, and read-only."""
+
+    arrays: dict[str, tuple[Any, Array]] = field(default_factory=dict)
+
+    def take(self, name: str, recipe: Any, make: Callable[[], Array]) -> Array:
+        """The array of that recipe, made unless it lies here."""
+        kept = self.arrays.get(name)
+        if kept is not None and kept[0] == recipe:
+            return kept[1]
+        array = make()
+        array.flags.writeable = False
+        self.arrays[name] = (recipe, array)
+        return array
+
+
+def prepare(spec: Spec, memory: int) -> Prepared:
+    """Plan a spec and name its run.
+
+    Raises:
+        ConfigError: the spec cannot be run.
+    """
+    work = plan_work(spec, memory)
+    check_memory(work, spec, memory)
+    config = plain(spec)
+    return Prepared(spec, config, run_id(config), work)
+
+
+def execute(spec: Spec, place: Place, on_stage: OnStage = ignore) -> Outcome:
     """Run a spec and archive it; where it is archived already, compute it again and compare.
 
     Raises:
@@ -54,33 +98,48 @@ def execute(spec: Spec, place: Place, on_stage: OnStage = lambda result: None) -
         ArchiveError: the archive that is there is damaged, or a stage of it is not reproduced.
         StorageError: the disk refused.
     """
-    work = plan_work(spec, place.memory)
-    check_memory(work, spec, place.memory)
-    config = plain(spec)
-    target = place.folder / run_id(config)
+    prepared = prepare(spec, place.memory)
+    target = place.folder / prepared.identity
     with blas_threads(place.threads), archive.drafting(target) as draft:
-        seconds = fill(draft, spec, work, place, on_stage)
-        draft.finish(manifest(config, work, place, seconds))
+        seconds = fill(draft, prepared, place, on_stage)
         if not target.exists() and archive.publish(draft, target):
             return Outcome(archive.load(target), "new", seconds)
-        verdict = reproduce.compare(archive.verify(target), archive.load(draft.folder), lambda: float_bound(spec))
+        verdict = compared(archive.verify(target), draft, spec)
     return Outcome(archive.load(target), verdict, seconds)
 
 
-def repeat(folder: Path, place: Place, spec: Spec, on_stage: OnStage = lambda result: None) -> Outcome:
+def repeat(folder: Path, place: Place, spec: Spec, on_stage: OnStage = ignore) -> Outcome:
     """Compute an archived run again, wherever it lies, and compare; nothing is kept of the repeat.
 
     Raises:
         ArchiveError: the archive is damaged, or a stage of it is not reproduced.
     """
     then = archive.verify(folder)
-    work = plan_work(spec, place.memory)
-    check_memory(work, spec, place.memory)
-    with blas_threads(place.threads), archive.drafting(place.folder / then.manifest["run_id"]) as draft:
-        seconds = fill(draft, spec, work, place, on_stage)
-        draft.finish(manifest(then.config, work, place, seconds))
-        verdict = reproduce.compare(then, archive.load(draft.folder), lambda: float_bound(spec))
-    return Outcome(then, verdict, seconds)
+    prepared = prepare(spec, place.memory)
+    with blas_threads(place.threads), archive.drafting(place.folder / prepared.identity) as draft:
+        seconds = fill(draft, prepared, place, on_stage)
+        return Outcome(then, compared(then, draft, spec), seconds)
+
+
+def produce(prepared: Prepared, place: Place, shelf: Shelf) -> dict[str, Any]:
+    """Run one point of a sweep into its place, BLAS's threads being set; gives its manifest and its last row.
+
+    Where another process was faster, its archive stays, and this run is held against it.
+
+    Raises:
+        ConvpipeError: as `execute`.
+    """
+    target = place.folder / prepared.identity
+    with archive.drafting(target, tidy=False) as draft:
+        fill(draft, prepared, place, ignore, shelf)
+        if not archive.publish(draft, target):
+            compared(archive.verify(target), draft, prepared.spec)
+    return {"manifest": draft.manifest, "output": draft.rows[-1]}
+
+
+def compared(then: Run, draft: Draft, spec: Spec) -> str:
+    """How a finished draft agrees with an archive."""
+    return reproduce.compare(then, archive.load(draft.folder), lambda: float_bound(spec))
 
 
 @contextmanager
@@ -92,26 +151,27 @@ def blas_threads(threads: int) -> Iterator[None]:
         yield
 
 
-def fill(draft: Draft, spec: Spec, work: Work, place: Place, on_stage: OnStage) -> dict[str, tuple[float, ...]]:
-    """Run the work into a draft; gives each recorded stage's times."""
-    draft.write("config.yaml", config_yaml(plain(spec)))
-    arrays = make_arrays(spec, work)
-    batch = arrays["input"]
-    if work.recorded < work.batch:
-        arrays["input"] = batch[: work.recorded]
-    else:
-        del batch
+def fill(
+    draft: Draft, prepared: Prepared, place: Place, on_stage: OnStage, shelf: Shelf | None = None
+) -> dict[str, tuple[float, ...]]:
+    """Run the work into a draft and finish it; gives each recorded stage's times."""
+    spec, work = prepared.spec, prepared.work
+    draft.write("config.yaml", config_yaml(prepared.config))
+    arrays = make_arrays(spec, work, shelf)
+    whole = arrays["input"] if work.recorded < work.batch else None
+    if whole is not None:
+        arrays["input"] = whole[: work.recorded]
     for tensor in work.plan.given:
-        draft.add(tensor.name, origin(spec, tensor), arrays[tensor.name], kept=spec.keep == "stages")
+        draft.add(tensor.name, source_of(spec, tensor).source, arrays[tensor.name], kept=spec.keep == "stages")
+    weights = {} if whole is None else {name: array for name, array in arrays.items() if name != "input"}
     try:
-        if work.recorded == work.batch:
-            return recorded(draft, spec, work, place, arrays, on_stage)
-        weights = {name: array for name, array in arrays.items() if name != "input"}
         seconds = recorded(draft, spec, work, place, arrays, on_stage)
-        finish_batch(draft, spec, work, batch, weights)
+        if whole is not None:
+            finish_batch(draft, spec, work, whole, weights)
     except ValueRangeError as error:
         overflow = "error" if spec.conv is None else spec.conv.overflow
         raise ConfigError("conv.overflow", overflow, "sums that fit", str(error)) from error
+    draft.finish(manifest(prepared, place, seconds))
     return seconds
 
 
@@ -122,6 +182,7 @@ def recorded(
     seconds = {}
     alone = work.recorded == work.batch
     for result in pipeline.run(work.plan, arrays, place.repeats):
+        arrays.clear()  # the pipeline holds what it still needs, and lets go of it in time
         step, last = result.step, result.step is work.plan.steps[-1]
         draft.add(step.name, step.op, result.array, macs=step.macs, kept=spec.keep == "stages", last=last and alone)
         seconds[step.name] = result.seconds
@@ -152,29 +213,35 @@ def add_views(draft: Draft, spec: Spec, output: Array) -> None:
         draft.write("confusion.csv", confusion_csv(evaluation))
 
 
-def origin(spec: Spec, tensor: Tensor) -> str:
-    """What a given tensor's row names as its op: the source it came from."""
-    sources = {"input": spec.input, "filters": spec.filters, "bias": spec.bias, "grad": spec.grad}
-    source = sources.get(tensor.name) or spec.weights
-    assert source is not None
-    return source.source
+def make_arrays(spec: Spec, work: Work, shelf: Shelf | None = None) -> dict[str, Array]:
+    """The given tensors of a spec's work, each from its own stream of the seed; the input is the whole batch.
 
-
-def make_arrays(spec: Spec, work: Work) -> dict[str, Array]:
-    """The given tensors of a spec's work, each from its own stream of the seed; the input is the whole batch."""
+    What is generated lies on the shelf for the next run; files are read each time, as they may change.
+    """
     arrays = {}
     for tensor in work.plan.given:
-        bits, wanted = stream(spec.seed, tensor.name), Signature(tensor.shape, tensor.dtype)
-        if tensor.name == "input":
-            arrays["input"] = spec.input.make(spec.input.signature(), bits)
-        elif tensor.origin:
-            assert spec.weights is not None
-            arrays[tensor.name] = spec.weights.make(tensor.origin, wanted, bits)
-        else:
-            source = {"filters": spec.filters, "bias": spec.bias, "grad": spec.grad}[tensor.name]
-            assert source is not None
-            arrays[tensor.name] = source.make(wanted, bits)
+        source = source_of(spec, tensor)
+        wanted = spec.input.signature() if tensor.name == "input" else Signature(tensor.shape, tensor.dtype)
+        make = partial(make_array, spec, source, tensor, wanted)
+        recipe = (source, wanted, spec.seed, tensor.origin)
+        generated = shelf is not None and not hasattr(source, "path")
+        arrays[tensor.name] = shelf.take(tensor.name, recipe, make) if shelf is not None and generated else make()
     return arrays
+
+
+def make_array(spec: Spec, source: Any, tensor: Tensor, wanted: Signature) -> Array:
+    """One given tensor, from its own stream of the seed."""
+    bits = stream(spec.seed, tensor.name)
+    array: Array = source.make(tensor.origin, wanted, bits) if tensor.origin else source.make(wanted, bits)
+    return array
+
+
+def source_of(spec: Spec, tensor: Tensor) -> Any:
+    """Where a given tensor comes from."""
+    single = {"input": spec.input, "filters": spec.filters, "bias": spec.bias, "grad": spec.grad}
+    source = single.get(tensor.name) or spec.weights
+    assert source is not None
+    return source
 
 
 def draw(draft: Draft, feature_map: Array) -> None:
@@ -184,12 +251,12 @@ def draw(draft: Draft, feature_map: Array) -> None:
         draft.write(f"map_n{n}_f{f:03d}.png", picture(feature_map[n, ..., f]))
 
 
-def manifest(config: dict[str, Any], work: Work, place: Place, seconds: dict[str, tuple[float, ...]]) -> dict[str, Any]:
+def manifest(prepared: Prepared, place: Place, seconds: dict[str, tuple[float, ...]]) -> dict[str, Any]:
     """What manifest.json says beside its format and the archive id."""
-    plan = work.plan
+    plan = prepared.work.plan
     axes = {tensor.name: tensor.axes for tensor in plan.given} | {step.name: step.makes.axes for step in plan.steps}
     return {
-        "run_id": run_id(config),
+        "run_id": prepared.identity,
         "status": "done",
         "seconds": seconds,
         "axes": axes,

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from convpipe.lowerings.settings import ConvSettings, LoweringSettings
-from convpipe.sources import BiasSource, FilterSource, GradSource, InputSource, WeightSource
-from convpipe.sources.labels import NpzLabels
+from convpipe.sources import BiasSource, FilterSource, GradSource, InputSource, LabelSource, WeightSource
 
 if TYPE_CHECKING:
     from convpipe.layers import Layer
@@ -38,7 +37,7 @@ class Spec:
     grad: GradSource | None = None
     network: dict[str, Layer] | None = None
     weights: WeightSource | None = None
-    labels: NpzLabels | None = None
+    labels: LabelSource | None = None
     record: int | None = None  # how many images of the batch have their stages recorded; None is all
 
 

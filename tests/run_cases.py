@@ -14,6 +14,7 @@ import numpy as np
 from convpipe import archive, config, runner
 from convpipe.archive import Run
 from convpipe.spec import Spec
+from convpipe.staging import HIDDEN
 
 IM2COL = ["pad", "im2col", "fil2col", "matmul", "reshape"]
 IMPLICIT = ["pad", "implicit_gemm"]
@@ -63,7 +64,7 @@ def a_run(folder: Path, changes: dict[str, Any] | None = None) -> Run:
 
 def hidden(folder: Path) -> list[str]:
     """Names of work in progress."""
-    return sorted(entry.name for entry in folder.iterdir() if entry.name.startswith("."))
+    return sorted(entry.name for entry in folder.iterdir() if HIDDEN.fullmatch(entry.name))
 
 
 def contents(folder: Path) -> dict[str, bytes]:

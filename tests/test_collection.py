@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import multiprocessing
 import os
 import shutil
 from collections.abc import Callable
@@ -123,17 +124,21 @@ def test_the_table_appears_at_once_or_not(folder: Path, monkeypatch: pytest.Monk
     assert contents(folder) == before
 
 
-def test_a_run_that_comes_while_the_table_is_written_is_in_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, more = collection.replace_file, [{"seed": 8}, {"seed": 9}]
+def test_processes_that_add_runs_at_once_leave_a_whole_table(folder: Path) -> None:
+    # whoever publishes a run writes the table afterwards, one at a time: so the last one sees them all
+    def add(seed: int) -> None:
+        a_run(folder, {"seed": seed})
+        collection.refresh(folder)
 
-    def slow(target: Path, content: bytes) -> None:
-        if more:
-            a_run(folder, more.pop())
-        real(target, content)
-
-    monkeypatch.setattr(collection, "replace_file", slow)
-    collection.rebuild(folder)
-    assert len(table(folder)) == 6
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=add, args=(seed,)) for seed in range(100, 106)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(table(folder)) == 10
+    before = (folder / "results.csv").read_bytes()
+    assert collection.rebuild(folder).read_bytes() == before
 
 
 def test_reading_writes_nothing_and_misses_nothing(folder: Path) -> None:

@@ -46,6 +46,7 @@ ORDER = (
     "config",
     "sweep",
     "report",
+    "tools",
     "flags",
     "cli",
     "__main__",

@@ -20,7 +20,6 @@ from convpipe.ops.matmul import result_dtype
 from convpipe.ops.normalization import batch_norm, local_response_norm
 from convpipe.step import Array, Step
 
-
 FUNCTIONS = {"sigmoid": sigmoid, "tanh": tanh}
 OVER_CLASSES = {"softmax": softmax, "log_softmax": log_softmax}
 

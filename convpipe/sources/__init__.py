@@ -13,9 +13,11 @@ import numpy as np
 from convpipe.errors import ConfigError, did_you_mean
 from convpipe.sources.bias import BIASES, BiasSource
 from convpipe.sources.classic import ClassicFilters
+from convpipe.sources.digits import DigitsInput
 from convpipe.sources.files import NpyFilters, NpyInput, NpzInput
 from convpipe.sources.gradient import GRADS, GradSource
 from convpipe.sources.integers import IntegersFilters, IntegersInput
+from convpipe.sources.labels import LABELS, LabelSource
 from convpipe.sources.literal import LiteralFilters, LiteralInput
 from convpipe.sources.photo import ImageInput
 from convpipe.sources.random import RandomFilters, RandomInput
@@ -29,17 +31,20 @@ __all__ = [
     "FILTERS",
     "GRADS",
     "INPUTS",
+    "LABELS",
     "WEIGHTS",
     "BiasSource",
     "FilterSource",
     "GradSource",
     "InputSource",
+    "LabelSource",
     "Signature",
     "WeightSource",
     "get_bias",
     "get_filters",
     "get_grad",
     "get_input",
+    "get_labels",
     "get_weights",
     "stream",
 ]
@@ -82,6 +87,7 @@ INPUTS: dict[str, type[InputSource]] = {
     "npy": NpyInput,
     "npz": NpzInput,
     "image": ImageInput,
+    "digits": DigitsInput,
 }
 FILTERS: dict[str, type[FilterSource]] = {
     "lecture": LiteralFilters,
@@ -138,6 +144,15 @@ def get_weights(name: object) -> type[WeightSource]:
         ConfigError: there is no source of that name.
     """
     return registered("weights.source", name, WEIGHTS)
+
+
+def get_labels(name: object) -> type[LabelSource]:
+    """The settings class of one source of labels.
+
+    Raises:
+        ConfigError: there is no source of that name.
+    """
+    return registered("labels.source", name, LABELS)
 
 
 def registered(key: str, name: object, registry: Mapping[str, T]) -> T:

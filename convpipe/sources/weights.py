@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from math import prod
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,6 +21,9 @@ from convpipe.sources.stream import filled
 from convpipe.step import Array
 
 Wanted = tuple[int | None, ...]  # a shape whose sizes may be left to the file
+
+SHIPPED = ("digits_small",)  # files inside the package
+SHIPPED_FOLDER = Path(__file__).resolve().parent.parent / "weights"
 
 
 class WeightSource(Protocol):
@@ -89,6 +93,28 @@ class SafetensorsWeights:
                 return file.get_slice(entry)
         except (OSError, SafetensorError, TypeError) as error:
             raise ConfigError("weights.path", self.path, "a .safetensors file of plain numbers", str(error)) from error
+
+
+@dataclass(frozen=True)
+class ShippedWeights:
+    """Arrays of a file that comes with the package, trained by `convpipe.tools`."""
+
+    source: str = fields.field(fields.choice(["shipped"]))
+    name: str = fields.field(fields.choice(SHIPPED))
+    dtype: str | None = fields.field(fields.optional(fields.dtype_name()), None)
+
+    def signature(self, entry: str, shape: Wanted, key: str) -> Signature:
+        """The array's own shape, which must be the wanted one; only its header is read."""
+        return self.file.signature(entry, shape, key)
+
+    def make(self, entry: str, signature: Signature, bits: np.random.PCG64) -> Array:
+        """Read the array; `bits` is not used. Floats may be rounded to a narrower float `dtype`."""
+        return self.file.make(entry, signature, bits)
+
+    @property
+    def file(self) -> NpzWeights:
+        """The file that the name stands for."""
+        return NpzWeights("npz", str(SHIPPED_FOLDER / f"{self.name}.npz"), self.dtype)
 
 
 @dataclass(frozen=True)
@@ -168,6 +194,7 @@ def in_dtype(array: Array, dtype: np.dtype[Any], path: str) -> Array:
 WEIGHTS: dict[str, type[WeightSource]] = {
     "npz": NpzWeights,
     "safetensors": SafetensorsWeights,
+    "shipped": ShippedWeights,
     "random": RandomWeights,
     "integers": IntegerWeights,
 }

@@ -15,7 +15,6 @@ from math import ceil, prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-
 from convpipe.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
