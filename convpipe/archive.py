@@ -20,6 +20,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -173,7 +174,7 @@ def stage_row(stage: str, op: str, array: Array, macs: int, sha256: str, file: s
         "stage": stage,
         "op": op,
         "shape": shape_text(array.shape),
-        "dtype": array.dtype.name,
+        "dtype": dtype_name(array.dtype),
         "bytes": array.nbytes,
         "macs": macs,
         "min": low,
@@ -181,6 +182,12 @@ def stage_row(stage: str, op: str, array: Array, macs: int, sha256: str, file: s
         "sha256": sha256,
         "file": file,
     }
+
+
+@cache
+def dtype_name(dtype: np.dtype[Any]) -> str:
+    """A dtype's name, which NumPy works out anew each time."""
+    return str(dtype.name)
 
 
 def shape_text(shape: Sizes) -> str:

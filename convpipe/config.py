@@ -10,13 +10,13 @@ import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from convpipe import provenance, sources
 from convpipe.errors import ConfigError, ConvpipeError, did_you_mean
-from convpipe.fields import choice, field, optional, read, size_in_bytes, text, truth, whole
+from convpipe.fields import choice, field, one_or_several, optional, read, several, size_in_bytes, text, truth, whole
 from convpipe.hydra_errors import explained
 from convpipe.hydra_safety import check_hydra_node, parsed, refuse_unsafe
 from convpipe.runner import Place
@@ -31,9 +31,22 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 COLLECTION_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}\Z")  # file systems end at 255 bytes
+LAYER_SETTING = re.compile(r"network\.\w+\.\w+=")
 MEMORY_SHARE = 0.8
 MAIN_CONFIG = "config"
-GROUPS = ("input", "filters", "conv", "lowering", "bias", "grad", "network", "weights", "labels", "experiment")
+GROUPS = (
+    "input",
+    "filters",
+    "conv",
+    "lowering",
+    "bias",
+    "grad",
+    "network",
+    "weights",
+    "labels",
+    "cluster",
+    "experiment",
+)
 NO_SEARCH_PATH = "hydra.searchpath=[]"
 
 
@@ -50,6 +63,7 @@ class Limits:
     """What a run may use."""
 
     memory: int | None = field(optional(size_in_bytes), None)
+    runs: int = field(whole(1), 1_000_000)
 
 
 @dataclass(frozen=True)
@@ -57,6 +71,24 @@ class Timing:
     """How stages are timed."""
 
     repeats: int = field(whole(1, 10_000), 1)
+
+
+@dataclass(frozen=True)
+class SweepSettings:
+    """What makes the points of a sweep, beyond the product of all values given."""
+
+    zip: tuple[Any, ...] | None = field(optional(several(one_or_several(text))), None)
+    points: str | None = field(optional(text), None)
+    sample: int | None = field(optional(whole(1)), None)
+    seed: int = field(whole(0), 0)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Other machines to run a sweep on."""
+
+    kind: str = field(choice(["dask", "ray"]))
+    address: str | None = field(optional(text), None)
 
 
 @dataclass(frozen=True)
@@ -71,8 +103,14 @@ class Execution:
     threads: int = field(whole(1, 4096), 1)
     limits: Limits = field(lambda key, value: read(Limits, key, mapping(key, value)), Limits())
     timing: Timing = field(lambda key, value: read(Timing, key, mapping(key, value)), Timing())
+    sweep: SweepSettings = field(lambda key, value: read(SweepSettings, key, mapping(key, value)), SweepSettings())
+    where: str | None = field(optional(text), None)
+    invalid: str = field(choice(["error", "skip"]), "error")
+    retry: str | None = field(optional(choice(["failed"])), None)
+    on_error: str = field(choice(["continue", "stop"]), "continue")
+    cluster: Cluster | None = field(lambda key, value: read_cluster(key, value), None)
 
-    @property
+    @cached_property
     def place(self) -> Place:
         """Where and how, as the runner takes it."""
         memory = self.limits.memory or int(MEMORY_SHARE * provenance.memory_bytes())
@@ -87,6 +125,11 @@ class Job:
     execution: Execution
 
 
+def read_cluster(key: str, value: Any) -> Cluster | None:
+    """A cluster's settings, or none."""
+    return read(Cluster, key, mapping(key, value)) if value else None
+
+
 def mapping(key: str, value: Any) -> Mapping[str, Any]:
     """A group of settings."""
     if not isinstance(value, Mapping):
@@ -98,6 +141,7 @@ SPEC_KEYS = tuple(entry.name for entry in fields(Spec))
 REQUIRED_KEYS = ("seed", "input", "lowering", "keep")
 FREE_KEYS = ("data",)  # values that others may refer to, as ${data}
 EXECUTION_KEYS = tuple(entry.name for entry in fields(Execution))
+KNOWN_KEYS = SPEC_KEYS + EXECUTION_KEYS + FREE_KEYS
 
 
 def read_job(config: Mapping[str, Any]) -> Job:
@@ -106,15 +150,50 @@ def read_job(config: Mapping[str, Any]) -> Job:
     Raises:
         ConfigError: the first key that is unknown, missing or has an illegal value.
     """
-    known = SPEC_KEYS + EXECUTION_KEYS
-    for key in config:
-        if key not in known + FREE_KEYS:
-            raise unknown_key(str(key), config[key], known)
-    execution = read(Execution, "", {key: value for key, value in config.items() if key in EXECUTION_KEYS})
-    spec = read_spec({key: value for key, value in config.items() if key in SPEC_KEYS})
-    if execution.trace:
-        check_trace(spec)
-    return Job(spec, execution)
+    return JobReader().read(config)
+
+
+def read_execution(config: Mapping[str, Any]) -> Execution:
+    """Check the part of a config that says how to execute.
+
+    Raises:
+        ConfigError: an illegal value.
+    """
+    return read(Execution, "", {key: value for key, value in config.items() if key in EXECUTION_KEYS})
+
+
+class JobReader:
+    """Reads one config after another; a part that is the same object as last time is not read again."""
+
+    def __init__(self) -> None:
+        self.last: dict[str, tuple[Any, Any]] = {}
+
+    def read(self, config: Mapping[str, Any]) -> Job:
+        """Check a plain config, every key of it.
+
+        Raises:
+            ConfigError: the first key that is unknown, missing or has an illegal value.
+        """
+        for key in config:
+            if key not in KNOWN_KEYS:
+                raise unknown_key(str(key), config[key], KNOWN_KEYS)
+        execution = self.part("execution", [config.get(key) for key in EXECUTION_KEYS], lambda: read_execution(config))
+        check_there(config)
+        parts = {key: self.part(key, [config.get(key)], partial(read_part, key, config.get(key))) for key in SPEC_KEYS}
+        spec = Spec(**parts)
+        check_kind(spec)
+        if execution.trace:
+            check_trace(spec)
+        return Job(spec, execution)
+
+    def part(self, name: str, values: list[Any], make: Callable[[], Any]) -> Any:
+        """One part of a config: read, unless its values are the very objects it was read from before."""
+        last = self.last.get(name)
+        if last is not None and all(old is new for old, new in zip(last[0], values, strict=True)):
+            return last[1]
+        made = make()
+        self.last[name] = (values, made)
+        return made
 
 
 def check_trace(spec: Spec) -> None:
@@ -140,31 +219,27 @@ def read_spec(config: Mapping[str, Any]) -> Spec:
     Raises:
         ConfigError: the first key that is unknown, missing or has an illegal value.
     """
-    for key in REQUIRED_KEYS:
-        if config.get(key) is None:
-            raise ConfigError(key, None, "a value for it")
-    spec = Spec(
-        seed=whole(0, 2**64 - 1)("seed", config["seed"]),
-        input=read_source("input", config["input"], sources.get_input),
-        filters=if_given(config, "filters", partial(read_source, get=sources.get_filters)),
-        conv=if_given(config, "conv", partial(read_group, ConvSettings)),
-        lowering=read_group(LoweringSettings, "lowering", config["lowering"]),
-        keep=choice(KEEPS)("keep", config["keep"]),
-        bias=if_given(config, "bias", partial(read_source, get=sources.get_bias)),
-        grad=if_given(config, "grad", partial(read_source, get=sources.get_grad)),
-        network=if_given(config, "network", read_network),
-        weights=if_given(config, "weights", partial(read_source, get=sources.get_weights)),
-        labels=if_given(config, "labels", partial(read_source, get=sources.get_labels)),
-        record=optional(whole(1))("record", config.get("record")),
-    )
+    check_there(config)
+    spec = Spec(**{key: read_part(key, config.get(key)) for key in SPEC_KEYS})
     check_kind(spec)
     return spec
 
 
-def if_given(config: Mapping[str, Any], key: str, read_value: Callable[[str, Any], T]) -> T | None:
-    """A group of settings, or None where it is null or empty."""
-    value = config.get(key)
-    return None if value is None or value == {} else read_value(key, value)
+def check_there(config: Mapping[str, Any]) -> None:
+    """What every run needs is there."""
+    for key in REQUIRED_KEYS:
+        if config.get(key) is None:
+            raise ConfigError(key, None, "a value for it")
+
+
+def read_part(key: str, value: Any) -> Any:
+    """One key of a spec, checked."""
+    return PARTS[key](key, value)
+
+
+def if_given(read_value: Callable[[str, Any], T]) -> Callable[[str, Any], T | None]:
+    """A reader of a group of settings that gives None where it is null or empty."""
+    return lambda key, value: None if value is None or value == {} else read_value(key, value)
 
 
 def read_group(kind: type[T], key: str, value: Any) -> T:
@@ -179,6 +254,9 @@ def read_network(key: str, value: Any) -> dict[str, Layer]:
     layers = {}
     for name, settings in mapping(key, value).items():
         layer = mapping(f"{key}.{name}", settings)
+        if "op" not in layer:
+            hint = did_you_mean(str(name), [other for other in value if other != name])
+            raise ConfigError(f"{key}.{name}.op", None, "the kind of a new layer, or another layer's name", hint)
         layers[str(name)] = read(get_layer(f"{key}.{name}.op", layer.get("op")), f"{key}.{name}", layer)
     return layers
 
@@ -204,6 +282,23 @@ def read_source(group: str, value: Any, get: Callable[[object], type[T]]) -> T:
     """The settings of the source that a group names."""
     settings = mapping(group, value)
     return read(get(settings.get("source")), group, settings)
+
+
+# How each key of a spec is read.
+PARTS: dict[str, Callable[[str, Any], Any]] = {
+    "seed": whole(0, 2**64 - 1),
+    "input": partial(read_source, get=sources.get_input),
+    "filters": if_given(partial(read_source, get=sources.get_filters)),
+    "conv": if_given(partial(read_group, ConvSettings)),
+    "lowering": partial(read_group, LoweringSettings),
+    "keep": choice(KEEPS),
+    "bias": if_given(partial(read_source, get=sources.get_bias)),
+    "grad": if_given(partial(read_source, get=sources.get_grad)),
+    "network": if_given(read_network),
+    "weights": if_given(partial(read_source, get=sources.get_weights)),
+    "labels": if_given(partial(read_source, get=sources.get_labels)),
+    "record": optional(whole(1)),
+}
 
 
 def config_folder() -> Path:
@@ -242,7 +337,8 @@ def composed(hydra: Hydra, config_name: str | None, overrides: Sequence[str], *,
         check_search_path(hydra, config_name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Hydra's advice to programmers
-            config = hydra.compose_config(config_name, [*overrides, NO_SEARCH_PATH], run_mode=mode)
+            lines = [*map(of_layer, overrides), NO_SEARCH_PATH]
+            config = hydra.compose_config(config_name, lines, run_mode=mode)
     except ConvpipeError:
         raise
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError, OSError, KeyError, RecursionError) as error:
@@ -250,6 +346,15 @@ def composed(hydra: Hydra, config_name: str | None, overrides: Sequence[str], *,
         raise explained(error, overrides, known) from error
     check_hydra_node(config.hydra)
     return config
+
+
+def of_layer(override: str) -> str:
+    """A layer's setting may be one that its file leaves at the default; `read_network` knows which there are.
+
+    >>> of_layer("network.conv1.stride=2"), of_layer("conv.stride=2")
+    ('++network.conv1.stride=2', 'conv.stride=2')
+    """
+    return f"++{override}" if LAYER_SETTING.match(override) else override
 
 
 def check_single_values(overrides: Sequence[str], multirun: bool) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import string
+import sys
 from argparse import Namespace
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -108,6 +109,9 @@ def make_hydra(arguments: Namespace) -> Hydra:
     from hydra.core.config_search_path import SearchPathQuery
     from hydra.core.global_hydra import GlobalHydra
 
+    plugins = str(Path(__file__).parent / "plugins")  # the namespace hydra_plugins, where Hydra looks for ours
+    if plugins not in sys.path:
+        sys.path.append(plugins)
     GlobalHydra.instance().clear()  # `main` may be called more than once in a process
     version.setbase("1.3")
     search_path = create_config_search_path(str(config.config_folder()))

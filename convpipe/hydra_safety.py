@@ -21,8 +21,9 @@ SWEEPS = "hydra.sweeper.params."
 LAUNCHER = "hydra.launcher."
 SAFE_KEYS = ("hydra/launcher", "hydra/sweeper", "hydra.verbose")
 SAFE_TARGETS = (
+    "hydra_plugins.convpipe_plugin.ConvpipeSweeper",
+    "hydra_plugins.convpipe_plugin.ConvpipeLauncher",
     "hydra._internal.core_plugins.basic_launcher.BasicLauncher",
-    "hydra._internal.core_plugins.basic_sweeper.BasicSweeper",
     "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher",
     "hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher",
     "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher",

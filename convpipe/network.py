@@ -5,17 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
-from convpipe.errors import ConfigError, did_you_mean
+from convpipe import lowerings
+from convpipe.errors import ConfigError, GeometryError, ValueRangeError, did_you_mean
 from convpipe.geometry import AXES, input_rank
 from convpipe.layers import Layer, Surroundings
 from convpipe.lowerings.settings import ConvSettings
-from convpipe.plan import Plan, plan_convolution
+from convpipe.plan import Plan, plan_convolution, plan_transposed
 from convpipe.sources import Signature
 from convpipe.sources.weights import Wanted, WeightSource
-from convpipe.step import Step, Tensor, check_chain
+from convpipe.step import Array, Step, Tensor, check_chain
 
-LAYER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+LAYER_NAME = re.compile(r"[A-Za-z_]\w{0,99}\Z", re.ASCII)
+RESERVED = ("input", "output")  # rows of stages.csv that are no layer's
+
+# What the geometry calls a parameter, and the setting of a layer that it comes from.
+SETTINGS = {"input": "inputs", "tensors": "inputs"}
 
 # What a role is called in a weights file where the layer gives no name: the layer's name, a point, and PyTorch's word.
 USUAL_NAMES = {
@@ -34,6 +40,7 @@ class Progress:
     """A network as far as it is planned."""
 
     weights: WeightSource | None
+    stages: Sequence[str]
     tensors: dict[str, Tensor]
     given: list[Tensor]
     steps: list[Step] = field(default_factory=list)
@@ -51,13 +58,21 @@ class Progress:
         return tensor
 
     def convolve(
-        self, x: Tensor, w: Tensor, bias: Tensor | None, settings: ConvSettings, stages: Sequence[str]
+        self,
+        x: Tensor,
+        w: Tensor,
+        bias: Tensor | None,
+        settings: ConvSettings,
+        stages: Sequence[str] | None,
     ) -> tuple[Step, ...]:
-        """The steps of a convolution layer."""
-        signatures = [None if t is None else Signature(t.shape, t.dtype) for t in (x, w, bias)]
-        assert signatures[0] is not None
-        assert signatures[1] is not None
-        plan = plan_convolution(signatures[0], signatures[1], settings, stages, signatures[2])
+        """The steps of a convolution layer, forward or transposed, in its own stages or the run's."""
+        x_like, w_like = Signature(x.shape, x.dtype), Signature(w.shape, w.dtype)
+        bias_like = None if bias is None else Signature(bias.shape, bias.dtype)
+        if settings.operation == "conv_transpose":
+            chain = stages or lowerings.ADJOINTS["conv_transpose"]
+            plan = plan_transposed(x_like, w_like, settings, chain, bias_like)
+        else:
+            plan = plan_convolution(x_like, w_like, settings, stages or self.stages, bias_like)
         self.notes.extend(plan.notes)
         return plan.steps
 
@@ -78,47 +93,71 @@ def plan_network(
         ConfigError: a layer that reads a tensor nobody makes before it, weights of the wrong shape, sizes
             that do not fit: under the layer's key.
     """
-    given = Tensor("input", x.shape, x.dtype, ("N", "C", *AXES[input_rank(x.shape)]))
-    progress = Progress(weights, {"input": given}, [given])
+    try:
+        rank = input_rank(x.shape)
+    except GeometryError as error:
+        raise error.at({"input": "input.shape"}) from error
+    given = Tensor("input", x.shape, x.dtype, ("N", "C", *AXES[rank]))
+    progress = Progress(weights, stages, {"input": given}, [given])
     before = "input"
     for name, layer in network.items():
         check_name(name)
-        plan_layer(progress, network, name, layer, before, tuple(stages))
+        plan_layer(progress, network, name, layer, before)
         before = name
+    check_read(network)
     check_chain("network", [tensor.name for tensor in progress.given], progress.steps)
     return Plan(tuple(progress.given), tuple(progress.steps), tuple(progress.notes))
 
 
-def plan_layer(
-    progress: Progress, network: Mapping[str, Layer], name: str, layer: Layer, before: str, stages: tuple[str, ...]
-) -> None:
+def plan_layer(progress: Progress, network: Mapping[str, Layer], name: str, layer: Layer, before: str) -> None:
     """Add one layer's steps."""
     inputs = tuple(read_tensor(progress, network, name, wanted) for wanted in layer.inputs or (before,))
-
-    def weigh(role: str, entry: str | None, shape: Wanted) -> Tensor:
-        return progress.weigh(name, role, entry, shape)
-
     noted = len(progress.notes)
+    around = Surroundings(name, inputs, partial(progress.weigh, name), progress.convolve)
     try:
-        steps = layer.steps(Surroundings(name, inputs, weigh, progress.convolve, stages))
+        steps = layer.steps(around)
     except ConfigError as error:
-        raise under_layer(error, name) from error
-    progress.steps.extend(steps)
+        raise under_layer(error, name, layer) from error
+    progress.steps.extend(replace(step, run=partial(run_step, step, name, layer)) for step in steps)
     progress.notes[noted:] = [f"{name}: {note}" for note in progress.notes[noted:]]
     progress.tensors[name] = steps[-1].makes
 
 
-def under_layer(error: ConfigError, layer: str) -> ConfigError:
+def run_step(step: Step, name: str, layer: Layer, *arrays: Array) -> Array:
+    """Run a step of a layer; what its values do not allow is that layer's error."""
+    try:
+        return step.run(*arrays)
+    except ConfigError as error:
+        raise under_layer(error, name, layer) from error
+    except ValueRangeError as error:
+        settled = "overflow" if hasattr(layer, "overflow") else "op"
+        raise ConfigError(f"network.{name}.{settled}", getattr(layer, settled), "sums that fit", str(error)) from error
+
+
+def under_layer(error: ConfigError, name: str, layer: Layer) -> ConfigError:
     """A layer's complaint under the key its user typed."""
-    if error.key.startswith(("network.", "weights", "lowering")):
+    if error.key.startswith("lowering.stages") and getattr(layer, "stages", None):
+        return error.at({error.key: error.key.replace("lowering", f"network.{name}", 1)})
+    if "." in error.key or error.key == "weights":  # there is no source of them
         return error
-    return error.at({error.key: f"network.{layer}.{error.key}"})
+    return error.at({error.key: f"network.{name}.{SETTINGS.get(error.key, error.key)}"})
 
 
 def check_name(name: str) -> None:
     """A layer's name can stand in a config key and in a file name."""
-    if not LAYER_NAME.match(name) or name == "input":
-        raise ConfigError(f"network.{name}", name, "a layer name of letters, digits and '_', other than input")
+    if not LAYER_NAME.match(name) or name in RESERVED:
+        expected = f"a layer name of at most 100 letters, digits and '_', other than {' and '.join(RESERVED)}"
+        raise ConfigError(f"network.{name}", name, expected)
+
+
+def check_read(network: Mapping[str, Layer]) -> None:
+    """Every layer but the last is read by another."""
+    names = list(network)
+    befores = zip(network.values(), ("input", *names[:-1]), strict=True)
+    read = {wanted for layer, before in befores for wanted in layer.inputs or (before,)}
+    for name in names[:-1]:
+        if name not in read:
+            raise ConfigError(f"network.{name}", network[name].op, "a later layer that reads it, and none does")
 
 
 def read_tensor(progress: Progress, network: Mapping[str, Layer], reader: str, wanted: str) -> Tensor:

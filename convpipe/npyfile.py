@@ -92,19 +92,19 @@ def shaped(flat: Array, header: NpyHeader) -> Array:
 
 
 @contextmanager
-def opened(path: str | PathLike[str], key: str) -> Iterator[BinaryIO]:
+def opened(path: str | PathLike[str], key: str, kind: str = "a .npy file") -> Iterator[BinaryIO]:
     """Open a regular file; whatever the system says against it becomes a ConfigError."""
     try:
         # before opening: to open a named pipe waits for a writer, perhaps for ever
         if not stat.S_ISREG(Path(path).stat().st_mode):
-            raise ConfigError(key, path, "a regular .npy file")
+            raise ConfigError(key, path, kind.replace(" ", " regular ", 1))
         with Path(path).open("rb") as file:
             yield file
     except ConfigError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
         reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(key, path, "a .npy file that can be read", reason) from error
+        raise ConfigError(key, path, f"{kind} that can be read", reason) from error
 
 
 def header_of(file: BinaryIO, size: int, path: str | PathLike[str], key: str) -> NpyHeader:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from convpipe.errors import ConfigError
 from convpipe.network import plan_network, resized
@@ -12,6 +13,9 @@ from convpipe.spec import Spec
 
 # Of a network's batch, after the recorded images. Fixed, as BLAS may round the same image otherwise in another slice.
 SLICE = 64
+
+
+PLANNED = tuple(entry.name for entry in fields(Spec) if entry.name not in ("seed", "keep"))
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,18 @@ class Work:
         """Multiply-adds for the whole batch."""
         return self.plan.macs * self.batch // max(self.recorded, 1)
 
+    @property
+    def wanted_slice(self) -> int:
+        """How many images run at a time where memory allows it."""
+        return min(SLICE, self.batch - self.recorded)
+
     def __str__(self) -> str:
         if self.batch == self.recorded:
             return str(self.plan)
         rest = self.batch - self.recorded
-        more = f"and {rest} more images, {self.slice} at a time, whose stages are not recorded"
+        fewer = f" (not {self.wanted_slice}, as limits.memory allows no more: floats may differ in their last bits)"
+        times = f"{self.slice} at a time{'' if self.slice == self.wanted_slice else fewer}"
+        more = f"and {rest} more images, {times}, whose stages are not recorded"
         whole = f"{self.macs:,} multiply-adds for all {self.batch} images, {readable(self.peak_bytes)} at the peak"
         return f"{self.plan}\n{more}\n{whole}"
 
@@ -51,6 +62,27 @@ def plan_work(spec: Spec, memory: int | None = None) -> Work:
         ConfigError: settings that do not fit together.
     """
     return whole_work(plan_run(spec)) if spec.network is None else network_work(spec, memory)
+
+
+class Planner:
+    """Plans one spec after another; where only the seed differs from the last, so does nothing of the plan."""
+
+    def __init__(self) -> None:
+        self.last: tuple[list[Any], Work] | None = None
+
+    def work(self, spec: Spec, memory: int) -> Work:
+        """Plan a spec and check that it fits into memory.
+
+        Raises:
+            ConfigError: settings that do not fit together, or a footprint over `memory`.
+        """
+        parts = [getattr(spec, name) for name in PLANNED]
+        if self.last is not None and all(old is new for old, new in zip(self.last[0], parts, strict=True)):
+            return self.last[1]
+        work = plan_work(spec, memory)
+        check_memory(work, spec, memory)
+        self.last = (parts, work)
+        return work
 
 
 def check_memory(work: Work, spec: Spec, memory: int) -> None:
@@ -80,8 +112,8 @@ def network_work(spec: Spec, memory: int | None) -> Work:
     if spec.record is None or spec.record >= batch:
         if spec.record is not None and spec.record > batch:
             raise ConfigError("record", spec.record, f"at most {batch}, the images there are")
-        return whole_work(plan_images(spec, given, batch))
-    plan = plan_images(spec, given, spec.record)
+        return whole_work(plan_answers(spec, given, batch))
+    plan = plan_answers(spec, given, spec.record)
     ends = plan.given[0].bytes // spec.record + plan.output.bytes // spec.record
     size = min(SLICE, batch - spec.record)
     while True:
@@ -89,6 +121,19 @@ def network_work(spec: Spec, memory: int | None) -> Work:
         if memory is None or batch * ends + peak <= memory or size == 1:
             return Work(plan, batch, spec.record, size, batch * ends, peak)
         size = -(-size // 2)
+
+
+def plan_answers(spec: Spec, given: Signature, images: int) -> Plan:
+    """The network's plan, whose output suits the labels, if there are any.
+
+    Raises:
+        ConfigError: labels, and an output that is not one number for each class.
+    """
+    plan = plan_images(spec, given, images)
+    if spec.labels is not None and len(plan.output.shape) != 2:
+        expected = f"labels=none, as the network's output {plan.output.shape} is not (N, classes)"
+        raise ConfigError("labels", "settings", expected)
+    return plan
 
 
 def plan_images(spec: Spec, given: Signature, images: int) -> Plan:

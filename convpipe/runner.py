@@ -13,13 +13,13 @@ import numpy as np
 
 from convpipe import archive, pipeline, provenance, reproduce
 from convpipe.archive import Draft, Run
-from convpipe.errors import ConfigError, ValueRangeError
+from convpipe.errors import ArchiveError, ConfigError, ValueRangeError
 from convpipe.evaluation import Evaluation, evaluate
 from convpipe.images import picture
 from convpipe.pipeline import StageResult
 from convpipe.plainyaml import config_yaml
 from convpipe.plan import plan_run
-from convpipe.planner import Work, check_memory, plan_images, plan_work
+from convpipe.planner import Planner, Work, plan_images, plan_work
 from convpipe.sources import Signature, stream
 from convpipe.spec import Spec, plain, run_id
 from convpipe.step import Array, Tensor
@@ -78,14 +78,13 @@ class Shelf:
         return array
 
 
-def prepare(spec: Spec, memory: int) -> Prepared:
+def prepare(spec: Spec, memory: int, planner: Planner | None = None) -> Prepared:
     """Plan a spec and name its run.
 
     Raises:
         ConfigError: the spec cannot be run.
     """
-    work = plan_work(spec, memory)
-    check_memory(work, spec, memory)
+    work = (planner or Planner()).work(spec, memory)
     config = plain(spec)
     return Prepared(spec, config, run_id(config), work)
 
@@ -121,7 +120,7 @@ def repeat(folder: Path, place: Place, spec: Spec, on_stage: OnStage = ignore) -
         return Outcome(then, compared(then, draft, spec), seconds)
 
 
-def produce(prepared: Prepared, place: Place, shelf: Shelf) -> dict[str, Any]:
+def produce(prepared: Prepared, place: Place, shelf: Shelf) -> tuple[dict[str, Any], dict[str, Any]]:
     """Run one point of a sweep into its place, BLAS's threads being set; gives its manifest and its last row.
 
     Where another process was faster, its archive stays, and this run is held against it.
@@ -134,12 +133,20 @@ def produce(prepared: Prepared, place: Place, shelf: Shelf) -> dict[str, Any]:
         fill(draft, prepared, place, ignore, shelf)
         if not archive.publish(draft, target):
             compared(archive.verify(target), draft, prepared.spec)
-    return {"manifest": draft.manifest, "output": draft.rows[-1]}
+    return draft.manifest, draft.rows[-1]
 
 
 def compared(then: Run, draft: Draft, spec: Spec) -> str:
     """How a finished draft agrees with an archive."""
-    return reproduce.compare(then, archive.load(draft.folder), lambda: float_bound(spec))
+    now = archive.load(draft.folder)
+    try:
+        return reproduce.compare(then, now, lambda: float_bound(spec))
+    except ArchiveError as error:
+        slices = then.manifest.get("slice"), now.manifest.get("slice")
+        if slices[0] == slices[1]:
+            raise
+        between = f"{slices[0]} images at a time then, {slices[1]} now, as limits.memory has it"
+        raise ArchiveError(f"{error} ({between}: floats may differ in their last bits)") from error
 
 
 @contextmanager
@@ -253,13 +260,15 @@ def draw(draft: Draft, feature_map: Array) -> None:
 
 def manifest(prepared: Prepared, place: Place, seconds: dict[str, tuple[float, ...]]) -> dict[str, Any]:
     """What manifest.json says beside its format and the archive id."""
-    plan = prepared.work.plan
+    plan, work = prepared.work.plan, prepared.work
+    sliced = {"slice": work.slice} if work.recorded < work.batch else {}  # how many images ran at a time
     axes = {tensor.name: tensor.axes for tensor in plan.given} | {step.name: step.makes.axes for step in plan.steps}
     return {
         "run_id": prepared.identity,
         "status": "done",
         "seconds": seconds,
         "axes": axes,
+        **sliced,
         "provenance": provenance.collect(place.threads),
     }
 

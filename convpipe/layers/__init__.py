@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from convpipe.errors import ConfigError, did_you_mean
-from convpipe.layers.convolution import ConvLayer, DenseLayer
-from convpipe.layers.layer import Layer, Surroundings
-from convpipe.layers.pointwise import (
-    AddLayer,
-    BatchNormLayer,
-    ConcatLayer,
+from convpipe.layers.activations import (
+    CellFunctionLayer,
     DropoutLayer,
-    FlattenLayer,
-    FloatFunctionLayer,
     GeluLayer,
     LeakyReluLayer,
-    LocalResponseNormLayer,
     ReluLayer,
-    ScaleLayer,
     SoftmaxLayer,
 )
+from convpipe.layers.convolution import ConvLayer, ConvTransposeLayer
+from convpipe.layers.dense import DenseLayer, FlattenLayer
+from convpipe.layers.joining import AddLayer, ConcatLayer
+from convpipe.layers.layer import Layer, Surroundings
+from convpipe.layers.normalization import BatchNormLayer, LocalResponseNormLayer, ScaleLayer
 from convpipe.layers.pooling import AvgPoolLayer, GlobalAvgPoolLayer, GlobalMaxPoolLayer, MaxPoolLayer
 
 __all__ = ["LAYERS", "Layer", "Surroundings", "get_layer"]
 
 LAYERS: dict[str, type[Layer]] = {
     "conv": ConvLayer,
+    "conv_transpose": ConvTransposeLayer,
     "dense": DenseLayer,
     "max_pool": MaxPoolLayer,
     "avg_pool": AvgPoolLayer,
@@ -32,8 +30,8 @@ LAYERS: dict[str, type[Layer]] = {
     "global_avg_pool": GlobalAvgPoolLayer,
     "relu": ReluLayer,
     "leaky_relu": LeakyReluLayer,
-    "sigmoid": FloatFunctionLayer,
-    "tanh": FloatFunctionLayer,
+    "sigmoid": CellFunctionLayer,
+    "tanh": CellFunctionLayer,
     "gelu": GeluLayer,
     "softmax": SoftmaxLayer,
     "log_softmax": SoftmaxLayer,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from typing import Any
-
-import numpy as np
 
 from convpipe import geometry
 from convpipe.fields import anything, field, truth
-from convpipe.layers.layer import Reading, Surroundings
+from convpipe.layers.layer import Reading, Surroundings, cells_bytes, widened
+from convpipe.ops.floating import computing_float, result_float
 from convpipe.ops.pooling import avg_pool, global_avg_pool, global_max_pool, max_pool
 from convpipe.step import Step
 
@@ -30,8 +30,7 @@ class MaxPoolLayer(Reading):
         x = around.only
         settings = {name: getattr(self, name) for name in ("kernel", "stride", "pad", "dilation", "ceil_mode")}
         sizes = geometry.solve_pool(x.shape, **settings)
-        made = around.like(x, shape=sizes.shape)
-        return (around.step("max_pool", made, partial(max_pool, **settings)),)
+        return (around.step("max_pool", around.like(x, shape=sizes.shape), partial(max_pool, **settings)),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +48,10 @@ class AvgPoolLayer(Reading):
         x = around.only
         sized = {name: getattr(self, name) for name in ("kernel", "stride", "pad", "ceil_mode")}
         sizes = geometry.solve_pool(x.shape, **sized)
-        made = around.like(x, shape=sizes.shape, dtype=float_dtype(x.dtype))
+        made = around.like(x, shape=sizes.shape, dtype=result_float(x.dtype))
         run = partial(avg_pool, **sized, count_include_pad=self.count_include_pad)
-        return (around.step("avg_pool", made, run),)
+        divisors = 2 * prod(sizes.out) * computing_float(made.dtype).itemsize
+        return (around.step("avg_pool", made, run, workspace=widened(made) + divisors),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +61,8 @@ class GlobalMaxPoolLayer(Reading):
     def steps(self, around: Surroundings) -> tuple[Step, ...]:
         """One step."""
         x = around.only
-        shape = (*x.shape[:2], *(1 for _ in x.shape[2:]))
-        return (around.step("global_max_pool", around.like(x, shape=shape), global_max_pool),)
+        made = around.like(x, shape=geometry.solve_pool(x.shape, kernel=x.shape[2:]).shape)
+        return (around.step("global_max_pool", made, global_max_pool),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +72,7 @@ class GlobalAvgPoolLayer(Reading):
     def steps(self, around: Surroundings) -> tuple[Step, ...]:
         """One step."""
         x = around.only
-        shape = (*x.shape[:2], *(1 for _ in x.shape[2:]))
-        made = around.like(x, shape=shape, dtype=float_dtype(x.dtype))
-        return (around.step("global_avg_pool", made, global_avg_pool),)
-
-
-def float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The dtype of a function whose values are not whole: floats keep theirs, integers give float64."""
-    return dtype if dtype.kind == "f" else np.dtype(np.float64)
+        shape = geometry.solve_pool(x.shape, kernel=x.shape[2:]).shape
+        made = around.like(x, shape=shape, dtype=result_float(x.dtype))
+        copy = cells_bytes(x, computing_float(x.dtype))  # in C order, which a convolution's output is not
+        return (around.step("global_avg_pool", made, global_avg_pool, workspace=copy + widened(made)),)

@@ -84,7 +84,9 @@ def part(rows: Array, split: str) -> Array:
     >>> part(np.arange(9), "test"), part(np.arange(9), "train")
     (array([0, 4, 8]), array([1, 2, 3, 5, 6, 7]))
     """
-    return rows[(np.arange(len(rows)) % EVERY == 0) == (split == "test")]
+    tests: Array = np.arange(len(rows)) % EVERY == 0
+    taken: Array = rows[tests if split == "test" else ~tests]
+    return taken
 
 
 def load(key: str) -> tuple[Array, Array]:

@@ -73,7 +73,7 @@ class NpzInput:
 
     def signature(self) -> Signature:
         """What the entry's header says, without reading its data."""
-        header = npzfile.read_header(self.path, self.entry, "input.path")
+        header = npzfile.read_header(self.path, self.entry, "input.path", "input.entry")
         return Signature(header.shape, np.dtype(self.dtype) if self.dtype else header.dtype.newbyteorder("="))
 
     def make(self, signature: Signature, bits: np.random.PCG64) -> Array:

@@ -41,7 +41,7 @@ class NpzLabels:
         Raises:
             ConfigError: another shape, or a dtype of no whole numbers.
         """
-        header = npzfile.read_header(self.path, self.entry, "labels.path")
+        header = npzfile.read_header(self.path, self.entry, "labels.path", "labels.entry")
         if header.shape != (images,) or header.dtype.kind not in "iu":
             found = f"{self.entry}: {header.dtype} {header.shape}"
             raise ConfigError("labels.entry", found, f"whole numbers of shape ({images},), one for each image")

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from functools import partial
 from math import prod
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from convpipe import fields, npzfile
 from convpipe.errors import ConfigError
 from convpipe.geometry import Sizes
+from convpipe.sources import safetensors
 from convpipe.sources.files import exactly
 from convpipe.sources.integers import whole_numbers
 from convpipe.sources.random import normal
@@ -50,18 +51,18 @@ class NpzWeights:
 
     def signature(self, entry: str, shape: Wanted, key: str) -> Signature:
         """The array's own shape, which must be the wanted one; only its header is read."""
-        header = npzfile.read_header(self.path, entry, "weights.path")
+        header = npzfile.read_header(self.path, entry, "weights.path", key)
         check_shape(header.shape, shape, key)
         return Signature(header.shape, np.dtype(self.dtype) if self.dtype else header.dtype.newbyteorder("="))
 
     def make(self, entry: str, signature: Signature, bits: np.random.PCG64) -> Array:
         """Read the array; `bits` is not used. Floats may be rounded to a narrower float `dtype`."""
-        return in_dtype(npzfile.read_array(self.path, entry, "weights.path"), signature.dtype, self.path)
+        return as_planned(npzfile.read_array(self.path, entry, "weights.path"), signature, self.path)
 
 
 @dataclass(frozen=True)
 class SafetensorsWeights:
-    """Arrays of a .safetensors file, by their names in it (extra ``weights``)."""
+    """Arrays of a .safetensors file, by their names in it."""
 
     source: str = fields.field(fields.choice(["safetensors"]))
     path: str = fields.field(fields.text)
@@ -69,30 +70,14 @@ class SafetensorsWeights:
 
     def signature(self, entry: str, shape: Wanted, key: str) -> Signature:
         """The array's own shape, which must be the wanted one; only the file's header is read."""
-        part = self.part(entry)
-        check_shape(tuple(part.get_shape()), shape, key)
-        stated = part[:0] if part.get_shape() else part[...]
-        return Signature(tuple(part.get_shape()), np.dtype(self.dtype or stated.dtype))
+        header = safetensors.read_header(self.path, entry, "weights.path", key)
+        check_shape(header.shape, shape, key)
+        return Signature(header.shape, np.dtype(self.dtype) if self.dtype else header.dtype)
 
     def make(self, entry: str, signature: Signature, bits: np.random.PCG64) -> Array:
         """Read the array; `bits` is not used. Floats may be rounded to a narrower float `dtype`."""
-        return in_dtype(np.ascontiguousarray(self.part(entry)[:]), signature.dtype, self.path)
-
-    def part(self, entry: str) -> Any:
-        """One tensor of the file, not read yet."""
-        try:
-            from safetensors import SafetensorError, safe_open
-        except ImportError as error:
-            hint = "pip install 'convpipe[weights]'"
-            raise ConfigError("weights.source", self.source, "the package safetensors", hint) from error
-        try:
-            with safe_open(self.path, framework="np") as file:
-                if entry not in file.keys():  # noqa: SIM118 - it has no __contains__
-                    there = ", ".join(file.keys())
-                    raise ConfigError("weights.path", self.path, f"an entry {entry!r} in it (there: {there})")
-                return file.get_slice(entry)
-        except (OSError, SafetensorError, TypeError) as error:
-            raise ConfigError("weights.path", self.path, "a .safetensors file of plain numbers", str(error)) from error
+        array = safetensors.read_array(self.path, entry, "weights.path", "weights.path")
+        return as_planned(array, signature, self.path)
 
 
 @dataclass(frozen=True)
@@ -169,7 +154,7 @@ def check_shape(found: Sizes, wanted: Wanted, key: str) -> None:
     fits = len(found) == len(wanted) and all(size in (None, have) for have, size in zip(found, wanted, strict=True))
     if not fits:
         expected = ", ".join("any" if size is None else str(size) for size in wanted)
-        raise ConfigError(key, found, f"weights of the shape ({expected})")
+        raise ConfigError(key, found, f"weights of the shape ({expected}{',' * (len(wanted) == 1)})")
 
 
 def whole_shape(shape: Wanted, key: str) -> Sizes:
@@ -184,11 +169,18 @@ def whole_shape(shape: Wanted, key: str) -> Sizes:
     return tuple(size for size in shape if size is not None)
 
 
-def in_dtype(array: Array, dtype: np.dtype[Any], path: str) -> Array:
-    """Weights in the dtype asked for: between floats rounded, anything else unchanged or refused."""
-    if array.dtype.kind == dtype.kind == "f":
-        return array.astype(dtype, copy=False)
-    return exactly(array, dtype, "weights.dtype", path)
+def as_planned(array: Array, signature: Signature, path: str) -> Array:
+    """Weights of the shape that was planned, in the dtype asked for: between floats rounded, else unchanged or refused.
+
+    Raises:
+        ConfigError: a file that changed, or values that the dtype does not hold.
+    """
+    if array.shape != signature.shape:
+        raise ConfigError("weights.path", path, f"an array {signature.shape}, as when planned", f"now {array.shape}")
+    if array.dtype.kind == signature.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # a weight that is too large is infinity, as IEEE says
+            return array.astype(signature.dtype, copy=False)
+    return exactly(array, signature.dtype, "weights.dtype", path)
 
 
 WEIGHTS: dict[str, type[WeightSource]] = {

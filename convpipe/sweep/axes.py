@@ -54,6 +54,20 @@ class Axis:
 
 
 @dataclass(frozen=True)
+class Listed:
+    """Points written out one by one: an axis of its own."""
+
+    steps: tuple[Point, ...]
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def at(self, position: int) -> Point:
+        """The settings of one step."""
+        return self.steps[position]
+
+
+@dataclass(frozen=True)
 class Interval:
     """All numbers from `start` to `end`; only a random sample can have it as an axis."""
 
@@ -71,7 +85,7 @@ class Interval:
 class Space:
     """All points of a sweep, known by their number before any is made."""
 
-    axes: tuple[Axis, ...]
+    axes: tuple[Axis | Listed, ...]
     intervals: tuple[Interval, ...] = ()
     sample: int | None = None
     seed: int = 0
