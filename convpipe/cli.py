@@ -126,6 +126,7 @@ def dispatch(words: list[str]) -> int:
 def hydra_app(words: list[str]) -> int:
     """Run what the overrides describe, or show what Hydra's flags ask for."""
     from convpipe import config, flags
+    from convpipe.commands import COMMANDS
 
     arguments = flags.parsed_flags(words)
     if flags.asks_to_show(arguments):

@@ -1,4 +1,4 @@
-"""scikit-learn's digits as inputs and labels, the shipped weights, and the experiment that needs no file of anybody's."""
+"""scikit-learn's digits as inputs and labels, the shipped weights, and the experiment that needs no download."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training by the package's own gradients: each is held against differences, and the shipped file against the script."""
+"""Training by the package's own gradients: each against differences, and the shipped file against the script."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def looped_max_pool_grad(x: Any, grad: Any, kernel: int) -> Any:
     result = np.zeros(x.shape, grad.dtype)
     for n, c, row, column in product(*map(range, grad.shape)):
         cells = product(range(row * kernel, (row + 1) * kernel), range(column * kernel, (column + 1) * kernel))
-        first = max(cells, key=lambda at: x[n, c, at[0], at[1]])  # noqa: B023 - max keeps the first of equals
+        first = max(cells, key=lambda at: x[n, c, at[0], at[1]])  # max keeps the first of equals
         result[n, c, first[0], first[1]] += grad[n, c, row, column]
     return result
 

@@ -41,7 +41,8 @@ class ConvLayer(Reading, ConvSettings):
         w = around.weigh("filters", self.weights, self.wanted(x.shape[1], len(x.shape) - 2))
         bias = weigh_bias(around, self.bias, self.maps(w))
         chain = around.convolve(x, w, bias[0] if bias else None, self.settings, self.stages)
-        names = {"input": x.name, "filters": w.name} | {"bias": tensor.name for tensor in bias}
+        roles = zip(("input", "filters", "bias"), (x, w, *bias), strict=False)
+        names = {role: tensor.name for role, tensor in roles}
         inner = tuple(under(around.name, step, names) for step in chain)
         return (*inner, channels_first(around.name, inner[-1].makes))
 

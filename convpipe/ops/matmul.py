@@ -146,7 +146,7 @@ def tile_rows(weights_shape: tuple[int, ...], accumulator: np.dtype[Any]) -> int
 
 def workspace(positions: int, weights_shape: tuple[int, ...], target: np.dtype[Any], *operands: np.dtype[Any]) -> int:
     """The most bytes that `matmul` of operands of these dtypes may need beside them and its result."""
-    filters, taps = weights_shape
+    _, taps = weights_shape
     if all(dtype.kind in "iu" for dtype in operands):
         magnitudes = [max(-int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)) for dtype in operands]
         accumulator = integer_accumulator(taps, magnitudes[0], magnitudes[1], sum(magnitudes[2:]))
