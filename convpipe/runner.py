@@ -25,6 +25,7 @@ from convpipe.spec import Spec, plain, run_id
 from convpipe.step import Array, Tensor
 
 MOST_PICTURES = 64
+DTYPE_KEY = "conv.dtype"  # what to set where an exact sum does not fit
 OnStage = Callable[[StageResult], None]
 
 
@@ -176,8 +177,7 @@ def fill(
         if whole is not None:
             finish_batch(draft, spec, work, whole, weights)
     except ValueRangeError as error:
-        overflow = "error" if spec.conv is None else spec.conv.overflow
-        raise ConfigError("conv.overflow", overflow, "sums that fit", str(error)) from error
+        raise ConfigError(DTYPE_KEY, work.plan.output.dtype, "a dtype that holds every sum", str(error)) from error
     draft.finish(manifest(prepared, place, seconds))
     return seconds
 
