@@ -17,6 +17,7 @@ import pytest
 from cli_runs import CHECKOUT, Answer, contents, convpipe, only_run, process, refused
 
 from convpipe import archive, cli, hydra_safety
+from convpipe.commands import COMMANDS
 from convpipe.flags import flag_parser, parsed_flags
 from convpipe.provenance import VERSION
 
@@ -253,7 +254,7 @@ def test_a_bad_flag_is_one_line(words: str, line: str, folder: Path, monkeypatch
 def test_help_shows_commands_choices_and_settings(folder: Path) -> None:
     answer = convpipe("--help", "conv.stride=7")
     assert (answer.code, answer.err) == (0, "")
-    for command in cli.COMMANDS:
+    for command in COMMANDS:
         assert f"convpipe {command} " in answer.out
     for group in ("conv", "experiment", "filters", "input", "lowering"):
         assert re.search(rf"^{group}: \w+", answer.out, re.MULTILINE)
@@ -272,7 +273,7 @@ def test_cfg_shows_the_config_whole() -> None:
     assert "stride: ${conv.dilation}\n" in answer.out
     assert "hydra" not in answer.out
     assert "  stride: 1\n" in convpipe("--cfg", "job", "--resolve", "conv.stride=${conv.dilation}").out
-    assert convpipe("--cfg", "job", "--package", "limits").out == "# @package limits\nmemory: null\n"
+    assert convpipe("--cfg", "job", "--package", "limits").out == "# @package limits\nmemory: null\nruns: 1000000\n"
 
 
 def test_cfg_shows_what_is_missing() -> None:

@@ -53,13 +53,13 @@ UNKNOWN_KEYS = [
     ("+seed=1", r"seed: got 1, expected no '\+', as the key is there already"),
 ]
 CHOICES = [
-    ("input=rando", r"input: got rando, expected one of image, integers, .*\(did you mean random\?\)"),
+    ("input=rando", r"input: got rando, expected one of digits, image, integers, .*\(did you mean random\?\)"),
     ("filters=sobelx", r"filters: got sobelx, expected one of .*\(did you mean sobel_x\?\)"),
     ("conv=defalt", r"conv: got defalt, expected one of .*default.*\(did you mean default\?\)"),
     ("lowering=im2cal", r"lowering: got im2cal, expected one of .*\(did you mean im2col\?\)"),
     ("experiment=lecture3d", r"experiment: got lecture3d, expected one of .*\(did you mean lecture_3d\?\)"),
     ("experiment=a/b", r"experiment: got a/b, expected one of .*edges, "),
-    ("input=", r"input: got nothing, expected one of image, "),
+    ("input=", r"input: got nothing, expected one of digits, image, "),
     ("experiment=", r"experiment: got nothing, expected one of "),
     ("input=null", r"input: got null, expected the name of a choice of input"),
     ("experiment=null", r"experiment: got null, .*\(~experiment leaves it out\)"),
@@ -366,6 +366,8 @@ def test_one_config_in_many_spellings_is_one_run(words: str) -> None:
 EXECUTION_CHANGES = {
     "name": "name=x", "root": "root=elsewhere", "dry_run": "dry_run=true", "workers": "workers=3",
     "threads": "threads=2", "limits": "limits.memory=1GB", "timing": "timing.repeats=3", "trace": "trace=true",
+    "sweep": "sweep.seed=3", "where": "where='seed>0'", "invalid": "invalid=skip", "retry": "retry=failed",
+    "on_error": "on_error=stop", "cluster": "cluster=ray",
 }  # fmt: skip
 
 
@@ -405,7 +407,7 @@ SPEC_CHANGES = {
     "filters.normalize": ("filters=gaussian filters.normalize=false", "filters.normalize=true"),
 }  # fmt: skip
 # Settings of other operations and of networks, which are tested with those.
-LATER = {"conv.operation", "conv.output_padding", "conv.output_shape", "input.entry"}
+LATER = {"conv.operation", "conv.output_padding", "conv.output_shape", "input.entry", "input.split"}
 LATER |= {"bias", "grad", "network", "weights", "labels", "record"}
 
 

@@ -46,7 +46,7 @@ def test_every_experiment(name: str, tmp_path: Path, files: dict[str, Path]) -> 
     needs = {"edges": [f"input.path={files['photo.png']}"]}
     made = run(tmp_path, f"experiment={name}", *needs.get(name, []))
     assert made.path.parent.name == name
-    assert made.rows[-1]["stage"] == "reshape"
+    assert made.rows[-1]["file"] == "output.npy"
 
 
 @pytest.mark.parametrize("name", choices("input"))

@@ -32,6 +32,7 @@ ORDER = (
     "spec",
     "plan",
     "network",
+    "planner",
     "pipeline",
     "functions",
     "provenance",
@@ -44,14 +45,16 @@ ORDER = (
     "hydra_errors",
     "hydra_safety",
     "config",
-    "sweep",
     "report",
+    "sweep",
+    "plugins",
     "tools",
     "flags",
+    "commands",
     "cli",
     "__main__",
 )
-HYDRA = ("config", "sweep", "cli", "flags", "hydra_errors", "hydra_safety")
+HYDRA = ("config", "sweep", "plugins", "cli", "flags", "hydra_errors", "hydra_safety")
 FORBIDDEN_MODULES = ("pickle", "cPickle", "_pickle", "dill", "cloudpickle", "marshal", "shelve", "hydra.utils")
 FORBIDDEN_NAMES = ("eval", "exec", "__import__")
 FORBIDDEN_ATTRIBUTES = ("instantiate", "get_method", "get_class", "system", "popen", "unsafe_load")

@@ -16,7 +16,8 @@ from convpipe import lowerings, pipeline, plan, reference
 from convpipe.errors import ConfigError
 from convpipe.lowerings import LOWERINGS
 from convpipe.ops.matmul import result_dtype
-from convpipe.plan import Plan, check_memory, plan_convolution, plan_run, readable
+from convpipe.plan import Plan, plan_convolution, plan_run, readable
+from convpipe.planner import Planner
 from convpipe.sources import Signature
 from convpipe.spec import ConvSettings
 
@@ -165,14 +166,15 @@ def test_planning_makes_no_arrays() -> None:
 
 @pytest.mark.parametrize("stages", [IM2COL, IMPLICIT])
 def test_a_run_without_room_is_refused(stages: list[str]) -> None:
-    made = plan_run(a_spec({"input.shape": [1, 1, 10**6, 10**6], "lowering.stages": stages}))
+    spec = a_spec({"input.shape": [1, 1, 10**6, 10**6], "lowering.stages": stages})
+    peak = plan_run(spec).peak_bytes
     with pytest.raises(
         ConfigError, match=r"limits\.memory: got 1\.0 GiB, expected at least .* [TP]iB, this run's peak"
     ):
-        check_memory(made, 1 << 30)
-    check_memory(made, made.peak_bytes)
+        Planner().work(spec, 1 << 30)
+    assert Planner().work(spec, peak).peak_bytes == peak
     with pytest.raises(ConfigError, match=r"limits\.memory"):
-        check_memory(made, made.peak_bytes - 1)
+        Planner().work(spec, peak - 1)
 
 
 def test_the_peak_is_less_than_all_arrays_together() -> None:

@@ -24,7 +24,7 @@ from convpipe.sources.stream import CHUNK
 
 CONF = Path(__file__).parent.parent / "conf"
 INPUT_FILES = sorted((CONF / "input").glob("*.yaml"))
-FILTER_FILES = sorted((CONF / "filters").glob("*.yaml"))
+FILTER_FILES = [path for path in sorted((CONF / "filters").glob("*.yaml")) if path.stem != "none"]
 GOLDEN_RAW = [
     3152210811302566520,
     10710393312986939500,
@@ -618,6 +618,9 @@ def filled_in(path: Path, tmp_path: Path) -> Any:
     if values.get("path") == "???" and values["source"] == "npy":
         np.save(tmp_path / "x.npy", np.ones((1, 3, 4, 4)))
         values["path"] = str(tmp_path / "x.npy")
+    if values.get("path") == "???" and values["source"] == "npz":
+        np.savez(tmp_path / "x.npz", images=np.ones((1, 3, 4, 4)))
+        values["path"] = str(tmp_path / "x.npz")
     if values.get("path") == "???":
         pillow = pytest.importorskip("PIL.Image", reason="Pillow is the optional extra `image`")
         pillow.new("RGB", (4, 4)).save(tmp_path / "x.png")

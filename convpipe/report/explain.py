@@ -3,155 +3,109 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, TextIO
 
-import numpy as np
-
-from convpipe.errors import ConfigError
-from convpipe.geometry import AXES, ConvGeometry, Sizes
-from convpipe.ops.matmul import narrowed
+from convpipe.archive import Run
+from convpipe.config import read_spec
+from convpipe.errors import ConfigError, did_you_mean
+from convpipe.geometry import Sizes
+from convpipe.layers.convolution import ConvLayer, ConvTransposeLayer
+from convpipe.lowerings.settings import ConvSettings
+from convpipe.plan import forward_sizes
+from convpipe.planner import plan_work
+from convpipe.recall import recall
+from convpipe.report.cell import Cell, Channel, cell_of, check_at, numbers
+from convpipe.sources import Signature
+from convpipe.spec import Spec
 from convpipe.step import Array
 
 PADDING = "({})"  # a pixel that padding put there
+MOST_CHANNELS = 16  # printed tap by tap; of the others only the sums
 
 
-@dataclass(frozen=True)
-class Channel:
-    """One channel's part of a cell: what the kernel met, what it weighed, and where it met padding."""
-
-    number: int
-    pixels: Array
-    weights: Array
-    padding: Array
-
-    @property
-    def products(self) -> list[Any]:
-        """Pixel times weight, tap by tap, exact for integers."""
-        return [x * w for x, w in zip(numbers(self.pixels), numbers(self.weights), strict=True)]
-
-    @property
-    def total(self) -> Any:
-        """The partial sum of this channel."""
-        return sum(self.products)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One output cell, taken apart."""
-
-    n: int
-    f: int
-    position: Sizes
-    channels: tuple[Channel, ...]
-    bias: Any
-    stored: Any
-    dtype: np.dtype[Any]
-
-    @property
-    def total(self) -> Any:
-        """All partial sums and the bias."""
-        return sum(channel.total for channel in self.channels) + (0 if self.bias is None else self.bias)
-
-    @property
-    def magnitude(self) -> float:
-        """sum|x||w| + |bias|, which bounds how rounding can move the sum."""
-        parts = sum(abs(float(part)) for channel in self.channels for part in channel.products)
-        return parts + abs(float(self.bias or 0))
-
-
-def numbers(values: Array) -> list[Any]:
-    """The values in C order as Python numbers: whole ones exact at any size."""
-    return list(values.reshape(-1).tolist())
-
-
-def cell_of(
-    sizes: ConvGeometry, padded: Array, filters: Array, bias: Array | None, feature_map: Array, at: Sequence[int]
-) -> Cell:
-    """Take one cell of a convolution apart.
-
-    Args:
-        padded: (N, C, H + pads, W + pads), the `pad` stage's array.
-        filters: (F, C/G, kh, kw).
-        bias: (F,), or none.
-        feature_map: (N, out_h, out_w, F).
-        at: n, f and the position along each spatial axis.
+def explained(run: Run, at: Sequence[int], layer: str | None = None) -> Cell:
+    """Take apart one cell of a run's convolution, or of a convolution layer of its network.
 
     Raises:
-        ConfigError: a cell that is not there.
+        ConfigError: a cell or a layer that is not there, or one of another operation.
+        ArchiveError: what has to be made again is not what was archived.
     """
+    spec = read_spec(run.config)
+    conv = settings_of(spec, layer)
+    work = plan_work(spec)
+    prefix = f"{layer}/" if layer else ""
+    tensors = {tensor.name: tensor for tensor in work.plan.given}
+    rows = {name: name for name in tensors}  # the stage that makes each tensor
+    for step in work.plan.steps:
+        tensors[step.makes.name], rows[step.makes.name] = step.makes, step.name
+        if step.makes.name == f"{prefix}padded":
+            image = tensors[step.needs[0]]
+    filters = tensors[f"{prefix}filters"]
+    sizes = forward_sizes(Signature(image.shape, image.dtype), Signature(filters.shape, filters.dtype), conv)
     check_at(at, sizes)
-    n, f, *position = at
-    group = f // (sizes.filters // sizes.groups)
-    depth = filters.shape[1]
-    window = tuple(
-        slice(start * stride, start * stride + (kernel - 1) * dilation + 1, dilation)
-        for start, stride, kernel, dilation in zip(position, sizes.stride, sizes.kernel, sizes.dilation, strict=True)
-    )
-    outside = padding_mask(sizes)[window]
-    channels = tuple(
-        Channel(c, padded[n, c][window], filters[f, c - group * depth], outside)
-        for c in range(group * depth, (group + 1) * depth)
-    )
-    own_bias = None if bias is None else bias[f].item()
-    stored = feature_map[(n, *position, f)].item()
-    return Cell(n, f, tuple(position), channels, own_bias, stored, feature_map.dtype)
+    parts = {part: rows.get(f"{prefix}{part}") for part in ("padded", "filters", "bias", "feature_map")}
+    arrays = recall(run, spec, work, [row for row in parts.values() if row is not None])
+    found = {part: None if row is None else arrays[row] for part, row in parts.items()}
+    return cell_of(sizes, **found, at=at, overflow=conv.overflow)  # type: ignore[arg-type]
 
 
-def check_at(at: Sequence[int], sizes: ConvGeometry) -> None:
-    """The cell is one of the feature map's."""
-    letters = ("n", "f", *(f"out_{letter.lower()}" for letter in AXES[sizes.rank]))
-    most = (sizes.batch, sizes.filters, *sizes.out)
-    if len(at) != len(most):
-        raise ConfigError("--at", ",".join(map(str, at)), f"{len(most)} whole numbers: {','.join(letters)}")
-    for index, letter, size in zip(at, letters, most, strict=True):
-        if not 0 <= index < size:
-            raise ConfigError("--at", ",".join(map(str, at)), f"{letter} from 0 to {size - 1}")
+def settings_of(spec: Spec, layer: str | None) -> ConvSettings:
+    """How the convolution works that is to be explained.
 
-
-def padding_mask(sizes: ConvGeometry) -> Array:
-    """True where a padded image holds padding."""
-    mask = np.ones(sizes.padded, bool)
-    inside = (slice(before, before + size) for (before, _), size in zip(sizes.pads, sizes.spatial, strict=True))
-    mask[tuple(inside)] = False
-    return mask
-
-
-def agrees(cell: Cell, overflow: str) -> bool:
-    """Whether the sum is the stored value: exactly for integers, within the rounding bound for floats.
-
-    The bound is gamma_(K+2) * sum|x||w|, gamma_K = K*u / (1 - K*u), u the unit roundoff (Higham, Accuracy and
-    Stability of Numerical Algorithms, 2nd ed., section 3.1); integers are narrowed by the run's overflow rule.
+    Raises:
+        ConfigError: no layer, or one too many, or an operation whose cells are no sums of one window.
     """
-    if cell.dtype.kind in "iu":
-        total = np.array([cell.total], object)
-        return bool(narrowed(total, cell.dtype, overflow)[0] == cell.stored)  # type: ignore[arg-type]
-    if not np.isfinite(cell.stored) or not np.isfinite(float(cell.total)):
-        return bool(np.array_equal(float(cell.total), cell.stored, equal_nan=True))
-    info = np.finfo(cell.dtype)
-    rounding = (sum(len(channel.products) for channel in cell.channels) + 2) * float(info.eps) / 2
-    bound = rounding / max(1 - rounding, 0.5) * cell.magnitude + float(info.smallest_subnormal)
-    return bool(abs(float(cell.total) - cell.stored) <= bound)
+    if spec.network is None:
+        assert spec.conv is not None
+        if layer is not None:
+            raise ConfigError("--layer", layer, "no layer, as the run is a single convolution")
+        if spec.conv.operation is not None:
+            raise ConfigError("explain", spec.conv.operation, "a run of a forward convolution")
+        return spec.conv
+    convs = {name: found for name, found in spec.network.items() if isinstance(found, ConvLayer)}
+    there = [name for name, found in convs.items() if not isinstance(found, ConvTransposeLayer)]
+    if layer not in there:
+        of = f"one of {', '.join(there)}" if there else "a network with one"
+        raise ConfigError("--layer", layer, f"a convolution layer: {of}", did_you_mean(layer or "", there))
+    return convs[layer].settings
 
 
-def show_cell(out: TextIO, cell: Cell, overflow: str) -> bool:
-    """Print how a cell came about and whether it is the stored value; gives the latter."""
-    where = ", ".join([f"n={cell.n}", f"f={cell.f}", *(f"{at}" for at in cell.position)])
-    print(f"feature_map[{where}], {cell.dtype}; pixels that padding put there stand in brackets", file=out)
-    for channel in cell.channels:
-        print(f"\nchannel {channel.number}: pixels, weights, pixels * weights", file=out)
-        for line in beside(pixel_rows(channel), text_rows(channel.weights), product_rows(channel)):
-            print(f"  {line}", file=out)
-        print(f"  sum of channel {channel.number}: {short(channel.total)}", file=out)
-    parts = [short(channel.total) for channel in cell.channels]
+# Printing
+
+
+def show_cell(out: TextIO, cell: Cell) -> None:
+    """Print how a cell came about, and whether it is the stored value."""
+    where = ", ".join(f"{letter}={index}" for letter, index in zip(cell.letters, cell.indices, strict=True))
+    bracketed = any(channel.padding.any() for channel in cell.channels)
+    print(f"cell {where} ({cell.dtype}){'; padding stands in brackets' if bracketed else ''}", file=out)
+    for channel in cell.channels[:MOST_CHANNELS]:
+        show_channel(out, channel)
+    rest = cell.channels[MOST_CHANNELS:]
+    if rest:
+        print(f"\nand {len(rest)} more channels, {rest[0].number} to {rest[-1].number}", file=out)
+    parts = [short(channel.total) for channel in cell.channels[:MOST_CHANNELS]]
+    parts += [f"{short(sum(channel.total for channel in rest))} (the other channels)"] if rest else []
     parts += [] if cell.bias is None else [f"{short(cell.bias)} (bias)"]
-    right = agrees(cell, overflow)
-    verdict = "as stored" if right else f"but {short(cell.stored)} is stored"
-    print(f"\n{' + '.join(parts)} = {short(cell.total)}, {verdict}", file=out)
-    if right and cell.total != cell.stored:
-        rule = f"{overflow}s" if cell.dtype.kind in "iu" else "rounds"
-        print(f"stored: {short(cell.stored)} ({cell.dtype} {rule})", file=out)
-    return right
+    print(f"\n{' + '.join(parts)} = {short(cell.total)}, {verdict(cell)}", file=out)
+
+
+def show_channel(out: TextIO, channel: Channel) -> None:
+    """Print one channel's pixels, weights and products side by side, and their sum."""
+    print(f"\nchannel {channel.number}: pixels | weights | pixels * weights", file=out)
+    for line in beside(pixel_rows(channel), text_rows(channel.weights), product_rows(channel)):
+        print(f"  {line}", file=out)
+    print(f"  sum: {short(channel.total)}", file=out)
+
+
+def verdict(cell: Cell) -> str:
+    """How the sum and the stored value go together, in words."""
+    if not cell.agrees:
+        return f"but {short(cell.stored)} is stored"
+    if cell.total == cell.stored:
+        return "as stored"
+    if cell.dtype.kind in "iu":
+        return f"stored as {short(cell.stored)}, as overflow={cell.overflow} has it"
+    return f"as stored, within the rounding of {cell.dtype}"
 
 
 def pixel_rows(channel: Channel) -> list[list[str]]:
@@ -167,7 +121,7 @@ def product_rows(channel: Channel) -> list[list[str]]:
     """The products as rows of texts, with the plus signs of the lecture's slide."""
     rows = in_rows([short(part) for part in channel.products], channel.pixels.shape)
     flat = [[f"{text} +" for text in row] for row in rows]
-    flat[-1][-1] = flat[-1][-1].removesuffix(" +")
+    flat[-1][-1] = f"{rows[-1][-1]}  "
     return flat
 
 
@@ -177,18 +131,22 @@ def text_rows(values: Array) -> list[list[str]]:
 
 
 def in_rows(texts: Sequence[str], shape: Sizes) -> list[list[str]]:
-    """Texts in rows as wide as the last axis; kernels of three axes follow one under the other."""
+    """Texts in rows as wide as the last axis; the planes of a kernel of three axes follow one under the other."""
     width = shape[-1]
     return [list(texts[start : start + width]) for start in range(0, len(texts), width)]
 
 
 def beside(*blocks: list[list[str]]) -> list[str]:
-    """Blocks of texts side by side, their columns aligned to the right."""
+    """Blocks of texts side by side, aligned to the right.
+
+    >>> beside([["1", "-2"], ["3", "4"]], [["x"], ["y"]])
+    [' 1 -2 | x', ' 3  4 | y']
+    """
     lines = []
     widths = [max(len(text) for row in block for text in row) for block in blocks]
     for rows in zip(*blocks, strict=True):
         cells = [" ".join(text.rjust(width) for text in row) for row, width in zip(rows, widths, strict=True)]
-        lines.append("   |   ".join(cells))
+        lines.append(" | ".join(cells).rstrip())
     return lines
 
 

@@ -1,0 +1,161 @@
+"""One output cell of a convolution, taken apart: which pixels met which weights, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convpipe.errors import ConfigError
+from convpipe.geometry import ConvGeometry, Sizes
+from convpipe.lowerings.stages import out_letters
+from convpipe.ops.matmul import Overflow, narrowed
+from convpipe.reference import float_bound
+from convpipe.step import Array
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One channel's part of a cell: what the kernel met, what it weighed, and where it met padding."""
+
+    number: int
+    pixels: Array
+    weights: Array
+    padding: Array
+
+    @property
+    def products(self) -> list[Any]:
+        """Pixel times weight, tap by tap, exact for integers."""
+        return [x * w for x, w in zip(numbers(self.pixels), numbers(self.weights), strict=True)]
+
+    @property
+    def total(self) -> Any:
+        """The partial sum of this channel."""
+        return sum(self.products)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One output cell, taken apart: `indices` are n, f and the position along each spatial axis."""
+
+    indices: Sizes
+    channels: tuple[Channel, ...]
+    bias: Any
+    stored: Any
+    dtype: np.dtype[Any]
+    overflow: Overflow
+
+    @property
+    def total(self) -> Any:
+        """All partial sums and the bias."""
+        return sum(channel.total for channel in self.channels) + (0 if self.bias is None else self.bias)
+
+    @property
+    def letters(self) -> tuple[str, ...]:
+        """What the indices are called."""
+        return cell_letters(len(self.indices) - 2)
+
+    @property
+    def in_range(self) -> Any:
+        """The sum as the result's dtype has it: integers after the overflow rule, floats as they are."""
+        if self.dtype.kind == "f" or self.overflow == "error":
+            return self.total
+        return narrowed(np.array([self.total], object), self.dtype, self.overflow)[0].item()
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the sum is the stored value: exactly for integers, within the rounding bound for floats.
+
+        The stored sum and this one each lie within `reference.float_bound` of the true one.
+        """
+        if self.dtype.kind in "iu":
+            return bool(self.in_range == self.stored)
+        with np.errstate(all="ignore"):
+            total = float(self.total)
+            if not np.isfinite(total):
+                return bool(np.array_equal(total, self.stored, equal_nan=True))
+            taps = sum(channel.weights.size for channel in self.channels)
+            bound = 2 * float_bound(taps, np.array(self.magnitude), self.dtype)
+            return bool(np.isposinf(bound) or abs(total - self.stored) <= bound)
+
+    @property
+    def magnitude(self) -> float:
+        """sum|x||w| + |bias|, which bounds how rounding can move the sum."""
+        parts = sum(abs(float(part)) for channel in self.channels for part in channel.products)
+        return parts + abs(float(self.bias or 0))
+
+
+def numbers(values: Array) -> list[Any]:
+    """The values in C order as Python numbers: whole ones exact at any size."""
+    return list(values.reshape(-1).tolist())
+
+
+def cell_letters(rank: int) -> tuple[str, ...]:
+    """What the indices of a cell are called.
+
+    >>> cell_letters(2)
+    ('n', 'f', 'out_h', 'out_w')
+    """
+    return ("n", "f", *out_letters(rank))
+
+
+def cell_of(
+    sizes: ConvGeometry,
+    padded: Array,
+    filters: Array,
+    bias: Array | None,
+    feature_map: Array,
+    at: Sequence[int],
+    overflow: Overflow = "error",
+) -> Cell:
+    """Take one cell of a convolution apart.
+
+    Args:
+        padded: (N, C, H + pads, W + pads), the `pad` stage's array.
+        filters: (F, C/G, kh, kw).
+        bias: (F,), or none.
+        feature_map: (N, out_h, out_w, F).
+        at: n, f and the position along each spatial axis.
+        overflow: the rule for sums that do not fit the feature map's dtype.
+
+    Raises:
+        ConfigError: a cell that is not there.
+    """
+    check_at(at, sizes)
+    n, f, *position = at
+    depth = filters.shape[1]
+    first = f // (sizes.filters // sizes.groups) * depth
+    window = tuple(
+        slice(start * stride, start * stride + (kernel - 1) * dilation + 1, dilation)
+        for start, stride, kernel, dilation in zip(position, sizes.stride, sizes.kernel, sizes.dilation, strict=True)
+    )
+    outside = padding_mask(sizes)[window]
+    channels = tuple(
+        Channel(first + c, padded[(n, first + c, *window)], filters[f, c], outside) for c in range(depth)
+    )
+    own_bias = None if bias is None else bias[f].item()
+    stored = feature_map[(n, *position, f)].item()
+    return Cell(tuple(at), channels, own_bias, stored, feature_map.dtype, overflow)
+
+
+def check_at(at: Sequence[int], sizes: ConvGeometry) -> None:
+    """The cell is one of the feature map's."""
+    letters, most = cell_letters(sizes.rank), (sizes.batch, sizes.filters, *sizes.out)
+    got = ",".join(map(str, at))
+    if len(at) != len(most):
+        raise ConfigError("--at", got, f"{len(most)} whole numbers: {','.join(letters)}")
+    for index, letter, size in zip(at, letters, most, strict=True):
+        if not size:
+            raise ConfigError("--at", got, f"no cell at all, as the feature map is empty along {letter}")
+        if not 0 <= index < size:
+            raise ConfigError("--at", got, f"{letter} from 0 to {size - 1}")
+
+
+def padding_mask(sizes: ConvGeometry) -> Array:
+    """True where a padded image holds padding."""
+    mask = np.ones(sizes.padded, bool)
+    inside = (slice(before, before + size) for (before, _), size in zip(sizes.pads, sizes.spatial, strict=True))
+    mask[tuple(inside)] = False
+    return mask
