@@ -18,27 +18,65 @@ if TYPE_CHECKING:
     from convpipe.archive import load
     from convpipe.collection import runs
     from convpipe.functions import conv, conv_grad, conv_transpose
-    from convpipe.ops import col2im, fil2col, im2col, pad
+    from convpipe.ops.activations import dropout, gelu, leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
+    from convpipe.ops.columns import col2im, fil2col, im2col
+    from convpipe.ops.dense import dense, flatten
+    from convpipe.ops.joining import add, concat
+    from convpipe.ops.normalization import batch_norm, local_response_norm
+    from convpipe.ops.padding import pad
+    from convpipe.ops.pooling import avg_pool, global_avg_pool, global_max_pool, max_pool
 
+__all__ = [
+    "__version__",
+    "add",
+    "avg_pool",
+    "batch_norm",
+    "col2im",
+    "concat",
+    "conv",
+    "conv_grad",
+    "conv_transpose",
+    "dense",
+    "dropout",
+    "fil2col",
+    "flatten",
+    "gelu",
+    "global_avg_pool",
+    "global_max_pool",
+    "im2col",
+    "leaky_relu",
+    "load",
+    "local_response_norm",
+    "log_softmax",
+    "max_pool",
+    "pad",
+    "relu",
+    "runs",
+    "sigmoid",
+    "softmax",
+    "tanh",
+]
+
+# Where each name is at home.
 HOMES = {
-    "conv": "convpipe.functions",
-    "conv_grad": "convpipe.functions",
-    "conv_transpose": "convpipe.functions",
-    "pad": "convpipe.ops",
-    "im2col": "convpipe.ops",
-    "col2im": "convpipe.ops",
-    "fil2col": "convpipe.ops",
-    "load": "convpipe.archive",
-    "runs": "convpipe.collection",
+    "functions": ("conv", "conv_grad", "conv_transpose"),
+    "archive": ("load",),
+    "collection": ("runs",),
+    "ops.padding": ("pad",),
+    "ops.columns": ("im2col", "col2im", "fil2col"),
+    "ops.pooling": ("max_pool", "avg_pool", "global_max_pool", "global_avg_pool"),
+    "ops.activations": ("relu", "leaky_relu", "sigmoid", "tanh", "gelu", "softmax", "log_softmax", "dropout"),
+    "ops.normalization": ("batch_norm", "local_response_norm"),
+    "ops.dense": ("dense", "flatten"),
+    "ops.joining": ("add", "concat"),
 }
-
-__all__ = ["__version__", "col2im", "conv", "conv_grad", "conv_transpose", "fil2col", "im2col", "load", "pad", "runs"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in HOMES:
-        raise AttributeError(f"module 'convpipe' has no attribute {name!r}")
-    return getattr(import_module(HOMES[name]), name)
+    for module, names in HOMES.items():
+        if name in names:
+            return getattr(import_module(f"convpipe.{module}"), name)
+    raise AttributeError(f"module 'convpipe' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -42,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         return code
     except KeyboardInterrupt as stop:
-        print("convpipe: interrupted; nothing of the run that was under way is kept", file=sys.stderr)
+        kept = getattr(stop, "__notes__", ["nothing of the run that was under way is kept"])[-1]
+        print(f"convpipe: interrupted; {kept}", file=sys.stderr)
         return STOPPED + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
     except BrokenPipeError:
         close_output()
@@ -142,8 +143,9 @@ def run_job(job: Job) -> int:
     """Run one checked job and show it, or only its plan."""
     from convpipe import collection, runner
     from convpipe.planner import check_memory, plan_work
-    from convpipe.report.console import console, show_run
+    from convpipe.report.console import console
     from convpipe.report.progress import progress
+    from convpipe.report.run import show_run
     from convpipe.report.trace import show_trace
 
     place = job.execution.place

@@ -6,12 +6,15 @@ so that the table of a long sweep need not read every run again; `rebuild` makes
 
 from __future__ import annotations
 
+import ast
 import csv
 import json
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -37,6 +40,7 @@ NOT_CONFIG = FIXED + MEASURED + SOMETIMES
 TEXTS = (*FIXED, "output_shape", "output_sha256", "error")
 DAMAGED = "damaged"
 RUN_ID = re.compile(r"[0-9a-f]{12}\Z")
+NUMBER = re.compile(r"-?\d{1,100}(?:\.\d{1,100})?(?:e[+-]\d{1,3})?", re.ASCII)
 TRUTHS = {"True": True, "False": False, "": None}
 LOCK_SECONDS = 60
 
@@ -173,11 +177,19 @@ def note(folder: Path, rows: Iterable[Row]) -> None:
         StorageError: the disk refused.
     """
     found = list(rows)
-    for name, failed in ((INDEX, False), (FAILED, True)):
-        lines = "".join(json.dumps(row) + "\n" for row in found if (row["status"] == "failed") is failed)
-        if lines:
-            with storing(folder / name), open(folder / name, "ab") as file:
-                file.write(lines.encode())  # one write: lines of two processes do not mix
+    with storing(folder / INDEX), locked(folder):
+        for name, failed in ((INDEX, False), (FAILED, True)):
+            lines = "".join(json.dumps(row) + "\n" for row in found if (row["status"] == "failed") is failed)
+            if lines:
+                add_lines(folder / name, lines.encode())
+
+
+def add_lines(path: Path, lines: bytes) -> None:
+    """Add whole lines to a file, apart from a last one that a kill cut short."""
+    with open(path, "a+b") as file:
+        if file.tell() and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n":
+            lines = b"\n" + lines
+        file.write(lines)
 
 
 def refresh(folder: Path) -> Path:
@@ -274,7 +286,7 @@ def replace_file(target: Path, content: bytes) -> None:
 
 
 def read_results(folder: Path) -> list[Row]:
-    """The rows of results.csv, or of the runs themselves where it lacks one; nothing is written.
+    """The rows of results.csv, or of the index and the runs themselves where it lacks one; nothing is written.
 
     Raises:
         ArchiveError: there is no collection.
@@ -286,18 +298,76 @@ def read_results(folder: Path) -> list[Row]:
             found: list[Row] = list(csv.DictReader(file))
     except (OSError, ValueError, csv.Error):
         found = []
-    names, failed = run_names(folder), failures(folder)
-    if [row.get("run") for row in found] == sorted([*names, *failed]):
+    listed = sorted([*run_names(folder), *failures(folder)])
+    if [row.get("run") for row in found] == listed and all(map(is_even, found)):
         return found
-    return results({**{name: run_row(folder / name) for name in names}, **failed})
+    return results({row["run"]: row for row in whole_rows(folder)})
+
+
+def is_even(row: Mapping[Any, Any]) -> bool:
+    """Whether a line of a table had as many cells as its head."""
+    return None not in row and None not in row.values()
+
+
+def whole_rows(folder: Path) -> list[Row]:
+    """Every run as a row with all its config values: from the index, or from the run where that lacks it."""
+    try:
+        lines = (folder / INDEX).read_bytes().splitlines()
+    except OSError:
+        lines = []
+    indexed = {row["run"]: row for line in lines if (row := whole_row(line)) is not None}
+    rows = {name: indexed.get(name) or run_row(folder / name) for name in run_names(folder)} | failures(folder)
+    return [rows[name] for name in sorted(rows)]
 
 
 def results(rows: Mapping[str, Row]) -> list[Row]:
     """Rows as the table has them: sorted, with its columns."""
+    listed = [rows[name] for name in sorted(rows)]
+    columns = columns_of(listed)
+    return [{column: row.get(column, "") for column in columns} for row in listed]
+
+
+def columns_of(rows: Iterable[Row]) -> list[str]:
+    """The columns that a table of these rows has."""
     index = Index()
-    for name in sorted(rows):
-        index.count(rows[name])
-    return [{column: rows[name].get(column, "") for column in index.columns} for name in sorted(rows)]
+    for row in rows:
+        index.count(row)
+    return index.columns
+
+
+def typed_row(row: Row) -> dict[str, Any]:
+    """A row with numbers as numbers, and None for what it lacks."""
+    return {column: cell_value(column, text) for column, text in row.items()}
+
+
+def cell_value(column: str, text: str) -> Any:
+    """A cell of the table as the value it was written for.
+
+    >>> cell_value("conv.stride", "[2, 1]"), cell_value("seconds", "0.5"), cell_value("run", "123456789012")
+    ([2, 1], 0.5, '123456789012')
+    """
+    return (text or None) if column in TEXTS else plain_value(text)
+
+
+@lru_cache(maxsize=1 << 16)
+def plain_value(text: str) -> Any:
+    """A number, a truth or a list of such, as `str` wrote it; any other text stays one."""
+    if text in TRUTHS:
+        return TRUTHS[text]
+    if not (text.startswith("[") or NUMBER.fullmatch(text)):
+        return text
+    try:
+        value = ast.literal_eval(text)
+        return value if is_plain(value) else text
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a value is a finite number, a text, or a list of such: one that JSON has and that can be sorted."""
+    if isinstance(value, list):
+        return all(map(is_plain, value))
+    return isinstance(value, str) or (isinstance(value, int | float) and math.isfinite(value))
 
 
 def runs(folder: str | Path) -> pd.DataFrame:

@@ -287,16 +287,16 @@ def read_source(group: str, value: Any, get: Callable[[object], type[T]]) -> T:
 # How each key of a spec is read.
 PARTS: dict[str, Callable[[str, Any], Any]] = {
     "seed": whole(0, 2**64 - 1),
-    "input": partial(read_source, get=sources.get_input),
-    "filters": if_given(partial(read_source, get=sources.get_filters)),
+    "input": partial(read_source, get=sources.INPUTS.named),
+    "filters": if_given(partial(read_source, get=sources.FILTERS.named)),
     "conv": if_given(partial(read_group, ConvSettings)),
     "lowering": partial(read_group, LoweringSettings),
     "keep": choice(KEEPS),
-    "bias": if_given(partial(read_source, get=sources.get_bias)),
-    "grad": if_given(partial(read_source, get=sources.get_grad)),
+    "bias": if_given(partial(read_source, get=sources.BIASES.named)),
+    "grad": if_given(partial(read_source, get=sources.GRADS.named)),
     "network": if_given(read_network),
-    "weights": if_given(partial(read_source, get=sources.get_weights)),
-    "labels": if_given(partial(read_source, get=sources.get_labels)),
+    "weights": if_given(partial(read_source, get=sources.WEIGHTS.named)),
+    "labels": if_given(partial(read_source, get=sources.LABELS.named)),
     "record": optional(whole(1)),
 }
 

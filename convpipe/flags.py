@@ -22,6 +22,33 @@ if TYPE_CHECKING:
 
     from hydra._internal.hydra import Hydra
 
+HELP = string.Template("""\
+convpipe, a laboratory for convolution
+
+convpipe [key=value ...]     run, archive, and show a convolution
+
+Choices (group=option)
+$groups
+
+Settings (key=value)
+$settings
+
+Commands (a first word without "=" and "-"; convpipe COMMAND --help tells more)
+  convpipe verify PATH         check every hash of a run, or of all runs of a collection
+  convpipe reproduce RUN       compute an archived run again and compare it stage by stage
+  convpipe explain RUN --at n,f,y,x   show how one output cell came about
+  convpipe runs COLLECTION     list the runs of a collection
+
+Flags:
+  --cfg job           show the whole config, run nothing
+  --info              show where it comes from
+  -m                  sweep over several values: seed=1,2,3
+  --config-dir DIR    choices of your own beside these
+  -sc install=bash    print the script that completes words: eval "$$(convpipe -sc install=bash)"
+  --version, --help, --hydra-help
+
+Exit codes: 0 ok, 1 some runs failed, 2 config or usage, 3 integrity, 4 I/O, 130 interrupted
+""")
 SHOWING = ("help", "hydra_help", "cfg", "info", "shell_completion")
 SHELLS = ("bash", "zsh", "fish")
 LINE_WIDTH = 80
@@ -136,7 +163,7 @@ def answer(arguments: Namespace, commands: Collection[str]) -> str:
     # checked before Hydra shows anything, as it sets up the logging that a config file may have chosen
     composed = config.composed(hydra, name, arguments.overrides)
     if arguments.help:
-        return help_text(hydra, composed.hydra.help, config.plain_config(composed, missing=True))
+        return help_text(hydra, config.plain_config(composed, missing=True))
     if arguments.hydra_help:
         settings = hydra.get_sanitized_hydra_cfg(composed)
         return hydra.get_help(composed.hydra.hydra_help, settings, flag_parser(), resolve=False) + "\n"
@@ -166,15 +193,14 @@ def printed(show: Callable[[], None]) -> str:
     return text.getvalue()
 
 
-def help_text(hydra: Hydra, template: Any, settings: dict[str, Any]) -> str:
-    """Our help: choices, settings, commands and flags, from the template in conf/config.yaml."""
+def help_text(hydra: Hydra, settings: dict[str, Any]) -> str:
+    """Our help: choices, settings, commands and flags."""
     from convpipe.plainyaml import config_yaml
 
     groups = [group for group in hydra.list_all_config_groups() if not group.startswith("hydra")]
     lines = [line for group in sorted(groups) for line in choices(group, hydra.config_loader.get_group_options(group))]
     values = [shown_line(line) for line in config_yaml(settings).decode().splitlines()]
-    text = string.Template(template.template)
-    return text.safe_substitute(APP_CONFIG_GROUPS="\n".join(lines), CONFIG="\n".join(values)) + "\n"
+    return HELP.substitute(groups="\n".join(lines), settings="\n".join(values))
 
 
 def shown_line(line: str) -> str:

@@ -14,7 +14,7 @@ from convpipe.layers import Layer, Surroundings
 from convpipe.lowerings.settings import ConvSettings
 from convpipe.plan import Plan, plan_convolution, plan_transposed
 from convpipe.sources import Signature
-from convpipe.sources.weights import Wanted, WeightSource
+from convpipe.sources.protocols import Wanted, WeightSource
 from convpipe.step import Array, Step, Tensor, check_chain
 
 LAYER_NAME = re.compile(r"[A-Za-z_]\w{0,99}\Z", re.ASCII)

@@ -15,8 +15,6 @@ from convpipe.lowerings import Convolution
 from convpipe.lowerings.stages import kernel_letters, out_letters
 from convpipe.ops.padding import exactly
 from convpipe.sources import FilterSource, Signature
-from convpipe.sources.integers import IntegersFilters
-from convpipe.sources.random import RandomFilters
 from convpipe.spec import ConvSettings, Spec
 from convpipe.step import Step, Tensor
 
@@ -29,7 +27,6 @@ CONFIG_KEYS = {
     "kernel": "filters.kernel",
     "channels": "filters",
 }
-COUNTED = (IntegersFilters, RandomFilters)  # sources of as many filters as they are told
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
@@ -166,11 +163,12 @@ def bias_signature(spec: Spec, filters: int) -> Signature | None:
 
 def transposed_filters(source: FilterSource, channels: int, groups: int, rank: int) -> Signature:
     """The signature (C, F/G, kernel...) of a source's filters; of one that is told a count, F is the count."""
-    if not isinstance(source, COUNTED):
+    count: int | None = getattr(source, "count", None)
+    if count is None:
         return source.signature(channels=channels, groups=groups, rank=rank)
-    if source.count % groups:
-        raise GeometryError("groups", groups, f"a divisor of the {source.count} filters")
-    forward = source.signature(channels=source.count, groups=groups, rank=rank)
+    if count % groups:
+        raise GeometryError("groups", groups, f"a divisor of the {count} filters")
+    forward = source.signature(channels=count, groups=groups, rank=rank)
     return Signature((channels, *forward.shape[1:]), forward.dtype)
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from convpipe.errors import ConfigError
-from convpipe.network import plan_network, resized
 from convpipe.plan import Plan, plan_run, readable
 from convpipe.sources import Signature
 from convpipe.spec import Spec
@@ -138,5 +137,7 @@ def plan_answers(spec: Spec, given: Signature, images: int) -> Plan:
 
 def plan_images(spec: Spec, given: Signature, images: int) -> Plan:
     """The network's plan for that many images."""
+    from convpipe.network import plan_network, resized  # a single convolution starts without the layers
+
     assert spec.network is not None
     return plan_network(spec.network, resized(given, images), spec.weights, spec.lowering.stages)

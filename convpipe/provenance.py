@@ -70,12 +70,19 @@ def machine() -> dict[str, Any]:
 
 def blas_library() -> tuple[str, str]:
     """The loaded BLAS and its kernel, as threadpoolctl finds them."""
-    from threadpoolctl import threadpool_info
-
-    for pool in threadpool_info():
+    for pool in thread_pools().info():
         if pool["user_api"] == "blas":
             return f"{pool['internal_api']} {pool['version']}", str(pool.get("architecture", "unknown"))
     return "unknown", "unknown"
+
+
+@cache
+def thread_pools() -> Any:
+    """The thread pools of the loaded libraries: found once, as that takes milliseconds."""
+    import numpy as np  # noqa: F401 - its BLAS has to be loaded to be found
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def code_sha256() -> str:

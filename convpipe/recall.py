@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterator
 from convpipe import archive, pipeline
 from convpipe.archive import Run
 from convpipe.errors import ArchiveError
+from convpipe.given import make_arrays
 from convpipe.planner import Work
-from convpipe.runner import blas_threads, make_arrays
+from convpipe.runner import blas_threads
 from convpipe.spec import Spec
 from convpipe.step import Array, Tensor
 

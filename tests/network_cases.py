@@ -37,7 +37,7 @@ def layers_of(settings: dict[str, Settings]) -> dict[str, Layer]:
 
 
 def weights_of(source: str = "integers", **settings: Any) -> WeightSource:
-    return read(sources.get_weights(source), "weights", {"source": source, **settings})
+    return read(sources.WEIGHTS.named(source), "weights", {"source": source, **settings})
 
 
 def planned(

@@ -53,6 +53,13 @@ def a_spec(changes: dict[str, Any] | None = None) -> Spec:
     return config.read_spec(plain_config(changes))
 
 
+def network_spec(layers: dict[str, Any], changes: dict[str, Any] | None = None) -> Spec:
+    """A run of a network on small whole numbers, changed at dotted keys."""
+    plain = plain_config({"network": layers, "weights": {"source": "integers"}, **(changes or {})})
+    del plain["filters"], plain["conv"]
+    return config.read_spec(plain)
+
+
 def a_place(folder: Path, **settings: Any) -> runner.Place:
     return runner.Place(folder, settings.pop("memory", ROOMY), **settings)
 

@@ -30,8 +30,8 @@ from convpipe.errors import ConfigError, GeometryError, ValueRangeError
 from convpipe.functions import conv, conv_grad
 from convpipe.lowerings.settings import ConvSettings
 from convpipe.plan import Plan, plan_gradient, plan_run
-from convpipe.sources import Signature, get_filters, get_input
-from convpipe.sources.gradient import GRADS, IntegersGrad
+from convpipe.sources import FILTERS, GRADS, INPUTS, Signature
+from convpipe.sources.gradient import IntegersGrad
 from convpipe.sources.stream import stream
 from convpipe.spec import LoweringSettings, Spec
 
@@ -364,8 +364,8 @@ def test_a_chain_that_stops_early_is_refused() -> None:
 
 def spec(name: str, **grad: Any) -> Spec:
     """A run of a small random input."""
-    source = get_input("integers")("integers", shape=(1, 4, 6, 6))  # type: ignore[call-arg]
-    bank = get_filters("integers")("integers", count=6, kernel=3)  # type: ignore[call-arg]
+    source = INPUTS.named("integers")("integers", shape=(1, 4, 6, 6))  # type: ignore[call-arg]
+    bank = FILTERS.named("integers")("integers", count=6, kernel=3)  # type: ignore[call-arg]
     lowering = LoweringSettings(lowerings.ADJOINTS[name])  # type: ignore[index]
     return Spec(0, source, bank, ConvSettings(operation=name), lowering, "output", **grad)
 

@@ -18,7 +18,7 @@ from convpipe.errors import ConfigError, GeometryError, ValueRangeError
 from convpipe.functions import conv, conv_transpose
 from convpipe.lowerings.settings import ConvSettings
 from convpipe.plan import Plan, plan_convolution, plan_run, plan_transposed
-from convpipe.sources import FilterSource, Signature, get_filters, get_input
+from convpipe.sources import FILTERS, INPUTS, FilterSource, Signature
 from convpipe.spec import LoweringSettings, Spec
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -593,19 +593,19 @@ def test_a_convolution_has_none_of_its_settings(changes: dict[str, Any], message
 
 def spec(conv_settings: ConvSettings, filters: FilterSource, stages: tuple[str, ...] = STAGES) -> Spec:
     """A run of a small random input."""
-    source = get_input("integers")("integers", shape=(1, 4, 3, 3))  # type: ignore[call-arg]
+    source = INPUTS.named("integers")("integers", shape=(1, 4, 3, 3))  # type: ignore[call-arg]
     return Spec(0, source, filters, conv_settings, LoweringSettings(stages), "output")
 
 
 def test_the_filters_of_a_run_are_turned() -> None:
-    bank = get_filters("integers")("integers", count=6, kernel=3)  # type: ignore[call-arg]
+    bank = FILTERS.named("integers")("integers", count=6, kernel=3)  # type: ignore[call-arg]
     plan = plan_run(spec(replace(TRANSPOSED, groups=2, stride=2), bank))
     assert [tensor.shape for tensor in plan.given] == [(1, 4, 3, 3), (4, 3, 3, 3)]
     assert plan.output.shape == (1, 7, 7, 6)
 
 
 def test_a_run_names_the_key_that_does_not_fit() -> None:
-    bank = get_filters("integers")("integers", count=6, kernel=3)  # type: ignore[call-arg]
+    bank = FILTERS.named("integers")("integers", count=6, kernel=3)  # type: ignore[call-arg]
     with pytest.raises(ConfigError, match=r"^conv\.output_padding: got 1, expected less than 1 along H"):
         plan_run(spec(replace(TRANSPOSED, output_padding=1), bank))
     with pytest.raises(ConfigError, match=r"^conv\.groups: got 4, expected a divisor of the 6 filters"):
@@ -616,5 +616,5 @@ def test_a_run_names_the_key_that_does_not_fit() -> None:
 
 def test_written_out_filters_are_taken_as_they_are() -> None:
     values = tuple((((1, 2),),) for _ in range(4))
-    bank = get_filters("lecture")("lecture", values=values)  # type: ignore[call-arg]
+    bank = FILTERS.named("lecture")("lecture", values=values)  # type: ignore[call-arg]
     assert plan_run(spec(TRANSPOSED, bank)).given[1].shape == (4, 1, 1, 2)

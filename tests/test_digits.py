@@ -15,7 +15,7 @@ from cli_runs import convpipe, job, only_run, refused
 from convpipe import archive, fields
 from convpipe.errors import ConfigError
 from convpipe.fields import DTYPES
-from convpipe.sources import Signature, digits, get_input, get_labels, get_weights, stream
+from convpipe.sources import INPUTS, LABELS, WEIGHTS, Signature, digits, stream
 from convpipe.sources.weights import SHIPPED, SHIPPED_FOLDER
 
 needs_sklearn = pytest.mark.skipif(find_spec("sklearn") is None, reason="no scikit-learn (the extra: digits)")
@@ -24,15 +24,15 @@ RIGHT = 445  # of the test images: 98.89 %
 
 
 def read_input(**values: Any) -> Any:
-    return fields.read(get_input("digits"), "input", {"source": "digits", **values})
+    return fields.read(INPUTS.named("digits"), "input", {"source": "digits", **values})
 
 
 def read_labels(**values: Any) -> Any:
-    return fields.read(get_labels("digits"), "labels", {"source": "digits", **values})
+    return fields.read(LABELS.named("digits"), "labels", {"source": "digits", **values})
 
 
 def read_weights(**values: Any) -> Any:
-    return fields.read(get_weights("shipped"), "weights", {"source": "shipped", **values})
+    return fields.read(WEIGHTS.named("shipped"), "weights", {"source": "shipped", **values})
 
 
 def made(source: Any) -> Any:
@@ -104,7 +104,7 @@ def test_a_split_that_there_is_not(read: Any) -> None:
 
 def test_labels_of_an_unknown_source() -> None:
     with pytest.raises(ConfigError, match=r"^labels\.source: got digit, expected one of npz, digits \(did you mean"):
-        get_labels("digit")
+        LABELS.named("digit")
 
 
 @pytest.mark.parametrize("words", ["", "dry_run=true", "input=integers input.shape=[2,1,8,8]"])

@@ -23,7 +23,7 @@ from run_cases import (
     set_output,
 )
 
-from convpipe import archive, reproduce, runner
+from convpipe import archive, bounds, reproduce, runner
 from convpipe.archive import Run
 from convpipe.errors import ArchiveError
 from convpipe.provenance import VERSION
@@ -266,7 +266,7 @@ def test_repeat_compares_an_archive_anywhere_and_keeps_nothing(tmp_path: Path) -
 
 def test_the_bound_of_a_run_is_of_its_own_magnitudes() -> None:
     spec = a_spec({"input.low": -3, "input.high": -2, "filters.low": 2, "filters.high": 3, **WHOLE_FLOATS})
-    bound = runner.float_bound(spec)
+    bound = bounds.float_bound(spec)
     assert bound.taps == 8
     assert bound.magnitude.shape == (1, 6, 5, 3)
     assert bound.magnitude[0, 0, 0].tolist() == [12.0] * 3
@@ -277,7 +277,7 @@ def test_the_bound_of_a_run_is_of_its_own_magnitudes() -> None:
 
 def test_the_bound_of_the_smallest_integer_is_not_negative(tmp_path: Path) -> None:
     spec = a_spec({"input.dtype": "int64", "input.low": -(2**63), "input.high": 1 - 2**63, "filters.dtype": "float64"})
-    bound = runner.float_bound(spec)
+    bound = bounds.float_bound(spec)
     assert bound.magnitude.min() >= 0
     assert not bound.exact.any()
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from run_cases import FLOATS, IM2COL, IMPLICIT, a_place, a_spec, contents, hidden, plain_config
 
-from convpipe import archive, collection, reference, runner
+from convpipe import archive, collection, reference, runner, views
 from convpipe.errors import ArchiveError, ConfigError
 from convpipe.pipeline import StageResult
 from convpipe.plan import plan_run
@@ -219,6 +219,6 @@ def test_a_run_keeps_to_its_plans_memory(tmp_path: Path, changes: dict[str, Any]
 
 def test_maps_are_drawn_up_to_a_number(tmp_path: Path) -> None:
     draft = archive.Draft(tmp_path)
-    runner.draw(draft, np.arange(2 * 3 * 4 * 40).reshape(2, 3, 4, 40))
-    assert len(draft.sums) == runner.MOST_PICTURES
+    views.draw(draft, np.arange(2 * 3 * 4 * 40).reshape(2, 3, 4, 40))
+    assert len(draft.sums) == views.MOST_PICTURES
     assert {"map_n0_f000.png", "map_n0_f039.png", "map_n1_f023.png"} <= set(draft.sums)

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from convpipe import fields
 from convpipe.errors import ConfigError
 from convpipe.fields import DTYPES, INTEGER_DTYPES
-from convpipe.sources import FILTERS, INPUTS, Signature, get_filters, get_input, stream
+from convpipe.sources import FILTERS, INPUTS, Signature, stream
 from convpipe.sources.classic import NAMES, SIZED
 from convpipe.sources.files import unchanged
 from convpipe.sources.stream import CHUNK
@@ -33,12 +33,12 @@ GOLDEN_RAW = [
 
 def read_input(**values: Any) -> Any:
     """An input source of plain values."""
-    return fields.read(get_input(values.get("source")), "input", values)
+    return fields.read(INPUTS.named(values.get("source")), "input", values)
 
 
 def read_filters(**values: Any) -> Any:
     """A filter source of plain values."""
-    return fields.read(get_filters(values.get("source")), "filters", values)
+    return fields.read(FILTERS.named(values.get("source")), "filters", values)
 
 
 def made(source: Any, *geometry: int, seed: int = 0) -> Any:
@@ -58,15 +58,15 @@ def made(source: Any, *geometry: int, seed: int = 0) -> Any:
 
 def test_an_unknown_source_is_an_error_with_a_guess() -> None:
     with pytest.raises(ConfigError, match=r"^input\.source: got randon, expected one of lecture, .*mean random"):
-        get_input("randon")
+        INPUTS.named("randon")
     with pytest.raises(ConfigError, match=r"^filters\.source: got nothing, expected one of lecture, .*classic"):
-        get_filters(None)
+        FILTERS.named(None)
 
 
 @pytest.mark.parametrize("name", [3, ["random"], {"random": 1}, True])
 def test_a_source_that_is_no_name_is_an_error(name: object) -> None:
     with pytest.raises(ConfigError, match=r"^input\.source: got .*expected one of"):
-        get_input(name)
+        INPUTS.named(name)
 
 
 @pytest.mark.parametrize("name", INPUTS)

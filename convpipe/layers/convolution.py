@@ -11,7 +11,7 @@ from convpipe.fields import field, one_or_several, optional, several, text, whol
 from convpipe.geometry import AXES
 from convpipe.layers.layer import Reading, Surroundings
 from convpipe.lowerings.settings import ConvSettings
-from convpipe.sources.weights import Wanted
+from convpipe.sources.protocols import Wanted
 from convpipe.step import Step, Tensor
 
 

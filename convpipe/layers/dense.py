@@ -14,7 +14,7 @@ from convpipe.layers.convolution import bias_name, weigh_bias
 from convpipe.layers.layer import Reading, Surroundings
 from convpipe.ops.dense import dense, flatten
 from convpipe.ops.matmul import result_dtype, workspace as matmul_workspace
-from convpipe.sources.weights import Wanted
+from convpipe.sources.protocols import Wanted
 from convpipe.step import Step, Tensor
 
 LAYOUTS = ("in_out", "out_in")

@@ -14,7 +14,7 @@ from convpipe.errors import ConfigError
 from convpipe.fields import field, optional, several, text
 from convpipe.lowerings.settings import ConvSettings
 from convpipe.ops.floating import computing_float
-from convpipe.sources.weights import Wanted
+from convpipe.sources.protocols import Wanted
 from convpipe.step import Array, Step, Tensor
 
 Weigh = Callable[[str, "str | None", Wanted], Tensor]

@@ -132,9 +132,7 @@ def cell_of(
         for start, stride, kernel, dilation in zip(position, sizes.stride, sizes.kernel, sizes.dilation, strict=True)
     )
     outside = padding_mask(sizes)[window]
-    channels = tuple(
-        Channel(first + c, padded[(n, first + c, *window)], filters[f, c], outside) for c in range(depth)
-    )
+    channels = tuple(Channel(first + c, padded[(n, first + c, *window)], filters[f, c], outside) for c in range(depth))
     own_bias = None if bias is None else bias[f].item()
     stored = feature_map[(n, *position, f)].item()
     return Cell(tuple(at), channels, own_bias, stored, feature_map.dtype, overflow)

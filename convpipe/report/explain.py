@@ -12,7 +12,7 @@ from convpipe.geometry import Sizes
 from convpipe.layers.convolution import ConvLayer, ConvTransposeLayer
 from convpipe.lowerings.settings import ConvSettings
 from convpipe.plan import forward_sizes
-from convpipe.planner import plan_work
+from convpipe.planner import Work, plan_work
 from convpipe.recall import recall
 from convpipe.report.cell import Cell, Channel, cell_of, check_at, numbers
 from convpipe.sources import Signature
@@ -42,11 +42,19 @@ def explained(run: Run, at: Sequence[int], layer: str | None = None) -> Cell:
             image = tensors[step.needs[0]]
     filters = tensors[f"{prefix}filters"]
     sizes = forward_sizes(Signature(image.shape, image.dtype), Signature(filters.shape, filters.dtype), conv)
+    check_recorded(at, work)
     check_at(at, sizes)
     parts = {part: rows.get(f"{prefix}{part}") for part in ("padded", "filters", "bias", "feature_map")}
     arrays = recall(run, spec, work, [row for row in parts.values() if row is not None])
     found = {part: None if row is None else arrays[row] for part, row in parts.items()}
     return cell_of(sizes, **found, at=at, overflow=conv.overflow)  # type: ignore[arg-type]
+
+
+def check_recorded(at: Sequence[int], work: Work) -> None:
+    """The image is one whose stages are on record."""
+    if work.recorded <= at[0] < work.batch:
+        hint = "the stages of the other images are not on record"
+        raise ConfigError("--at", ",".join(map(str, at)), f"n from 0 to {work.recorded - 1}", hint)
 
 
 def settings_of(spec: Spec, layer: str | None) -> ConvSettings:
@@ -156,4 +164,4 @@ def short(value: Any) -> str:
     >>> short(3), short(0.123456789)
     ('3', '0.123457')
     """
-    return str(value) if isinstance(value, int) else f"{value:.6g}"
+    return str(value) if isinstance(value, int) else f"{value + 0:.6g}"  # + 0 makes -0.0 a 0.0

@@ -8,6 +8,7 @@ import numpy as np
 
 from convpipe import geometry
 from convpipe.archive import Run
+from convpipe.geometry import Sizes
 from convpipe.ops.columns import fill_columns
 from convpipe.step import Array
 
@@ -20,7 +21,7 @@ def show_trace(out: TextIO, run: Run) -> None:
     conv = run.config["conv"]
     sizes = geometry.solve(
         run.array("input").shape,
-        run.array("filters").shape,
+        filters_shape(run),
         **{key: conv[key] for key in ("stride", "pad", "dilation", "groups", "pad_mode")},
     )
     padded = run.array("pad")
@@ -32,6 +33,12 @@ def show_trace(out: TextIO, run: Run) -> None:
         print_part(out, f"col[{indices}]:", planes.swapaxes(0, 1))
     print_part(out, "Final result:", col, rule=False)
     print_part(out, f"as a matrix {run.array('im2col').shape}:", run.array("im2col"), rule=False)
+
+
+def filters_shape(run: Run) -> Sizes:
+    """The shape of the filters; a run that reads none makes their gradient, which has the same."""
+    there = any(row["stage"] == "filters" for row in run.rows)
+    return run.array("filters").shape if there else run.output.shape
 
 
 def print_part(out: TextIO, title: str, values: Array, *, rule: bool = True) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import numpy as np
 
@@ -14,21 +14,6 @@ from convpipe.sources.integers import Integers
 from convpipe.sources.literal import Literal, shape_of
 from convpipe.sources.random import Random
 from convpipe.sources.signature import Signature
-from convpipe.step import Array
-
-
-class BiasSource(Protocol):
-    """What every source of a bias can do."""
-
-    @property
-    def source(self) -> str:
-        """Its name in the registry."""
-
-    def signature(self, shape: Sizes) -> Signature:
-        """The dtype to come, with the shape (F,) that the filters ask for."""
-
-    def make(self, signature: Signature, bits: np.random.PCG64) -> Array:
-        """The array, of exactly that shape and dtype."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +69,3 @@ def fitting(key: str, stated: Signature, shape: Sizes) -> Signature:
     if stated.shape != shape:
         raise ConfigError(key, stated.shape, f"the shape {shape}, one value per filter")
     return stated
-
-
-BIASES: dict[str, type[BiasSource]] = {
-    "lecture": LiteralBias,
-    "random": RandomBias,
-    "integers": IntegersBias,
-    "npy": NpyBias,
-}

@@ -3,29 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
-
-import numpy as np
+from typing import ClassVar
 
 from convpipe.geometry import Sizes
 from convpipe.sources.integers import Integers
 from convpipe.sources.random import Random
 from convpipe.sources.signature import Signature, signature
-from convpipe.step import Array
-
-
-class GradSource(Protocol):
-    """What every source of a gradient can do."""
-
-    @property
-    def source(self) -> str:
-        """Its name in the registry."""
-
-    def signature(self, shape: Sizes) -> Signature:
-        """The dtype to come, with the shape (N, F, out_h, out_w) of the convolution's output."""
-
-    def make(self, signature: Signature, bits: np.random.PCG64) -> Array:
-        """The array, C-ordered, of exactly that shape and dtype."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +39,3 @@ class RandomGrad(Random):
     def signature(self, shape: Sizes) -> Signature:
         """The shape of the convolution's output."""
         return signature("grad", shape, self.dtype)
-
-
-GRADS: dict[str, type[GradSource]] = {"integers": IntegersGrad, "random": RandomGrad}

@@ -3,28 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from convpipe import fields, npzfile
 from convpipe.errors import ConfigError
-from convpipe.sources.digits import DigitsLabels
 from convpipe.step import Array
-
-
-class LabelSource(Protocol):
-    """What every source of labels can do."""
-
-    @property
-    def source(self) -> str:
-        """Its name in the registry."""
-
-    def check(self, images: int) -> None:
-        """There is one label for each image."""
-
-    def make(self) -> Array:
-        """The labels, (N,), int64."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +33,3 @@ class NpzLabels:
     def make(self) -> Array:
         """Read the labels."""
         return npzfile.read_array(self.path, self.entry, "labels.path").astype(np.int64)
-
-
-LABELS: dict[str, type[LabelSource]] = {"npz": NpzLabels, "digits": DigitsLabels}

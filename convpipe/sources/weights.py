@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from math import prod
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -16,29 +15,14 @@ from convpipe.geometry import Sizes
 from convpipe.sources import safetensors
 from convpipe.sources.files import exactly
 from convpipe.sources.integers import whole_numbers
+from convpipe.sources.protocols import Wanted
 from convpipe.sources.random import normal
 from convpipe.sources.signature import Signature
 from convpipe.sources.stream import filled
 from convpipe.step import Array
 
-Wanted = tuple[int | None, ...]  # a shape whose sizes may be left to the file
-
 SHIPPED = ("digits_small",)  # files inside the package
 SHIPPED_FOLDER = Path(__file__).resolve().parent.parent / "weights"
-
-
-class WeightSource(Protocol):
-    """What every source of weights can do."""
-
-    @property
-    def source(self) -> str:
-        """Its name in the registry."""
-
-    def signature(self, entry: str, shape: Wanted, key: str) -> Signature:
-        """The shape and dtype of one array, before it is made; `key` is the config key that names it."""
-
-    def make(self, entry: str, signature: Signature, bits: np.random.PCG64) -> Array:
-        """The array, of exactly that shape and dtype."""
 
 
 @dataclass(frozen=True)
@@ -181,12 +165,3 @@ def as_planned(array: Array, signature: Signature, path: str) -> Array:
         with np.errstate(over="ignore"):  # a weight that is too large is infinity, as IEEE says
             return array.astype(signature.dtype, copy=False)
     return exactly(array, signature.dtype, "weights.dtype", path)
-
-
-WEIGHTS: dict[str, type[WeightSource]] = {
-    "npz": NpzWeights,
-    "safetensors": SafetensorsWeights,
-    "shipped": ShippedWeights,
-    "random": RandomWeights,
-    "integers": IntegerWeights,
-}

@@ -6,13 +6,11 @@ random sample where one is asked for. Nothing is expanded before its size is kno
 
 from __future__ import annotations
 
-import csv
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from functools import cached_property
 from math import ceil, prod
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convpipe.errors import ConfigError, did_you_mean
@@ -20,37 +18,68 @@ from convpipe.errors import ConfigError, did_you_mean
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
+MOST_READY = 10_000  # steps of an axis that are made once and kept; of a longer one each is made anew
+LAST = 1 << 30  # the rank of what comes after all overrides
+
 
 @dataclass(frozen=True)
 class Setting:
-    """One override of a point: its key (with any prefix), its parsed value, and both as typed."""
+    """One override of a point: its key (with any prefix), its parsed value, and both as typed.
+
+    Its rank is its place among all overrides, as the last word counts.
+    """
 
     key: str
     value: Any
     text: str
     is_group: bool = False
+    rank: int = LAST
 
 
 Point = tuple[Setting, ...]
 
 
 @dataclass(frozen=True)
-class Axis:
-    """Keys that advance together, and how many steps there are; `values` gives each key's values."""
+class Swept:
+    """One key and all its values."""
 
-    keys: tuple[str, ...]
-    values: tuple[Sequence[Any], ...]
-    is_group: tuple[bool, ...]
+    key: str
+    values: Sequence[Any]
+    is_group: bool
+    rank: int
+
+    def at(self, position: int) -> Setting:
+        """The setting of one step."""
+        value = self.values[position]
+        return Setting(self.key, plain_value(value), f"{self.key}={text_of(value)}", self.is_group, self.rank)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Keys that advance together, each with equally many values."""
+
+    parts: tuple[Swept, ...]
 
     def __len__(self) -> int:
-        return len(self.values[0])
+        return len(self.parts[0].values)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Its keys."""
+        return tuple(part.key for part in self.parts)
+
+    @cached_property
+    def ready(self) -> list[Point]:
+        """Every step: the same objects for every point, so that what reads configs knows them again."""
+        return [self.made(position) for position in range(len(self))]
 
     def at(self, position: int) -> Point:
         """The settings of one step."""
-        return tuple(
-            Setting(key, plain_value(values[position]), f"{key}={text_of(values[position])}", group)
-            for key, values, group in zip(self.keys, self.values, self.is_group, strict=True)
-        )
+        return self.ready[position] if len(self) <= MOST_READY else self.made(position)
+
+    def made(self, position: int) -> Point:
+        """The settings of one step, made anew."""
+        return tuple(part.at(position) for part in self.parts)
 
 
 @dataclass(frozen=True)
@@ -62,6 +91,11 @@ class Listed:
     def __len__(self) -> int:
         return len(self.steps)
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys that some point sets."""
+        return tuple(dict.fromkeys(setting.key for step in self.steps for setting in step))
+
     def at(self, position: int) -> Point:
         """The settings of one step."""
         return self.steps[position]
@@ -69,16 +103,18 @@ class Listed:
 
 @dataclass(frozen=True)
 class Interval:
-    """All numbers from `start` to `end`; only a random sample can have it as an axis."""
+    """All numbers from `start` to `end`, or all whole ones; only a random sample can have it as an axis."""
 
     key: str
     start: float
     end: float
+    rank: int = LAST
 
     def draw(self, numbers: random.Random) -> Setting:
         """One number of it."""
-        value = numbers.uniform(self.start, self.end)
-        return Setting(self.key, value, f"{self.key}={value!r}")
+        whole = isinstance(self.start, int) and isinstance(self.end, int)
+        value = numbers.randint(self.start, self.end) if whole else numbers.uniform(self.start, self.end)  # type: ignore[arg-type]
+        return Setting(self.key, value, f"{self.key}={value!r}", rank=self.rank)
 
 
 @dataclass(frozen=True)
@@ -91,80 +127,90 @@ class Space:
     seed: int = 0
 
     @property
+    def whole(self) -> int:
+        """How many points the product of the axes has."""
+        return prod(len(axis) for axis in self.axes)
+
+    @property
     def size(self) -> int:
         """How many points there are."""
-        whole = prod(len(axis) for axis in self.axes)
         if self.sample is None:
-            return whole
-        return self.sample if self.intervals else min(self.sample, whole)
+            return self.whole
+        return self.sample if self.intervals else min(self.sample, self.whole)
 
     def points(self) -> Iterator[Point]:
         """Each point in turn, the last axis fastest; a sample in the order of the product."""
-        if self.sample is None:
-            for position in product(*(range(len(axis)) for axis in self.axes)):
-                yield self.at(position)
-            return
         numbers = random.Random(self.seed)
-        for index in self.sampled(numbers):
-            drawn = tuple(interval.draw(numbers) for interval in self.intervals)
-            yield self.at(self.position(index)) + drawn
+        for index in range(self.whole) if self.sample is None else self.sampled(numbers):
+            yield self.at(index) + tuple(interval.draw(numbers) for interval in self.intervals)
 
     def sampled(self, numbers: random.Random) -> list[int]:
         """Which points of the product are in the sample: without repetition, but where intervals tell them apart."""
-        whole = prod(len(axis) for axis in self.axes)
-        assert self.sample is not None
         if self.intervals:
-            return sorted(numbers.randrange(whole) for _ in range(self.sample))
-        return sorted(numbers.sample(range(whole), min(self.sample, whole)))
+            return sorted(numbers.randrange(self.whole) for _ in range(self.size))
+        return sorted(numbers.sample(range(self.whole), self.size))
 
-    def position(self, index: int) -> tuple[int, ...]:
-        """The step on each axis of the index-th point of the product."""
+    def at(self, index: int) -> Point:
+        """The index-th point of the product."""
         steps = []
         for axis in reversed(self.axes):
             index, step = divmod(index, len(axis))
-            steps.append(step)
-        return tuple(reversed(steps))
-
-    def at(self, position: Sequence[int]) -> Point:
-        """The point at one step of each axis."""
-        return tuple(setting for axis, step in zip(self.axes, position, strict=True) for setting in axis.at(step))
+            steps.append(axis.at(step))
+        return tuple(setting for step in reversed(steps) for setting in step)
 
 
-def axis_of(override: Override, is_group: bool, options: Sequence[str], most: int) -> Axis | Interval:
+def axis_of(override: Override, rank: int, options: Sequence[str] | None, most: int, seed: int) -> Axis | Interval:
     """The axis that one swept override describes.
 
     Args:
-        options: the group's options, which a glob chooses from.
+        rank: the override's place among all.
+        options: the options of the group that it chooses from, None where it is no group.
         most: how many runs there may be; a longer axis is not expanded.
+        seed: what shuffles an axis where ``shuffle`` is asked for.
 
     Raises:
         ConfigError: an axis without values, with too many, or an interval that is not of numbers.
     """
     key = override.get_key_element()
-    swept = override.value()
     if override.is_interval_sweep():
-        if not (isinstance(swept.start, int | float) and isinstance(swept.end, int | float)):  # type: ignore[union-attr]
-            raise ConfigError(key, override.input_line, "an interval of numbers")
-        return Interval(key, float(swept.start), float(swept.end))  # type: ignore[union-attr]
-    if override.is_range_sweep():
-        values: Sequence[Any] = range_values(override, swept, most)
-    else:
-        values = list(override.sweep_iterator())
+        return interval_of(override, rank)
+    values = swept_values(override, most, seed)
     if not values:
-        hint = did_you_mean(str(override.input_line).partition("=")[2], options)
+        hint = did_you_mean(str(override.input_line).partition("=")[2], options or ())
         raise ConfigError(key, override.input_line, "at least one value", hint)
-    return Axis((key,), (values,), (is_group,))
+    return Axis((Swept(key, values, options is not None, rank),))
 
 
-def range_values(override: Override, swept: Any, most: int) -> Sequence[Any]:
-    """The values of a range; of whole numbers not expanded: ``range(0,1000000000)`` costs nothing yet."""
-    start, stop, step = swept.start, swept.stop, swept.step
-    if not step:
+def interval_of(override: Override, rank: int) -> Interval:
+    """An interval, of whole numbers where its ends are such: ``int(interval(1,8))``."""
+    swept: Any = override.value()
+    key, ends = override.get_key_element(), (swept.start, swept.end)
+    if not all(isinstance(end, int | float) for end in ends) or not swept.start <= swept.end or swept.tags:
+        raise ConfigError(key, override.input_line, "an interval(low, high) of numbers, without tags")
+    return Interval(key, *ends, rank)
+
+
+def swept_values(override: Override, most: int, seed: int) -> Sequence[Any]:
+    """The values of a choice or a range; shuffled ones in the same order every time."""
+    swept: Any = override.value()
+    if override.is_range_sweep():
+        count = range_count(override, swept)
+        if count > most or (isinstance(swept.range(), range) and not swept.shuffle):
+            return swept.range() if isinstance(swept.range(), range) else range(count)  # refused by its length
+    shuffled = getattr(swept, "shuffle", False)
+    if shuffled:
+        swept.shuffle = False
+    values = list(override.sweep_iterator())
+    if shuffled:
+        random.Random(seed).shuffle(values)
+    return values
+
+
+def range_count(override: Override, swept: Any) -> int:
+    """How many values a range has: ``range(0,1000000000)`` costs nothing yet."""
+    if not swept.step:
         raise ConfigError(override.get_key_element(), override.input_line, "a step other than 0")
-    count = max(0, ceil((stop - start) / step))
-    if count <= most and (swept.shuffle or not isinstance(swept.range(), range)):
-        return list(override.sweep_iterator())
-    return range(count) if not isinstance(swept.range(), range) else range(start, stop, step)  # refused by its length
+    return max(0, ceil((swept.stop - swept.start) / swept.step))
 
 
 def plain_value(element: Any) -> Any:
@@ -195,53 +241,20 @@ def zipped(axes: Sequence[Axis], together: Sequence[Sequence[str]]) -> tuple[Axi
     """
     merged = list(axes)
     for keys in together:
-        parts = [next((axis for axis in merged if axis.keys == (key,)), None) for key in keys]
-        for key, part in zip(keys, parts, strict=True):
-            if part is None:
-                swept = ", ".join(key for axis in axes for key in axis.keys)
-                raise ConfigError("sweep.zip", key, f"a key that is swept once ({swept})")
-        found = [part for part in parts if part is not None]
-        if len({len(part) for part in found}) > 1:
-            lengths = ", ".join(f"{part.keys[0]} has {len(part)}" for part in found)
+        found = [single_axis(key, merged, axes) for key in dict.fromkeys(keys)]
+        if len({len(axis) for axis in found}) > 1:
+            lengths = ", ".join(f"{axis.keys[0]} has {len(axis)}" for axis in found)
             raise ConfigError("sweep.zip", list(keys), "keys with equally many values", lengths)
-        place = merged.index(found[0])
-        merged[place] = Axis(
-            tuple(part.keys[0] for part in found),
-            tuple(part.values[0] for part in found),
-            tuple(part.is_group[0] for part in found),
-        )
-        merged = [axis for axis in merged if axis not in found[1:]]
+        place = min(merged.index(axis) for axis in found)
+        joined = Axis(tuple(part for axis in found for part in axis.parts))
+        merged = [joined if axis is merged[place] else axis for axis in merged if axis not in found or axis is merged[place]]
     return tuple(merged)
 
 
-def listed_points(path: Path) -> list[dict[str, str]]:
-    """The points of a CSV file (a header of keys, a row per point) or a YAML file (a list of mappings).
-
-    Values are texts in the grammar of overrides; what a point does not set is left out.
-
-    Raises:
-        ConfigError: a file that cannot be read as either.
-    """
-    import yaml
-
-    try:
-        content = path.read_text()
-        if path.suffix == ".csv":
-            rows: Any = [
-                {key: value for key, value in row.items() if value not in (None, "")}
-                for row in csv.DictReader(content.splitlines(), strict=True)
-            ]
-        else:
-            rows = yaml.load(content, Loader=yaml.CSafeLoader)
-    except (OSError, UnicodeDecodeError, csv.Error, yaml.YAMLError) as error:
-        raise ConfigError("sweep.points", path, "a file of points", " ".join(str(error).split())) from error
-    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) and row for row in rows):
-        raise ConfigError("sweep.points", path, "a list of points, each a mapping of keys to values")
-    return [{str(key): as_override_text(value) for key, value in row.items() if key} for row in rows]
-
-
-def as_override_text(value: Any) -> str:
-    """A value of a points file in the grammar of overrides."""
-    if isinstance(value, list):
-        return f"[{','.join(as_override_text(entry) for entry in value)}]"
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+def single_axis(key: str, merged: Sequence[Axis], axes: Sequence[Axis]) -> Axis:
+    """The axis of one key that is not zipped yet."""
+    for axis in merged:
+        if axis.keys == (key,):
+            return axis
+    swept = ", ".join(key for axis in axes for key in axis.keys) or "there is none"
+    raise ConfigError("sweep.zip", key, f"a key that is swept, once in all lists ({swept})")

@@ -5,21 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from time import perf_counter
 
-from convpipe import runner
+from convpipe import provenance, runner
 from convpipe.collection import Row, done_row, failed_row
-from convpipe.errors import ConvpipeError, StorageError
+from convpipe.errors import ArchiveError, ConvpipeError, StorageError
+from convpipe.given import Shelf
 from convpipe.planner import Planner
-from convpipe.runner import Place, Shelf
+from convpipe.runner import Place
 from convpipe.spec import Spec
 
 BATCH_SECONDS = 0.25  # long against the milliseconds that scheduling a batch takes on a cluster
 MOST_IN_BATCH = 512
 BATCHES_AHEAD = 3  # for each worker: one running, and some waiting
+DONE, FAILED, DIFFERS = "done", "failed", "differs"
+ONE_AT_A_TIME = Lock()  # the working folder and BLAS's threads belong to a whole process
 
 
 @dataclass(frozen=True)
@@ -34,42 +37,82 @@ class Task:
 
 @dataclass(frozen=True)
 class Done:
-    """What came of one point."""
+    """What came of one point: it is done, it failed, or it differs from its archive."""
 
     run: str
     overrides: str
-    status: str  # done or failed
+    status: str
     seconds: float
-    row: Row
+    row: Row | None
     error: str = ""
 
 
 Finished = list[tuple[Place, Done]]
 
 
-def run_batch(tasks: Sequence[Task], folder: str) -> Finished:
-    """Run some points one after another, in whichever process this is, paths meant from `folder`."""
-    if os.getcwd() != folder:
-        os.chdir(folder)
+@dataclass(frozen=True)
+class Batch:
+    """Points to run one after another in one process, wherever that is."""
+
+    tasks: Sequence[Task]
+    folder: str  # that relative paths start from
+    stop: bool  # at the first failure
+    version: str = provenance.VERSION  # of who asks for it
+
+
+def run_batch(batch: Batch) -> Finished:
+    """Run some points one after another, in whichever process this is.
+
+    Raises:
+        StorageError: the disk refused, or this process has another version of the code.
+    """
+    if batch.version != provenance.VERSION:
+        raise StorageError(f"a worker has convpipe {provenance.VERSION}, expected {batch.version}, as its client has")
+    with ONE_AT_A_TIME, runner.blas_threads(batch.tasks[0].place.threads):
+        before = os.getcwd()
+        try:
+            os.chdir(batch.folder)
+            return list(outcomes(batch))
+        except FileNotFoundError as error:
+            raise StorageError(f"{batch.folder}: not there for a worker; a cluster needs a shared folder") from error
+        finally:
+            os.chdir(before)
+
+
+def outcomes(batch: Batch) -> Iterator[tuple[Place, Done]]:
+    """What comes of each point, up to the first failure where that stops the sweep."""
     shelf, planner = Shelf(), Planner()
-    with runner.blas_threads(tasks[0].place.threads):
-        return [(task.place, run_task(task, shelf, planner)) for task in tasks]
+    for task in batch.tasks:
+        outcome = run_task(task, shelf, planner)
+        yield task.place, outcome
+        if batch.stop and outcome.status != DONE:
+            return
 
 
 def run_task(task: Task, shelf: Shelf, planner: Planner) -> Done:
     """Run one point; an error is its outcome, not the sweep's, unless it is the disk's."""
     start = perf_counter()
+
+    def done(status: str, row: Row | None, error: str = "") -> Done:
+        return Done(task.identity, task.overrides, status, perf_counter() - start, row, error)
+
     try:
         prepared = runner.prepare(task.spec, task.place.memory, planner)
         manifest, output = runner.produce(prepared, task.place, shelf)
     except StorageError:
         raise
-    except (ConvpipeError, MemoryError) as error:
-        text = " ".join(str(error).split()) or type(error).__name__
-        row = failed_row(task.identity, task.spec, text)
-        return Done(task.identity, task.overrides, "failed", perf_counter() - start, row, text)
-    row = done_row(prepared.config, manifest, output)
-    return Done(task.identity, task.overrides, "done", perf_counter() - start, row)
+    except ArchiveError as error:
+        return done(DIFFERS, None, in_one_line(error))
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one point, the others go on
+        text = in_one_line(error)
+        return done(FAILED, failed_row(task.identity, task.spec, text), text)
+    return done(DONE, done_row(prepared.config, manifest, output))
+
+
+def in_one_line(error: Exception) -> str:
+    """An error's text, with its kind where it is none of ours."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, ConvpipeError) else f"unexpected {type(error).__name__}: {text}".rstrip(": ")
 
 
 class Average:
@@ -103,18 +146,18 @@ def wanted_length(seconds_each: float) -> int:
     return min(MOST_IN_BATCH, max(1, int(BATCH_SECONDS / seconds_each))) if seconds_each else 4
 
 
-def run_all(tasks: Iterable[Task], executor: Executor, workers: int) -> Iterator[Finished]:
+def run_all(tasks: Iterable[Task], executor: Executor, workers: int, stop: bool) -> Iterator[Finished]:
     """Run tasks on an executor, giving the outcomes of each batch as it is finished.
 
     Tasks are taken only as fast as they are run, so memory does not grow with their number.
 
     Raises:
-        StorageError: the disk refused, or the machine killed a worker process (out of memory, most likely).
+        StorageError: the disk refused, or a worker was lost for good.
     """
     seconds, folder = Average(), str(Path.cwd())
     pending: set[Future[Finished]] = set()
     for batch in in_batches(tasks, lambda: seconds.value):
-        pending.add(executor.submit(run_batch, batch, folder))
+        pending.add(executor.submit(run_batch, Batch(batch, folder, stop)))
         while len(pending) >= (workers * BATCHES_AHEAD if workers > 1 else 1):
             yield from finished(pending, seconds)
     while pending:
@@ -126,11 +169,7 @@ def finished(pending: set[Future[Finished]], seconds: Average) -> Iterator[Finis
     ready, _ = wait(pending, return_when=FIRST_COMPLETED)
     for future in ready:
         pending.discard(future)
-        try:
-            outcomes = future.result()
-        except BrokenProcessPool as error:
-            reason = "a worker process was killed (out of memory?); the same command goes on from here"
-            raise StorageError(reason) from error
-        for _, outcome in outcomes:
+        found = future.result()
+        for _, outcome in found:
             seconds.add(outcome.seconds)
-        yield outcomes
+        yield found

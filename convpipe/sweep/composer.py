@@ -11,10 +11,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from convpipe.config import compose, composed, plain_config
+from convpipe.config import LAYER_SETTING, compose, composed, plain_config
+from convpipe.errors import ConfigError
 from convpipe.sweep.axes import Point, Setting
+from convpipe.sweep.space import Sweep
 
 if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra
@@ -23,9 +26,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class Base:
-    """One composed config that points are set on: whole with its interpolations, and plain where it has none."""
+    """One composed config that points are set on: whole with its interpolations, and plain where it has none.
 
-    config: DictConfig
+    Neither where an interpolation leads into Hydra's node, which says something else for every point.
+    """
+
+    config: DictConfig | None
     plain: dict[str, Any] | None
 
 
@@ -35,7 +41,8 @@ class Composer:
 
     hydra: Hydra
     config_name: str
-    fixed: tuple[str, ...]
+    sweep: Sweep
+    params: Mapping[str, Any] = field(default_factory=dict)  # hydra.sweeper.params, which all points share
     bases: dict[tuple[str, ...], Base] = field(default_factory=dict)
 
     def compose(self, point: Point) -> dict[str, Any]:
@@ -44,60 +51,99 @@ class Composer:
         Raises:
             ConvpipeError: whatever is wrong with it, in one line.
         """
-        if not all(sets_value(setting) for setting in point if not setting.is_group):
-            return compose(self.hydra, self.config_name, [*self.fixed, *(setting.text for setting in point)])
-        base = self.base(tuple(setting.text for setting in point if setting.is_group))
         values = [setting for setting in point if not setting.is_group]
+        if self.tangled or not all(map(sets_value, values)):
+            return self.whole(point)
+        base = self.base(tuple(setting.text for setting in point if setting.is_group))
+        if base.config is None:
+            return self.whole(point)
         if base.plain is not None and all(known_leaf(base.plain, setting) for setting in values):
             return with_values(base.plain, values)
-        return self.resolved(base, point, values)
+        return self.resolved(base.config, point, values)
+
+    @cached_property
+    def tangled(self) -> bool:
+        """Whether the order of overrides counts."""
+        return self.sweep.tangled
+
+    def overrides(self, point: Point) -> list[str]:
+        """A point's overrides, those that all points share among them, in the order they were typed."""
+        ranked = [(each.rank, each.text) for each in (*self.sweep.fixed, *point)]
+        return [text for _, text in sorted(ranked, key=lambda pair: pair[0])]
+
+    def whole(self, point: Point) -> dict[str, Any]:
+        """A point's config as Hydra itself composes it."""
+        return compose(self.hydra, self.config_name, self.overrides(point))
 
     def base(self, choices: tuple[str, ...]) -> Base:
-        """The config of one set of group choices, composed when first asked for."""
+        """The config of one set of group choices, composed when first asked for.
+
+        Raises:
+            ConvpipeError: it cannot be composed, or it brings axes of its own.
+        """
         if choices not in self.bases:
-            config = composed(self.hydra, self.config_name, [*self.fixed, *choices])
-            self.bases[choices] = Base(config, plain_where_it_can_be(config))
+            fixed = [each.text for each in self.sweep.fixed]
+            config = composed(self.hydra, self.config_name, [*fixed, *choices])
+            self.check_params(config)
+            self.bases[choices] = base_of(config)
         return self.bases[choices]
 
-    def resolved(self, base: Base, point: Point, values: Sequence[Setting]) -> dict[str, Any]:
-        """A point whose config has interpolations: values set on a copy, then resolved."""
+    def check_params(self, config: DictConfig) -> None:
+        """A choice that is swept over brings no axes of its own, which would be left out without a word."""
+        for key, value in (config.hydra.sweeper.params or {}).items():
+            if self.params.get(key) != value:
+                raise ConfigError("hydra.sweeper.params", f"{key}={value}", "no axes in a choice that is itself swept")
+
+    def resolved(self, config: DictConfig, point: Point, values: Sequence[Setting]) -> dict[str, Any]:
+        """A point whose config has interpolations or new layers' settings: values set on a copy, then resolved."""
         from omegaconf import OmegaConf
         from omegaconf.errors import OmegaConfBaseException
 
-        config = copy.deepcopy(base.config)
+        config = copy.deepcopy(config)
         try:
             for setting in values:
-                OmegaConf.update(config, setting.key, setting.value, merge=True)
-        except OmegaConfBaseException:  # Hydra's own composition words the error
-            return compose(self.hydra, self.config_name, [*self.fixed, *(setting.text for setting in point)])
+                added = bool(LAYER_SETTING.match(setting.text))
+                OmegaConf.update(config, setting.key, setting.value, merge=True, force_add=added)
+        except (OmegaConfBaseException, AssertionError):  # Hydra's own composition words the error
+            return self.whole(point)
         return plain_config(config)
 
 
 def sets_value(setting: Setting) -> bool:
-    """Whether an override does no more than set a value: no prefix, no package, no dict to merge, no interpolation."""
+    """Whether an override does no more than set a value: no prefix, no dict to merge, nothing to be worked out."""
     plain_key = setting.key[0] not in "+~" and "@" not in setting.key
-    return plain_key and not isinstance(setting.value, dict) and "$" not in setting.text
+    return plain_key and not has_dict(setting.value) and "$" not in setting.text and "???" not in setting.text
 
 
-def plain_where_it_can_be(config: DictConfig) -> dict[str, Any] | None:
-    """The composed config as plain values, or None where it has interpolations or values still missing."""
+def has_dict(value: Any) -> bool:
+    """Whether a value is a dict, or a list with one in it."""
+    return isinstance(value, dict) or (isinstance(value, list) and any(map(has_dict, value)))
+
+
+def base_of(config: DictConfig) -> Base:
+    """A composed config as a base for points, without Hydra's node."""
     from omegaconf import OmegaConf
 
-    task = {key: config._get_node(key) for key in config if key != "hydra"}
+    task = {str(key): config._get_node(key) for key in config if key != "hydra"}
     plain = {
-        key: OmegaConf.to_container(node, resolve=False) if OmegaConf.is_config(node) else node._value()  # type: ignore[union-attr]
+        key: OmegaConf.to_container(node, resolve=False) if OmegaConf.is_config(node) else node._value()  # type: ignore[union-attr,arg-type]
         for key, node in task.items()
     }
-    return None if any(unsettled(value) for value in plain.values()) else plain  # type: ignore[return-value]
+    if mentions(plain, "${hydra"):
+        return Base(None, None)
+    unsettled = mentions(plain, "${") or mentions(plain, "???")
+    without_hydra = OmegaConf.masked_copy(config, list(task))
+    OmegaConf.set_struct(without_hydra, True)  # no new keys, as Hydra has it
+    return Base(without_hydra, None if unsettled else plain)
 
 
-def unsettled(value: Any) -> bool:
-    """Whether a plain value holds an interpolation or ``???``."""
+def mentions(value: Any, text: str) -> bool:
+    """Whether a text stands in a plain value, or in a key or value within it."""
     if isinstance(value, Mapping):
-        return any(unsettled(entry) for entry in value.values())
+        return any(mentions(entry, text) for pair in value.items() for entry in pair)
     if isinstance(value, list):
-        return any(unsettled(entry) for entry in value)
-    return isinstance(value, str) and ("${" in value or value == "???")
+        return any(mentions(entry, text) for entry in value)
+    return isinstance(value, str) and text in value
 
 
 def known_leaf(plain: Mapping[str, Any], setting: Setting) -> bool:

@@ -1,21 +1,27 @@
 """Where the batches of a sweep run: here, in processes of this machine, or on a Dask or Ray cluster.
 
-All but the first are executors in the sense of `concurrent.futures`, so one loop serves them all.
+All are executors in the sense of `concurrent.futures`, so one loop serves them all.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
-from convpipe.errors import ConfigError, StorageError
+from convpipe.errors import ConfigError, ConvpipeError, StorageError, shown
 
 CONNECT_SECONDS = 10
+HELD_BACK = (signal.SIGINT, signal.SIGTERM)
+GOES_ON = "what is done is kept, and the same command goes on from there"
 
 
 class Here(Executor):
@@ -31,34 +37,31 @@ class Here(Executor):
         return future
 
 
-class RayExecutor(Executor):
-    """Ray tasks as futures; Ray runs a lost worker's tasks again by itself."""
-
-    def __init__(self, ray: Any) -> None:
-        self.ray = ray
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """A future for a remote call."""
-        task = self.ray.remote(fn).options(max_retries=-1)
-        future: Future[Any] = task.remote(*args, **kwargs).future()
-        return future
-
-
 @contextmanager
 def here() -> Iterator[tuple[Executor, int]]:
     """No other process at all."""
     yield Here(), 1
 
 
+# Processes of this machine
+
+
 @contextmanager
 def processes(workers: int) -> Iterator[tuple[Executor, int]]:
-    """Processes of this machine. At the end, whatever end, none is left."""
+    """Processes of this machine. At the end, whatever end, none is left.
+
+    Raises:
+        StorageError: the system killed one of them, for want of memory most likely.
+    """
     # a forked worker starts in milliseconds, with all modules loaded; elsewhere than on Linux it is not safe
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     before = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=leave_signals_to_parent)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=obey_parent)
     try:
+        start(pool)
         yield pool, workers
+    except BrokenProcessPool as error:
+        raise StorageError(f"a worker process was killed (for want of memory?); {GOES_ON}") from error
     except BaseException:
         stop_children(before)
         raise
@@ -66,10 +69,32 @@ def processes(workers: int) -> Iterator[tuple[Executor, int]]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def leave_signals_to_parent() -> None:
-    """Ctrl-C reaches every process of the terminal; the parent alone decides what follows."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def start(pool: ProcessPoolExecutor) -> None:
+    """Start the workers; a signal that comes meanwhile waits, so that it finds every worker ready for it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        return
+    signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
+    try:
+        pool.submit(os.getpid)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
+
+
+def obey_parent() -> None:
+    """Set up a worker: its parent alone decides what a signal means, and it does not outlive its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the terminal
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def end_with_parent() -> None:
+    """End this process at once when its parent has gone, killed perhaps: nobody would take its results."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def stop_children(before: set[Any]) -> None:
@@ -81,34 +106,94 @@ def stop_children(before: set[Any]) -> None:
         child.join(1)
 
 
+# Clusters
+
+
 @contextmanager
 def dask_cluster(address: str | None) -> Iterator[tuple[Executor, int]]:
-    """An existing Dask cluster, by its scheduler's address."""
+    """An existing Dask cluster, by its scheduler's address. A lost worker's batches are run again by Dask itself.
+
+    Raises:
+        ConfigError: the package is missing.
+        StorageError: nobody answers there, or the cluster was lost.
+    """
     try:
         from distributed import Client
+        from distributed.client import FutureCancelledError
+        from distributed.scheduler import KilledWorker
     except ImportError as error:
         raise ConfigError("cluster.kind", "dask", "the package dask", "pip install 'convpipe[dask]'") from error
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise StorageError(f"cluster.address: no Dask scheduler answers at {address}: {error}") from error
+        raise StorageError(f"cluster.address: no Dask scheduler answers at {address}: {shown(error)}") from error
     with client:
-        threads = sum(worker["nthreads"] for worker in client.scheduler_info(n_workers=-1)["workers"].values())
-        yield client.get_executor(pure=False, retries=10), max(threads, 1)
+        executor = client.get_executor(pure=False)
+        try:
+            yield executor, dask_workers(client, address)
+        except (KilledWorker, FutureCancelledError, CancelledError) as error:
+            raise StorageError(f"the cluster at {address} lost its workers: {shown(error)}; {GOES_ON}") from error
+        finally:
+            executor.shutdown(wait=False)  # which takes back what has not started
+
+
+def dask_workers(client: Any, address: str | None) -> int:
+    """How many worker processes there are, each of which runs one batch at a time.
+
+    Raises:
+        StorageError: none has come within a while.
+    """
+    try:
+        client.wait_for_workers(1, timeout=CONNECT_SECONDS)
+    except TimeoutError as error:
+        raise StorageError(f"cluster.address: the Dask scheduler at {address} has no workers") from error
+    return len(client.scheduler_info(n_workers=-1)["workers"])
+
+
+class RayExecutor(Executor):
+    """Ray tasks as futures; Ray runs a lost worker's tasks again by itself."""
+
+    def __init__(self, ray: Any) -> None:
+        self.ray = ray
+        self.remote = cache(lambda fn: ray.remote(fn).options(max_retries=-1))
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """A future for a remote call."""
+        future: Future[Any] = self.remote(fn).remote(*args, **kwargs).future()
+        return future
 
 
 @contextmanager
 def ray_cluster(address: str | None) -> Iterator[tuple[Executor, int]]:
-    """An existing Ray cluster, or, without an address, one on this machine."""
+    """An existing Ray cluster, or, without an address, one on this machine.
+
+    Raises:
+        ConfigError: the package is missing.
+        StorageError: there is no such cluster, or it was lost.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers about every cluster
     try:
         import ray
+        from ray.exceptions import RayError, RayTaskError
     except ImportError as error:
         raise ConfigError("cluster.kind", "ray", "the package ray", "pip install 'convpipe[ray]'") from error
+    handler = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", include_dashboard=False)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise StorageError(f"cluster.address: no Ray cluster at {address}: {error}") from error
+        raise StorageError(f"cluster.address: no Ray cluster at {address}: {shown(error)}") from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)  # Ray sets its own
     try:
         yield RayExecutor(ray), max(int(ray.cluster_resources().get("CPU", 1)), 1)
+    except RayTaskError as error:
+        raise own_error(error.cause) from error
+    except RayError as error:
+        raise StorageError(f"the Ray cluster was lost: {shown(error)}; {GOES_ON}") from error
     finally:
         ray.shutdown()
+
+
+def own_error(error: Exception) -> ConvpipeError:
+    """What a remote batch raised, without Ray's traceback."""
+    return error if isinstance(error, ConvpipeError) else StorageError(f"{type(error).__name__}: {error}")

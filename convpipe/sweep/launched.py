@@ -1,46 +1,42 @@
-"""Sweeps by stock Hydra launchers (joblib, submitit): they compose and start every job, the archives are the same."""
+"""Sweeps by stock Hydra launchers (basic, joblib, submitit): they compose and start every job, the archives are the same."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+import os
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from convpipe import collection, runner
-from convpipe.config import Execution, plain_config, read_job
-from convpipe.errors import ConvpipeError
-from convpipe.spec import plain, run_id
+from convpipe.config import of_layer, plain_config, read_job
+from convpipe.errors import StorageError
+from convpipe.sweep.axes import Point
+from convpipe.sweep.batches import Batch, Done, Finished, Task, run_batch
+from convpipe.sweep.composer import Composer
+from convpipe.sweep.points import identity_of
 
 if TYPE_CHECKING:
     from hydra.plugins.launcher import Launcher
     from omegaconf import DictConfig
 
-    from convpipe.sweep.sweep import Points
 
+def launch(composer: Composer, found: Iterable[tuple[Point, Task]], launcher: Launcher) -> Iterator[Finished]:
+    """Have a launcher run tasks, all in one go; gives their outcomes.
 
-def launch(points: Points, launcher: Launcher, execution: Execution, folders: Sequence[Path]) -> int:
-    """Have a launcher run the points that are not there yet; gives the exit code."""
-    wanted = []
-    for overrides, job in points.jobs():
-        if not (job.execution.place.folder / run_id(plain(job.spec))).is_dir():
-            wanted.append([*points.sweep.fixed, *overrides.split(" ")] if overrides else list(points.sweep.fixed))
-    for folder in folders:
-        folder.mkdir(parents=True, exist_ok=True)
-    returns = launcher.launch(wanted, initial_job_idx=0) if wanted else []
-    errors = [str(each.return_value) for each in returns if each.return_value]
-    for folder in folders:
-        collection.refresh(folder)
-    for error in errors:
-        print(f"failed: {error}")
-    print(f"{len(wanted) - len(errors)} done, {len(errors)} failed, by {type(launcher).__name__}")
-    return 1 if errors else 0
+    Raises:
+        StorageError: the disk refused one of them; what the others did is there.
+    """
+    wanted = list(found)
+    overrides = [[of_layer(text) for text in composer.overrides(point)] for point, _ in wanted]
+    returns = launcher.launch(overrides, initial_job_idx=0) if wanted else []
+    for (_, task), answer in zip(wanted, returns, strict=True):
+        outcome = answer._return_value  # as `return_value` prints what it raises
+        if not isinstance(outcome, Done):
+            raise outcome if isinstance(outcome, StorageError) else StorageError(f"{task.overrides}: {outcome}")
+        yield [(task.place, outcome)]
 
 
 def run_hydra_job(config: DictConfig) -> Any:
-    """One job of a launcher; gives its error, or nothing."""
+    """One job of a launcher, in whichever process that starts."""
     job = read_job(plain_config(config))
-    try:
-        runner.execute(job.spec, job.execution.place)
-    except ConvpipeError as error:
-        return " ".join(str(error).split())
-    return ""
+    task = Task(job.spec, job.execution.place, "", identity_of(job))
+    ((_, outcome),) = run_batch(Batch((task,), os.getcwd(), stop=False))
+    return outcome

@@ -1,0 +1,208 @@
+"""A collection's runs as a listing: chosen, sorted, and as a table, CSV, JSON or Parquet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from convpipe.collection import Row, as_table, cell_value, columns_of, typed_row, write_rows
+from convpipe.errors import ConfigError, UsageError, did_you_mean
+from convpipe.expressions import compile_expression
+from convpipe.staging import storing
+
+FORMATS = ("table", "csv", "json", "parquet")
+MOST_CHARACTERS = 32  # of a table's cell
+MOST_NAMED = 20  # columns in an error
+
+
+class Missing(float):
+    """What a run lacks: it compares with nothing, so that an expression about it leaves the run out."""
+
+    def __new__(cls) -> Missing:
+        """Not a number, in arithmetic as well."""
+        return super().__new__(cls, "nan")
+
+    def __eq__(self, other: object) -> bool:
+        return other is None
+
+    def __ne__(self, other: object) -> bool:
+        return other is not None
+
+    def __lt__(self, other: Any) -> bool:
+        return False
+
+    __le__ = __gt__ = __ge__ = __contains__ = __lt__
+
+    def __hash__(self) -> int:
+        return hash(None)
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __len__(self) -> int:
+        return 0
+
+    def __getitem__(self, index: Any) -> Missing:
+        return self
+
+
+MISSING = Missing()
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which runs to list, in which order and with which columns."""
+
+    where: str | None = None
+    sort: str | None = None
+    columns: str | None = None
+
+    @property
+    def is_all(self) -> bool:
+        """Whether every run is listed as results.csv has it."""
+        return self == Choice()
+
+
+def chosen(rows: Sequence[Row], choice: Choice) -> list[Row]:
+    """The rows that a choice leaves, in its order and with its columns, by default those that vary.
+
+    Args:
+        rows: with every config value of each run.
+
+    Raises:
+        ConfigError: a column that there is not, or an expression that cannot be.
+    """
+    known = list({column: None for row in rows for column in row})
+    if choice.columns is None:
+        columns = columns_of(rows)
+    else:
+        columns = [column_named("--columns", name, known) for name in choice.columns.split(",")]
+    kept = list(rows) if choice.where is None else list(where(rows, choice.where, known))
+    if choice.sort is not None:
+        kept = in_order(kept, choice.sort, known)
+    return [{column: row.get(column, "") for column in columns} for row in kept]
+
+
+def where(rows: Sequence[Row], text: str, known: Sequence[str]) -> Iterator[Row]:
+    """The rows for which an expression holds."""
+    holds = compile_expression("--where", text)
+    lacking = dict.fromkeys(known, MISSING)
+    for row in rows:
+        values = {key: value for key, value in typed_row(row).items() if value is not None}
+        if holds({**lacking, **values}):
+            yield row
+
+
+def in_order(rows: list[Row], sort: str, known: Sequence[str]) -> list[Row]:
+    """Rows by one column, downwards with a minus sign before its name; those that lack it come last."""
+    column = column_named("--sort", sort.removeprefix("-"), known)
+    there = [row for row in rows if row.get(column)]
+    lacking = [row for row in rows if not row.get(column)]
+    ordered = sorted(there, key=lambda row: order(cell_value(column, row[column])), reverse=sort.startswith("-"))
+    return [*ordered, *lacking]
+
+
+def order(value: Any) -> tuple[Any, ...]:
+    """What a value is sorted by: numbers before texts before lists.
+
+    >>> sorted(["b", [2, 1], 10, 9, [1, 9]], key=order)
+    [9, 10, 'b', [1, 9], [2, 1]]
+    """
+    if isinstance(value, list):
+        return (2, *map(order, value))
+    return (1, value) if isinstance(value, str) else (0, value)
+
+
+def column_named(option: str, name: str, known: Sequence[str]) -> str:
+    """A column by its name, or by its last part where only one column ends in it.
+
+    Raises:
+        ConfigError: there is none, or there are several.
+
+    >>> column_named("--sort", "stride", ["run", "conv.stride"])
+    'conv.stride'
+    """
+    name = name.strip()
+    ends = [column for column in known if column == name] or [key for key in known if key.endswith(f".{name}")]
+    if len(ends) == 1:
+        return ends[0]
+    if ends:
+        raise ConfigError(option, name, f"one of {', '.join(sorted(ends))}")
+    hint = did_you_mean(name, [*known, *(column.rpartition(".")[2] for column in known)])
+    more = f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
+    raise ConfigError(option, name, f"one of {', '.join(known[:MOST_NAMED])}{more}" if known else "some run", hint)
+
+
+# Formats
+
+
+def table_text(rows: Sequence[Row]) -> str:
+    """Rows as aligned text, numbers to the right, long cells cut."""
+    if not rows:
+        return ""
+    columns = [aligned(name, [row[name] for row in rows]) for name in rows[0]]
+    return "".join("  ".join(cells).rstrip() + "\n" for cells in zip(*columns, strict=True))
+
+
+def aligned(name: str, cells: Sequence[str]) -> list[str]:
+    """A column's name and cells, all of one width."""
+    texts = [name, *map(short_cell, cells)]
+    width = max(map(len, texts))
+    if all(isinstance(cell_value(name, cell), int | float | None) for cell in set(cells)):
+        return [text.rjust(width) for text in texts]
+    return [text.ljust(width) for text in texts]
+
+
+@lru_cache(maxsize=1 << 16)
+def short_cell(text: str) -> str:
+    """A cell of a table: on one line, nothing that moves a terminal's cursor, not too long.
+
+    >>> short_cell("a\\nb"), short_cell("x" * 40)
+    ('a b', 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxx...')
+    """
+    clean = text if text.isprintable() else "".join(mark if mark.isprintable() else " " for mark in text)
+    return clean if len(clean) <= MOST_CHARACTERS else f"{clean[: MOST_CHARACTERS - 3]}..."
+
+
+def csv_text(rows: Sequence[Row]) -> str:
+    """Rows as CSV, cells whole."""
+    text = StringIO()
+    write_rows(text, list(rows[0]) if rows else [], rows)
+    return text.getvalue()
+
+
+def json_text(rows: Sequence[Row]) -> str:
+    """Rows as a JSON list of objects with typed values, null for what a run lacks."""
+    lines = ",\n".join(json.dumps(typed_row(row), allow_nan=False) for row in rows)
+    return f"[\n{lines}\n]\n" if rows else "[]\n"
+
+
+TEXTS = {"table": table_text, "csv": csv_text, "json": json_text}
+
+
+def write_listing(rows: Sequence[Row], form: str, path: Path) -> None:
+    """Write a listing to a file.
+
+    Raises:
+        UsageError: Parquet, and no library that writes it.
+        StorageError: the disk refused.
+    """
+    with storing(path):
+        if form == "parquet":
+            write_parquet(rows, path)
+        else:
+            path.write_text(TEXTS[form](rows), encoding="utf-8", newline="")
+
+
+def write_parquet(rows: Sequence[Row], path: Path) -> None:
+    """Write rows as a Parquet file, numbers as numbers."""
+    try:
+        import pyarrow  # noqa: F401 - pandas' message would not say how to get it
+    except ImportError:
+        raise UsageError("--format: parquet needs pyarrow: pip install 'convpipe[parquet]'") from None
+    as_table(rows).to_parquet(path, index=False, engine="pyarrow")

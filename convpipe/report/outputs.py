@@ -1,0 +1,205 @@
+"""What a person sees of a run's result, by its axes: maps, a table of answers, or just the values."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from io import StringIO
+
+import numpy as np
+from rich.console import Console
+
+from convpipe.archive import Run, read_bytes
+from convpipe.errors import ArchiveError
+from convpipe.evaluation import Evaluation
+from convpipe.plan import shape_text
+from convpipe.report.console import PLAIN_WIDTH, short_number, table
+from convpipe.step import Array
+
+CONFUSION = "confusion.csv"
+LARGEST_PRINTED_MAP = 12 * 12  # cells
+MOST_PRINTED_MAPS = 12
+MOST_PRINTED_CELLS = 400  # of all maps
+MOST_SUMMARY_ROWS = 32
+MOST_ANSWERS = 10
+MOST_CLASSES = 20  # of a confusion table that is printed
+ONE_LINE = 40  # characters up to which values are printed as a list on one line
+# What the stage that comes last makes; any other makes an `output`.
+NAMES = {
+    "reshape": "feature map",
+    "implicit_gemm": "feature map",
+    "crop": "feature map",
+    "unpad": "gradient of the input",
+    "col2fil": "gradient of the filters",
+    "sum_rows": "gradient of the bias",
+}
+
+
+@dataclass(frozen=True)
+class Maps:
+    """A result as planes: which two axes number them, and what those are called."""
+
+    values: Array  # (first, second, ...)
+    letters: tuple[str, str]
+
+    def __iter__(self) -> Iterator[tuple[str, Array]]:
+        """Each plane and its name, such as ``n=0 f=2``."""
+        first, second = self.letters
+        for i, planes in enumerate(self.values):
+            for j, plane in enumerate(planes):
+                yield f"{first}={i} {second}={j}", plane
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return self.values.shape[0] * self.values.shape[1]
+
+
+def show_output(out: Console, run: Run) -> None:
+    """Print a run's result in the way that suits its axes, and how good its answers are."""
+    values, name = run.output, NAMES.get(run.rows[-1]["op"], "output")
+    axes = output_axes(run, values.ndim)
+    maps = maps_of(values, axes)
+    if not values.size:
+        out.print(f"{name} {shape_text(values.shape)}, {values.dtype}: empty", markup=False)
+    elif maps is not None:
+        show_maps(out, name, maps)
+    elif axes == ("N", "units") and values.shape[1] > 1:
+        show_answers(out, values)
+    else:
+        show_values(out, name, values)
+    show_confusion(out, run)
+    show_pictures(out, run)
+
+
+def output_axes(run: Run, rank: int) -> tuple[str, ...]:
+    """What the manifest calls the axes of the result; nothing where it does not say, or says something else.
+
+    The result of a batch that ran in slices is that of the last stage, for all images.
+    """
+    axes = run.manifest["axes"]
+    last = run.rows[-1]
+    stage = last["stage"] if last["op"] != "batch" or len(run.rows) < 2 else run.rows[-2]["stage"]
+    found = tuple(axes.get(stage, ()))
+    return found if len(found) == rank else ()
+
+
+def maps_of(values: Array, axes: Sequence[str]) -> Maps | None:
+    """The planes of (N, ..., F), of (N, C, ...) and of (F, C, ...); none of anything else."""
+    if values.ndim < 3 or not axes:
+        return None
+    if axes[0] == "N" and axes[-1] == "F":
+        return Maps(np.moveaxis(values, -1, 1), ("n", "f"))
+    if axes[0] in ("N", "F") and axes[1] in ("C", "C/G"):
+        return Maps(values, (axes[0].lower(), "c"))
+    return None
+
+
+def show_maps(out: Console, name: str, maps: Maps) -> None:
+    """Print a few small maps value by value, others as a summary of each."""
+    values = maps.values
+    small = values[0, 0].size <= LARGEST_PRINTED_MAP and values.size <= MOST_PRINTED_CELLS
+    if not small or maps.count > MOST_PRINTED_MAPS:
+        show_summary(out, name, maps)
+        return
+    for label, plane in maps:
+        out.print(f"{name} {label}, {plane.dtype}: {values_text(plane)}", markup=False, soft_wrap=True)
+
+
+def show_summary(out: Console, name: str, maps: Maps) -> None:
+    """Print range and mean of each map, the first MOST_SUMMARY_ROWS of them."""
+    rows = table(out.no_color)
+    for title in (name, "min", "max", "mean"):
+        rows.add_column(title, justify="left" if title == name else "right")
+    for (label, plane), _ in zip(maps, range(MOST_SUMMARY_ROWS), strict=False):
+        rows.add_row(label, *range_texts(plane))
+    out.print(rows)
+    if maps.count > MOST_SUMMARY_ROWS:
+        out.print(f"and {maps.count - MOST_SUMMARY_ROWS} more maps")
+
+
+def range_texts(values: Array) -> tuple[str, str, str]:
+    """Smallest, largest and mean value."""
+    with np.errstate(all="ignore"):  # infinities have no mean
+        low, high, mean = values.min(), values.max(), values.mean(dtype=np.float64)
+    return short_number(str(low)), short_number(str(high)), short_number(str(mean))
+
+
+def show_answers(out: Console, scores: Array) -> None:
+    """Print what the first rows of (N, classes) answer: the class of the largest score."""
+    rows = table(out.no_color)
+    for title in ("image", "answer", "score"):
+        rows.add_column(title, justify="right")
+    for n, row in enumerate(scores[:MOST_ANSWERS]):
+        answer = int(row.argmax())
+        rows.add_row(f"n={n}", str(answer), short_number(str(row[answer])))
+    out.print(rows)
+    if len(scores) > MOST_ANSWERS:
+        out.print(f"and {len(scores) - MOST_ANSWERS} more images")
+
+
+def show_values(out: Console, name: str, values: Array) -> None:
+    """Print an array of no known axes: whole where it is small, its range where it is not."""
+    if values.size <= LARGEST_PRINTED_MAP:
+        text = values_text(values)
+    else:
+        low, high, mean = range_texts(values)
+        text = f"min {low}, max {high}, mean {mean}"
+    out.print(f"{name} {shape_text(values.shape)}, {values.dtype}: {text}", markup=False, soft_wrap=True)
+
+
+def values_text(values: Array) -> str:
+    """Values as a list where that fits on a line, as an aligned grid where it does not.
+
+    >>> values_text(np.array([[-9, 1], [0, -7]]))
+    '[[-9, 1], [0, -7]]'
+    """
+    line = str(values.tolist())
+    return line if len(line) <= ONE_LINE else "\n" + np.array2string(values, precision=6, max_line_width=PLAIN_WIDTH)
+
+
+# Answers held against labels
+
+
+def show_confusion(out: Console, run: Run) -> None:
+    """Print how many answers are right and, of not too many classes, which are taken for which."""
+    path = run.path / CONFUSION
+    if not path.exists():
+        return
+    found = Evaluation(read_confusion(run))
+    out.print(f"\naccuracy {found.accuracy:.2%} ({found.correct} of {found.images})".replace("%", " %"), markup=False)
+    classes = len(found.confusion)
+    if classes > MOST_CLASSES:
+        return
+    rows = table(out.no_color)
+    for title in ("true\\answer", *map(str, range(classes))):
+        rows.add_column(title, justify="right")
+    for true, counts in enumerate(found.confusion.tolist()):
+        rows.add_row(str(true), *(str(count) if count else "." for count in counts))
+    out.print(rows)
+
+
+def read_confusion(run: Run) -> Array:
+    """The counts of confusion.csv: a row for each true class, a column for each answer.
+
+    Raises:
+        ArchiveError: it is no such table.
+    """
+    path = run.path / CONFUSION
+    try:
+        lines = list(csv.reader(StringIO(read_bytes(path).decode(), newline="")))
+        counts = np.array([[int(cell) for cell in line[1:]] for line in lines[1:]], np.int64)
+    except (ValueError, OverflowError, csv.Error) as error:
+        raise ArchiveError(f"{path}: expected a table of whole numbers: {error}") from error
+    if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
+        raise ArchiveError(f"{path}: got a table {shape_text(counts.shape)}, expected as many rows as columns")
+    return counts
+
+
+def show_pictures(out: Console, run: Run) -> None:
+    """Name the pictures of the feature maps, where the input was one."""
+    names = sorted(path.name for path in run.path.glob("map_*.png"))
+    if names:
+        several = f"{names[0]} to {names[-1]}, {len(names)} pictures" if len(names) > 1 else names[0]
+        out.print(f"drawn: {several}", markup=False, soft_wrap=True)

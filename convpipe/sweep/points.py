@@ -1,0 +1,96 @@
+"""The points of a sweep as jobs: each composed, sifted by `where` and read when it is its turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from convpipe import archive, provenance
+from convpipe.config import Job, JobReader
+from convpipe.errors import ConfigError, GeometryError, UsageError, shown
+from convpipe.expressions import Expression
+from convpipe.spec import plain, run_id
+from convpipe.sweep.axes import Point
+from convpipe.sweep.composer import Composer
+from convpipe.sweep.listed import dotted
+
+# What says how the whole sweep is run: an experiment that is swept over cannot say something else.
+OF_THE_SWEEP = ("where", "invalid", "retry", "on_error", "sweep", "workers", "cluster", "dry_run")
+MOST_CHARACTERS = 200  # of a point's overrides in a line
+MANIFEST = "manifest.json"
+# What a manifest of ours says; a text search is ten times as fast as reading the JSON.
+OURS = (f'"format": {archive.FORMAT},'.encode(), f'"convpipe": "{provenance.VERSION}"'.encode())
+
+
+@dataclass
+class Points:
+    """The points of one sweep."""
+
+    composer: Composer
+    whole: Mapping[str, Any]  # the config of the sweep as a whole
+    where: Expression | None
+    reader: JobReader = field(default_factory=JobReader)
+    left_out: int = 0
+
+    def jobs(self) -> Iterator[tuple[Point, Job]]:
+        """The job of every point that `where` lets through.
+
+        Raises:
+            UsageError: a point whose config cannot be, named by its overrides.
+        """
+        self.left_out = 0
+        for point in self.composer.sweep.space.points():
+            try:
+                config = self.composer.compose(point)
+                self.check_whole(config)
+                if self.where is not None and not self.where(dict(dotted(config))):
+                    self.left_out += 1
+                    continue
+                yield point, self.reader.read(config)
+            except ConfigError as error:
+                raise at_point(point, error) from error
+
+    def check_whole(self, config: Mapping[str, Any]) -> None:
+        """A point says nothing of its own about how the sweep is run."""
+        for key in OF_THE_SWEEP:
+            if config.get(key) != self.whole.get(key):
+                expected = f"{shown(self.whole.get(key))}, as the sweep itself has it"
+                raise ConfigError(key, config.get(key), expected, "sweep over such an experiment alone")
+
+
+def point_text(point: Point) -> str:
+    """A point's overrides as one would type them.
+
+    >>> point_text(())
+    'the only point'
+    """
+    return " ".join(setting.text for setting in point) or "the only point"
+
+
+def at_point(point: Point, error: Exception) -> UsageError:
+    """An error with the overrides of the point that it is about."""
+    return UsageError(f"{shown(point_text(point), MOST_CHARACTERS)}: {error}")
+
+
+def is_impossible(error: ConfigError) -> bool:
+    """Whether an error is about sizes that cannot be, and not about a setting that nobody understands."""
+    return isinstance(error, GeometryError) or isinstance(error.__cause__, GeometryError)
+
+
+def identity_of(job: Job) -> str:
+    """The id of a job's run."""
+    return run_id(plain(job.spec))
+
+
+def is_done(folder: Path, identity: str) -> bool:
+    """Whether a point's run is there, made by this version of the code.
+
+    Another version's, or one without a readable manifest, is not passed over: it is computed again and compared.
+    """
+    try:
+        manifest = (folder / identity / MANIFEST).read_bytes()
+    except OSError:
+        return False
+    return all(mark in manifest for mark in OURS)

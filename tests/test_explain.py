@@ -1,0 +1,334 @@
+"""How one output cell came about: printed as the lecture's slide does, and never other than what is stored."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli_runs import convpipe, only_run
+from hypothesis import HealthCheck, given, settings, strategies as st
+from run_cases import reseal, set_output
+
+from convpipe import archive, reference
+from convpipe.errors import ConfigError
+from convpipe.geometry import solve
+from convpipe.report.cell import Cell, Channel, cell_of
+from convpipe.report.explain import explained
+
+SLIDE = """\
+cell n=0, f=0, out_h=0, out_w=0 (int16)
+
+channel 0: pixels | weights | pixels * weights
+  1 2 3 |  1 -1  1 |  1 + -2 +  3 +
+  0 1 2 |  0  1 -1 |  0 +  1 + -2 +
+  3 0 1 | -1  0  1 | -3 +  0 +  1
+  sum: -1
+
+channel 1: pixels | weights | pixels * weights
+  1 3 2 | -1  1  0 | -1 +  3 +  0 +
+  0 1 3 |  1 -1  0 |  0 + -1 +  0 +
+  2 0 3 |  0  1 -1 |  0 +  0 + -3
+  sum: -2
+
+channel 2: pixels | weights | pixels * weights
+  2 3 1 |  0 -1  1 |  0 + -3 +  1 +
+  0 2 3 |  1  0 -1 |  0 +  0 + -3 +
+  1 0 2 | -1  1  0 | -1 +  0 +  0
+  sum: -6
+
+-1 + -2 + -6 = -9, as stored
+"""
+
+
+def a_run(root: Path, *words: str) -> Path:
+    """A run made by the command line."""
+    answer = convpipe(f"root={root}", *words)
+    assert answer.code == 0, answer.err
+    return only_run(root)
+
+
+def explain(run: Path, *words: str) -> str:
+    """What explain prints of a run, without an error."""
+    answer = convpipe("explain", str(run), *words)
+    assert (answer.code, answer.err) == (0, "")
+    return answer.out
+
+
+def refusal(run: Path, *words: str, code: int = 2) -> str:
+    """The one line in which explain refuses."""
+    answer = convpipe("explain", str(run), *words)
+    assert answer.code == code
+    assert re.fullmatch(r"convpipe: [^\n]+\n", answer.err)
+    return answer.err.removeprefix("convpipe: ").rstrip("\n")
+
+
+def test_the_lectures_slide(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    assert explain(run, "--at", "0,0,0,0") == SLIDE
+    assert explain(run, "--at=0,0,1,0").endswith(" = 0, as stored\n")
+
+
+# Runs of every kind, with where their cells are looked at: corners, and one in the middle.
+WHOLE = ("input=integers", "filters=integers")
+FLOATS = ("input=random", "filters=random")
+KINDS: dict[str, tuple[str, ...]] = {
+    "one axis": (*WHOLE, "input.shape=[2,3,9]", "filters.kernel=3", "conv.pad=1", "conv.stride=2"),
+    "three axes": (*WHOLE, "input.shape=[1,2,4,5,6]", "filters.kernel=[2,1,3]", "conv.pad=1", "conv.dilation=[1,2,1]"),
+    "groups": (*WHOLE, "input.shape=[2,6,5,5]", "filters.count=9", "conv.groups=3", "bias=integers"),
+    "depthwise": (*WHOLE, "input.shape=[1,4,5,5]", "filters.count=8", "conv.groups=4", "conv.pad=same"),
+    "pad value": (*WHOLE, "conv.pad=[[2,0],[0,1]]", "conv.pad_value=5", "conv.stride=[2,1]"),
+    "reflect": (*WHOLE, "conv.pad=2", "conv.pad_mode=reflect"),
+    "edge": (*FLOATS, "conv.pad=3", "conv.pad_mode=edge", "bias=random"),
+    "wrap": (*FLOATS, "conv.pad=2", "conv.pad_mode=wrap", "input.dtype=float64"),
+    "overflow wraps": (*WHOLE, "conv.dtype=int8", "conv.overflow=wrap", "input.high=100"),
+    "overflow saturates": (*WHOLE, "conv.dtype=uint8", "conv.overflow=saturate", "input.high=100"),
+    "float16": (*FLOATS, "input.dtype=float16", "filters.dtype=float16", "conv.pad=1"),
+    "whole numbers as floats": (*WHOLE, "conv.dtype=float32", "conv.pad=1"),
+    "implicit": (*FLOATS, "lowering=implicit", "conv.pad=1", "conv.stride=2"),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "keep"), [*((kind, "output") for kind in KINDS), ("groups", "stages"), ("implicit", "stages")]
+)
+def test_every_kind_of_convolution(kind: str, keep: str, tmp_path: Path) -> None:
+    run = a_run(tmp_path, *KINDS[kind], f"keep={keep}")
+    batch, *out, filters = archive.load(run).output.shape
+    for part in (0.0, 0.5, 1.0):
+        at = [int(part * (size - 1)) for size in (batch, filters, *out)]
+        printed = explain(run, "--at", ",".join(map(str, at)))
+        assert re.search(r" = \S+, (as stored|stored as)", printed.splitlines()[-1])
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    rank=st.integers(1, 3),
+    stride=st.integers(1, 3),
+    pad=st.integers(0, 2),
+    dilation=st.integers(1, 2),
+    groups=st.integers(1, 3),
+    seed=st.integers(0, 1000),
+)
+def test_the_parts_add_up_to_the_oracle(
+    rank: int, stride: int, pad: int, dilation: int, groups: int, seed: int
+) -> None:
+    draw = np.random.default_rng(seed)
+    x = draw.integers(-9, 9, (2, 2 * groups, *(6,) * rank))
+    w = draw.integers(-9, 9, (groups, 2, *(2,) * rank))
+    options = {"stride": stride, "pad": pad, "dilation": dilation, "groups": groups}
+    expected = reference.conv(x, w, **options).astype(np.int64)
+    sizes = solve(x.shape, w.shape, **options)
+    padded = np.pad(x, [(0, 0), (0, 0), *sizes.pads])
+    at = tuple(int(draw.integers(size)) for size in expected.shape)
+    cell = cell_of(sizes, padded, w, None, np.moveaxis(expected, 1, -1), at)
+    assert cell.total == expected[at]
+    assert cell.agrees
+
+
+def test_padding_stands_in_brackets(tmp_path: Path) -> None:
+    run = a_run(tmp_path, "conv.pad=1")
+    printed = explain(run, "--at", "0,0,0,0")
+    assert "padding stands in brackets" in printed.splitlines()[0]
+    assert "  (0) (0) (0) |  1 -1  1 |  0 +  0 +  0 +\n" in printed
+    assert "  (0)   0   1 | -1  0  1 |  0 +  0 +  1\n" in printed
+    assert "(0)" not in explain(run, "--at", "0,0,1,1")
+
+
+def test_a_bias_and_a_rule_for_overflow_are_named(tmp_path: Path) -> None:
+    run = a_run(tmp_path, "bias=integers", "conv.dtype=uint8", "conv.overflow=saturate")
+    last = explain(run, "--at", "0,0,0,0").splitlines()[-1]
+    assert re.fullmatch(r"-1 \+ -2 \+ -6 \+ -?\d \(bias\) = -\d+, stored as 0, as overflow=saturate has it", last)
+
+
+def test_many_channels_are_summed_up(tmp_path: Path) -> None:
+    run = a_run(tmp_path, *WHOLE, "input.shape=[1,20,3,3]")
+    printed = explain(run, "--at", "0,0,0,0")
+    assert printed.count("\nchannel ") == 16
+    assert "\nand 4 more channels, 16 to 19\n" in printed
+    assert re.search(r" \+ -?\d+ \(the other channels\) = -?\d+, as stored\n$", printed)
+
+
+# Networks
+
+
+def test_a_layer_of_a_network(tmp_path: Path) -> None:
+    run = a_run(tmp_path, "experiment=tiny")
+    stored = archive.load(run).array("conv2/reshape")
+    printed = explain(run, "--at", "0,3,1,7", "--layer", "conv2")
+    assert printed.count("\nchannel ") == 8
+    assert f" (bias) = {stored[0, 1, 7, 3]:g}, as stored\n" in printed
+
+
+def test_a_layer_is_made_again(tmp_path: Path) -> None:
+    run = a_run(tmp_path, "experiment=tiny", "keep=output", "record=2")
+    assert explain(run, "--at=1,3,1,7", "--layer=conv2").endswith(", as stored\n")
+    line = refusal(run, "--at=2,3,1,7", "--layer=conv2")
+    assert line == "--at: got 2,3,1,7, expected n from 0 to 1 (the stages of the other images are not on record)"
+    assert refusal(run, "--at=4,3,1,7", "--layer=conv2") == "--at: got 4,3,1,7, expected n from 0 to 1"
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ([], r"--layer: got nothing, expected a convolution layer: one of conv1, conv2"),
+        (["--layer=conv3"], r"--layer: got conv3, expected .*one of conv1, conv2 \(did you mean conv\d\?\)"),
+        (["--layer=relu1"], r"--layer: got relu1, expected a convolution layer: one of conv1, conv2"),
+    ],
+)
+def test_a_layer_that_is_no_convolution(words: list[str], line: str, tmp_path: Path) -> None:
+    assert re.match(line, refusal(a_run(tmp_path, "experiment=tiny"), "--at=0,0,0,0", *words))
+
+
+def test_a_network_without_a_convolution(tmp_path: Path) -> None:
+    layers = [f"~network.{name}" for name in ("conv2", "add", "relu2")]
+    run = a_run(tmp_path, "network=tiny", "input=integers", *layers, "network.conv1.op=conv_transpose")
+    line = refusal(run, "--at=0,0,0,0", "--layer=conv1")
+    assert line == "--layer: got conv1, expected a convolution layer: a network with one"
+
+
+# Refusals
+
+
+BAD = [
+    ("--at 0,0,0", r"--at: got 0,0,0, expected 4 whole numbers: n,f,out_h,out_w"),
+    ("--at 0,0,0,0,0", r"--at: got 0,0,0,0,0, expected 4 whole numbers"),
+    ("--at 1,0,0,0", r"--at: got 1,0,0,0, expected n from 0 to 0"),
+    ("--at 0,0,0,2", r"--at: got 0,0,0,2, expected out_w from 0 to 1"),
+    ("--at=-1,0,0,0", r"--at: got -1,0,0,0, expected n from 0 to 0"),
+    ("--at -1,0,0,0", r"explain: --at: expected one argument"),
+    ("--at 0,a", r"--at: got 0,a, expected whole numbers with commas between them: n,f,y,x"),
+    ("--at=", r"--at: got nothing, expected whole numbers"),
+    ("--at 0,0,0,0 --layer x", r"--layer: got x, expected no layer, as the run is a single convolution"),
+    ("", r"explain: the following arguments are required: --at"),
+    ("--at 0,0,0,0 --deep", r"explain: unrecognized arguments: --deep"),
+    ("--layer conv1 more --at 0,0,0,0", r"explain: got 2 arguments, expected one path"),
+]
+
+
+@pytest.mark.parametrize(("words", "line"), BAD, ids=[words for words, _ in BAD])
+def test_what_cannot_be_explained(words: str, line: str, tmp_path: Path) -> None:
+    assert re.match(line, refusal(a_run(tmp_path), *words.split()))
+
+
+def test_no_run(tmp_path: Path) -> None:
+    assert re.match(r"explain: got .*nope, expected a folder", refusal(tmp_path / "nope", "--at=0,0,0,0"))
+    assert re.match(r"explain: got .*, expected a run", refusal(tmp_path, "--at=0,0,0,0"))
+
+
+@pytest.mark.parametrize("experiment", ["transpose", "grad_input", "grad_weights", "grad_bias"])
+def test_other_operations_are_refused(experiment: str, tmp_path: Path) -> None:
+    line = refusal(a_run(tmp_path, f"experiment={experiment}"), "--at=0,0,0,0")
+    assert re.match(r"explain: got (conv_transpose|grad_\w+), expected a run of a forward convolution", line)
+
+
+def test_no_cell_at_all(tmp_path: Path) -> None:
+    line = refusal(a_run(tmp_path, *WHOLE, "input.shape=[0,3,5,5]"), "--at=0,0,0,0")
+    assert line == "--at: got 0,0,0,0, expected no cell at all, as the feature map is empty along n"
+
+
+# Archives that say otherwise
+
+
+def test_a_changed_output_is_found_by_its_hash(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    content = bytearray((run / "output.npy").read_bytes())
+    content[-1] ^= 1
+    (run / "output.npy").write_bytes(content)
+    assert re.search(r"output\.npy: got sha256 ", refusal(run, "--at=0,0,0,0", code=3))
+
+
+def test_a_changed_output_is_found_by_the_sum_though_all_hashes_agree(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    set_output(run, lambda values: values.__setitem__((0, 0, 0, 0), 7))
+    answer = convpipe("explain", str(run), "--at=0,0,0,0")
+    assert answer.code == 3
+    assert answer.out.endswith("-1 + -2 + -6 = -9, but 7 is stored\n")
+    assert re.match(r"convpipe: .*: at 0,0,0,0: got 7 stored, expected -9\n\Z", answer.err)
+    assert convpipe("explain", str(run), "--at=0,0,1,1").code == 0
+
+
+@pytest.mark.parametrize("change", [1e-3, np.inf, np.nan])
+def test_floats_beyond_their_bound_are_found(change: float, tmp_path: Path) -> None:
+    run = a_run(tmp_path, *FLOATS)
+    set_output(run, lambda values: values.__setitem__((0, 0, 0, 0), values[0, 0, 0, 0] + change))
+    assert re.search(r" stored, expected ", refusal(run, "--at=0,0,0,0", code=3))
+
+
+def test_an_input_that_is_not_the_one_of_then(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.ones((1, 3, 4, 4), np.int16))
+    run = a_run(tmp_path / "runs", "input=npy", f"input.path={tmp_path}/x.npy")
+    assert explain(run, "--at=0,0,0,0").endswith("as stored\n")
+    np.save(tmp_path / "x.npy", np.zeros((1, 3, 4, 4), np.int16))
+    line = refusal(run, "--at=0,0,0,0", code=3)
+    assert re.search(r"made again, stage 'pad' has sha256 [0-9a-f]+, stages\.csv says [0-9a-f]+ \(keep=stages", line)
+
+
+def test_stages_that_the_config_does_not_make(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    text = (run / "stages.csv").read_text()
+    (run / "stages.csv").write_text(text.replace("pad,pad,", "pod,pad,"))
+    reseal(run)
+    assert re.search(r"got no stage 'pad', which its config makes", refusal(run, "--at=0,0,0,0", code=3))
+
+
+def test_an_array_of_another_shape_than_the_config_makes(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    np.save(run / "output.npy", np.zeros((1, 1, 4, 1), np.int16))
+    made = archive.stage_row("", "", np.zeros((1, 1, 4, 1), np.int16), 0, "", "")
+    text = (run / "stages.csv").read_text()
+    old = archive.load(run).rows[-1]
+    values = archive.array_sha256(np.zeros((1, 1, 4, 1), np.int16))
+    (run / "stages.csv").write_text(
+        text.replace(old["sha256"], values).replace(f'"{old["shape"]}"', f'"{made["shape"]}"')
+    )
+    reseal(run)
+    line = refusal(run, "--at=0,0,0,0", code=3)
+    assert re.search(r"stage 'reshape': got shape \(1,1,4,1\), expected \(1,2,2,1\)", line)
+
+
+# The cell itself
+
+
+def a_cell(pixels: list[float], stored: float, dtype: str = "float32", overflow: str = "error") -> Cell:
+    values = np.array(pixels, dtype)
+    channel = Channel(0, values, np.ones_like(values), np.zeros(values.shape, bool))
+    return Cell((0, 0, 0), (channel,), None, stored, np.dtype(dtype), overflow)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("pixels", "stored", "agrees"),
+    [
+        ([0.5, 0.25], 0.75, True),
+        ([0.5, 0.25], 0.7500002, True),
+        ([0.5, 0.25], 0.76, False),
+        ([0.5, 0.25], np.inf, False),
+        ([np.inf, 1.0], np.inf, True),
+        ([np.inf, 1.0], -np.inf, False),
+        ([np.inf, -np.inf], np.nan, True),
+        ([np.nan, 1.0], 1.0, False),
+        ([3e38, 3e38], np.inf, True),
+    ],
+)
+def test_floats_agree_within_their_bound(pixels: list[float], stored: float, agrees: bool) -> None:
+    assert a_cell(pixels, stored).agrees is agrees
+
+
+@pytest.mark.parametrize(
+    ("overflow", "stored", "agrees"),
+    [("error", 300, True), ("error", 44, False), ("wrap", 44, True), ("saturate", 127, True), ("saturate", 44, False)],
+)
+def test_integers_agree_after_their_rule(overflow: str, stored: int, agrees: bool) -> None:
+    pixels = np.array([100, 100, 100], np.int8)
+    channel = Channel(0, pixels, np.ones_like(pixels), np.zeros(3, bool))
+    cell = Cell((0, 0, 0), (channel,), None, stored, np.dtype("int8"), overflow)  # type: ignore[arg-type]
+    assert cell.agrees is agrees
+
+
+def test_the_function_behind_it(tmp_path: Path) -> None:
+    run = archive.load(a_run(tmp_path))
+    cell = explained(run, (0, 0, 0, 0))
+    assert [channel.total for channel in cell.channels] == [-1, -2, -6]
+    with pytest.raises(ConfigError, match=r"--at: got 0,0,5,0, expected out_h from 0 to 1"):
+        explained(run, (0, 0, 5, 0))

@@ -1,0 +1,237 @@
+"""Arrays out of .npz files, whole ones and hostile ones: every refusal is one line that names the key."""
+
+from __future__ import annotations
+
+import io
+import struct
+import tracemalloc
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conv_cases import FLOATS, INTEGERS
+from hypothesis import given, settings, strategies as st
+
+from convpipe import npzfile
+from convpipe.errors import ConfigError
+from convpipe.npyfile import NpyHeader
+
+VALUES = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+
+
+def npy_bytes(array: np.ndarray[Any, Any]) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array, allow_pickle=True)
+    return stream.getvalue()
+
+
+def zipped(path: Path, entries: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> str:
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    return str(path)
+
+
+# Whole files
+
+
+@pytest.mark.parametrize("dtype", INTEGERS + FLOATS)
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_arrays_come_as_they_were_saved(dtype: str, save: Any, tmp_path: Path) -> None:
+    arrays = {"a": VALUES.astype(dtype), "b": np.zeros((0, 3), dtype), "c": np.array(5, dtype)}
+    save(tmp_path / "f.npz", **arrays)
+    for name, array in arrays.items():
+        header = npzfile.read_header(str(tmp_path / "f.npz"), name)
+        got = npzfile.read_array(str(tmp_path / "f.npz"), name)
+        assert (header.shape, header.dtype) == (array.shape, array.dtype)
+        assert (got.dtype, got.shape, got.tolist()) == (array.dtype, array.shape, array.tolist())
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_every_compression(compression: int, tmp_path: Path) -> None:
+    path = zipped(tmp_path / "f.npz", {"a.npy": npy_bytes(VALUES)}, compression)
+    assert np.array_equal(npzfile.read_array(path, "a"), VALUES)
+
+
+def test_other_orders_of_bytes_and_axes(tmp_path: Path) -> None:
+    np.savez(tmp_path / "f.npz", big=VALUES.astype(">f4"), fortran=np.asfortranarray(VALUES))
+    for name in ("big", "fortran"):
+        got = npzfile.read_array(str(tmp_path / "f.npz"), name)
+        assert got.flags.c_contiguous
+        assert got.dtype == np.dtype("float32")
+        assert np.array_equal(got, VALUES)
+
+
+def test_an_array_is_the_callers_own(tmp_path: Path) -> None:
+    np.savez(tmp_path / "f.npz", a=VALUES)
+    npzfile.read_array(str(tmp_path / "f.npz"), "a")[:] = 0
+    assert np.array_equal(npzfile.read_array(str(tmp_path / "f.npz"), "a"), VALUES)
+
+
+def test_names_with_paths_are_only_names(tmp_path: Path) -> None:
+    entries = {"../../up.npy": npy_bytes(VALUES), "/root.npy": npy_bytes(VALUES), "a/b.npy": npy_bytes(VALUES)}
+    path = zipped(tmp_path / "f.npz", entries)
+    for name in ("../../up", "/root", "a/b"):
+        assert np.array_equal(npzfile.read_array(path, name), VALUES)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["f.npz"]
+
+
+def test_reading_takes_one_array_of_memory(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "f.npz", a=np.zeros(4 << 20, np.uint8))
+    npzfile.read_array(str(tmp_path / "f.npz"), "a")
+    tracemalloc.start()
+    npzfile.read_array(str(tmp_path / "f.npz"), "a")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < (4 << 20) + 4 * npzfile.BLOCK_BYTES
+
+
+# What is not there
+
+
+def test_a_missing_entry_is_named_with_a_guess(tmp_path: Path) -> None:
+    np.savez(tmp_path / "f.npz", conv1=VALUES, conv2=VALUES)
+    path = str(tmp_path / "f.npz")
+    with pytest.raises(ConfigError, match=r"^path: got .*f\.npz, expected an array 'con1' in it, where there are conv1, "):
+        npzfile.read_header(path, "con1")
+    with pytest.raises(ConfigError, match=r"^w\.entry: got con1, expected one of .*: conv1, conv2 \(did you mean conv1\?"):
+        npzfile.read_array(path, "con1", "w.path", "w.entry")
+
+
+def test_a_long_list_of_entries_is_cut(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "f.npz", {f"entry{number}.npy": b"" for number in range(1000)})
+    with pytest.raises(ConfigError, match=r"there are entry0, entry1, .*\.\.\.( \(did you mean|$)") as caught:
+        npzfile.read_header(path, "x")
+    assert len(str(caught.value)) < 800
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder", "null"])
+def test_a_path_that_is_no_file(kind: str, tmp_path: Path) -> None:
+    path = {"missing": tmp_path / "no.npz", "folder": tmp_path, "null": "a\0b"}[kind]
+    with pytest.raises(ConfigError, match=r"^w\.path: got .*, expected an? (regular )?\.npz file"):
+        npzfile.read_header(str(path), "a", "w.path")
+
+
+# Hostile files
+
+
+class Evil:
+    """Pickled, it would make a folder."""
+
+    def __reduce__(self) -> Any:
+        return (Path.mkdir, (Path("evil"),))
+
+
+def encrypted(content: bytes) -> bytes:
+    """The same archive, its entry's flag saying that it is encrypted, in both places that say it."""
+    changed = bytearray(content)
+    for magic, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        changed[content.index(magic) + offset] |= 1
+    return bytes(changed)
+
+
+def with_size(content: bytes, size: int) -> bytes:
+    """The same archive, whose directory claims another size of its entry, as its local header does."""
+    changed = bytearray(content)
+    for magic, offset in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
+        start = content.index(magic) + offset
+        changed[start : start + 4] = struct.pack("<I", size)
+    return bytes(changed)
+
+
+def claiming(shape: tuple[int, ...]) -> bytes:
+    """A .npy file whose header claims another shape than its data has."""
+    return npy_bytes(VALUES).replace(b"(2, 3, 4), }" + b" " * 20, f"{shape}, }}".encode().ljust(32))
+
+
+def hostile(kind: str) -> bytes:
+    """The bytes of one hostile file whose entry is ``a``."""
+    stream = io.BytesIO()
+    np.savez_compressed(stream, a=VALUES)
+    whole = stream.getvalue()
+    data = whole.index(b"a.npy") + 10
+    evil = np.empty(1, object)
+    evil[0] = Evil()
+    kinds = {
+        "empty": b"",
+        "text": b"hello, world" * 100,
+        "npy": npy_bytes(VALUES),
+        "half": whole[: len(whole) // 2],
+        "no end": whole[:-10],
+        "changed": whole[:data] + bytes(64) + whole[data + 64 :],
+        "encrypted": encrypted(whole),
+        "larger": with_size(whole, 1 << 31),
+        "smaller": with_size(whole, 100),
+    }
+    entries = {
+        "pickle": npy_bytes(evil),
+        "text entry": b"hello",
+        "no bytes": b"",
+        "too large a shape": claiming((10**6, 10**6)),
+        "too small a shape": claiming((2, 3, 1)),
+        "complex": npy_bytes(VALUES.astype(complex)),
+        "bool": npy_bytes(VALUES > 1),
+        "text array": npy_bytes(np.array(["a"])),
+        "record": npy_bytes(np.zeros(2, [("a", "f4"), ("b", "i4")])),
+        "bytes behind": npy_bytes(VALUES) + b"more",
+        "bomb": npy_bytes(VALUES) + bytes(50 << 20),
+    }
+    if kind in kinds:
+        return kinds[kind]
+    with zipfile.ZipFile(stream := io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.npy", entries[kind])
+    return stream.getvalue()
+
+
+HOSTILE = (
+    "empty", "text", "npy", "half", "no end", "changed", "encrypted", "larger", "smaller", "pickle", "text entry",
+    "no bytes", "too large a shape", "too small a shape", "complex", "bool", "text array", "record", "bytes behind",
+    "bomb",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_file_is_one_line(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "f.npz"
+    path.write_bytes(hostile(kind))
+    tracemalloc.start()
+    with pytest.raises(ConfigError, match=r"^w\.path: got .*, expected [^\n]*$"):
+        npzfile.read_array(str(path), "a", "w.path")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 << 20
+    assert not (tmp_path / "evil").exists()
+
+
+def test_a_size_that_header_and_directory_agree_to_lie_about(tmp_path: Path) -> None:
+    content = npy_bytes(VALUES)
+    huge = claiming((1000, 1000))
+    with zipfile.ZipFile(stream := io.BytesIO(), "w") as archive:
+        archive.writestr("a.npy", huge)
+    (tmp_path / "f.npz").write_bytes(with_size(stream.getvalue(), len(content) - VALUES.nbytes + 4_000_000))
+    assert npzfile.read_header(str(tmp_path / "f.npz"), "a").shape == (1000, 1000)
+    with pytest.raises(ConfigError, match=r"^path: got .*, expected (4000000 bytes of data in a|an \.npz file)"):
+        npzfile.read_array(str(tmp_path / "f.npz"), "a")
+
+
+@given(st.data())
+@settings(max_examples=300)
+def test_a_damaged_file_is_refused_or_read(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    stream = io.BytesIO()
+    np.savez_compressed(stream, a=VALUES, b=VALUES)
+    content = bytearray(stream.getvalue())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path_factory.getbasetemp() / "damaged.npz"
+    path.write_bytes(content[: data.draw(st.sampled_from([None, -1, len(content) // 2]))])
+    try:
+        header = npzfile.read_header(str(path), "a")
+        array = npzfile.read_array(str(path), "a")
+    except ConfigError as error:
+        assert "\n" not in str(error)
+        return
+    assert isinstance(header, NpyHeader)
+    assert array.nbytes == header.bytes
