@@ -310,13 +310,19 @@ def is_even(row: Mapping[Any, Any]) -> bool:
 
 
 def whole_rows(folder: Path) -> list[Row]:
-    """Every run as a row with all its config values: from the index, or from the run where that lacks it."""
+    """Every run as a row with all its config values: from the index, or from the run where that lacks it.
+
+    A run in the index is only looked at for its manifest, which is written last; `rebuild` reads all of it.
+    """
     try:
         lines = (folder / INDEX).read_bytes().splitlines()
     except OSError:
         lines = []
     indexed = {row["run"]: row for line in lines if (row := whole_row(line)) is not None}
-    rows = {name: indexed.get(name) or run_row(folder / name) for name in run_names(folder)} | failures(folder)
+    rows = failures(folder)
+    for name in run_names(folder):
+        there = name in indexed and os.path.exists(f"{folder}/{name}/manifest.json")
+        rows[name] = indexed[name] if there else run_row(folder / name)
     return [rows[name] for name in sorted(rows)]
 
 

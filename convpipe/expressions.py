@@ -1,4 +1,4 @@
-"""A tiny expression language over named values, for ``sweep.where`` and ``runs --where``.
+"""A tiny expression language over named values, for a sweep's ``where`` and ``runs --where``.
 
 Comparisons, and / or / not, + - * / // %, in, lists, dotted names, [index] and min, max, abs, len. It is
 walked, never evaluated as Python: there is nothing in it to call, assign or reach into.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -59,7 +60,9 @@ def compile_expression(key: str, text: str) -> Expression:
     if len(text) > MOST_CHARACTERS:
         raise ConfigError(key, text, f"an expression of at most {MOST_CHARACTERS} characters")
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python's advice to programmers
+            tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ConfigError(key, text, f"an expression of {ALLOWED}", getattr(error, "msg", "")) from error
     check(key, text, tree)
@@ -100,12 +103,11 @@ def allowed(node: ast.AST) -> bool:
 
 def dotted(node: ast.expr) -> str:
     """The dotted name that a chain of attributes spells, or nothing."""
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute):
-        front = dotted(node.value)
-        return f"{front}.{node.attr}" if front else ""
-    return ""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
 
 
 def walk(node: ast.expr, values: Mapping[str, Any]) -> Any:
@@ -168,4 +170,4 @@ def look_up(name: str, values: Mapping[str, Any]) -> Any:
     if ends:
         raise LookupError(f"{name} could be {' or '.join(sorted(ends))}")
     hint = did_you_mean(name, [*values, *(key.rpartition(".")[2] for key in values)])
-    raise LookupError(f"no {name} here{'; ' + hint if hint else ''}")
+    raise LookupError(f"no {name} here; {hint or f'a text needs quotes: {name!r}'}")

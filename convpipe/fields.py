@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -26,6 +27,7 @@ T = TypeVar("T")
 INTEGER_DTYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 FLOAT_DTYPES = ("float16", "float32", "float64")
 DTYPES = INTEGER_DTYPES + FLOAT_DTYPES
+LARGEST = sys.float_info.max
 
 
 def field(check: Check, default: Any = dataclasses.MISSING) -> Any:
@@ -78,10 +80,11 @@ def number(low: float | None = None, high: float | None = None) -> Check:
     """A finite number from `low` to `high`, both included; 2.0 gives 2, so that equal values look equal."""
 
     def check(key: str, value: Any) -> int | float:
-        legal = is_whole(value) or (isinstance(value, float | np.floating) and math.isfinite(value))
-        if not legal or (low is not None and value < low) or (high is not None and value > high):
+        found = int(value) if is_whole(value) else float(value) if isinstance(value, float | np.floating) else math.nan
+        finite = abs(found) <= LARGEST  # which NaN is not
+        if not finite or (low is not None and found < low) or (high is not None and found > high):
             raise ConfigError(key, value, f"a number{span(low, high)}")
-        return int(value) if value == int(value) else float(value)
+        return int(found) if found == int(found) else found
 
     return check
 

@@ -14,6 +14,7 @@ UNKNOWN = re.compile(r"Could not (?:override|delete from config\.) '([^']+)'")
 NOT_THAT_VALUE = re.compile(r"Could not delete from config\. The value of '([^']+)' is (.*) and not (.*)\.", re.DOTALL)
 THERE_ALREADY = re.compile(r"Could not append to config\. An item is already at '([^']+)'")
 NOT_FOUND = re.compile(r"Could not load '([^']+)'|Cannot find primary config '([^']+)'")
+MISSING = re.compile(r"resolving interpolation: Missing mandatory value: (\S+)")  # of another key, by way of an interpolation
 MERGE = re.compile(r"Error merging override ([^=\s]+)=")
 
 
@@ -28,6 +29,8 @@ def explained(error: Exception, overrides: Sequence[str], siblings: Siblings) ->
         return ConfigError("hydra.job.env_copy", error.args[0], "nothing, as it could run code or write elsewhere")
     if getattr(error, "missing_cfg_file", None) and getattr(error, "options", None) is not None:
         return unknown_choice(str(error.missing_cfg_file), error.options, overrides)  # type: ignore[attr-defined]
+    if found := MISSING.search(message):
+        return ConfigError(found[1], "???", "a value for it")
     if found := NOT_FOUND.search(message):
         group, _, name = (found[1] or f"--config-name/{found[2]}").rpartition("/")
         return ConfigError(group or "config", name, "a config of that name in conf or --config-dir")

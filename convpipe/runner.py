@@ -212,5 +212,3 @@ def manifest(prepared: Prepared, place: Place, seconds: dict[str, tuple[float, .
         **sliced,
         "provenance": provenance.collect(place.threads),
     }
-
-

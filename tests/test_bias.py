@@ -45,7 +45,9 @@ def test_written_out_values() -> None:
     source = bias_of("lecture", values=[3, -2], dtype="int8")
     assert made(source, 2).tolist() == [3, -2]
     for filters in (1, 3):
-        with pytest.raises(ConfigError, match=rf"^bias\.values: got \(2,\), expected the shape \({filters},\), one value"):
+        with pytest.raises(
+            ConfigError, match=rf"^bias\.values: got \(2,\), expected the shape \({filters},\), one value"
+        ):
             source.signature((filters,))
 
 

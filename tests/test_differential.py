@@ -96,7 +96,9 @@ def test_float_gradients(case: Case, dtype: str, seed: int) -> None:
     absolute = {**case.settings, "pad_value": abs(case.settings["pad_value"])}
     magnitudes = reference.conv_grad(*map(np.abs, operands), **absolute)
     ones = [np.ones(operand.shape, np.int64) for operand in operands]
-    counts = reference.conv_grad(*ones, **{**absolute, "pad_value": 1 if case.settings["pad_mode"] == "constant" else 0})
+    counts = reference.conv_grad(
+        *ones, **{**absolute, "pad_value": 1 if case.settings["pad_mode"] == "constant" else 0}
+    )
     for of_one, expected, magnitude, count in zip(got, true, magnitudes, counts, strict=True):
         taps = int(count.max()) if count.size else 0
         assert_within(of_one, expected, reference.float_bound(taps, magnitude, dtype))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cli_runs import convpipe, only_run
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import given, settings, strategies as st
 from run_cases import reseal, set_output
 
 from convpipe import archive, reference
@@ -102,7 +102,7 @@ def test_every_kind_of_convolution(kind: str, keep: str, tmp_path: Path) -> None
         assert re.search(r" = \S+, (as stored|stored as)", printed.splitlines()[-1])
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=60)
 @given(
     rank=st.integers(1, 3),
     stride=st.integers(1, 3),

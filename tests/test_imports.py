@@ -45,6 +45,7 @@ ORDER = (
     "collection",
     "views",
     "runner",
+    "recall",
     "hydra_errors",
     "hydra_safety",
     "config",

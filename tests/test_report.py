@@ -11,14 +11,17 @@ import struct
 import sys
 import termios
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from cli_runs import CHECKOUT, convpipe, only_run
+from run_cases import edit_manifest
 
 from convpipe import archive
-from convpipe.report import console as report, progress as bars
+from convpipe.errors import ArchiveError
+from convpipe.report import console as report, outputs, progress as bars, run as run_report
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -150,18 +153,24 @@ def slow_and_broken() -> None:
         raise RuntimeError("stop")
 
 
-# --- feature maps ------------------------------------------------------------------------------------------------
+# --- results -----------------------------------------------------------------------------------------------------
+
+FEATURES = ("N", "out_h", "out_w", "F")
 
 
-def shown_map(feature_map: np.ndarray) -> str:
+def shown(values: np.ndarray, axes: Sequence[str] = FEATURES, op: str = "reshape") -> str:
+    """What is printed of a result with these axes."""
     out = io.StringIO()
-    report.show_feature_map(report.console(out), feature_map)
+    run = archive.Run(Path("/nowhere"), {}, ({"stage": "last", "op": op},), {"axes": {"last": list(axes)}})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(archive.Run, "output", values)
+        outputs.show_output(report.console(out), run)
     return out.getvalue()
 
 
 def test_a_small_map_is_a_list_and_a_larger_one_a_grid() -> None:
-    assert shown_map(np.array([[[[1], [2]]]])) == "feature map n=0 f=0, int64: [[1, 2]]\n"
-    grid = shown_map(np.arange(100, dtype=np.int16).reshape(1, 10, 10, 1))
+    assert shown(np.array([[[[1], [2]]]])) == "feature map n=0 f=0, int64: [[1, 2]]\n"
+    grid = shown(np.arange(100, dtype=np.int16).reshape(1, 10, 10, 1))
     assert grid.startswith("feature map n=0 f=0, int16: \n[[ 0  1  2")
     assert len(grid.splitlines()) == 11
 
@@ -169,31 +178,178 @@ def test_a_small_map_is_a_list_and_a_larger_one_a_grid() -> None:
 def test_a_large_map_is_a_summary_per_channel() -> None:
     feature_map = np.zeros((1, 20, 20, 40), np.float32)
     feature_map[..., 3] = 1.5
-    lines = shown_map(feature_map).splitlines()
+    lines = shown(feature_map).splitlines()
     assert lines[0].split() == ["feature", "map", "min", "max", "mean"]
     assert lines[4].split() == ["n=0", "f=3", "1.5", "1.5", "1.5"]
     assert lines[-1] == "and 8 more maps"
-    assert len(lines) == 1 + report.MOST_SUMMARY_ROWS + 1
+    assert len(lines) == 1 + outputs.MOST_SUMMARY_ROWS + 1
+
+
+def test_many_small_maps_are_a_summary() -> None:
+    assert "min  max  mean" in shown(np.zeros((1, 2, 2, 13)))
+    assert "min  max  mean" in shown(np.zeros((1, 8, 8, 8)))
+    assert "min  max  mean" not in shown(np.zeros((2, 6, 6, 3)))
 
 
 def test_numbers_that_have_no_mean() -> None:
     feature_map = np.full((1, 20, 20, 2), np.inf)
     feature_map[0, 0, 0, 0] = -np.inf
     feature_map[..., 1] = np.nan
-    lines = shown_map(feature_map).splitlines()
+    lines = shown(feature_map).splitlines()
     assert lines[1].split() == ["n=0", "f=0", "-inf", "inf", "nan"]
     assert lines[2].split() == ["n=0", "f=1", "nan", "nan", "nan"]
 
 
 def test_whole_numbers_of_a_summary_are_whole() -> None:
-    lines = shown_map(np.full((1, 20, 20, 1), 2**62, np.int64)).splitlines()
+    lines = shown(np.full((1, 20, 20, 1), 2**62, np.int64)).splitlines()
     assert lines[1].split()[2:4] == [str(2**62)] * 2
+
+
+@pytest.mark.parametrize(
+    ("axes", "op", "line"),
+    [
+        (FEATURES, "crop", "feature map n=0 f=1, int64: [[1, 3], [5, 7]]"),
+        (("N", "C", "H", "W"), "unpad", "gradient of the input n=1 c=0, int64: [[4, 5], [6, 7]]"),
+        (("N", "C", "H", "W"), "relu", "output n=1 c=0, int64: [[4, 5], [6, 7]]"),
+        (("F", "C", "kh", "kw"), "col2fil", "gradient of the filters f=1 c=0, int64: [[4, 5], [6, 7]]"),
+        (("F", "C/G", "kh", "kw"), "col2fil", "gradient of the filters f=1 c=0, int64: [[4, 5], [6, 7]]"),
+    ],
+)
+def test_the_axes_say_what_a_map_is(axes: Sequence[str], op: str, line: str) -> None:
+    shape = (1, 2, 2, 2) if axes == FEATURES else (2, 1, 2, 2)
+    assert line in shown(np.arange(8).reshape(shape), axes, op).splitlines()
+
+
+def test_one_and_three_axes() -> None:
+    assert "n=0 f=1, int64: [1, 3]" in shown(np.arange(4).reshape(1, 2, 2), ("N", "out_w", "F"))
+    axes = ("N", "C", "D", "H", "W")
+    assert "output n=0 c=0, int64: [[[0, 1]]]" in shown(np.arange(2).reshape(1, 1, 1, 1, 2), axes, "relu")
+
+
+@pytest.mark.parametrize("axes", [(), ("N",), ("A", "B", "C", "D"), ("in", "N", "C", "F")])
+def test_unknown_axes_are_just_values(axes: Sequence[str]) -> None:
+    assert shown(np.arange(4).reshape(1, 2, 2, 1), axes, "x") == "output (1,2,2,1), int64: [[[[0], [1]], [[2], [3]]]]\n"
+    assert shown(np.arange(1000).reshape(10, 10, 10, 1), axes, "x").endswith(": min 0, max 999, mean 499.5\n")
+
+
+def test_scores_are_answers() -> None:
+    scores = np.zeros((12, 3), np.float32)
+    scores[np.arange(12), np.arange(12) % 3] = 0.75
+    lines = shown(scores, ("N", "units"), "softmax").splitlines()
+    assert [line.split() for line in lines[:3]] == [
+        ["image", "answer", "score"],
+        ["n=0", "0", "0.75"],
+        ["n=1", "1", "0.75"],
+    ]
+    assert lines[-1] == "and 2 more images"
+    assert len(lines) == 1 + outputs.MOST_ANSWERS + 1
+
+
+@pytest.mark.parametrize(("shape", "axes"), [((2, 1), ("N", "units")), ((2, 3), ("N", "C*H*W")), ((3,), ("F",))])
+def test_what_is_no_score_is_printed(shape: tuple[int, ...], axes: Sequence[str]) -> None:
+    values = np.arange(np.prod(shape)).reshape(shape)
+    assert f"int64: {values.tolist()}\n" in shown(values, axes, "flatten")
 
 
 def test_nothing_is_said_to_be_nothing(tmp_path: Path) -> None:
     answer = convpipe("input=random", "input.shape=[0,3,5,5]", f"root={tmp_path}")
     assert (answer.code, answer.err) == (0, "")
     assert "feature map (0,3,3,1), float32: empty\n" in answer.out
+
+
+# --- every kind of run -------------------------------------------------------------------------------------------
+
+
+def a_run(root: Path, *words: str) -> tuple[archive.Run, str]:
+    """A run by the command line, and what it printed below the table of stages."""
+    answer = convpipe(f"root={root}", *words)
+    assert (answer.code, answer.err) == (0, "")
+    return archive.load(only_run(root)), answer.out.partition("\n\n")[2]
+
+
+@pytest.mark.parametrize(
+    ("experiment", "line"),
+    [
+        ("transpose", r"feature map +min +max +mean\nn=0 f=0 "),
+        ("grad_input", r"gradient of the input n=0 c=0, int16: \n\[\["),
+        ("grad_weights", r"gradient of the filters f=0 c=0, int16: \n\[\["),
+        ("grad_bias", r"gradient of the bias \(4\), int16: \[.*\]\n"),
+        ("tiny", r"image +answer +score\n +n=0 +\d +\S+\n +n=1 "),
+    ],
+)
+def test_a_run_of_every_kind(experiment: str, line: str, tmp_path: Path) -> None:
+    assert re.match(line, a_run(tmp_path, f"experiment={experiment}")[1])
+
+
+def test_a_network_that_ends_in_maps(tmp_path: Path) -> None:
+    layers = [f"~network.{name}" for name in ("pool", "flatten", "dense", "softmax")]
+    assert a_run(tmp_path, "network=tiny", "input=integers", *layers)[1].startswith("output   min ")
+
+
+def test_an_archive_that_does_not_say_its_axes(tmp_path: Path) -> None:
+    run, _ = a_run(tmp_path)
+    edit_manifest(run.path, axes={})
+    printed = convpipe("reproduce", str(run.path)).out
+    assert "feature map (1,2,2,1), int16: [[[[-9], [1]], [[0], [-7]]]]\n" in printed
+    assert "\nim2col   (4,27)  " in printed
+
+
+def test_a_long_network_has_a_line_for_each_layer(tmp_path: Path) -> None:
+    layers = [f"+network.more{number}={{op:conv,filters:4,kernel:1}}" for number in range(5)]
+    layers += [
+        "network=tiny",
+        "input=integers",
+        *(f"~network.{name}" for name in ("pool", "flatten", "dense", "softmax")),
+    ]
+    answer = convpipe(f"root={tmp_path}", *layers)
+    run = archive.load(only_run(tmp_path))
+    table, _, note = answer.out.partition("\n\n")[0].rpartition("\n")
+    assert note == f"a line for each layer; stages.csv has all {len(run.rows)} stages and weights"
+    assert [line.split()[0] for line in table.splitlines()[1:]] == ["input", *run.config["network"]]
+    macs = {row["stage"]: int(row["macs"]) for row in run.rows}
+    assert f" {macs['conv2/matmul']:,} " in next(line for line in table.splitlines() if line.startswith("conv2"))
+
+
+# --- answers held against labels ---------------------------------------------------------------------------------
+
+
+def judged(folder: Path, confusion: str) -> str:
+    """What is printed of a run with these counts."""
+    (folder / "confusion.csv").write_text(confusion)
+    out = io.StringIO()
+    outputs.show_confusion(report.console(out), archive.Run(folder, {}, (), {}))
+    return out.getvalue()
+
+
+def test_accuracy_and_confusion(tmp_path: Path) -> None:
+    lines = judged(tmp_path, "class,0,1\n0,900,0\n1,11,89\n").splitlines()
+    assert lines[1] == "accuracy 98.90 % (989 of 1000)"
+    assert [line.split() for line in lines[2:]] == [["true\\answer", "0", "1"], ["0", "900", "."], ["1", "11", "89"]]
+
+
+def test_of_many_classes_only_the_accuracy(tmp_path: Path) -> None:
+    counts = np.eye(30, dtype=int)
+    text = "\n".join(
+        ["class," + ",".join(map(str, range(30)))] + [f"{i}," + ",".join(map(str, row)) for i, row in enumerate(counts)]
+    )
+    assert judged(tmp_path, text) == "\naccuracy 100.00 % (30 of 30)\n"
+
+
+@pytest.mark.parametrize(
+    "text", ["class,0\n0,x\n", "class,0,1\n0,1,2\n", "", "class,0,1\n0,1\n1,2,3\n", "c,0\n0,99999999999999999999\n"]
+)
+def test_a_confusion_that_is_none(text: str, tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match=r"confusion\.csv: (expected a table of whole numbers|got a table)"):
+        judged(tmp_path, text)
+
+
+def test_a_trained_network_is_judged(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn", reason="the digits come with scikit-learn (the extra: digits)")
+    _, printed = a_run(tmp_path, "experiment=digits_small")
+    assert re.search(r"\n\naccuracy 9\d\.\d\d % \(4\d\d of 450\)\n", printed)
+
+
+# --- pictures ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("name", "line"), [("sobel_x", "map_n0_f000.png to map_n0_f002.png, 3 pictures")])
@@ -218,9 +374,9 @@ def test_columns_are_left_out_until_the_table_fits(columns: int, left_out: int, 
     assert convpipe(f"root={tmp_path}").code == 0
     run = archive.load(only_run(tmp_path))
     out = report.ShownConsole(file=Terminal(), width=columns, force_terminal=True)
-    found = [column.header for column in report.fitting_table(out, run, {}).columns]
+    found = [column.header for column in run_report.fitting_table(out, run, {}).columns]
     every = ["stage", "shape", "dtype", "size", "multiply-adds", "time", "min", "max"]
-    assert found == [name for name in every if name not in report.LEFT_OUT[left_out]]
+    assert found == [name for name in every if name not in run_report.LEFT_OUT[left_out]]
 
 
 def test_a_broken_pipe_is_left_to_the_caller() -> None:
@@ -230,6 +386,11 @@ def test_a_broken_pipe_is_left_to_the_caller() -> None:
 
     with pytest.raises(BrokenPipeError, match=r"^$"):
         report.console(Closed()).print("x")
+
+
+def test_the_trace_of_a_gradient(tmp_path: Path) -> None:
+    run, printed = a_run(tmp_path, "experiment=grad_weights", "trace=true")
+    assert f"as a matrix {run.array('im2col').shape}:\n" in printed
 
 
 def test_runs_lists_a_collection(tmp_path: Path) -> None:

@@ -88,7 +88,9 @@ def test_a_file_that_changes_after_planning_is_noticed(kind: str, tmp_path: Path
     source = in_file(kind, tmp_path)
     signature = source.signature("a", (2, 3, 4), KEY)
     in_file(kind, tmp_path, VALUES[:, :2])
-    with pytest.raises(ConfigError, match=r"^weights\.path: got .*, expected an array \(2, 3, 4\), as when planned \(now"):
+    with pytest.raises(
+        ConfigError, match=r"^weights\.path: got .*, expected an array \(2, 3, 4\), as when planned \(now"
+    ):
         made(source, "a", signature)
 
 
@@ -106,7 +108,9 @@ def test_a_file_that_is_not_there(kind: str, path: str) -> None:
 
 @pytest.mark.parametrize("source", ["random", "integers"])
 def test_a_drawn_weight_needs_its_whole_shape(source: str) -> None:
-    with pytest.raises(ConfigError, match=r"^network\.c\.weights: got \(\?, 3\), expected a layer that states its sizes"):
+    with pytest.raises(
+        ConfigError, match=r"^network\.c\.weights: got \(\?, 3\), expected a layer that states its sizes"
+    ):
         weights_of(source).signature("c.weight", (None, 3), KEY)
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -201,8 +202,6 @@ def write_listing(rows: Sequence[Row], form: str, path: Path) -> None:
 
 def write_parquet(rows: Sequence[Row], path: Path) -> None:
     """Write rows as a Parquet file, numbers as numbers."""
-    try:
-        import pyarrow  # noqa: F401 - pandas' message would not say how to get it
-    except ImportError:
-        raise UsageError("--format: parquet needs pyarrow: pip install 'convpipe[parquet]'") from None
+    if find_spec("pyarrow") is None:
+        raise UsageError("--format: parquet needs pyarrow: pip install 'convpipe[parquet]'")
     as_table(rows).to_parquet(path, index=False, engine="pyarrow")

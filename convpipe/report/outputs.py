@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
+from math import prod
 
 import numpy as np
 from rich.console import Console
@@ -53,7 +54,7 @@ class Maps:
     @property
     def count(self) -> int:
         """How many there are."""
-        return self.values.shape[0] * self.values.shape[1]
+        return prod(self.values.shape[:2])
 
 
 def show_output(out: Console, run: Run) -> None:

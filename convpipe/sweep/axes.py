@@ -247,7 +247,9 @@ def zipped(axes: Sequence[Axis], together: Sequence[Sequence[str]]) -> tuple[Axi
             raise ConfigError("sweep.zip", list(keys), "keys with equally many values", lengths)
         place = min(merged.index(axis) for axis in found)
         joined = Axis(tuple(part for axis in found for part in axis.parts))
-        merged = [joined if axis is merged[place] else axis for axis in merged if axis not in found or axis is merged[place]]
+        merged = [
+            joined if axis is merged[place] else axis for axis in merged if axis not in found or axis is merged[place]
+        ]
     return tuple(merged)
 
 

@@ -61,7 +61,7 @@ def csv_points(content: str) -> list[dict[str, str]]:
         raise ConfigError(f"{KEY}: header", ",".join(header), "keys, each of them once")
     for number, row in enumerate(rows, start=1):
         if len(row) != len(header):
-            hint = "a list needs quotes: \"[1,3,8,8]\""
+            hint = 'a list needs quotes: "[1,3,8,8]"'
             raise ConfigError(f"{KEY}: row {number}", f"{len(row)} cells", f"{len(header)}, as the header has", hint)
     return [not_empty(number, dict(zip(header, row, strict=True))) for number, row in enumerate(rows, start=1)]
 

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 
-
 def sweep(config: DictConfig, params: Mapping[str, Any], arguments: Sequence[str], launcher: Launcher | None) -> int:
     """Run a sweep; gives the exit code: 0, 1 where points failed, 3 where a repeat differed.
 

@@ -1,0 +1,89 @@
+"""What the tests of sweeps share: sweeps of command lines, in this process or one of their own, and collections compared."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from convpipe.config import composed, plain_config, read_execution
+from convpipe.flags import config_name, make_hydra, parsed_flags
+from convpipe.staging import HIDDEN
+from convpipe.sweep.composer import Composer
+from convpipe.sweep.space import Sweep, sweep_of
+
+SHM = Path("/dev/shm")  # in memory, as a sweep makes many files
+EPHEMERAL = ("seconds", "provenance")  # of a manifest: when and how fast
+
+
+def composer(*words: str) -> Composer:
+    """The composer of a command line's sweep."""
+    arguments = parsed_flags(["-m", *words])
+    hydra = make_hydra(arguments)
+    name, overrides = config_name(arguments), arguments.overrides
+    config = composed(hydra, name, overrides, multirun=True)
+    execution = read_execution(plain_config(config, missing=True))
+    return Composer(hydra, name, sweep_of(hydra, overrides, execution), config.hydra.sweeper.params or {})
+
+
+def a_sweep(*words: str) -> Sweep:
+    """The space of a command line's sweep."""
+    return composer(*words).sweep
+
+
+def points(*words: str) -> list[str]:
+    """Every point of a command line's sweep, as typed."""
+    return [" ".join(setting.text for setting in point) for point in a_sweep(*words).space.points()]
+
+
+def collected(folder: Path) -> dict[str, Any]:
+    """A whole collection, but for what says when and how fast; what is half done would be in it, too."""
+    found: dict[str, Any] = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.is_file() and name not in (".index.jsonl", ".failed.jsonl", ".lock"):
+            found[name] = stable(path)
+        elif HIDDEN.fullmatch(path.name):
+            found[name] = "work in progress"
+    return found
+
+
+def stable(path: Path) -> str:
+    """The hash of a file, or of what stays the same of a manifest or of results.csv."""
+    content = path.read_bytes()
+    if path.name == "manifest.json":
+        record = {key: value for key, value in json.loads(content).items() if key not in EPHEMERAL}
+        content = json.dumps(record).encode()
+    elif path.name == "results.csv":
+        rows = [{key: value for key, value in row.items() if key != "seconds"} for row in results(path.parent)]
+        content = json.dumps(rows).encode()
+    return hashlib.sha256(content).hexdigest()
+
+
+def results(folder: Path) -> list[dict[str, str]]:
+    """The rows of results.csv."""
+    with open(folder / "results.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def column(folder: Path, key: str) -> list[str]:
+    """One column of results.csv, sorted."""
+    return sorted(row[key] for row in results(folder))
+
+
+def statuses(folder: Path) -> dict[str, int]:
+    """How many runs of each status there are."""
+    found: Sequence[str] = column(folder, "status")
+    return {status: found.count(status) for status in found}
+
+
+@contextmanager
+def fast_folder() -> Iterator[Path]:
+    """A new folder, in memory where the system has such."""
+    with tempfile.TemporaryDirectory(dir=SHM if SHM.is_dir() else None, prefix="convpipe-test-") as name:
+        yield Path(name)

@@ -1,0 +1,424 @@
+"""The sub-commands on collections: checked as a whole, listed, chosen from, sorted and written in every format."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_runs import CHECKOUT, convpipe, process
+from run_cases import FLOATS, a_run
+
+import convpipe as cp
+from convpipe import collection
+from convpipe.commands import COMMANDS
+from convpipe.errors import ConfigError
+from convpipe.report import listing
+from convpipe.report.listing import MISSING
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with a collection of five runs, not to be changed."""
+    root = tmp_path_factory.mktemp("made")
+    for changes in (
+        {},
+        {"seed": 10},
+        {"seed": 9, "conv.stride": 2},
+        {"seed": 9, "conv.stride": [2, 1]},
+        {**FLOATS, "conv.pad": 0},
+    ):
+        a_run(root / "c", changes)
+    collection.rebuild(root / "c")
+    return root
+
+
+@pytest.fixture
+def root(made: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be changed."""
+    return Path(shutil.copytree(made, tmp_path / "root"))
+
+
+def printed(*words: str) -> str:
+    """What a command prints, without an error."""
+    answer = convpipe(*words)
+    assert (answer.code, answer.err) == (0, "")
+    return answer.out
+
+
+def error(*words: str, code: int = 2) -> str:
+    """The one line with which a command ends."""
+    answer = convpipe(*words)
+    assert answer.code == code, answer
+    assert re.fullmatch(r"convpipe: [^\n]+\n", answer.err)
+    return answer.err.removeprefix("convpipe: ").rstrip("\n")
+
+
+def listed(folder: Path, *words: str) -> list[dict[str, str]]:
+    """The rows of a listing, read back from its CSV."""
+    return list(csv.DictReader(io.StringIO(printed("runs", str(folder), "--format=csv", *words))))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str) -> None:
+    assert printed(command, "--help").startswith(f"usage: convpipe {command} ")
+
+
+# verify
+
+
+def test_all_collections_below_a_folder_are_verified(root: Path) -> None:
+    a_run(root / "deep" / "er", {})
+    lines = printed("verify", str(root)).splitlines()
+    assert len(lines) == 6
+    assert [line.split()[1] for line in lines] == sorted(line.split()[1] for line in lines)
+    assert all(re.fullmatch(r"ok \S+ archive [0-9a-f]{64}", line) for line in lines)
+    assert printed("verify", str(root / "c")).splitlines() == lines[:5]
+
+
+def test_every_damaged_run_is_named_and_the_others_are_verified(root: Path) -> None:
+    first, second, *whole = collection.run_folders(root / "c")
+    (first / "output.npy").unlink()
+    answer = convpipe("verify", str(root))
+    assert answer.code == 3
+    assert re.fullmatch(rf"convpipe: {first}/output\.npy: No such file or directory\n", answer.err)
+    assert len(answer.out.splitlines()) == 4
+    (second / "manifest.json").write_text("{}")
+    answer = convpipe("verify", str(root))
+    assert answer.code == 3
+    assert re.match(rf"convpipe: 2 of 5 runs are damaged: {first}/.*; {second}/.*\n\Z", answer.err)
+    assert [line.split()[1] for line in answer.out.splitlines()] == [str(run) for run in whole]
+
+
+def test_an_empty_folder_with_a_runs_name_is_damaged(root: Path) -> None:
+    (root / "c" / ("0" * 12)).mkdir()
+    assert re.match(r".*/000000000000/SHA256SUMS: No such file", error("verify", str(root), code=3))
+
+
+def test_links_are_not_followed(root: Path) -> None:
+    (root / "round").symlink_to(root, target_is_directory=True)
+    assert len(printed("verify", str(root)).splitlines()) == 5
+
+
+# runs: which
+
+
+WHERE: list[tuple[str, int]] = [
+    ("stride == 2", 1),
+    ("conv.stride == 2", 1),
+    ("stride == [2, 1]", 1),
+    ("stride != 2", 4),
+    ("seed >= 9", 3),
+    ("seed == 9 and status == 'done'", 2),
+    ("seed in [3, 10]", 3),
+    ("input.dtype == 'float32' or stride == 2", 2),
+    ("not (seed == 3)", 3),
+    ("groups == 1 and keep == 'output'", 5),  # values that do not vary
+    ("input.shape[1] == 2", 5),
+    ("seconds < 0", 0),
+    ("input.distribution == 'uniform'", 1),  # which only one run has
+]
+
+
+@pytest.mark.parametrize(("where", "count"), WHERE, ids=[where for where, _ in WHERE])
+def test_where(where: str, count: int, made: Path) -> None:
+    assert len(listed(made / "c", "--where", where)) == count
+
+
+def test_a_run_that_lacks_a_value_is_left_out(root: Path) -> None:
+    damaged = collection.run_folders(root / "c")[0]
+    (damaged / "stages.csv").unlink()
+    collection.rebuild(root / "c")
+    for where in ("seconds < 1", "seconds >= 0", "-seconds < 0 or seconds * 2 > 1", "input.shape[1] == 2"):
+        rows = listed(root / "c", "--where", where)
+        assert damaged.name not in [row["run"] for row in rows], where
+        assert len(rows) == 4, where
+    assert [row["run"] for row in listed(root / "c", "--where", "seconds == null")] == [damaged.name]
+    assert [row["run"] for row in listed(root / "c", "--sort=seconds")][-1] == damaged.name
+    assert [row["run"] for row in listed(root / "c", "--sort=-seconds")][-1] == damaged.name
+
+
+def test_what_is_missing_compares_with_nothing() -> None:
+    assert not any(
+        (MISSING < 1, MISSING > 1, MISSING <= "a", MISSING >= [1], MISSING == 1, MISSING == MISSING, 1 in MISSING)
+    )
+    assert MISSING == None  # noqa: E711 - as an expression compares
+    assert MISSING != 1
+    assert not MISSING
+    assert len(MISSING) == 0
+    assert MISSING[0] == None  # noqa: E711
+    assert not MISSING + 1 > 0
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--where", "strid == 2"], r"--where: got strid == 2, expected .*no strid here; did you mean stride\?"),
+        (["--where", "stride =="], r"--where: got stride ==, expected an expression of names"),
+        (["--where", "__import__('os')"], r"--where: got .*, expected an expression of names"),
+        (["--where", "dtype == 1"], r"--where: .*dtype could be filters\.dtype or input\.dtype"),
+        (["--where", "status < 3"], r"--where: .*not supported between"),
+        (["--sort", "nope"], r"--sort: got nope, expected one of run, status, seed, .* and \d+ more"),
+        (["--sort", "shap"], r"--sort: got shap, .*did you mean shape\?"),
+        (["--sort", "dtype"], r"--sort: got dtype, expected one of filters\.dtype, input\.dtype"),
+        (["--columns", "run,nope"], r"--columns: got nope, expected one of"),
+        (["--columns", ""], r"--columns: got nothing, expected one of"),
+        (["--format", "xml"], r"runs: --format: invalid choice: 'xml'"),
+        (["--sort"], r"runs: --sort: expected one argument"),
+        (["--format=parquet"], r"runs: --format parquet: expected --output FILE beside it"),
+        (["--nope"], r"runs: unrecognized arguments: --nope"),
+        (["more"], r"runs: got 2 arguments, expected one path"),
+    ],
+)
+def test_a_wrong_choice_is_one_line(words: list[str], line: str, made: Path) -> None:
+    assert re.match(line, error("runs", str(made / "c"), *words))
+
+
+def test_an_empty_collection_has_no_columns_to_choose() -> None:
+    with pytest.raises(ConfigError, match=r"--sort: got x, expected some run"):
+        listing.column_named("--sort", "x", [])
+
+
+# runs: order and columns
+
+
+def test_numbers_are_sorted_as_numbers(made: Path) -> None:
+    assert [row["seed"] for row in listed(made / "c", "--sort", "seed")] == ["3", "3", "9", "9", "10"]
+    assert [row["seed"] for row in listed(made / "c", "--sort", "-seed")] == ["10", "9", "9", "3", "3"]
+    assert [row["conv.stride"] for row in listed(made / "c", "--sort=-stride")][:2] == ["[2, 1]", "2"]
+
+
+def test_columns_are_chosen_and_named_in_full(made: Path) -> None:
+    rows = listed(made / "c", "--columns", "run, stride,conv.groups,filters.kernel", "--sort", "seed")
+    assert list(rows[0]) == ["run", "conv.stride", "conv.groups", "filters.kernel"]
+    assert {row["filters.kernel"] for row in rows} == {"[2, 2]"}
+
+
+def test_a_choice_keeps_the_columns_of_the_whole_table(made: Path) -> None:
+    whole = listed(made / "c")
+    assert [row for row in whole if row["seed"] == "10"] == listed(made / "c", "--where", "seed == 10")
+
+
+def test_the_arguments_stand_in_any_order(made: Path) -> None:
+    words = ["--sort", "-seed", str(made / "c"), "--format", "csv"]
+    assert printed("runs", *words) == printed("runs", words[2], *words[:2], *words[3:])
+
+
+# runs: formats
+
+
+def test_the_csv_is_results_csv(made: Path) -> None:
+    assert printed("runs", str(made / "c"), "--format", "csv") == (made / "c" / "results.csv").read_text()
+
+
+def test_json_is_typed(made: Path) -> None:
+    rows = json.loads(printed("runs", str(made / "c"), "--format=json"))
+    assert [row["run"] for row in rows] == collection.run_names(made / "c")
+    assert {type(row["seed"]) for row in rows} == {int}
+    assert {type(row["seconds"]) for row in rows} == {float}
+    assert [2, 1] in [row["conv.stride"] for row in rows]
+    assert None in [row["input.distribution"] for row in rows]
+
+
+def test_a_table_is_aligned_and_cut(tmp_path: Path) -> None:
+    cases = {"values": ["x" * 100, "short"], "seed": ["5", "10"], "error": ["two\nlines \x1b[31m", ""]}
+    rows = [{name: cells[at] for name, cells in cases.items()} for at in (0, 1)]
+    lines = listing.table_text(rows).splitlines()
+    assert lines == [
+        "values                            seed  error",
+        f"{'x' * 29}...     5  two lines  [31m",
+        "short                               10",
+    ]
+    assert listing.table_text([]) == ""
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+def test_no_runs_in_any_format(form: str, tmp_path: Path) -> None:
+    collection.rebuild(tmp_path)
+    assert printed("runs", str(tmp_path), "--format", form) == {"table": "", "csv": "\n", "json": "[]\n"}[form]
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+def test_a_listing_goes_to_a_file(form: str, made: Path, tmp_path: Path) -> None:
+    assert printed("runs", str(made / "c"), "--format", form, "--output", str(tmp_path / "x")) == ""
+    assert (tmp_path / "x").read_text() == printed("runs", str(made / "c"), "--format", form)
+
+
+def test_a_file_that_cannot_be_written(made: Path, tmp_path: Path) -> None:
+    line = error("runs", str(made / "c"), "--output", str(tmp_path / "no" / "x"), code=4)
+    assert re.search(r"no/x: No such file or directory; nothing was kept", line)
+
+
+def test_parquet_says_what_it_needs(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)  # as if it were not installed
+    line = error("runs", str(made / "c"), "--format=parquet", "--output", str(tmp_path / "x"))
+    assert line == "--format: parquet needs pyarrow: pip install 'convpipe[parquet]'"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(find_spec("pyarrow") is None, reason="needs the extra: parquet")
+def test_parquet_is_the_typed_table(made: Path, tmp_path: Path) -> None:
+    import pandas as pd
+
+    printed("runs", str(made / "c"), "--format=parquet", "--output", str(tmp_path / "x.parquet"))
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "x.parquet"), cp.runs(made / "c"), check_dtype=False)
+
+
+# runs: what is there
+
+
+def test_rebuild_gives_the_same_bytes(root: Path) -> None:
+    before = (root / "c" / "results.csv").read_bytes()
+    (root / "c" / "results.csv").write_bytes(b"nonsense")
+    (root / "c" / collection.INDEX).write_bytes(b"nonsense\n")
+    printed("runs", str(root / "c"), "--rebuild")
+    assert (root / "c" / "results.csv").read_bytes() == before
+
+
+READINGS: dict[str, Callable[[Path], Any]] = {
+    "no table": lambda folder: (folder / "results.csv").unlink(),
+    "no index": lambda folder: (folder / collection.INDEX).unlink(),
+    "neither": lambda folder: [(folder / name).unlink() for name in ("results.csv", collection.INDEX)],
+    "nonsense": lambda folder: (folder / "results.csv").write_bytes(b"\xff\0"),
+    "too many cells": lambda folder: (
+        (folder / "results.csv").open("a").write("1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16\n")
+    ),
+    "a long line": lambda folder: (folder / "results.csv").write_text(
+        (folder / "results.csv").read_text().replace("\n", ",more\n").replace(",more\n", "\n", 1)
+    ),
+    "a short index": lambda folder: (folder / collection.INDEX).write_bytes(
+        (folder / collection.INDEX).read_bytes()[:-50]
+    ),
+}
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_a_listing_is_right_whatever_the_table_says(reading: str, root: Path) -> None:
+    whole = printed("runs", str(root / "c"))
+    chosen = printed("runs", str(root / "c"), "--sort=-seed")
+    READINGS[reading](root / "c")
+    assert printed("runs", str(root / "c")) == whole
+    assert printed("runs", str(root / "c"), "--sort=-seed") == chosen
+
+
+def test_failed_points_are_listed(root: Path) -> None:
+    identity = "0" * 12
+    collection.note(root / "c", [{"run": identity, "status": "failed", "seed": "77", "error": "it broke, badly"}])
+    rows = listed(root / "c", "--where", "status == 'failed'")
+    assert [(row["run"], row["error"]) for row in rows] == [(identity, "it broke, badly")]
+    assert len(listed(root / "c")) == 6
+
+
+def test_a_folder_of_collections_and_a_run_are_no_collection(root: Path) -> None:
+    for number in range(6):
+        shutil.copytree(root / "c", root / f"c{number}")
+    line = error("runs", str(root))
+    assert (
+        line
+        == f"runs: got {root}, expected a collection of runs, such as "
+        + ", ".join([f"{root}/c", *(f"{root}/c{number}" for number in range(4))])
+        + " and 2 more"
+    )
+    run = collection.run_folders(root / "c")[0]
+    assert error("runs", str(run)) == f"runs: got {run}, a run; expected its collection, {root}/c"
+    (root / "empty").mkdir()
+    assert error("runs", str(root / "empty")) == f"runs: got {root}/empty, expected a collection of runs"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("3", 3),
+        ("-3", -3),
+        ("0.5", 0.5),
+        ("1e-05", 1e-05),
+        ("True", True),
+        ("False", False),
+        ("", None),
+        ("same", "same"),
+        ("[1, [2, 3]]", [1, [2, 3]]),
+        ("['pad', 'im2col']", ["pad", "im2col"]),
+        ("[", "["),
+        ("[1e999]", "[1e999]"),
+        ("1e999", "1e999"),
+        ("nan", "nan"),
+        ("inf", "inf"),
+        ("1_000", "1_000"),
+        ("[None]", "[None]"),
+        ("[b'x']", "[b'x']"),
+        ("[1j]", "[1j]"),
+        ("[" * 500, "[" * 500),
+        ("9" * 101, "9" * 101),
+        ("007", "007"),
+        ("\u0663", "\u0663"),
+    ],
+)
+def test_cells_are_read_as_what_they_were(text: str, value: Any) -> None:
+    found = collection.cell_value("conv.stride", text)
+    assert (found, type(found)) == (value, type(value))
+    assert collection.cell_value("run", text) == (text or None)
+
+
+# Speed
+
+
+def big_collection(folder: Path, count: int) -> None:
+    """A collection that has its table, its index and a folder for each run, though next to nothing in them."""
+    columns = [
+        "run",
+        "status",
+        "seed",
+        "input.values",
+        "conv.stride",
+        "conv.pad",
+        "filters.count",
+        *collection.MEASURED,
+    ]
+    rows = []
+    for number in range(count):
+        digest = sha256(str(number).encode()).hexdigest()
+        values = [digest[:12], "done", number, list(range(20)), number % 5, [number % 2, 1], 7, "(1,3,3,1)", digest]
+        rows.append(dict(zip(columns, [*map(str, values), f"{number * 1e-6:.9f}"], strict=True)))
+        (folder / digest[:12]).mkdir(parents=True)
+        (folder / digest[:12] / "manifest.json").touch()
+    rows.sort(key=lambda row: row["run"])
+    with open(folder / "results.csv", "w", newline="") as file:
+        collection.write_rows(file, columns, rows)
+    collection.note(folder, rows)
+
+
+@pytest.mark.parametrize("words", [[], ["--where", "stride == 2 and seed > 100", "--sort", "-seconds"]], ids=" ".join)
+def test_ten_thousand_runs_list_in_about_a_second(words: list[str], tmp_path: Path) -> None:
+    # a second on a machine at rest (0.5 s here); twice that in the test run, where others compete
+    big_collection(tmp_path, 10_000)
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        child = process("runs", str(tmp_path), *words, cwd=tmp_path, stdout=subprocess.PIPE)
+        out, err = child.communicate(timeout=60)
+        seconds.append(time.perf_counter() - start)
+        assert (child.returncode, err) == (0, "")
+        assert len(out.splitlines()) == (1981 if words else 10_001)
+    assert min(seconds) < 2
+
+
+def test_a_listing_does_without_the_heavy_libraries(made: Path) -> None:
+    code = "import sys; from convpipe.cli import main; main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "runs", str(made / "c"), "--sort=seed"],
+        env={"PYTHONPATH": str(CHECKOUT)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    loaded = {name.partition(".")[0] for name in done.stderr.split()}
+    assert loaded & {"pandas", "hydra", "omegaconf", "PIL", "rich", "scipy"} == set()
+    assert "numpy" in loaded, "this test would find them"
