@@ -396,7 +396,8 @@ def siblings(hydra: Hydra, config_name: str | None, overrides: Sequence[str], ke
     from hydra.types import RunMode
     from omegaconf import DictConfig, OmegaConf
 
-    others = [line for line in overrides if "=" in line and parsed(line).key_or_group != key]
+    kept = [line for line in overrides if "=" in line and not parsed(line).is_sweep_override()]
+    others = [line for line in kept if parsed(line).key_or_group != key]
     try:
         config = hydra.compose_config(config_name or MAIN_CONFIG, [*others, NO_SEARCH_PATH], run_mode=RunMode.RUN)
     except Exception:  # noqa: BLE001 - it is only for a better message, and another override may be wrong as well

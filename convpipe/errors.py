@@ -38,6 +38,10 @@ class GeometryError(ConfigError):
     """Sizes that do not fit together; its key is the bare parameter (``stride``, ``kernel`` ...)."""
 
 
+class GeometrySettingError(GeometryError):
+    """A parameter that is wrong whatever the sizes, such as a stride of 0."""
+
+
 class UsageError(ConvpipeError):
     """A command line that asks for something there is not."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from convpipe.errors import GeometryError, did_you_mean
+from convpipe.errors import GeometryError, GeometrySettingError, did_you_mean
 
 Sizes = tuple[int, ...]
 Pads = tuple[tuple[int, int], ...]
@@ -33,7 +33,7 @@ def per_axis(name: str, value: Any, rank: int, low: int = 1) -> Sizes:
     """
     values = tuple(value) if isinstance(value, list | tuple) else (value,) * rank
     if len(values) != rank or not all(is_whole(entry, low) for entry in values):
-        raise GeometryError(name, value, f"a whole number from {low}, or a list of {rank} ({', '.join(AXES[rank])})")
+        raise GeometrySettingError(name, value, f"a whole number from {low}, or a list of {rank} ({', '.join(AXES[rank])})")
     return tuple(int(entry) for entry in values)
 
 
@@ -52,7 +52,7 @@ def pads_per_axis(value: Any, rank: int) -> Pads:
     if not legal:
         hint = did_you_mean(value, PAD_WORDS) if isinstance(value, str) else ""
         expected = f"a whole number from 0, {rank} of them, {rank} pairs [before, after], or {', '.join(PAD_WORDS)}"
-        raise GeometryError("pad", value, expected, hint)
+        raise GeometrySettingError("pad", value, expected, hint)
     return tuple((int(before), int(after)) for before, after in pairs)
 
 
@@ -240,7 +240,7 @@ def check_ranks(input_shape: Sizes, filters_shape: Sizes) -> int:
 def check_groups(channels: int, filters: int, depth: int, groups: Any) -> None:
     """Groups divide channels and filters, and a filter has its group's channels."""
     if not is_whole(groups, 1):
-        raise GeometryError("groups", groups, "a whole number from 1")
+        raise GeometrySettingError("groups", groups, "a whole number from 1")
     if channels % groups or filters % groups:
         expected = f"a divisor of both the {channels} input channels and the {filters} filters"
         raise GeometryError("groups", groups, expected)
@@ -253,7 +253,7 @@ def check_pad_mode(mode: str, pads: Pads, spatial: Sizes) -> None:
     """A mode there is, and pads that it can fill from an axis of that size."""
     if mode not in PAD_MODES:
         hint = did_you_mean(str(mode), PAD_MODES)
-        raise GeometryError("pad_mode", mode, f"one of {', '.join(PAD_MODES)}", hint)
+        raise GeometrySettingError("pad_mode", mode, f"one of {', '.join(PAD_MODES)}", hint)
     if mode == "constant":
         return
     for size, pair, letter in zip(spatial, pads, AXES[len(spatial)], strict=True):
@@ -410,7 +410,7 @@ def check_output_padding(axes: list[TransposedAxis], pad: Any, grown: Sizes, *, 
 def check_transposed_groups(channels: int, filters_shape: Sizes, groups: Any) -> None:
     """The filters begin with the input's channels, which the groups divide."""
     if not is_whole(groups, 1):
-        raise GeometryError("groups", groups, "a whole number from 1")
+        raise GeometrySettingError("groups", groups, "a whole number from 1")
     if filters_shape[0] != channels:
         expected = f"{channels} along the first axis (C, F/G, kernel), as the input has {channels} channels"
         raise GeometryError("filters", filters_shape, expected)
@@ -588,7 +588,7 @@ def axis_of(axis: Any, axes: int) -> int:
     3
     """
     if not is_whole(axis, -axes) or axis >= axes:
-        raise GeometryError("axis", axis, f"a whole number from {-axes} to {axes - 1}")
+        raise GeometrySettingError("axis", axis, f"a whole number from {-axes} to {axes - 1}")
     return int(axis) % axes
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,21 +14,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cli_runs import Answer, contents, convpipe, process, refused
-from run_cases import edit_manifest, reseal, set_output
+from cli_runs import CHECKOUT, Answer, contents, convpipe, refused
+from run_cases import edit_manifest, hidden, set_output
 from sweep_cases import collected, column, fast_folder, results, statuses
 
 from convpipe import archive, collection, provenance
+from convpipe.errors import StorageError
 from convpipe.report.sweep_progress import SweepProgress
-from convpipe.sweep import batches, points, sweep
+from convpipe.sweep import batches
 from convpipe.sweep.batches import Batch, Done, Task
 from convpipe.sweep.listed import listed_points
 
 SMALL = ("root=r", "experiment=lecture_4d")
 C = Path("r/lecture_4d")
-# Sums of the larger low and high do not fit into int8.
-OVERFLOWING = ("root=r", "name=c", "input=integers", "filters=integers", "conv.dtype=int8", "filters.low=7",
-               "input.low=0,7", "input.high=8")  # fmt: skip
+# Sums of products of ones fit into int8, those of larger numbers do not.
+INT8 = ("root=r", "name=c", "input=integers", "filters=integers", "conv.dtype=int8", "input.low=0", "filters.low=1",
+        "filters.high=2")  # fmt: skip
+OVERFLOWING = (*INT8, "input.high=2,100")
 
 
 @pytest.fixture(autouse=True)
@@ -95,9 +99,9 @@ def test_groups_experiments_names_threads_and_layers(folder: Path) -> None:
     }  # fmt: skip
     swept("root=s", "name=a,b", "threads=1,2", "input=integers,random", "filters=glob(sobel*)")
     assert {path.name: len(collection.run_names(path)) for path in Path("s").iterdir()} == {"a": 4, "b": 4}
-    assert set(column(Path("s/a"), "filters.source")) == {"classic"}
-    swept("root=t", "experiment=tiny", "network.conv1.dilation=1,2", "network.conv1.filters=4,8")
-    assert column(Path("t/tiny"), "network.conv1.filters") == ["4", "4", "8", "8"]
+    assert set(column(Path("s/a"), "filters.names")) == {"['sobel_x']", "['sobel_y']"}
+    swept("root=t", "experiment=tiny", "network.conv1.pad_mode=constant,edge", "seed=1,2")
+    assert column(Path("t/tiny"), "network.conv1.pad_mode") == ["constant", "constant", "edge", "edge"]
 
 
 def test_more_values_extend(folder: Path) -> None:
@@ -147,14 +151,14 @@ def test_points_that_are_the_same_run(folder: Path) -> None:
     ("words", "match"),
     [
         ("seed=1,2 conv.stride=1,0", r"^seed=1 conv\.stride=0: conv\.stride: got 0, expected a whole number from 1"),
-        ("seed=1,2 filters.kernel=3,9", r"^seed=1 filters\.kernel=9: filters\.kernel: got 9, expected at most"),
+        ("seed=1,2 filters=integers filters.kernel=3,9", r"^seed=1 filters\.kernel=9: filters\.kernel: got 9, expected at most"),
         ("seed=5,-1", r"^seed=-1: seed: got -1, expected a whole number from 0"),
         ("seed=1,2 conv.strid=1", r"^conv\.strid: got 1, expected one of the keys of conv: .* \(did you mean conv\.str"),
         ("seed=1,2 conv.strid=1,2", r"^seed=1 conv\.strid=1: conv\.strid: got 1, expected one of the keys of conv"),
         ("seed=1,2 input=integers,rando", r"input=rando: input: got rando, expected one of .*did you mean random"),
         ("seed=1,2 inputt=integers,random", r"inputt: got integers, expected one of the keys"),
         ("seed=range(0,1000000000)", r"^limits\.runs: got 1000000, expected at least 1000000000, the points of this s"),
-        ("input.shape=[1,3,100,100],[1,3,20000,20000] limits.memory=100MB", r"20000\]: limits\.memory: got 95\.4 MiB"),
+        ("input=random filters=random input.shape=[1,3,100,100],[1,3,20000,20000] limits.memory=100MB", r"20000\]: limits\.memory: got 95\.4 MiB"),
         ("seed=1,2 where='seed < nothing'", r"^seed=1: where: got seed < nothing, expected values .*no nothing here"),
         ("seed=1,2 where='seed <'", r"^where: got seed <, expected an expression of"),
         ("seed=1,2 where='import os'", r"^where: got import os, expected an expression of"),
@@ -163,7 +167,7 @@ def test_points_that_are_the_same_run(folder: Path) -> None:
         ("seed=1,2 on_error=stopp", r"^on_error: got stopp, expected one of continue, stop"),
         ("seed=1,2 workers=0", r"^workers: got 0, expected a whole number from 1"),
         ("seed=1,2 cluster=nothing", r"^cluster: got nothing, expected one of dask, none, ray"),
-        ("seed=1,2 cluster=dask", r"^cluster\.address: got \?\?\?, expected a value|^cluster\.address: got \?\?\?"),
+        ("seed=1,2 cluster=dask", r"^seed=1: cluster\.address: got \?\?\?, expected a value for it"),
         ("name=../x,y", r"^name=\.\./x: name: got \.\./x, expected a folder name"),
         ("seed=1,2 experiment=resnet50,vgg16", r"^seed=1 experiment=resnet50: sweep: got .*'resnet50'.* as the sweep i"),
         ("experiment=grid,seeds", r"^experiment=grid: hydra\.sweeper\.params: got conv\.stride=.*, expected no axes in a"),
@@ -171,13 +175,13 @@ def test_points_that_are_the_same_run(folder: Path) -> None:
         ("seed=1,2 hydra.sweep.dir=/tmp", r"^hydra\.sweep\.dir: got /tmp, expected of Hydra's own settings only"),
         ("hydra.sweeper.params.a._target_=1,2", r"expected values only"),
         ("+hydra.callbacks.x._target_=a,b", r"expected values only"),
-        ("seed=1,2 conv.stride=1,${nowhere}", r"conv\.stride=\$\{nowhere\}: conv\.stride: got \$\{nowhere\}, expected a v"),
+        ("seed=1,2 conv.stride=1,${nowhere}", r"conv\.stride=.*: conv\.stride: got \$\{nowhere\}, expected a v"),
         ("seed=1,2 name=a,???", r"name=\?\?\?: name: got \?\?\?, expected a value for it"),
     ],
 )
 def test_one_bad_point_and_nothing_has_run(words: str, match: str, folder: Path) -> None:
-    parts = [part.replace("_", " ") if part.startswith("where='") else part for part in split(words)]
-    assert re.search(match, refused(folder, "-m", "root=r", *parts)), refused(folder, "-m", "root=r", *parts)
+    said = refused(folder, "-m", "root=r", *split(words))
+    assert re.search(match, said), said
 
 
 def split(words: str) -> list[str]:
@@ -218,8 +222,8 @@ def test_where(folder: Path) -> None:
 
 
 def test_a_dry_run_counts_and_writes_nothing(folder: Path) -> None:
-    words = (*SMALL, "seed=range(0,10)", "conv.stride=1,2", "filters.kernel=3,9", "invalid=skip", "where='seed > 0'")
-    swept(*words[:2], "seed=1,2", "conv.stride=2")
+    words = (*SMALL, "seed=range(0,10)", "conv.stride=1,2", "conv.dilation=1,9", "invalid=skip", "where='seed > 0'")
+    swept(*SMALL, "seed=1,2", "conv.stride=2")
     before = contents(folder)
     answer = swept(*words, "dry_run=true")
     assert contents(folder) == before
@@ -227,10 +231,10 @@ def test_a_dry_run_counts_and_writes_nothing(folder: Path) -> None:
     macs = sum(9 * out_h * out_w * 6 * 27 for out_h, out_w in sizes)
     assert answer.out.splitlines()[:3] == [
         "18 points, 2 of them already done, 16 to run",
-        "2 left out by where, 18 impossible and skipped",
+        "4 left out by where, 18 impossible and skipped",
         f"{macs:,} multiply-adds, {answer.out.splitlines()[2].split(', ')[-1]}",
     ]
-    assert answer.out.splitlines()[3].endswith("at its peak (seed=1 conv.stride=1 filters.kernel=3)")
+    assert answer.out.splitlines()[3].endswith("at its peak (seed=1 conv.stride=1 conv.dilation=1)")
     assert len(answer.out.splitlines()) == 4
 
 
@@ -246,20 +250,19 @@ def test_the_dry_runs_bytes_are_the_plans(folder: Path) -> None:
 
 def test_a_point_that_fails_is_recorded_and_the_others_run(folder: Path) -> None:
     answer = swept(*OVERFLOWING, "seed=1,2", code=1)
-    assert statuses(Path("r/c")) == {"done": 2, "failed": 2} or statuses(Path("r/c"))["failed"] > 0
-    lines = answer.err.splitlines()
-    assert len(lines) == statuses(Path("r/c"))["failed"]
-    assert all(re.match(r"failed: input\.low=\d seed=\d: conv\.overflow: got error, expected sums that", line) for line in lines)
+    assert statuses(Path("r/c")) == {"done": 2, "failed": 2}
+    said = [re.match(r"failed: input\.high=100 seed=\d: conv\.dtype: got int8, exp", line) for line in answer.err.splitlines()]
+    assert (len(said), all(said)) == (2, True)
     failed = [row for row in results(Path("r/c")) if row["status"] == "failed"]
-    assert all("conv.overflow: got error" in row["error"] and row["output_shape"] == "" for row in failed)
-    assert all(row["input.low"] and row["seed"] for row in failed)
-    assert f"{len(failed)} failed: r/c" in last_line(answer)
+    assert all(row["error"].startswith("conv.dtype: got int8, expected a dtype that holds") for row in failed)
+    assert all((row["input.high"], row["output_shape"], row["seconds"]) == ("100", "", "") for row in failed)
+    assert last_line(answer) == "2 done, 0 there before, 2 failed: r/c"
     assert re.search(r"^failed +\w{12} ", answer.out, re.MULTILINE)
 
 
 def test_what_failed_is_not_run_again_unless_asked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     swept(*OVERFLOWING, code=1)
-    failed = statuses(Path("r/c"))["failed"]
+    failed = 1
     before = (Path("r/c") / "results.csv").read_bytes()
     again = swept(*OVERFLOWING, code=1)
     assert f"{failed} failed before (retry=failed runs them again)" in last_line(again)
@@ -310,8 +313,7 @@ def test_any_error_of_a_point_is_its_own(folder: Path, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("workers", ["workers=1", "workers=2"])
 def test_on_error_stop(workers: str, folder: Path) -> None:
-    words = ("root=r", "name=c", "input=integers", "filters=integers", "conv.dtype=int8", "filters.low=7", "input.low=7")
-    answer = swept(*words, "seed=range(0,50)", "on_error=stop", workers, code=1)
+    answer = swept(*INT8, "input.high=100", "seed=range(0,50)", "on_error=stop", workers, code=1)
     there = statuses(Path("r/c"))
     assert set(there) == {"failed"}
     assert there["failed"] == 1 if workers == "workers=1" else there["failed"] < 10
@@ -319,18 +321,21 @@ def test_on_error_stop(workers: str, folder: Path) -> None:
 
 
 def test_the_disk_refuses(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, made = archive.write_file, []
+    real, written = archive.write_file, []
 
     def write_file(path: Path, content: Any) -> str:
-        made.append(path)
-        if len(made) > 30:
-            raise archive.StorageError(f"{path}: No space left on device") if hasattr(archive, "StorageError") else OSError(28, "No space left on device", str(path))
+        written.append(path)
+        if len(written) == 103:
+            raise StorageError(f"{path}: No space left on device; nothing was kept")
         return real(path, content)
 
     monkeypatch.setattr(archive, "write_file", write_file)
     answer = convpipe("-m", *SMALL, "seed=range(0,50)")
-    assert answer.code == 4 or "failed" in answer.err
-    monkeypatch.undo()
+    assert answer.code == 4
+    assert re.fullmatch(r"convpipe: .*No space left on device; nothing was kept\n", answer.err)
+    assert len(results(C)) == len(collection.run_names(C)) == 20  # of five files each
+    assert hidden(C) == []
+    assert last_line(swept(*SMALL, "seed=range(0,50)")).startswith("30 done, 20 there before, 0 failed:")
 
 
 # Another version's runs
@@ -384,8 +389,6 @@ def test_a_run_that_cannot_be_read_is_said(damage: str, folder: Path) -> None:
 
 
 def test_a_worker_of_another_version_is_refused(folder: Path) -> None:
-    from convpipe.errors import StorageError
-
     batch = Batch((), str(folder), stop=False, version="9.9")
     with pytest.raises(StorageError, match=rf"a worker has convpipe {provenance.VERSION}, expected 9\.9, as its client"):
         batches.run_batch(batch)
@@ -496,11 +499,6 @@ def test_a_bar_on_a_terminal(folder: Path) -> None:
     ours, theirs = pty.openpty()
     swept(*SMALL, "seed=0")
     environment = {"TERM": "xterm-256color", "COLUMNS": "120"}
-    import subprocess
-    import sys
-
-    from cli_runs import CHECKOUT
-
     running = subprocess.Popen(
         [sys.executable, "-m", "convpipe", "-m", *SMALL, "seed=range(0,300)"],
         env={**os.environ, **environment, "PYTHONPATH": str(CHECKOUT)}, stderr=theirs, stdout=subprocess.DEVNULL,
@@ -522,7 +520,7 @@ def test_a_bar_on_a_terminal(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "layers", "macs", "depthwise"),
-    [("resnet50", 53, 4.09, 0), ("vgg16", 13, 15.35, 0), ("alexnet", 5, 0.656, 0), ("mobilenet_v2", 52, 0.30, 17)],
+    [("resnet50", 53, 4.09, 0), ("vgg16", 13, 15.35, 0), ("alexnet", 5, 0.656, 0), ("mobilenet_v2", 52, 0.2995, 17)],
 )
 def test_a_networks_layers(name: str, layers: int, macs: float, depthwise: int, folder: Path) -> None:
     from convpipe.config import config_folder
@@ -534,8 +532,7 @@ def test_a_networks_layers(name: str, layers: int, macs: float, depthwise: int, 
     assert [row["seed"] for row in rows] == list(range(1, layers + 1))
     assert sum(row["conv.groups"] > 1 for row in rows) == depthwise
     total = sum(multiply_adds(row) for row in rows)
-    digits = 3 if macs < 1 else 2
-    assert round(total / 1e9, digits) == pytest.approx(macs, abs=0.6 * 10**-digits)  # as published, without the rest
+    assert total / 1e9 == pytest.approx(macs, rel=1e-3)  # as published, without the layers that are no convolution
     there = {(3, 224)}
     for row in rows:
         _, channels, height, width = row["input.shape"]
@@ -591,13 +588,8 @@ sys.exit(code)
 
 
 def test_memory_does_not_grow_with_the_number_of_points(folder: Path) -> None:
-    import subprocess
-    import sys
-
-    from cli_runs import CHECKOUT
-
     peaks = []
-    for count in (200, 2000):
+    for count in (150, 1500):
         words = ["-m", *SMALL, f"name=of_{count}", f"seed=range(0,{count})"]
         out = subprocess.run(
             [sys.executable, "-c", MEASURE, *words], env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
@@ -606,5 +598,3 @@ def test_memory_does_not_grow_with_the_number_of_points(folder: Path) -> None:
         peaks.append(int(out.split("peak ")[1]))
     assert peaks[1] - peaks[0] < 5_000  # KiB
 
-
-_ = (reseal, points, sweep, process)

@@ -9,7 +9,7 @@ from typing import Any
 
 from convpipe import archive, provenance
 from convpipe.config import Job, JobReader
-from convpipe.errors import ConfigError, GeometryError, UsageError, shown
+from convpipe.errors import ConfigError, GeometryError, GeometrySettingError, UsageError, shown
 from convpipe.expressions import Expression
 from convpipe.spec import plain, run_id
 from convpipe.sweep.axes import Point
@@ -76,7 +76,8 @@ def at_point(point: Point, error: Exception) -> UsageError:
 
 def is_impossible(error: ConfigError) -> bool:
     """Whether an error is about sizes that cannot be, and not about a setting that nobody understands."""
-    return isinstance(error, GeometryError) or isinstance(error.__cause__, GeometryError)
+    found = error if isinstance(error, GeometryError) else error.__cause__
+    return isinstance(found, GeometryError) and not isinstance(found, GeometrySettingError)
 
 
 def identity_of(job: Job) -> str:

@@ -40,9 +40,10 @@ main()
 
 @dataclass(frozen=True)
 class Measured:
-    """One process: its wall time, and the most memory that it, or one of its workers, held."""
+    """One process: its wall time, what it computed, and the most memory that it, or one of its workers, held."""
 
     seconds: float
+    processor_seconds: float  # its own and its workers': other work on the machine hardly changes it
     peak_bytes: int
 
 
@@ -62,7 +63,7 @@ def measure(command: list[str], folder: Path) -> Measured:
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         raise SystemExit(f"{' '.join(command)}: exit {child.returncode}\n{(folder / 'log').read_text()}")
-    return Measured(seconds, usage.ru_maxrss * 1024)
+    return Measured(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
 
 
 def ours(folder: Path, points: int, workers: int = 1) -> Measured:
@@ -82,17 +83,20 @@ def stock(folder: Path, points: int) -> Measured:
     return found
 
 
-def against_stock(folder: Path, points: int, stock_points: int, pairs: int) -> tuple[float, float]:
-    """Seconds a run of (stock Hydra, ours), medians of pairs that run in turn."""
+def against_stock(folder: Path, points: int, stock_points: int, pairs: int) -> tuple[float, float, float]:
+    """Seconds a run of stock Hydra, of ours, and the ratio of processor times: medians of pairs that run in turn."""
     (folder / "app.py").write_text(EMPTY_APP)
     (folder / "config.yaml").write_text("seed: 0\n")
-    theirs, own = [], []
+    pair_times = []
     for pair in range(pairs + 1):
-        start = stock(folder, 1).seconds
-        theirs.append((stock(folder, stock_points).seconds - start) / (stock_points - 1))
-        own.append(ours(folder, points).seconds / points)
-        print(f"  pair {pair}: {theirs[-1] * 1e3:.1f} ms and {own[-1] * 1e3:.3f} ms{'' if pair else ' (warms up)'}")
-    return median(theirs[1:]), median(own[1:])
+        one, many, mine = stock(folder, 1), stock(folder, stock_points), ours(folder, points)
+        theirs = (many.seconds - one.seconds) / (stock_points - 1)
+        computed = (many.processor_seconds - one.processor_seconds) / (stock_points - 1)
+        own = mine.seconds / points
+        pair_times.append((theirs, own, computed / (mine.processor_seconds / points)))
+        print(f"  pair {pair}: {theirs * 1e3:.1f} ms and {own * 1e3:.3f} ms{'' if pair else ' (warms up)'}")
+    theirs, own, processor = (median(column) for column in zip(*pair_times[1:], strict=True))
+    return theirs, own, processor
 
 
 def scaling(folder: Path, points: int, pairs: int) -> float:
@@ -107,11 +111,12 @@ def scaling(folder: Path, points: int, pairs: int) -> float:
 
 def growth(folder: Path, largest: int) -> None:
     """Print the time a run and the peak memory, for ever more runs."""
-    print("runs      seconds   ms a run   peak MiB")
+    print("runs      seconds   ms a run   processor ms a run   peak MiB")
     for points in [count for count in GROWTH if count <= largest]:
         found = ours(folder, points)
-        each = found.seconds / points * 1e3
-        print(f"{points:<9,} {found.seconds:7.2f}   {each:8.3f}   {found.peak_bytes / 2**20:8.0f}")
+        wall, processor = (value / points * 1e3 for value in (found.seconds, found.processor_seconds))
+        peak = found.peak_bytes / 2**20
+        print(f"{points:<9,} {found.seconds:7.2f}   {wall:8.3f}   {processor:18.3f}   {peak:8.0f}")
 
 
 def report(name: str, value: float, unit: str, *, at_most: bool = False) -> None:
@@ -139,12 +144,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="convpipe-sweep-", dir=given.folder) as scratch:
         folder = Path(scratch)
         print(f"stock Hydra, {given.stock} empty tasks; ours, {given.points} archived runs of lecture_4d:")
-        theirs, own = against_stock(folder, given.points, given.stock, given.pairs)
+        theirs, own, processor = against_stock(folder, given.points, given.stock, given.pairs)
         print(f"two workers beside one, {2 * given.points} runs:")
         ratio = scaling(folder, 2 * given.points, given.pairs)
         growth(folder, given.largest)
     print(f"stock Hydra: {theirs * 1e3:.1f} ms a run; ours: {own * 1e3:.3f} ms; {load()} at the end")
     report("ratio to stock Hydra", theirs / own, " times")
+    print(f"in processor time, which other work disturbs less: {processor:.0f} times")
     report("ms a run", own * 1e3, " ms", at_most=True)
     report("two workers", ratio, " times")
 
