@@ -146,7 +146,6 @@ def run_job(job: Job) -> int:
     from convpipe.report.console import console
     from convpipe.report.progress import progress
     from convpipe.report.run import show_run
-    from convpipe.report.trace import show_trace
 
     place = job.execution.place
     work = plan_work(job.spec, place.memory)
@@ -157,8 +156,10 @@ def run_job(job: Job) -> int:
     check_memory(work, job.spec, place.memory)
     with progress(len(work.plan.steps), "stages") as done:
         outcome = runner.execute(job.spec, place, lambda result: done(result.step.name))
-    collection.rebuild(place.folder)
+    collection.refresh(place.folder)
     if job.execution.trace:
+        from convpipe.report.trace import show_trace
+
         show_trace(sys.stdout, outcome.run)
     show_run(console(), outcome.run, outcome.verdict, outcome.seconds)
     return 0

@@ -33,7 +33,9 @@ def per_axis(name: str, value: Any, rank: int, low: int = 1) -> Sizes:
     """
     values = tuple(value) if isinstance(value, list | tuple) else (value,) * rank
     if len(values) != rank or not all(is_whole(entry, low) for entry in values):
-        raise GeometrySettingError(name, value, f"a whole number from {low}, or a list of {rank} ({', '.join(AXES[rank])})")
+        raise GeometrySettingError(
+            name, value, f"a whole number from {low}, or a list of {rank} ({', '.join(AXES[rank])})"
+        )
     return tuple(int(entry) for entry in values)
 
 

@@ -15,7 +15,7 @@ from convpipe.reference import float_bound
 from convpipe.step import Array
 
 # Only these add up floats; all else moves values, and cannot differ in a last bit, whatever the machine.
-SUMMING_OPS = ("matmul", "implicit_gemm", "matmul_rows", "matmul_columns", "sum_rows", "col2im")
+SUMMING_OPS = ("matmul", "implicit_gemm", "matmul_rows", "matmul_columns", "sum_rows", "col2im", "dense")
 COMPARED = ("stage", "op", "shape", "dtype", "bytes", "macs", "min", "max", "sha256")
 LAST_BITS = ("min", "max", "sha256")
 

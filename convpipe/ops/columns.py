@@ -136,11 +136,16 @@ def fill_columns(padded: Array, buffer: Array, stride: Sizes, dilation: Sizes) -
         yield tap, planes
 
 
-def unfold(padded: Array, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Array:
-    """`im2col` of an image that is padded already, with one, two or three spatial axes."""
+def unfold(padded: Array, kernel: Sizes, stride: Sizes, dilation: Sizes, memory: Array | None = None) -> Array:
+    """`im2col` of an image that is padded already, with one, two or three spatial axes.
+
+    Args:
+        memory: a flat array, at least as large as the result, for the columns to lie in.
+    """
     batch, channels, *size = padded.shape
     out = out_sizes(tuple(size), kernel, stride, dilation)
-    buffer = np.empty((channels, *kernel, batch, *out), padded.dtype)
+    shape = (channels, *kernel, batch, *out)
+    buffer = np.empty(shape, padded.dtype) if memory is None else memory[: prod(shape)].reshape(shape)
     for _ in fill_columns(padded, buffer, stride, dilation):
         pass
     return buffer.reshape(channels * prod(kernel), batch * prod(out)).T  # (N*out_h*out_w, C*kh*kw)

@@ -39,6 +39,7 @@ def matmul(
     groups: int = 1,
     dtype: Any = None,
     overflow: Overflow = "error",
+    out: Array | None = None,
 ) -> Array:
     """Multiply patches with filters: ``columns @ filter_matrix.T + bias``, group by group.
 
@@ -50,6 +51,7 @@ def matmul(
         dtype: of the result; by default `result_dtype` of the operands.
         overflow: what happens to an exact integer that `dtype` cannot hold: ``error``, ``wrap`` (modulo
             2**bits) or ``saturate`` (the nearest value it can hold).
+        out: an (F, N*out_h*out_w) array of that dtype to write the product to, transposed.
 
     Returns:
         (N*out_h*out_w, F), a transposed view of an (F, N*out_h*out_w) buffer, so that the planes of one
@@ -66,7 +68,7 @@ def matmul(
     """
     operands = [columns, filter_matrix] + ([] if bias is None else [bias])
     target = np.dtype(dtype) if dtype is not None else result_dtype(*(operand.dtype for operand in operands))
-    product = np.empty((filter_matrix.shape[0], columns.shape[0]), target)
+    product = np.empty((filter_matrix.shape[0], columns.shape[0]), target) if out is None else out
     if all(operand.dtype.kind in "iu" for operand in operands):
         accumulator = exact_accumulator(columns, filter_matrix, bias)
     else:

@@ -13,7 +13,6 @@ from rich.console import Console
 
 from convpipe.archive import Run, read_bytes
 from convpipe.errors import ArchiveError
-from convpipe.evaluation import Evaluation
 from convpipe.plan import shape_text
 from convpipe.report.console import PLAIN_WIDTH, short_number, table
 from convpipe.step import Array
@@ -168,6 +167,8 @@ def show_confusion(out: Console, run: Run) -> None:
     path = run.path / CONFUSION
     if not path.exists():
         return
+    from convpipe.evaluation import Evaluation  # most runs have none
+
     found = Evaluation(read_confusion(run))
     out.print(f"\naccuracy {found.accuracy:.2%} ({found.correct} of {found.images})".replace("%", " %"), markup=False)
     classes = len(found.confusion)

@@ -1,0 +1,240 @@
+"""A sweep loses nothing: killed, interrupted, or beside another one, it ends with the collection of one left alone."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from cli_runs import convpipe, process
+from run_cases import hidden
+from sweep_cases import collected, fast_folder, results, statuses
+
+from convpipe import archive, collection
+
+KILLS = int(os.environ.get("CONVPIPE_KILLS", "4"))
+RUNS_PER_KILL = 90
+SECONDS = 60  # after which a test gives up waiting
+WORDS = ("-m", "root=r", "name=c", "experiment=lecture_4d")
+C = Path("r/c")
+# Every third point fails: its sum does not fit.
+FAILING = ("-m", "root=r", "name=c", "input=integers", "filters=integers", "conv.dtype=int8", "input.low=0",
+           "filters.low=1", "filters.high=2", "input.high=1,2,100")  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A working folder in memory."""
+    with fast_folder() as folder:
+        monkeypatch.chdir(folder)
+        yield folder
+
+
+def wait_for(what: Callable[[], object], running: subprocess.Popen[str]) -> None:
+    """Wait until something is the case, or the process has ended."""
+    start = time.perf_counter()
+    while not what() and running.poll() is None:
+        assert time.perf_counter() - start < SECONDS
+        time.sleep(0.002)
+
+
+def runs() -> int:
+    """How many runs there are."""
+    return len(collection.run_names(C)) if C.is_dir() else 0
+
+
+def children(process: int) -> list[int]:
+    """The processes that a process has started."""
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process)], capture_output=True, text=True).stdout
+    return [int(line) for line in listed.split()]
+
+
+def alive(process: int) -> bool:
+    """Whether a process runs; one that only waits to be taken note of does not."""
+    try:
+        return ") Z" not in Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return False
+
+
+def ended(running: subprocess.Popen[str]) -> tuple[int, str]:
+    """The exit code and standard error of a process that ends by itself."""
+    _, err = running.communicate(timeout=SECONDS)
+    return running.returncode, err
+
+
+def assert_whole(expected: Path) -> None:
+    """The collection is that of a sweep left alone, to the byte, and its table that of the runs."""
+    assert collected(C) == collected(expected)
+    table = (C / "results.csv").read_bytes()
+    assert collection.rebuild(C).read_bytes() == table
+
+
+# Kills
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_killed_again_and_again(workers: int, folder: Path) -> None:
+    words = (*FAILING, f"seed=range(0,{KILLS * RUNS_PER_KILL // 3})", f"workers={workers}")
+    assert convpipe(*words, "root=alone").code == 1
+    numbers = random.Random(workers)
+    hit = 0
+    for _ in range(KILLS):
+        before = runs()
+        running = process(*words, cwd=folder)
+        if numbers.random() < 0.8:
+            wait_for(lambda before=before: runs() > before, running)  # type: ignore[misc]
+            time.sleep(numbers.uniform(0, 0.04))
+        else:
+            time.sleep(numbers.uniform(0, 0.8))
+        hit += running.poll() is None
+        running.kill()
+        running.communicate()
+    assert hit >= KILLS // 2  # killed on their way
+    print(f"{hit} of {KILLS} kills before the end")
+    code, err = ended(process(*words, cwd=folder))
+    assert code == 1, err
+    assert_whole(Path("alone/c"))
+
+
+def test_workers_do_not_outlive_a_killed_sweep(folder: Path) -> None:
+    running = process(*WORDS, "seed=range(0,2000)", "workers=2", cwd=folder)
+    wait_for(lambda: runs() > 10, running)
+    workers = children(running.pid)
+    running.kill()
+    running.communicate()
+    assert len(workers) == 2
+    time.sleep(0.5)
+    assert not any(map(alive, workers))
+
+
+@pytest.mark.parametrize("cut", [1, 40, 10_000])
+def test_files_that_a_kill_cut_short(cut: int, folder: Path) -> None:
+    words = (*FAILING, "seed=range(0,4)")
+    assert convpipe(*words, "root=alone").code == 1
+    assert convpipe(*words).code == 1
+    for name in (".index.jsonl", ".failed.jsonl"):
+        content = (C / name).read_bytes()
+        (C / name).write_bytes(content[: max(0, len(content) - cut)])
+    (C / "results.csv").unlink()
+    assert convpipe(*words, "seed=range(0,3)").code == 1
+    assert convpipe(*words).code == 1
+    assert_whole(Path("alone/c"))
+
+
+def test_what_a_kill_left_half_done_is_cleared(folder: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    assert convpipe(*WORDS, "seed=1").code == 0
+    from convpipe.staging import machine_mark
+
+    left = C / f".staging-0123456789ab-{machine_mark()}-{dead.pid}-00000000"
+    mine = C / f".staging-0123456789ab-{machine_mark()}-{os.getpid()}-00000000"
+    for path in (left, mine):
+        path.mkdir()
+    assert convpipe(*WORDS, "seed=1,2").code == 0
+    assert hidden(C) == [mine.name]  # a living process may still be at it
+
+
+# Interrupts
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_it_soon_and_in_one_line(number: int, code: int, workers: int, folder: Path) -> None:
+    words = (*WORDS, "seed=range(0,1500)", f"workers={workers}")
+    running = process(*words, cwd=folder, start_new_session=True)
+    wait_for(lambda: runs() > 20, running)
+    started = children(running.pid)
+    assert len(started) == (workers if workers > 1 else 0)
+    start = time.perf_counter()
+    os.killpg(running.pid, number) if number == signal.SIGINT else running.send_signal(number)  # as a terminal does
+    found, err = ended(running)
+    assert time.perf_counter() - start < 2
+    assert (found, err) == (
+        code,
+        "convpipe: interrupted; what is done is kept, and the same command goes on from there\n",
+    )
+    assert not any(map(alive, started))
+    assert hidden(C) == []
+    there = collection.run_names(C)
+    assert 20 < len(there) < 1500
+    assert [row["run"] for row in results(C)] == there
+    for name in there[:20]:
+        assert archive.verify(C / name)
+
+
+def test_a_signal_before_anything_runs(folder: Path) -> None:
+    running = process(*WORDS, "seed=range(0,100000)", cwd=folder)
+    time.sleep(1.5)
+    running.send_signal(signal.SIGINT)
+    assert ended(running)[0] == 130
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_worker_ends_it_in_one_line_and_it_goes_on(number: int, folder: Path) -> None:
+    words = (*WORDS, "seed=range(0,400)", "workers=2")
+    assert convpipe(*words, "root=alone").code == 0
+    running = process(*words, cwd=folder)
+    wait_for(lambda: runs() > 5, running)
+    workers = children(running.pid)
+    os.kill(workers[0], number)
+    code, err = ended(running)
+    assert code == 4
+    assert re.fullmatch(r"convpipe: a worker process was killed \(.*\); what is done is kept, and the same .*\n", err)
+    assert not any(map(alive, workers))
+    assert hidden(C) == []
+    assert len(results(C)) == runs() < 400
+    assert convpipe(*words).code == 0
+    assert_whole(Path("alone/c"))
+
+
+# Two at once
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_two_identical_sweeps_at_once(workers: int, folder: Path) -> None:
+    words = (*WORDS, "seed=range(0,150)", f"workers={workers}")
+    assert convpipe(*words, "root=alone").code == 0
+    both = [process(*words, cwd=folder) for _ in range(2)]
+    assert [ended(running) for running in both] == [(0, ""), (0, "")]
+    assert_whole(Path("alone/c"))
+
+
+def test_two_sweeps_at_once_give_the_union(folder: Path) -> None:
+    parts = (("seed=range(0,100)",), ("seed=range(50,150)",))
+    assert convpipe(*WORDS, "seed=range(0,150)", "root=alone").code == 0
+    both = [process(*WORDS, *part, cwd=folder) for part in parts]
+    assert [ended(running) for running in both] == [(0, ""), (0, "")]
+    assert statuses(C) == {"done": 150}
+    assert_whole(Path("alone/c"))
+
+
+def test_the_comparison_finds_what_differs(folder: Path) -> None:
+    for root in ("r", "alone"):
+        assert convpipe(*WORDS, "seed=1,2", f"root={root}").code == 0
+    assert_whole(Path("alone/c"))
+    run = collection.run_folders(C)[0]
+    changes = {
+        run / "output.npy": lambda content: content[:-1] + bytes([content[-1] ^ 1]),
+        run / "manifest.json": lambda content: content.replace(b'"done"', b'"half"'),
+        C / "results.csv": lambda content: content.replace(b"done", b"dune", 1),
+        run / "more": lambda content: b"",
+        C / ".staging-0123456789ab-01234567-1-01234567": lambda content: b"",
+    }
+    for path, change in changes.items():
+        before = path.read_bytes() if path.exists() else None
+        path.write_bytes(change(before or b""))
+        assert collected(C) != collected(Path("alone/c")), path
+        path.unlink()
+        if before is not None:
+            path.write_bytes(before)
+    assert_whole(Path("alone/c"))
