@@ -1,4 +1,4 @@
-"""What the tests of sweeps share: sweeps of command lines, in this process or one of their own, and collections compared."""
+"""What the tests of sweeps share: sweeps in this process or one of their own, and collections compared."""
 
 from __future__ import annotations
 

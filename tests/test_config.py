@@ -107,7 +107,10 @@ CONVOLUTION = [
     ("conv.dtype=int17", r"conv\.dtype: got int17, expected one of .*\(did you mean int16\?\)"),
     ("conv.dtype=5", r"conv\.dtype: got 5, expected one of"),
     ("conv.dtype=bool", r"conv\.dtype: got bool, expected one of"),
-    ("conv.dtype=uint8", r"conv\.dtype: got uint8, expected a dtype that holds every sum \(the exact sum -9 .*\)"),  # the lecture's -9
+    (
+        "conv.dtype=uint8",
+        r"conv\.dtype: got uint8, expected a dtype that holds every sum \(the exact sum -9 .*\)",
+    ),  # the lecture's -9
     ("conv.overflow=eror", r"conv\.overflow: got eror, .*\(did you mean error\?\)"),
     ("conv={stride:0}", r"conv\.stride: got 0, expected a whole number from 1"),
     ("conv.dilation=9999999999999999999999", r"filters\.kernel: got 3, expected at most 4 along H"),

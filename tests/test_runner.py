@@ -77,7 +77,10 @@ def test_every_stage_is_shown_in_order(tmp_path: Path) -> None:
     [
         ({"filters.kernel": [9, 2]}, r"filters\.kernel: got 9, expected at most 7 along H"),
         ({"conv.groups": 2}, r"conv\.groups: got 2, expected a divisor"),
-        ({"conv.dtype": "int8", "conv.pad_value": 4000}, r"conv\.dtype: got int8, expected a dtype that holds every sum \(the"),
+        (
+            {"conv.dtype": "int8", "conv.pad_value": 4000},
+            r"conv\.dtype: got int8, expected a dtype that holds every sum \(the",
+        ),
         ({"lowering.stages": ["pad", "matmul"]}, r"lowering\.stages: got matmul, expected the tensor 'columns'"),
     ],
 )

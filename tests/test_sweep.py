@@ -89,7 +89,10 @@ def test_a_shared_input_is_the_same_as_one_of_its_own(folder: Path) -> None:
 
 def test_nothing_is_swept_over(folder: Path) -> None:
     assert last_line(swept(*SMALL)) == "1 done, 0 there before, 0 failed: r/lecture_4d"
-    assert last_line(swept(*SMALL, "where='seed == 1'")) == "0 done, 0 there before, 0 failed, 1 left out by where: no points"
+    assert (
+        last_line(swept(*SMALL, "where='seed == 1'"))
+        == "0 done, 0 there before, 0 failed, 1 left out by where: no points"
+    )
 
 
 def test_groups_experiments_names_threads_and_layers(folder: Path) -> None:
@@ -151,14 +154,23 @@ def test_points_that_are_the_same_run(folder: Path) -> None:
     ("words", "match"),
     [
         ("seed=1,2 conv.stride=1,0", r"^seed=1 conv\.stride=0: conv\.stride: got 0, expected a whole number from 1"),
-        ("seed=1,2 filters=integers filters.kernel=3,9", r"^seed=1 filters\.kernel=9: filters\.kernel: got 9, expected at most"),
+        (
+            "seed=1,2 filters=integers filters.kernel=3,9",
+            r"^seed=1 filters\.kernel=9: filters\.kernel: got 9, expected at most",
+        ),
         ("seed=5,-1", r"^seed=-1: seed: got -1, expected a whole number from 0"),
-        ("seed=1,2 conv.strid=1", r"^conv\.strid: got 1, expected one of the keys of conv: .* \(did you mean conv\.str"),
+        (
+            "seed=1,2 conv.strid=1",
+            r"^conv\.strid: got 1, expected one of the keys of conv: .* \(did you mean conv\.str",
+        ),
         ("seed=1,2 conv.strid=1,2", r"^seed=1 conv\.strid=1: conv\.strid: got 1, expected one of the keys of conv"),
         ("seed=1,2 input=integers,rando", r"input=rando: input: got rando, expected one of .*did you mean random"),
         ("seed=1,2 inputt=integers,random", r"inputt: got integers, expected one of the keys"),
         ("seed=range(0,1000000000)", r"^limits\.runs: got 1000000, expected at least 1000000000, the points of this s"),
-        ("input=random filters=random input.shape=[1,3,100,100],[1,3,20000,20000] limits.memory=100MB", r"20000\]: limits\.memory: got 95\.4 MiB"),
+        (
+            "input=random filters=random input.shape=[1,3,100,100],[1,3,20000,20000] limits.memory=100MB",
+            r"20000\]: limits\.memory: got 95\.4 MiB",
+        ),
         ("seed=1,2 where='seed < nothing'", r"^seed=1: where: got seed < nothing, expected values .*no nothing here"),
         ("seed=1,2 where='seed <'", r"^where: got seed <, expected an expression of"),
         ("seed=1,2 where='import os'", r"^where: got import os, expected an expression of"),
@@ -169,8 +181,14 @@ def test_points_that_are_the_same_run(folder: Path) -> None:
         ("seed=1,2 cluster=nothing", r"^cluster: got nothing, expected one of dask, none, ray"),
         ("seed=1,2 cluster=dask", r"^seed=1: cluster\.address: got \?\?\?, expected a value for it"),
         ("name=../x,y", r"^name=\.\./x: name: got \.\./x, expected a folder name"),
-        ("seed=1,2 experiment=resnet50,vgg16", r"^seed=1 experiment=resnet50: sweep: got .*'resnet50'.* as the sweep i"),
-        ("experiment=grid,seeds", r"^experiment=grid: hydra\.sweeper\.params: got conv\.stride=.*, expected no axes in a"),
+        (
+            "seed=1,2 experiment=resnet50,vgg16",
+            r"^seed=1 experiment=resnet50: sweep: got .*'resnet50'.* as the sweep i",
+        ),
+        (
+            "experiment=grid,seeds",
+            r"^experiment=grid: hydra\.sweeper\.params: got conv\.stride=.*, expected no axes in a",
+        ),
         ("seed=1,2 hydra/launcher=nothing", r"launcher"),
         ("seed=1,2 hydra.sweep.dir=/tmp", r"^hydra\.sweep\.dir: got /tmp, expected of Hydra's own settings only"),
         ("hydra.sweeper.params.a._target_=1,2", r"expected values only"),
@@ -251,7 +269,10 @@ def test_the_dry_runs_bytes_are_the_plans(folder: Path) -> None:
 def test_a_point_that_fails_is_recorded_and_the_others_run(folder: Path) -> None:
     answer = swept(*OVERFLOWING, "seed=1,2", code=1)
     assert statuses(Path("r/c")) == {"done": 2, "failed": 2}
-    said = [re.match(r"failed: input\.high=100 seed=\d: conv\.dtype: got int8, exp", line) for line in answer.err.splitlines()]
+    said = [
+        re.match(r"failed: input\.high=100 seed=\d: conv\.dtype: got int8, exp", line)
+        for line in answer.err.splitlines()
+    ]
     assert (len(said), all(said)) == (2, True)
     failed = [row for row in results(Path("r/c")) if row["status"] == "failed"]
     assert all(row["error"].startswith("conv.dtype: got int8, expected a dtype that holds") for row in failed)
@@ -369,7 +390,9 @@ def test_another_versions_run_that_differs_is_said(folder: Path) -> None:
     swept(*words)  # to be there is to be whole; verify and reproduce look closer
     from_version(run, "0.0.1")
     answer = swept(*words, code=3)
-    assert re.fullmatch(rf"failed: seed=\d: r/c/{run.name}: stage '\w+' differs: .*made by convpipe 0\.0\.1.*\n", answer.err)
+    assert re.fullmatch(
+        rf"failed: seed=\d: r/c/{run.name}: stage '\w+' differs: .*made by convpipe 0\.0\.1.*\n", answer.err
+    )
     assert last_line(answer) == "0 done, 2 there before, 0 failed, 1 not reproduced: r/c"
     assert len(collection.run_names(Path("r/c"))) == 3
 
@@ -390,7 +413,9 @@ def test_a_run_that_cannot_be_read_is_said(damage: str, folder: Path) -> None:
 
 def test_a_worker_of_another_version_is_refused(folder: Path) -> None:
     batch = Batch((), str(folder), stop=False, version="9.9")
-    with pytest.raises(StorageError, match=rf"a worker has convpipe {provenance.VERSION}, expected 9\.9, as its client"):
+    with pytest.raises(
+        StorageError, match=rf"a worker has convpipe {provenance.VERSION}, expected 9\.9, as its client"
+    ):
         batches.run_batch(batch)
 
 
@@ -568,7 +593,10 @@ def test_a_network_whose_layers_do_not_fit_is_found() -> None:
 
 def test_the_shipped_sweeps_run(folder: Path) -> None:
     assert last_line(swept("root=r", "experiment=grid")) == "138 done, 0 there before, 0 failed, 6 impossible: r/grid"
-    assert last_line(swept("root=r", "experiment=seeds", "seed=range(0,10)")) == "10 done, 0 there before, 0 failed: r/seeds"
+    assert (
+        last_line(swept("root=r", "experiment=seeds", "seed=range(0,10)"))
+        == "10 done, 0 there before, 0 failed: r/seeds"
+    )
     assert last_line(swept("root=r", "experiment=alexnet")) == "5 done, 0 there before, 0 failed: r/alexnet"
     assert column(Path("r/alexnet"), "seed") == list("12345")
     first = convpipe("root=r", "experiment=alexnet")
@@ -597,4 +625,3 @@ def test_memory_does_not_grow_with_the_number_of_points(folder: Path) -> None:
         ).stdout  # fmt: skip
         peaks.append(int(out.split("peak ")[1]))
     assert peaks[1] - peaks[0] < 5_000  # KiB
-

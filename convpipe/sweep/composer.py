@@ -68,7 +68,8 @@ class Composer:
 
     def overrides(self, point: Point) -> list[str]:
         """A point's overrides, those that all points share among them, in the order they were typed."""
-        ranked = [(each.rank, each.text) for each in (*self.sweep.fixed, *point)]
+        ranked = [(each.rank, each.text) for each in self.sweep.fixed]
+        ranked += [(setting.rank, setting.text) for setting in point]
         return [text for _, text in sorted(ranked, key=lambda pair: pair[0])]
 
     def whole(self, point: Point) -> dict[str, Any]:
@@ -126,7 +127,7 @@ def base_of(config: DictConfig) -> Base:
 
     task = {str(key): config._get_node(key) for key in config if key != "hydra"}
     plain = {
-        key: OmegaConf.to_container(node, resolve=False) if OmegaConf.is_config(node) else node._value()  # type: ignore[union-attr,arg-type]
+        key: OmegaConf.to_container(node, resolve=False) if OmegaConf.is_config(node) else node._value()  # type: ignore[union-attr]
         for key, node in task.items()
     }
     if mentions(plain, "${hydra"):

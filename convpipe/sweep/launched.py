@@ -1,9 +1,10 @@
-"""Sweeps by stock Hydra launchers (basic, joblib, submitit): they compose and start every job, the archives are the same."""
+"""Sweeps by stock Hydra launchers (basic, joblib, submitit): they compose every job, the archives are the same."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from convpipe.config import of_layer, plain_config, read_job
@@ -31,7 +32,7 @@ def launch(composer: Composer, found: Iterable[tuple[Point, Task]], launcher: La
         outcome = answer._return_value  # as `return_value` prints what it raises
         if not isinstance(outcome, Done):
             raise outcome if isinstance(outcome, StorageError) else StorageError(f"{task.overrides}: {outcome}")
-        yield [(task.place, outcome)]
+        yield [(task.place, replace(outcome, overrides=task.overrides))]
 
 
 def run_hydra_job(config: DictConfig) -> Any:

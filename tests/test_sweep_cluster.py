@@ -1,0 +1,293 @@
+"""The same sweep on Dask, on Ray and by stock Hydra launchers: the same collection, to the byte."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cli_runs import CHECKOUT, convpipe, process, refused
+from run_cases import hidden
+from sweep_cases import collected, fast_folder, results
+from test_sweep_resume import alive, children, ended, wait_for
+
+from convpipe import collection
+from convpipe.errors import ConfigError, StorageError
+from convpipe.sweep import executors
+
+KILLS = int(os.environ.get("CONVPIPE_KILLS", "2"))
+RUNS_PER_KILL = 90
+SECONDS = 60
+WORDS = ("-m", "root=r", "name=c", "experiment=lecture_4d")
+C = Path("r/c")
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(CHECKOUT), "PYTHONWARNINGS": "ignore"}
+
+needs_dask = pytest.mark.skipif(
+    find_spec("distributed") is None, reason="needs the extra: pip install 'convpipe[dask]'"
+)
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra: pip install 'convpipe[ray]'")
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A working folder in memory."""
+    with fast_folder() as folder:
+        monkeypatch.chdir(folder)
+        yield folder
+
+
+# Dask
+
+
+class Cluster:
+    """A Dask scheduler and workers, in processes of their own that start elsewhere."""
+
+    def __init__(self, place: Path, workers: int) -> None:
+        self.place, self.file = place, place / "scheduler.json"
+        self.running: list[subprocess.Popen[bytes]] = []
+        self.scheduler = self.start("scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(self.file))
+        start = time.perf_counter()
+        while not (self.file.exists() and self.file.read_text().endswith("}")):
+            assert time.perf_counter() - start < SECONDS
+            time.sleep(0.02)
+        self.address: str = json.loads(self.file.read_text())["address"]
+        self.workers = [self.start_worker() for _ in range(workers)]
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        """One more worker."""
+        limits = ("--nthreads", "2", "--no-nanny", "--no-dashboard", "--memory-limit", "0")
+        return self.start("worker", self.address, *limits, "--local-directory", str(self.place))
+
+    def start(self, what: str, *words: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", f"distributed.cli.dask_{what}", "--host", "127.0.0.1", *words]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self.running.append(subprocess.Popen(command, cwd=self.place, env=ENVIRONMENT, **quiet))  # type: ignore[call-overload]
+        return self.running[-1]
+
+    def end(self) -> None:
+        """End every process that was started."""
+        for running in reversed(self.running):
+            running.kill()
+            running.wait()
+
+
+@contextmanager
+def a_cluster(workers: int) -> Iterator[Cluster]:
+    with fast_folder() as place:
+        cluster = Cluster(place, 0)
+        try:
+            cluster.workers = [cluster.start_worker() for _ in range(workers)]
+            yield cluster
+        finally:
+            cluster.end()
+
+
+@pytest.fixture(scope="module")
+def dask() -> Iterator[Cluster]:
+    """A cluster of two workers, not to be harmed."""
+    with a_cluster(2) as cluster:
+        yield cluster
+
+
+def on(cluster: Cluster) -> tuple[str, ...]:
+    return ("cluster=dask", f"cluster.address={cluster.address}")
+
+
+@needs_dask
+def test_dask_gives_the_same_collection(folder: Path, dask: Cluster) -> None:
+    words = (*WORDS, "seed=range(0,100)", "conv.stride=1,2")
+    assert convpipe(*words, "root=alone").code == 0
+    answer = convpipe(*words, *on(dask))
+    assert (answer.code, answer.err) == (0, "")
+    assert "200 done, 0 there before, 0 failed: r/c" in answer.out
+    assert collected(C) == collected(Path("alone/c"))
+    made_by = {json.loads(path.read_text())["provenance"]["threads"] for path in C.glob("*/manifest.json")}
+    assert made_by == {1}
+    again = convpipe(*words, *on(dask))
+    assert (again.code, "0 done, 200 there before, 0 failed" in again.out) == (0, True)
+
+
+@needs_dask
+def test_relative_paths_are_those_of_the_client(folder: Path, dask: Cluster) -> None:
+    np.save("image.npy", np.arange(48, dtype=np.int16).reshape(1, 3, 4, 4))
+    words = ("-m", "name=c", "input=npy", "input.path=image.npy", "filters=integers", "filters.count=range(1,9)")
+    assert convpipe(*words, "root=alone").code == 0
+    answer = convpipe(*words, "root=r", *on(dask))
+    assert (answer.code, answer.err) == (0, "")
+    assert collected(C) == collected(Path("alone/c"))
+    assert sorted(path.name for path in folder.iterdir()) == ["alone", "image.npy", "r"]
+
+
+@needs_dask
+def test_failures_on_dask(folder: Path, dask: Cluster) -> None:
+    words = ("-m", "root=r", "name=c", "input=integers", "filters=integers", "conv.dtype=int8", "input.low=0",
+             "filters.low=1", "filters.high=2", "input.high=1,2,100", "seed=range(0,10)")  # fmt: skip
+    alone, there = convpipe(*words, "root=alone"), convpipe(*words, *on(dask))
+    assert (alone.code, there.code) == (1, 1)
+    assert sorted(alone.err.splitlines()) == sorted(there.err.splitlines())
+    assert collected(C) == collected(Path("alone/c"))
+
+
+@needs_dask
+def test_a_killed_dask_worker_loses_nothing(folder: Path) -> None:
+    words = (*WORDS, "seed=range(0,600)")
+    assert convpipe(*words, "root=alone").code == 0
+    with a_cluster(2) as cluster:
+        running = process(*words, *on(cluster), cwd=folder)
+        wait_for(lambda: C.is_dir() and len(collection.run_names(C)) > 100, running)
+        cluster.workers[0].kill()
+        assert ended(running) == (0, "")
+    assert collected(C) == collected(Path("alone/c"))
+
+
+@needs_dask
+def test_a_client_killed_again_and_again(folder: Path, dask: Cluster) -> None:
+    words = (*WORDS, f"seed=range(0,{KILLS * RUNS_PER_KILL})", *on(dask))
+    assert convpipe(*words[:-2], "root=alone").code == 0
+    numbers = random.Random(0)
+    for _ in range(KILLS):
+        before = len(collection.run_names(C)) if C.is_dir() else 0
+        running = process(*words, cwd=folder)
+        wait_for(lambda before=before: C.is_dir() and len(collection.run_names(C)) > before, running)  # type: ignore[misc]
+        time.sleep(numbers.uniform(0, 0.04))
+        running.kill()
+        running.communicate()
+    assert ended(process(*words, cwd=folder)) == (0, "")
+    assert collected(C) == collected(Path("alone/c"))
+
+
+@needs_dask
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_client(number: int, code: int, folder: Path, dask: Cluster) -> None:
+    running = process(*WORDS, "seed=range(0,3000)", *on(dask), cwd=folder)
+    wait_for(lambda: C.is_dir() and len(collection.run_names(C)) > 20, running)
+    start = time.perf_counter()
+    running.send_signal(number)
+    found, err = ended(running)
+    assert time.perf_counter() - start < 2
+    assert found == code
+    assert err == "convpipe: interrupted; what is done is kept, and the same command goes on from there\n"
+    assert convpipe(*WORDS, "seed=range(0,100)").code == 0
+    assert [row["run"] for row in results(C)] == collection.run_names(C)
+
+
+@needs_dask
+def test_clusters_that_do_not_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executors, "CONNECT_SECONDS", 1)
+    words = (*WORDS, "seed=1,2", "cluster=dask")
+    answer = convpipe(*words, "cluster.address=tcp://127.0.0.1:1")
+    assert answer.code == 4
+    assert re.fullmatch(
+        r"convpipe: cluster\.address: no Dask scheduler answers at tcp://127\.0\.0\.1:1: .*\n", answer.err
+    )
+    answer = convpipe(*words, "cluster.address=nowhere")
+    assert (answer.code, "cluster.address" in answer.err, answer.err.count("\n")) == (4, True, 1)
+    with a_cluster(0) as cluster:
+        answer = convpipe(*words, f"cluster.address={cluster.address}")
+    assert answer.code == 4
+    assert answer.err == f"convpipe: cluster.address: the Dask scheduler at {cluster.address} has no workers\n"
+
+
+def test_a_cluster_without_its_package(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("distributed", "ray"):
+        monkeypatch.setitem(sys.modules, name, None)
+    for kind, make in (("dask", executors.dask_cluster), ("ray", executors.ray_cluster)):
+        with (
+            pytest.raises(ConfigError, match=rf"cluster\.kind: got {kind}, .*pip install 'convpipe\[{kind}\]'"),
+            make("x"),
+        ):
+            pass
+    refused(folder, *WORDS, "seed=1,2", "cluster=ray", "cluster.kind=spark")
+
+
+def test_batches_take_the_process_for_themselves() -> None:
+    assert not executors.__dict__.get("dask")  # nothing of a cluster is imported at the start
+    code = (
+        "import sys; from convpipe import cli; cli.main(['-m', 'dry_run=true', 'seed=1,2']); print(sorted(sys.modules))"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True
+    ).stdout
+    loaded = {name.strip(" '[]\n").partition(".")[0] for name in out.rpartition("[")[2].split(",")}
+    assert not loaded & {"dask", "distributed", "ray", "joblib", "submitit", "pandas"}
+    assert "convpipe" in loaded
+
+
+# Ray
+
+
+@needs_ray
+def test_ray_gives_the_same_collection(folder: Path) -> None:
+    np.save("image.npy", np.arange(48, dtype=np.int16).reshape(1, 3, 4, 4))
+    words = ("-m", "name=c", "input=npy", "input.path=image.npy", "filters=integers", "filters.count=range(1,41)")
+    assert convpipe(*words, "root=alone").code == 0
+    code, err = ended(process(*words, "root=r", "cluster=ray", cwd=folder))
+    assert (code, err) == (0, "")
+    assert collected(C) == collected(Path("alone/c"))
+
+
+def test_rays_errors_are_ours() -> None:
+    own = StorageError("full")
+    assert executors.own_error(own) is own
+    assert str(executors.own_error(KeyError("x"))) == "KeyError: 'x'"
+
+
+# Stock launchers
+
+
+LAUNCHERS = {"basic": "hydra", "joblib": "hydra_plugins.hydra_joblib_launcher",
+             "submitit_local": "hydra_plugins.hydra_submitit_launcher"}  # fmt: skip
+
+
+def installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ImportError:
+        return False
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_stock_launchers_give_the_same_collection(launcher: str, folder: Path) -> None:
+    if not installed(LAUNCHERS[launcher]):
+        pytest.skip(f"needs the plugin {LAUNCHERS[launcher]}")
+    words = (
+        "-m",
+        "name=c",
+        "experiment=lecture_4d",
+        "seed=1,2",
+        "conv.pad=[[0,1],[2,0]],'same'",
+        "+data=null",
+        "keep='stages'",
+    )
+    assert convpipe(*words[:-2], words[-1], "root=alone").code == 0
+    words = (*words[:-2], words[-1], "root=r", f"hydra/launcher={launcher}")
+    code, err = ended(process(*words, cwd=folder))
+    assert (code, err) == (0, "")
+    assert collected(C) == collected(Path("alone/c"))
+    assert convpipe(*words).out.endswith("0 done, 4 there before, 0 failed: r/c\n")
+    assert sorted(path.name for path in folder.iterdir()) in (["alone", "r"], [".submitit", "alone", "r"])
+
+
+def test_failures_by_a_stock_launcher(folder: Path) -> None:
+    words = ("-m", "name=c", "input=integers", "filters=integers", "conv.dtype=int8", "input.low=0", "filters.low=1",
+             "filters.high=2", "input.high=2,100", "seed=1,2")  # fmt: skip
+    alone, there = convpipe(*words, "root=alone"), convpipe(*words, "root=r", "hydra/launcher=basic")
+    assert (alone.code, there.code) == (1, 1)
+    assert alone.err == there.err
+    assert collected(C) == collected(Path("alone/c"))
+    assert "2 failed before" in convpipe(*words, "root=r", "hydra/launcher=basic").out
+
+
+_: Any = (children, alive, hidden)
