@@ -40,6 +40,8 @@ NOT_CONFIG = FIXED + MEASURED + SOMETIMES
 TEXTS = (*FIXED, "output_shape", "output_sha256", "error")
 DAMAGED = "damaged"
 RUN_ID = re.compile(r"[0-9a-f]{12}\Z")
+ROW_START = b'{"run": "'
+ROW_LINE = re.compile(ROW_START + rb'([0-9a-f]{12})"')
 NUMBER = re.compile(r"-?\d{1,100}(?:\.\d{1,100})?(?:e[+-]\d{1,3})?", re.ASCII)
 TRUTHS = {"True": True, "False": False, "": None}
 LOCK_SECONDS = 60
@@ -245,13 +247,16 @@ def write_table(folder: Path) -> Path:
 
 
 def index_places(file: Any) -> dict[str, int]:
-    """Where each run's last whole line begins; lines that a kill cut short are passed over."""
+    """Where each run's last whole line begins; lines that a kill cut short are passed over.
+
+    Only the lines' ends are looked at, as reading all of each would take a third of a table's time.
+    """
     places = {}
     position = file.seek(0)
     for line in file:
-        row = whole_row(line)
-        if row is not None:
-            places[row["run"]] = position
+        match = ROW_LINE.match(line)
+        if match and line.endswith(b"}\n") and line.count(ROW_START) == 1:
+            places[match[1].decode()] = position
         position += len(line)
     if position and not line.endswith(b"\n"):
         file.write(b"\n")

@@ -148,6 +148,7 @@ def test_a_killed_dask_worker_loses_nothing(folder: Path) -> None:
         running = process(*words, *on(cluster), cwd=folder)
         wait_for(lambda: C.is_dir() and len(collection.run_names(C)) > 100, running)
         cluster.workers[0].kill()
+        cluster.workers[0].wait()
         assert ended(running) == (0, "")
     assert collected(C) == collected(Path("alone/c"))
 

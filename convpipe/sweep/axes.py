@@ -210,7 +210,8 @@ def range_count(override: Override, swept: Any) -> int:
     """How many values a range has: ``range(0,1000000000)`` costs nothing yet."""
     if not swept.step:
         raise ConfigError(override.get_key_element(), override.input_line, "a step other than 0")
-    return max(0, int(ceil((swept.stop - swept.start) / swept.step)))
+    count: int = ceil((swept.stop - swept.start) / swept.step)
+    return max(0, count)
 
 
 def plain_value(element: Any) -> Any:

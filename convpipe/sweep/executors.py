@@ -5,23 +5,23 @@ All are executors in the sense of `concurrent.futures`, so one loop serves them 
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from convpipe.errors import ConfigError, ConvpipeError, StorageError, shown
+from convpipe.sweep.interrupts import ENDING, GOES_ON
 
 CONNECT_SECONDS = 10
-HELD_BACK = (signal.SIGINT, signal.SIGTERM)
-GOES_ON = "what is done is kept, and the same command goes on from there"
 
 
 class Here(Executor):
@@ -73,11 +73,11 @@ def start(pool: ProcessPoolExecutor) -> None:
     """Start the workers; a signal that comes meanwhile waits, so that it finds every worker ready for it."""
     if not hasattr(signal, "pthread_sigmask"):
         return
-    signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
         pool.submit(os.getpid)
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
 
 
 def obey_parent() -> None:
@@ -85,7 +85,7 @@ def obey_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the terminal
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     threading.Thread(target=end_with_parent, daemon=True).start()
 
 
@@ -109,32 +109,65 @@ def stop_children(before: set[Any]) -> None:
 # Clusters
 
 
+class DaskExecutor(Executor):
+    """Dask tasks as futures; a lost worker's tasks are run again by Dask itself.
+
+    Dask's own executor leaves a future waiting for ever whose result was lost on its way.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.under_way: set[Any] = set()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """A future for a remote call."""
+        future: Future[Any] = Future()
+        remote = self.client.submit(fn, *args, **kwargs, pure=False)
+        self.under_way.add(remote)
+        remote.add_done_callback(partial(self.hand_over, future))
+        return future
+
+    def hand_over(self, future: Future[Any], remote: Any) -> None:
+        """Give a remote result, or what became of it, to whoever waits for it; runs in a thread of Dask's."""
+        self.under_way.discard(remote)
+        try:
+            future.set_result(remote.result())
+        except BaseException as error:  # noqa: BLE001 - being cancelled included
+            future.set_exception(error)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take back what has not started."""
+        self.client.cancel(list(self.under_way), reason="the sweep has ended")
+
+
 @contextmanager
 def dask_cluster(address: str | None) -> Iterator[tuple[Executor, int]]:
-    """An existing Dask cluster, by its scheduler's address. A lost worker's batches are run again by Dask itself.
+    """An existing Dask cluster, by its scheduler's address.
 
     Raises:
         ConfigError: the package is missing.
         StorageError: nobody answers there, or the cluster was lost.
     """
     try:
-        from distributed import Client
-        from distributed.client import FutureCancelledError
+        from distributed import CancelledError, Client
+        from distributed.comm import CommClosedError
         from distributed.scheduler import KilledWorker
     except ImportError as error:
         raise ConfigError("cluster.kind", "dask", "the package dask", "pip install 'convpipe[dask]'") from error
+    for name in ("distributed", "tornado.application", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters to a sweep comes as an error
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
         raise StorageError(f"cluster.address: no Dask scheduler answers at {address}: {shown(error)}") from error
     with client:
-        executor = client.get_executor(pure=False)
+        workers, executor = dask_workers(client, address), DaskExecutor(client)
         try:
-            yield executor, dask_workers(client, address)
-        except (KilledWorker, FutureCancelledError, CancelledError) as error:
-            raise StorageError(f"the cluster at {address} lost its workers: {shown(error)}; {GOES_ON}") from error
+            yield executor, workers
+        except (KilledWorker, CancelledError, CommClosedError) as error:
+            raise StorageError(f"the Dask cluster at {address} was lost: {shown(error)}; {GOES_ON}") from error
         finally:
-            executor.shutdown(wait=False)  # which takes back what has not started
+            executor.shutdown()
 
 
 def dask_workers(client: Any, address: str | None) -> int:

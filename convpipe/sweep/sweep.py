@@ -21,6 +21,7 @@ from convpipe.sweep import executors
 from convpipe.sweep.axes import Point
 from convpipe.sweep.batches import Finished, Task, run_all
 from convpipe.sweep.composer import Composer
+from convpipe.sweep.interrupts import GOES_ON, uninterrupted
 from convpipe.sweep.listed import dotted, override_text
 from convpipe.sweep.points import Points, at_point, identity_of, is_done, is_impossible, point_text
 from convpipe.sweep.space import sweep_of
@@ -56,7 +57,7 @@ def sweep(config: DictConfig, params: Mapping[str, Any], arguments: Sequence[str
     try:
         return checked_sweep(points, execution, launcher)
     except KeyboardInterrupt as stop:
-        stop.add_note(executors.GOES_ON)
+        stop.add_note(GOES_ON)
         raise
 
 
@@ -77,9 +78,10 @@ def checked_sweep(points: Points, execution: Execution, launcher: Launcher | Non
                 if execution.on_error == "stop" and tally.exit_code:
                     break
         finally:
-            for folder in filter(Path.is_dir, folders):
-                remove_abandoned(folder)
-                collection.refresh(folder)
+            with uninterrupted():
+                for folder in filter(Path.is_dir, folders):
+                    remove_abandoned(folder)
+                    collection.refresh(folder)
     show_tally(console(), totals, tally, folders)
     return tally.exit_code
 
@@ -166,8 +168,9 @@ def take_in(batch: Finished, progress: SweepProgress, tally: Tally) -> None:
         if outcome.row is not None:
             rows.setdefault(place.folder, []).append(outcome.row)
         tally.count(outcome)
-    for folder, found in rows.items():
-        collection.note(folder, found)
+    with uninterrupted():
+        for folder, found in rows.items():
+            collection.note(folder, found)
     for _, outcome in batch:
         progress.finished(outcome.overrides, outcome.error)
 

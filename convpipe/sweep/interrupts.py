@@ -1,0 +1,37 @@
+"""Signals that wait: what must be done whole is, however often someone presses Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+ENDING = (signal.SIGINT, signal.SIGTERM)
+GOES_ON = "what is done is kept, and the same command goes on from there"
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let signals that would end the process wait until this is over.
+
+    A lock that is interrupted while it is being taken would be held by nobody who can release it. Blocking the
+    signals in this thread would not do: another one takes them, and Python's handler runs in this one.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    waiting: list[int] = []
+
+    def wait(number: int, frame: Any) -> None:
+        waiting.append(number)
+
+    before = {number: signal.signal(number, wait) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        for came in waiting[:1]:
+            signal.raise_signal(came)
