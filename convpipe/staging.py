@@ -58,7 +58,16 @@ def is_alive(process: int) -> bool:
         return False
     except PermissionError:
         return True
-    return True
+    return not has_ended(process)
+
+
+def has_ended(process: int) -> bool:
+    """Whether a process only waits for its parent to take note of its end, which may take seconds; Linux tells."""
+    try:
+        status = Path(f"/proc/{process}/stat").read_bytes()
+    except OSError:
+        return False
+    return status.rpartition(b")")[2].split()[:1] == [b"Z"]
 
 
 def remove_hidden(path: Path) -> None:

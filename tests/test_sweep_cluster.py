@@ -14,14 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from cli_runs import CHECKOUT, convpipe, process, refused
-from run_cases import hidden
 from sweep_cases import collected, fast_folder, results
-from test_sweep_resume import alive, children, ended, wait_for
+from test_sweep_resume import ended, wait_for
 
 from convpipe import collection
 from convpipe.errors import ConfigError, StorageError
@@ -289,6 +287,3 @@ def test_failures_by_a_stock_launcher(folder: Path) -> None:
     assert alone.err == there.err
     assert collected(C) == collected(Path("alone/c"))
     assert "2 failed before" in convpipe(*words, "root=r", "hydra/launcher=basic").out
-
-
-_: Any = (children, alive, hidden)

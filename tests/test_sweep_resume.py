@@ -64,6 +64,14 @@ def alive(process: int) -> bool:
         return False
 
 
+def wait_for_end(process: int) -> None:
+    """Wait until a process has ended, without taking note of it."""
+    start = time.perf_counter()
+    while alive(process):
+        assert time.perf_counter() - start < SECONDS
+        time.sleep(0.002)
+
+
 def ended(running: subprocess.Popen[str]) -> tuple[int, str]:
     """The exit code and standard error of a process that ends by itself."""
     _, err = running.communicate(timeout=SECONDS)
@@ -130,8 +138,8 @@ def test_files_that_a_kill_cut_short(cut: int, folder: Path) -> None:
 
 
 def test_what_a_kill_left_half_done_is_cleared(folder: Path) -> None:
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
+    dead = subprocess.Popen([sys.executable, "-c", ""])  # nobody takes note of its end
+    wait_for_end(dead.pid)
     assert convpipe(*WORDS, "seed=1").code == 0
     from convpipe.staging import machine_mark
 
@@ -141,6 +149,7 @@ def test_what_a_kill_left_half_done_is_cleared(folder: Path) -> None:
         path.mkdir()
     assert convpipe(*WORDS, "seed=1,2").code == 0
     assert hidden(C) == [mine.name]  # a living process may still be at it
+    dead.wait()
 
 
 # Interrupts
@@ -169,6 +178,20 @@ def test_a_signal_ends_it_soon_and_in_one_line(number: int, code: int, workers: 
     assert [row["run"] for row in results(C)] == there
     for name in there[:20]:
         assert archive.verify(C / name)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_signal_does_not_wait_for_a_long_run(workers: int, folder: Path) -> None:
+    words = (*WORDS, "input=random", "input.shape=[1,3,64,64]", "timing.repeats=10000", "seed=range(0,9)")
+    running = process(*words, f"workers={workers}", cwd=folder)
+    wait_for(lambda: C.is_dir() and len(hidden(C)) == workers, running)
+    started = children(running.pid)
+    start = time.perf_counter()
+    running.send_signal(signal.SIGINT)
+    assert ended(running)[0] == 130
+    assert time.perf_counter() - start < 2
+    assert not any(map(alive, started))
+    assert (hidden(C), results(C)) == ([], [])
 
 
 def test_a_signal_before_anything_runs(folder: Path) -> None:

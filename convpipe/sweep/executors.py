@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from functools import cache, partial
 from typing import Any
 
+from convpipe import provenance
 from convpipe.errors import ConfigError, ConvpipeError, StorageError, shown
 from convpipe.sweep.interrupts import ENDING, GOES_ON
 
@@ -55,6 +56,7 @@ def processes(workers: int) -> Iterator[tuple[Executor, int]]:
     """
     # a forked worker starts in milliseconds, with all modules loaded; elsewhere than on Linux it is not safe
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    provenance.machine()  # or each would find out for itself
     before = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=obey_parent)
     try:

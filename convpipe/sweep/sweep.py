@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from convpipe import collection
 from convpipe.config import MAIN_CONFIG, Execution, Job, plain_config, read_execution
-from convpipe.errors import ConfigError
+from convpipe.errors import ConfigError, StorageError
 from convpipe.expressions import compile_expression
 from convpipe.planner import Planner
 from convpipe.report.console import console
@@ -75,15 +75,28 @@ def checked_sweep(points: Points, execution: Execution, launcher: Launcher | Non
                 remove_abandoned(folder)
             for batch in batches(points, execution, launcher, progress, tally):
                 take_in(batch, progress, tally)
-                if execution.on_error == "stop" and tally.exit_code:
+                if execution.on_error == "stop" and (tally.failed or tally.differing):
                     break
         finally:
             with uninterrupted():
                 for folder in filter(Path.is_dir, folders):
                     remove_abandoned(folder)
                     collection.refresh(folder)
+    check_shared(tally, folders)
     show_tally(console(), totals, tally, folders)
     return tally.exit_code
+
+
+def check_shared(tally: Tally, folders: Sequence[Path]) -> None:
+    """What workers have done is here, as it is where the folder is shared.
+
+    Raises:
+        StorageError: it is on a disk of theirs.
+    """
+    for outcome in (*tally.fastest, *tally.slowest):
+        if not any((folder / outcome.run).is_dir() for folder in folders):
+            missing = f"a worker's run {outcome.run} is not here"
+            raise StorageError(f"{folders[0]}: {missing}; a cluster needs a shared folder")
 
 
 def check_all(points: Points, execution: Execution) -> tuple[Totals, list[Path]]:
