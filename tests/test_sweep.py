@@ -650,4 +650,4 @@ def test_memory_does_not_grow_with_the_number_of_points(folder: Path) -> None:
             capture_output=True, text=True, check=True,
         ).stdout  # fmt: skip
         peaks.append(int(out.split("peak ")[1]))
-    assert peaks[1] - peaks[0] < 3_000  # KiB, about 1 for each more
+    assert peaks[1] - peaks[0] < 5_000  # KiB: 1 for each more, and 4 if its row were kept
