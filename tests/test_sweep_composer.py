@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -19,7 +20,18 @@ from convpipe.sweep import composer as composing
 # A case is some of these, each fixed or swept over. A key stands once; values are texts of Hydra's grammar.
 VALUES: dict[str, list[str]] = {
     "seed": ["0", "7", "123456789012345678", "-1", "true", "null", "1.5", "abc"],
-    "keep": ["output", "stages", "'two words'", '"a,b"', "'it\\'s'", '"${seed}"', "a\\,b", "''"],
+    "keep": [
+        "output",
+        "stages",
+        "'two words'",
+        '"a,b"',
+        "'it\\'s'",
+        '"${seed}"',
+        "a\\,b",
+        "''",
+        "[a,{b:1}]",
+        "'${name}'",
+    ],
     "name": ["a", "'1'", "1", "???", "a.b-c_d", "'${oc.env:NOWHERE,x}'", "x${seed}y", "'\\${seed}'"],
     "conv.stride": ["1", "2", "[2,1]", "[]", "null", "1e-5", "1E5", ".5", "inf", "-0.0", "1_000", "0x10"],
     "conv.pad": ["0", "same", "[[0,1],[2,3]]", "[1,'a b',null,true,1e-05]", "${conv.stride}", "[${seed},2]"],
@@ -33,7 +45,6 @@ VALUES: dict[str, list[str]] = {
     "bias": ["integers", "none"],
     "experiment": ["lecture_4d", "tangle", "lecture_3d", "grad_input"],
     "limits.memory": ["1GiB", "null", "1000"],
-    "data": ["null", "/data", "'${name}'", "[a,{b:1}]"],
 }
 # These are composed by Hydra itself, so a few of them do.
 WHOLE: dict[str, list[str]] = {
@@ -45,7 +56,7 @@ WHOLE: dict[str, list[str]] = {
     "++conv.deep.er": ["1", "'x'"],
     "conv": ["{stride:5}", "{stride:5,pad:1}", "transpose"],
 }
-ALONE = ["~conv.dtype", "~bias", "~timing.repeats", "~experiment", "~data"]
+ALONE = ["~conv.dtype", "~bias", "~timing.repeats", "~experiment"]
 BROKEN = ["conv.strid=1,2", "nothing=1,2", "conv.stride.deeper=1,2", "name=${nowhere},a", "input=integers,nothing",
           "+seed=1,2", "~nowhere", "conv.pad_mode.x=[1],[2]", "name=a,???"]  # fmt: skip
 
@@ -83,7 +94,8 @@ def a_case(numbers: random.Random) -> list[str]:
         values = numbers.sample(known, min(len(known), numbers.choice((1, 1, 2, 3))))
         words.append(f"{key}={','.join(values)}")
     words += numbers.sample(ALONE, numbers.choice((0, 0, 0, 0, 0, 1)))
-    words += numbers.sample(BROKEN, numbers.choice((0,) * 12 + (1,)))
+    broken = [word for word in BROKEN if word.partition("=")[0] not in keys]  # a key twice is another matter
+    words += numbers.sample(broken, numbers.choice((0,) * 12 + (1,)))
     numbers.shuffle(words)
     return words
 
@@ -149,9 +161,20 @@ def test_every_config_is_stock_hydras(part: int, folder: Path) -> None:
         composed += compared(words, folder, 12)[0]
 
 
+@pytest.mark.parametrize("experiment", ["grad_input", "tangle"])
+def test_every_value_is_stock_hydras(experiment: str, folder: Path) -> None:
+    # all keys at once, each swept over one value twice: the plain way, and the one with interpolations
+    cheap = {key: [value for value in values if not re.search(r"[$?{]", value)] for key, values in VALUES.items()}
+    cheap = {key: values for key, values in cheap.items() if values and key not in ("experiment", "input", "bias")}
+    for number in range(max(map(len, cheap.values()))):
+        chosen = {key: values[number % len(values)] for key, values in cheap.items()}
+        words = [f"{key}={value},{value}" for key, value in chosen.items()]
+        assert compared([f"experiment={experiment}", *words], folder, 1) == (1, 0)
+
+
 @pytest.mark.parametrize("broken", BROKEN)
 def test_what_stock_hydra_refuses_is_refused(broken: str, folder: Path) -> None:
-    words = ["seed=1,2", "input.low=0", broken]
+    words = ["seed=1,2", "conv.pad=0", broken]
     try:
         assert compared(words, folder, 12)[1]
     except ConvpipeError:  # the sweep as a whole is refused
@@ -208,3 +231,11 @@ def test_what_is_set_on_a_copy_stays_there(folder: Path) -> None:
     assert [repr(config) for config in answers(made)] == first
     assert len(set(first)) == 4
     assert len(made.bases) == 1
+
+
+@pytest.mark.parametrize("experiment", ["lecture_3d", "tangle"])
+def test_a_point_knows_nothing_of_the_last_one(experiment: str, folder: Path) -> None:
+    (folder / "points.yaml").write_text("- {seed: 5}\n- {conv: {stride: 3}}\n- {keep: stages}\n")
+    made = composer(f"experiment={experiment}", f"sweep.points={folder / 'points.yaml'}", "--config-dir", str(folder))
+    found = [(config["seed"], config["conv"]["stride"], config["keep"]) for config in answers(made) if config]
+    assert found == [(5, 1, "output"), (0, 3, "output"), (0, 1, "stages")]
