@@ -12,16 +12,17 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from convpipe import archive
 from convpipe.archive import Run
 from convpipe.errors import ArchiveError
-from convpipe.spec import Spec, plain
+from convpipe.spec import Described, config_cells
 from convpipe.staging import hidden_name, storing
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ FAILED = ".failed.jsonl"
 LOCK = ".lock"
 FIXED = ("run", "status")
 MEASURED = ("output_shape", "output_sha256", "seconds")
-SOMETIMES = ("accuracy", "error")  # columns only where some run has them
-NOT_CONFIG = FIXED + MEASURED + SOMETIMES
+SOMETIMES = frozenset(("accuracy", "error"))  # columns only where some run has them
+NOT_CONFIG = SOMETIMES.union(FIXED, MEASURED)
 TEXTS = (*FIXED, "output_shape", "output_sha256", "error")
 DAMAGED = "damaged"
 RUN_ID = re.compile(r"[0-9a-f]{12}\Z")
@@ -45,31 +46,19 @@ ROW_LINE = re.compile(ROW_START + rb'([0-9a-f]{12})"')
 NUMBER = re.compile(r"-?\d{1,100}(?:\.\d{1,100})?(?:e[+-]\d{1,3})?", re.ASCII)
 TRUTHS = {"True": True, "False": False, "": None}
 LOCK_SECONDS = 60
+GUESSED_FROM = 100  # rows
 
 
 # Rows
 
 
-def flattened(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """A plain config as dotted keys and texts.
-
-    >>> dict(flattened({"conv": {"stride": [1, 2]}, "seed": 0}))
-    {'conv.stride': '[1, 2]', 'seed': '0'}
-    """
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from flattened(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", str(value)
-
-
-def done_row(config: Mapping[str, Any], manifest: Mapping[str, Any], output: Mapping[str, Any]) -> Row:
+def done_row(cells: Mapping[str, str], manifest: Mapping[str, Any], output: Mapping[str, Any]) -> Row:
     """A whole run as a row: its id, status, every config value, output and time."""
     seconds = sum(min(repeats) for repeats in manifest["seconds"].values())
     row = {
         "run": manifest["run_id"],
         "status": manifest["status"],
-        **dict(flattened(config)),
+        **cells,
         "output_shape": output["shape"],
         "output_sha256": output["sha256"],
         "seconds": f"{seconds:.9f}",
@@ -81,7 +70,7 @@ def done_row(config: Mapping[str, Any], manifest: Mapping[str, Any], output: Map
 
 def result_row(run: Run) -> Row:
     """An archived run as a row."""
-    return done_row(run.config, run.manifest, run.rows[-1])
+    return done_row(config_cells(run.config), run.manifest, run.rows[-1])
 
 
 def damaged_row(folder: Path) -> Row:
@@ -126,9 +115,9 @@ def failures(folder: Path) -> dict[str, Row]:
     return {row["run"]: row for row in rows if not (folder / row["run"]).is_dir()}
 
 
-def failed_row(identity: str, spec: Spec, error: str) -> Row:
+def failed_row(described: Described, error: str) -> Row:
     """A point that failed, and why, as a row."""
-    return {"run": identity, "status": "failed", **dict(flattened(plain(spec))), "error": error}
+    return {"run": described.identity, "status": "failed", **described.cells, "error": error}
 
 
 def whole_row(line: bytes) -> Row | None:
@@ -144,32 +133,32 @@ def whole_row(line: bytes) -> Row | None:
 
 
 @dataclass
-class Index:
-    """Where in the index each run's last line begins, and what its config values tell apart."""
+class Columns:
+    """The columns of a table, from the rows that are in it."""
 
-    places: dict[str, int] = field(default_factory=dict)
-    first: dict[str, str] = field(default_factory=dict)
-    varying: dict[str, None] = field(default_factory=dict)
+    first: dict[str, str] | None = None  # every config key, with the value it had first
+    varying: set[str] = field(default_factory=set)
     sometimes: set[str] = field(default_factory=set)
-    rows: int = 0
 
     def count(self, row: Row) -> None:
         """Take one row's keys and values into account."""
-        self.sometimes.update(key for key in SOMETIMES if key in row)
+        self.sometimes |= SOMETIMES & row.keys()
         if row["status"] == DAMAGED:
             return
-        for key in [key for key in self.first if key not in row]:
-            self.varying[key] = None
-        for key, value in row.items():
-            if key not in NOT_CONFIG and self.first.setdefault(key, value if not self.rows else "") != value:
-                self.varying[key] = None
-        self.rows += 1
+        if self.first is None:
+            self.first = {key: value for key, value in row.items() if key not in NOT_CONFIG}
+            return
+        self.varying |= self.first.keys() - row.keys()
+        changed = {key for key, _ in row.items() - self.first.items()} - NOT_CONFIG
+        self.varying |= changed
+        if not changed <= self.first.keys():  # the rows before had nothing there
+            self.first |= {key: "" for key in row if key in changed and key not in self.first}
 
     @property
-    def columns(self) -> list[str]:
-        """The table's columns: what is fixed, the config values that vary in order of appearance, what was measured."""
-        varying = [key for key in self.first if key in self.varying]
-        return [*FIXED, *varying, *MEASURED, *(key for key in SOMETIMES if key in self.sometimes)]
+    def names(self) -> list[str]:
+        """What is fixed, the config values that vary in order of appearance, and what was measured."""
+        varying = [key for key in self.first or () if key in self.varying]
+        return [*FIXED, *varying, *MEASURED, *sorted(self.sometimes)]
 
 
 def note(folder: Path, rows: Iterable[Row]) -> None:
@@ -231,15 +220,12 @@ def write_table(folder: Path) -> Path:
             if name not in places:
                 places[name] = file.seek(0, os.SEEK_END)
                 file.write(json.dumps(run_row(folder / name)).encode() + b"\n")
-        index = Index(places)
         listed = sorted([*names, *failed])
-        for name in listed:
-            index.count(failed.get(name) or row_at(file, places[name]))
         target = folder / RESULTS
         temporary = folder / hidden_name(RESULTS)
         try:
             with open(temporary, "w", newline="", encoding="utf-8") as table:
-                write_rows(table, index.columns, (failed.get(name) or row_at(file, places[name]) for name in listed))
+                write_results(table, lambda: (failed.get(name) or row_at(file, places[name]) for name in listed))
             os.replace(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
@@ -266,8 +252,28 @@ def index_places(file: Any) -> dict[str, int]:
 def row_at(file: Any, place: int) -> Row:
     """The row whose line begins there."""
     file.seek(place)
-    row: Row = json.loads(file.readline())
+    row: Row = json.loads(file.readline().decode())  # json itself would look for the encoding first
     return row
+
+
+def write_results(table: TextIO, rows: Callable[[], Iterable[Row]]) -> None:
+    """Write rows as a CSV table; `rows` gives them anew each time, as they need not fit into memory.
+
+    They are read once where the first of them show which columns there are, and otherwise once more.
+    """
+    guessed, found = columns_of(islice(rows(), GUESSED_FROM)), Columns()
+    write_rows(table, guessed, counted(rows(), found))
+    if found.names != guessed:
+        table.seek(0)
+        table.truncate()
+        write_rows(table, found.names, rows())
+
+
+def counted(rows: Iterable[Row], columns: Columns) -> Iterator[Row]:
+    """The same rows, each taken into account on its way."""
+    for row in rows:
+        columns.count(row)
+        yield row
 
 
 def write_rows(table: TextIO, columns: Sequence[str], rows: Iterable[Row]) -> None:
@@ -340,10 +346,10 @@ def results(rows: Mapping[str, Row]) -> list[Row]:
 
 def columns_of(rows: Iterable[Row]) -> list[str]:
     """The columns that a table of these rows has."""
-    index = Index()
+    columns = Columns()
     for row in rows:
-        index.count(row)
-    return index.columns
+        columns.count(row)
+    return columns.names
 
 
 def typed_row(row: Row) -> dict[str, Any]:

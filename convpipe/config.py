@@ -19,6 +19,7 @@ from convpipe.errors import ConfigError, ConvpipeError, did_you_mean
 from convpipe.fields import choice, field, one_or_several, optional, read, several, size_in_bytes, text, truth, whole
 from convpipe.hydra_errors import explained
 from convpipe.hydra_safety import check_hydra_node, parsed, refuse_unsafe
+from convpipe.latest import Latest
 from convpipe.runner import Place
 from convpipe.spec import KEEPS, ConvSettings, LoweringSettings, Spec
 
@@ -141,7 +142,7 @@ SPEC_KEYS = tuple(entry.name for entry in fields(Spec))
 REQUIRED_KEYS = ("seed", "input", "lowering", "keep")
 FREE_KEYS = ("data",)  # values that others may refer to, as ${data}
 EXECUTION_KEYS = tuple(entry.name for entry in fields(Execution))
-KNOWN_KEYS = SPEC_KEYS + EXECUTION_KEYS + FREE_KEYS
+KNOWN_KEYS = dict.fromkeys(SPEC_KEYS + EXECUTION_KEYS + FREE_KEYS)  # a set in their order
 
 
 def read_job(config: Mapping[str, Any]) -> Job:
@@ -166,7 +167,7 @@ class JobReader:
     """Reads one config after another; a part that is the same object as last time is not read again."""
 
     def __init__(self) -> None:
-        self.last: dict[str, tuple[Any, Any]] = {}
+        self.parts = Latest()
 
     def read(self, config: Mapping[str, Any]) -> Job:
         """Check a plain config, every key of it.
@@ -176,24 +177,15 @@ class JobReader:
         """
         for key in config:
             if key not in KNOWN_KEYS:
-                raise unknown_key(str(key), config[key], KNOWN_KEYS)
-        execution = self.part("execution", [config.get(key) for key in EXECUTION_KEYS], lambda: read_execution(config))
+                raise unknown_key(str(key), config[key], list(KNOWN_KEYS))
+        settings = [config.get(key) for key in EXECUTION_KEYS]
+        execution: Execution = self.parts.of_all("execution", settings, lambda: read_execution(config))
         check_there(config)
-        parts = {key: self.part(key, [config.get(key)], partial(read_part, key, config.get(key))) for key in SPEC_KEYS}
-        spec = Spec(**parts)
+        spec = Spec(**self.parts.each({key: config.get(key) for key in SPEC_KEYS}, read_part))
         check_kind(spec)
         if execution.trace:
             check_trace(spec)
         return Job(spec, execution)
-
-    def part(self, name: str, values: list[Any], make: Callable[[], Any]) -> Any:
-        """One part of a config: read, unless its values are the very objects it was read from before."""
-        last = self.last.get(name)
-        if last is not None and all(old is new for old, new in zip(last[0], values, strict=True)):
-            return last[1]
-        made = make()
-        self.last[name] = (values, made)
-        return made
 
 
 def check_trace(spec: Spec) -> None:

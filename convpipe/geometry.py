@@ -73,6 +73,18 @@ def reach(kernel: int, dilation: int) -> int:
     return dilation * (kernel - 1) + 1
 
 
+def out_sizes(size: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Sizes:
+    """How many positions a kernel has along each axis of an already padded image.
+
+    >>> out_sizes((7, 7), (3, 3), (1, 2), (1, 1))
+    (5, 3)
+    """
+    return tuple(
+        (cells - reach(taps, step)) // by + 1
+        for cells, taps, by, step in zip(size, kernel, stride, dilation, strict=True)
+    )
+
+
 def same_pads(size: int, kernel: int, stride: int, dilation: int, *, lower: bool) -> tuple[int, int]:
     """The padding that makes the output ceil(size / stride), as TensorFlow and ONNX's SAME_UPPER, SAME_LOWER.
 
@@ -110,8 +122,7 @@ class ConvGeometry:
     @property
     def out(self) -> Sizes:
         """The spatial sizes of the feature map: out_d, out_h, out_w."""
-        axes = zip(self.padded, self.kernel, self.stride, self.dilation, strict=True)
-        return tuple((size - reach(kernel, dilation)) // stride + 1 for size, kernel, stride, dilation in axes)
+        return out_sizes(self.padded, self.kernel, self.stride, self.dilation)
 
     @property
     def unread(self) -> Sizes:

@@ -38,7 +38,8 @@ def make_arrays(spec: Spec, work: Work, shelf: Shelf | None = None) -> dict[str,
     arrays = {}
     for tensor in work.plan.given:
         source = source_of(spec, tensor)
-        wanted = spec.input.signature() if tensor.name == "input" else Signature(tensor.shape, tensor.dtype)
+        shape = (work.batch, *tensor.shape[1:]) if tensor.name == "input" else tensor.shape
+        wanted = Signature(shape, tensor.dtype)
         make = partial(make_array, spec, source, tensor, wanted)
         recipe = (source, wanted, spec.seed, tensor.origin)
         generated = shelf is not None and not hasattr(source, "path")

@@ -18,6 +18,19 @@ DEEPEST = 50  # levels
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+def dotted(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """A plain config as dotted keys and values.
+
+    >>> dict(dotted({"conv": {"stride": [1, 2]}, "seed": 0}))
+    {'conv.stride': [1, 2], 'seed': 0}
+    """
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from dotted(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
 def config_yaml(config: Mapping[str, Any]) -> bytes:
     """A plain config as YAML: groups as blocks, values as JSON has them, keys in their own order.
 
@@ -32,7 +45,15 @@ def config_yaml(config: Mapping[str, Any]) -> bytes:
       stride: [1, 2]
       pad_mode: "edge"
     """
-    text = "".join(yaml_lines(config, ""))
+    return encoded("".join(yaml_lines(config)))
+
+
+def encoded(text: str) -> bytes:
+    """The bytes of a YAML text of ours.
+
+    Raises:
+        ConfigError: a text that no UTF-8 file can hold, with its key.
+    """
     try:
         return text.encode()
     except UnicodeEncodeError as error:
@@ -40,7 +61,7 @@ def config_yaml(config: Mapping[str, Any]) -> bytes:
         raise ConfigError(key.strip(), ascii(value), "text that UTF-8 can hold") from error
 
 
-def yaml_lines(config: Mapping[str, Any], indent: str) -> Iterator[str]:
+def yaml_lines(config: Mapping[str, Any], indent: str = "") -> Iterator[str]:
     """The lines of a nested config."""
     for key, value in config.items():
         if isinstance(value, Mapping) and value:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -43,17 +44,17 @@ class Plan:
         """What the last step makes."""
         return self.steps[-1].makes
 
-    @property
+    @cached_property
     def macs(self) -> int:
         """Multiply-adds of all steps."""
         return sum(step.macs for step in self.steps)
 
-    @property
+    @cached_property
     def bytes(self) -> int:
         """All arrays of the plan together."""
         return sum(tensor.bytes for tensor in self.given) + sum(step.makes.bytes for step in self.steps)
 
-    @property
+    @cached_property
     def peak_bytes(self) -> int:
         """The most that is in memory at once, each tensor dropped after its last use (views counted as copies)."""
         last_use = last_uses(self.steps)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
 
 from convpipe.errors import ConfigError
+from convpipe.latest import Latest
 from convpipe.plan import Plan, plan_run, readable
 from convpipe.sources import Signature
 from convpipe.spec import Spec
@@ -67,7 +67,7 @@ class Planner:
     """Plans one spec after another; where only the seed differs from the last, so does nothing of the plan."""
 
     def __init__(self) -> None:
-        self.last: tuple[list[Any], Work] | None = None
+        self.last = Latest()
 
     def work(self, spec: Spec, memory: int) -> Work:
         """Plan a spec and check that it fits into memory.
@@ -75,13 +75,16 @@ class Planner:
         Raises:
             ConfigError: settings that do not fit together, or a footprint over `memory`.
         """
-        parts = [getattr(spec, name) for name in PLANNED]
-        if self.last is not None and all(old is new for old, new in zip(self.last[0], parts, strict=True)):
-            return self.last[1]
-        work = plan_work(spec, memory)
-        check_memory(work, spec, memory)
-        self.last = (parts, work)
+        parts = [memory, *(getattr(spec, name) for name in PLANNED)]
+        work: Work = self.last.of_all("work", parts, lambda: checked_work(spec, memory))
         return work
+
+
+def checked_work(spec: Spec, memory: int) -> Work:
+    """The work of a spec, which fits into memory."""
+    work = plan_work(spec, memory)
+    check_memory(work, spec, memory)
+    return work
 
 
 def check_memory(work: Work, spec: Spec, memory: int) -> None:

@@ -14,11 +14,11 @@ from convpipe import archive, pipeline, provenance
 from convpipe.archive import Draft, Run
 from convpipe.errors import ArchiveError, ConfigError, ValueRangeError
 from convpipe.given import Shelf, make_arrays, source_of
+from convpipe.latest import Latest
 from convpipe.pipeline import StageResult
-from convpipe.plainyaml import config_yaml
 from convpipe.planner import Planner, Work, plan_images
 from convpipe.sources import Signature
-from convpipe.spec import Spec, plain, run_id
+from convpipe.spec import Described, Spec, describe
 from convpipe.step import Array
 
 DTYPE_KEY = "conv.dtype"  # what to set where an exact sum does not fit
@@ -53,20 +53,28 @@ class Prepared:
     """A spec with all that can be known before it runs."""
 
     spec: Spec
-    config: dict[str, Any]
-    identity: str
+    described: Described
     work: Work
 
+    @property
+    def identity(self) -> str:
+        """The run id."""
+        return self.described.identity
 
-def prepare(spec: Spec, memory: int, planner: Planner | None = None) -> Prepared:
-    """Plan a spec and name its run.
 
-    Raises:
-        ConfigError: the spec cannot be run.
-    """
-    work = (planner or Planner()).work(spec, memory)
-    config = plain(spec)
-    return Prepared(spec, config, run_id(config), work)
+class Preparer:
+    """Prepares one spec after another; of what is the same as in the last one nothing is worked out again."""
+
+    def __init__(self) -> None:
+        self.planner, self.parts = Planner(), Latest()
+
+    def prepare(self, spec: Spec, memory: int) -> Prepared:
+        """Plan a spec and describe it.
+
+        Raises:
+            ConfigError: the spec cannot be run.
+        """
+        return Prepared(spec, describe(spec, self.parts), self.planner.work(spec, memory))
 
 
 def execute(spec: Spec, place: Place, on_stage: OnStage = ignore) -> Outcome:
@@ -77,7 +85,7 @@ def execute(spec: Spec, place: Place, on_stage: OnStage = ignore) -> Outcome:
         ArchiveError: the archive that is there is damaged, or a stage of it is not reproduced.
         StorageError: the disk refused.
     """
-    prepared = prepare(spec, place.memory)
+    prepared = Preparer().prepare(spec, place.memory)
     target = place.folder / prepared.identity
     with blas_threads(place.threads), archive.drafting(target) as draft:
         seconds = fill(draft, prepared, place, on_stage)
@@ -94,7 +102,7 @@ def repeat(folder: Path, place: Place, spec: Spec, on_stage: OnStage = ignore) -
         ArchiveError: the archive is damaged, or a stage of it is not reproduced.
     """
     then = archive.verify(folder)
-    prepared = prepare(spec, place.memory)
+    prepared = Preparer().prepare(spec, place.memory)
     with blas_threads(place.threads), archive.drafting(place.folder / prepared.identity) as draft:
         seconds = fill(draft, prepared, place, on_stage)
         return Outcome(then, compared(then, draft, spec), seconds)
@@ -145,7 +153,7 @@ def fill(
 ) -> dict[str, tuple[float, ...]]:
     """Run the work into a draft and finish it; gives each recorded stage's times."""
     spec, work = prepared.spec, prepared.work
-    draft.write("config.yaml", config_yaml(prepared.config))
+    draft.write("config.yaml", prepared.described.yaml)
     arrays = make_arrays(spec, work, shelf)
     whole = arrays["input"] if work.recorded < work.batch else None
     if whole is not None:

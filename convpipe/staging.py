@@ -19,7 +19,7 @@ HIDDEN = re.compile(r"\..+-([0-9a-f]{8})-([1-9]\d{0,8})-[0-9a-f]{8}", re.ASCII)
 
 
 @contextmanager
-def storing(path: Path) -> Iterator[None]:
+def storing(path: str | Path) -> Iterator[None]:
     """What the system says against writing there becomes a StorageError."""
     try:
         yield
@@ -76,6 +76,15 @@ def remove_hidden(path: Path) -> None:
         path.unlink()
     except OSError:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def make_folder(folder: Path, made: list[Path]) -> None:
+    """Make a folder, with those above it that are missing; these are added to `made`, innermost first."""
+    try:
+        os.mkdir(folder)  # a sweep's thousands have theirs above them: one call
+    except FileNotFoundError:
+        made += [above for above in folder.parents if not above.exists()]
+        folder.mkdir(parents=True)
 
 
 def remove_empty(folders: Sequence[Path]) -> None:

@@ -15,7 +15,9 @@ PACKAGE = Path(convpipe.__file__).parent
 # Lowest first. Modules of one row, such as those of a sub-package, may import each other.
 ORDER = (
     "errors",
+    "latest",
     "expressions",
+    "plainyaml",
     "fields",
     "geometry",
     "step",
@@ -37,7 +39,6 @@ ORDER = (
     "functions",
     "provenance",
     "staging",
-    "plainyaml",
     "archive",
     "reproduce",
     "given",

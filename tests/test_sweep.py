@@ -307,7 +307,7 @@ def without_overflow(produce: Any) -> Any:
 
     def producing(prepared: Any, place: Any, shelf: Any) -> Any:
         roomy = replace(prepared.spec, conv=replace(prepared.spec.conv, overflow="wrap"))
-        other = batches.runner.prepare(roomy, place.memory)
+        other = batches.runner.Preparer().prepare(roomy, place.memory)
         return produce(replace(prepared, work=other.work), place, shelf)
 
     return producing

@@ -105,19 +105,14 @@ def solve_patches(
     )
 
 
-def tap_windows(
-    size: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes, out: Sizes
-) -> Iterator[tuple[Sizes, tuple[slice, ...]]]:
+def tap_windows(kernel: Sizes, stride: Sizes, dilation: Sizes, out: Sizes) -> Iterator[tuple[Sizes, tuple[slice, ...]]]:
     """For each kernel tap, the padded cells it meets over all output positions, as one slice per axis."""
-    for tap in product(*(range(taps) for taps in kernel)):
-        starts = [at * step for at, step in zip(tap, dilation, strict=True)]
-        stops = [start + step * (n - 1) + 1 for start, step, n in zip(starts, stride, out, strict=True)]
-        yield tap, tuple(slice(*bounds) for bounds in zip(starts, stops, stride, strict=True))
-
-
-def out_sizes(size: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Sizes:
-    """How many positions a kernel has along each axis of an already padded image."""
-    return geometry.solve((1, 1, *size), (1, 1, *kernel), stride=stride, dilation=dilation).out
+    axes = [
+        [(at, slice(at * step, at * step + by * (n - 1) + 1, by)) for at in range(taps)]
+        for taps, by, step, n in zip(kernel, stride, dilation, out, strict=True)
+    ]
+    for tap in product(*axes):
+        yield tuple(at for at, _ in tap), tuple(cells for _, cells in tap)
 
 
 def tap_index(tap: Sizes) -> tuple[slice | int, ...]:
@@ -130,7 +125,7 @@ def fill_columns(padded: Array, buffer: Array, stride: Sizes, dilation: Sizes) -
     rank = padded.ndim - 2
     kernel, out = buffer.shape[1 : 1 + rank], buffer.shape[2 + rank :]
     channel_first = padded.swapaxes(0, 1)  # (C, N, H, W)
-    for tap, window in tap_windows(padded.shape[2:], kernel, stride, dilation, out):
+    for tap, window in tap_windows(kernel, stride, dilation, out):
         planes = channel_first[(slice(None), slice(None), *window)]  # (C, N, out_h, out_w)
         buffer[tap_index(tap)] = planes
         yield tap, planes
@@ -143,7 +138,7 @@ def unfold(padded: Array, kernel: Sizes, stride: Sizes, dilation: Sizes, memory:
         memory: a flat array, at least as large as the result, for the columns to lie in.
     """
     batch, channels, *size = padded.shape
-    out = out_sizes(tuple(size), kernel, stride, dilation)
+    out = geometry.out_sizes(tuple(size), kernel, stride, dilation)
     shape = (channels, *kernel, batch, *out)
     buffer = np.empty(shape, padded.dtype) if memory is None else memory[: prod(shape)].reshape(shape)
     for _ in fill_columns(padded, buffer, stride, dilation):
@@ -154,12 +149,12 @@ def unfold(padded: Array, kernel: Sizes, stride: Sizes, dilation: Sizes, memory:
 def fold(columns: Array, padded_shape: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Array:
     """`col2im` onto a padded image, with one, two or three spatial axes."""
     batch, channels, *size = padded_shape
-    out = out_sizes(tuple(size), kernel, stride, dilation)
+    out = geometry.out_sizes(tuple(size), kernel, stride, dilation)
     expected = (batch * prod(out), channels * prod(kernel))
     if columns.shape != expected:
         raise GeometryError("columns", columns.shape, f"the shape {expected} of this image and kernel")
     taps = columns.T.reshape(channels, *kernel, batch, *out)
     image = np.zeros((channels, batch, *size), columns.dtype)
-    for tap, window in tap_windows(tuple(size), kernel, stride, dilation, out):
+    for tap, window in tap_windows(kernel, stride, dilation, out):
         image[(slice(None), slice(None), *window)] += taps[tap_index(tap)]
     return image.swapaxes(0, 1)  # (N, C, H, W)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from convpipe.geometry import ConvGeometry, Sizes, reach
-from convpipe.ops.columns import fil2col, out_sizes, unfold
+from convpipe.geometry import ConvGeometry, Sizes, out_sizes, reach
+from convpipe.ops.columns import fil2col, unfold
 from convpipe.ops.matmul import TILE_BYTES, Overflow, matmul, result_dtype, workspace as matmul_workspace
 from convpipe.step import Array
 

@@ -6,11 +6,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from typing import TYPE_CHECKING
 
 from convpipe.report.console import is_plain
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
 class SweepProgress:
@@ -54,6 +55,10 @@ def sweep_progress(total: int) -> Iterator[SweepProgress]:
     if is_plain(sys.stderr):
         yield SweepProgress(None, total)
         return
+    # imported here, as a sweep in a pipe does without these 17 ms
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(file=sys.stderr), transient=True, refresh_per_second=5) as bar:
         yield SweepProgress(bar, total)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -94,6 +94,7 @@ def normal(generator: np.random.Generator, mean: float, std: float, dtype: np.dt
     return np.clip(values, *limits(dtype), out=values)
 
 
+@lru_cache(maxsize=64)
 def edges(low: float, high: float, dtype: np.dtype[Any]) -> tuple[float, float]:
     """The smallest and the largest number of [low, high) that `dtype` holds, as float64.
 

@@ -216,6 +216,8 @@ def range_count(override: Override, swept: Any) -> int:
 
 def plain_value(element: Any) -> Any:
     """A parsed value as plain Python: quoted texts without their quotes, ranges' numbers as they are."""
+    if isinstance(element, int | float | str):
+        return element
     from hydra.core.override_parser.types import QuotedString
 
     if isinstance(element, QuotedString):
@@ -229,6 +231,8 @@ def plain_value(element: Any) -> Any:
 
 def text_of(element: Any) -> str:
     """A parsed value as one would type it."""
+    if type(element) is int:
+        return str(element)
     from hydra.core.override_parser.types import Transformer
 
     return str(Transformer.str(element))

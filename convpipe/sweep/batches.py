@@ -14,9 +14,8 @@ from convpipe import provenance, runner
 from convpipe.collection import Row, done_row, failed_row
 from convpipe.errors import ArchiveError, ConvpipeError, StorageError
 from convpipe.given import Shelf
-from convpipe.planner import Planner
-from convpipe.runner import Place
-from convpipe.spec import Spec
+from convpipe.runner import Place, Preparer
+from convpipe.spec import Spec, describe
 
 BATCH_SECONDS = 0.25  # long against the milliseconds that scheduling a batch takes on a cluster
 MOST_IN_BATCH = 512
@@ -81,15 +80,15 @@ def run_batch(batch: Batch) -> Finished:
 
 def outcomes(batch: Batch) -> Iterator[tuple[Place, Done]]:
     """What comes of each point, up to the first failure where that stops the sweep."""
-    shelf, planner = Shelf(), Planner()
+    shelf, preparer = Shelf(), Preparer()
     for task in batch.tasks:
-        outcome = run_task(task, shelf, planner)
+        outcome = run_task(task, shelf, preparer)
         yield task.place, outcome
         if batch.stop and outcome.status != DONE:
             return
 
 
-def run_task(task: Task, shelf: Shelf, planner: Planner) -> Done:
+def run_task(task: Task, shelf: Shelf, preparer: Preparer) -> Done:
     """Run one point; an error is its outcome, not the sweep's, unless it is the disk's."""
     start = perf_counter()
 
@@ -97,7 +96,7 @@ def run_task(task: Task, shelf: Shelf, planner: Planner) -> Done:
         return Done(task.identity, task.overrides, status, perf_counter() - start, row, error)
 
     try:
-        prepared = runner.prepare(task.spec, task.place.memory, planner)
+        prepared = preparer.prepare(task.spec, task.place.memory)
         manifest, output = runner.produce(prepared, task.place, shelf)
     except StorageError:
         raise
@@ -105,8 +104,8 @@ def run_task(task: Task, shelf: Shelf, planner: Planner) -> Done:
         return done(DIFFERS, None, in_one_line(error))
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one point, the others go on
         text = in_one_line(error)
-        return done(FAILED, failed_row(task.identity, task.spec, text), text)
-    return done(DONE, done_row(prepared.config, manifest, output))
+        return done(FAILED, failed_row(describe(task.spec), text), text)
+    return done(DONE, done_row(prepared.described.cells, manifest, output))
 
 
 def in_one_line(error: Exception) -> str:

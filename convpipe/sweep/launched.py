@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from convpipe.config import of_layer, plain_config, read_job
 from convpipe.errors import StorageError
+from convpipe.spec import describe
 from convpipe.sweep.axes import Point
 from convpipe.sweep.batches import Batch, Done, Finished, Task, run_batch
 from convpipe.sweep.composer import Composer
-from convpipe.sweep.points import identity_of
 
 if TYPE_CHECKING:
     from hydra.plugins.launcher import Launcher
@@ -38,6 +38,6 @@ def launch(composer: Composer, found: Iterable[tuple[Point, Task]], launcher: La
 def run_hydra_job(config: DictConfig) -> Any:
     """One job of a launcher, in whichever process that starts."""
     job = read_job(plain_config(config))
-    task = Task(job.spec, job.execution.place, "", identity_of(job))
+    task = Task(job.spec, job.execution.place, "", describe(job.spec).identity)
     ((_, outcome),) = run_batch(Batch((task,), os.getcwd(), stop=False))
     return outcome

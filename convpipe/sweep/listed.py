@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from convpipe.errors import ConfigError, did_you_mean
-from convpipe.plainyaml import read_yaml
+from convpipe.plainyaml import dotted, read_yaml
 
 KEY = "sweep.points"
 SUFFIXES = (".csv", ".yaml", ".yml")
@@ -79,19 +79,6 @@ def yaml_points(content: Any) -> list[dict[str, str]]:
     if not isinstance(content, list) or not all(isinstance(point, dict) and point for point in content):
         raise ConfigError(KEY, content, "a list of points, each a mapping of keys to values")
     return [{key: override_text(value) for key, value in dotted(point)} for point in content]
-
-
-def dotted(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """A plain config as dotted keys and values.
-
-    >>> dict(dotted({"conv": {"stride": [1, 2]}, "seed": 0}))
-    {'conv.stride': [1, 2], 'seed': 0}
-    """
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from dotted(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def override_text(value: Any) -> str:

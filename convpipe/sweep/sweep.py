@@ -13,6 +13,7 @@ from convpipe import collection
 from convpipe.config import MAIN_CONFIG, Execution, Job, plain_config, read_execution
 from convpipe.errors import ConfigError, StorageError
 from convpipe.expressions import compile_expression
+from convpipe.plainyaml import dotted
 from convpipe.planner import Planner
 from convpipe.report.console import console
 from convpipe.report.sweep_progress import SweepProgress, sweep_progress
@@ -20,10 +21,10 @@ from convpipe.staging import remove_abandoned
 from convpipe.sweep import executors
 from convpipe.sweep.axes import Point
 from convpipe.sweep.batches import Finished, Task, run_all
-from convpipe.sweep.composer import Composer
+from convpipe.sweep.composer import Base, Composer, base_of
 from convpipe.sweep.interrupts import GOES_ON, uninterrupted
-from convpipe.sweep.listed import dotted, override_text
-from convpipe.sweep.points import Points, at_point, identity_of, is_done, is_impossible, point_text
+from convpipe.sweep.listed import override_text
+from convpipe.sweep.points import Points, at_point, is_done, is_impossible, point_text
 from convpipe.sweep.space import sweep_of
 from convpipe.sweep.totals import Tally, Totals, show_tally
 
@@ -51,7 +52,9 @@ def sweep(config: DictConfig, params: Mapping[str, Any], arguments: Sequence[str
     execution = read_execution(whole)
     name = config.hydra.job.config_name or MAIN_CONFIG
     texts = [f"{key}={override_text(value)}" for key, value in dotted(params)]
-    composer = Composer(hydra, name, sweep_of(hydra, [*texts, *arguments], execution), params)
+    # without choices or axes from a file, the whole is what all points are set on
+    bases: dict[tuple[str, ...], Base] = {} if params else {(): base_of(config)}
+    composer = Composer(hydra, name, sweep_of(hydra, [*texts, *arguments], execution), params, bases)
     where = None if execution.where is None else compile_expression("where", execution.where)
     points = Points(composer, whole, where)
     try:
@@ -119,7 +122,7 @@ def check_all(points: Points, execution: Execution) -> tuple[Totals, list[Path]]
             continue
         if place.folder not in failed:
             failed[place.folder] = failed_before(place.folder, execution)
-        identity = identity_of(job)
+        identity = points.identity(job)
         totals.there += is_done(place.folder, identity)
         totals.failed_before += identity in failed[place.folder]
         totals.count(work, partial(point_text, point))
@@ -137,7 +140,7 @@ def tasks(points: Points, execution: Execution, progress: SweepProgress, tally: 
     failed: dict[Path, Mapping[str, Any]] = {}
     planner = Planner()
     for point, job in points.jobs():
-        place, identity = job.execution.place, identity_of(job)
+        place, identity = job.execution.place, points.identity(job)
         if is_done(place.folder, identity):
             tally.there += 1
             progress.skipped()
