@@ -122,8 +122,7 @@ def drafting(place: Path, *, tidy: bool = True) -> Iterator[Draft]:
     Raises:
         StorageError: the disk is full, read-only or not there.
     """
-    folder, identity = os.path.split(place)
-    staging = Path(f"{folder}/{hidden_name(f'staging-{identity}')}")
+    staging = place.with_name(hidden_name(f"staging-{place.name}"))
     made: list[Path] = []
     try:
         with storing(place):
@@ -164,9 +163,9 @@ def write_file(path: str, content: Iterable[Block]) -> str:
 
 def write_all(file: int, block: Block) -> None:
     """Write a block, in several pieces where the system takes no more at once."""
-    rest = memoryview(block)
-    while rest:
-        rest = rest[os.write(file, rest) :]
+    done = os.write(file, block)
+    while done < len(block):
+        done += os.write(file, block[done:])
 
 
 def hashed(content: Iterable[Block], total: Any) -> Iterator[Block]:

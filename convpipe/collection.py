@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from io import FileIO
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -47,6 +48,7 @@ NUMBER = re.compile(r"-?\d{1,100}(?:\.\d{1,100})?(?:e[+-]\d{1,3})?", re.ASCII)
 TRUTHS = {"True": True, "False": False, "": None}
 LOCK_SECONDS = 60
 GUESSED_FROM = 100  # rows
+LINE_BYTES = 2048  # of the index, for one row: few are longer
 
 
 # Rows
@@ -214,22 +216,31 @@ def locked(folder: Path) -> Any:
 def write_table(folder: Path) -> Path:
     """Write results.csv from the index, after adding the runs that it lacks."""
     names, failed = run_names(folder), failures(folder)
+    places = completed_index(folder, names)
+    listed = sorted([*names, *failed])
+    target = folder / RESULTS
+    temporary = folder / hidden_name(RESULTS)
+    try:
+        with (
+            open(folder / INDEX, "rb", buffering=0) as index,
+            open(temporary, "w", newline="", encoding="utf-8") as table,
+        ):
+            write_results(table, lambda: (failed.get(name) or row_at(index, places[name]) for name in listed))
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return target
+
+
+def completed_index(folder: Path, names: Iterable[str]) -> dict[str, int]:
+    """Where in the index each run's line begins, after adding those of the runs that it lacks."""
     with open(folder / INDEX, "a+b") as file:
         places = index_places(file)
         for name in names:
             if name not in places:
                 places[name] = file.seek(0, os.SEEK_END)
                 file.write(json.dumps(run_row(folder / name)).encode() + b"\n")
-        listed = sorted([*names, *failed])
-        target = folder / RESULTS
-        temporary = folder / hidden_name(RESULTS)
-        try:
-            with open(temporary, "w", newline="", encoding="utf-8") as table:
-                write_results(table, lambda: (failed.get(name) or row_at(file, places[name]) for name in listed))
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
-    return target
+    return places
 
 
 def index_places(file: Any) -> dict[str, int]:
@@ -249,10 +260,13 @@ def index_places(file: Any) -> dict[str, int]:
     return places
 
 
-def row_at(file: Any, place: int) -> Row:
-    """The row whose line begins there."""
-    file.seek(place)
-    row: Row = json.loads(file.readline().decode())  # json itself would look for the encoding first
+def row_at(index: FileIO, place: int) -> Row:
+    """The row whose line begins there; read in one piece, as a buffer would be filled anew for each."""
+    index.seek(place)
+    text = index.read(LINE_BYTES)
+    while b"\n" not in text and (more := index.read(len(text))):
+        text += more
+    row: Row = json.loads(text.partition(b"\n")[0].decode())  # json itself would look for the encoding first
     return row
 
 

@@ -175,9 +175,9 @@ class JobReader:
         Raises:
             ConfigError: the first key that is unknown, missing or has an illegal value.
         """
-        for key in config:
-            if key not in KNOWN_KEYS:
-                raise unknown_key(str(key), config[key], list(KNOWN_KEYS))
+        if not config.keys() <= KNOWN_KEYS.keys():
+            key = next(key for key in config if key not in KNOWN_KEYS)
+            raise unknown_key(str(key), config[key], list(KNOWN_KEYS))
         settings = [config.get(key) for key in EXECUTION_KEYS]
         execution: Execution = self.parts.of_all("execution", settings, lambda: read_execution(config))
         check_there(config)

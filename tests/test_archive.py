@@ -88,8 +88,8 @@ def test_the_manifest_is_written_last(tmp_path: Path, monkeypatch: pytest.Monkey
     written: list[str] = []
     real = archive.write_file
 
-    def noted(path: Path, content: Any) -> str:
-        written.append(path.name)
+    def noted(path: str, content: Any) -> str:
+        written.append(Path(path).name)
         return real(path, content)
 
     monkeypatch.setattr(archive, "write_file", noted)
@@ -219,36 +219,18 @@ def test_publish_onto_a_file_is_an_error(tmp_path: Path) -> None:
     assert contents(tmp_path) == {"0123456789ab": b"mine"}
 
 
-class FullFile:
-    """A file on a disk that has no room left: half of what is written arrives."""
-
-    def __init__(self, path: Path, disk: FullDisk) -> None:
-        self.path, self.disk = path, disk
-
-    def __enter__(self) -> FullFile:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
-    def write(self, content: Any) -> None:
-        self.disk.room -= 1
-        whole = bytes(content)
-        with self.path.open("ab") as file:
-            file.write(whole if self.disk.room >= 0 else whole[: len(whole) // 2])
-        if self.disk.room < 0:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
-
-
 class FullDisk:
-    """`open` for a disk that has room for some writes."""
+    """`os.write` on a disk that has room for some writes: of the next one half arrives."""
 
     def __init__(self, room: int) -> None:
-        self.room = room
+        self.room, self.real = room, os.write
 
-    def __call__(self, path: Path, mode: str) -> FullFile:
-        assert mode == "wb"
-        return FullFile(path, self)
+    def __call__(self, file: int, content: bytes | memoryview) -> int:
+        self.room -= 1
+        if self.room >= 0:
+            return self.real(file, content)
+        self.real(file, content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 WRITES = 2 * 8 + 4  # header and values of eight arrays, four texts
@@ -258,13 +240,22 @@ WRITES = 2 * 8 + 4  # header and values of eight arrays, four texts
 def test_a_disk_full_at_any_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
     a_run(tmp_path / "c", {"seed": 99})
     before, spec = contents(tmp_path), a_spec({"keep": "stages"})
-    monkeypatch.setattr(archive, "open", FullDisk(room), raising=False)
-    with pytest.raises(StorageError, match=r"staging-.*: No space left on device; nothing was kept"):
-        runner.execute(spec, a_place(tmp_path / "c"))
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "write", FullDisk(room))
+        with pytest.raises(StorageError, match=r"staging-.*: No space left on device; nothing was kept"):
+            runner.execute(spec, a_place(tmp_path / "c"))
     assert contents(tmp_path) == before
     assert hidden(tmp_path / "c") == []
-    monkeypatch.setattr(archive, "open", FullDisk(WRITES), raising=False)
+    monkeypatch.setattr(os, "write", FullDisk(WRITES))
     assert runner.execute(spec, a_place(tmp_path / "c")).verdict == "new"
+
+
+def test_a_system_that_writes_a_few_bytes_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, real = a_run(tmp_path / "whole", {"keep": "stages"}).path, os.write
+    monkeypatch.setattr(os, "write", lambda file, content: real(file, content[:7]))
+    pieces = a_run(tmp_path / "pieces", {"keep": "stages"}).path
+    archive.verify(pieces)
+    assert (pieces / "SHA256SUMS").read_bytes() == (whole / "SHA256SUMS").read_bytes()
 
 
 @pytest.mark.parametrize("room", [0, 10, 100, 300])
@@ -282,7 +273,7 @@ def test_a_limit_of_the_system_itself(tmp_path: Path, room: int) -> None:
 def test_a_full_disk_while_repeating_leaves_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     a_run(tmp_path)
     before = contents(tmp_path)
-    monkeypatch.setattr(archive, "open", FullDisk(1), raising=False)
+    monkeypatch.setattr(os, "write", FullDisk(1))
     with pytest.raises(StorageError, match="No space left"):
         a_run(tmp_path)
     assert contents(tmp_path) == before

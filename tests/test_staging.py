@@ -35,7 +35,8 @@ def dies_in(module, name, when=lambda *a: True):
         return real(*arguments)
     setattr(module, name, deadly)
 
-def half(path, content):
+def half(place, content):
+    path = Path(place)
     path.write_bytes(next(iter(content))[:5])
     return path.name == moment
 

@@ -105,6 +105,8 @@ def check_shared(tally: Tally, folders: Sequence[Path]) -> None:
 def check_all(points: Points, execution: Execution) -> tuple[Totals, list[Path]]:
     """Plan every point; gives what they come to and the collections they belong to.
 
+    Which of them are done is counted for a dry run alone, as each is looked up again at its turn.
+
     Raises:
         UsageError: a point that cannot run, unless ``invalid=skip``.
     """
@@ -122,9 +124,10 @@ def check_all(points: Points, execution: Execution) -> tuple[Totals, list[Path]]
             continue
         if place.folder not in failed:
             failed[place.folder] = failed_before(place.folder, execution)
-        identity = points.identity(job)
-        totals.there += is_done(place.folder, identity)
-        totals.failed_before += identity in failed[place.folder]
+        if execution.dry_run:
+            identity = points.identity(job)
+            totals.there += is_done(place.folder, identity)
+            totals.failed_before += identity in failed[place.folder]
         totals.count(work, partial(point_text, point))
     totals.left_out = points.left_out
     return totals, list(failed)
