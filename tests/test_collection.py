@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import multiprocessing
 import os
+import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -212,3 +214,51 @@ def test_a_run_with_a_number_for_an_id(tmp_path: Path) -> None:
 def test_manifests_are_json_that_anyone_reads(made: Path) -> None:
     for path in collection.run_folders(made):
         assert json.loads((path / "manifest.json").read_text())["status"] == "done"
+
+
+# The table's columns
+
+
+def plain_table(rows: list[dict[str, str]]) -> str:
+    """The table that rows make, in as many passes as are plain: columns that differ in some row, then all rows."""
+    whole = [row for row in rows if row["status"] != "damaged"]
+    keys = list(dict.fromkeys(key for row in whole for key in row if key not in collection.NOT_CONFIG))
+    varying = [key for key in keys if len({row.get(key) for row in whole}) > 1]
+    sometimes = [key for key in ("accuracy", "error") if any(key in row for row in rows)]
+    columns = ["run", "status", *varying, "output_shape", "output_sha256", "seconds", *sometimes]
+    lines = [columns, *([row.get(column, "") for column in columns] for row in rows)]
+    return "".join(",".join(line) + "\n" for line in lines)
+
+
+def some_rows(numbers: random.Random, count: int) -> list[dict[str, str]]:
+    """Rows that mostly say the same; what differs may differ in one row alone, or be missing there."""
+    rows = []
+    for number in range(count):
+        row = {"run": f"{number:012x}", "status": "done", "a": "1", "b.c": "2", "b.d": ""}
+        if numbers.random() < 3 / count:
+            row[numbers.choice(["a", "b.c", "b.d", "new", "newer"])] = numbers.choice(["", "7"])
+        if numbers.random() < 1 / count:
+            del row[numbers.choice(["a", "b.c"])]
+        if numbers.random() < 1 / count:
+            row["accuracy"] = "0.5"
+        damaged = numbers.random() < 1 / count
+        rows.append({"run": row["run"], "status": "damaged"} if damaged else row)
+    return rows
+
+
+@pytest.mark.parametrize("part", range(20))
+def test_a_column_that_shows_late_is_there(part: int) -> None:
+    numbers = random.Random(part)
+    for _ in range(20):
+        rows = some_rows(numbers, numbers.choice((1, 2, 99, 100, 101, 300)))
+        written = io.StringIO()
+        collection.write_results(written, lambda rows=rows: iter(rows))  # type: ignore[misc]
+        assert written.getvalue() == plain_table(rows)
+
+
+def test_rows_longer_than_a_line_of_the_index(tmp_path: Path) -> None:
+    (tmp_path / "0123456789ab").mkdir()
+    row = {"run": "0123456789ab", "status": "done", "input.values": "9" * 100_000, "output_shape": "(1,)"}
+    collection.note(tmp_path, [row])
+    with open(tmp_path / collection.INDEX, "rb", buffering=0) as index:
+        assert collection.row_at(index, 0) == row

@@ -156,7 +156,7 @@ def dask_cluster(address: str | None) -> Iterator[tuple[Executor, int]]:
         from distributed.scheduler import KilledWorker
     except ImportError as error:
         raise ConfigError("cluster.kind", "dask", "the package dask", "pip install 'convpipe[dask]'") from error
-    for name in ("distributed", "distributed.client", "tornado.application", "asyncio"):
+    for name in ("distributed", "distributed.client", "distributed.gc", "tornado.application", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters to a sweep comes as an error
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
