@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +79,7 @@ class Draft:
     sums: dict[str, str] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
     manifest: dict[str, Any] = field(default_factory=dict)
+    published: bool = False
 
     def write(self, name: str, content: bytes) -> None:
         """Write one file and note its hash."""
@@ -108,7 +110,7 @@ class Draft:
 
 def manifest_json(record: Mapping[str, Any]) -> bytes:
     """A manifest, a line for each entry: json's own indentation costs ten times as much."""
-    lines = ",\n".join(f" {json.dumps(key)}: {json.dumps(value)}" for key, value in record.items())
+    lines = ",\n".join([f' "{key}": {json.dumps(value)}' for key, value in record.items()])  # keys are plain words
     return f"{{\n{lines}\n}}\n".encode()
 
 
@@ -123,16 +125,17 @@ def drafting(place: Path, *, tidy: bool = True) -> Iterator[Draft]:
         StorageError: the disk is full, read-only or not there.
     """
     staging = place.with_name(hidden_name(f"staging-{place.name}"))
-    made: list[Path] = []
+    draft, made = Draft(staging), list[Path]()
     try:
         with storing(place):
             make_folder(staging, made)
             if tidy:
                 remove_abandoned(place.parent)
-        yield Draft(staging)
+        yield draft
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
-        remove_empty(made)
+        if not draft.published:
+            shutil.rmtree(staging, ignore_errors=True)
+            remove_empty(made)
 
 
 def publish(draft: Draft, place: Path) -> bool:
@@ -144,6 +147,7 @@ def publish(draft: Draft, place: Path) -> bool:
             if place.is_dir():
                 return False
             raise
+    draft.published = True
     return True
 
 
@@ -222,7 +226,7 @@ def csv_bytes(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> byte
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([[row[column] for column in columns] for row in rows])
+    writer.writerows(map(itemgetter(*columns), rows))
     return text.getvalue().encode()
 
 

@@ -12,6 +12,8 @@ from convpipe.sources import Signature, stream
 from convpipe.spec import Spec
 from convpipe.step import Array, Tensor
 
+SINGLE = ("input", "filters", "bias", "grad")  # tensors that have a source of their own; all others are weights
+
 
 @dataclass
 class Shelf:
@@ -56,7 +58,6 @@ def make_array(spec: Spec, source: Any, tensor: Tensor, wanted: Signature) -> Ar
 
 def source_of(spec: Spec, tensor: Tensor) -> Any:
     """Where a given tensor comes from."""
-    single = {"input": spec.input, "filters": spec.filters, "bias": spec.bias, "grad": spec.grad}
-    source = single.get(tensor.name) or spec.weights
+    source = getattr(spec, tensor.name) if tensor.name in SINGLE else spec.weights
     assert source is not None
     return source
