@@ -15,7 +15,8 @@ from convpipe.config import composed, plain_config, read_execution
 from convpipe.flags import config_name, make_hydra, parsed_flags
 from convpipe.staging import HIDDEN
 from convpipe.sweep.composer import Composer
-from convpipe.sweep.space import Sweep, sweep_of
+from convpipe.sweep.space import Sweep
+from convpipe.sweep.sweep import composer_for
 
 SHM = Path("/dev/shm")  # in memory, as a sweep makes many files
 EPHEMERAL = ("seconds", "provenance")  # of a manifest: when and how fast
@@ -25,10 +26,9 @@ def composer(*words: str) -> Composer:
     """The composer of a command line's sweep."""
     arguments = parsed_flags(["-m", *words])
     hydra = make_hydra(arguments)
-    name, overrides = config_name(arguments), arguments.overrides
-    config = composed(hydra, name, overrides, multirun=True)
+    config = composed(hydra, config_name(arguments), arguments.overrides, multirun=True)
     execution = read_execution(plain_config(config, missing=True))
-    return Composer(hydra, name, sweep_of(hydra, overrides, execution), config.hydra.sweeper.params or {})
+    return composer_for(config, config.hydra.sweeper.params or {}, arguments.overrides, execution)
 
 
 def a_sweep(*words: str) -> Sweep:

@@ -282,15 +282,8 @@ def test_an_experiments_axes_count_less_than_the_command_lines(folder: Path) -> 
         "      conv.stride: 1,2\n      seed: range(2)\n      conv.dtype: null\n      keep: output\n"
     )
     words = ["--config-dir", str(folder), "experiment=mine"]
-    assert points(*words) == [""]  # `points` takes the command line's alone; the sweeper adds the file's
-    from cli_runs import convpipe
-
-    def printed(*more: str) -> str:
-        answer = convpipe("-m", "--config-dir", str(folder), "experiment=mine", "dry_run=true", *more)
-        assert (answer.code, answer.err) == (0, "")
-        return answer.out.split(" points")[0]
-
-    assert printed() == "4"
-    assert printed("seed=range(10)") == "20"
-    assert printed("seed=3") == "2"
-    assert printed("conv.pad=0,1") == "8"
+    of_file = [f"conv.stride={stride} seed={seed}" for stride in (1, 2) for seed in (0, 1)]
+    assert points(*words) == of_file
+    assert points(*words, "conv.pad=0,1") == [f"{point} conv.pad={pad}" for point in of_file for pad in (0, 1)]
+    assert points(*words, "seed=3") == ["conv.stride=1", "conv.stride=2"]
+    assert len(points(*words, "seed=range(10)")) == 20

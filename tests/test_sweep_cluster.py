@@ -21,7 +21,7 @@ import pytest
 from cli_runs import CHECKOUT, convpipe, process, refused
 from run_cases import hidden
 from sweep_cases import collected, fast_folder, results
-from test_sweep_resume import alive, children, ended, wait_for
+from test_sweep_resume import alive, children, ended, wait_for, wait_for_end
 
 from convpipe import collection
 from convpipe.errors import ConfigError, StorageError
@@ -237,6 +237,26 @@ def test_ray_gives_the_same_collection(folder: Path) -> None:
     assert convpipe(*words, "root=alone").code == 0
     code, err = ended(process(*words, "root=r", "cluster=ray", cwd=folder))
     assert (code, err) == (0, "")
+    assert collected(C) == collected(Path("alone/c"))
+
+
+def ray_workers(process: int) -> list[int]:
+    """The processes below a process that run Ray's tasks of ours."""
+    below = children(process)
+    own = [child for child in below if b"ray::run_batch" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return own + [worker for child in below for worker in ray_workers(child)]
+
+
+@needs_ray
+def test_a_killed_ray_worker_loses_nothing(folder: Path) -> None:
+    words = (*WORDS, "seed=range(0,2000)")
+    assert convpipe(*words, "root=alone").code == 0
+    running = process(*words, "cluster=ray", cwd=folder)
+    wait_for(lambda: C.is_dir() and len(collection.run_names(C)) > 100 and ray_workers(running.pid), running)
+    for worker in ray_workers(running.pid)[:1]:
+        os.kill(worker, signal.SIGKILL)
+        wait_for_end(worker)
+    assert ended(running) == (0, "")
     assert collected(C) == collected(Path("alone/c"))
 
 

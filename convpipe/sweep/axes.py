@@ -51,7 +51,13 @@ class Swept:
     def at(self, position: int) -> Setting:
         """The setting of one step."""
         value = self.values[position]
-        return Setting(self.key, plain_value(value), f"{self.key}={text_of(value)}", self.is_group, self.rank)
+        chooses = self.is_group and not isinstance(value, dict)
+        return Setting(self.key, plain_value(value), f"{self.key}={text_of(value)}", chooses, self.rank)
+
+    @property
+    def sets_values(self) -> bool:
+        """Whether some of its values do more than choose: a group's dict sets what is in it."""
+        return not self.is_group or any(isinstance(value, dict) for value in self.values)
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def value_keys(axis: Axis | Listed | Interval) -> Iterable[str]:
     if isinstance(axis, Interval):
         return [axis.key]
     if isinstance(axis, Axis):
-        return [part.key for part in axis.parts if not part.is_group]
+        return [part.key for part in axis.parts if part.sets_values]
     return {setting.key for step in axis.steps for setting in step if not setting.is_group}
 
 

@@ -44,17 +44,9 @@ def sweep(config: DictConfig, params: Mapping[str, Any], arguments: Sequence[str
     Raises:
         ConvpipeError: something is wrong with a point or with the whole; nothing has run.
     """
-    from hydra.core.global_hydra import GlobalHydra
-
-    hydra = GlobalHydra.instance().hydra
-    assert hydra is not None
     whole = plain_config(config, missing=True)
     execution = read_execution(whole)
-    name = config.hydra.job.config_name or MAIN_CONFIG
-    texts = [f"{key}={override_text(value)}" for key, value in dotted(params)]
-    # without choices or axes from a file, the whole is what all points are set on
-    bases: dict[tuple[str, ...], Base] = {} if params else {(): base_of(config)}
-    composer = Composer(hydra, name, sweep_of(hydra, [*texts, *arguments], execution), params, bases)
+    composer = composer_for(config, params, arguments, execution)
     where = None if execution.where is None else compile_expression("where", execution.where)
     points = Points(composer, whole, where)
     try:
@@ -62,6 +54,21 @@ def sweep(config: DictConfig, params: Mapping[str, Any], arguments: Sequence[str
     except KeyboardInterrupt as stop:
         stop.add_note(GOES_ON)
         raise
+
+
+def composer_for(
+    config: DictConfig, params: Mapping[str, Any], arguments: Sequence[str], execution: Execution
+) -> Composer:
+    """What composes the points of a sweep."""
+    from hydra.core.global_hydra import GlobalHydra
+
+    hydra = GlobalHydra.instance().hydra
+    assert hydra is not None
+    name = config.hydra.job.config_name or MAIN_CONFIG
+    texts = [f"{key}={override_text(value)}" for key, value in dotted(params)]
+    # with no axes from a file, the config of the whole is what points that choose nothing are set on
+    bases: dict[tuple[str, ...], Base] = {} if params else {(): base_of(config)}
+    return Composer(hydra, name, sweep_of(hydra, [*texts, *arguments], execution), params, bases)
 
 
 def checked_sweep(points: Points, execution: Execution, launcher: Launcher | None) -> int:
