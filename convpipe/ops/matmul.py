@@ -74,16 +74,17 @@ def matmul(
     else:
         accumulator = float_accumulator(target, *(operand.dtype for operand in operands))
     filters, taps = filter_matrix.shape[0] // groups, filter_matrix.shape[1]
-    for group in range(groups):
-        rows = slice(group * filters, (group + 1) * filters)
-        fill_product(
-            product[rows],
-            columns[:, group * taps : (group + 1) * taps],
-            filter_matrix[rows],
-            None if bias is None else bias[rows],
-            accumulator,
-            overflow,
-        )
+    with np.errstate(all="ignore"):  # infinity and nan pass through
+        for group in range(groups):
+            rows = slice(group * filters, (group + 1) * filters)
+            fill_product(
+                product[rows],
+                columns[:, group * taps : (group + 1) * taps],
+                filter_matrix[rows],
+                None if bias is None else bias[rows],
+                accumulator,
+                overflow,
+            )
     return product.T  # (N*out_h*out_w, F)
 
 
