@@ -21,7 +21,7 @@ from sweep_cases import collected, column, fast_folder, results, statuses
 from convpipe import archive, collection, provenance
 from convpipe.errors import StorageError
 from convpipe.report.sweep_progress import SweepProgress
-from convpipe.sweep import batches
+from convpipe.sweep import batches, executors
 from convpipe.sweep.batches import Batch, Done, Task
 from convpipe.sweep.listed import listed_points
 
@@ -508,7 +508,7 @@ def test_points_are_taken_only_as_they_run(folder: Path) -> None:
             taken.append(n)
             yield Task(None, sweep_place(), str(n), "")  # type: ignore[arg-type]
 
-    found = batches.run_all(source(), Slow(), 2, stop=False)
+    found = batches.run_all(source(), executors.Pool(Slow(), 2), stop=False)
     next(found)
     assert len(taken) <= 2 * batches.BATCHES_AHEAD * 4
     found.close()  # type: ignore[attr-defined]

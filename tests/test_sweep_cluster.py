@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -200,6 +201,27 @@ def test_clusters_that_do_not_answer(folder: Path, monkeypatch: pytest.MonkeyPat
         answer = convpipe(*words, f"cluster.address={cluster.address}")
     assert answer.code == 4
     assert answer.err == f"convpipe: cluster.address: the Dask scheduler at {cluster.address} has no workers\n"
+
+
+@needs_dask
+def test_a_cluster_that_loses_all_its_workers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executors, "LOST_SECONDS", 2)
+    with a_cluster(1) as cluster:
+        killer = threading.Thread(target=kill_after_some_runs, args=(cluster.workers[0],))
+        killer.start()
+        answer = convpipe(*WORDS, "seed=range(0,3000)", *on(cluster))
+        killer.join()
+        lost = f"the Dask cluster at {cluster.address} has lost all its workers; what is done is kept"
+        assert (answer.code, answer.err.partition(", and")[0]) == (4, f"convpipe: {lost}")
+        cluster.workers.append(cluster.start_worker())
+        assert convpipe(*WORDS, "seed=range(0,100)", *on(cluster)).code == 0
+
+
+def kill_after_some_runs(worker: subprocess.Popen[bytes]) -> None:
+    while not (C.is_dir() and len(collection.run_names(C)) > 50):
+        time.sleep(0.01)
+    worker.kill()
+    worker.wait()
 
 
 def test_a_cluster_without_its_package(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -16,9 +16,11 @@ from convpipe.errors import ArchiveError, ConvpipeError, StorageError
 from convpipe.given import Shelf
 from convpipe.runner import Place, Preparer
 from convpipe.spec import Spec, describe
+from convpipe.sweep.executors import Pool
 
 BATCH_SECONDS = 0.25  # long against the milliseconds that scheduling a batch takes on a cluster
 MOST_IN_BATCH = 512
+CHECK_SECONDS = 1.0
 BATCHES_AHEAD = 3  # for each worker: one running, and some waiting
 DONE, FAILED, DIFFERS = "done", "failed", "differs"
 ONE_AT_A_TIME = Lock()  # the working folder and BLAS's threads belong to a whole process
@@ -145,8 +147,8 @@ def wanted_length(seconds_each: float) -> int:
     return min(MOST_IN_BATCH, max(1, int(BATCH_SECONDS / seconds_each))) if seconds_each else 4
 
 
-def run_all(tasks: Iterable[Task], executor: Executor, workers: int, stop: bool) -> Iterator[Finished]:
-    """Run tasks on an executor, giving the outcomes of each batch as it is finished.
+def run_all(tasks: Iterable[Task], pool: Pool, stop: bool) -> Iterator[Finished]:
+    """Run tasks in a pool, giving the outcomes of each batch as it is finished.
 
     Tasks are taken only as fast as they are run, so memory does not grow with their number.
 
@@ -156,16 +158,17 @@ def run_all(tasks: Iterable[Task], executor: Executor, workers: int, stop: bool)
     seconds, folder = Average(), str(Path.cwd())
     pending: set[Future[Finished]] = set()
     for batch in in_batches(tasks, lambda: seconds.value):
-        pending.add(executor.submit(run_batch, Batch(batch, folder, stop)))
-        while len(pending) >= (workers * BATCHES_AHEAD if workers > 1 else 1):
-            yield from finished(pending, seconds)
+        pending.add(pool.executor.submit(run_batch, Batch(batch, folder, stop)))
+        while len(pending) >= (pool.workers * BATCHES_AHEAD if pool.workers > 1 else 1):
+            yield from finished(pending, seconds, pool)
     while pending:
-        yield from finished(pending, seconds)
+        yield from finished(pending, seconds, pool)
 
 
-def finished(pending: set[Future[Finished]], seconds: Average) -> Iterator[Finished]:
-    """Wait for some batch, and give its outcomes."""
-    ready, _ = wait(pending, return_when=FIRST_COMPLETED)
+def finished(pending: set[Future[Finished]], seconds: Average, pool: Pool) -> Iterator[Finished]:
+    """Wait for some batch, and give its outcomes; the pool is looked after meanwhile."""
+    while not (ready := wait(pending, CHECK_SECONDS, FIRST_COMPLETED).done):
+        pool.check()
     for future in ready:
         pending.discard(future)
         found = future.result()

@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache, partial
+from time import perf_counter
 from typing import Any
 
 from convpipe import provenance
@@ -23,6 +25,20 @@ from convpipe.errors import ConfigError, ConvpipeError, StorageError, shown
 from convpipe.sweep.interrupts import ENDING, GOES_ON
 
 CONNECT_SECONDS = 10
+LOST_SECONDS = 30  # without any worker
+
+
+def nothing_to_check() -> None:
+    """Of processes of this machine the executor itself says when one is lost."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What runs batches: so many at once, and looked after now and then while none comes back."""
+
+    executor: Executor
+    workers: int
+    check: Callable[[], None] = nothing_to_check
 
 
 class Here(Executor):
@@ -39,16 +55,16 @@ class Here(Executor):
 
 
 @contextmanager
-def here() -> Iterator[tuple[Executor, int]]:
+def here() -> Iterator[Pool]:
     """No other process at all."""
-    yield Here(), 1
+    yield Pool(Here(), 1)
 
 
 # Processes of this machine
 
 
 @contextmanager
-def processes(workers: int) -> Iterator[tuple[Executor, int]]:
+def processes(workers: int) -> Iterator[Pool]:
     """Processes of this machine. At the end, whatever end, none is left.
 
     Raises:
@@ -61,7 +77,7 @@ def processes(workers: int) -> Iterator[tuple[Executor, int]]:
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=obey_parent)
     try:
         start(pool)
-        yield pool, workers
+        yield Pool(pool, workers)
     except BrokenProcessPool as error:
         raise StorageError(f"a worker process was killed (for want of memory?); {GOES_ON}") from error
     except BaseException:
@@ -143,7 +159,7 @@ class DaskExecutor(Executor):
 
 
 @contextmanager
-def dask_cluster(address: str | None) -> Iterator[tuple[Executor, int]]:
+def dask_cluster(address: str | None) -> Iterator[Pool]:
     """An existing Dask cluster, by its scheduler's address.
 
     Raises:
@@ -165,7 +181,7 @@ def dask_cluster(address: str | None) -> Iterator[tuple[Executor, int]]:
     with client:
         workers, executor = dask_workers(client, address), DaskExecutor(client)
         try:
-            yield executor, workers
+            yield Pool(executor, workers, DaskWatch(client, address).check)
         except (KilledWorker, CancelledError, CommClosedError) as error:
             raise StorageError(f"the Dask cluster at {address} was lost: {shown(error)}; {GOES_ON}") from error
         finally:
@@ -185,6 +201,26 @@ def dask_workers(client: Any, address: str | None) -> int:
     return len(client.scheduler_info(n_workers=-1)["workers"])
 
 
+class DaskWatch:
+    """Looks whether a Dask cluster still has workers: without any its scheduler would wait for ever."""
+
+    def __init__(self, client: Any, address: str | None) -> None:
+        self.client, self.address = client, address
+        self.seen = perf_counter()
+
+    def check(self) -> None:
+        """Take note of the workers there are.
+
+        Raises:
+            StorageError: there has been none for a while.
+        """
+        now = perf_counter()
+        if self.client.scheduler_info(n_workers=-1)["workers"]:
+            self.seen = now
+        elif now - self.seen > LOST_SECONDS:
+            raise StorageError(f"the Dask cluster at {self.address} has lost all its workers; {GOES_ON}")
+
+
 class RayExecutor(Executor):
     """Ray tasks as futures; Ray runs a lost worker's tasks again by itself."""
 
@@ -199,7 +235,7 @@ class RayExecutor(Executor):
 
 
 @contextmanager
-def ray_cluster(address: str | None) -> Iterator[tuple[Executor, int]]:
+def ray_cluster(address: str | None) -> Iterator[Pool]:
     """An existing Ray cluster, or, without an address, one on this machine.
 
     Raises:
@@ -220,7 +256,7 @@ def ray_cluster(address: str | None) -> Iterator[tuple[Executor, int]]:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, handler)  # Ray sets its own
     try:
-        yield RayExecutor(ray), max(int(ray.cluster_resources().get("CPU", 1)), 1)
+        yield Pool(RayExecutor(ray), max(int(ray.cluster_resources().get("CPU", 1)), 1))
     except RayTaskError as error:
         raise own_error(error.cause) from error
     except RayError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -183,8 +182,8 @@ def batches(
 
         yield from launch(points.composer, found, launcher)
         return
-    with executor_for(execution) as (executor, workers):
-        yield from run_all((task for _, task in found), executor, workers, execution.on_error == "stop")
+    with pool_for(execution) as pool:
+        yield from run_all((task for _, task in found), pool, execution.on_error == "stop")
 
 
 def take_in(batch: Finished, progress: SweepProgress, tally: Tally) -> None:
@@ -201,7 +200,7 @@ def take_in(batch: Finished, progress: SweepProgress, tally: Tally) -> None:
         progress.finished(outcome.overrides, outcome.error)
 
 
-def executor_for(execution: Execution) -> AbstractContextManager[tuple[Executor, int]]:
+def pool_for(execution: Execution) -> AbstractContextManager[executors.Pool]:
     """Where the points run."""
     cluster = execution.cluster
     if cluster is not None:
