@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
+from contextlib import suppress
 
 from convpipe.cli import main
+from convpipe.errors import STOPPED
 
 # New objects between two searches for cycles among them; Python's 700 cost a tenth of the start, for nothing.
 GARBAGE_THRESHOLD = 50_000
@@ -14,7 +17,13 @@ GARBAGE_THRESHOLD = 50_000
 def run() -> None:
     """Run the command line and exit with its code."""
     gc.set_threshold(GARBAGE_THRESHOLD)
-    sys.exit(main())
+    code = main()
+    if code > STOPPED:  # everything is cleared away; threads of a cluster's client might wait for it, though
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

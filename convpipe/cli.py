@@ -14,14 +14,12 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-from convpipe.errors import ConvpipeError, StorageError, UsageError, did_you_mean
+from convpipe.errors import STOPPED, ConvpipeError, StorageError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra
 
     from convpipe.config import Job
-
-STOPPED = 128  # and the signal's number, as a shell has it: 130 for Ctrl-C, 143 for SIGTERM
 
 
 class Stopped(KeyboardInterrupt):
@@ -136,7 +134,9 @@ def hydra_app(words: list[str]) -> int:
     hydra = flags.make_hydra(arguments)
     if arguments.multirun:
         return multirun(hydra, arguments)
-    return run_job(config.read_job(config.compose(hydra, flags.config_name(arguments), arguments.overrides)))
+    job = config.read_job(config.compose(hydra, flags.config_name(arguments), arguments.overrides))
+    config.check_single_run(arguments.overrides)
+    return run_job(job)
 
 
 def run_job(job: Job) -> int:

@@ -13,6 +13,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache
 from io import FileIO
@@ -404,25 +405,48 @@ def is_plain(value: Any) -> bool:
 def runs(folder: str | Path) -> pd.DataFrame:
     """The runs of a collection as a table: one row per run, numbers as numbers.
 
+    A column with numbers beside words or lists (``conv.pad``: 1, "same", [2, 1]) has each cell's own value.
+
     Raises:
         ArchiveError: there is no collection.
     """
-    return as_table(read_results(Path(folder)))
+    rows = read_results(Path(folder))
+    return as_table(rows, row_columns(rows), typed)
 
 
-def as_table(rows: Sequence[Row]) -> pd.DataFrame:
-    """Rows as a typed table."""
+def row_columns(rows: Sequence[Row]) -> list[str]:
+    """The columns of rows that all have the same, or of a table without rows."""
+    return list(rows[0]) if rows else columns_of(rows)
+
+
+def as_table(
+    rows: Sequence[Row], columns: Sequence[str], read: Callable[[pd.Series[Any]], pd.Series[Any]]
+) -> pd.DataFrame:
+    """Rows as a table, every column as `read` makes it but those that are always texts."""
     import pandas as pd
 
-    table = pd.DataFrame(rows, columns=list(rows[0]) if rows else [*FIXED, *MEASURED])
+    table = pd.DataFrame(rows, columns=list(columns))
     for column in table.columns:
         if column not in TEXTS:
-            table[column] = typed(table[column])
+            table[column] = read(table[column])
     return table
 
 
 def typed(column: pd.Series[Any]) -> pd.Series[Any]:
-    """A column of numbers or of truths as such; any other as it is."""
+    """A column of one kind as such; one with numbers beside words or lists as each cell's own value."""
+    import pandas as pd
+
+    found = uniform(column)
+    if found is not column:
+        return found
+    values = [deepcopy(plain_value(text)) for text in column]  # whoever changes a list shall have one of their own
+    if not any(isinstance(value, int | float) for value in values):
+        return column
+    return pd.Series(values, index=column.index, name=column.name, dtype=object)
+
+
+def uniform(column: pd.Series[Any]) -> pd.Series[Any]:
+    """A column of numbers or of truths as such; any other, of texts, as it is: files have one type in a column."""
     import pandas as pd
 
     if set(column) <= set(TRUTHS) and set(column) != {""}:

@@ -100,7 +100,8 @@ def runs_command(words: list[str]) -> int:
     parser.add_argument("--where", metavar="EXPR", help="such as \"stride == 2 and status == 'done'\"")
     parser.add_argument("--sort", metavar="KEY", help="a column to sort by; -KEY: from the largest down")
     parser.add_argument("--columns", metavar="A,B,C", help="the columns to list, any config value among them")
-    parser.add_argument("--format", choices=listing.FORMATS, default="table", help="default: %(default)s")
+    by_ending = "default: as FILE ends (.csv, .json, .parquet), table for any other ending or no FILE"
+    parser.add_argument("--format", choices=listing.FORMATS, help=by_ending)
     parser.add_argument("--output", metavar="FILE", help="write there (parquet needs it)")
     parser.add_argument("--rebuild", action="store_true", help="first make results.csv anew from the runs")
     given = parser.parse_intermixed_args(joined(words, "--sort"))
@@ -113,11 +114,15 @@ def runs_command(words: list[str]) -> int:
     if given.rebuild:
         collection.rebuild(path)
     choice = listing.Choice(given.where, given.sort, given.columns)
-    rows = collection.read_results(path) if choice.is_all else listing.chosen(collection.whole_rows(path), choice)
-    if given.output is not None:
-        listing.write_listing(rows, given.format, Path(given.output))
+    if choice.is_all:
+        found = listing.whole(collection.read_results(path))
     else:
-        sys.stdout.write(listing.TEXTS[given.format](rows))
+        found = listing.chosen(collection.whole_rows(path), choice)
+    form = given.format or listing.file_format(given.output)
+    if given.output is not None:
+        listing.write_listing(found, form, Path(given.output))
+    else:
+        sys.stdout.write(listing.TEXTS[form](found))
     return 0
 
 

@@ -363,6 +363,18 @@ def check_single_values(overrides: Sequence[str], multirun: bool) -> None:
             check_choice(key, value, override.value())
 
 
+def check_single_run(overrides: Sequence[str]) -> None:
+    """Nothing is asked for that only a sweep looks at.
+
+    Raises:
+        ConfigError: sweep.* or a cluster.
+    """
+    for line in overrides:
+        key, value = parsed(line).key_or_group, line.partition("=")[2]
+        if key.split(".")[0] in ("sweep", "cluster") and value != "none":
+            raise ConfigError(key, value, "-m beside it, as it is for sweeps")
+
+
 def check_choice(key: str, given: str, value: object) -> None:
     """A group's choice is a name, or several, or its settings as a dict."""
     names = value if isinstance(value, list) else [value]

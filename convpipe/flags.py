@@ -47,7 +47,7 @@ Flags:
   -sc install=bash    print the script that completes words: eval "$$(convpipe -sc install=bash)"
   --version, --help, --hydra-help
 
-Exit codes: 0 ok, 1 some runs failed, 2 config or usage, 3 integrity, 4 I/O, 130 interrupted
+Exit codes: 0 ok, 1 some runs failed, 2 config or usage, 3 integrity, 4 I/O, 130 and 143 interrupted
 """)
 SHOWING = ("help", "hydra_help", "cfg", "info", "shell_completion")
 SHELLS = ("bash", "zsh", "fish")

@@ -18,6 +18,21 @@ DEEPEST = 50  # levels
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+class PlainLoader(LOADER):  # type: ignore[misc, valid-type]
+    """A loader that refuses a key that is in its mapping twice, of which PyYAML's own would keep the last."""
+
+    def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Any, Any]:
+        """The values of a mapping whose keys are all different."""
+        pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+        seen: set[str] = set()
+        for key in (key for key, _ in pairs if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise ValueError(f"line {key.start_mark.line + 1}: got {shown(key.value)} again, expected a key once")
+            seen.add(key.value)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
+
+
 def dotted(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """A plain config as dotted keys and values.
 
@@ -115,14 +130,14 @@ def read_yaml(content: bytes) -> Any:
     """The plain values of a YAML text.
 
     Raises:
-        ValueError: it is none, or no config of ours: nested too deeply, or with aliases.
+        ValueError: it is none, or no config of ours: nested too deeply, with aliases, or with a key twice.
 
     >>> read_yaml(b"conv: {stride: [1, 2]}")
     {'conv': {'stride': [1, 2]}}
     """
     try:
         check_events(content)
-        return yaml.load(content, LOADER)
+        return yaml.load(content, PlainLoader)
     except yaml.YAMLError as error:
         raise ValueError(shown(error, 200)) from error
 

@@ -55,6 +55,14 @@ def remove_abandoned(folder: Path) -> None:
             remove_hidden(folder / name)
 
 
+def remove_own(folder: Path) -> None:
+    """Remove what this very process has half done, as it is about to end."""
+    for name in os.listdir(folder):
+        match = HIDDEN.fullmatch(name)
+        if match and match[1] == machine_mark() and int(match[2]) == os.getpid():
+            remove_hidden(folder / name)
+
+
 def is_alive(process: int) -> bool:
     """Whether a process of that number runs, whoever's it is."""
     try:

@@ -184,19 +184,35 @@ def test_runs_of_no_runs(tmp_path: Path) -> None:
     ("values", "kind", "expected"),
     [
         (["1", "2"], "i", [1, 2]),
-        (["1", "2.5"], "f", [1, 2.5]),
+        (["1", "2.5"], "f", [1.0, 2.5]),
         (["18446744073709551615", "0"], "u", [2**64 - 1, 0]),
         (["True", "False"], "b", [True, False]),
-        (["[1, 2]", "3"], "O", ["[1, 2]", "3"]),
-        (["same", "1"], "O", ["same", "1"]),
+        (["[1, 2]", "3"], "O", [[1, 2], 3]),
+        (["same", "1"], "O", ["same", 1]),
+        (["1", "same", "[2, 1]", "0.5", "True", ""], "O", [1, "same", [2, 1], 0.5, True, None]),
+        (["same", "valid", ""], "O", ["same", "valid", ""]),
+        (["[1, 2]", "[2, 1]"], "O", ["[1, 2]", "[2, 1]"]),
+        (["same", "[2, 1]"], "O", ["same", "[2, 1]"]),
     ],
 )
-def test_columns_are_numbers_where_all_are(values: list[str], kind: str, expected: list[Any]) -> None:
+def test_columns_are_of_what_their_cells_are(values: list[str], kind: str, expected: list[Any]) -> None:
     import pandas as pd
 
     column = collection.typed(pd.Series(values, dtype=object))
     assert column.dtype.kind == kind
-    assert column.tolist() == expected
+    assert repr(column.tolist()) == repr(expected)  # which tells 1 from True and from 1.0
+
+
+def test_a_column_of_several_kinds_finds_its_numbers(tmp_path: Path) -> None:
+    for pad in (0, 1, 2, "same", [2, 1]):
+        a_run(tmp_path, {"conv.pad": pad})
+    collection.rebuild(tmp_path)
+    runs = cp.runs(tmp_path)
+    assert [(runs["conv.pad"] == pad).sum() for pad in (0, 1, 2, "same", "1")] == [1, 1, 1, 1, 0]
+    assert [2, 1] in runs["conv.pad"].tolist()
+    assert runs["conv.pad"].name == "conv.pad"
+    next(pad for pad in runs["conv.pad"] if isinstance(pad, list)).append(7)
+    assert [2, 1] in cp.runs(tmp_path)["conv.pad"].tolist()
 
 
 def test_gaps_in_columns() -> None:

@@ -234,25 +234,62 @@ def test_json_is_typed(made: Path) -> None:
 def test_a_table_is_aligned_and_cut(tmp_path: Path) -> None:
     cases = {"values": ["x" * 100, "short"], "seed": ["5", "10"], "error": ["two\nlines \x1b[31m", ""]}
     rows = [{name: cells[at] for name, cells in cases.items()} for at in (0, 1)]
-    lines = listing.table_text(rows).splitlines()
+    lines = listing.table_text(listing.Listing(rows, list(cases), 2)).splitlines()
     assert lines == [
         "values                            seed  error",
         f"{'x' * 29}...     5  two lines  [31m",
         "short                               10",
     ]
-    assert listing.table_text([]) == ""
+    assert listing.table_text(listing.Listing([], list(cases), 0)) == ""
 
 
-@pytest.mark.parametrize("form", ["table", "csv", "json"])
-def test_no_runs_in_any_format(form: str, tmp_path: Path) -> None:
+EMPTY = ",".join([*collection.FIXED, *collection.MEASURED]) + "\n"
+
+
+@pytest.mark.parametrize(("form", "text"), [("table", ""), ("csv", EMPTY), ("json", "[]\n")])
+def test_no_runs_in_any_format(form: str, text: str, tmp_path: Path) -> None:
     collection.rebuild(tmp_path)
-    assert printed("runs", str(tmp_path), "--format", form) == {"table": "", "csv": "\n", "json": "[]\n"}[form]
+    assert printed("runs", str(tmp_path), "--format", form) == text
+
+
+def test_no_run_that_matches(made: Path, tmp_path: Path) -> None:
+    words = ["runs", str(made / "c"), "--where", "seconds < 0"]
+    assert printed(*words) == "no run of 5 matches\n"
+    assert printed(*words, "--format=json") == "[]\n"
+    head = (made / "c" / "results.csv").read_text().partition("\n")[0]
+    assert printed(*words, "--format=csv") == f"{head}\n"
+    assert printed(*words, "--format=csv", "--columns=run,stride") == "run,conv.stride\n"
+
+
+@pytest.mark.skipif(find_spec("pyarrow") is None, reason="needs the extra: parquet")
+def test_no_run_that_matches_in_parquet(made: Path, tmp_path: Path) -> None:
+    import pandas as pd
+
+    words = ["--where", "seconds < 0", "--columns=run,stride", "--output", str(tmp_path / "x.parquet")]
+    printed("runs", str(made / "c"), *words)
+    found = pd.read_parquet(tmp_path / "x.parquet")
+    assert (list(found.columns), len(found)) == (["run", "conv.stride"], 0)
 
 
 @pytest.mark.parametrize("form", ["table", "csv", "json"])
 def test_a_listing_goes_to_a_file(form: str, made: Path, tmp_path: Path) -> None:
     assert printed("runs", str(made / "c"), "--format", form, "--output", str(tmp_path / "x")) == ""
     assert (tmp_path / "x").read_text() == printed("runs", str(made / "c"), "--format", form)
+
+
+@pytest.mark.parametrize(
+    ("name", "form"), [("x.csv", "csv"), ("x.JSON", "json"), ("x.txt", "table"), ("x.table", "table"), ("csv", "table")]
+)
+def test_a_files_ending_says_its_format(name: str, form: str, made: Path, tmp_path: Path) -> None:
+    printed("runs", str(made / "c"), "--output", str(tmp_path / name))
+    assert (tmp_path / name).read_text() == printed("runs", str(made / "c"), "--format", form)
+    printed("runs", str(made / "c"), "--output", str(tmp_path / name), "--format=json")
+    assert json.loads((tmp_path / name).read_text())
+
+
+def test_the_help_says_what_a_files_ending_does() -> None:
+    text = " ".join(printed("runs", "--help").split())
+    assert "default: as FILE ends (.csv, .json, .parquet), table for any other ending or no FILE" in text
 
 
 def test_a_file_that_cannot_be_written(made: Path, tmp_path: Path) -> None:
@@ -271,8 +308,13 @@ def test_parquet_says_what_it_needs(made: Path, tmp_path: Path, monkeypatch: pyt
 def test_parquet_is_the_typed_table(made: Path, tmp_path: Path) -> None:
     import pandas as pd
 
-    printed("runs", str(made / "c"), "--format=parquet", "--output", str(tmp_path / "x.parquet"))
-    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "x.parquet"), cp.runs(made / "c"), check_dtype=False)
+    printed("runs", str(made / "c"), "--output", str(tmp_path / "x.parquet"))
+    found, runs = pd.read_parquet(tmp_path / "x.parquet"), cp.runs(made / "c")
+    assert sorted(found["conv.stride"]) == ["1", "1", "1", "2", "[2, 1]"]  # numbers beside a list: texts in a file
+    assert sorted(map(str, runs["conv.stride"])) == sorted(found["conv.stride"])
+    pd.testing.assert_frame_equal(
+        found.drop(columns="conv.stride"), runs.drop(columns="conv.stride"), check_dtype=False
+    )
 
 
 # runs: what is there

@@ -141,7 +141,8 @@ def test_rebuilding_gives_the_same_bytes(folder: Path) -> None:
 
 
 def test_points_that_are_the_same_run(folder: Path) -> None:
-    swept(*SMALL, "seed=1,1,2,1", "timing.repeats=1,2")
+    answer = swept(*SMALL, "seed=1,1,2,1", "timing.repeats=1,2")
+    assert last_line(answer).startswith("2 done, 6 there before, 0 failed:")
     assert len(collection.run_names(C)) == 2
     before = (C / "results.csv").read_bytes()
     assert collection.rebuild(C).read_bytes() == before
@@ -179,11 +180,16 @@ def test_points_that_are_the_same_run(folder: Path) -> None:
         ("seed=1,2 on_error=stopp", r"^on_error: got stopp, expected one of continue, stop"),
         ("seed=1,2 workers=0", r"^workers: got 0, expected a whole number from 1"),
         ("seed=1,2 cluster=nothing", r"^cluster: got nothing, expected one of dask, none, ray"),
-        ("seed=1,2 cluster=dask", r"^seed=1: cluster\.address: got \?\?\?, expected a value for it"),
+        ("seed=1,2 cluster=dask", r"^cluster\.address: got nothing, expected the scheduler's address, such as"),
+        ("seed=1,2 cluster=ray workers=2", r"^workers: got 2, expected 1 beside a cluster or a launcher"),
+        ("seed=1,2 hydra/launcher=basic workers=2", r"^workers: got 2, expected 1 beside a cluster or a launcher"),
+        ("seed=1,2 hydra/launcher=basic cluster=ray", r"^cluster\.kind: got ray, expected none beside hydra/launcher"),
+        ("seed=1,2 trace=true", r"^trace: got True, expected false, as only a single run is traced"),
+        ("seed=1,2 trace=true,false", r"^trace: got true,false, expected one value for the whole sweep"),
         ("name=../x,y", r"^name=\.\./x: name: got \.\./x, expected a folder name"),
         (
             "seed=1,2 experiment=resnet50,vgg16",
-            r"^seed=1 experiment=resnet50: sweep: got .*'resnet50'.* as the sweep i",
+            r"^seed=1 experiment=resnet50: sweep\.points: got resnet50, expected .* as the sweep itself has it",
         ),
         (
             "experiment=grid,seeds",
@@ -470,7 +476,7 @@ def test_batches_suit_the_runs_length() -> None:
     seconds = 0.0
     fake = [Task(None, sweep_place(), str(n), "") for n in range(2000)]  # type: ignore[arg-type]
     made = batches.in_batches(fake, lambda: seconds)
-    assert len(next(made)) == 4
+    assert len(next(made)) == 1
     seconds = 0.001
     assert len(next(made)) == 250
     seconds = 1e-9
@@ -483,6 +489,15 @@ def sweep_place(threads: int = 1) -> Any:
     from convpipe.runner import Place
 
     return Place(Path("c"), 1, threads)
+
+
+def test_a_few_long_runs_are_a_batch_each(folder: Path) -> None:
+    answer = swept(
+        "name=c", "input=random", "input.shape=[1,16,128,128]", "filters=random", "seed=1,2,3,4", "workers=2"
+    )
+    assert last_line(answer).startswith("4 done,")
+    fake = [Task(None, sweep_place(), str(n), "") for n in range(4)]  # type: ignore[arg-type]
+    assert [len(batch) for batch in batches.in_batches(fake, lambda: 0.0)] == [1, 1, 1, 1]
 
 
 def test_a_batch_has_one_thread_count() -> None:

@@ -202,8 +202,13 @@ def test_zipped_axes_stand_at_the_first_of_them() -> None:
         ("a.csv", 'seed,conv.stride\n1,"[1,2]"\n2,\n', ["seed=1 conv.stride=[1,2]", "seed=2"]),
         ("a.csv", "\ufeffseed\r\n1\r\n\r\n2\r\n", ["seed=1", "seed=2"]),
         ("a.csv", "filters,seed\nsobel_x,1\nbox,2\n", ["filters=sobel_x seed=1", "filters=box seed=2"]),
+        ("a.csv", 'seed , conv.stride\n 1\t, "[1,2]"\n2, \n', ["seed=1 conv.stride=[1,2]", "seed=2"]),
         ("a.yaml", "- {seed: 1, conv.stride: [1, 2]}\n- seed: 2\n", ["seed=1 conv.stride=[1,2]", "seed=2"]),
-        ("a.yml", "- conv: {stride: 2, dtype: null}\n  trace: no\n", ["conv.stride=2 conv.dtype=null trace=false"]),
+        (
+            "a.yml",
+            "- conv: {stride: 2, dtype: null}\n  filters.normalize: no\n",
+            ["conv.stride=2 conv.dtype=null filters.normalize=false"],
+        ),
         ("a.yaml", "- input.low: 1.0e-5\n- input.low: 1e-5\n", ["input.low=1e-05", "input.low=1e-5"]),
     ],
 )
@@ -224,6 +229,12 @@ def test_listed_points(name: str, content: str, expected: list[str], folder: Pat
         ("a.csv", "seed,conv.stride\n1,2\n3\n", r"row 2: got 1 cells, expected 2"),
         ("a.csv", "seed,seed\n1,2\n", r"header: got seed,seed, expected keys, each of them once"),
         ("a.csv", "seed,\n1,2\n", r"header: got seed,, expected keys"),
+        ("a.csv", "seed, seed\n1,2\n", r"header: got seed,seed, expected keys, each of them once"),
+        (
+            "a.csv",
+            'seed;conv.stride\n"1";2\n',
+            r"sweep\.points: header: got seed;conv\.stride, expected commas between the columns",
+        ),
         ("a.csv", "seed,keep\n,\n", r"row 1: got nothing, expected a value in one of its cells"),
         ("a.csv", 'seed\n"1\n', r"expected a file of points \(unexpected end of data\)"),
         ("a.csv", 'seed\n"1,2"\n', r"point 1: seed: got 1,2, expected one value of convpipe's own, \[a list\]"),
@@ -241,6 +252,13 @@ def test_listed_points(name: str, content: str, expected: list[str], folder: Pat
         ("a.yaml", "[]", r"expected at least one point"),
         ("a.yaml", "- {a: b: c}", r"expected a file of points"),
         ("a.yaml", "- &a {seed: 1}\n- *a\n", r"expected a file of points \(aliases are not for plain values"),
+        (
+            "a.yaml",
+            "- seed: 1\n- keep: output\n  seed: 1\n  seed: 2\n",
+            r"\(line 4: got seed again, expected a key once",
+        ),
+        ("a.yaml", "- conv: {pad: 1, pad: 2}\n", r"a file of points \(line 1: got pad again, expected a key once"),
+        ("a.yaml", "- seed: 1\n- {conv.pad: 1, conv: {pad: 2}}\n", r"point 2: got conv\.pad, expected each key once"),
         ("a.yaml", "- seed: {a: [1, {b: 2}]}\n", r"expected key=value in Hydra's grammar"),
     ],
 )

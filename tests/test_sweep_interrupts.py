@@ -1,16 +1,23 @@
-"""What must be done whole is, whatever signal comes meanwhile."""
+"""What must be done whole is, whatever signal comes meanwhile; and what lasts long does not hold one up."""
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
+from cli_runs import CHECKOUT
+from run_cases import hidden
 
 from convpipe import collection
 from convpipe.cli import Stopped, stopping_on_signals
-from convpipe.sweep.interrupts import uninterrupted
+from convpipe.staging import machine_mark
+from convpipe.sweep.interrupts import ending_soon, uninterrupted
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -56,3 +63,47 @@ def test_a_row_is_noted_and_its_lock_let_go(tmp_path: Path) -> None:
     assert len(collection.failures(tmp_path)) == 1
     with collection.locked(tmp_path).acquire(timeout=0):
         pass
+
+
+LONG_CALL = """
+import signal, sys
+from pathlib import Path
+import numpy as np
+from convpipe.cli import stopping_on_signals
+from convpipe.staging import hidden_name
+from convpipe.sweep.interrupts import ending_soon
+
+folder = Path(sys.argv[1])
+(folder / hidden_name("staging-x")).mkdir()
+values = np.ones((6000, 6000))
+with stopping_on_signals(), ending_soon([folder]):
+    print("ready", flush=True)
+    values @ values
+    print("over", flush=True)
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_does_not_wait_for_a_long_call(number: int, code: int, tmp_path: Path) -> None:
+    others = tmp_path / f".staging-y-{machine_mark()}-1-01234567"  # of a process that lives
+    others.mkdir()
+    command = [sys.executable, "-c", LONG_CALL, str(tmp_path)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    running = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(CHECKOUT)}, **pipes)  # type: ignore[call-overload]
+    assert running.stdout.readline() == "ready\n"
+    start = time.perf_counter()
+    running.send_signal(number)
+    out, err = running.communicate()
+    assert time.perf_counter() - start < 2
+    assert (running.returncode, out) == (code, "")
+    assert err == "convpipe: interrupted; what is done is kept, and the same command goes on from there\n"
+    assert hidden(tmp_path) == [others.name]
+    assert (tmp_path / "results.csv").is_file()
+
+
+def test_a_signal_that_is_seen_in_time(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), ending_soon([tmp_path]):
+        signal.raise_signal(signal.SIGINT)
+    assert signal.set_wakeup_fd(-1) == -1
+    time.sleep(0.1)
+    assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from convpipe.collection import Row, as_table, cell_value, columns_of, typed_row, write_rows
+from convpipe.collection import Row, as_table, cell_value, columns_of, row_columns, typed_row, uniform, write_rows
 from convpipe.errors import ConfigError, UsageError, did_you_mean
 from convpipe.expressions import compile_expression
 from convpipe.staging import storing
@@ -69,7 +69,21 @@ class Choice:
         return self == Choice()
 
 
-def chosen(rows: Sequence[Row], choice: Choice) -> list[Row]:
+@dataclass(frozen=True)
+class Listing:
+    """Rows to list, each with the same columns, which there are even where no row is left of `total`."""
+
+    rows: Sequence[Row]
+    columns: Sequence[str]
+    total: int
+
+
+def whole(rows: Sequence[Row]) -> Listing:
+    """The listing of every row of results.csv."""
+    return Listing(rows, row_columns(rows), len(rows))
+
+
+def chosen(rows: Sequence[Row], choice: Choice) -> Listing:
     """The rows that a choice leaves, in its order and with its columns, by default those that vary.
 
     Args:
@@ -86,7 +100,7 @@ def chosen(rows: Sequence[Row], choice: Choice) -> list[Row]:
     kept = list(rows) if choice.where is None else list(where(rows, choice.where, known))
     if choice.sort is not None:
         kept = in_order(kept, choice.sort, known)
-    return [{column: row.get(column, "") for column in columns} for row in kept]
+    return Listing([{column: row.get(column, "") for column in columns} for row in kept], columns, len(rows))
 
 
 def where(rows: Sequence[Row], text: str, known: Sequence[str]) -> Iterator[Row]:
@@ -142,11 +156,21 @@ def column_named(option: str, name: str, known: Sequence[str]) -> str:
 # Formats
 
 
-def table_text(rows: Sequence[Row]) -> str:
-    """Rows as aligned text, numbers to the right, long cells cut."""
-    if not rows:
-        return ""
-    columns = [aligned(name, [row[name] for row in rows]) for name in rows[0]]
+def file_format(output: str | None) -> str:
+    """The format that a file's ending asks for; the table for any other, and for no file.
+
+    >>> file_format("x.csv"), file_format("x.txt"), file_format(None)
+    ('csv', 'table', 'table')
+    """
+    ending = Path(output or "").suffix.removeprefix(".").lower()
+    return ending if ending in FORMATS else "table"
+
+
+def table_text(listing: Listing) -> str:
+    """A listing as aligned text, numbers to the right, long cells cut; without rows, a line that says so."""
+    if not listing.rows:
+        return f"no run of {listing.total} matches\n" if listing.total else ""
+    columns = [aligned(name, [row[name] for row in listing.rows]) for name in listing.columns]
     return "".join("  ".join(cells).rstrip() + "\n" for cells in zip(*columns, strict=True))
 
 
@@ -170,23 +194,23 @@ def short_cell(text: str) -> str:
     return clean if len(clean) <= MOST_CHARACTERS else f"{clean[: MOST_CHARACTERS - 3]}..."
 
 
-def csv_text(rows: Sequence[Row]) -> str:
-    """Rows as CSV, cells whole."""
+def csv_text(listing: Listing) -> str:
+    """A listing as CSV, cells whole."""
     text = StringIO()
-    write_rows(text, list(rows[0]) if rows else [], rows)
+    write_rows(text, listing.columns, listing.rows)
     return text.getvalue()
 
 
-def json_text(rows: Sequence[Row]) -> str:
-    """Rows as a JSON list of objects with typed values, null for what a run lacks."""
-    lines = ",\n".join(json.dumps(typed_row(row), allow_nan=False) for row in rows)
-    return f"[\n{lines}\n]\n" if rows else "[]\n"
+def json_text(listing: Listing) -> str:
+    """A listing as a JSON list of objects with typed values, null for what a run lacks."""
+    lines = ",\n".join(json.dumps(typed_row(row), allow_nan=False) for row in listing.rows)
+    return f"[\n{lines}\n]\n" if listing.rows else "[]\n"
 
 
 TEXTS = {"table": table_text, "csv": csv_text, "json": json_text}
 
 
-def write_listing(rows: Sequence[Row], form: str, path: Path) -> None:
+def write_listing(listing: Listing, form: str, path: Path) -> None:
     """Write a listing to a file.
 
     Raises:
@@ -195,13 +219,13 @@ def write_listing(rows: Sequence[Row], form: str, path: Path) -> None:
     """
     with storing(path):
         if form == "parquet":
-            write_parquet(rows, path)
+            write_parquet(listing, path)
         else:
-            path.write_text(TEXTS[form](rows), encoding="utf-8", newline="")
+            path.write_text(TEXTS[form](listing), encoding="utf-8", newline="")
 
 
-def write_parquet(rows: Sequence[Row], path: Path) -> None:
-    """Write rows as a Parquet file, numbers as numbers."""
+def write_parquet(listing: Listing, path: Path) -> None:
+    """Write a listing as a Parquet file, numbers as numbers, a column with numbers beside words or lists as texts."""
     if find_spec("pyarrow") is None:
         raise UsageError("--format: parquet needs pyarrow: pip install 'convpipe[parquet]'")
-    as_table(rows).to_parquet(path, index=False, engine="pyarrow")
+    as_table(listing.rows, listing.columns, uniform).to_parquet(path, index=False, engine="pyarrow")

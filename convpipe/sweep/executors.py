@@ -9,6 +9,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -19,12 +20,14 @@ from dataclasses import dataclass
 from functools import cache, partial
 from time import perf_counter
 from typing import Any
+from urllib.parse import urlsplit
 
 from convpipe import provenance
 from convpipe.errors import ConfigError, ConvpipeError, StorageError, shown
 from convpipe.sweep.interrupts import ENDING, GOES_ON
 
 CONNECT_SECONDS = 10
+SCHEMES = ("tcp", "tls", "ws", "wss", "ucx")
 LOST_SECONDS = 30  # without any worker
 
 
@@ -174,6 +177,7 @@ def dask_cluster(address: str | None) -> Iterator[Pool]:
         raise ConfigError("cluster.kind", "dask", "the package dask", "pip install 'convpipe[dask]'") from error
     for name in ("distributed", "distributed.client", "distributed.gc", "tornado.application", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters to a sweep comes as an error
+    check_answers(address)
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
@@ -186,6 +190,27 @@ def dask_cluster(address: str | None) -> Iterator[Pool]:
             raise StorageError(f"the Dask cluster at {address} was lost: {shown(error)}; {GOES_ON}") from error
         finally:
             executor.shutdown()
+
+
+def check_answers(address: str | None) -> None:
+    """Somebody listens at an address; Dask's client, which would find out, holds the process up for 20 s.
+
+    Raises:
+        ConfigError: it is not an address.
+        StorageError: nobody answers there.
+    """
+    try:
+        parts = urlsplit(address or "")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not (host and port and parts.scheme in SCHEMES):
+        raise ConfigError("cluster.address", address, "the scheduler's address, such as tcp://HOST:8786")
+    try:
+        socket.create_connection((host, port), CONNECT_SECONDS).close()
+    except OSError as error:
+        reason = f"no Dask scheduler answers at {address}: {shown(error)}"
+        raise StorageError(f"cluster.address: {reason}") from error
 
 
 def dask_workers(client: Any, address: str | None) -> int:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from convpipe.config import of_layer, plain_config, read_job
-from convpipe.errors import StorageError
+from convpipe.errors import StorageError, shown
 from convpipe.spec import describe
 from convpipe.sweep.axes import Point
 from convpipe.sweep.batches import Batch, Done, Finished, Task, run_batch
@@ -27,7 +27,10 @@ def launch(composer: Composer, found: Iterable[tuple[Point, Task]], launcher: La
     """
     wanted = list(found)
     overrides = [[of_layer(text) for text in composer.overrides(point)] for point, _ in wanted]
-    returns = launcher.launch(overrides, initial_job_idx=0) if wanted else []
+    try:
+        returns = launcher.launch(overrides, initial_job_idx=0) if wanted else []
+    except Exception as error:  # another's code: no Slurm here, a queue that there is not
+        raise StorageError(f"hydra/launcher: {type(launcher).__name__} failed: {shown(error, 200)}") from error
     for (_, task), answer in zip(wanted, returns, strict=True):
         outcome = answer._return_value  # as `return_value` prints what it raises
         if not isinstance(outcome, Done):

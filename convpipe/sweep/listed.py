@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,14 +51,15 @@ def listed_points(path: Path) -> list[dict[str, str]]:
 
 
 def csv_points(content: str) -> list[dict[str, str]]:
-    """The points of a table; an empty cell is a key that its point does not set.
+    """The points of a table, without the blanks around its cells; an empty one is a key that its point does not set.
 
     >>> csv_points('seed,input.shape\\n1,"[1,3,8,8]"\\n2,\\n')
     [{'seed': '1', 'input.shape': '[1,3,8,8]'}, {'seed': '2'}]
     """
-    header, *rows = [row for row in csv.reader(io.StringIO(content, newline=""), strict=True) if row] or [[]]
-    if not all(header) or len(set(header)) < len(header):
-        raise ConfigError(f"{KEY}: header", ",".join(header), "keys, each of them once")
+    table = table_rows(content)
+    header = next(table, [])
+    check_header(header)
+    rows = list(table)
     for number, row in enumerate(rows, start=1):
         if len(row) != len(header):
             hint = 'a list needs quotes: "[1,3,8,8]"'
@@ -66,9 +67,24 @@ def csv_points(content: str) -> list[dict[str, str]]:
     return [not_empty(number, dict(zip(header, row, strict=True))) for number, row in enumerate(rows, start=1)]
 
 
+def table_rows(content: str) -> Iterator[list[str]]:
+    """The rows of a CSV text that are not empty, their cells without the blanks around them."""
+    for row in csv.reader(io.StringIO(content, newline=""), strict=True, skipinitialspace=True):
+        if row:
+            yield [cell.strip() for cell in row]
+
+
+def check_header(header: Sequence[str]) -> None:
+    """Refuse a header that does not name keys, or not with commas between them."""
+    if len(header) == 1 and ";" in header[0]:
+        raise ConfigError(f"{KEY}: header", header[0], "commas between the columns")
+    if not all(header) or len(set(header)) < len(header):
+        raise ConfigError(f"{KEY}: header", ",".join(header), "keys, each of them once")
+
+
 def not_empty(number: int, row: Mapping[str, str]) -> dict[str, str]:
     """The cells of a row that are not empty."""
-    point = {key: cell for key, cell in row.items() if cell.strip()}
+    point = {key: cell for key, cell in row.items() if cell}
     if not point:
         raise ConfigError(f"{KEY}: row {number}", None, "a value in one of its cells")
     return point
@@ -78,7 +94,17 @@ def yaml_points(content: Any) -> list[dict[str, str]]:
     """The points of a list of mappings, groups within them as dotted keys."""
     if not isinstance(content, list) or not all(isinstance(point, dict) and point for point in content):
         raise ConfigError(KEY, content, "a list of points, each a mapping of keys to values")
-    return [{key: override_text(value) for key, value in dotted(point)} for point in content]
+    return [yaml_point(number, point) for number, point in enumerate(content, start=1)]
+
+
+def yaml_point(number: int, content: Mapping[str, Any]) -> dict[str, str]:
+    """The point of one mapping, which may set a key by its dots or within its group, and not by both."""
+    point: dict[str, str] = {}
+    for key, value in dotted(content):
+        if key in point:
+            raise ConfigError(f"{KEY}: point {number}", key, "each key once")
+        point[key] = override_text(value)
+    return point
 
 
 def override_text(value: Any) -> str:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from convpipe import archive, provenance
 from convpipe.config import Job, JobReader
 from convpipe.errors import ConfigError, GeometryError, GeometrySettingError, UsageError, shown
 from convpipe.expressions import Expression
@@ -21,9 +18,6 @@ from convpipe.sweep.composer import Composer
 # What says how the whole sweep is run: an experiment that is swept over cannot say something else.
 OF_THE_SWEEP = ("where", "invalid", "retry", "on_error", "sweep", "workers", "cluster", "dry_run")
 MOST_CHARACTERS = 200  # of a point's overrides in a line
-MANIFEST = "manifest.json"
-# What a manifest of ours says; a text search is ten times as fast as reading the JSON.
-OURS = (f'"format": {archive.FORMAT},'.encode(), f'"convpipe": "{provenance.VERSION}"'.encode())
 
 
 @dataclass
@@ -63,8 +57,15 @@ class Points:
         """A point says nothing of its own about how the sweep is run."""
         for key in OF_THE_SWEEP:
             if config.get(key) != self.whole.get(key):
-                expected = f"{shown(self.whole.get(key))}, as the sweep itself has it"
-                raise ConfigError(key, config.get(key), expected, "sweep over such an experiment alone")
+                raise not_of_the_sweep(key, config.get(key), self.whole.get(key))
+
+
+def not_of_the_sweep(key: str, found: Any, whole: Any) -> ConfigError:
+    """A point that says something of its own about the sweep, by the innermost key that differs."""
+    if isinstance(found, Mapping) and isinstance(whole, Mapping):
+        name = next(name for name in {**whole, **found} if found.get(name) != whole.get(name))
+        return not_of_the_sweep(f"{key}.{name}", found.get(name), whole.get(name))
+    return ConfigError(key, found, f"{shown(whole)}, as the sweep itself has it", "sweep over such an experiment alone")
 
 
 def point_text(point: Point) -> str:
@@ -83,21 +84,7 @@ def at_point(point: Point, error: Exception) -> UsageError:
 
 def is_impossible(error: ConfigError) -> bool:
     """Whether an error is about sizes that cannot be, and not about a setting that nobody understands."""
-    found = error if isinstance(error, GeometryError) else error.__cause__
-    return isinstance(found, GeometryError) and not isinstance(found, GeometrySettingError)
-
-
-def is_done(folder: Path, identity: str) -> bool:
-    """Whether a point's run is there, made by this version of the code.
-
-    Another version's, or one without a readable manifest, is not passed over: it is computed again and compared.
-    """
-    path = f"{folder}/{identity}/{MANIFEST}"  # pathlib would take longer than the file
-    if not os.access(path, os.F_OK):  # a third of the time of an open() that fails
-        return False
-    try:
-        with open(path, "rb") as file:
-            manifest = file.read()
-    except OSError:
-        return False
-    return all(mark in manifest for mark in OURS)
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, GeometryError):
+        found = found.__cause__
+    return found is not None and not isinstance(found, GeometrySettingError)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
 # How to execute, and yet each point may have its own.
-OF_A_POINT = ("name", "root", "threads", "timing", "limits.memory", "trace")
+OF_A_POINT = ("name", "root", "threads", "timing", "limits.memory")
 
 
 @dataclass(frozen=True)

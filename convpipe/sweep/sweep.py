@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +19,11 @@ from convpipe.report.sweep_progress import SweepProgress, sweep_progress
 from convpipe.staging import remove_abandoned
 from convpipe.sweep import executors
 from convpipe.sweep.axes import Point
-from convpipe.sweep.batches import Finished, Task, run_all
+from convpipe.sweep.batches import THERE, Finished, Task, is_done, run_all
 from convpipe.sweep.composer import Base, Composer, base_of
-from convpipe.sweep.interrupts import GOES_ON, uninterrupted
+from convpipe.sweep.interrupts import GOES_ON, ending_soon, uninterrupted
 from convpipe.sweep.listed import override_text
-from convpipe.sweep.points import Points, at_point, is_done, is_impossible, point_text
+from convpipe.sweep.points import Points, at_point, is_impossible, point_text
 from convpipe.sweep.space import sweep_of
 from convpipe.sweep.totals import Tally, Totals, show_tally
 
@@ -45,6 +45,7 @@ def sweep(config: DictConfig, params: Mapping[str, Any], arguments: Sequence[str
     """
     whole = plain_config(config, missing=True)
     execution = read_execution(whole)
+    check_execution(execution, launched=launcher is not None)
     composer = composer_for(config, params, arguments, execution)
     where = None if execution.where is None else compile_expression("where", execution.where)
     points = Points(composer, whole, where)
@@ -70,6 +71,23 @@ def composer_for(
     return Composer(hydra, name, sweep_of(hydra, [*texts, *arguments], execution), params, bases)
 
 
+def check_execution(execution: Execution, *, launched: bool) -> None:
+    """Nothing that is asked for would be passed over.
+
+    Raises:
+        ConfigError: settings of which a sweep could follow only one.
+    """
+    cluster = execution.cluster
+    if execution.trace:
+        raise ConfigError("trace", True, "false, as only a single run is traced")
+    if cluster is not None and launched:
+        raise ConfigError("cluster.kind", cluster.kind, "none beside hydra/launcher, which runs the points elsewhere")
+    if cluster is not None and cluster.address == "???":
+        raise ConfigError("cluster.address", None, "the scheduler's address, such as tcp://HOST:8786")
+    if execution.workers > 1 and (cluster is not None or launched):
+        raise ConfigError("workers", execution.workers, "1 beside a cluster or a launcher, which has its own")
+
+
 def checked_sweep(points: Points, execution: Execution, launcher: Launcher | None) -> int:
     """Check all points, then run those that have to; gives the exit code."""
     totals, folders = check_all(points, execution)
@@ -77,15 +95,17 @@ def checked_sweep(points: Points, execution: Execution, launcher: Launcher | Non
         print(totals)
         return 0
     tally = Tally()
+    here = execution.workers == 1 and execution.cluster is None
     with sweep_progress(totals.points) as progress:
         try:
             for folder in folders:
                 folder.mkdir(parents=True, exist_ok=True)
                 remove_abandoned(folder)
-            for batch in batches(points, execution, launcher, progress, tally):
-                take_in(batch, progress, tally)
-                if execution.on_error == "stop" and (tally.failed or tally.differing):
-                    break
+            with ending_soon(folders) if here else nullcontext():
+                for batch in batches(points, execution, launcher, progress, tally):
+                    take_in(batch, progress, tally)
+                    if execution.on_error == "stop" and (tally.failed or tally.differing):
+                        break
         finally:
             with uninterrupted():
                 for folder in filter(Path.is_dir, folders):
@@ -197,7 +217,10 @@ def take_in(batch: Finished, progress: SweepProgress, tally: Tally) -> None:
         for folder, found in rows.items():
             collection.note(folder, found)
     for _, outcome in batch:
-        progress.finished(outcome.overrides, outcome.error)
+        if outcome.status == THERE:
+            progress.skipped()
+        else:
+            progress.finished(outcome.overrides, outcome.error)
 
 
 def pool_for(execution: Execution) -> AbstractContextManager[executors.Pool]:

@@ -12,7 +12,7 @@ from rich.text import Text
 from convpipe.plan import readable
 from convpipe.planner import Work
 from convpipe.report.console import readable_seconds, table
-from convpipe.sweep.batches import DIFFERS, FAILED, Done
+from convpipe.sweep.batches import DIFFERS, FAILED, THERE, Done
 
 MOST_LISTED = 3
 RETRY = "retry=failed runs them again"
@@ -73,6 +73,9 @@ class Tally:
 
     def count(self, outcome: Done) -> None:
         """Take one outcome into account."""
+        if outcome.status == THERE:
+            self.there += 1
+            return
         if outcome.status in (FAILED, DIFFERS):
             self.failed += outcome.status == FAILED
             self.differing += outcome.status == DIFFERS
@@ -100,9 +103,11 @@ def show_tally(out: Console, totals: Totals, tally: Tally, folders: Sequence[Pat
     rows = table(out.no_color)
     for name in ("", "run", "time", "overrides"):
         rows.add_column(name, justify="right" if name == "time" else "left")
-    for word, found in (("fastest", tally.fastest), ("slowest", tally.slowest), ("failed", tally.failures)):
+    for word, found in (("fastest", tally.fastest), ("slowest", tally.slowest), ("", tally.failures)):
         for outcome in found:
-            rows.add_row(word, outcome.run, readable_seconds(outcome.seconds), Text(outcome.overrides))
+            rows.add_row(
+                word or outcome.status, outcome.run, readable_seconds(outcome.seconds), Text(outcome.overrides)
+            )
     if rows.row_count:
         out.print(rows)
         out.print()
