@@ -8,7 +8,6 @@ import sys
 from contextlib import suppress
 
 from convpipe.cli import main
-from convpipe.errors import STOPPED
 
 # New objects between two searches for cycles among them; Python's 700 cost a tenth of the start, for nothing.
 GARBAGE_THRESHOLD = 50_000
@@ -18,7 +17,7 @@ def run() -> None:
     """Run the command line and exit with its code."""
     gc.set_threshold(GARBAGE_THRESHOLD)
     code = main()
-    if code > STOPPED:  # everything is cleared away; threads of a cluster's client might wait for it, though
+    if code:  # everything is cleared away, but threads of a cluster's client may wait for what will never come
         with suppress(OSError, ValueError):
             sys.stdout.flush()
             sys.stderr.flush()
