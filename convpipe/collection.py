@@ -298,16 +298,6 @@ def write_rows(table: TextIO, columns: Sequence[str], rows: Iterable[Row]) -> No
     writer.writerows([row.get(column, "") for column in columns] for row in rows)
 
 
-def replace_file(target: Path, content: bytes) -> None:
-    """Write a file beside its place and move it there in one step."""
-    temporary = target.parent / hidden_name(target.name)
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 # Reading
 
 

@@ -7,7 +7,7 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -49,18 +49,24 @@ def machine_mark() -> str:
 
 def remove_abandoned(folder: Path) -> None:
     """Remove what killed processes of this machine left half done; a living one's work is never touched."""
-    for name in os.listdir(folder):
-        match = HIDDEN.fullmatch(name)
-        if match and match[1] == machine_mark() and not is_alive(int(match[2])):
-            remove_hidden(folder / name)
+    for path, process in half_done(folder):
+        if not is_alive(process):
+            remove_hidden(path)
 
 
 def remove_own(folder: Path) -> None:
     """Remove what this very process has half done, as it is about to end."""
+    for path, process in half_done(folder):
+        if process == os.getpid():
+            remove_hidden(path)
+
+
+def half_done(folder: Path) -> Iterator[tuple[Path, int]]:
+    """What processes of this machine have half done in a folder, with their numbers."""
     for name in os.listdir(folder):
         match = HIDDEN.fullmatch(name)
-        if match and match[1] == machine_mark() and int(match[2]) == os.getpid():
-            remove_hidden(folder / name)
+        if match and match[1] == machine_mark():
+            yield folder / name, int(match[2])
 
 
 def is_alive(process: int) -> bool:

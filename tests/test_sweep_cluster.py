@@ -197,7 +197,7 @@ def test_clusters_that_do_not_answer(folder: Path, monkeypatch: pytest.MonkeyPat
     )
     for address in ("nowhere", "tcp://127.0.0.1", "http://127.0.0.1:8786", "'tcp://[::'", "'tcp://h:x'"):
         error = refused(folder, *words, f"cluster.address={address}")
-        assert re.match(r"cluster\.address: got .*, expected the scheduler's address", error)
+        assert re.match(r"cluster\.address: got .*, expected the Dask scheduler's address", error)
     with a_cluster(0) as cluster:
         answer = convpipe(*words, f"cluster.address={cluster.address}")
     assert answer.code == 4

@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -27,7 +27,9 @@ from convpipe.errors import ConfigError, ConvpipeError, StorageError, shown
 from convpipe.sweep.interrupts import ENDING, GOES_ON
 
 CONNECT_SECONDS = 10
-SCHEMES = ("tcp", "tls", "ws", "wss", "ucx")
+DASK_SCHEMES = ("tcp", "tls", "ws", "wss", "ucx")
+RAY_SCHEMES = ("", "ray")
+RAY_WORDS = (None, "auto", "local")  # in place of an address
 LOST_SECONDS = 30  # without any worker
 
 
@@ -166,7 +168,7 @@ def dask_cluster(address: str | None) -> Iterator[Pool]:
     """An existing Dask cluster, by its scheduler's address.
 
     Raises:
-        ConfigError: the package is missing.
+        ConfigError: the package is missing, or it is not an address.
         StorageError: nobody answers there, or the cluster was lost.
     """
     try:
@@ -177,7 +179,7 @@ def dask_cluster(address: str | None) -> Iterator[Pool]:
         raise ConfigError("cluster.kind", "dask", "the package dask", "pip install 'convpipe[dask]'") from error
     for name in ("distributed", "distributed.client", "distributed.gc", "tornado.application", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters to a sweep comes as an error
-    check_answers(address)
+    check_answers("Dask scheduler", address or "", DASK_SCHEMES)
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
@@ -192,25 +194,25 @@ def dask_cluster(address: str | None) -> Iterator[Pool]:
             executor.shutdown()
 
 
-def check_answers(address: str | None) -> None:
-    """Somebody listens at an address; Dask's client, which would find out, holds the process up for 20 s.
+def check_answers(what: str, address: str, schemes: Sequence[str]) -> None:
+    """Somebody listens at an address; the clients themselves find out in 20 s (Dask's) to two minutes (Ray's).
 
     Raises:
         ConfigError: it is not an address.
         StorageError: nobody answers there.
     """
     try:
-        parts = urlsplit(address or "")
+        parts = urlsplit(address if "://" in address else f"//{address}")
         host, port = parts.hostname, parts.port
     except ValueError:
         host = port = None
-    if not (host and port and parts.scheme in SCHEMES):
-        raise ConfigError("cluster.address", address, "the scheduler's address, such as tcp://HOST:8786")
+    if not (host and port and parts.scheme in schemes):
+        example = " or ".join(f"{scheme}://HOST:PORT" if scheme else "HOST:PORT" for scheme in schemes[:2])
+        raise ConfigError("cluster.address", address, f"the {what}'s address, {example}")
     try:
         socket.create_connection((host, port), CONNECT_SECONDS).close()
     except OSError as error:
-        reason = f"no Dask scheduler answers at {address}: {shown(error)}"
-        raise StorageError(f"cluster.address: {reason}") from error
+        raise StorageError(f"cluster.address: no {what} answers at {address}: {shown(error)}") from error
 
 
 def dask_workers(client: Any, address: str | None) -> int:
@@ -231,7 +233,7 @@ class DaskWatch:
 
     def __init__(self, client: Any, address: str | None) -> None:
         self.client, self.address = client, address
-        self.seen = perf_counter()
+        self.missed_since: float | None = None
 
     def check(self) -> None:
         """Take note of the workers there are.
@@ -239,10 +241,12 @@ class DaskWatch:
         Raises:
             StorageError: there has been none for a while.
         """
-        now = perf_counter()
         if self.client.scheduler_info(n_workers=-1)["workers"]:
-            self.seen = now
-        elif now - self.seen > LOST_SECONDS:
+            self.missed_since = None
+            return
+        now = perf_counter()
+        self.missed_since = self.missed_since or now
+        if now - self.missed_since > LOST_SECONDS:
             raise StorageError(f"the Dask cluster at {self.address} has lost all its workers; {GOES_ON}")
 
 
@@ -273,6 +277,8 @@ def ray_cluster(address: str | None) -> Iterator[Pool]:
         from ray.exceptions import RayError, RayTaskError
     except ImportError as error:
         raise ConfigError("cluster.kind", "ray", "the package ray", "pip install 'convpipe[ray]'") from error
+    if address not in RAY_WORDS:
+        check_answers("Ray cluster", str(address), RAY_SCHEMES)
     handler = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", include_dashboard=False)
