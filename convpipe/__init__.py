@@ -12,12 +12,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from convpipe.provenance import VERSION as __version__
+from convpipe.execution.provenance import VERSION as __version__
 
 if TYPE_CHECKING:
-    from convpipe.archive import load
-    from convpipe.collection import runs
-    from convpipe.functions import conv, conv_grad, conv_transpose
+    from convpipe.archive.read import load
+    from convpipe.archive.table import runs
+    from convpipe.execution.functions import conv, conv_grad, conv_transpose
     from convpipe.ops.activations import dropout, gelu, leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
     from convpipe.ops.columns import col2im, fil2col, im2col
     from convpipe.ops.dense import dense, flatten
@@ -59,9 +59,9 @@ __all__ = [
 
 # Where each name is at home.
 HOMES = {
-    "functions": ("conv", "conv_grad", "conv_transpose"),
-    "archive": ("load",),
-    "collection": ("runs",),
+    "execution.functions": ("conv", "conv_grad", "conv_transpose"),
+    "archive.read": ("load",),
+    "archive.table": ("runs",),
     "ops.padding": ("pad",),
     "ops.columns": ("im2col", "col2im", "fil2col"),
     "ops.pooling": ("max_pool", "avg_pool", "global_max_pool", "global_avg_pool"),

@@ -7,7 +7,7 @@ import os
 import sys
 from contextlib import suppress
 
-from convpipe.cli import main
+from convpipe.cli.main import main
 
 # New objects between two searches for cycles among them; Python's 700 cost a tenth of the start, for nothing.
 GARBAGE_THRESHOLD = 50_000

@@ -20,13 +20,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from convpipe.errors import ConfigError, did_you_mean
+from convpipe.tensors import DTYPES, exact_range
 
 Check = Callable[[str, Any], Any]
 T = TypeVar("T")
-
-INTEGER_DTYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
-FLOAT_DTYPES = ("float16", "float32", "float64")
-DTYPES = INTEGER_DTYPES + FLOAT_DTYPES
 LARGEST = sys.float_info.max
 
 
@@ -185,16 +182,3 @@ def fits(key: str, value: int, dtype: np.dtype[Any]) -> int:
     if not low <= value <= high:
         raise ConfigError(key, value, f"a whole number that {dtype} holds exactly, from {low} to {high}")
     return value
-
-
-def exact_range(dtype: np.dtype[Any]) -> tuple[int, int]:
-    """The whole numbers a dtype holds without a gap, smallest and largest.
-
-    >>> exact_range(np.dtype("int8")), exact_range(np.dtype("float32"))
-    ((-128, 127), (-16777216, 16777216))
-    """
-    if dtype.kind in "iu":
-        info = np.iinfo(dtype)
-        return int(info.min), int(info.max)
-    largest = int(2 ** (np.finfo(dtype).nmant + 1))
-    return -largest, largest

@@ -12,10 +12,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from convpipe import cli
-from convpipe.config import Job, compose, read_job
-from convpipe.flags import config_name, make_hydra, parsed_flags
-from convpipe.spec import plain, run_id
+from convpipe.archive.identity import run_id
+from convpipe.cli import main
+from convpipe.cli.flags import config_name, make_hydra, parsed_flags
+from convpipe.config.compose import compose
+from convpipe.config.read import read_job
+from convpipe.config.settings import Job
+from convpipe.graph.spec import plain
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -31,7 +34,7 @@ def convpipe(*words: str) -> Answer:
     """Call `main` in this process; standard output and error as a pipe has them."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = cli.main(list(words))
+        code = main.main(list(words))
     return Answer(code, out.getvalue(), err.getvalue())
 
 

@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 from run_cases import IM2COL
 
-from convpipe import pipeline, sources
-from convpipe.config import read_network
+from convpipe import sources
+from convpipe.config.read import read_network
+from convpipe.execution import pipeline
+from convpipe.execution.pipeline import StageResult
 from convpipe.fields import read
+from convpipe.graph.network import plan_network
+from convpipe.graph.plan import Plan
 from convpipe.layers import Layer
-from convpipe.network import plan_network
-from convpipe.pipeline import StageResult
-from convpipe.plan import Plan
 from convpipe.sources import Signature, WeightSource, stream
-from convpipe.step import Array
+from convpipe.tensors import Array
 
 Settings = dict[str, Any]
 

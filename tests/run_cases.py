@@ -11,10 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from convpipe import archive, config, runner
-from convpipe.archive import Run
-from convpipe.spec import Spec
-from convpipe.staging import HIDDEN
+from convpipe.archive.format import COLUMNS, UNHASHED, csv_bytes, stage_row
+from convpipe.archive.read import Run, load
+from convpipe.config.read import read_spec
+from convpipe.execution import runner
+from convpipe.files.npy import array_sha256
+from convpipe.files.staging import HIDDEN
+from convpipe.graph.spec import Spec
 
 IM2COL = ["pad", "im2col", "fil2col", "matmul", "reshape"]
 IMPLICIT = ["pad", "implicit_gemm"]
@@ -50,14 +53,14 @@ def plain_config(changes: dict[str, Any] | None = None) -> dict[str, Any]:
 
 
 def a_spec(changes: dict[str, Any] | None = None) -> Spec:
-    return config.read_spec(plain_config(changes))
+    return read_spec(plain_config(changes))
 
 
 def network_spec(layers: dict[str, Any], changes: dict[str, Any] | None = None) -> Spec:
     """A run of a network on small whole numbers, changed at dotted keys."""
     plain = plain_config({"network": layers, "weights": {"source": "integers"}, **(changes or {})})
     del plain["filters"], plain["conv"]
-    return config.read_spec(plain)
+    return read_spec(plain)
 
 
 def a_place(folder: Path, **settings: Any) -> runner.Place:
@@ -84,7 +87,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def reseal(folder: Path, **manifest: Any) -> None:
     """Make SHA256SUMS and the manifest's ids agree with the files again; `manifest` replaces entries of it."""
-    names = sorted(path.name for path in folder.iterdir() if path.name not in archive.UNHASHED)
+    names = sorted(path.name for path in folder.iterdir() if path.name not in UNHASHED)
     digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
     sums = "".join(f"{digest}  {name}\n" for name, digest in digests.items()).encode()
     (folder / "SHA256SUMS").write_bytes(sums)
@@ -104,18 +107,18 @@ def from_elsewhere(folder: Path, **facts: Any) -> None:
 
 def edit_rows(folder: Path, change: Callable[[dict[str, str]], object]) -> None:
     """Change rows of stages.csv, which may be done in place."""
-    rows = [dict(row) for row in archive.load(folder).rows]
+    rows = [dict(row) for row in load(folder).rows]
     for row in rows:
         change(row)
-    (folder / "stages.csv").write_bytes(archive.csv_bytes(archive.COLUMNS, rows))
+    (folder / "stages.csv").write_bytes(csv_bytes(COLUMNS, rows))
 
 
 def set_output(folder: Path, change: Callable[[np.ndarray[Any, Any]], object]) -> None:
     """Change the output in place, and with it the rows of the stages that it comes from; then seal the archive."""
-    values = archive.load(folder).output.copy()
+    values = load(folder).output.copy()
     change(values)
     np.save(folder / "output.npy", values)
-    made = archive.stage_row("", "", values, 0, archive.array_sha256(values), "")
+    made = stage_row("", "", values, 0, array_sha256(values), "")
     other = {key: str(made[key]) for key in ("min", "max", "sha256")}  # the product's hash is of another order
     edit_rows(folder, lambda row: row.update(other) if follows(row) else None)
     reseal(folder)

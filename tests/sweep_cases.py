@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from convpipe.config import composed, plain_config, read_execution
-from convpipe.flags import config_name, make_hydra, parsed_flags
-from convpipe.staging import HIDDEN
-from convpipe.sweep.composer import Composer
-from convpipe.sweep.space import Sweep
-from convpipe.sweep.sweep import composer_for
+from convpipe.cli.flags import config_name, make_hydra, parsed_flags
+from convpipe.config.compose import composed, plain_config
+from convpipe.config.read import read_execution
+from convpipe.files.staging import HIDDEN
+from convpipe.sweeps.composer import Composer
+from convpipe.sweeps.space import Sweep
+from convpipe.sweeps.sweep import composer_for
 
 SHM = Path("/dev/shm")  # in memory, as a sweep makes many files
 EPHEMERAL = ("seconds", "provenance")  # of a manifest: when and how fast

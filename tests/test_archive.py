@@ -22,9 +22,14 @@ from conv_cases import memory_orders
 from hypothesis import given, strategies as st
 from run_cases import a_place, a_run, a_spec, contents, edit_manifest, edit_rows, hidden, plain_config, reseal
 
-from convpipe import archive, npyfile, runner
+from convpipe.archive.format import COLUMNS, stage_row
+from convpipe.archive.read import load
+from convpipe.archive.verify import verify
+from convpipe.archive.write import Draft, drafting, publish, write_file
 from convpipe.errors import ArchiveError, StorageError
-from convpipe.fields import DTYPES
+from convpipe.execution import runner
+from convpipe.files.npy import BLOCK_BYTES, array_sha256, blocks, npy_header, read_array
+from convpipe.tensors import DTYPES
 
 EMPTY_SHA256 = hashlib.sha256().hexdigest()
 
@@ -86,13 +91,13 @@ def test_the_archive_id_is_the_hash_of_the_sums(made: Path) -> None:
 
 def test_the_manifest_is_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
-    real = archive.write_file
+    real = write_file
 
     def noted(path: str, content: Any) -> str:
         written.append(Path(path).name)
         return real(path, content)
 
-    monkeypatch.setattr(archive, "write_file", noted)
+    monkeypatch.setattr("convpipe.archive.write.write_file", noted)
     a_run(tmp_path)
     assert written == ["config.yaml", "output.npy", "stages.csv", "SHA256SUMS", "manifest.json"]
 
@@ -105,10 +110,10 @@ def test_an_array_is_stored_alike_whatever_its_order_in_memory(tmp_path: Path, d
     values = np.arange(24).reshape(2, 3, 4).astype(dtype)
     others = [("big-endian", values.astype(values.dtype.newbyteorder(">"))), *memory_orders(values)]
     expected = hashlib.sha256(values.astype(values.dtype.newbyteorder("<")).tobytes()).hexdigest()
-    draft = archive.Draft(tmp_path)
+    draft = Draft(tmp_path)
     assert draft.save("plain.npy", values) == expected
     for name, other in others:
-        assert draft.save(f"{name}.npy", other) == archive.array_sha256(other) == expected, name
+        assert draft.save(f"{name}.npy", other) == array_sha256(other) == expected, name
         assert draft.sums[f"{name}.npy"] == draft.sums["plain.npy"], name
     stored = np.load(tmp_path / "plain.npy")
     assert stored.dtype == dtype
@@ -119,16 +124,16 @@ def test_an_array_is_stored_alike_whatever_its_order_in_memory(tmp_path: Path, d
 @pytest.mark.parametrize("shape", [(), (0,), (3, 0, 2), (1,), (1, 1, 1), (7,), (2, 1, 3)])
 def test_arrays_of_any_shape_are_read_again(tmp_path: Path, shape: tuple[int, ...]) -> None:
     values = np.full(shape, 7, np.int16)
-    digest = archive.Draft(tmp_path).save("a.npy", values)
+    digest = Draft(tmp_path).save("a.npy", values)
     assert digest == hashlib.sha256(values.tobytes()).hexdigest()
-    for read in (np.load(tmp_path / "a.npy"), npyfile.read_array(tmp_path / "a.npy")):
+    for read in (np.load(tmp_path / "a.npy"), read_array(tmp_path / "a.npy")):
         assert read.shape == shape
         assert read.dtype == np.int16
         np.testing.assert_array_equal(read, values)
 
 
 def test_the_header_is_numpys_own_and_aligned() -> None:
-    header = archive.npy_header((3, 4), np.dtype("int8"))
+    header = npy_header((3, 4), np.dtype("int8"))
     assert len(header) % 64 == 0
     assert header.endswith(b"\n")
     file = io.BytesIO(header)
@@ -149,25 +154,25 @@ def test_the_header_is_numpys_own_and_aligned() -> None:
 def test_blocks_never_copy_much(array: np.ndarray[Any, Any]) -> None:
     tracemalloc.start()
     try:
-        total = sum(block.nbytes for block in archive.blocks(array))
+        total = sum(block.nbytes for block in blocks(array))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert total == array.nbytes > archive.BLOCK_BYTES
-    assert peak <= 2 * archive.BLOCK_BYTES + 4096  # one made while the last is still in the loop's hand
+    assert total == array.nbytes > BLOCK_BYTES
+    assert peak <= 2 * BLOCK_BYTES + 4096  # one made while the last is still in the loop's hand
 
 
 @given(st.integers(1, 40), st.permutations([2, 3, 5]), st.permutations([0, 1, 2]))
 def test_blocks_of_any_size_are_the_same_bytes(block_bytes: int, shape: list[int], axes: list[int]) -> None:
     array = np.arange(30, dtype=np.int16).reshape(shape).transpose(axes)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(archive, "BLOCK_BYTES", block_bytes)
-        assert b"".join(archive.blocks(array)) == array.tobytes()
+        patch.setattr("convpipe.files.npy.BLOCK_BYTES", block_bytes)
+        assert b"".join(blocks(array)) == array.tobytes()
 
 
 def test_extremes_of_a_row() -> None:
     def extremes(values: Any, dtype: str) -> tuple[object, object]:
-        row = archive.stage_row("s", "o", np.array(values, dtype), 0, "", "")
+        row = stage_row("s", "o", np.array(values, dtype), 0, "", "")
         return row["min"], row["max"]
 
     assert extremes([0, 2**64 - 1], "uint64") == (0, 2**64 - 1)
@@ -186,7 +191,7 @@ def leave_nothing(folder: Path) -> bool:
 
 
 def test_what_is_not_published_is_removed_with_its_folders(tmp_path: Path) -> None:
-    with archive.drafting(tmp_path / "a" / "b" / "0123456789ab") as draft:
+    with drafting(tmp_path / "a" / "b" / "0123456789ab") as draft:
         draft.write("config.yaml", b"")
         assert draft.folder.parent == tmp_path / "a" / "b"
         assert draft.folder.name.startswith(".staging-0123456789ab-")
@@ -195,7 +200,7 @@ def test_what_is_not_published_is_removed_with_its_folders(tmp_path: Path) -> No
 
 def test_other_runs_folders_are_not_removed(tmp_path: Path) -> None:
     (tmp_path / "c").mkdir()
-    with archive.drafting(tmp_path / "c" / "0123456789ab"):
+    with drafting(tmp_path / "c" / "0123456789ab"):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
 
@@ -203,9 +208,9 @@ def test_other_runs_folders_are_not_removed(tmp_path: Path) -> None:
 def test_publish_leaves_what_is_there(made: Path, tmp_path: Path) -> None:
     place = tmp_path / "0123456789ab"
     for content, expected in ((b"first", True), (b"second", False)):
-        with archive.drafting(place) as draft:
+        with drafting(place) as draft:
             draft.write("config.yaml", content)
-            assert archive.publish(draft, place) is expected
+            assert publish(draft, place) is expected
     assert contents(tmp_path) == {"0123456789ab/config.yaml": b"first"}
 
 
@@ -213,9 +218,9 @@ def test_publish_onto_a_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "0123456789ab").write_bytes(b"mine")
     with (
         pytest.raises(StorageError, match="Not a directory"),
-        archive.drafting(tmp_path / "0123456789ab") as draft,
+        drafting(tmp_path / "0123456789ab") as draft,
     ):
-        archive.publish(draft, tmp_path / "0123456789ab")
+        publish(draft, tmp_path / "0123456789ab")
     assert contents(tmp_path) == {"0123456789ab": b"mine"}
 
 
@@ -254,7 +259,7 @@ def test_a_system_that_writes_a_few_bytes_at_a_time(tmp_path: Path, monkeypatch:
     whole, real = a_run(tmp_path / "whole", {"keep": "stages"}).path, os.write
     monkeypatch.setattr(os, "write", lambda file, content: real(file, content[:7]))
     pieces = a_run(tmp_path / "pieces", {"keep": "stages"}).path
-    archive.verify(pieces)
+    verify(pieces)
     assert (pieces / "SHA256SUMS").read_bytes() == (whole / "SHA256SUMS").read_bytes()
 
 
@@ -310,7 +315,7 @@ def test_an_error_of_the_watcher_is_its_own(tmp_path: Path) -> None:
 
 def test_a_whole_run_is_verified(run: Path) -> None:
     for arrays in (True, False):
-        assert archive.verify(run, arrays=arrays).manifest["run_id"] == run.name
+        assert verify(run, arrays=arrays).manifest["run_id"] == run.name
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "stages.csv", "SHA256SUMS", "output.npy", "03_im2col.npy"])
@@ -323,9 +328,9 @@ def test_every_flipped_bit_is_found(run: Path, name: str) -> None:
         damaged[bit // 8] ^= 1 << bit % 8
         path.write_bytes(damaged)
         with pytest.raises(ArchiveError, match=re.escape(str(run))):
-            archive.verify(run)
+            verify(run)
     path.write_bytes(whole)
-    archive.verify(run)
+    verify(run)
 
 
 @pytest.mark.parametrize("arrays", [True, False])
@@ -335,7 +340,7 @@ def test_every_missing_renamed_or_truncated_file_is_found(made: Path, tmp_path: 
             run = Path(shutil.copytree(made, tmp_path / f"{number}{verb}"))
             damage(run / name)
             with pytest.raises(ArchiveError, match=str(run)):
-                archive.verify(run, arrays=arrays)
+                verify(run, arrays=arrays)
 
 
 DAMAGES: dict[str, Callable[[Path], object]] = {
@@ -353,7 +358,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 def test_every_added_file_is_found(run: Path, name: str) -> None:
     (run / name).write_bytes(b"")
     with pytest.raises(ArchiveError, match=f"{name}: a file that SHA256SUMS does not list"):
-        archive.verify(run)
+        verify(run)
 
 
 def test_swapped_files_are_found(run: Path) -> None:
@@ -361,7 +366,7 @@ def test_swapped_files_are_found(run: Path) -> None:
     (run / "00_input.npy").rename(run / "output.npy")
     (run / "kept").rename(run / "00_input.npy")
     with pytest.raises(ArchiveError, match=r"00_input\.npy: got sha256"):
-        archive.verify(run)
+        verify(run)
 
 
 @pytest.mark.parametrize(
@@ -382,7 +387,7 @@ def test_only_plain_sums_are_read(run: Path, old: str, new: str, match: str) -> 
     assert old in text
     sums.write_bytes(text.replace(old, new).encode())
     with pytest.raises(ArchiveError, match=f"SHA256SUMS: .*{match}"):
-        archive.verify(run)
+        verify(run)
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "stages.csv", "output.npy"])
@@ -391,7 +396,7 @@ def test_no_file_may_be_left_out_with_its_line(run: Path, name: str) -> None:
     digests = (run / "SHA256SUMS").read_text().splitlines(keepends=True)
     (run / "SHA256SUMS").write_text("".join(line for line in digests if name not in line))
     with pytest.raises(ArchiveError, match=f"expected a line for {name}"):
-        archive.verify(run)
+        verify(run)
 
 
 def test_an_edited_config_is_another_run(run: Path) -> None:
@@ -399,21 +404,21 @@ def test_an_edited_config_is_another_run(run: Path) -> None:
     path.write_text(path.read_text().replace("seed: 3", "seed: 4"))
     reseal(run)
     with pytest.raises(ArchiveError, match=f"manifest.json: got run_id {run.name}, expected [0-9a-f]{{12}}, that of"):
-        archive.verify(run)
+        verify(run)
 
 
 @pytest.mark.parametrize("key", ["archive_id", "run_id"])
 def test_edited_ids_are_found(run: Path, key: str) -> None:
     edit_manifest(run, **{key: "0" * 12})
     with pytest.raises(ArchiveError, match=f"manifest.json: got {key} 000000000000, expected "):
-        archive.verify(run)
+        verify(run)
 
 
 @pytest.mark.parametrize("form", [0, 2, "1", None, [1]])
 def test_another_format_is_refused(run: Path, form: object) -> None:
     edit_manifest(run, format=form)
     with pytest.raises(ArchiveError, match=r"manifest.json: got format .*, expected 1"):
-        archive.load(run)
+        load(run)
 
 
 @pytest.mark.parametrize(
@@ -423,14 +428,14 @@ def test_an_array_that_is_not_the_one_of_its_row(run: Path, column: str, value: 
     edit_rows(run, lambda row: row.update({column: value}) if row["stage"] == "reshape" else None)
     reseal(run)
     with pytest.raises(ArchiveError, match=f"output.npy: got {column} .*, expected {re.escape(value)}, as stages.csv"):
-        archive.verify(run)
+        verify(run)
 
 
 # Reading
 
 
 def test_a_run_reads_as_it_was_made(made: Path) -> None:
-    run = archive.load(str(made))
+    run = load(str(made))
     assert run.config == {**plain_config({"keep": "stages"}), "conv": run.config["conv"]}
     assert run.output.shape == (1, 6, 5, 3)
     assert run.output.dtype == np.int16
@@ -440,8 +445,8 @@ def test_a_run_reads_as_it_was_made(made: Path) -> None:
 
 
 def test_the_table_of_stages_is_typed(made: Path) -> None:
-    stages = archive.load(made).stages
-    assert list(stages.columns) == list(archive.COLUMNS)
+    stages = load(made).stages
+    assert list(stages.columns) == list(COLUMNS)
     assert len(stages) == 7
     assert {column: stages[column].dtype.kind for column in ("bytes", "macs", "min", "max")} == dict.fromkeys(
         ("bytes", "macs", "min", "max"), "i"
@@ -458,7 +463,7 @@ def test_the_table_of_an_empty_and_of_a_float_run(tmp_path: Path) -> None:
 
 def test_a_stage_that_is_not_there(made: Path, tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="got stage 'conv', expected one of input, filters, pad, im2col"):
-        archive.load(made).array("conv")
+        load(made).array("conv")
     with pytest.raises(ArchiveError, match=r"the array of 'matmul' was not kept \(run with keep=stages\)"):
         a_run(tmp_path).array("matmul")
 
@@ -466,9 +471,9 @@ def test_a_stage_that_is_not_there(made: Path, tmp_path: Path) -> None:
 def test_no_run_there(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "nowhere", "a\0b"):
         with pytest.raises(ArchiveError, match=r"manifest\.json"):
-            archive.load(folder)
+            load(folder)
         with pytest.raises(ArchiveError, match="SHA256SUMS"):
-            archive.verify(folder)
+            verify(folder)
 
 
 HOSTILE_FILES = {
@@ -494,7 +499,7 @@ HOSTILE_FILES = {
 def test_hostile_files_are_archive_errors(run: Path, name: str, content: bytes) -> None:
     (run / name).write_bytes(content)
     with pytest.raises(ArchiveError, match=re.escape(name)):
-        _ = archive.load(run).output
+        _ = load(run).output
 
 
 @pytest.mark.parametrize(
@@ -522,7 +527,7 @@ def test_hostile_files_are_archive_errors(run: Path, name: str, content: bytes) 
 def test_rows_of_another_form_are_refused(run: Path, column: str, value: str) -> None:
     edit_rows(run, lambda row: row.update({column: value}) if row["stage"] == "pad" else None)
     reseal(run)
-    for read in (archive.load, archive.verify):
+    for read in (load, verify):
         with pytest.raises(ArchiveError, match=f"stages.csv: row 3: got {column} "):
             read(run)
 
@@ -533,7 +538,7 @@ def test_rows_with_too_many_or_no_values_are_refused(run: Path) -> None:
     for text, match in (("\n".join([*lines, "a,b"]), "row 8: got 2 values, expected 10"), (lines[0], "got no rows")):
         path.write_text(text)
         with pytest.raises(ArchiveError, match=match):
-            archive.load(run)
+            load(run)
 
 
 @pytest.mark.parametrize(
@@ -553,7 +558,7 @@ def test_rows_with_too_many_or_no_values_are_refused(run: Path) -> None:
 def test_a_manifest_of_another_form_is_refused(run: Path, key: str, value: object) -> None:
     edit_manifest(run, **{key: value})
     with pytest.raises(ArchiveError, match=f"manifest.json: got {key}"):
-        archive.load(run)
+        load(run)
 
 
 @pytest.mark.parametrize("config", ["seed: 2026-01-01", "seed: .nan", "{1: a, b: c}", "seed: !!set {1, 2}"])
@@ -561,19 +566,19 @@ def test_a_config_of_other_than_plain_values_is_refused(run: Path, config: str) 
     (run / "config.yaml").write_text(config)
     reseal(run)
     with pytest.raises(ArchiveError, match=r"config\.yaml: expected plain values"):
-        archive.verify(run)
+        verify(run)
 
 
 def test_a_text_of_gigabytes_is_not_read(run: Path) -> None:
     with open(run / "config.yaml", "wb") as file:
         file.truncate(1 << 40)
     with pytest.raises(ArchiveError, match=r"config\.yaml: got 1099511627776 bytes, expected at most"):
-        archive.load(run)
+        load(run)
 
 
 def test_nothing_is_unpickled(run: Path) -> None:
     np.save(run / "output.npy", np.array([{"a": 1}], object), allow_pickle=True)
     reseal(run)
-    for read in (lambda folder: archive.load(folder).output, archive.verify):
+    for read in (lambda folder: load(folder).output, verify):
         with pytest.raises(ArchiveError, match=r"output\.npy: expected numbers of dtype"):
             read(run)

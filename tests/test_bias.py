@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from convpipe.config import config_folder
+from convpipe.config.compose import config_folder
 from convpipe.errors import ConfigError
 from convpipe.fields import read
 from convpipe.sources import BIASES, Signature, stream

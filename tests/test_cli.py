@@ -16,10 +16,12 @@ from pathlib import Path
 import pytest
 from cli_runs import CHECKOUT, Answer, contents, convpipe, only_run, process, refused
 
-from convpipe import archive, cli, hydra_safety
-from convpipe.commands import COMMANDS
-from convpipe.flags import flag_parser, parsed_flags
-from convpipe.provenance import VERSION
+from convpipe.archive.write import Draft
+from convpipe.cli import main
+from convpipe.cli.commands import COMMANDS
+from convpipe.cli.flags import flag_parser, parsed_flags
+from convpipe.config import hydra_safety
+from convpipe.execution.provenance import VERSION
 
 
 @pytest.fixture(autouse=True)
@@ -169,9 +171,10 @@ def test_the_canary_sings_where_nobody_refuses(
     own = tmp_path / "own"
     own.mkdir()
     (own / "main.yaml").write_text(AS_MAIN + UNSAFE_FILES["hydra_logging"][0])
-    monkeypatch.setattr("convpipe.config.check_hydra_node", lambda node: None)
+    monkeypatch.setattr("convpipe.config.compose.check_hydra_node", lambda node: None)
     monkeypatch.setattr(
-        "convpipe.flags.help_text", lambda hydra, *rest: hydra.app_help("main", flag_parser(), parsed_flags(["--help"]))
+        "convpipe.cli.flags.help_text",
+        lambda hydra, *rest: hydra.app_help("main", flag_parser(), parsed_flags(["--help"])),
     )
     with pytest.warns(UserWarning, match="returned NoneType"):
         convpipe("--config-dir", str(own), "--config-name=main", "--help")
@@ -354,7 +357,7 @@ def test_a_full_disk_leaves_nothing(method: str, folder: Path, monkeypatch: pyte
     def full(*args: object, **options: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "output.npy")
 
-    monkeypatch.setattr(archive.Draft, method, full)
+    monkeypatch.setattr(Draft, method, full)
     assert refused(folder, code=4) == "output.npy: No space left on device"
 
 
@@ -385,7 +388,7 @@ def test_memory_that_is_refused_is_no_traceback(folder: Path, monkeypatch: pytes
     def none(*args: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("convpipe.runner.make_arrays", none)
+    monkeypatch.setattr("convpipe.execution.runner.make_arrays", none)
     assert re.match(r"out of memory; lower limits\.memory", refused(folder, code=4))
 
 
@@ -393,7 +396,7 @@ def test_a_bug_is_one_line_and_a_traceback_only_on_demand(monkeypatch: pytest.Mo
     def bug(words: list[str]) -> int:
         raise RuntimeError("a\nbug")
 
-    monkeypatch.setattr(cli, "dispatch", bug)
+    monkeypatch.setattr(main, "dispatch", bug)
     line = "convpipe: unexpected RuntimeError: a bug (CONVPIPE_DEBUG=1 shows where)\n"
     assert convpipe() == Answer(1, "", line)
     monkeypatch.setenv("CONVPIPE_DEBUG", "1")

@@ -18,7 +18,9 @@ import pytest
 from run_cases import FLOATS, a_run, contents, edit_manifest, hidden
 
 import convpipe as cp
-from convpipe import collection
+from convpipe.archive.collection import FIXED, INDEX, MEASURED, NOT_CONFIG, run_folders
+from convpipe.archive.index import note, rebuild, refresh, row_at, write_results
+from convpipe.archive.table import read_results, typed
 from convpipe.errors import ArchiveError, StorageError
 
 
@@ -28,7 +30,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made") / "c"
     for changes in ({}, {"seed": 4}, {"conv.stride": [2, 1], "seed": 4}, {**FLOATS, "conv.pad": [[0, 1], [1, 0]]}):
         a_run(folder, changes)
-    collection.rebuild(folder)
+    rebuild(folder)
     return folder
 
 
@@ -47,7 +49,7 @@ def test_the_table_has_a_row_per_run_and_what_varies(made: Path) -> None:
     rows = table(made)
     assert [row["run"] for row in rows] == sorted(path.name for path in made.iterdir() if path.is_dir())
     assert {row["status"] for row in rows} == {"done"}
-    varying = [key for key in rows[0] if key not in collection.FIXED + collection.MEASURED]
+    varying = [key for key in rows[0] if key not in FIXED + MEASURED]
     assert set(varying) >= {"seed", "conv.stride", "conv.pad", "input.source", "input.dtype", "filters.distribution"}
     assert not {"keep", "conv.groups", "lowering.stages", "input.shape"} & set(varying)
     assert list(rows[0])[:2] == ["run", "status"]
@@ -65,19 +67,19 @@ def test_a_row_says_what_the_run_is(made: Path) -> None:
 def test_a_rebuilt_table_has_the_same_bytes(folder: Path) -> None:
     before = (folder / "results.csv").read_bytes()
     (folder / "results.csv").unlink()
-    assert collection.rebuild(folder).read_bytes() == before
+    assert rebuild(folder).read_bytes() == before
     (folder / "results.csv").write_bytes(b"nonsense")
-    assert collection.rebuild(folder).read_bytes() == before
+    assert rebuild(folder).read_bytes() == before
     assert hidden(folder) == []
 
 
 def test_a_single_run_and_none(tmp_path: Path) -> None:
-    collection.rebuild(tmp_path)
+    rebuild(tmp_path)
     assert table(tmp_path) == []
-    assert collection.read_results(tmp_path) == []
+    assert read_results(tmp_path) == []
     assert (tmp_path / "results.csv").read_text() == "run,status,output_shape,output_sha256,seconds\n"
     a_run(tmp_path)
-    collection.rebuild(tmp_path)
+    rebuild(tmp_path)
     assert list(table(tmp_path)[0]) == ["run", "status", "output_shape", "output_sha256", "seconds"]
 
 
@@ -96,14 +98,14 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_runs_are_listed_as_damaged(folder: Path, damage: str) -> None:
-    first = collection.run_folders(folder)[0]
+    first = run_folders(folder)[0]
     DAMAGES[damage](first)
-    collection.rebuild(folder)
+    rebuild(folder)
     rows = table(folder)
     assert sorted(row["status"] for row in rows) == ["damaged", "done", "done", "done"]
     (bad,) = [row for row in rows if row["status"] == "damaged"]
     assert bad["run"] == ("f" * 12 if damage == "other name" else first.name)
-    assert not any(value for key, value in bad.items() if key not in collection.FIXED)
+    assert not any(value for key, value in bad.items() if key not in FIXED)
 
 
 def test_what_is_no_run_is_not_listed(folder: Path) -> None:
@@ -111,7 +113,7 @@ def test_what_is_no_run_is_not_listed(folder: Path) -> None:
     for name in (".staging-0123456789ab-1-2", "notes", "0123456789ABC", "0123456789a", "x123456789ab"):
         (folder / name).mkdir()
     (folder / "0123456789ab").write_bytes(b"a file")
-    assert collection.rebuild(folder).read_bytes() == before
+    assert rebuild(folder).read_bytes() == before
 
 
 def test_the_table_appears_at_once_or_not(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +124,7 @@ def test_the_table_appears_at_once_or_not(folder: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(StorageError, match=r"results\.csv: No space left on device"):
-        collection.rebuild(folder)
+        rebuild(folder)
     assert contents(folder) == before
 
 
@@ -130,7 +132,7 @@ def test_processes_that_add_runs_at_once_leave_a_whole_table(folder: Path) -> No
     # whoever publishes a run writes the table afterwards, one at a time: so the last one sees them all
     def add(seed: int) -> None:
         a_run(folder, {"seed": seed})
-        collection.refresh(folder)
+        refresh(folder)
 
     context = multiprocessing.get_context("fork")
     workers = [context.Process(target=add, args=(seed,)) for seed in range(100, 106)]
@@ -140,30 +142,30 @@ def test_processes_that_add_runs_at_once_leave_a_whole_table(folder: Path) -> No
         worker.join()
     assert len(table(folder)) == 10
     before = (folder / "results.csv").read_bytes()
-    assert collection.rebuild(folder).read_bytes() == before
+    assert rebuild(folder).read_bytes() == before
 
 
 def test_reading_writes_nothing_and_misses_nothing(folder: Path) -> None:
-    assert len(collection.read_results(folder)) == 4
+    assert len(read_results(folder)) == 4
     new = a_run(folder, {"seed": 77})
     before = contents(folder)
-    assert new.path.name in {row["run"] for row in collection.read_results(folder)}
+    assert new.path.name in {row["run"] for row in read_results(folder)}
     (folder / "results.csv").write_bytes(b"\xff\0")
-    assert len(collection.read_results(folder)) == 5
+    assert len(read_results(folder)) == 5
     (folder / "results.csv").unlink()
-    assert len(collection.read_results(folder)) == 5
+    assert len(read_results(folder)) == 5
     assert {key for key in before if key != "results.csv"} == set(contents(folder))
 
 
 def test_no_collection() -> None:
-    for read in (collection.read_results, cp.runs):
+    for read in (read_results, cp.runs):
         with pytest.raises(ArchiveError, match="nowhere: no such collection"):
             read(Path("nowhere"))
 
 
 def test_runs_is_a_typed_table(folder: Path) -> None:
     shutil.rmtree(folder / a_run(folder, {"seed": 5}).path.name / "nothing", ignore_errors=True)
-    DAMAGES["no manifest"](collection.run_folders(folder)[0])
+    DAMAGES["no manifest"](run_folders(folder)[0])
     runs = cp.runs(str(folder))
     assert len(runs) == 5
     assert runs["run"].str.fullmatch("[0-9a-f]{12}").all()
@@ -198,7 +200,7 @@ def test_runs_of_no_runs(tmp_path: Path) -> None:
 def test_columns_are_of_what_their_cells_are(values: list[str], kind: str, expected: list[Any]) -> None:
     import pandas as pd
 
-    column = collection.typed(pd.Series(values, dtype=object))
+    column = typed(pd.Series(values, dtype=object))
     assert column.dtype.kind == kind
     assert repr(column.tolist()) == repr(expected)  # which tells 1 from True and from 1.0
 
@@ -206,7 +208,7 @@ def test_columns_are_of_what_their_cells_are(values: list[str], kind: str, expec
 def test_a_column_of_several_kinds_finds_its_numbers(tmp_path: Path) -> None:
     for pad in (0, 1, 2, "same", [2, 1]):
         a_run(tmp_path, {"conv.pad": pad})
-    collection.rebuild(tmp_path)
+    rebuild(tmp_path)
     runs = cp.runs(tmp_path)
     assert [(runs["conv.pad"] == pad).sum() for pad in (0, 1, 2, "same", "1")] == [1, 1, 1, 1, 0]
     assert [2, 1] in runs["conv.pad"].tolist()
@@ -218,8 +220,8 @@ def test_a_column_of_several_kinds_finds_its_numbers(tmp_path: Path) -> None:
 def test_gaps_in_columns() -> None:
     import pandas as pd
 
-    assert collection.typed(pd.Series(["True", ""])).isna().tolist() == [False, True]
-    assert collection.typed(pd.Series(["1", ""])).isna().tolist() == [False, True]
+    assert typed(pd.Series(["True", ""])).isna().tolist() == [False, True]
+    assert typed(pd.Series(["1", ""])).isna().tolist() == [False, True]
 
 
 def test_a_run_with_a_number_for_an_id(tmp_path: Path) -> None:
@@ -228,7 +230,7 @@ def test_a_run_with_a_number_for_an_id(tmp_path: Path) -> None:
 
 
 def test_manifests_are_json_that_anyone_reads(made: Path) -> None:
-    for path in collection.run_folders(made):
+    for path in run_folders(made):
         assert json.loads((path / "manifest.json").read_text())["status"] == "done"
 
 
@@ -238,7 +240,7 @@ def test_manifests_are_json_that_anyone_reads(made: Path) -> None:
 def plain_table(rows: list[dict[str, str]]) -> str:
     """The table that rows make, in as many passes as are plain: columns that differ in some row, then all rows."""
     whole = [row for row in rows if row["status"] != "damaged"]
-    keys = list(dict.fromkeys(key for row in whole for key in row if key not in collection.NOT_CONFIG))
+    keys = list(dict.fromkeys(key for row in whole for key in row if key not in NOT_CONFIG))
     varying = [key for key in keys if len({row.get(key) for row in whole}) > 1]
     sometimes = [key for key in ("accuracy", "error") if any(key in row for row in rows)]
     columns = ["run", "status", *varying, "output_shape", "output_sha256", "seconds", *sometimes]
@@ -268,13 +270,13 @@ def test_a_column_that_shows_late_is_there(part: int) -> None:
     for _ in range(20):
         rows = some_rows(numbers, numbers.choice((1, 2, 99, 100, 101, 300)))
         written = io.StringIO()
-        collection.write_results(written, lambda rows=rows: iter(rows))  # type: ignore[misc]
+        write_results(written, lambda rows=rows: iter(rows))  # type: ignore[misc]
         assert written.getvalue() == plain_table(rows)
 
 
 def test_rows_longer_than_a_line_of_the_index(tmp_path: Path) -> None:
     (tmp_path / "0123456789ab").mkdir()
     row = {"run": "0123456789ab", "status": "done", "input.values": "9" * 100_000, "output_shape": "(1,)"}
-    collection.note(tmp_path, [row])
-    with open(tmp_path / collection.INDEX, "rb", buffering=0) as index:
-        assert collection.row_at(index, 0) == row
+    note(tmp_path, [row])
+    with open(tmp_path / INDEX, "rb", buffering=0) as index:
+        assert row_at(index, 0) == row

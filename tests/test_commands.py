@@ -21,8 +21,10 @@ from cli_runs import CHECKOUT, convpipe, process
 from run_cases import FLOATS, a_run
 
 import convpipe as cp
-from convpipe import collection
-from convpipe.commands import COMMANDS
+from convpipe.archive.collection import FIXED, INDEX, MEASURED, run_folders, run_names
+from convpipe.archive.index import note, rebuild, write_rows
+from convpipe.archive.table import cell_value
+from convpipe.cli.commands import COMMANDS
 from convpipe.errors import ConfigError
 from convpipe.report import listing
 from convpipe.report.listing import MISSING
@@ -40,7 +42,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {**FLOATS, "conv.pad": 0},
     ):
         a_run(root / "c", changes)
-    collection.rebuild(root / "c")
+    rebuild(root / "c")
     return root
 
 
@@ -88,7 +90,7 @@ def test_all_collections_below_a_folder_are_verified(root: Path) -> None:
 
 
 def test_every_damaged_run_is_named_and_the_others_are_verified(root: Path) -> None:
-    first, second, *whole = collection.run_folders(root / "c")
+    first, second, *whole = run_folders(root / "c")
     (first / "output.npy").unlink()
     answer = convpipe("verify", str(root))
     assert answer.code == 3
@@ -137,9 +139,9 @@ def test_where(where: str, count: int, made: Path) -> None:
 
 
 def test_a_run_that_lacks_a_value_is_left_out(root: Path) -> None:
-    damaged = collection.run_folders(root / "c")[0]
+    damaged = run_folders(root / "c")[0]
     (damaged / "stages.csv").unlink()
-    collection.rebuild(root / "c")
+    rebuild(root / "c")
     for where in ("seconds < 1", "seconds >= 0", "-seconds < 0 or seconds * 2 > 1", "input.shape[1] == 2"):
         rows = listed(root / "c", "--where", where)
         assert damaged.name not in [row["run"] for row in rows], where
@@ -224,7 +226,7 @@ def test_the_csv_is_results_csv(made: Path) -> None:
 
 def test_json_is_typed(made: Path) -> None:
     rows = json.loads(printed("runs", str(made / "c"), "--format=json"))
-    assert [row["run"] for row in rows] == collection.run_names(made / "c")
+    assert [row["run"] for row in rows] == run_names(made / "c")
     assert {type(row["seed"]) for row in rows} == {int}
     assert {type(row["seconds"]) for row in rows} == {float}
     assert [2, 1] in [row["conv.stride"] for row in rows]
@@ -243,12 +245,12 @@ def test_a_table_is_aligned_and_cut(tmp_path: Path) -> None:
     assert listing.table_text(listing.Listing([], list(cases), 0)) == ""
 
 
-EMPTY = ",".join([*collection.FIXED, *collection.MEASURED]) + "\n"
+EMPTY = ",".join([*FIXED, *MEASURED]) + "\n"
 
 
 @pytest.mark.parametrize(("form", "text"), [("table", ""), ("csv", EMPTY), ("json", "[]\n")])
 def test_no_runs_in_any_format(form: str, text: str, tmp_path: Path) -> None:
-    collection.rebuild(tmp_path)
+    rebuild(tmp_path)
     assert printed("runs", str(tmp_path), "--format", form) == text
 
 
@@ -323,15 +325,15 @@ def test_parquet_is_the_typed_table(made: Path, tmp_path: Path) -> None:
 def test_rebuild_gives_the_same_bytes(root: Path) -> None:
     before = (root / "c" / "results.csv").read_bytes()
     (root / "c" / "results.csv").write_bytes(b"nonsense")
-    (root / "c" / collection.INDEX).write_bytes(b"nonsense\n")
+    (root / "c" / INDEX).write_bytes(b"nonsense\n")
     printed("runs", str(root / "c"), "--rebuild")
     assert (root / "c" / "results.csv").read_bytes() == before
 
 
 READINGS: dict[str, Callable[[Path], Any]] = {
     "no table": lambda folder: (folder / "results.csv").unlink(),
-    "no index": lambda folder: (folder / collection.INDEX).unlink(),
-    "neither": lambda folder: [(folder / name).unlink() for name in ("results.csv", collection.INDEX)],
+    "no index": lambda folder: (folder / INDEX).unlink(),
+    "neither": lambda folder: [(folder / name).unlink() for name in ("results.csv", INDEX)],
     "nonsense": lambda folder: (folder / "results.csv").write_bytes(b"\xff\0"),
     "too many cells": lambda folder: (
         (folder / "results.csv").open("a").write("1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16\n")
@@ -339,9 +341,7 @@ READINGS: dict[str, Callable[[Path], Any]] = {
     "a long line": lambda folder: (folder / "results.csv").write_text(
         (folder / "results.csv").read_text().replace("\n", ",more\n").replace(",more\n", "\n", 1)
     ),
-    "a short index": lambda folder: (folder / collection.INDEX).write_bytes(
-        (folder / collection.INDEX).read_bytes()[:-50]
-    ),
+    "a short index": lambda folder: (folder / INDEX).write_bytes((folder / INDEX).read_bytes()[:-50]),
 }
 
 
@@ -356,7 +356,7 @@ def test_a_listing_is_right_whatever_the_table_says(reading: str, root: Path) ->
 
 def test_failed_points_are_listed(root: Path) -> None:
     identity = "0" * 12
-    collection.note(root / "c", [{"run": identity, "status": "failed", "seed": "77", "error": "it broke, badly"}])
+    note(root / "c", [{"run": identity, "status": "failed", "seed": "77", "error": "it broke, badly"}])
     rows = listed(root / "c", "--where", "status == 'failed'")
     assert [(row["run"], row["error"]) for row in rows] == [(identity, "it broke, badly")]
     assert len(listed(root / "c")) == 6
@@ -372,7 +372,7 @@ def test_a_folder_of_collections_and_a_run_are_no_collection(root: Path) -> None
         + ", ".join([f"{root}/c", *(f"{root}/c{number}" for number in range(4))])
         + " and 2 more"
     )
-    run = collection.run_folders(root / "c")[0]
+    run = run_folders(root / "c")[0]
     assert error("runs", str(run)) == f"runs: got {run}, a run; expected its collection, {root}/c"
     (root / "empty").mkdir()
     assert error("runs", str(root / "empty")) == f"runs: got {root}/empty, expected a collection of runs"
@@ -407,9 +407,9 @@ def test_a_folder_of_collections_and_a_run_are_no_collection(root: Path) -> None
     ],
 )
 def test_cells_are_read_as_what_they_were(text: str, value: Any) -> None:
-    found = collection.cell_value("conv.stride", text)
+    found = cell_value("conv.stride", text)
     assert (found, type(found)) == (value, type(value))
-    assert collection.cell_value("run", text) == (text or None)
+    assert cell_value("run", text) == (text or None)
 
 
 # Speed
@@ -425,7 +425,7 @@ def big_collection(folder: Path, count: int) -> None:
         "conv.stride",
         "conv.pad",
         "filters.count",
-        *collection.MEASURED,
+        *MEASURED,
     ]
     rows = []
     for number in range(count):
@@ -436,8 +436,8 @@ def big_collection(folder: Path, count: int) -> None:
         (folder / digest[:12] / "manifest.json").touch()
     rows.sort(key=lambda row: row["run"])
     with open(folder / "results.csv", "w", newline="") as file:
-        collection.write_rows(file, columns, rows)
-    collection.note(folder, rows)
+        write_rows(file, columns, rows)
+    note(folder, rows)
 
 
 @pytest.mark.parametrize("words", [[], ["--where", "stride == 2 and seed > 100", "--sort", "-seconds"]], ids=" ".join)

@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 from cli_runs import Answer, contents, convpipe, identity, job, refused
 
-from convpipe import cli, config, sources
-from convpipe.config import EXECUTION_KEYS, SPEC_KEYS
+from convpipe import sources
+from convpipe.cli import main as cli
+from convpipe.config.compose import config_folder
+from convpipe.config.read import read_job
+from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS
 from convpipe.errors import ConfigError
 from convpipe.lowerings.settings import ConvSettings, LoweringSettings
 
@@ -433,7 +436,7 @@ def test_every_other_key_makes_another_run(base: str, change: str) -> None:
 
 def test_a_config_of_no_name() -> None:
     with pytest.raises(ConfigError, match=r"nope: got 1, expected one of the keys: seed, "):
-        config.read_job({"nope": 1})
+        read_job({"nope": 1})
 
 
 def test_the_place_of_a_job() -> None:
@@ -446,9 +449,11 @@ def test_the_default_limit_leaves_the_machine_some_memory() -> None:
 
 
 def test_the_config_tree_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert (config.config_folder() / "config.yaml").is_file()
-    monkeypatch.setattr(config, "__file__", str(tmp_path / "convpipe" / "config.py"))  # as in a wheel
-    assert config.config_folder() == tmp_path / "convpipe" / "conf"
+    assert (config_folder() / "config.yaml").is_file()
+    monkeypatch.setattr(
+        "convpipe.config.compose.__file__", str(tmp_path / "convpipe" / "config" / "compose.py")
+    )  # as in a wheel
+    assert config_folder() == tmp_path / "convpipe" / "conf"
 
 
 def test_nothing_is_left_of_the_working_directory_tests(folder: Path) -> None:

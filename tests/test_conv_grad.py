@@ -25,15 +25,17 @@ from conv_cases import (
 )
 from hypothesis import assume, given, settings, strategies as st
 
-from convpipe import lowerings, pipeline, reference
+from convpipe import lowerings, reference
 from convpipe.errors import ConfigError, GeometryError, ValueRangeError
-from convpipe.functions import conv, conv_grad
+from convpipe.execution import pipeline
+from convpipe.execution.bounds import float_bound
+from convpipe.execution.functions import conv, conv_grad
+from convpipe.graph.plan import Plan, plan_gradient, plan_run
+from convpipe.graph.spec import LoweringSettings, Spec
 from convpipe.lowerings.settings import ConvSettings
-from convpipe.plan import Plan, plan_gradient, plan_run
 from convpipe.sources import FILTERS, GRADS, INPUTS, Signature
 from convpipe.sources.gradient import IntegersGrad
 from convpipe.sources.stream import stream
-from convpipe.spec import LoweringSettings, Spec
 
 SEEDS = st.integers(0, 2**32 - 1)
 GRADIENTS = ("grad_input", "grad_weights", "grad_bias")
@@ -117,7 +119,7 @@ def test_floats_are_within_the_bound(case: Case, dtype: str, seed: int) -> None:
     rows = zip(conv_grad(x, w, grad, **case.settings), expected, magnitudes, terms, strict=True)
     for values, true, magnitude, count in rows:
         assert values.dtype == dtype
-        assert_within(values, true, reference.float_bound(count, magnitude, dtype))
+        assert_within(values, true, float_bound(count, magnitude, dtype))
 
 
 # Against what a gradient is

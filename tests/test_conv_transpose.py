@@ -13,13 +13,15 @@ import pytest
 from conv_cases import FLOATS, INTEGERS, assert_exact, assert_within, floats, integers, memory_orders
 from hypothesis import assume, given, settings, strategies as st
 
-from convpipe import geometry, lowerings, pipeline, reference
+from convpipe import geometry, lowerings, reference
 from convpipe.errors import ConfigError, GeometryError, ValueRangeError
-from convpipe.functions import conv, conv_transpose
+from convpipe.execution import pipeline
+from convpipe.execution.bounds import float_bound
+from convpipe.execution.functions import conv, conv_transpose
+from convpipe.graph.plan import Plan, plan_convolution, plan_run, plan_transposed
+from convpipe.graph.spec import LoweringSettings, Spec
 from convpipe.lowerings.settings import ConvSettings
-from convpipe.plan import Plan, plan_convolution, plan_run, plan_transposed
 from convpipe.sources import FILTERS, INPUTS, FilterSource, Signature
-from convpipe.spec import LoweringSettings, Spec
 
 SEEDS = st.integers(0, 2**32 - 1)
 STAGES = ("rows", "fil2row", "matmul_rows", "col2im", "crop")
@@ -291,7 +293,7 @@ def test_floats_are_within_the_bound(case: TransposedCase, dtype: str, seed: int
     magnitude = reference.conv_transpose(abs(x), abs(w), abs(bias), **case.settings)
     got = conv_transpose(x, w, bias, **case.settings)
     assert got.dtype == dtype
-    assert_within(got, true, reference.float_bound(case.terms, magnitude, dtype))
+    assert_within(got, true, float_bound(case.terms, magnitude, dtype))
 
 
 @given(transposed_cases(), SEEDS)

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from test_conv_transpose import TransposedCase, transposed_cases
 
 from convpipe import reference
-from convpipe.functions import conv, conv_grad, conv_transpose
+from convpipe.execution.bounds import float_bound
+from convpipe.execution.functions import conv, conv_grad, conv_transpose
 
 CASES = int(os.environ.get("CONVPIPE_CASES", "50"))
 SEEDS = st.integers(0, 2**32 - 1)
@@ -71,7 +72,7 @@ def test_whole_gradients(case: Case, dtype: str, seed: int) -> None:
 @many
 def test_float_convolutions(case: Case, dtype: str, lowering: str, seed: int) -> None:
     x, w, bias = drawn((case.input_shape, case.filters_shape, case.filters_shape[:1]), dtype, seed)
-    bound = reference.float_bound(case.sizes.taps, reference.magnitude(x, w, bias, **case.settings), dtype)
+    bound = float_bound(case.sizes.taps, reference.magnitude(x, w, bias, **case.settings), dtype)
     got = conv(x, w, bias, lowering=lowering, **case.settings)
     assert got.dtype == dtype
     assert_within(got, reference.conv(x, w, bias, **case.settings), bound)
@@ -84,7 +85,7 @@ def test_float_transposed_convolutions(case: TransposedCase, dtype: str, seed: i
     magnitude = reference.conv_transpose(abs(x), abs(w), abs(bias), **case.settings)
     got = conv_transpose(x, w, bias, **case.settings)
     true = reference.conv_transpose(x, w, bias, **case.settings)
-    assert_within(got, true, reference.float_bound(case.terms, magnitude, dtype))
+    assert_within(got, true, float_bound(case.terms, magnitude, dtype))
 
 
 @given(cases(), st.sampled_from(FLOATS), SEEDS)
@@ -101,7 +102,7 @@ def test_float_gradients(case: Case, dtype: str, seed: int) -> None:
     )
     for of_one, expected, magnitude, count in zip(got, true, magnitudes, counts, strict=True):
         taps = int(count.max()) if count.size else 0
-        assert_within(of_one, expected, reference.float_bound(taps, magnitude, dtype))
+        assert_within(of_one, expected, float_bound(taps, magnitude, dtype))
 
 
 # SciPy

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 from cli_runs import convpipe, job, only_run, refused
 
-from convpipe import archive, fields
+from convpipe import fields
+from convpipe.archive.read import load
+from convpipe.archive.verify import verify
 from convpipe.errors import ConfigError
-from convpipe.fields import DTYPES
 from convpipe.sources import INPUTS, LABELS, WEIGHTS, Signature, digits, stream
 from convpipe.sources.weights import SHIPPED, SHIPPED_FOLDER
+from convpipe.tensors import DTYPES
 
 needs_sklearn = pytest.mark.skipif(find_spec("sklearn") is None, reason="no scikit-learn (the extra: digits)")
 COUNTS = {"train": 1347, "test": 450}
@@ -160,7 +162,7 @@ def test_shipped_weights_of_another_shape_are_refused() -> None:
 def test_the_experiment_classifies_the_test_images(tmp_path: Path) -> None:
     answer = convpipe("experiment=digits_small", f"root={tmp_path}")
     assert (answer.code, answer.err) == (0, "")
-    run = archive.verify(only_run(tmp_path))
+    run = verify(only_run(tmp_path))
     assert run.path.parent.name == "digits_small"
     assert run.output.shape == (450, 10)
     np.testing.assert_allclose(run.output.sum(axis=1), 1, rtol=1e-6)
@@ -174,7 +176,7 @@ def test_the_experiment_classifies_the_test_images(tmp_path: Path) -> None:
 @needs_sklearn
 def test_no_answer_of_the_test_images_is_a_close_one(tmp_path: Path) -> None:
     assert convpipe("experiment=digits_small", f"root={tmp_path}").code == 0
-    least, most = np.sort(archive.load(only_run(tmp_path)).output, axis=1)[:, -2:].T
+    least, most = np.sort(load(only_run(tmp_path)).output, axis=1)[:, -2:].T
     # 0.0208; four BLAS kernels differ by 4e-7 there, so no machine's rounding changes RIGHT
     assert (most - least).min() > 0.01
 
@@ -182,7 +184,7 @@ def test_no_answer_of_the_test_images_is_a_close_one(tmp_path: Path) -> None:
 @needs_sklearn
 def test_every_stage_of_the_first_image_is_on_record(tmp_path: Path) -> None:
     assert convpipe("experiment=digits_small", "keep=stages", f"root={tmp_path}").code == 0
-    run = archive.verify(only_run(tmp_path))
+    run = verify(only_run(tmp_path))
     shapes = {row["stage"]: row["shape"] for row in run.rows}
     assert (shapes["conv1/im2col"], shapes["pool1"], shapes["pool2"]) == ("(64,9)", "(1,8,4,4)", "(1,16,2,2)")
     assert shapes["dense1"] == shapes["softmax"] == "(1,10)"

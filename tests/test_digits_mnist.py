@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from cli_runs import CHECKOUT, convpipe, job, only_run, refused
 
-from convpipe import archive, reference, reference_layers
-from convpipe.archive import Run
-from convpipe.planner import plan_work
+from convpipe import reference
+from convpipe.archive.read import Run
+from convpipe.archive.verify import verify
+from convpipe.graph.work import plan_work
+from convpipe.reference import layers as reference_layers
 
 DATA = Path(os.environ.get("CONVPIPE_DATA") or CHECKOUT.parent / "shared" / "data")
 FILES = ("mnist_t10k.npz", "simple_convnet.npz", "deep_convnet.npz")
@@ -27,7 +29,7 @@ def run(folder: Path, *words: str) -> tuple[Run, str]:
     """A run on the test images; gives its verified archive and what was printed."""
     answer = convpipe(*words, f"data={DATA}", f"root={folder}")
     assert (answer.code, answer.err) == (0, ""), answer.err
-    return archive.verify(only_run(folder)), answer.out
+    return verify(only_run(folder)), answer.out
 
 
 def confusion(run: Run) -> np.ndarray:

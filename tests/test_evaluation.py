@@ -11,7 +11,7 @@ from conv_cases import FLOATS, INTEGERS
 from hypothesis import given, settings, strategies as st
 
 from convpipe.errors import ConfigError
-from convpipe.evaluation import evaluate
+from convpipe.execution.evaluation import evaluate
 
 
 @given(st.integers(1, 5), st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=20))

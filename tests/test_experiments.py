@@ -10,8 +10,9 @@ import pytest
 from cli_runs import convpipe, only_run
 
 import convpipe as cp
-from convpipe import archive
-from convpipe.config import config_folder
+from convpipe.archive.read import Run
+from convpipe.archive.verify import verify
+from convpipe.config.compose import config_folder
 
 CONF = config_folder()
 
@@ -34,11 +35,11 @@ def files(tmp_path: Path) -> dict[str, Path]:
     return {name: tmp_path / name for name in ("photo.png", "input.npy", "filters.npy", "input.npz")}
 
 
-def run(root: Path, *words: str) -> archive.Run:
+def run(root: Path, *words: str) -> Run:
     """Run a command line that must succeed; gives its verified archive."""
     answer = convpipe(f"root={root}/runs", *words)
     assert (answer.code, answer.err) == (0, ""), words
-    return archive.verify(only_run(root / "runs"))
+    return verify(only_run(root / "runs"))
 
 
 @pytest.mark.parametrize("name", choices("experiment"))

@@ -11,8 +11,11 @@ from cli_runs import convpipe, only_run
 from hypothesis import given, settings, strategies as st
 from run_cases import reseal, set_output
 
-from convpipe import archive, reference
+from convpipe import reference
+from convpipe.archive.format import stage_row
+from convpipe.archive.read import load
 from convpipe.errors import ConfigError
+from convpipe.files.npy import array_sha256
 from convpipe.geometry import solve
 from convpipe.report.cell import Cell, Channel, cell_of
 from convpipe.report.explain import explained
@@ -95,7 +98,7 @@ KINDS: dict[str, tuple[str, ...]] = {
 )
 def test_every_kind_of_convolution(kind: str, keep: str, tmp_path: Path) -> None:
     run = a_run(tmp_path, *KINDS[kind], f"keep={keep}")
-    batch, *out, filters = archive.load(run).output.shape
+    batch, *out, filters = load(run).output.shape
     for part in (0.0, 0.5, 1.0):
         at = [int(part * (size - 1)) for size in (batch, filters, *out)]
         printed = explain(run, "--at", ",".join(map(str, at)))
@@ -155,7 +158,7 @@ def test_many_channels_are_summed_up(tmp_path: Path) -> None:
 
 def test_a_layer_of_a_network(tmp_path: Path) -> None:
     run = a_run(tmp_path, "experiment=tiny")
-    stored = archive.load(run).array("conv2/reshape")
+    stored = load(run).array("conv2/reshape")
     printed = explain(run, "--at", "0,3,1,7", "--layer", "conv2")
     assert printed.count("\nchannel ") == 8
     assert f" (bias) = {stored[0, 1, 7, 3]:g}, as stored\n" in printed
@@ -276,10 +279,10 @@ def test_stages_that_the_config_does_not_make(tmp_path: Path) -> None:
 def test_an_array_of_another_shape_than_the_config_makes(tmp_path: Path) -> None:
     run = a_run(tmp_path)
     np.save(run / "output.npy", np.zeros((1, 1, 4, 1), np.int16))
-    made = archive.stage_row("", "", np.zeros((1, 1, 4, 1), np.int16), 0, "", "")
+    made = stage_row("", "", np.zeros((1, 1, 4, 1), np.int16), 0, "", "")
     text = (run / "stages.csv").read_text()
-    old = archive.load(run).rows[-1]
-    values = archive.array_sha256(np.zeros((1, 1, 4, 1), np.int16))
+    old = load(run).rows[-1]
+    values = array_sha256(np.zeros((1, 1, 4, 1), np.int16))
     (run / "stages.csv").write_text(
         text.replace(old["sha256"], values).replace(f'"{old["shape"]}"', f'"{made["shape"]}"')
     )
@@ -327,7 +330,7 @@ def test_integers_agree_after_their_rule(overflow: str, stored: int, agrees: boo
 
 
 def test_the_function_behind_it(tmp_path: Path) -> None:
-    run = archive.load(a_run(tmp_path))
+    run = load(a_run(tmp_path))
     cell = explained(run, (0, 0, 0, 0))
     assert [channel.total for channel in cell.channels] == [-1, -2, -6]
     with pytest.raises(ConfigError, match=r"--at: got 0,0,5,0, expected out_h from 0 to 1"):

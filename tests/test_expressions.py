@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from convpipe.config.expressions import BINARY, COMPARE, FUNCTIONS, UNARY, compile_expression
 from convpipe.errors import ConfigError
-from convpipe.expressions import BINARY, COMPARE, FUNCTIONS, UNARY, compile_expression
 
 VALUES: dict[str, Any] = {
     "conv.stride": 2,

@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from convpipe import fields
 from convpipe.errors import ConfigError
 from convpipe.fields import (
+    Check,
     anything,
     choice,
     dtype_name,
-    exact_range,
     field,
     fits,
     join,
@@ -31,6 +30,7 @@ from convpipe.fields import (
     truth,
     whole,
 )
+from convpipe.tensors import DTYPES, FLOAT_DTYPES, INTEGER_DTYPES, exact_range
 
 
 def refusal(expected: str) -> str:
@@ -68,7 +68,7 @@ def refusal(expected: str) -> str:
         (anything, None, None),
     ],
 )
-def test_what_passes(check: fields.Check, value: Any, result: Any) -> None:
+def test_what_passes(check: Check, value: Any, result: Any) -> None:
     passed = check("key", value)
     assert passed == result
     assert type(passed) is type(result)
@@ -111,7 +111,7 @@ def test_what_passes(check: fields.Check, value: Any, result: Any) -> None:
         (one_or_several(whole(1)), [2, "x"], "key[1]: got x, expected a whole number from 1"),
     ],
 )
-def test_what_is_refused(check: fields.Check, value: Any, message: str) -> None:
+def test_what_is_refused(check: Check, value: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=refusal(message)):
         check("key", value)
 
@@ -123,7 +123,7 @@ def test_numpys_numbers_are_numbers(value: Any) -> None:
 
 @pytest.mark.parametrize("check", [whole(), whole(1), number()])
 @pytest.mark.parametrize("value", [np.array([1, 2]), np.array([])], ids=repr)
-def test_an_array_is_refused(check: fields.Check, value: Any) -> None:
+def test_an_array_is_refused(check: Check, value: Any) -> None:
     with pytest.raises(ConfigError, match=r"^key: got "):
         check("key", value)
 
@@ -186,7 +186,7 @@ def test_bare_numbers_of_bytes_come_back(size: int) -> None:
 # What a dtype holds
 
 
-@pytest.mark.parametrize("dtype", fields.INTEGER_DTYPES)
+@pytest.mark.parametrize("dtype", INTEGER_DTYPES)
 def test_the_exact_range_of_integers(dtype: str) -> None:
     info = np.iinfo(dtype)
     assert exact_range(np.dtype(dtype)) == (info.min, info.max)
@@ -211,8 +211,8 @@ def test_fits() -> None:
 
 
 def test_dtype_lists_agree_with_numpy() -> None:
-    assert [np.dtype(name).name for name in fields.DTYPES] == list(fields.DTYPES)
-    assert set(fields.DTYPES) == set(fields.INTEGER_DTYPES) | set(fields.FLOAT_DTYPES)
+    assert [np.dtype(name).name for name in DTYPES] == list(DTYPES)
+    assert set(DTYPES) == set(INTEGER_DTYPES) | set(FLOAT_DTYPES)
 
 
 # Whole dataclasses

@@ -27,10 +27,11 @@ from hypothesis import given, strategies as st
 import convpipe as cp
 from convpipe import lowerings, reference
 from convpipe.errors import ConfigError, ValueRangeError
+from convpipe.execution.bounds import float_bound
+from convpipe.graph.plan import plan_convolution
+from convpipe.graph.spec import ConvSettings
 from convpipe.lowerings import LOWERINGS
-from convpipe.plan import plan_convolution
 from convpipe.sources import Signature
-from convpipe.spec import ConvSettings
 
 EVERY_LOWERING = ["auto", *LOWERINGS]
 SEEDS = st.integers(0, 2**32 - 1)
@@ -69,7 +70,7 @@ def test_floats_are_within_the_bound(lowering: str, case: Case, seed: int, dtype
     made = cp.conv(x, w, b, **case.settings, lowering=lowering)
     size = reference.magnitude(x, w, b, **case.settings)
     assert made.dtype == dtype
-    assert_within(made, reference.conv(x, w, b, **case.settings), reference.float_bound(case.sizes.taps, size, dtype))
+    assert_within(made, reference.conv(x, w, b, **case.settings), float_bound(case.sizes.taps, size, dtype))
 
 
 @pytest.mark.parametrize("overflow", ["wrap", "saturate"])

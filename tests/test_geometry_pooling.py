@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from pool_cases import PoolCase, pool_cases
 
-from convpipe import geometry, reference_layers
+from convpipe import geometry
 from convpipe.errors import GeometryError
+from convpipe.reference import layers as reference_layers
 
 
 @given(pool_cases())

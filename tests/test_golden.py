@@ -12,11 +12,16 @@ import pytest
 from golden.make import ARCHIVES, GOLDEN, REFERENCES, RUNS
 from run_cases import a_place, contents, reseal, set_output
 
-from convpipe import archive, collection, config, runner
+from convpipe.archive.collection import run_folders
+from convpipe.archive.index import rebuild
+from convpipe.archive.read import load
+from convpipe.archive.verify import verify
+from convpipe.config.read import read_spec
 from convpipe.errors import ArchiveError
+from convpipe.execution import runner
 
-PATHS = [path for name in ARCHIVES for path in collection.run_folders(GOLDEN / name)]
-ALL = [*PATHS, *collection.run_folders(RUNS / "reference")]
+PATHS = [path for name in ARCHIVES for path in run_folders(GOLDEN / name)]
+ALL = [*PATHS, *run_folders(RUNS / "reference")]
 
 
 def named(path: Path) -> str:
@@ -25,12 +30,12 @@ def named(path: Path) -> str:
 
 def repeat(path: Path, scratch: Path) -> str:
     """Run an archive again; gives how it compares."""
-    spec = config.read_spec(archive.load(path).config)
+    spec = read_spec(load(path).config)
     return runner.repeat(path, a_place(scratch), spec).verdict
 
 
 def only(collection_folder: Path) -> Path:
-    (path,) = collection.run_folders(collection_folder)
+    (path,) = run_folders(collection_folder)
     return path
 
 
@@ -42,7 +47,7 @@ def test_every_archive_is_there() -> None:
 
 @pytest.mark.parametrize("path", ALL, ids=named)
 def test_it_is_whole(path: Path) -> None:
-    run = archive.verify(path)
+    run = verify(path)
     assert run.manifest["run_id"] == path.name
     assert run.stages["stage"].tolist()[:2] == ["input", "filters"]
     for row in run.rows:
@@ -64,7 +69,7 @@ def test_it_is_reproduced(path: Path, tmp_path: Path) -> None:
     said = repeat(path, tmp_path)
     assert said.startswith("reproduced")
     assert contents(path) == before
-    if "lecture_4d" not in named(path) and archive.load(path).config["input"]["source"] != "random":
+    if "lecture_4d" not in named(path) and load(path).config["input"]["source"] != "random":
         assert "within" not in said  # whole numbers: to the bit, on every machine
 
 
@@ -76,7 +81,7 @@ def test_a_wrong_answer_would_be_noticed(path: Path, tmp_path: Path) -> None:
         values[(0,) * values.ndim] += 1 if values[(0,) * values.ndim] < 100 else -1
 
     set_output(copy, one_more)
-    archive.verify(copy)
+    verify(copy)
     with pytest.raises(ArchiveError, match=r"stage '(matmul|reshape|implicit_gemm)' differs"):
         repeat(copy, tmp_path / "scratch")
 
@@ -84,7 +89,7 @@ def test_a_wrong_answer_would_be_noticed(path: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", PATHS, ids=named)
 def test_a_wrong_input_would_be_noticed(path: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(path, tmp_path / path.name))
-    rows = (copy / "stages.csv").read_text().replace(archive.load(copy).rows[0]["sha256"], "0" * 64)
+    rows = (copy / "stages.csv").read_text().replace(load(copy).rows[0]["sha256"], "0" * 64)
     (copy / "stages.csv").write_text(rows)
     reseal(copy)
     with pytest.raises(ArchiveError, match=r"stage 'input' differs|got sha256 .*, expected 0{64}"):
@@ -97,30 +102,30 @@ def test_a_wrong_input_would_be_noticed(path: Path, tmp_path: Path) -> None:
 def test_its_table_is_rebuilt_to_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(folder, tmp_path / "c"))
     (copy / "results.csv").unlink()
-    assert collection.rebuild(copy).read_bytes() == (folder / "results.csv").read_bytes()
+    assert rebuild(copy).read_bytes() == (folder / "results.csv").read_bytes()
 
 
 # The lecture's own numbers
 
 
 def test_the_lectures_feature_map() -> None:
-    run = archive.load(only(GOLDEN / "lecture_3d"))
+    run = load(only(GOLDEN / "lecture_3d"))
     assert run.output.dtype == np.int16
     assert run.output[0, ..., 0].tolist() == [[-9, 1], [0, -7]]
 
 
 def test_the_lectures_padding() -> None:
-    run = archive.load(only(GOLDEN / "lecture_pad"))
+    run = load(only(GOLDEN / "lecture_pad"))
     assert run.array("pad")[0, 0].tolist() == [[0, 0, 0, 0], [0, 1, 2, 0], [0, 3, 4, 0], [0, 0, 0, 0]]
 
 
 def test_the_lectures_columns() -> None:
-    run = archive.load(only(GOLDEN / "lecture_im2col"))
+    run = load(only(GOLDEN / "lecture_im2col"))
     assert run.array("im2col").tolist() == [[1, 2, 4, 5], [2, 3, 5, 6], [4, 5, 7, 8], [5, 6, 8, 9]]
 
 
 def test_the_lectures_four_dimensional_shapes() -> None:
-    shapes = {row["stage"]: row["shape"] for row in archive.load(only(GOLDEN / "lecture_4d")).rows}
+    shapes = {row["stage"]: row["shape"] for row in load(only(GOLDEN / "lecture_4d")).rows}
     assert [shapes[stage] for stage in ("im2col", "fil2col", "matmul", "reshape")] == [
         "(25,27)",
         "(6,27)",
@@ -130,6 +135,6 @@ def test_the_lectures_four_dimensional_shapes() -> None:
 
 
 def test_what_saturates_does() -> None:
-    output = archive.load(only(GOLDEN / "saturate")).output
+    output = load(only(GOLDEN / "saturate")).output
     assert output.dtype == np.int8
     assert {int(output.min()), int(output.max())} == {-128, 127}

@@ -15,8 +15,8 @@ from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 
 from convpipe.errors import ConfigError
-from convpipe.fields import DTYPES
-from convpipe.images import grey_levels, image_size, picture, read_image
+from convpipe.files.images import grey_levels, image_size, picture, read_image
+from convpipe.tensors import DTYPES
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow is the optional extra `image`")
 ImageOps = pytest.importorskip("PIL.ImageOps", reason="Pillow is the optional extra `image`")

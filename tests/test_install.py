@@ -144,7 +144,7 @@ def test_an_editable_install_reads_the_checkouts_config_tree(tmp_path: Path) -> 
     (checkout / "conf" / "experiment" / "mine.yaml").write_text("# @package _global_\nname: mine\n")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    where = "import convpipe.config as config; print(config.__file__, config.config_folder())"
+    where = "from convpipe.config import compose; print(compose.__file__, compose.config_folder())"
     found = run([programs / "python", "-c", where], elsewhere).split()
     assert found == [str(checkout / "convpipe" / "config.py"), str(checkout / "conf")]
     assert LECTURE_MAP in run([programs / "convpipe", "experiment=mine"], elsewhere)

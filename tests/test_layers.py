@@ -15,12 +15,14 @@ from hypothesis import given as cases_of, settings, strategies as st
 from network_cases import given, layers_of, output, planned, results, weights_of
 from run_cases import IMPLICIT
 
-from convpipe import pipeline, reference, reference_layers
+from convpipe import reference
 from convpipe.errors import ConfigError
+from convpipe.execution import pipeline
+from convpipe.graph.plan import Plan
 from convpipe.layers import LAYERS
-from convpipe.plan import Plan
+from convpipe.reference import layers as reference_layers
 from convpipe.sources import WeightSource
-from convpipe.step import Array
+from convpipe.tensors import Array
 
 ORACLES: dict[str, Callable[..., Array]] = {
     "dense": reference_layers.dense,

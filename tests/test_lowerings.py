@@ -9,7 +9,7 @@ import pytest
 
 from convpipe import geometry, lowerings, reference
 from convpipe.errors import ConfigError
-from convpipe.functions import conv
+from convpipe.execution.functions import conv
 from convpipe.lowerings import LOWERINGS, STAGES, Convolution
 
 IM2COL = ["pad", "im2col", "fil2col", "matmul", "reshape"]

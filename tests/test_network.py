@@ -11,12 +11,15 @@ from conv_cases import integers
 from network_cases import RESIDUAL, Settings, given, layers_of, output, planned, results, weights_of
 from run_cases import plain_config
 
-from convpipe import config, reference, reference_layers
-from convpipe.config import read_spec
+from convpipe import reference
+from convpipe.archive.identity import run_id
+from convpipe.config.compose import of_layer
+from convpipe.config.read import read_spec
 from convpipe.errors import ConfigError
-from convpipe.network import path_between
-from convpipe.plainyaml import config_yaml, read_yaml
-from convpipe.spec import plain, run_id
+from convpipe.files.yaml import config_yaml, read_yaml
+from convpipe.graph.network import path_between
+from convpipe.graph.spec import plain
+from convpipe.reference import layers as reference_layers
 
 SHAPE = (2, 3, 6, 6)
 CONV: Settings = {"op": "conv", "filters": 2, "kernel": 3, "pad": "same"}
@@ -225,7 +228,7 @@ def test_weights_that_do_not_suit_name_the_layer(change: Settings, line: str, tm
 
 def test_layers_with_weights_need_a_source() -> None:
     spec = read_spec(network_config({"c": CONV}, weights=None))
-    from convpipe.planner import plan_work
+    from convpipe.graph.work import plan_work
 
     with pytest.raises(ConfigError, match=r"^weights: got nothing, expected a source of weights, as the layer c has"):
         plan_work(spec)
@@ -303,4 +306,4 @@ def test_a_spec_without_a_network_is_the_run_it_was() -> None:
 
 def test_of_layer_reaches_only_settings_of_layers() -> None:
     lines = ["network.a.stride=2", "network=tiny", "network.a={op: relu}", "~network.a", "+network.a.b=1", "conv.pad=1"]
-    assert [config.of_layer(line) for line in lines] == ["++network.a.stride=2", *lines[1:]]
+    assert [of_layer(line) for line in lines] == ["++network.a.stride=2", *lines[1:]]

@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 
 from convpipe.errors import ConfigError
-from convpipe.fields import DTYPES
-from convpipe.npyfile import NpyHeader, read_array, read_header
+from convpipe.files.npy import NpyHeader, read_array, read_header
+from convpipe.tensors import DTYPES
 
 
 def npy(header: str, data: bytes = b"", version: tuple[int, int] = (1, 0), length: int | None = None) -> bytes:

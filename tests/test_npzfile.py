@@ -14,9 +14,9 @@ import pytest
 from conv_cases import FLOATS, INTEGERS
 from hypothesis import given, settings, strategies as st
 
-from convpipe import npzfile
 from convpipe.errors import ConfigError
-from convpipe.npyfile import NpyHeader
+from convpipe.files import npz
+from convpipe.files.npy import NpyHeader
 
 VALUES = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
 
@@ -43,8 +43,8 @@ def test_arrays_come_as_they_were_saved(dtype: str, save: Any, tmp_path: Path) -
     arrays = {"a": VALUES.astype(dtype), "b": np.zeros((0, 3), dtype), "c": np.array(5, dtype)}
     save(tmp_path / "f.npz", **arrays)
     for name, array in arrays.items():
-        header = npzfile.read_header(str(tmp_path / "f.npz"), name)
-        got = npzfile.read_array(str(tmp_path / "f.npz"), name)
+        header = npz.read_header(str(tmp_path / "f.npz"), name)
+        got = npz.read_array(str(tmp_path / "f.npz"), name)
         assert (header.shape, header.dtype) == (array.shape, array.dtype)
         assert (got.dtype, got.shape, got.tolist()) == (array.dtype, array.shape, array.tolist())
 
@@ -52,13 +52,13 @@ def test_arrays_come_as_they_were_saved(dtype: str, save: Any, tmp_path: Path) -
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_every_compression(compression: int, tmp_path: Path) -> None:
     path = zipped(tmp_path / "f.npz", {"a.npy": npy_bytes(VALUES)}, compression)
-    assert np.array_equal(npzfile.read_array(path, "a"), VALUES)
+    assert np.array_equal(npz.read_array(path, "a"), VALUES)
 
 
 def test_other_orders_of_bytes_and_axes(tmp_path: Path) -> None:
     np.savez(tmp_path / "f.npz", big=VALUES.astype(">f4"), fortran=np.asfortranarray(VALUES))
     for name in ("big", "fortran"):
-        got = npzfile.read_array(str(tmp_path / "f.npz"), name)
+        got = npz.read_array(str(tmp_path / "f.npz"), name)
         assert got.flags.c_contiguous
         assert got.dtype == np.dtype("float32")
         assert np.array_equal(got, VALUES)
@@ -66,26 +66,26 @@ def test_other_orders_of_bytes_and_axes(tmp_path: Path) -> None:
 
 def test_an_array_is_the_callers_own(tmp_path: Path) -> None:
     np.savez(tmp_path / "f.npz", a=VALUES)
-    npzfile.read_array(str(tmp_path / "f.npz"), "a")[:] = 0
-    assert np.array_equal(npzfile.read_array(str(tmp_path / "f.npz"), "a"), VALUES)
+    npz.read_array(str(tmp_path / "f.npz"), "a")[:] = 0
+    assert np.array_equal(npz.read_array(str(tmp_path / "f.npz"), "a"), VALUES)
 
 
 def test_names_with_paths_are_only_names(tmp_path: Path) -> None:
     entries = {"../../up.npy": npy_bytes(VALUES), "/root.npy": npy_bytes(VALUES), "a/b.npy": npy_bytes(VALUES)}
     path = zipped(tmp_path / "f.npz", entries)
     for name in ("../../up", "/root", "a/b"):
-        assert np.array_equal(npzfile.read_array(path, name), VALUES)
+        assert np.array_equal(npz.read_array(path, name), VALUES)
     assert [entry.name for entry in tmp_path.iterdir()] == ["f.npz"]
 
 
 def test_reading_takes_one_array_of_memory(tmp_path: Path) -> None:
     np.savez_compressed(tmp_path / "f.npz", a=np.zeros(4 << 20, np.uint8))
-    npzfile.read_array(str(tmp_path / "f.npz"), "a")
+    npz.read_array(str(tmp_path / "f.npz"), "a")
     tracemalloc.start()
-    npzfile.read_array(str(tmp_path / "f.npz"), "a")
+    npz.read_array(str(tmp_path / "f.npz"), "a")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < (4 << 20) + 4 * npzfile.BLOCK_BYTES
+    assert peak < (4 << 20) + 4 * npz.BLOCK_BYTES
 
 
 # What is not there
@@ -97,17 +97,17 @@ def test_a_missing_entry_is_named_with_a_guess(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"^path: got .*f\.npz, expected an array 'con1' in it, where there are conv1, "
     ):
-        npzfile.read_header(path, "con1")
+        npz.read_header(path, "con1")
     with pytest.raises(
         ConfigError, match=r"^w\.entry: got con1, expected one of .*: conv1, conv2 \(did you mean conv1\?"
     ):
-        npzfile.read_array(path, "con1", "w.path", "w.entry")
+        npz.read_array(path, "con1", "w.path", "w.entry")
 
 
 def test_a_long_list_of_entries_is_cut(tmp_path: Path) -> None:
     path = zipped(tmp_path / "f.npz", {f"entry{number}.npy": b"" for number in range(1000)})
     with pytest.raises(ConfigError, match=r"there are entry0, entry1, .*\.\.\.( \(did you mean|$)") as caught:
-        npzfile.read_header(path, "x")
+        npz.read_header(path, "x")
     assert len(str(caught.value)) < 800
 
 
@@ -115,7 +115,7 @@ def test_a_long_list_of_entries_is_cut(tmp_path: Path) -> None:
 def test_a_path_that_is_no_file(kind: str, tmp_path: Path) -> None:
     path = {"missing": tmp_path / "no.npz", "folder": tmp_path, "null": "a\0b"}[kind]
     with pytest.raises(ConfigError, match=r"^w\.path: got .*, expected an? (regular )?\.npz file"):
-        npzfile.read_header(str(path), "a", "w.path")
+        npz.read_header(str(path), "a", "w.path")
 
 
 # Hostile files
@@ -203,7 +203,7 @@ def test_a_hostile_file_is_one_line(kind: str, tmp_path: Path, monkeypatch: pyte
     path.write_bytes(hostile(kind))
     tracemalloc.start()
     with pytest.raises(ConfigError, match=r"^w\.path: got .*, expected [^\n]*$"):
-        npzfile.read_array(str(path), "a", "w.path")
+        npz.read_array(str(path), "a", "w.path")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 8 << 20
@@ -216,9 +216,9 @@ def test_a_size_that_header_and_directory_agree_to_lie_about(tmp_path: Path) -> 
     with zipfile.ZipFile(stream := io.BytesIO(), "w") as archive:
         archive.writestr("a.npy", huge)
     (tmp_path / "f.npz").write_bytes(with_size(stream.getvalue(), len(content) - VALUES.nbytes + 4_000_000))
-    assert npzfile.read_header(str(tmp_path / "f.npz"), "a").shape == (1000, 1000)
+    assert npz.read_header(str(tmp_path / "f.npz"), "a").shape == (1000, 1000)
     with pytest.raises(ConfigError, match=r"^path: got .*, expected (4000000 bytes of data in a|an \.npz file)"):
-        npzfile.read_array(str(tmp_path / "f.npz"), "a")
+        npz.read_array(str(tmp_path / "f.npz"), "a")
 
 
 @given(st.data())
@@ -232,8 +232,8 @@ def test_a_damaged_file_is_refused_or_read(tmp_path_factory: pytest.TempPathFact
     path = tmp_path_factory.getbasetemp() / "damaged.npz"
     path.write_bytes(content[: data.draw(st.sampled_from([None, -1, len(content) // 2]))])
     try:
-        header = npzfile.read_header(str(path), "a")
-        array = npzfile.read_array(str(path), "a")
+        header = npz.read_header(str(path), "a")
+        array = npz.read_array(str(path), "a")
     except ConfigError:
         return
     assert isinstance(header, NpyHeader)

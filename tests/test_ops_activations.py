@@ -14,19 +14,9 @@ import pytest
 from conv_cases import FLOATS, INTEGERS, Array, assert_exact, assert_within, floats, integers, memory_orders
 from hypothesis import given, settings, strategies as st
 
-from convpipe import reference_layers
 from convpipe.errors import ConfigError, GeometryError
-from convpipe.ops.activations import (
-    TILE_CELLS,
-    dropout,
-    gelu,
-    leaky_relu,
-    log_softmax,
-    relu,
-    sigmoid,
-    softmax,
-    tanh,
-)
+from convpipe.ops.activations import TILE_CELLS, dropout, gelu, leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
+from convpipe.reference import layers as reference_layers
 
 SEEDS = st.integers(0, 2**16)
 SHAPES = st.tuples(st.integers(0, 2), st.integers(1, 4), st.integers(1, 3))

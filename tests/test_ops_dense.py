@@ -10,10 +10,12 @@ import pytest
 from conv_cases import FLOATS, INTEGERS, assert_exact, assert_within, floats, integers, memory_orders
 from hypothesis import given, settings, strategies as st
 
-from convpipe import reference, reference_layers
+from convpipe import reference
 from convpipe.errors import GeometryError, ValueRangeError
+from convpipe.execution.bounds import float_bound
 from convpipe.ops.dense import dense, flatten
 from convpipe.ops.matmul import result_dtype
+from convpipe.reference import layers as reference_layers
 
 SEEDS = st.integers(0, 2**16)
 SIZES = st.tuples(st.integers(0, 3), st.integers(0, 6), st.integers(1, 4))
@@ -62,7 +64,7 @@ def test_floats_are_within_the_bound(sizes: tuple[int, int, int], dtype: str, se
     got = dense(x, weights, bias)
     assert got.dtype == dtype
     size = reference_layers.dense(abs(x), abs(weights), abs(bias))
-    assert_within(got, reference_layers.dense(x, weights, bias), reference.float_bound(inputs, size, dtype))
+    assert_within(got, reference_layers.dense(x, weights, bias), float_bound(inputs, size, dtype))
 
 
 def test_a_sum_that_does_not_fit() -> None:

@@ -13,10 +13,12 @@ import pytest
 from conv_cases import FLOATS, INTEGERS, Array, assert_exact, assert_within, floats, integers, memory_orders
 from hypothesis import given, settings, strategies as st
 
-from convpipe import reference, reference_layers
+from convpipe import reference
 from convpipe.errors import GeometryError, ValueRangeError
+from convpipe.execution.bounds import float_bound
 from convpipe.ops.joining import add, concat
 from convpipe.ops.matmul import result_dtype
+from convpipe.reference import layers as reference_layers
 
 SEEDS = st.integers(0, 2**16)
 SHAPES = st.lists(st.integers(1, 3), min_size=2, max_size=5).map(tuple) | st.just((0, 3, 2))
@@ -56,7 +58,7 @@ def test_sums_of_floats_are_within_the_bound(shape: tuple[int, ...], dtypes: lis
     got, true = add(*tensors), reference_layers.add(*tensors).astype(np.float64)
     assert got.dtype == np.result_type(*map(np.dtype, dtypes))
     size = reference_layers.add(*map(abs, tensors)).astype(np.float64)
-    assert_within(got, true, reference.float_bound(len(tensors), size, got.dtype))
+    assert_within(got, true, float_bound(len(tensors), size, got.dtype))
 
 
 def test_integers_beside_floats() -> None:

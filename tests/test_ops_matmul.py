@@ -29,6 +29,7 @@ from hypothesis import given, settings, strategies as st
 
 from convpipe import ops, reference
 from convpipe.errors import ConfigError, ValueRangeError
+from convpipe.execution.bounds import float_bound
 from convpipe.ops.matmul import OVERFLOWS, integer_accumulator, largest, result_dtype, workspace
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -105,7 +106,7 @@ def test_floats_are_within_the_bound(
         got = by_columns(case, x, w, bias, target)
     assert got.dtype == (target or np.result_type(*(array for array in (x, w, bias) if array is not None)))
     true, size = reference.conv(x, w, bias, **case.settings), reference.magnitude(x, w, bias, **case.settings)
-    assert_within(got, true, reference.float_bound(case.sizes.taps, size, got.dtype))
+    assert_within(got, true, float_bound(case.sizes.taps, size, got.dtype))
 
 
 @given(

@@ -13,9 +13,9 @@ import pytest
 from conv_cases import FLOATS, INTEGERS, Array, assert_exact, assert_within, floats, integers, memory_orders
 from hypothesis import given, settings, strategies as st
 
-from convpipe import reference_layers
 from convpipe.errors import ConfigError, GeometryError
 from convpipe.ops.normalization import batch_norm, local_response_norm
+from convpipe.reference import layers as reference_layers
 
 SEEDS = st.integers(0, 2**16)
 SHAPES = st.lists(st.integers(1, 4), min_size=2, max_size=5).map(tuple) | st.just((0, 3, 2))

@@ -15,9 +15,10 @@ from conv_cases import FLOATS, INTEGERS, Array, assert_exact, assert_within, flo
 from hypothesis import given, settings, strategies as st
 from pool_cases import PoolCase, pool_cases, undilated
 
-from convpipe import reference, reference_layers
 from convpipe.errors import GeometryError
+from convpipe.execution.bounds import float_bound
 from convpipe.ops.pooling import avg_pool, global_avg_pool, global_max_pool, max_pool
+from convpipe.reference import layers as reference_layers
 
 SEEDS = st.integers(0, 2**16)
 IMAGE = np.arange(1, 25, dtype=np.int16).reshape(1, 2, 3, 4)
@@ -106,7 +107,7 @@ def test_avg_pool_of_floats(case: PoolCase, include: bool, dtype: str, seed: int
     chosen = undilated(case) | {"count_include_pad": include}
     got = avg_pool(x, **chosen)
     assert got.dtype == dtype
-    bound = reference.float_bound(case.sizes.taps, reference_layers.avg_pool(abs(x), **chosen), dtype)
+    bound = float_bound(case.sizes.taps, reference_layers.avg_pool(abs(x), **chosen), dtype)
     assert_within(got, reference_layers.avg_pool(x, **chosen), bound)
 
 
@@ -115,7 +116,7 @@ def test_integers_beyond_2_to_the_53_are_summed_as_floats(dtype: str) -> None:
     x = integers((2, 3, 7, 7), dtype, "any", seed=3)
     true = reference_layers.avg_pool(x, 3)
     size = reference_layers.avg_pool(abs(x.astype(object)).astype(np.float64), 3)
-    assert_within(avg_pool(x, 3), true, reference.float_bound(10, size, "float64"))  # one more: the cell's own rounding
+    assert_within(avg_pool(x, 3), true, float_bound(10, size, "float64"))  # one more: the cell's own rounding
 
 
 @pytest.mark.parametrize(
@@ -170,7 +171,7 @@ def test_global_pooling_is_pooling_with_one_window(shape: tuple[int, ...], dtype
 def test_global_means_of_floats(dtype: str) -> None:
     x = floats((2, 3, 20, 30), dtype, 0, seed=2)
     size = reference_layers.avg_pool(abs(x), (20, 30))
-    assert_within(global_avg_pool(x), reference_layers.avg_pool(x, (20, 30)), reference.float_bound(600, size, dtype))
+    assert_within(global_avg_pool(x), reference_layers.avg_pool(x, (20, 30)), float_bound(600, size, dtype))
 
 
 @pytest.mark.parametrize("function", [global_max_pool, global_avg_pool])

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convpipe import pipeline
-from convpipe.plan import Plan, last_uses
-from convpipe.step import Array, Step, Tensor
+from convpipe.execution import pipeline
+from convpipe.graph.plan import Plan, last_uses
+from convpipe.graph.step import Step
+from convpipe.tensors import Array, Tensor
 
 FLOAT = np.dtype("float64")
 

@@ -10,7 +10,7 @@ from hypothesis import example, given, strategies as st
 from omegaconf import OmegaConf
 
 from convpipe.errors import ConfigError
-from convpipe.plainyaml import DEEPEST, config_yaml, read_yaml
+from convpipe.files.yaml import DEEPEST, config_yaml, read_yaml
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)

@@ -12,14 +12,16 @@ from conv_cases import Case, cases
 from hypothesis import given, strategies as st
 from run_cases import IM2COL, IMPLICIT, a_spec
 
-from convpipe import lowerings, pipeline, plan, reference
+from convpipe import lowerings, reference
 from convpipe.errors import ConfigError
+from convpipe.execution import pipeline
+from convpipe.graph import plan
+from convpipe.graph.plan import Plan, plan_convolution, plan_run, readable
+from convpipe.graph.spec import ConvSettings
+from convpipe.graph.work import Planner
 from convpipe.lowerings import LOWERINGS
 from convpipe.ops.matmul import result_dtype
-from convpipe.plan import Plan, plan_convolution, plan_run, readable
-from convpipe.planner import Planner
 from convpipe.sources import Signature
-from convpipe.spec import ConvSettings
 
 LECTURE_TABLE = """\
 stage    makes          shape      axes                     dtype  bytes  macs

@@ -10,8 +10,8 @@ from network_cases import RESIDUAL
 from run_cases import ROOMY, a_spec, network_spec
 
 from convpipe.errors import ConfigError
-from convpipe.plan import plan_run
-from convpipe.planner import SLICE, check_memory, plan_images, plan_work
+from convpipe.graph.plan import plan_run
+from convpipe.graph.work import SLICE, check_memory, plan_images, plan_work
 
 
 def shaped(images: int, **changes: Any) -> Any:

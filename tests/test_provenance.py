@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from convpipe import provenance
-from convpipe.provenance import KEYS, collect, numeric_differences
+from convpipe.execution import provenance
+from convpipe.execution.provenance import KEYS, collect, numeric_differences
 
 
 def test_every_fact_is_registered_and_of_its_type() -> None:
@@ -45,7 +45,7 @@ def test_facts_are_a_copy() -> None:
 
 def test_the_code_hash_sees_every_byte_and_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "ops").mkdir()
-    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "provenance.py"))
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "execution" / "provenance.py"))
     seen = {provenance.code_sha256()}
     for name, content in (("a.py", "1"), ("a.py", "2"), ("b.py", "2"), ("ops/b.py", "2")):
         (tmp_path / name).write_text(content)

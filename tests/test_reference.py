@@ -20,6 +20,7 @@ from conv_cases import (
 from hypothesis import given, settings, strategies as st
 
 from convpipe import reference
+from convpipe.execution.bounds import float_bound
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -169,20 +170,20 @@ def test_limits_are_numpys(dtype: str) -> None:
 
 def test_bound_is_of_the_size_of_highams() -> None:
     for dtype, unit in (("float32", 2.0**-24), ("float64", 2.0**-53)):
-        bound = float(reference.float_bound(100, np.array(1.0), dtype))
+        bound = float(float_bound(100, np.array(1.0), dtype))
         assert 101 * unit < bound < 105 * unit
-    half = float(reference.float_bound(100, np.array(1.0), "float16"))
+    half = float(float_bound(100, np.array(1.0), "float16"))
     assert 2.0**-11 < half < 2.0**-11 + 105 * 2.0**-24
 
 
 def test_bound_of_tiny_sums_is_the_subnormal_spacing() -> None:
-    bound = float(reference.float_bound(3, np.array(0.0), "float32"))
+    bound = float(float_bound(3, np.array(0.0), "float32"))
     assert 4 * 2.0**-149 <= bound < 6 * 2.0**-149
 
 
 def test_bound_is_infinite_where_a_sum_may_overflow() -> None:
-    assert reference.float_bound(3, np.array([65500.0, 65504.0, 1e300]), "float16").tolist() == [np.inf] * 3
-    assert np.isfinite(reference.float_bound(3, np.array(60000.0), "float16"))
+    assert float_bound(3, np.array([65500.0, 65504.0, 1e300]), "float16").tolist() == [np.inf] * 3
+    assert np.isfinite(float_bound(3, np.array(60000.0), "float16"))
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
@@ -192,7 +193,7 @@ def test_no_order_of_summing_leaves_the_bound(dtype: str, taps: int, seed: int) 
     x, w = floats((1, taps, 1), dtype, 0, seed), floats((1, taps, 1), dtype, 0, seed + 1)
     accumulator = np.result_type(dtype, np.float32)
     products = x.ravel().astype(accumulator) * w.ravel().astype(accumulator)
-    true, bound = reference.conv(x, w), reference.float_bound(taps, reference.magnitude(x, w), dtype)
+    true, bound = reference.conv(x, w), float_bound(taps, reference.magnitude(x, w), dtype)
     for order in (products, products[::-1], np.sort(products), products[np.argsort(-abs(products))]):
         assert_within(np.cumsum(order)[-1].astype(dtype).reshape(1, 1, 1), true, bound)
 
@@ -234,6 +235,6 @@ def test_assert_within_sees_a_wrong_value_a_nan_and_a_shape() -> None:
 
 def test_the_float_bound_sees_one_forgotten_product() -> None:
     x, w = np.linspace(0.5, 1, 27).reshape(1, 27, 1).astype(np.float32), np.ones((1, 27, 1), np.float32)
-    true, bound = reference.conv(x, w), reference.float_bound(27, reference.magnitude(x, w), "float32")
+    true, bound = reference.conv(x, w), float_bound(27, reference.magnitude(x, w), "float32")
     with pytest.raises(AssertionError, match="within"):
         assert_within(reference.conv(x[:, 1:], w[:, 1:]), true, bound)

@@ -19,7 +19,7 @@ import pytest
 from cli_runs import CHECKOUT, convpipe, only_run
 from run_cases import edit_manifest
 
-from convpipe import archive
+from convpipe.archive.read import Run, load
 from convpipe.errors import ArchiveError
 from convpipe.report import console as report, outputs, progress as bars, run as run_report
 
@@ -161,9 +161,9 @@ FEATURES = ("N", "out_h", "out_w", "F")
 def shown(values: np.ndarray, axes: Sequence[str] = FEATURES, op: str = "reshape") -> str:
     """What is printed of a result with these axes."""
     out = io.StringIO()
-    run = archive.Run(Path("/nowhere"), {}, ({"stage": "last", "op": op},), {"axes": {"last": list(axes)}})
+    run = Run(Path("/nowhere"), {}, ({"stage": "last", "op": op},), {"axes": {"last": list(axes)}})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(archive.Run, "output", values)
+        patch.setattr(Run, "output", values)
         outputs.show_output(report.console(out), run)
     return out.getvalue()
 
@@ -260,11 +260,11 @@ def test_nothing_is_said_to_be_nothing(tmp_path: Path) -> None:
 # --- every kind of run -------------------------------------------------------------------------------------------
 
 
-def a_run(root: Path, *words: str) -> tuple[archive.Run, str]:
+def a_run(root: Path, *words: str) -> tuple[Run, str]:
     """A run by the command line, and what it printed below the table of stages."""
     answer = convpipe(f"root={root}", *words)
     assert (answer.code, answer.err) == (0, "")
-    return archive.load(only_run(root)), answer.out.partition("\n\n")[2]
+    return load(only_run(root)), answer.out.partition("\n\n")[2]
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,7 @@ def test_a_long_network_has_a_line_for_each_layer(tmp_path: Path) -> None:
         *(f"~network.{name}" for name in ("pool", "flatten", "dense", "softmax")),
     ]
     answer = convpipe(f"root={tmp_path}", *layers)
-    run = archive.load(only_run(tmp_path))
+    run = load(only_run(tmp_path))
     table, _, note = answer.out.partition("\n\n")[0].rpartition("\n")
     assert note == f"a line for each layer; stages.csv has all {len(run.rows)} stages and weights"
     assert [line.split()[0] for line in table.splitlines()[1:]] == ["input", *run.config["network"]]
@@ -317,7 +317,7 @@ def judged(folder: Path, confusion: str) -> str:
     """What is printed of a run with these counts."""
     (folder / "confusion.csv").write_text(confusion)
     out = io.StringIO()
-    outputs.show_confusion(report.console(out), archive.Run(folder, {}, (), {}))
+    outputs.show_confusion(report.console(out), Run(folder, {}, (), {}))
     return out.getvalue()
 
 
@@ -372,7 +372,7 @@ def test_markup_in_names_is_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("columns", "left_out"), [(200, 0), (86, 1), (71, 2), (61, 3), (20, 3)])
 def test_columns_are_left_out_until_the_table_fits(columns: int, left_out: int, tmp_path: Path) -> None:
     assert convpipe(f"root={tmp_path}").code == 0
-    run = archive.load(only_run(tmp_path))
+    run = load(only_run(tmp_path))
     out = report.ShownConsole(file=Terminal(), width=columns, force_terminal=True)
     found = [column.header for column in run_report.fitting_table(out, run, {}).columns]
     every = ["stage", "shape", "dtype", "size", "multiply-adds", "time", "min", "max"]

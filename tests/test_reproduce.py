@@ -23,10 +23,12 @@ from run_cases import (
     set_output,
 )
 
-from convpipe import archive, bounds, reproduce, runner
-from convpipe.archive import Run
+from convpipe.archive.read import Run, load
 from convpipe.errors import ArchiveError
-from convpipe.provenance import VERSION
+from convpipe.execution import runner
+from convpipe.execution.bounds import Bound, output_bound
+from convpipe.execution.compare import compare, largest_excess
+from convpipe.execution.provenance import VERSION
 
 Array = np.ndarray[Any, Any]
 WHOLE_FLOATS = {"input.dtype": "float32", "filters.dtype": "float32"}
@@ -89,7 +91,7 @@ def test_a_missing_stage_is_named(tmp_path: Path) -> None:
     shorter = Run(run.path, run.config, run.rows[:-1], run.manifest)
     for then, repeated, counts in ((shorter, now, "was 3, is now 4"), (now, shorter, "was 4, is now 3")):
         with pytest.raises(ArchiveError, match=f"stage 'implicit_gemm' differs: count of stages {counts}"):
-            reproduce.compare(then, repeated, no_bound)
+            compare(then, repeated, no_bound)
 
 
 def test_a_damaged_archive_is_no_basis(tmp_path: Path) -> None:
@@ -104,7 +106,7 @@ def test_a_damaged_archive_is_no_basis(tmp_path: Path) -> None:
 # Another environment
 
 
-def no_bound() -> reproduce.Bound:
+def no_bound() -> Bound:
     raise AssertionError("no bound is asked for here")
 
 
@@ -210,7 +212,7 @@ def test_what_only_moves_values_is_never_excused(tmp_path: Path, stage: str, col
     edit_rows(run.path, lambda row: row.update({column: wrong}) if row["stage"] == stage else None)
     from_elsewhere(run.path)
     with pytest.raises(ArchiveError, match=f"stage '{stage}' differs: {column} was "):
-        reproduce.compare(archive.load(run.path), now, no_bound)
+        compare(load(run.path), now, no_bound)
 
 
 @pytest.mark.parametrize("column", ["dtype", "shape", "macs"])
@@ -221,7 +223,7 @@ def test_last_bits_do_not_excuse_another_shape_further_on(tmp_path: Path, column
     edit_rows(run.path, lambda row: row.update({column: wrong}) if row["stage"] == "reshape" else None)
     from_elsewhere(run.path)
     with pytest.raises(ArchiveError, match=f"stage 'reshape' differs: {column} was "):
-        reproduce.compare(archive.load(run.path), now, no_bound)
+        compare(load(run.path), now, no_bound)
 
 
 # Another version
@@ -266,7 +268,7 @@ def test_repeat_compares_an_archive_anywhere_and_keeps_nothing(tmp_path: Path) -
 
 def test_the_bound_of_a_run_is_of_its_own_magnitudes() -> None:
     spec = a_spec({"input.low": -3, "input.high": -2, "filters.low": 2, "filters.high": 3, **WHOLE_FLOATS})
-    bound = bounds.float_bound(spec)
+    bound = output_bound(spec)
     assert bound.taps == 8
     assert bound.magnitude.shape == (1, 6, 5, 3)
     assert bound.magnitude[0, 0, 0].tolist() == [12.0] * 3
@@ -277,7 +279,7 @@ def test_the_bound_of_a_run_is_of_its_own_magnitudes() -> None:
 
 def test_the_bound_of_the_smallest_integer_is_not_negative(tmp_path: Path) -> None:
     spec = a_spec({"input.dtype": "int64", "input.low": -(2**63), "input.high": 1 - 2**63, "filters.dtype": "float64"})
-    bound = bounds.float_bound(spec)
+    bound = output_bound(spec)
     assert bound.magnitude.min() >= 0
     assert not bound.exact.any()
 
@@ -285,7 +287,7 @@ def test_the_bound_of_the_smallest_integer_is_not_negative(tmp_path: Path) -> No
 def test_what_is_allowed_in_each_cell() -> None:
     magnitude = np.array([1.0, 1.0, np.inf, np.nan, 3e38])
     exact = np.array([True, False, False, False, False])
-    allowed = reproduce.Bound(4, magnitude, exact).allowed(np.dtype("float32"))
+    allowed = Bound(4, magnitude, exact).allowed(np.dtype("float32"))
     assert allowed[0] == 0
     assert 4 * 2**-24 < allowed[1] < 20 * 2**-24
     assert np.isnan(allowed[2:4]).all()
@@ -313,10 +315,10 @@ def test_what_is_allowed_in_each_cell() -> None:
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_excess(old: float, new: float, allowed: float, excess: float, dtype: str) -> None:
-    found = reproduce.largest_excess(np.array([0, old], dtype), np.array([0, new], dtype), np.array([0, allowed]))
+    found = largest_excess(np.array([0, old], dtype), np.array([0, new], dtype), np.array([0, allowed]))
     assert found == pytest.approx(excess)
 
 
 def test_an_empty_output_has_no_excess() -> None:
     empty = np.zeros((0, 1, 1, 1), np.float32)
-    assert reproduce.largest_excess(empty, empty, empty) == 0
+    assert largest_excess(empty, empty, empty) == 0

@@ -15,13 +15,18 @@ import numpy as np
 import pytest
 from run_cases import FLOATS, IM2COL, IMPLICIT, a_place, a_spec, contents, hidden, plain_config
 
-from convpipe import archive, collection, reference, runner, views
+from convpipe import reference
+from convpipe.archive.collection import run_folders
+from convpipe.archive.identity import run_id
+from convpipe.archive.verify import verify
+from convpipe.archive.write import Draft, publish
 from convpipe.errors import ArchiveError, ConfigError
-from convpipe.pipeline import StageResult
-from convpipe.plan import plan_run
-from convpipe.spec import run_id
+from convpipe.execution import attachments, runner
+from convpipe.execution.pipeline import StageResult
+from convpipe.files.npy import BLOCK_BYTES
+from convpipe.graph.plan import plan_run
 
-CHECKOUT = Path(runner.__file__).parent.parent
+CHECKOUT = Path(runner.__file__).parents[2]
 
 
 def test_a_run_is_new_and_then_reproduced(tmp_path: Path) -> None:
@@ -155,17 +160,17 @@ def test_a_run_that_another_finishes_first_is_compared(tmp_path: Path) -> None:
 def test_a_run_that_another_publishes_in_the_last_moment_is_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = archive.publish
+    real = publish
 
-    def late(draft: archive.Draft, place: Path) -> bool:
-        monkeypatch.setattr(archive, "publish", real)
+    def late(draft: Draft, place: Path) -> bool:
+        monkeypatch.setattr(runner, "publish", real)
         assert runner.execute(a_spec(), a_place(tmp_path)).verdict == "new"
         return real(draft, place)
 
-    monkeypatch.setattr(archive, "publish", late)
+    monkeypatch.setattr(runner, "publish", late)
     assert runner.execute(a_spec(), a_place(tmp_path)).verdict == "reproduced"
     assert hidden(tmp_path) == []
-    assert len(collection.run_folders(tmp_path)) == 1
+    assert len(run_folders(tmp_path)) == 1
 
 
 BESIDE = """
@@ -191,8 +196,8 @@ def test_two_processes_at_once(tmp_path: Path) -> None:
     said = sorted(process.communicate(timeout=60)[0].strip() for process in both)
     assert [process.returncode for process in both] == [0, 0]
     assert said == ["new", "reproduced"]
-    (run,) = collection.run_folders(tmp_path / "c")
-    assert archive.verify(run)
+    (run,) = run_folders(tmp_path / "c")
+    assert verify(run)
     assert sorted(contents(tmp_path / "c"))[-1] == "results.csv"
 
 
@@ -217,14 +222,14 @@ def test_a_run_keeps_to_its_plans_memory(tmp_path: Path, changes: dict[str, Any]
     runner.execute(spec, a_place(tmp_path))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak <= plan_run(spec).peak_bytes + 3 * archive.BLOCK_BYTES  # the copies of a block, and small objects
+    assert peak <= plan_run(spec).peak_bytes + 3 * BLOCK_BYTES  # the copies of a block, and small objects
 
 
 # Pictures
 
 
 def test_maps_are_drawn_up_to_a_number(tmp_path: Path) -> None:
-    draft = archive.Draft(tmp_path)
-    views.draw(draft, np.arange(2 * 3 * 4 * 40).reshape(2, 3, 4, 40))
-    assert len(draft.sums) == views.MOST_PICTURES
+    draft = Draft(tmp_path)
+    attachments.draw(draft, np.arange(2 * 3 * 4 * 40).reshape(2, 3, 4, 40))
+    assert len(draft.sums) == attachments.MOST_PICTURES
     assert {"map_n0_f000.png", "map_n0_f039.png", "map_n1_f023.png"} <= set(draft.sums)

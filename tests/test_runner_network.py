@@ -14,11 +14,15 @@ from cli_runs import convpipe, identity, job, only_run, refused
 from network_cases import RESIDUAL
 from run_cases import IMPLICIT, a_place, contents, edit_manifest, edit_rows, from_elsewhere, network_spec, reseal
 
-from convpipe import archive, planner, runner
+from convpipe.archive.read import Run
+from convpipe.archive.verify import verify
 from convpipe.errors import ArchiveError, ConfigError
-from convpipe.planner import plan_work
+from convpipe.execution import runner
+from convpipe.files.npy import BLOCK_BYTES
+from convpipe.graph import work
+from convpipe.graph.spec import Spec
+from convpipe.graph.work import plan_work
 from convpipe.report.explain import explained
-from convpipe.spec import Spec
 
 CLASSES: dict[str, dict[str, Any]] = {**RESIDUAL, "softmax": {"op": "softmax"}}
 
@@ -27,8 +31,8 @@ def sliced(images: int, **changes: Any) -> Spec:
     return network_spec(RESIDUAL, {"input.shape": [images, 3, 6, 6], **changes})
 
 
-def executed(spec: Spec, folder: Path, **place: Any) -> archive.Run:
-    return archive.verify(runner.execute(spec, a_place(folder, **place)).run.path)
+def executed(spec: Spec, folder: Path, **place: Any) -> Run:
+    return verify(runner.execute(spec, a_place(folder, **place)).run.path)
 
 
 # Stages
@@ -198,7 +202,7 @@ def test_a_network_keeps_to_its_plans_memory(
     runner.execute(spec, a_place(tmp_path))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak <= plan_work(spec).peak_bytes + 3 * archive.BLOCK_BYTES
+    assert peak <= plan_work(spec).peak_bytes + 3 * BLOCK_BYTES
 
 
 # The command line
@@ -228,7 +232,7 @@ SMALL = ["network=tiny", "input=integers", "input.shape=[2,3,6,6]"]
 )
 def test_networks_from_the_command_line(words: list[str], folder: Path) -> None:
     assert convpipe(*words, "root=r").code == 0
-    run = archive.verify(only_run(folder / "r"))
+    run = verify(only_run(folder / "r"))
     assert run.output.shape[1] == 10
     again = convpipe(*words, "root=r")
     assert (again.code, again.err) == (0, "")
@@ -252,7 +256,7 @@ def test_no_network_is_the_main_job(folder: Path) -> None:
 
 def test_the_tiny_experiment_records_one_image(folder: Path) -> None:
     assert convpipe("experiment=tiny").code == 0
-    run = archive.verify(only_run(folder / "runs"))
+    run = verify(only_run(folder / "runs"))
     assert run.path.parent.name == "tiny"
     shapes = {row["stage"]: row["shape"] for row in run.rows}
     assert (shapes["input"], shapes["conv1/matmul"], shapes["output"]) == ("(1,3,8,8)", "(64,8)", "(4,10)")
@@ -328,7 +332,7 @@ def test_labels_give_a_table_of_confusion(folder: Path) -> None:
     words = [*SMALL, "labels=npz", "labels.path=l.npz", "keep=stages"]
     for more in ([], ["record=1"]):
         assert convpipe(*words, *more, f"root=r{len(more)}").code == 0
-        run = archive.verify(only_run(folder / f"r{len(more)}"))
+        run = verify(only_run(folder / f"r{len(more)}"))
         table = list(csv.reader((run.path / "confusion.csv").read_text().splitlines()))
         assert table[0] == ["class", *map(str, range(10))]
         counts = np.array(table[1:], int)[:, 1:]
@@ -341,4 +345,4 @@ def test_labels_give_a_table_of_confusion(folder: Path) -> None:
 
 
 def test_the_slice_is_the_documented_one() -> None:
-    assert planner.SLICE == 64
+    assert work.SLICE == 64

@@ -12,7 +12,7 @@ from conv_cases import FLOATS, INTEGERS
 from hypothesis import given, settings, strategies as st
 
 from convpipe.errors import ConfigError
-from convpipe.sources import safetensors
+from convpipe.files import safetensors
 
 KEYS = ("w.path", "w.entry")
 VALUES = np.arange(24, dtype=np.float32).reshape(2, 3, 4)

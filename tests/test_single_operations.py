@@ -11,13 +11,17 @@ import pytest
 from cli_runs import convpipe, identity, only_run, refused
 from run_cases import FLOATS, a_place, edit_rows, from_elsewhere, plain_config, reseal
 
-from convpipe import archive, lowerings, reference, runner
-from convpipe.archive import Run
-from convpipe.bounds import float_bound
-from convpipe.config import read_spec
+from convpipe import lowerings, reference
+from convpipe.archive.format import stage_row
+from convpipe.archive.read import Run
+from convpipe.archive.verify import verify
+from convpipe.config.read import read_spec
 from convpipe.errors import ArchiveError
+from convpipe.execution import runner
+from convpipe.execution.bounds import float_bound
+from convpipe.files.npy import array_sha256
+from convpipe.graph.spec import Spec
 from convpipe.sources import stream
-from convpipe.spec import Spec
 
 Array = np.ndarray[Any, Any]
 
@@ -46,7 +50,7 @@ def printed(verdict: str, *words: str) -> Run:
     answer = convpipe(*words)
     assert (answer.code, answer.err) == (0, ""), words
     assert verdict in answer.out
-    return archive.verify(only_run(Path("r")))
+    return verify(only_run(Path("r")))
 
 
 def drawn_input(made: Run) -> Array:
@@ -238,11 +242,11 @@ def perturbed(made: Run, change: Callable[[Array], None]) -> None:
     values = made.output.copy()
     change(values)
     np.save(made.path / "output.npy", values)
-    digest = archive.array_sha256(values)
+    digest = array_sha256(values)
     last = made.rows[-1]["stage"]
     summing = next(row["stage"] for row in made.rows if row["op"] in SUMS)
     edit_rows(made.path, lambda row: row.update(sha256=digest) if row["stage"] in (last, summing) else None)
-    row = archive.stage_row("", "", values, 0, digest, "")
+    row = stage_row("", "", values, 0, digest, "")
     edit_rows(
         made.path,
         lambda found: found.update(min=str(row["min"]), max=str(row["max"])) if found["stage"] == last else None,

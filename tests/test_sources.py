@@ -16,11 +16,11 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from convpipe import fields
 from convpipe.errors import ConfigError
-from convpipe.fields import DTYPES, INTEGER_DTYPES
 from convpipe.sources import FILTERS, INPUTS, Signature, stream
 from convpipe.sources.classic import NAMES, SIZED
 from convpipe.sources.files import unchanged
 from convpipe.sources.stream import CHUNK
+from convpipe.tensors import DTYPES, INTEGER_DTYPES, exact_range
 
 CONF = Path(__file__).parent.parent / "conf"
 INPUT_FILES = sorted((CONF / "input").glob("*.yaml"))
@@ -116,7 +116,7 @@ def test_the_lectures_arrays_convolve_to_the_lectures_feature_map() -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_literal_values_at_the_ends_of_a_dtype(dtype: str) -> None:
-    low, high = fields.exact_range(np.dtype(dtype))
+    low, high = exact_range(np.dtype(dtype))
     assert made(read_input(source="lecture", values=[low, high], dtype=dtype)).tolist() == [low, high]
     if dtype in INTEGER_DTYPES:
         with pytest.raises(ConfigError, match=rf"^input\.values\[0\]\[1\]: got {high + 1}, expected .*{dtype} holds"):
@@ -285,7 +285,7 @@ def test_every_rank_and_empty_shapes(name: str, shape: list[int]) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_integers_over_the_whole_range_of_a_dtype(dtype: str) -> None:
-    low, high = fields.exact_range(np.dtype(dtype))
+    low, high = exact_range(np.dtype(dtype))
     x = made(read_input(source="integers", shape=[5000], dtype=dtype, low=low, high=high + 1)).tolist()
     assert min(x) < low + (high - low) // 100
     assert max(x) > high - (high - low) // 100
@@ -302,7 +302,7 @@ def test_integers_of_64_bits_use_every_bit(dtype: str, low: int, high: int) -> N
 @settings(deadline=None, derandomize=True)
 @given(data=st.data(), dtype=st.sampled_from(DTYPES))
 def test_integers_equal_python_arithmetic_on_the_raw_bits(data: Any, dtype: str) -> None:
-    least, most = fields.exact_range(np.dtype(dtype))
+    least, most = exact_range(np.dtype(dtype))
     low, last = sorted([data.draw(st.integers(least, most)), data.draw(st.integers(least, most))])
     x = made(read_input(source="integers", shape=[3, 5], dtype=dtype, low=low, high=last + 1))
     raw = stream(0, "test").random_raw(15)

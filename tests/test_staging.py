@@ -11,10 +11,15 @@ from pathlib import Path
 import pytest
 from run_cases import a_place, a_run, a_spec, contents, hidden
 
-from convpipe import archive, collection, runner, staging
+from convpipe.archive.collection import run_folders
+from convpipe.archive.index import rebuild
+from convpipe.archive.table import read_results
+from convpipe.archive.verify import verify
 from convpipe.errors import StorageError
+from convpipe.execution import runner
+from convpipe.files import staging
 
-CHECKOUT = Path(staging.__file__).parent.parent
+CHECKOUT = Path(staging.__file__).parents[2]
 
 # A run that kills itself when the word in argv[2] comes up: a stage that is done, or a file half written.
 SUICIDE = """
@@ -62,20 +67,20 @@ def test_a_killed_run_is_not_there_and_the_next_one_clears_it_away(tmp_path: Pat
     killed(folder, moment)
     assert len(hidden(folder)) == 1
     assert hidden(folder)[0].startswith(".staging-")
-    assert collection.run_folders(folder) == []
-    assert collection.read_results(folder) == []
+    assert run_folders(folder) == []
+    assert read_results(folder) == []
     run = a_run(folder, {"keep": "stages"})
     assert [path.name for path in folder.iterdir()] == [run.path.name]
-    archive.verify(run.path)
+    verify(run.path)
 
 
 def test_a_table_killed_in_the_middle_leaves_the_old_one(tmp_path: Path) -> None:
     a_run(tmp_path)
-    before = collection.rebuild(tmp_path).read_bytes()
+    before = rebuild(tmp_path).read_bytes()
     killed(tmp_path, "results")
     assert (tmp_path / "results.csv").read_bytes() == before
     assert [name.split("-")[0] for name in hidden(tmp_path)] == [".results.csv"]
-    assert len(collection.read_results(tmp_path)) == 2  # the run itself is there, and so it is listed
+    assert len(read_results(tmp_path)) == 2  # the run itself is there, and so it is listed
     a_run(tmp_path)
     assert hidden(tmp_path) == []
 
@@ -134,13 +139,13 @@ def test_a_run_under_way_is_hidden_and_survives_another(tmp_path: Path) -> None:
     def meanwhile(result: object) -> None:
         if not seen:
             seen.append(hidden(tmp_path))
-            assert collection.run_folders(tmp_path) == []
+            assert run_folders(tmp_path) == []
             a_run(tmp_path, {"seed": 9})
             assert hidden(tmp_path) == seen[0]
 
     runner.execute(a_spec(), a_place(tmp_path), meanwhile)
     assert len(seen[0]) == 1
-    assert len(collection.run_folders(tmp_path)) == 2
+    assert len(run_folders(tmp_path)) == 2
     assert hidden(tmp_path) == []
 
 

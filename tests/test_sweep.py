@@ -18,12 +18,17 @@ from cli_runs import CHECKOUT, Answer, contents, convpipe, refused
 from run_cases import edit_manifest, hidden, set_output
 from sweep_cases import collected, column, fast_folder, results, statuses
 
-from convpipe import archive, collection, provenance
+from convpipe.archive import write as archive_write
+from convpipe.archive.collection import run_folders, run_names
+from convpipe.archive.index import rebuild, refresh
+from convpipe.archive.verify import verify
 from convpipe.errors import StorageError
+from convpipe.execution import provenance
 from convpipe.report.sweep_progress import SweepProgress
-from convpipe.sweep import batches, executors
-from convpipe.sweep.batches import Batch, Done, Task
-from convpipe.sweep.listed import listed_points
+from convpipe.sweeps import batches
+from convpipe.sweeps.batches import Batch, Done, Task
+from convpipe.sweeps.executors import Pool
+from convpipe.sweeps.listed import listed_points
 
 SMALL = ("root=r", "experiment=lecture_4d")
 C = Path("r/lecture_4d")
@@ -61,8 +66,8 @@ def test_every_point_is_a_run(folder: Path) -> None:
     assert last_line(answer) == "6 done, 0 there before, 0 failed: r/lecture_4d"
     assert column(C, "seed") == ["1", "1", "2", "2", "3", "3"]
     assert set(results(C)[0]) == {"run", "status", "seed", "conv.stride", "output_shape", "output_sha256", "seconds"}
-    for run in collection.run_folders(C):
-        assert archive.verify(run)
+    for run in run_folders(C):
+        assert verify(run)
     assert len(re.findall(r"^(fastest|slowest) ", answer.out, re.MULTILINE)) == 6
 
 
@@ -73,7 +78,7 @@ def test_a_point_is_the_run_of_its_overrides(folder: Path) -> None:
             words = (*SMALL, f"seed={seed}", f"conv.stride={stride}", "keep=stages")
             answer = convpipe(*words)
             assert (answer.code, "reproduced" in answer.out) == (0, True)
-    assert len(collection.run_names(C)) == 4
+    assert len(run_names(C)) == 4
 
 
 def test_a_shared_input_is_the_same_as_one_of_its_own(folder: Path) -> None:
@@ -83,7 +88,7 @@ def test_a_shared_input_is_the_same_as_one_of_its_own(folder: Path) -> None:
         for count in (1, 2, 3):
             single = [word for word in words if not word.startswith(("seed", "filters.count"))]
             assert convpipe("root=alone", *single, f"seed={seed}", f"filters.count={count}").code == 0
-    collection.refresh(Path("alone/c"))
+    refresh(Path("alone/c"))
     assert collected(Path("together/c")) == collected(Path("alone/c"))
 
 
@@ -97,11 +102,11 @@ def test_nothing_is_swept_over(folder: Path) -> None:
 
 def test_groups_experiments_names_threads_and_layers(folder: Path) -> None:
     swept("root=r", "experiment=lecture_4d,lecture_pad", "seed=1,2")
-    assert {path.name: len(collection.run_names(path)) for path in Path("r").iterdir()} == {
+    assert {path.name: len(run_names(path)) for path in Path("r").iterdir()} == {
         "lecture_4d": 2, "lecture_pad": 2,
     }  # fmt: skip
     swept("root=s", "name=a,b", "threads=1,2", "input=integers,random", "filters=glob(sobel*)")
-    assert {path.name: len(collection.run_names(path)) for path in Path("s").iterdir()} == {"a": 4, "b": 4}
+    assert {path.name: len(run_names(path)) for path in Path("s").iterdir()} == {"a": 4, "b": 4}
     assert set(column(Path("s/a"), "filters.names")) == {"['sobel_x']", "['sobel_y']"}
     swept("root=t", "experiment=tiny", "network.conv1.pad_mode=constant,edge", "seed=1,2")
     assert column(Path("t/tiny"), "network.conv1.pad_mode") == ["constant", "constant", "edge", "edge"]
@@ -133,19 +138,19 @@ def test_rebuilding_gives_the_same_bytes(folder: Path) -> None:
     swept(*OVERFLOWING, "seed=1,2,3", "conv.pad_value=0,1", "lowering=im2col,implicit", code=1)
     for path in (Path("r/c"),):
         before = (path / "results.csv").read_bytes()
-        assert collection.rebuild(path).read_bytes() == before
-        assert collection.refresh(path).read_bytes() == before
+        assert rebuild(path).read_bytes() == before
+        assert refresh(path).read_bytes() == before
     swept("root=r", "name=c", "experiment=lecture_4d", "input.low=0.5,1e-5,0.1", "conv.pad=same,[[0,1],[2,1]]")
     before = Path("r/c/results.csv").read_bytes()
-    assert collection.rebuild(Path("r/c")).read_bytes() == before
+    assert rebuild(Path("r/c")).read_bytes() == before
 
 
 def test_points_that_are_the_same_run(folder: Path) -> None:
     answer = swept(*SMALL, "seed=1,1,2,1", "timing.repeats=1,2")
     assert last_line(answer).startswith("2 done, 6 there before, 0 failed:")
-    assert len(collection.run_names(C)) == 2
+    assert len(run_names(C)) == 2
     before = (C / "results.csv").read_bytes()
-    assert collection.rebuild(C).read_bytes() == before
+    assert rebuild(C).read_bytes() == before
 
 
 # All before any
@@ -354,7 +359,7 @@ def test_on_error_stop(workers: str, folder: Path) -> None:
 
 
 def test_the_disk_refuses(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, written = archive.write_file, []
+    real, written = archive_write.write_file, []
 
     def write_file(path: Path, content: Any) -> str:
         written.append(path)
@@ -362,11 +367,11 @@ def test_the_disk_refuses(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
             raise StorageError(f"{path}: No space left on device; nothing was kept")
         return real(path, content)
 
-    monkeypatch.setattr(archive, "write_file", write_file)
+    monkeypatch.setattr("convpipe.archive.write.write_file", write_file)
     answer = convpipe("-m", *SMALL, "seed=range(0,50)")
     assert answer.code == 4
     assert re.fullmatch(r"convpipe: .*No space left on device; nothing was kept\n", answer.err)
-    assert len(results(C)) == len(collection.run_names(C)) == 20  # of five files each
+    assert len(results(C)) == len(run_names(C)) == 20  # of five files each
     assert hidden(C) == []
     assert last_line(swept(*SMALL, "seed=range(0,50)")).startswith("30 done, 20 there before, 0 failed:")
 
@@ -383,7 +388,7 @@ def from_version(run: Path, version: str) -> None:
 def test_another_versions_run_is_computed_again_and_compared(folder: Path) -> None:
     words = (*SMALL, "seed=1,2,3")
     swept(*words)
-    run = collection.run_folders(C)[0]
+    run = run_folders(C)[0]
     from_version(run, "0.0.1")
     before = collected(C)
     assert "3 points, 2 of them already done, 1 to run" in swept(*words, "dry_run=true").out
@@ -391,13 +396,13 @@ def test_another_versions_run_is_computed_again_and_compared(folder: Path) -> No
     assert collected(C) == before
     assert json.loads((run / "manifest.json").read_text())["provenance"]["convpipe"] == "0.0.1"
     rebuilt = (C / "results.csv").read_bytes()
-    assert collection.rebuild(C).read_bytes() == rebuilt
+    assert rebuild(C).read_bytes() == rebuilt
 
 
 def test_another_versions_run_that_differs_is_said(folder: Path) -> None:
     words = ("root=r", "name=c", "input=integers", "filters=integers", "seed=1,2,3")
     swept(*words)
-    run = collection.run_folders(Path("r/c"))[0]
+    run = run_folders(Path("r/c"))[0]
     set_output(run, lambda values: np.put(values, 0, 99))
     swept(*words)  # to be there is to be whole; verify and reproduce look closer
     from_version(run, "0.0.1")
@@ -406,13 +411,13 @@ def test_another_versions_run_that_differs_is_said(folder: Path) -> None:
         rf"failed: seed=\d: r/c/{run.name}: stage '\w+' differs: .*made by convpipe 0\.0\.1.*\n", answer.err
     )
     assert last_line(answer) == "0 done, 2 there before, 0 failed, 1 not reproduced: r/c"
-    assert len(collection.run_names(Path("r/c"))) == 3
+    assert len(run_names(Path("r/c"))) == 3
 
 
 @pytest.mark.parametrize("damage", ["no manifest", "half a manifest", "another format"])
 def test_a_run_that_cannot_be_read_is_said(damage: str, folder: Path) -> None:
     swept(*SMALL, "seed=1,2")
-    manifest = collection.run_folders(C)[0] / "manifest.json"
+    manifest = run_folders(C)[0] / "manifest.json"
     if damage == "no manifest":
         manifest.unlink()
     elif damage == "half a manifest":
@@ -434,7 +439,7 @@ def test_a_worker_of_another_version_is_refused(folder: Path) -> None:
 def test_a_workers_run_that_is_not_here_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import shutil
 
-    from convpipe.sweep import sweep
+    from convpipe.sweeps import sweep
 
     real = sweep.take_in
 
@@ -486,7 +491,7 @@ def test_batches_suit_the_runs_length() -> None:
 
 
 def sweep_place(threads: int = 1) -> Any:
-    from convpipe.runner import Place
+    from convpipe.execution.runner import Place
 
     return Place(Path("c"), 1, threads)
 
@@ -523,7 +528,7 @@ def test_points_are_taken_only_as_they_run(folder: Path) -> None:
             taken.append(n)
             yield Task(None, sweep_place(), str(n), "")  # type: ignore[arg-type]
 
-    found = batches.run_all(source(), executors.Pool(Slow(), 2), stop=False)
+    found = batches.run_all(source(), Pool(Slow(), 2), stop=False)
     next(found)
     assert len(taken) <= 2 * batches.BATCHES_AHEAD * 4
     found.close()  # type: ignore[attr-defined]
@@ -589,7 +594,7 @@ def test_a_bar_on_a_terminal(folder: Path) -> None:
     [("resnet50", 53, 4.09, 0), ("vgg16", 13, 15.35, 0), ("alexnet", 5, 0.656, 0), ("mobilenet_v2", 52, 0.2995, 17)],
 )
 def test_a_networks_layers(name: str, layers: int, macs: float, depthwise: int, folder: Path) -> None:
-    from convpipe.config import config_folder
+    from convpipe.config.compose import config_folder
 
     rows = [
         {key: json.loads(value) for key, value in row.items()}

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from sweep_cases import a_sweep, points
 
-from convpipe.config import config_folder
+from convpipe.config.compose import config_folder
 from convpipe.errors import ConfigError
-from convpipe.sweep.axes import Axis, Interval, Space, Swept, zipped
-from convpipe.sweep.listed import listed_points
+from convpipe.sweeps.axes import Axis, Interval, Space, Swept, zipped
+from convpipe.sweeps.listed import listed_points
 
 
 @pytest.fixture(autouse=True)

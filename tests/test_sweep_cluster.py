@@ -24,9 +24,11 @@ from run_cases import hidden
 from sweep_cases import collected, fast_folder, results
 from test_sweep_resume import alive, children, ended, wait_for, wait_for_end
 
-from convpipe import collection
+from convpipe.archive.collection import run_names
 from convpipe.errors import ConfigError, StorageError
-from convpipe.sweep import executors
+from convpipe.sweeps.dask import dask_cluster
+from convpipe.sweeps.executors import __dict__
+from convpipe.sweeps.ray import own_error, ray_cluster
 
 KILLS = int(os.environ.get("CONVPIPE_KILLS", "2"))
 RUNS_PER_KILL = 90
@@ -147,7 +149,7 @@ def test_a_killed_dask_worker_loses_nothing(folder: Path) -> None:
     assert convpipe(*words, "root=alone").code == 0
     with a_cluster(2) as cluster:
         running = process(*words, *on(cluster), cwd=folder)
-        wait_for(lambda: C.is_dir() and len(collection.run_names(C)) > 100, running)
+        wait_for(lambda: C.is_dir() and len(run_names(C)) > 100, running)
         cluster.workers[0].kill()
         cluster.workers[0].wait()
         assert ended(running) == (0, "")
@@ -160,9 +162,9 @@ def test_a_client_killed_again_and_again(folder: Path, dask: Cluster) -> None:
     assert convpipe(*words[:-2], "root=alone").code == 0
     numbers = random.Random(0)
     for _ in range(KILLS):
-        before = len(collection.run_names(C)) if C.is_dir() else 0
+        before = len(run_names(C)) if C.is_dir() else 0
         running = process(*words, cwd=folder)
-        wait_for(lambda before=before: C.is_dir() and len(collection.run_names(C)) > before, running)  # type: ignore[misc]
+        wait_for(lambda before=before: C.is_dir() and len(run_names(C)) > before, running)  # type: ignore[misc]
         time.sleep(numbers.uniform(0, 0.04))
         running.kill()
         running.communicate()
@@ -174,7 +176,7 @@ def test_a_client_killed_again_and_again(folder: Path, dask: Cluster) -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_client(number: int, code: int, folder: Path, dask: Cluster) -> None:
     running = process(*WORDS, "seed=range(0,3000)", *on(dask), cwd=folder)
-    wait_for(lambda: C.is_dir() and len(collection.run_names(C)) > 20, running)
+    wait_for(lambda: C.is_dir() and len(run_names(C)) > 20, running)
     start = time.perf_counter()
     running.send_signal(number)
     found, err = ended(running)
@@ -183,12 +185,12 @@ def test_a_signal_ends_the_client(number: int, code: int, folder: Path, dask: Cl
     assert err == "convpipe: interrupted; what is done is kept, and the same command goes on from there\n"
     time.sleep(1)  # until what workers had under way has come to an end
     assert convpipe(*WORDS, "seed=range(0,100)").code == 0
-    assert [row["run"] for row in results(C)] == collection.run_names(C)
+    assert [row["run"] for row in results(C)] == run_names(C)
 
 
 @needs_dask
 def test_clusters_that_do_not_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executors, "CONNECT_SECONDS", 1)
+    monkeypatch.setattr("convpipe.sweeps.executors.CONNECT_SECONDS", 1)
     words = (*WORDS, "seed=1,2", "cluster=dask")
     answer = convpipe(*words, "cluster.address=tcp://127.0.0.1:1")
     assert answer.code == 4
@@ -206,7 +208,7 @@ def test_clusters_that_do_not_answer(folder: Path, monkeypatch: pytest.MonkeyPat
 
 @needs_dask
 def test_a_cluster_that_loses_all_its_workers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executors, "LOST_SECONDS", 2)
+    monkeypatch.setattr("convpipe.sweeps.dask.LOST_SECONDS", 2)
     with a_cluster(1) as cluster:
         killer = threading.Thread(target=kill_after_some_runs, args=(cluster.workers[0],))
         killer.start()
@@ -219,7 +221,7 @@ def test_a_cluster_that_loses_all_its_workers(folder: Path, monkeypatch: pytest.
 
 
 def kill_after_some_runs(worker: subprocess.Popen[bytes]) -> None:
-    while not (C.is_dir() and len(collection.run_names(C)) > 50):
+    while not (C.is_dir() and len(run_names(C)) > 50):
         time.sleep(0.01)
     worker.kill()
     worker.wait()
@@ -228,7 +230,7 @@ def kill_after_some_runs(worker: subprocess.Popen[bytes]) -> None:
 def test_a_cluster_without_its_package(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("distributed", "ray"):
         monkeypatch.setitem(sys.modules, name, None)
-    for kind, make in (("dask", executors.dask_cluster), ("ray", executors.ray_cluster)):
+    for kind, make in (("dask", dask_cluster), ("ray", ray_cluster)):
         with (
             pytest.raises(ConfigError, match=rf"cluster\.kind: got {kind}, .*pip install 'convpipe\[{kind}\]'"),
             make("x"),
@@ -238,7 +240,7 @@ def test_a_cluster_without_its_package(folder: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_batches_take_the_process_for_themselves() -> None:
-    assert not executors.__dict__.get("dask")  # nothing of a cluster is imported at the start
+    assert not __dict__.get("dask")  # nothing of a cluster is imported at the start
     code = (
         "import sys; from convpipe import cli; cli.main(['-m', 'dry_run=true', 'seed=1,2']); print(sorted(sys.modules))"
     )
@@ -275,7 +277,7 @@ def test_a_killed_ray_worker_loses_nothing(folder: Path) -> None:
     words = (*WORDS, "seed=range(0,2000)")
     assert convpipe(*words, "root=alone").code == 0
     running = process(*words, "cluster=ray", cwd=folder)
-    wait_for(lambda: C.is_dir() and len(collection.run_names(C)) > 100 and ray_workers(running.pid), running)
+    wait_for(lambda: C.is_dir() and len(run_names(C)) > 100 and ray_workers(running.pid), running)
     for worker in ray_workers(running.pid)[:1]:
         os.kill(worker, signal.SIGKILL)
         wait_for_end(worker)
@@ -285,8 +287,8 @@ def test_a_killed_ray_worker_loses_nothing(folder: Path) -> None:
 
 def test_rays_errors_are_ours() -> None:
     own = StorageError("full")
-    assert executors.own_error(own) is own
-    assert str(executors.own_error(KeyError("x"))) == "KeyError: 'x'"
+    assert own_error(own) is own
+    assert str(own_error(KeyError("x"))) == "KeyError: 'x'"
 
 
 # Stock launchers

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from sweep_cases import composer
 
 from convpipe.errors import ConvpipeError
-from convpipe.sweep import composer as composing
+from convpipe.sweeps import composer as composing
 
 # A case is some of these, each fixed or swept over. A key stands once; values are texts of Hydra's grammar.
 VALUES: dict[str, list[str]] = {

@@ -14,10 +14,11 @@ import pytest
 from cli_runs import CHECKOUT
 from run_cases import hidden
 
-from convpipe import collection
-from convpipe.cli import Stopped, stopping_on_signals
-from convpipe.staging import machine_mark
-from convpipe.sweep.interrupts import ending_soon, uninterrupted
+from convpipe.archive.collection import failures
+from convpipe.archive.index import locked, note
+from convpipe.cli.main import Stopped, stopping_on_signals
+from convpipe.files.staging import machine_mark
+from convpipe.sweeps.interrupts import ending_soon, uninterrupted
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -59,9 +60,9 @@ def test_a_row_is_noted_and_its_lock_let_go(tmp_path: Path) -> None:
     # an interrupt while the lock is taken would leave it held, and the table's writer waiting for a minute
     with pytest.raises(KeyboardInterrupt), uninterrupted():  # noqa: PT012
         signal.raise_signal(signal.SIGINT)
-        collection.note(tmp_path, [{"run": "0" * 12, "status": "failed", "error": "none"}])
-    assert len(collection.failures(tmp_path)) == 1
-    with collection.locked(tmp_path).acquire(timeout=0):
+        note(tmp_path, [{"run": "0" * 12, "status": "failed", "error": "none"}])
+    assert len(failures(tmp_path)) == 1
+    with locked(tmp_path).acquire(timeout=0):
         pass
 
 

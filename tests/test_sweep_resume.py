@@ -17,7 +17,9 @@ from cli_runs import convpipe, process
 from run_cases import hidden
 from sweep_cases import collected, fast_folder, results, statuses
 
-from convpipe import archive, collection
+from convpipe.archive.collection import run_folders, run_names
+from convpipe.archive.index import rebuild
+from convpipe.archive.verify import verify
 
 KILLS = int(os.environ.get("CONVPIPE_KILLS", "4"))
 RUNS_PER_KILL = 90
@@ -47,7 +49,7 @@ def wait_for(what: Callable[[], object], running: subprocess.Popen[str]) -> None
 
 def runs() -> int:
     """How many runs there are."""
-    return len(collection.run_names(C)) if C.is_dir() else 0
+    return len(run_names(C)) if C.is_dir() else 0
 
 
 def children(process: int) -> list[int]:
@@ -82,7 +84,7 @@ def assert_whole(expected: Path) -> None:
     """The collection is that of a sweep left alone, to the byte, and its table that of the runs."""
     assert collected(C) == collected(expected)
     table = (C / "results.csv").read_bytes()
-    assert collection.rebuild(C).read_bytes() == table
+    assert rebuild(C).read_bytes() == table
 
 
 # Kills
@@ -141,7 +143,7 @@ def test_what_a_kill_left_half_done_is_cleared(folder: Path) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])  # nobody takes note of its end
     wait_for_end(dead.pid)
     assert convpipe(*WORDS, "seed=1").code == 0
-    from convpipe.staging import machine_mark
+    from convpipe.files.staging import machine_mark
 
     left = C / f".staging-0123456789ab-{machine_mark()}-{dead.pid}-00000000"
     mine = C / f".staging-0123456789ab-{machine_mark()}-{os.getpid()}-00000000"
@@ -173,11 +175,11 @@ def test_a_signal_ends_it_soon_and_in_one_line(number: int, code: int, workers: 
     )
     assert not any(map(alive, started))
     assert hidden(C) == []
-    there = collection.run_names(C)
+    there = run_names(C)
     assert 20 < len(there) < 1500
     assert [row["run"] for row in results(C)] == there
     for name in there[:20]:
-        assert archive.verify(C / name)
+        assert verify(C / name)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -245,7 +247,7 @@ def test_the_comparison_finds_what_differs(folder: Path) -> None:
     for root in ("r", "alone"):
         assert convpipe(*WORDS, "seed=1,2", f"root={root}").code == 0
     assert_whole(Path("alone/c"))
-    run = collection.run_folders(C)[0]
+    run = run_folders(C)[0]
     changes = {
         run / "output.npy": lambda content: content[:-1] + bytes([content[-1] ^ 1]),
         run / "manifest.json": lambda content: content.replace(b'"done"', b'"half"'),

@@ -13,12 +13,12 @@ import pytest
 from cli_runs import convpipe, only_run
 
 import convpipe as cp
-from convpipe import npzfile
+from convpipe.files import npz
 from convpipe.ops.activations import softmax
 from convpipe.sources import stream
 from convpipe.sources.weights import SHIPPED_FOLDER
-from convpipe.tools import train_digits as tool
-from convpipe.tools.train_digits import SHAPES, Settings, Split, State, Weights
+from convpipe.weights import train_digits as tool
+from convpipe.weights.train_digits import SHAPES, Settings, Split, State, Weights
 
 needs_sklearn = pytest.mark.skipif(find_spec("sklearn") is None, reason="no scikit-learn (the extra: digits)")
 SHIPPED_FILE = SHIPPED_FOLDER / "digits_small.npz"
@@ -32,7 +32,7 @@ def some_images(count: int, dtype: str = "float32") -> Split:
 
 
 def shipped() -> Weights:
-    return {name: npzfile.read_array(str(SHIPPED_FILE), name) for name in SHAPES}
+    return {name: npz.read_array(str(SHIPPED_FILE), name) for name in SHAPES}
 
 
 # --- gradients
@@ -225,7 +225,7 @@ def test_the_command_prints_a_table_and_writes_the_file(tmp_path: Path, capsys: 
     assert len(row) == len(head)
     assert digest.startswith("sha256 ")
     assert digest.endswith(str(out))
-    assert {name: npzfile.read_array(str(out), name).shape for name in SHAPES} == SHAPES
+    assert {name: npz.read_array(str(out), name).shape for name in SHAPES} == SHAPES
 
 
 @pytest.mark.parametrize(

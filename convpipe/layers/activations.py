@@ -8,6 +8,7 @@ from functools import partial
 from math import prod
 
 from convpipe.fields import choice, field, number, whole
+from convpipe.graph.step import Step
 from convpipe.layers.layer import Reading, Surroundings, cells_bytes, widened, within_image
 from convpipe.ops.activations import (
     APPROXIMATIONS,
@@ -23,7 +24,7 @@ from convpipe.ops.activations import (
     tanh,
 )
 from convpipe.ops.floating import computing_float, result_float
-from convpipe.step import Array, Step, Tensor
+from convpipe.tensors import Array, Tensor
 
 CELL_FUNCTIONS = {"sigmoid": sigmoid, "tanh": tanh}
 OVER_CLASSES = {"softmax": softmax, "log_softmax": log_softmax}

@@ -9,10 +9,10 @@ from convpipe import ops
 from convpipe.errors import ConfigError
 from convpipe.fields import field, one_or_several, optional, several, text, whole
 from convpipe.geometry import AXES
+from convpipe.graph.step import Step
 from convpipe.layers.layer import Reading, Surroundings
 from convpipe.lowerings.settings import ConvSettings
-from convpipe.sources.protocols import Wanted
-from convpipe.step import Step, Tensor
+from convpipe.tensors import Tensor, Wanted
 
 
 def bias_name(key: str, value: Any) -> bool | str:

@@ -10,12 +10,12 @@ import numpy as np
 
 from convpipe import geometry
 from convpipe.fields import choice, field, optional, text, whole
+from convpipe.graph.step import Step
 from convpipe.layers.convolution import bias_name, weigh_bias
 from convpipe.layers.layer import Reading, Surroundings
 from convpipe.ops.dense import dense, flatten
 from convpipe.ops.matmul import result_dtype, workspace as matmul_workspace
-from convpipe.sources.protocols import Wanted
-from convpipe.step import Step, Tensor
+from convpipe.tensors import Tensor, Wanted
 
 LAYOUTS = ("in_out", "out_in")
 

@@ -13,10 +13,11 @@ import numpy as np
 from convpipe import geometry
 from convpipe.errors import ConfigError, GeometryError
 from convpipe.fields import field, whole
+from convpipe.graph.step import Step
 from convpipe.layers.layer import Reading, Surroundings, within_image
 from convpipe.ops.joining import add, concat
 from convpipe.ops.matmul import INT64_EXACT, OBJECT_BYTES, float_accumulator, result_dtype
-from convpipe.step import Step, Tensor
+from convpipe.tensors import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)

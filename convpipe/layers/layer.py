@@ -12,10 +12,10 @@ import numpy as np
 from convpipe import geometry
 from convpipe.errors import ConfigError
 from convpipe.fields import field, optional, several, text
+from convpipe.graph.step import Step
 from convpipe.lowerings.settings import ConvSettings
 from convpipe.ops.floating import computing_float
-from convpipe.sources.protocols import Wanted
-from convpipe.step import Array, Step, Tensor
+from convpipe.tensors import Array, Tensor, Wanted
 
 Weigh = Callable[[str, "str | None", Wanted], Tensor]
 Convolve = Callable[[Tensor, Tensor, "Tensor | None", ConvSettings, "Sequence[str] | None"], tuple[Step, ...]]

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from convpipe.errors import ConfigError
-from convpipe.fields import FLOAT_DTYPES, dtype_name, field, number, optional, text, whole
+from convpipe.fields import dtype_name, field, number, optional, text, whole
+from convpipe.graph.step import Step
 from convpipe.layers.layer import Reading, Surroundings, cells_bytes, widened
 from convpipe.ops.floating import computing_float, result_float
 from convpipe.ops.normalization import batch_norm, local_response_norm
-from convpipe.step import Array, Step
+from convpipe.tensors import FLOAT_DTYPES, Array
 
 ROLES = ("scale", "shift", "mean", "variance")
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from convpipe import geometry
 from convpipe.fields import anything, field, truth
+from convpipe.graph.step import Step
 from convpipe.layers.layer import Reading, Surroundings, cells_bytes, widened
 from convpipe.ops.floating import computing_float, result_float
 from convpipe.ops.pooling import avg_pool, global_avg_pool, global_max_pool, max_pool
-from convpipe.step import Step
 
 
 @dataclass(frozen=True, kw_only=True)

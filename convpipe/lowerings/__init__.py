@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from convpipe.errors import ConfigError, did_you_mean
+from convpipe.graph.step import Step, check_chain
 from convpipe.lowerings import adjoint
 from convpipe.lowerings.convolution import OPERATIONS, Convolution, OperationName
 from convpipe.lowerings.stages import STAGES, get_stage
-from convpipe.step import Step, check_chain
 
 __all__ = [
     "ADJOINTS",

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from convpipe.geometry import AXES, Sizes
+from convpipe.geometry import AXES
+from convpipe.graph.step import Step
 from convpipe.lowerings.convolution import Convolution, OperationName
 from convpipe.lowerings.stages import Stage, im2col, kernel_letters, out_letters, pad
 from convpipe.ops import adjoint
 from convpipe.ops.matmul import workspace as matmul_workspace
-from convpipe.step import Step, Tensor
+from convpipe.tensors import Sizes, Tensor
 
 Letters = tuple[str, ...]
 

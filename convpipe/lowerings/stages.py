@@ -8,10 +8,11 @@ from functools import partial
 from convpipe import ops
 from convpipe.errors import ConfigError, did_you_mean
 from convpipe.geometry import AXES
+from convpipe.graph.step import Step
 from convpipe.lowerings.convolution import Convolution
 from convpipe.ops.implicit import implicit_gemm, workspace as implicit_workspace
 from convpipe.ops.matmul import workspace as matmul_workspace
-from convpipe.step import Step, Tensor
+from convpipe.tensors import Tensor
 
 Stage = Callable[[Convolution], Step]
 

@@ -17,7 +17,7 @@ from convpipe import geometry
 from convpipe.errors import ConfigError, did_you_mean
 from convpipe.ops.erf import erfc
 from convpipe.ops.floating import computing_float, positive_zeros, result_float
-from convpipe.step import Array
+from convpipe.tensors import Array
 
 Approximation = Literal["none", "tanh"]
 APPROXIMATIONS: tuple[Approximation, ...] = ("none", "tanh")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from convpipe.errors import ValueRangeError
-from convpipe.geometry import Pads, Sizes
+from convpipe.geometry import Pads
 from convpipe.ops.columns import fold
 from convpipe.ops.matmul import (
     OBJECT_BYTES,
@@ -27,7 +27,7 @@ from convpipe.ops.matmul import (
     result_dtype,
     workspace as matmul_workspace,
 )
-from convpipe.step import Array
+from convpipe.tensors import Array, Sizes
 
 UFUNC_BUFFERS = 3 * 8192 * 8  # bytes that NumPy may buffer while it adds up strided planes
 

@@ -16,9 +16,8 @@ import numpy as np
 
 from convpipe import geometry
 from convpipe.errors import GeometryError
-from convpipe.geometry import Sizes
 from convpipe.ops.padding import interior, pad as pad_axes
-from convpipe.step import Array
+from convpipe.tensors import Array, Sizes
 
 
 def im2col(

@@ -6,7 +6,7 @@ from typing import Any
 
 from convpipe import geometry
 from convpipe.ops.matmul import Overflow, matmul
-from convpipe.step import Array
+from convpipe.tensors import Array
 
 
 def flatten(x: Array) -> Array:

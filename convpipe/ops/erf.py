@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from convpipe.step import Array
+from convpipe.tensors import Array
 
 # Highest power first. |x| <= SMALL: erf(x) = x * quotient(x**2).
 SMALL = 0.46875

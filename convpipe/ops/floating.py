@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from convpipe.step import Array
+from convpipe.tensors import Array
 
 
 def result_float(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from convpipe.geometry import ConvGeometry, Sizes, out_sizes, reach
+from convpipe.geometry import ConvGeometry, out_sizes, reach
 from convpipe.ops.columns import fil2col, unfold
 from convpipe.ops.matmul import TILE_BYTES, Overflow, matmul, result_dtype, workspace as matmul_workspace
-from convpipe.step import Array
+from convpipe.tensors import Array, Sizes
 
 
 def implicit_gemm(

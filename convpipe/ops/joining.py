@@ -10,7 +10,7 @@ import numpy as np
 from convpipe import geometry
 from convpipe.errors import ValueRangeError
 from convpipe.ops.matmul import INT64_EXACT, float_accumulator, largest, narrowed, result_dtype
-from convpipe.step import Array
+from convpipe.tensors import Array
 
 
 def add(*tensors: Array) -> Array:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from convpipe.geometry import Sizes
-from convpipe.step import Array
+from convpipe.tensors import Array, Sizes
 
 
 def reshape(product: Array, shape: Sizes) -> Array:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from convpipe.errors import ConfigError, ValueRangeError
-from convpipe.step import Array
+from convpipe.tensors import Array
 
 Overflow = Literal["error", "wrap", "saturate"]
 OVERFLOWS: tuple[Overflow, ...] = ("error", "wrap", "saturate")

@@ -9,7 +9,7 @@ import numpy as np
 from convpipe import geometry
 from convpipe.errors import ConfigError, GeometryError
 from convpipe.ops.floating import computing_float, result_float
-from convpipe.step import Array
+from convpipe.tensors import Array
 
 
 def batch_norm(x: Array, scale: Array, shift: Array, mean: Array, variance: Array, epsilon: float = 1e-5) -> Array:

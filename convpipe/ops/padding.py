@@ -8,7 +8,7 @@ import numpy as np
 
 from convpipe import geometry
 from convpipe.errors import GeometryError
-from convpipe.step import Array
+from convpipe.tensors import Array, Sizes
 
 
 def pad(x: Array, pad: Any = 1, mode: str = "constant", value: float = 0) -> Array:
@@ -48,7 +48,7 @@ def pad(x: Array, pad: Any = 1, mode: str = "constant", value: float = 0) -> Arr
     return padded
 
 
-def interior(pads: geometry.Pads, spatial: geometry.Sizes) -> tuple[slice, ...]:
+def interior(pads: geometry.Pads, spatial: Sizes) -> tuple[slice, ...]:
     """Where the unpadded cells lie in a padded batch."""
     cells = (slice(before, before + size) for (before, _), size in zip(pads, spatial, strict=True))
     return (slice(None), slice(None), *cells)

@@ -15,7 +15,7 @@ import numpy as np
 from convpipe import geometry
 from convpipe.geometry import PoolGeometry
 from convpipe.ops.floating import computing_float, positive_zeros, result_float
-from convpipe.step import Array
+from convpipe.tensors import Array
 
 Window = tuple[Any, ...]  # an index: whole planes, one slice per spatial axis
 

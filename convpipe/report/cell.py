@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from convpipe.errors import ConfigError
-from convpipe.geometry import ConvGeometry, Sizes
+from convpipe.execution.bounds import float_bound
+from convpipe.geometry import ConvGeometry
 from convpipe.lowerings.stages import out_letters
 from convpipe.ops.matmul import Overflow, narrowed
-from convpipe.reference import float_bound
-from convpipe.step import Array
+from convpipe.tensors import Array, Sizes
 
 
 @dataclass(frozen=True)

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from convpipe.archive import Run
-from convpipe.config import read_spec
+from convpipe.archive.read import Run
+from convpipe.config.read import read_spec
 from convpipe.errors import ConfigError, did_you_mean
-from convpipe.geometry import Sizes
+from convpipe.execution.remake import recall
+from convpipe.graph.plan import forward_sizes
+from convpipe.graph.spec import Spec
+from convpipe.graph.work import Work, plan_work
 from convpipe.layers.convolution import ConvLayer, ConvTransposeLayer
 from convpipe.lowerings.settings import ConvSettings
-from convpipe.plan import forward_sizes
-from convpipe.planner import Work, plan_work
-from convpipe.recall import recall
 from convpipe.report.cell import Cell, Channel, cell_of, check_at, numbers
 from convpipe.sources import Signature
-from convpipe.spec import Spec
-from convpipe.step import Array
+from convpipe.tensors import Array, Sizes
 
 PADDING = "({})"  # a pixel that padding put there
 MOST_CHANNELS = 16  # printed tap by tap; of the others only the sums

@@ -11,10 +11,12 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from convpipe.collection import Row, as_table, cell_value, columns_of, row_columns, typed_row, uniform, write_rows
+from convpipe.archive.collection import Row, columns_of
+from convpipe.archive.index import write_rows
+from convpipe.archive.table import as_table, cell_value, row_columns, typed_row, uniform
+from convpipe.config.expressions import compile_expression
 from convpipe.errors import ConfigError, UsageError, did_you_mean
-from convpipe.expressions import compile_expression
-from convpipe.staging import storing
+from convpipe.files.staging import storing
 
 FORMATS = ("table", "csv", "json", "parquet")
 MOST_CHARACTERS = 32  # of a table's cell

@@ -11,11 +11,11 @@ from math import prod
 import numpy as np
 from rich.console import Console
 
-from convpipe.archive import Run, read_bytes
+from convpipe.archive.read import Run, read_bytes
 from convpipe.errors import ArchiveError
-from convpipe.plan import shape_text
+from convpipe.graph.plan import shape_text
 from convpipe.report.console import PLAIN_WIDTH, short_number, table
-from convpipe.step import Array
+from convpipe.tensors import Array
 
 CONFUSION = "confusion.csv"
 LARGEST_PRINTED_MAP = 12 * 12  # cells
@@ -167,7 +167,7 @@ def show_confusion(out: Console, run: Run) -> None:
     path = run.path / CONFUSION
     if not path.exists():
         return
-    from convpipe.evaluation import Evaluation  # most runs have none
+    from convpipe.execution.evaluation import Evaluation  # most runs have none
 
     found = Evaluation(read_confusion(run))
     out.print(f"\naccuracy {found.accuracy:.2%} ({found.correct} of {found.images})".replace("%", " %"), markup=False)

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from convpipe.archive import Run
-from convpipe.plan import readable
+from convpipe.archive.read import Run
+from convpipe.graph.plan import readable
 from convpipe.report.console import PLAIN_WIDTH, readable_seconds, short_number, table
 from convpipe.report.outputs import show_output
 

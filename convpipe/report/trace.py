@@ -7,10 +7,9 @@ from typing import TextIO
 import numpy as np
 
 from convpipe import geometry
-from convpipe.archive import Run
-from convpipe.geometry import Sizes
+from convpipe.archive.read import Run
 from convpipe.ops.columns import fill_columns
-from convpipe.step import Array
+from convpipe.tensors import Array, Sizes
 
 
 def show_trace(out: TextIO, run: Run) -> None:

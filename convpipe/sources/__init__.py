@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from convpipe.sources.protocols import BiasSource, FilterSource, GradSource, InputSource, LabelSource, WeightSource
 from convpipe.sources.registry import Registry
-from convpipe.sources.signature import Signature
 from convpipe.sources.stream import stream
+from convpipe.tensors import Signature
 
 __all__ = [
     "BIASES",

@@ -8,12 +8,11 @@ from typing import ClassVar
 import numpy as np
 
 from convpipe.errors import ConfigError
-from convpipe.geometry import Sizes
 from convpipe.sources.files import Npy
 from convpipe.sources.integers import Integers
 from convpipe.sources.literal import Literal, shape_of
 from convpipe.sources.random import Random
-from convpipe.sources.signature import Signature
+from convpipe.tensors import Signature, Sizes
 
 
 @dataclass(frozen=True)

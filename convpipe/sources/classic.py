@@ -12,10 +12,10 @@ from math import comb
 
 import numpy as np
 
-from convpipe import fields
 from convpipe.errors import ConfigError
-from convpipe.sources.signature import Signature, signature
-from convpipe.step import Array
+from convpipe.fields import choice, dtype_name, field, several, truth, whole
+from convpipe.sources.signature import signature
+from convpipe.tensors import FLOAT_DTYPES, Array, Signature, exact_range
 
 Kernel = tuple[tuple[int, ...], ...]
 
@@ -62,17 +62,17 @@ NAMES = (*FIXED, *SIZED)
 class ClassicFilters:
     """A bank of named kernels: each on every input channel by itself, or on the sum of the channels."""
 
-    source: str = fields.field(fields.choice(["classic"]))
-    names: tuple[str, ...] = fields.field(fields.several(fields.choice(NAMES)))
-    channels: str = fields.field(fields.choice(["each", "sum"]), "each")
-    kernel: int = fields.field(fields.whole(1, LARGEST), FIXED_SIZE)
-    dtype: str = fields.field(fields.dtype_name(), "int16")
-    normalize: bool = fields.field(fields.truth, False)
+    source: str = field(choice(["classic"]))
+    names: tuple[str, ...] = field(several(choice(NAMES)))
+    channels: str = field(choice(["each", "sum"]), "each")
+    kernel: int = field(whole(1, LARGEST), FIXED_SIZE)
+    dtype: str = field(dtype_name(), "int16")
+    normalize: bool = field(truth, False)
 
     def __post_init__(self) -> None:
         check_size(self.names, self.kernel)
-        if self.normalize and self.dtype not in fields.FLOAT_DTYPES:
-            raise ConfigError("filters.dtype", self.dtype, f"one of {', '.join(fields.FLOAT_DTYPES)}, to normalize")
+        if self.normalize and self.dtype not in FLOAT_DTYPES:
+            raise ConfigError("filters.dtype", self.dtype, f"one of {', '.join(FLOAT_DTYPES)}, to normalize")
         for name in self.names:
             self.weights(name)
 
@@ -107,7 +107,7 @@ class ClassicFilters:
         if self.normalize and name in SMOOTHING:
             total = sum(map(sum, rows))
             return np.array([[weight / total for weight in row] for row in rows], dtype)
-        low, high = fields.exact_range(dtype)
+        low, high = exact_range(dtype)
         if not all(low <= weight <= high for row in rows for weight in row):
             raise ConfigError("filters.dtype", self.dtype, f"a dtype that holds every weight of {name} exactly")
         return np.array(rows, dtype)

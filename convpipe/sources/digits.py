@@ -11,10 +11,9 @@ from functools import cache
 
 import numpy as np
 
-from convpipe import fields
 from convpipe.errors import ConfigError
-from convpipe.sources.signature import Signature
-from convpipe.step import Array
+from convpipe.fields import choice, dtype_name, field
+from convpipe.tensors import Array, Signature
 
 # A quarter has 38 to 50 images of each class. A fifth would have 26 to 48, as the writers went from 0 to 9 in turn.
 EVERY = 4
@@ -25,9 +24,9 @@ SPLITS = ("train", "test")
 class DigitsInput:
     """The images of one split, (N, 1, 8, 8), with values 0 (paper) to 16 (ink)."""
 
-    source: str = fields.field(fields.choice(["digits"]))
-    split: str = fields.field(fields.choice(SPLITS), "test")
-    dtype: str = fields.field(fields.dtype_name(), "uint8")
+    source: str = field(choice(["digits"]))
+    split: str = field(choice(SPLITS), "test")
+    dtype: str = field(dtype_name(), "uint8")
 
     def signature(self) -> Signature:
         """The shape of the split."""
@@ -42,8 +41,8 @@ class DigitsInput:
 class DigitsLabels:
     """The classes of one split, 0 to 9."""
 
-    source: str = fields.field(fields.choice(["digits"]))
-    split: str = fields.field(fields.choice(SPLITS), "test")
+    source: str = field(choice(["digits"]))
+    split: str = field(choice(SPLITS), "test")
 
     def check(self, images: int) -> None:
         """There is one label for each image.

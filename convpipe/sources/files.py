@@ -7,21 +7,21 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from convpipe import fields, npzfile
 from convpipe.errors import ConfigError
-from convpipe.npyfile import read_array, read_header
-from convpipe.sources.signature import Signature
+from convpipe.fields import choice, dtype_name, field, optional, text
+from convpipe.files import npz
+from convpipe.files.npy import read_array, read_header
 from convpipe.sources.stream import chunks
-from convpipe.step import Array
+from convpipe.tensors import Array, Signature
 
 
 @dataclass(frozen=True)
 class Npy:
     """The array of one .npy file, in its own dtype or in another that holds its values exactly."""
 
-    source: str = fields.field(fields.choice(["npy"]))
-    path: str = fields.field(fields.text)
-    dtype: str | None = fields.field(fields.optional(fields.dtype_name()), None)
+    source: str = field(choice(["npy"]))
+    path: str = field(text)
+    dtype: str | None = field(optional(dtype_name()), None)
     key: ClassVar[str]
 
     def stated(self) -> Signature:
@@ -66,19 +66,19 @@ class NpyFilters(Npy):
 class NpzInput:
     """An input that is one array of an .npz file, (N, C, H, W), in its own dtype or another that holds it exactly."""
 
-    source: str = fields.field(fields.choice(["npz"]))
-    path: str = fields.field(fields.text)
-    entry: str = fields.field(fields.text)
-    dtype: str | None = fields.field(fields.optional(fields.dtype_name()), None)
+    source: str = field(choice(["npz"]))
+    path: str = field(text)
+    entry: str = field(text)
+    dtype: str | None = field(optional(dtype_name()), None)
 
     def signature(self) -> Signature:
         """What the entry's header says, without reading its data."""
-        header = npzfile.read_header(self.path, self.entry, "input.path", "input.entry")
+        header = npz.read_header(self.path, self.entry, "input.path", "input.entry")
         return Signature(header.shape, np.dtype(self.dtype) if self.dtype else header.dtype.newbyteorder("="))
 
     def make(self, signature: Signature, bits: np.random.PCG64) -> Array:
         """Read the array; `bits` is not used."""
-        array = npzfile.read_array(self.path, self.entry, "input.path")
+        array = npz.read_array(self.path, self.entry, "input.path")
         if array.shape != signature.shape:
             expected = f"an array {signature.shape}, as it was when planned"
             raise ConfigError("input.path", self.path, expected, f"it is {array.shape} now")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from convpipe.geometry import Sizes
 from convpipe.sources.integers import Integers
 from convpipe.sources.random import Random
-from convpipe.sources.signature import Signature, signature
+from convpipe.sources.signature import signature
+from convpipe.tensors import Signature, Sizes
 
 
 @dataclass(frozen=True)

@@ -8,27 +8,27 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from convpipe import fields, geometry
 from convpipe.errors import ConfigError
-from convpipe.sources.signature import Signature, bank, signature
+from convpipe.fields import choice, dtype_name, field, fits, one_or_several, several, whole
+from convpipe.sources.signature import bank, signature
 from convpipe.sources.stream import filled
-from convpipe.step import Array
+from convpipe.tensors import Array, Signature, Sizes, exact_range
 
 
 @dataclass(frozen=True)
 class Integers:
     """Whole numbers from `low` to below `high`, as in NumPy."""
 
-    source: str = fields.field(fields.choice(["integers"]))
-    dtype: str = fields.field(fields.dtype_name(), "int16")
-    low: int = fields.field(fields.whole(), -8)
-    high: int = fields.field(fields.whole(), 8)
+    source: str = field(choice(["integers"]))
+    dtype: str = field(dtype_name(), "int16")
+    low: int = field(whole(), -8)
+    high: int = field(whole(), 8)
     key: ClassVar[str]
 
     def __post_init__(self) -> None:
         kind = np.dtype(self.dtype)
-        fields.fits(f"{self.key}.low", self.low, kind)
-        most = fields.exact_range(kind)[1] + 1  # `high` itself is never drawn
+        fits(f"{self.key}.low", self.low, kind)
+        most = exact_range(kind)[1] + 1  # `high` itself is never drawn
         if not self.low < self.high <= most:
             expected = f"a whole number above low, {self.low}, and at most {most} for {kind}"
             raise ConfigError(f"{self.key}.high", self.high, expected)
@@ -42,7 +42,7 @@ class Integers:
 class IntegersInput(Integers):
     """An input of whole numbers, (N, C, H, W)."""
 
-    shape: geometry.Sizes = fields.field(fields.several(fields.whole(0)), (1, 3, 8, 8))
+    shape: Sizes = field(several(whole(0)), (1, 3, 8, 8))
     key: ClassVar[str] = "input"
 
     def signature(self) -> Signature:
@@ -54,8 +54,8 @@ class IntegersInput(Integers):
 class IntegersFilters(Integers):
     """Filters of whole numbers, (F, C/G, kh, kw)."""
 
-    count: int = fields.field(fields.whole(1), 4)
-    kernel: Any = fields.field(fields.one_or_several(fields.whole(1)), (3, 3))
+    count: int = field(whole(1), 4)
+    kernel: Any = field(one_or_several(whole(1)), (3, 3))
     key: ClassVar[str] = "filters"
 
     def signature(self, channels: int, groups: int, rank: int) -> Signature:

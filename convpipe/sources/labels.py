@@ -6,18 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convpipe import fields, npzfile
 from convpipe.errors import ConfigError
-from convpipe.step import Array
+from convpipe.fields import choice, field, text
+from convpipe.files import npz
+from convpipe.tensors import Array
 
 
 @dataclass(frozen=True)
 class NpzLabels:
     """One array of an .npz file: a whole number from 0 for each image, its class."""
 
-    source: str = fields.field(fields.choice(["npz"]))
-    path: str = fields.field(fields.text)
-    entry: str = fields.field(fields.text)
+    source: str = field(choice(["npz"]))
+    path: str = field(text)
+    entry: str = field(text)
 
     def check(self, images: int) -> None:
         """There is one label for each image.
@@ -25,11 +26,11 @@ class NpzLabels:
         Raises:
             ConfigError: another shape, or a dtype of no whole numbers.
         """
-        header = npzfile.read_header(self.path, self.entry, "labels.path", "labels.entry")
+        header = npz.read_header(self.path, self.entry, "labels.path", "labels.entry")
         if header.shape != (images,) or header.dtype.kind not in "iu":
             found = f"{self.entry}: {header.dtype} {header.shape}"
             raise ConfigError("labels.entry", found, f"whole numbers of shape ({images},), one for each image")
 
     def make(self) -> Array:
         """Read the labels."""
-        return npzfile.read_array(self.path, self.entry, "labels.path").astype(np.int64)
+        return npz.read_array(self.path, self.entry, "labels.path").astype(np.int64)

@@ -9,11 +9,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from convpipe import fields
 from convpipe.errors import ConfigError
-from convpipe.geometry import Sizes
-from convpipe.sources.signature import Signature
-from convpipe.step import Array
+from convpipe.fields import choice, dtype_name, field, fits
+from convpipe.tensors import Array, Signature, Sizes
 
 MOST_AXES = 32
 
@@ -78,7 +76,7 @@ def check_holds(dtype: np.dtype[Any], key: str, value: int | float) -> None:
     if dtype.kind in "iu":
         if not isinstance(value, int):
             raise ConfigError(key, value, f"a whole number, as the dtype is {dtype}")
-        fields.fits(key, value, dtype)
+        fits(key, value, dtype)
         return
     largest = float(np.finfo(dtype).max)
     if not -largest <= value <= largest:
@@ -89,9 +87,9 @@ def check_holds(dtype: np.dtype[Any], key: str, value: int | float) -> None:
 class Literal:
     """Numbers as nested lists; every list of one depth is equally long."""
 
-    source: str = fields.field(fields.choice(["lecture"]))
-    values: tuple[Any, ...] = fields.field(nested)
-    dtype: str = fields.field(fields.dtype_name(), "int16")
+    source: str = field(choice(["lecture"]))
+    values: tuple[Any, ...] = field(nested)
+    dtype: str = field(dtype_name(), "int16")
     key: ClassVar[str]
 
     def __post_init__(self) -> None:

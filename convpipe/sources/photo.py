@@ -6,23 +6,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convpipe import fields
 from convpipe.errors import ConfigError
-from convpipe.images import MODES, image_size, read_image
-from convpipe.sources.signature import Signature
-from convpipe.step import Array
+from convpipe.fields import choice, dtype_name, field, text
+from convpipe.files.images import MODES, image_size, read_image
+from convpipe.tensors import DTYPES, Array, Signature, exact_range
 
-PIXEL_DTYPES = tuple(name for name in fields.DTYPES if fields.exact_range(np.dtype(name))[1] >= 255)
+PIXEL_DTYPES = tuple(name for name in DTYPES if exact_range(np.dtype(name))[1] >= 255)
 
 
 @dataclass(frozen=True)
 class ImageInput:
     """One image as a batch of one, (1, C, H, W) with values 0..255."""
 
-    source: str = fields.field(fields.choice(["image"]))
-    path: str = fields.field(fields.text)
-    mode: str = fields.field(fields.choice(MODES), "rgb")
-    dtype: str = fields.field(fields.dtype_name(PIXEL_DTYPES), "uint8")
+    source: str = field(choice(["image"]))
+    path: str = field(text)
+    mode: str = field(choice(MODES), "rgb")
+    dtype: str = field(dtype_name(PIXEL_DTYPES), "uint8")
 
     def signature(self) -> Signature:
         """The size in the file's header, and the channels of the mode."""

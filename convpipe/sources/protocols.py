@@ -6,11 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from convpipe.geometry import Sizes
-from convpipe.sources.signature import Signature
-from convpipe.step import Array
-
-Wanted = tuple[int | None, ...]  # a shape whose sizes may be left to the file
+from convpipe.tensors import Array, Signature, Sizes, Wanted
 
 
 class InputSource(Protocol):

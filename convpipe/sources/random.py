@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from convpipe import fields, geometry
 from convpipe.errors import ConfigError, shown
-from convpipe.sources.signature import Signature, bank, signature
+from convpipe.fields import choice, dtype_name, field, number, one_or_several, several, whole
+from convpipe.sources.signature import bank, signature
 from convpipe.sources.stream import filled
-from convpipe.step import Array
+from convpipe.tensors import Array, Signature, Sizes
 
 DISTRIBUTIONS = ("uniform", "normal")
 
@@ -22,13 +22,13 @@ DISTRIBUTIONS = ("uniform", "normal")
 class Random:
     """Numbers from a distribution; integer dtypes take them rounded down (uniform) or to the nearest (normal)."""
 
-    source: str = fields.field(fields.choice(["random"]))
-    dtype: str = fields.field(fields.dtype_name(), "float32")
-    distribution: str = fields.field(fields.choice(DISTRIBUTIONS), "uniform")
-    low: float = fields.field(fields.number(), 0.0)
-    high: float = fields.field(fields.number(), 1.0)
-    mean: float = fields.field(fields.number(), 0.0)
-    std: float = fields.field(fields.number(low=0), 1.0)
+    source: str = field(choice(["random"]))
+    dtype: str = field(dtype_name(), "float32")
+    distribution: str = field(choice(DISTRIBUTIONS), "uniform")
+    low: float = field(number(), 0.0)
+    high: float = field(number(), 1.0)
+    mean: float = field(number(), 0.0)
+    std: float = field(number(low=0), 1.0)
     key: ClassVar[str]
 
     def __post_init__(self) -> None:
@@ -50,7 +50,7 @@ class Random:
 class RandomInput(Random):
     """A random input, (N, C, H, W)."""
 
-    shape: geometry.Sizes = fields.field(fields.several(fields.whole(0)), (1, 3, 8, 8))
+    shape: Sizes = field(several(whole(0)), (1, 3, 8, 8))
     key: ClassVar[str] = "input"
 
     def signature(self) -> Signature:
@@ -62,8 +62,8 @@ class RandomInput(Random):
 class RandomFilters(Random):
     """Random filters, (F, C/G, kh, kw)."""
 
-    count: int = fields.field(fields.whole(1), 4)
-    kernel: Any = fields.field(fields.one_or_several(fields.whole(1)), (3, 3))
+    count: int = field(whole(1), 4)
+    kernel: Any = field(one_or_several(whole(1)), (3, 3))
     key: ClassVar[str] = "filters"
 
     def signature(self, channels: int, groups: int, rank: int) -> Signature:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -10,15 +9,7 @@ import numpy as np
 
 from convpipe import geometry
 from convpipe.errors import ConfigError, GeometryError
-from convpipe.geometry import Sizes
-
-
-@dataclass(frozen=True)
-class Signature:
-    """The shape and dtype of an array to come."""
-
-    shape: Sizes
-    dtype: np.dtype[Any]
+from convpipe.tensors import Signature, Sizes
 
 
 def signature(key: str, shape: Sizes, dtype: str) -> Signature:

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from convpipe.fields import whole
-from convpipe.sources.signature import Signature
-from convpipe.step import Array
+from convpipe.tensors import Array, Signature
 
 CHUNK = 1 << 16  # values; 7 ns each, as with 2**18, against 13 with 2**20 and 20 with 2**14 (Xeon, NumPy 2.4)
 

@@ -9,17 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from convpipe import fields, npzfile
+from convpipe import fields
 from convpipe.errors import ConfigError
-from convpipe.geometry import Sizes
-from convpipe.sources import safetensors
+from convpipe.fields import choice, dtype_name, field, optional, text, whole
+from convpipe.files import npz, safetensors
 from convpipe.sources.files import exactly
 from convpipe.sources.integers import whole_numbers
-from convpipe.sources.protocols import Wanted
 from convpipe.sources.random import normal
-from convpipe.sources.signature import Signature
 from convpipe.sources.stream import filled
-from convpipe.step import Array
+from convpipe.tensors import FLOAT_DTYPES, Array, Signature, Sizes, Wanted
 
 SHIPPED = ("digits_small",)  # files inside the package
 SHIPPED_FOLDER = Path(__file__).resolve().parent.parent / "weights"
@@ -29,28 +27,28 @@ SHIPPED_FOLDER = Path(__file__).resolve().parent.parent / "weights"
 class NpzWeights:
     """Arrays of an .npz file, by their names in it."""
 
-    source: str = fields.field(fields.choice(["npz"]))
-    path: str = fields.field(fields.text)
-    dtype: str | None = fields.field(fields.optional(fields.dtype_name()), None)
+    source: str = field(choice(["npz"]))
+    path: str = field(text)
+    dtype: str | None = field(optional(dtype_name()), None)
 
     def signature(self, entry: str, shape: Wanted, key: str) -> Signature:
         """The array's own shape, which must be the wanted one; only its header is read."""
-        header = npzfile.read_header(self.path, entry, "weights.path", key)
+        header = npz.read_header(self.path, entry, "weights.path", key)
         check_shape(header.shape, shape, key)
         return Signature(header.shape, np.dtype(self.dtype) if self.dtype else header.dtype.newbyteorder("="))
 
     def make(self, entry: str, signature: Signature, bits: np.random.PCG64) -> Array:
         """Read the array; `bits` is not used. Floats may be rounded to a narrower float `dtype`."""
-        return as_planned(npzfile.read_array(self.path, entry, "weights.path"), signature, self.path)
+        return as_planned(npz.read_array(self.path, entry, "weights.path"), signature, self.path)
 
 
 @dataclass(frozen=True)
 class SafetensorsWeights:
     """Arrays of a .safetensors file, by their names in it."""
 
-    source: str = fields.field(fields.choice(["safetensors"]))
-    path: str = fields.field(fields.text)
-    dtype: str | None = fields.field(fields.optional(fields.dtype_name()), None)
+    source: str = field(choice(["safetensors"]))
+    path: str = field(text)
+    dtype: str | None = field(optional(dtype_name()), None)
 
     def signature(self, entry: str, shape: Wanted, key: str) -> Signature:
         """The array's own shape, which must be the wanted one; only the file's header is read."""
@@ -66,11 +64,11 @@ class SafetensorsWeights:
 
 @dataclass(frozen=True)
 class ShippedWeights:
-    """Arrays of a file that comes with the package, trained by `convpipe.tools`."""
+    """Arrays of a file that comes with the package, trained by `convpipe.weights`."""
 
-    source: str = fields.field(fields.choice(["shipped"]))
-    name: str = fields.field(fields.choice(SHIPPED))
-    dtype: str | None = fields.field(fields.optional(fields.dtype_name()), None)
+    source: str = field(choice(["shipped"]))
+    name: str = field(choice(SHIPPED))
+    dtype: str | None = field(optional(dtype_name()), None)
 
     def signature(self, entry: str, shape: Wanted, key: str) -> Signature:
         """The array's own shape, which must be the wanted one; only its header is read."""
@@ -90,8 +88,8 @@ class ShippedWeights:
 class RandomWeights:
     """Normal numbers with variance 2 / fan-in (He et al., 2015), where no trained weights are wanted."""
 
-    source: str = fields.field(fields.choice(["random"]))
-    dtype: str = fields.field(fields.dtype_name(fields.FLOAT_DTYPES), "float32")
+    source: str = field(choice(["random"]))
+    dtype: str = field(dtype_name(FLOAT_DTYPES), "float32")
 
     def signature(self, entry: str, shape: Wanted, key: str) -> Signature:
         """The wanted shape, which must be known whole."""
@@ -108,10 +106,10 @@ class RandomWeights:
 class IntegerWeights:
     """Whole numbers from `low` to below `high`: results are exact, on every machine."""
 
-    source: str = fields.field(fields.choice(["integers"]))
-    dtype: str = fields.field(fields.dtype_name(), "float32")
-    low: int = fields.field(fields.whole(), -2)
-    high: int = fields.field(fields.whole(), 3)
+    source: str = field(choice(["integers"]))
+    dtype: str = field(dtype_name(), "float32")
+    low: int = field(whole(), -2)
+    high: int = field(whole(), 3)
 
     def __post_init__(self) -> None:
         kind = np.dtype(self.dtype)

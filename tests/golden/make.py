@@ -31,7 +31,7 @@ REFERENCES = ("lecture_3d", "lecture_4d")
 
 def make(root: Path, name: str, overrides: str) -> None:
     """Run the program as its user would."""
-    from convpipe.cli import main
+    from convpipe.cli.main import main
 
     code = main([*overrides.split(), f"root={root}", f"name={name}"])
     if code:

@@ -1,0 +1,1 @@
+"""Runs on disk: written, read, verified, collected; it needs nothing of what computed them."""

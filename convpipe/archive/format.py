@@ -1,0 +1,105 @@
+"""The form of one run on disk: names, columns, and the texts of its small files.
+
+<run>/config.yaml    the resolved config
+      stages.csv     a row per stage, the same bytes on every repeat
+      output.npy     the last stage's array; with keep=stages also NN_<stage>.npy
+      SHA256SUMS     every file above; its own hash is the archive id
+      manifest.json  format, ids, status, timings, provenance; not hashed, as it differs from repeat to repeat
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convpipe.tensors import Array, Sizes
+
+if TYPE_CHECKING:
+    pass
+
+FORMAT = 1
+COLUMNS = ("stage", "op", "shape", "dtype", "bytes", "macs", "min", "max", "sha256", "file")
+TEXTS = ("config.yaml", "stages.csv")
+OUTPUT = "output.npy"
+UNHASHED = ("SHA256SUMS", "manifest.json")
+MOST_TEXT_BYTES = 64 << 20
+# What an archive may say: a hostile one cannot lead out of its folder, nor surprise who reads its numbers.
+NUMBER = r"-?\d{1,20}(?:\.\d{1,20})?(?:e[+-]\d{1,3})?|-?inf|nan|"
+ROW = {
+    "stage": re.compile(r"[\w./-]+"),
+    "op": re.compile(r"[\w./-]+"),
+    "shape": re.compile(r"\((?:\d{1,20}(?:,\d{1,20})*)?\)", re.ASCII),
+    "dtype": re.compile(r"[a-z]+\d*", re.ASCII),
+    "bytes": re.compile(r"\d{1,20}", re.ASCII),
+    "macs": re.compile(r"\d{1,40}", re.ASCII),
+    "min": re.compile(NUMBER, re.ASCII),
+    "max": re.compile(NUMBER, re.ASCII),
+    "sha256": re.compile(r"[0-9a-f]{64}"),
+    "file": re.compile(r"(?:\w[\w.-]*\.npy)?"),
+}
+MANIFEST = {"archive_id": str, "run_id": str, "status": str, "seconds": dict, "axes": dict, "provenance": dict}
+SUM_LINE = re.compile(r"([0-9a-f]{64})  (\w[\w.-]*)")
+
+
+def manifest_json(record: Mapping[str, Any]) -> bytes:
+    """A manifest, a line for each entry: json's own indentation costs ten times as much."""
+    lines = ",\n".join([f' "{key}": {json.dumps(value)}' for key, value in record.items()])  # keys are plain words
+    return f"{{\n{lines}\n}}\n".encode()
+
+
+# The files' contents
+
+
+def stage_row(stage: str, op: str, array: Array, macs: int, sha256: str, file: str) -> dict[str, Any]:
+    """One row of stages.csv."""
+    # + 0, as NumPy finds either of 0.0 and -0.0, depending on the processor's instructions
+    low, high = (array.min().item() + 0, array.max().item() + 0) if array.size else ("", "")
+    return {
+        "stage": stage,
+        "op": op,
+        "shape": shape_text(array.shape),
+        "dtype": dtype_name(array.dtype),
+        "bytes": array.nbytes,
+        "macs": macs,
+        "min": low,
+        "max": high,
+        "sha256": sha256,
+        "file": file,
+    }
+
+
+@cache
+def dtype_name(dtype: np.dtype[Any]) -> str:
+    """A dtype's name, which NumPy works out anew each time."""
+    return str(dtype.name)
+
+
+def shape_text(shape: Sizes) -> str:
+    """A shape as stages.csv has it.
+
+    >>> shape_text((25, 27))
+    '(25,27)'
+    """
+    return f"({','.join(map(str, shape))})"
+
+
+def csv_bytes(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """A CSV table with a header line."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(map(itemgetter(*columns), rows))
+    return text.getvalue().encode()
+
+
+def sums_bytes(sums: Mapping[str, str]) -> bytes:
+    """Hashes by file name, as sha256sum writes and checks them, sorted by name."""
+    return "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())).encode()

@@ -1,0 +1,77 @@
+"""What a run is called: the hash of its config in canonical form; and the config in the forms an archive needs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from convpipe.files.yaml import dotted, encoded
+
+if TYPE_CHECKING:
+    pass
+
+CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One key of a spec in every form that an archive needs of it."""
+
+    value: Any  # plain: nested dicts and lists
+    entry: str  # canonical JSON, as the run id has it
+    yaml: str  # its lines of config.yaml
+    cells: tuple[tuple[str, str], ...]  # dotted keys and texts, as results.csv has them
+
+
+@dataclass(frozen=True)
+class Described:
+    """A spec as the config that makes it, key by key."""
+
+    parts: Mapping[str, Part]
+    identity: str  # the run id
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Nested dicts and lists of plain values."""
+        return {key: part.value for key, part in self.parts.items()}
+
+    @property
+    def yaml(self) -> bytes:
+        """config.yaml."""
+        return encoded("".join([part.yaml for part in self.parts.values()]))
+
+    @property
+    def cells(self) -> dict[str, str]:
+        """The config's cells in a table of results."""
+        return {key: text for part in self.parts.values() for key, text in part.cells}
+
+
+def config_cells(config: Mapping[str, Any]) -> dict[str, str]:
+    """A plain config as cells of a table, by dotted key.
+
+    >>> config_cells({"conv": {"stride": [1, 2]}, "seed": 0})
+    {'conv.stride': '[1, 2]', 'seed': '0'}
+    """
+    return {key: str(value) for key, value in dotted(config)}
+
+
+def run_id(config: Mapping[str, Any]) -> str:
+    """The first 12 hex digits of the SHA-256 of a plain config, written as canonical JSON.
+
+    Keys are sorted, but for a network's layers, whose order has a meaning.
+    """
+    return joined_id([canonical_entry(key, config[key]) for key in sorted(config)])
+
+
+def canonical_entry(key: str, value: Any) -> str:
+    """One key of a plain config and its value as canonical JSON."""
+    ordered = list(value.items()) if key == "network" else value
+    return f"{CANONICAL.encode(key)}:{CANONICAL.encode(ordered)}"
+
+
+def joined_id(entries: Iterable[str]) -> str:
+    """The run id of a config whose sorted entries are canonical JSON already."""
+    return hashlib.sha256(f"{{{','.join(entries)}}}".encode()).hexdigest()[:12]

@@ -1,0 +1,189 @@
+"""One run on disk: written whole or not at all, verified by its own hashes, read without the code that made it.
+
+<run>/config.yaml    the resolved config
+      stages.csv     a row per stage, the same bytes on every repeat
+      output.npy     the last stage's array; with keep=stages also NN_<stage>.npy
+      SHA256SUMS     every file above; its own hash is the archive id
+      manifest.json  format, ids, status, timings, provenance; not hashed, as it differs from repeat to repeat
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from convpipe.archive.format import COLUMNS, FORMAT, MANIFEST, MOST_TEXT_BYTES, OUTPUT, ROW
+from convpipe.errors import ArchiveError, ConfigError, shown
+from convpipe.files.npy import NpyHeader, read_array, read_header
+from convpipe.files.yaml import read_yaml
+from convpipe.tensors import Array
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+# Reading
+
+
+@dataclass(frozen=True)
+class Run:
+    """One archived run. Arrays are read when asked for."""
+
+    path: Path
+    config: dict[str, Any]
+    rows: tuple[dict[str, str], ...]
+    manifest: dict[str, Any]
+
+    @property
+    def stages(self) -> pd.DataFrame:
+        """stages.csv as a table: one row per stage, numbers as numbers."""
+        import pandas as pd
+
+        table = pd.DataFrame(list(self.rows), columns=list(COLUMNS))
+        for column in ("bytes", "macs", "min", "max"):
+            table[column] = pd.to_numeric(table[column])
+        return table
+
+    @property
+    def output(self) -> Array:
+        """The feature map, (N, out_h, out_w, F).
+
+        Raises:
+            ArchiveError: it is not there or not readable.
+        """
+        return stored_array(self.path / OUTPUT)
+
+    def array(self, stage: str) -> Array:
+        """The array that a stage made.
+
+        Raises:
+            ArchiveError: no such stage, or its array was not kept or is not readable.
+        """
+        for row in self.rows:
+            if row["stage"] == stage:
+                if not row["file"]:
+                    raise ArchiveError(f"{self.path}: the array of {stage!r} was not kept (run with keep=stages)")
+                return stored_array(self.path / row["file"])
+        there = ", ".join(row["stage"] for row in self.rows)
+        raise ArchiveError(f"{self.path}: got stage {stage!r}, expected one of {there}")
+
+
+def stored_array(path: Path) -> Array:
+    """An array of an archive; nothing in the file can run or lead elsewhere."""
+    check_regular(path)
+    try:
+        return read_array(path, path.name)
+    except ConfigError as error:
+        raise not_stored(path, error) from error
+
+
+def stored_header(path: Path) -> NpyHeader:
+    """What an array's file says of itself, its size included."""
+    try:
+        return read_header(path, path.name)
+    except ConfigError as error:
+        raise not_stored(path, error) from error
+
+
+def not_stored(path: Path, error: ConfigError) -> ArchiveError:
+    """What is wrong with an array's file, as an error of the archive."""
+    return ArchiveError(f"{path}: expected {error.expected}" + (f" ({error.hint})" if error.hint else ""))
+
+
+def check_regular(path: Path) -> int:
+    """An archive's file is a file of its own, no link or pipe; gives its size."""
+    try:
+        found = path.lstat()
+    except (OSError, ValueError) as error:
+        raise ArchiveError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise ArchiveError(f"{path}: expected a regular file")
+    return found.st_size
+
+
+def read_bytes(path: Path) -> bytes:
+    """One of an archive's small files."""
+    size = check_regular(path)
+    if size > MOST_TEXT_BYTES:
+        raise ArchiveError(f"{path}: got {size} bytes, expected at most {MOST_TEXT_BYTES}")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ArchiveError(f"{path}: {error.strerror or error}") from error
+
+
+def load(folder: str | Path) -> Run:
+    """Read an archived run.
+
+    Raises:
+        ArchiveError: there is no run, or one of another format, or one that cannot be read.
+    """
+    path = Path(folder)
+    manifest = read_manifest(path / "manifest.json")
+    return Run(path, read_config(path / "config.yaml"), read_rows(path / "stages.csv"), manifest)
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """manifest.json, its entries of the types that this format has."""
+    try:
+        manifest = json.loads(read_bytes(path))
+    except (ValueError, RecursionError) as error:
+        raise ArchiveError(f"{path}: not readable: {error}") from error
+    found = manifest.get("format") if isinstance(manifest, dict) else None
+    if found != FORMAT:
+        raise ArchiveError(f"{path}: got format {shown(found)}, expected {FORMAT}")
+    for key, kind in MANIFEST.items():
+        if not isinstance(manifest.get(key), kind):
+            raise ArchiveError(f"{path}: got {key} {shown(manifest.get(key))}, expected a {kind.__name__}")
+    check_lists(path, "seconds", manifest["seconds"], (int, float))
+    check_lists(path, "axes", manifest["axes"], (str,))
+    return dict(manifest)
+
+
+def check_lists(path: Path, key: str, entries: Mapping[str, Any], kinds: tuple[type, ...]) -> None:
+    """Every entry is a list of that kind, not empty."""
+    for name, values in entries.items():
+        if not isinstance(values, list) or not values or not all(isinstance(value, kinds) for value in values):
+            raise ArchiveError(f"{path}: got {key}.{name} {shown(values)}, expected a list of {kinds[-1].__name__}")
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """config.yaml as plain values."""
+    try:
+        config = read_yaml(read_bytes(path))
+    except ValueError as error:
+        raise ArchiveError(f"{path}: not readable: {error}") from error
+    if not isinstance(config, dict):
+        raise ArchiveError(f"{path}: got {shown(config)}, expected keys and values")
+    return config
+
+
+def read_rows(path: Path) -> tuple[dict[str, str], ...]:
+    """The rows of stages.csv, every value of the form that this format has."""
+    try:
+        table = list(csv.reader(io.StringIO(read_bytes(path).decode(), newline="")))
+    except (ValueError, csv.Error) as error:
+        raise ArchiveError(f"{path}: not readable: {error}") from error
+    if not table or tuple(table[0]) != COLUMNS:
+        found = shown(", ".join(table[0]) if table else None)
+        raise ArchiveError(f"{path}: got columns {found}, expected {', '.join(COLUMNS)}")
+    for number, values in enumerate(table[1:], start=1):
+        check_row(f"{path}: row {number}", values)
+    if len(table) == 1:
+        raise ArchiveError(f"{path}: got no rows, expected one per stage")
+    return tuple(dict(zip(COLUMNS, values, strict=True)) for values in table[1:])
+
+
+def check_row(where: str, values: Sequence[str]) -> None:
+    """One row has a value of the right form in every column."""
+    if len(values) != len(COLUMNS):
+        raise ArchiveError(f"{where}: got {len(values)} values, expected {len(COLUMNS)}")
+    for (column, form), value in zip(ROW.items(), values, strict=True):
+        if not form.fullmatch(value):
+            raise ArchiveError(f"{where}: got {column} {shown(value)}, expected the form {form.pattern}")

@@ -1,0 +1,108 @@
+"""Whether a run on disk is whole and unchanged: every file against its hash, every id against its source."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from convpipe.archive.format import OUTPUT, SUM_LINE, TEXTS, UNHASHED, shape_text, sums_bytes
+from convpipe.archive.identity import run_id
+from convpipe.archive.read import Run, check_regular, load, read_bytes, stored_header
+from convpipe.errors import ArchiveError, shown
+
+if TYPE_CHECKING:
+    pass
+
+
+# Verifying
+
+
+def verify(folder: str | Path, *, arrays: bool = True) -> Run:
+    """Check that a run on disk is whole and unchanged: every file against its hash, every id against its source.
+
+    Args:
+        folder: the run's.
+        arrays: whether to read the arrays, too, which may be large; their presence is checked in any case.
+
+    Raises:
+        ArchiveError: naming the first file that is missing, changed or foreign.
+    """
+    path = Path(folder)
+    content = read_bytes(path / "SHA256SUMS")
+    sums = read_sums(path / "SHA256SUMS", content)
+    for name, expected in sums.items():
+        check_regular(path / name)
+        if arrays or name in TEXTS:
+            check_file(path / name, expected)
+        elif name.endswith(".npy"):
+            stored_header(path / name)
+    for name in sorted(os.listdir(path)):
+        if name not in sums and name not in UNHASHED:
+            raise ArchiveError(f"{path / name}: a file that SHA256SUMS does not list")
+    run = load(path)
+    check_ids(run, hashlib.sha256(content).hexdigest())
+    for row in run.rows:
+        if row["file"]:
+            check_array(path, row, sums, values=arrays)
+    return run
+
+
+def read_sums(path: Path, content: bytes) -> dict[str, str]:
+    """The hashes of SHA256SUMS by file name; only the one way of writing them is accepted."""
+    lines = content.decode("utf-8", "replace").splitlines()
+    for line in lines:
+        if not SUM_LINE.fullmatch(line):
+            raise ArchiveError(f"{path}: got the line {shown(line, 100)!r}, expected a hash and a file of this folder")
+    sums = {name: digest for digest, name in (line.split("  ") for line in lines)}
+    if sums_bytes(sums) != content:
+        raise ArchiveError(f"{path}: expected one line for each file, sorted by name")
+    for name in (*TEXTS, OUTPUT):
+        if name not in sums:
+            raise ArchiveError(f"{path}: expected a line for {name}")
+    return sums
+
+
+def check_file(path: Path, expected: str) -> None:
+    """One file of a run has the hash that SHA256SUMS gives."""
+    found = file_sha256(path)
+    if found != expected:
+        raise ArchiveError(f"{path}: got sha256 {found}, expected {expected}")
+
+
+def file_sha256(path: Path, start: int = 0) -> str:
+    """The SHA-256 of a file from one byte on."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(start)
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ArchiveError(f"{path}: {error.strerror or error}") from error
+
+
+def check_array(path: Path, row: Mapping[str, str], sums: Mapping[str, str], *, values: bool) -> None:
+    """The array of a stage is the one that its row describes."""
+    file = path / row["file"]
+    if row["file"] not in sums:
+        raise ArchiveError(f"{file}: stages.csv names it, SHA256SUMS does not")
+    header = stored_header(file)
+    found = {"shape": shape_text(header.shape), "dtype": header.dtype.name, "bytes": str(header.bytes)}
+    if values:
+        found["sha256"] = file_sha256(file, header.offset)
+    for column, value in found.items():
+        if value != row[column]:
+            raise ArchiveError(f"{file}: got {column} {value}, expected {row[column]}, as stages.csv says")
+
+
+def check_ids(run: Run, archive_id: str) -> None:
+    """A run's ids are those of its hashes and of its config."""
+    try:
+        identity = run_id(run.config)
+    except (TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise ArchiveError(f"{run.path}/config.yaml: expected plain values: {error}") from error
+    for key, expected, of in (("archive_id", archive_id, "SHA256SUMS"), ("run_id", identity, "config.yaml")):
+        if run.manifest[key] != expected:
+            found = shown(run.manifest[key])
+            raise ArchiveError(f"{run.path}/manifest.json: got {key} {found}, expected {expected}, that of its {of}")

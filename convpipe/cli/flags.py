@@ -1,0 +1,259 @@
+"""Hydra's flags: which of them we take, and what those show that ask for something instead of a run."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import string
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from convpipe import sweeps
+from convpipe.config import compose as config_compose
+from convpipe.config.compose import MAIN_CONFIG, NO_SEARCH_PATH, config_folder, plain_config
+from convpipe.config.hydra_safety import refuse_unsafe
+from convpipe.errors import ConfigError, ConvpipeError, UsageError, did_you_mean
+from convpipe.execution import provenance
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+    from hydra._internal.hydra import Hydra
+
+HELP = string.Template("""\
+convpipe, a laboratory for convolution
+
+convpipe [key=value ...]     run, archive, and show a convolution
+
+Choices (group=option)
+$groups
+
+Settings (key=value)
+$settings
+
+Commands (a first word without "=" and "-"; convpipe COMMAND --help tells more)
+  convpipe verify PATH         check every hash of a run, or of all runs of a collection
+  convpipe reproduce RUN       compute an archived run again and compare it stage by stage
+  convpipe explain RUN --at n,f,y,x   show how one output cell came about
+  convpipe runs COLLECTION     list the runs of a collection
+
+Flags:
+  --cfg job           show the whole config, run nothing
+  --info              show where it comes from
+  -m                  sweep over several values: seed=1,2,3
+  --config-dir DIR    choices of your own beside these
+  -sc install=bash    print the script that completes words: eval "$$(convpipe -sc install=bash)"
+  --version, --help, --hydra-help
+
+Exit codes: 0 ok, 1 some runs failed, 2 config or usage, 3 integrity, 4 I/O, 130 and 143 interrupted
+""")
+SHOWING = ("help", "hydra_help", "cfg", "info", "shell_completion")
+SHELLS = ("bash", "zsh", "fish")
+LINE_WIDTH = 80
+
+
+def parsed_flags(words: list[str]) -> Namespace:
+    """Hydra's flags, parsed; those that read pickles or that we cannot vouch for are refused.
+
+    Raises:
+        UsageError: a flag that there is not, one that we do not take, or flags that do not go together.
+    """
+    arguments = flag_parser().parse_args(words)
+    if arguments.experimental_rerun is not None:
+        raise UsageError("--experimental-rerun: it would read a pickle; use convpipe reproduce RUN")
+    if arguments.config_path is not None:
+        raise UsageError("--config-path: the config tree is convpipe's own; add yours with --config-dir")
+    if arguments.config_dir is not None:
+        check_readable_folder("--config-dir", arguments.config_dir)
+    if arguments.config_name == "":
+        raise UsageError("--config-name: got nothing, expected the name of a main config")
+    check_together(arguments)
+    return arguments
+
+
+def flag_parser() -> ArgumentParser:
+    """Hydra's own parser under our name and version; it raises where it would print its usage."""
+    from hydra._internal.utils import get_args_parser
+
+    parser = get_args_parser()
+    parser.prog = "convpipe"
+    parser.error = refused  # type: ignore[method-assign]
+    for action in parser._actions:
+        if "--version" in action.option_strings:
+            action.version = f"convpipe {provenance.VERSION}"  # type: ignore[attr-defined]
+    return parser
+
+
+def refused(message: str) -> NoReturn:
+    """What argparse says against the flags, as a UsageError, with the flag that is nearest to an unknown one."""
+    mark = "unrecognized arguments: "
+    if message.startswith(mark):
+        flag = message.removeprefix(mark).split()[0]
+        known = [name for action in flag_parser()._actions for name in action.option_strings]
+        near = did_you_mean(flag.partition("=")[0], known)
+        raise UsageError(
+            f"{flag}: no such flag; convpipe --help shows those there are" + (f" ({near})" if near else "")
+        )
+    raise UsageError(message.removeprefix("argument "))
+
+
+def check_readable_folder(flag: str, path: str) -> None:
+    """A folder that can be listed."""
+    if not Path(path).is_dir():
+        raise UsageError(f"{flag}: got {path}, expected a folder")
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise UsageError(f"{flag}: got {path}, expected a folder that can be read")
+
+
+def check_together(arguments: Namespace) -> None:
+    """At most one thing is asked for, and --resolve and --package have something to act on."""
+    asked = [name for name in (*SHOWING, "multirun", "run") if getattr(arguments, name) not in (None, False)]
+    if len(asked) > 1:
+        names = " and ".join(f"--{name.replace('_', '-')}" for name in asked)
+        raise UsageError(f"{names}: expected one of them at a time")
+    for name in ("resolve", "package"):
+        if getattr(arguments, name) and not arguments.cfg:
+            raise UsageError(f"--{name}: expected --cfg beside it, as in --cfg job --{name}")
+
+
+def asks_to_show(arguments: Namespace) -> bool:
+    """Whether a flag asks for something else than a run."""
+    return any(getattr(arguments, name) for name in SHOWING)
+
+
+def config_name(arguments: Namespace) -> str:
+    """The main config's name."""
+    return arguments.config_name or MAIN_CONFIG
+
+
+def make_hydra(arguments: Namespace) -> Hydra:
+    """Hydra, set up on our config tree and perhaps the user's folder before it."""
+    from hydra import version
+    from hydra._internal.hydra import Hydra
+    from hydra._internal.utils import create_config_search_path
+    from hydra.core.config_search_path import SearchPathQuery
+    from hydra.core.global_hydra import GlobalHydra
+
+    plugins = str(Path(sweeps.__file__).parent / "plugins")  # the namespace hydra_plugins, where Hydra looks for ours
+    if plugins not in sys.path:
+        sys.path.append(plugins)
+    GlobalHydra.instance().clear()  # `main` may be called more than once in a process
+    version.setbase("1.3")
+    search_path = create_config_search_path(str(config_folder()))
+    if arguments.config_dir is not None:
+        path = f"file://{os.path.abspath(arguments.config_dir)}"
+        search_path.prepend(provider="command-line", path=path, anchor=SearchPathQuery(provider="schema"))
+    return Hydra.create_main_hydra2("convpipe", search_path)
+
+
+def answer(arguments: Namespace, commands: Collection[str]) -> str:
+    """What --help, --hydra-help, --cfg, --info or --shell-completion shows.
+
+    Args:
+        commands: the names of our commands, which a shell completes beside Hydra's words.
+
+    Raises:
+        ConvpipeError: the config to show is wrong.
+    """
+    if arguments.shell_completion:
+        return completion(arguments, commands)
+    hydra, name = make_hydra(arguments), config_name(arguments)
+    # checked before Hydra shows anything, as it sets up the logging that a config file may have chosen
+    composed = config_compose.composed(hydra, name, arguments.overrides)
+    if arguments.help:
+        return help_text(hydra, plain_config(composed, missing=True))
+    if arguments.hydra_help:
+        settings = hydra.get_sanitized_hydra_cfg(composed)
+        return hydra.get_help(composed.hydra.hydra_help, settings, flag_parser(), resolve=False) + "\n"
+    overrides = [*arguments.overrides, NO_SEARCH_PATH]
+    if arguments.info:
+        return printed(lambda: hydra.show_info(arguments.info, config_name=name, overrides=overrides))
+    if arguments.resolve:
+        plain_config(composed, missing=True)  # for errors in our words
+    check_package(arguments, composed)
+    return printed(lambda: hydra.show_cfg(name, overrides, arguments.cfg, arguments.package, arguments.resolve))
+
+
+def check_package(arguments: Namespace, composed: Any) -> None:
+    """The part of the config that --package names is there."""
+    from omegaconf import OmegaConf
+
+    package = arguments.package
+    if package and package != "_global_" and OmegaConf.select(composed, package, throw_on_missing=False) is None:
+        raise ConfigError("--package", package, "a group of the config", did_you_mean(package, map(str, composed)))
+
+
+def printed(show: Callable[[], None]) -> str:
+    """What a function of Hydra's prints: taken as a whole, so that a reader who goes away disturbs only us."""
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        show()
+    return text.getvalue()
+
+
+def help_text(hydra: Hydra, settings: dict[str, Any]) -> str:
+    """Our help: choices, settings, commands and flags."""
+    from convpipe.files.yaml import config_yaml
+
+    groups = [group for group in hydra.list_all_config_groups() if not group.startswith("hydra")]
+    lines = [line for group in sorted(groups) for line in choices(group, hydra.config_loader.get_group_options(group))]
+    values = [shown_line(line) for line in config_yaml(settings).decode().splitlines()]
+    return HELP.substitute(groups="\n".join(lines), settings="\n".join(values))
+
+
+def shown_line(line: str) -> str:
+    """A line cut to the width of a terminal; --cfg job shows it whole."""
+    return line if len(line) <= LINE_WIDTH else f"{line[: LINE_WIDTH - 3]}..."
+
+
+def choices(group: str, options: list[str]) -> list[str]:
+    """One group and its options, as lines.
+
+    >>> choices("lowering", ["im2col", "implicit"])
+    ['lowering: im2col, implicit']
+    """
+    return wrap(f"{group}: {', '.join(sorted(options))}", LINE_WIDTH, subsequent_indent=" " * (len(group) + 2))
+
+
+def completion(arguments: Namespace, commands: Collection[str]) -> str:
+    """The script that teaches a shell to complete our words, or the answer to its query.
+
+    Raises:
+        UsageError: not one of install, uninstall, query, or a shell that Hydra does not know.
+    """
+    asked = arguments.overrides[0].partition("=")[::2] if len(arguments.overrides) == 1 else ("", "")
+    if asked[0] not in ("install", "uninstall", "query") or asked[1] not in SHELLS:
+        got = " ".join(arguments.overrides)
+        shells = "|".join(SHELLS)
+        raise UsageError(f"--shell-completion: got {got or 'nothing'}, expected install, uninstall or query={shells}")
+    return "\n".join(completions(arguments, commands)) if asked[0] == "query" else shell_script(arguments)
+
+
+def shell_script(arguments: Namespace) -> str:
+    """Hydra's script for a shell."""
+    hydra = make_hydra(arguments)
+    return printed(lambda: hydra.shell_completion(MAIN_CONFIG, arguments.overrides))
+
+
+def completions(arguments: Namespace, commands: Collection[str]) -> Iterator[str]:
+    """What a shell may complete the line in COMP_LINE to; nothing where that is malformed or unsafe.
+
+    Raises:
+        UsageError: there is no COMP_LINE.
+    """
+    if "COMP_LINE" not in os.environ:
+        raise UsageError("--shell-completion: query is for shells, which set COMP_LINE")
+    words = os.environ["COMP_LINE"].split(" ")[1:]
+    if len(words) == 1:
+        yield from (command for command in commands if command.startswith(words[0]))
+    if words[:1] and words[0] in commands:
+        return  # the shell itself completes paths
+    with contextlib.suppress(ConvpipeError, SystemExit):  # Hydra's parser exits on a flag that there is not
+        refuse_unsafe(word for word in words[:-1] if word and not word.startswith("-"))
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield from shell_script(arguments).split()

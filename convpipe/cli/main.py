@@ -1,0 +1,186 @@
+"""The command line: wiring and exit codes."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+import threading
+import traceback
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+from convpipe.errors import STOPPED, ConvpipeError, StorageError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from hydra._internal.hydra import Hydra
+
+    from convpipe.config.settings import Job
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal that ends the process: like Ctrl-C, no ``except Exception`` holds it up, and every cleanup runs."""
+
+    def __init__(self, number: int = signal.SIGINT) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; gives the exit code. No traceback reaches a user, but with CONVPIPE_DEBUG=1."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        print_anything()
+        with stopping_on_signals():
+            code = dispatch(words)
+            sys.stdout.flush()
+        return code
+    except KeyboardInterrupt as stop:
+        kept = getattr(stop, "__notes__", ["nothing of the run that was under way is kept"])[-1]
+        print(f"convpipe: interrupted; {kept}", file=sys.stderr)
+        return STOPPED + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
+    except BrokenPipeError:
+        close_output()
+        return 0
+    except SystemExit as stop:  # argparse, after --version
+        return stop.code if isinstance(stop.code, int) else 0
+    except Exception as error:  # noqa: BLE001 - the one place where every error becomes a line and an exit code
+        return reported(error)
+
+
+@contextmanager
+def stopping_on_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP stop the process as Ctrl-C does, so that nothing is left behind."""
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        raise Stopped(number)
+
+    numbers = [number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []  # only the main thread may set handlers
+    # one that is ignored stays so: nohup ignores SIGHUP
+    ours = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def print_anything() -> None:
+    """Let what the output's encoding lacks be printed as an escape, such as a path's letters under LANG=C."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def close_output() -> None:
+    """The reader of our output went away: be quiet at exit, too (as Python's docs advise on SIGPIPE)."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # not a file: nothing is written to it at exit
+        return
+
+
+def reported(error: Exception) -> int:
+    """Print an error in one line; gives its exit code."""
+    if os.environ.get("CONVPIPE_DEBUG") == "1":
+        traceback.print_exception(error)
+    known = as_known(error)
+    print(f"convpipe: {' '.join(str(known).split())}", file=sys.stderr)
+    return known.exit_code
+
+
+def as_known(error: Exception) -> ConvpipeError:
+    """Any error as one of ours."""
+    if isinstance(error, ConvpipeError):
+        return error
+    if isinstance(error, OSError):
+        return StorageError(f"{error.filename or 'output'}: {error.strerror or error}")
+    if isinstance(error, MemoryError):
+        return StorageError("out of memory; lower limits.memory to have such a run refused before it starts")
+    return ConvpipeError(f"unexpected {type(error).__name__}: {error} (CONVPIPE_DEBUG=1 shows where)")
+
+
+def dispatch(words: list[str]) -> int:
+    """A sub-command where the first word is one, else the Hydra app."""
+    from convpipe.cli.commands import COMMANDS
+
+    if words and not words[0].startswith("-") and "=" not in words[0] and not words[0].startswith(("~", "+")):
+        if words[0] not in COMMANDS:
+            hint = did_you_mean(words[0], COMMANDS)
+            raise UsageError(
+                f"{words[0]}: no such command; there are {', '.join(COMMANDS)}, and settings as key=value"
+                + (f" ({hint})" if hint else "")
+            )
+        return COMMANDS[words[0]](words[1:])
+    return hydra_app(words)
+
+
+def hydra_app(words: list[str]) -> int:
+    """Run what the overrides describe, or show what Hydra's flags ask for."""
+    from convpipe.cli import flags
+    from convpipe.cli.commands import COMMANDS
+    from convpipe.config.compose import check_single_run, compose
+    from convpipe.config.read import read_job
+
+    arguments = flags.parsed_flags(words)
+    if flags.asks_to_show(arguments):
+        print(flags.answer(arguments, COMMANDS), end="")
+        return 0
+    hydra = flags.make_hydra(arguments)
+    if arguments.multirun:
+        return multirun(hydra, arguments)
+    job = read_job(compose(hydra, flags.config_name(arguments), arguments.overrides))
+    check_single_run(arguments.overrides)
+    return run_job(job)
+
+
+def run_job(job: Job) -> int:
+    """Run one checked job and show it, or only its plan."""
+    from convpipe.archive.index import refresh
+    from convpipe.execution import runner
+    from convpipe.graph.work import check_memory, plan_work
+    from convpipe.report.console import console
+    from convpipe.report.progress import progress
+    from convpipe.report.run import show_run
+
+    place = job.execution.place
+    work = plan_work(job.spec, place.memory)
+    if job.execution.dry_run:
+        print(work)
+        check_memory(work, job.spec, place.memory)
+        return 0
+    check_memory(work, job.spec, place.memory)
+    with progress(len(work.plan.steps), "stages") as done:
+        outcome = runner.execute(job.spec, place, lambda result: done(result.step.name))
+    refresh(place.folder)
+    if job.execution.trace:
+        from convpipe.report.trace import show_trace
+
+        show_trace(sys.stdout, outcome.run)
+    show_run(console(), outcome.run, outcome.verdict, outcome.seconds)
+    return 0
+
+
+def multirun(hydra: Hydra, arguments: Namespace) -> int:
+    """A sweep, through Hydra's sweeper and launcher."""
+    from hydra._internal.callbacks import Callbacks
+    from hydra.core.plugins import Plugins
+    from hydra.types import HydraContext
+
+    from convpipe.cli import flags
+    from convpipe.config import compose as config_compose
+    from convpipe.sweeps.launched import run_hydra_job
+
+    composed = config_compose.composed(hydra, flags.config_name(arguments), arguments.overrides, multirun=True)
+    context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks())
+    sweeper = Plugins.instance().instantiate_sweeper(
+        config=composed, hydra_context=context, task_function=run_hydra_job
+    )
+    return int(sweeper.sweep(arguments.overrides))

@@ -1,0 +1,1 @@
+"""Hydra: from what a user typed to frozen, checked settings."""

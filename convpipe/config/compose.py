@@ -1,0 +1,205 @@
+"""From Hydra's composed config to frozen, checked settings. With sweep and cli the only modules that know Hydra.
+
+Configs choose, they never execute: nothing here instantiates, and `hydra_safety` refuses what Hydra itself
+could be told to run or to write elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from convpipe.config.hydra_errors import explained
+from convpipe.config.hydra_safety import check_hydra_node, parsed, refuse_unsafe
+from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS
+from convpipe.errors import ConfigError, ConvpipeError
+
+if TYPE_CHECKING:
+    from hydra._internal.hydra import Hydra
+    from omegaconf import DictConfig
+
+
+LAYER_SETTING = re.compile(r"network\.\w+\.\w+=")
+MAIN_CONFIG = "config"
+GROUPS = (
+    "input",
+    "filters",
+    "conv",
+    "lowering",
+    "bias",
+    "grad",
+    "network",
+    "weights",
+    "labels",
+    "cluster",
+    "experiment",
+)
+NO_SEARCH_PATH = "hydra.searchpath=[]"
+
+
+def config_folder() -> Path:
+    """The shipped config tree: beside the package in a checkout, inside it once installed."""
+    package = Path(__file__).resolve().parents[1]
+    checkout = package.parent
+    if (checkout / "pyproject.toml").is_file() and (checkout / "conf" / "config.yaml").is_file():
+        return checkout / "conf"
+    return package / "conf"
+
+
+def compose(hydra: Hydra, config_name: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """Compose one config: nested dicts and lists, interpolations resolved, Hydra's own node checked and left out.
+
+    Raises:
+        ConvpipeError: whatever is wrong with it, in one line.
+    """
+    return plain_config(composed(hydra, config_name, overrides))
+
+
+def composed(hydra: Hydra, config_name: str | None, overrides: Sequence[str], *, multirun: bool = False) -> DictConfig:
+    """Hydra's composed config, its own node checked; None for Hydra's settings alone.
+
+    Raises:
+        ConvpipeError: whatever is wrong with it, in one line.
+    """
+    from hydra.errors import HydraException
+    from hydra.types import RunMode
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    refuse_unsafe(overrides)
+    check_single_values(overrides, multirun)
+    mode = RunMode.MULTIRUN if multirun else RunMode.RUN
+    try:
+        check_search_path(hydra, config_name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Hydra's advice to programmers
+            lines = [*map(of_layer, overrides), NO_SEARCH_PATH]
+            config = hydra.compose_config(config_name, lines, run_mode=mode)
+    except ConvpipeError:
+        raise
+    except (HydraException, OmegaConfBaseException, YAMLError, ValueError, OSError, KeyError, RecursionError) as error:
+        known = partial(siblings, hydra, config_name, overrides)
+        raise explained(error, overrides, known) from error
+    check_hydra_node(config.hydra)
+    return config
+
+
+def of_layer(override: str) -> str:
+    """A layer's setting may be one that its file leaves at the default; `read_network` knows which there are.
+
+    >>> of_layer("network.conv1.stride=2"), of_layer("conv.stride=2")
+    ('++network.conv1.stride=2', 'conv.stride=2')
+    """
+    return f"++{override}" if LAYER_SETTING.match(override) else override
+
+
+def check_single_values(overrides: Sequence[str], multirun: bool) -> None:
+    """A sweep's several values are for -m, and a group's choice is a name."""
+    from hydra.core.override_parser.types import ValueType
+
+    for line in overrides:
+        override = parsed(line)
+        key, value = override.key_or_group, line.partition("=")[2]
+        if override.is_sweep_override() and not multirun:
+            quoted = " or quotes" if override.value_type == ValueType.SIMPLE_CHOICE_SWEEP else ""
+            raise ConfigError(key, value, f"one value, [a list]{quoted}, or -m for a sweep")
+        if key in GROUPS and not (override.is_delete() or override.is_sweep_override()):
+            check_choice(key, value, override.value())
+
+
+def check_single_run(overrides: Sequence[str]) -> None:
+    """Nothing is asked for that only a sweep looks at.
+
+    Raises:
+        ConfigError: sweep.* or a cluster.
+    """
+    for line in overrides:
+        key, value = parsed(line).key_or_group, line.partition("=")[2]
+        if key.split(".")[0] in ("sweep", "cluster") and value != "none":
+            raise ConfigError(key, value, "-m beside it, as it is for sweeps")
+
+
+def check_choice(key: str, given: str, value: object) -> None:
+    """A group's choice is a name, or several, or its settings as a dict."""
+    names = value if isinstance(value, list) else [value]
+    if not isinstance(value, dict) and not all(isinstance(name, str) for name in names):
+        hint = "~experiment leaves it out" if key == "experiment" else ""
+        raise ConfigError(key, given, f"the name of a choice of {key}", hint)
+
+
+def check_search_path(hydra: Hydra, config_name: str | None) -> None:
+    """A main config of the user's own brings no search path: Hydra imports the packages named there."""
+    from omegaconf import OmegaConf
+
+    if config_name in (None, MAIN_CONFIG):
+        return
+    loaded = hydra.config_loader.repository.load_config(config_name)  # type: ignore[attr-defined]
+    found = OmegaConf.select(loaded.config, "hydra.searchpath") if loaded else None
+    if found:
+        raise ConfigError("hydra.searchpath", found, "none, as it could run code; use --config-dir")
+
+
+def siblings(hydra: Hydra, config_name: str | None, overrides: Sequence[str], key: str) -> tuple[str, Sequence[str]]:
+    """The nearest group above an unknown key, and that group's keys, from the config without the key's override."""
+    from hydra.types import RunMode
+    from omegaconf import DictConfig, OmegaConf
+
+    kept = [line for line in overrides if "=" in line and not parsed(line).is_sweep_override()]
+    others = [line for line in kept if parsed(line).key_or_group != key]
+    try:
+        config = hydra.compose_config(config_name or MAIN_CONFIG, [*others, NO_SEARCH_PATH], run_mode=RunMode.RUN)
+    except Exception:  # noqa: BLE001 - it is only for a better message, and another override may be wrong as well
+        return "", (*SPEC_KEYS, *EXECUTION_KEYS, "experiment")
+    group = key
+    while "." in group:
+        group = group.rpartition(".")[0]
+        node = OmegaConf.select(config, group, throw_on_missing=False)
+        if isinstance(node, DictConfig):
+            return group, [str(name) for name in node]
+    return "", [str(name) for name in config if name != "hydra"] + ["experiment"]
+
+
+def plain_config(config: DictConfig, *, missing: bool = False) -> dict[str, Any]:
+    """A composed config as nested dicts and lists, interpolations resolved, Hydra's node left out.
+
+    Args:
+        missing: let a mandatory value that is missing pass, as ``???``.
+
+    Raises:
+        ConfigError: a mandatory value that is missing, or an interpolation that leads nowhere.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    plain: dict[str, Any] = {}
+    for key in config:
+        if key == "hydra":
+            continue
+        try:
+            if OmegaConf.is_missing(config, key):
+                plain[str(key)] = "???"
+                if not missing:
+                    raise ConfigError(str(key), "???", "a value for it")
+                continue
+            node = config[key]
+            nested = OmegaConf.is_config(node)
+            plain[str(key)] = (
+                OmegaConf.to_container(node, resolve=True, throw_on_missing=not missing) if nested else node
+            )
+        except (OmegaConfBaseException, RecursionError) as error:
+            raise explained(error, written(config, getattr(error, "full_key", None)), lambda key: ("", ())) from error
+    return plain
+
+
+def written(config: DictConfig, key: str | None) -> list[str]:
+    """The value of one key as an override would give it, interpolations as they are written."""
+    from omegaconf import OmegaConf
+
+    value: Any = OmegaConf.to_container(config, resolve=False)
+    for part in (key or "").split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return [f"{key}={value}"]

@@ -1,0 +1,169 @@
+"""From plain config values to checked settings, every key of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from convpipe import sources
+from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS, Execution, Job, T, mapping
+from convpipe.errors import ConfigError, did_you_mean
+from convpipe.fields import choice, optional, read, whole
+from convpipe.graph.memo import Latest
+from convpipe.graph.spec import KEEPS, ConvSettings, LoweringSettings, Spec
+
+if TYPE_CHECKING:
+    from convpipe.layers import Layer
+
+REQUIRED_KEYS = ("seed", "input", "lowering", "keep")
+FREE_KEYS = ("data",)  # values that others may refer to, as ${data}
+KNOWN_KEYS = dict.fromkeys(SPEC_KEYS + EXECUTION_KEYS + FREE_KEYS)  # a set in their order
+
+
+def read_job(config: Mapping[str, Any]) -> Job:
+    """Check a plain config, every key of it.
+
+    Raises:
+        ConfigError: the first key that is unknown, missing or has an illegal value.
+    """
+    return JobReader().read(config)
+
+
+def read_execution(config: Mapping[str, Any]) -> Execution:
+    """Check the part of a config that says how to execute.
+
+    Raises:
+        ConfigError: an illegal value.
+    """
+    return read(Execution, "", {key: value for key, value in config.items() if key in EXECUTION_KEYS})
+
+
+class JobReader:
+    """Reads one config after another; a part that is the same object as last time is not read again."""
+
+    def __init__(self) -> None:
+        self.parts = Latest()
+
+    def read(self, config: Mapping[str, Any]) -> Job:
+        """Check a plain config, every key of it.
+
+        Raises:
+            ConfigError: the first key that is unknown, missing or has an illegal value.
+        """
+        if not config.keys() <= KNOWN_KEYS.keys():
+            key = next(key for key in config if key not in KNOWN_KEYS)
+            raise unknown_key(str(key), config[key], list(KNOWN_KEYS))
+        settings = [config.get(key) for key in EXECUTION_KEYS]
+        execution: Execution = self.parts.of_all("execution", settings, lambda: read_execution(config))
+        check_there(config)
+        spec = Spec(**self.parts.each({key: config.get(key) for key in SPEC_KEYS}, read_part))
+        check_kind(spec)
+        if execution.trace:
+            check_trace(spec)
+        return Job(spec, execution)
+
+
+def check_trace(spec: Spec) -> None:
+    """The trace of the columns is read from the archive: they have to be made and kept."""
+    if spec.network is not None:
+        raise ConfigError("trace", True, "a single convolution, not a network")
+    if spec.keep != "stages":
+        raise ConfigError("trace", True, "keep=stages beside it, as the trace is read from the archive")
+    if not {"pad", "im2col"} <= set(spec.lowering.stages):
+        raise ConfigError("trace", True, "the stages pad and im2col in lowering.stages, whose columns it shows")
+
+
+def unknown_key(key: str, value: object, known: Sequence[str]) -> ConfigError:
+    """A top-level key that there is not."""
+    if key == "experiment":
+        return ConfigError(key, value, "settings from the top", "the file's first line must be '# @package _global_'")
+    return ConfigError(key, value, f"one of the keys: {', '.join(known)}", did_you_mean(key, known))
+
+
+def read_spec(config: Mapping[str, Any]) -> Spec:
+    """Check the part of a config that is a run's identity, such as an archive's config.yaml.
+
+    Raises:
+        ConfigError: the first key that is unknown, missing or has an illegal value.
+    """
+    check_there(config)
+    spec = Spec(**{key: read_part(key, config.get(key)) for key in SPEC_KEYS})
+    check_kind(spec)
+    return spec
+
+
+def check_there(config: Mapping[str, Any]) -> None:
+    """What every run needs is there."""
+    for key in REQUIRED_KEYS:
+        if config.get(key) is None:
+            raise ConfigError(key, None, "a value for it")
+
+
+def read_part(key: str, value: Any) -> Any:
+    """One key of a spec, checked."""
+    return PARTS[key](key, value)
+
+
+def if_given(read_value: Callable[[str, Any], T]) -> Callable[[str, Any], T | None]:
+    """A reader of a group of settings that gives None where it is null or empty."""
+    return lambda key, value: None if value is None or value == {} else read_value(key, value)
+
+
+def read_group(kind: type[T], key: str, value: Any) -> T:
+    """A group of settings of one kind."""
+    return read(kind, key, mapping(key, value))
+
+
+def read_network(key: str, value: Any) -> dict[str, Layer]:
+    """A network's layers, in their order."""
+    from convpipe.layers import get_layer
+
+    layers = {}
+    for name, settings in mapping(key, value).items():
+        layer = mapping(f"{key}.{name}", settings)
+        if "op" not in layer:
+            hint = did_you_mean(str(name), [other for other in value if other != name])
+            raise ConfigError(f"{key}.{name}.op", None, "the kind of a new layer, or another layer's name", hint)
+        layers[str(name)] = read(get_layer(f"{key}.{name}.op", layer.get("op")), f"{key}.{name}", layer)
+    return layers
+
+
+def check_kind(spec: Spec) -> None:
+    """A spec is one convolution or one network, not a mixture."""
+    wanted = ("filters", "conv")
+    beside = ("weights", "labels", "record") if spec.network is None else ("filters", "conv", "bias", "grad")
+    for name in wanted if spec.network is None else ():
+        if getattr(spec, name) is None:
+            raise ConfigError(name, None, f"a choice of {name}, or a network")
+    for name in beside:
+        if getattr(spec, name) is not None:
+            other = "without a network" if spec.network is None else "beside a network (its layers have their own)"
+            raise ConfigError(name, "settings", f"{name}=none {other}" if name != "record" else f"null {other}")
+    if spec.grad is not None and not str(spec.conv.operation).startswith("grad"):  # type: ignore[union-attr]
+        raise ConfigError("grad", spec.grad.source, "grad=none, as conv.operation is no gradient")
+    if spec.bias is not None and str(spec.conv.operation).startswith("grad"):  # type: ignore[union-attr]
+        raise ConfigError("bias", spec.bias.source, "bias=none, as a gradient does not depend on it")
+
+
+def read_source(group: str, value: Any, get: Callable[[object], type[T]]) -> T:
+    """The settings of the source that a group names."""
+    settings = mapping(group, value)
+    return read(get(settings.get("source")), group, settings)
+
+
+# How each key of a spec is read.
+PARTS: dict[str, Callable[[str, Any], Any]] = {
+    "seed": whole(0, 2**64 - 1),
+    "input": partial(read_source, get=sources.INPUTS.named),
+    "filters": if_given(partial(read_source, get=sources.FILTERS.named)),
+    "conv": if_given(partial(read_group, ConvSettings)),
+    "lowering": partial(read_group, LoweringSettings),
+    "keep": choice(KEEPS),
+    "bias": if_given(partial(read_source, get=sources.BIASES.named)),
+    "grad": if_given(partial(read_source, get=sources.GRADS.named)),
+    "network": if_given(read_network),
+    "weights": if_given(partial(read_source, get=sources.WEIGHTS.named)),
+    "labels": if_given(partial(read_source, get=sources.LABELS.named)),
+    "record": optional(whole(1)),
+}

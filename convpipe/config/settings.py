@@ -1,0 +1,114 @@
+"""What a config may say, as frozen dataclasses: how to execute, and the job as a whole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from convpipe.errors import ConfigError
+from convpipe.execution import provenance
+from convpipe.execution.runner import Place
+from convpipe.fields import choice, field, one_or_several, optional, read, several, size_in_bytes, text, truth, whole
+from convpipe.graph.spec import Spec
+
+if TYPE_CHECKING:
+    pass
+
+T = TypeVar("T")
+COLLECTION_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}\Z")  # file systems end at 255 bytes
+MEMORY_SHARE = 0.8
+
+
+def collection_name(key: str, value: Any) -> str:
+    """A folder's name: it cannot lead out of the root."""
+    if not isinstance(value, str) or not COLLECTION_NAME.match(value):
+        hint = f"in quotes: name=\"'{value}'\"" if isinstance(value, int) else ""
+        raise ConfigError(key, value, "a folder name of at most 200 letters, digits, '_', '-' and '.'", hint)
+    return value
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a run may use."""
+
+    memory: int | None = field(optional(size_in_bytes), None)
+    runs: int = field(whole(1), 1_000_000)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How stages are timed."""
+
+    repeats: int = field(whole(1, 10_000), 1)
+
+
+@dataclass(frozen=True)
+class SweepSettings:
+    """What makes the points of a sweep, beyond the product of all values given."""
+
+    zip: tuple[Any, ...] | None = field(optional(several(one_or_several(text))), None)
+    points: str | None = field(optional(text), None)
+    sample: int | None = field(optional(whole(1)), None)
+    seed: int = field(whole(0), 0)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Other machines to run a sweep on."""
+
+    kind: str = field(choice(["dask", "ray"]))
+    address: str | None = field(optional(text), None)
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How to run, and where to put it: never part of a run's identity."""
+
+    name: str = field(collection_name)
+    root: str = field(text)
+    dry_run: bool = field(truth, False)
+    trace: bool = field(truth, False)
+    workers: int = field(whole(1, 4096), 1)
+    threads: int = field(whole(1, 4096), 1)
+    limits: Limits = field(lambda key, value: read(Limits, key, mapping(key, value)), Limits())
+    timing: Timing = field(lambda key, value: read(Timing, key, mapping(key, value)), Timing())
+    sweep: SweepSettings = field(lambda key, value: read(SweepSettings, key, mapping(key, value)), SweepSettings())
+    where: str | None = field(optional(text), None)
+    invalid: str = field(choice(["error", "skip"]), "error")
+    retry: str | None = field(optional(choice(["failed"])), None)
+    on_error: str = field(choice(["continue", "stop"]), "continue")
+    cluster: Cluster | None = field(lambda key, value: read_cluster(key, value), None)
+
+    @cached_property
+    def place(self) -> Place:
+        """Where and how, as the runner takes it."""
+        memory = self.limits.memory or int(MEMORY_SHARE * provenance.memory_bytes())
+        return Place(Path(self.root) / self.name, memory, self.threads, self.timing.repeats)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A whole config, checked: what to run and how."""
+
+    spec: Spec
+    execution: Execution
+
+
+def read_cluster(key: str, value: Any) -> Cluster | None:
+    """A cluster's settings, or none."""
+    return read(Cluster, key, mapping(key, value)) if value else None
+
+
+def mapping(key: str, value: Any) -> Mapping[str, Any]:
+    """A group of settings."""
+    if not isinstance(value, Mapping):
+        raise ConfigError(key, value, "a group of settings")
+    return value
+
+
+SPEC_KEYS = tuple(entry.name for entry in fields(Spec))
+EXECUTION_KEYS = tuple(entry.name for entry in fields(Execution))

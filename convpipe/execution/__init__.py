@@ -1,0 +1,1 @@
+"""Running a plan, and what comes of it."""

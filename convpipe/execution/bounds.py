@@ -1,0 +1,141 @@
+"""The bound of a convolution's floats: what two right results may differ by, derived from its own stages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from convpipe.execution import pipeline
+from convpipe.execution.inputs import make_arrays
+from convpipe.graph.plan import plan_run
+from convpipe.graph.spec import Spec
+from convpipe.graph.work import plan_work
+from convpipe.sources import Signature
+from convpipe.tensors import Array
+
+
+@dataclass(frozen=True)
+class Held:
+    """An array in the place of any source."""
+
+    array: Array
+    source: str = "held"
+
+    def signature(self, *_: object, **__: object) -> Signature:
+        """The array's own."""
+        return Signature(self.array.shape, self.array.dtype)
+
+    def make(self, signature: Signature, bits: np.random.PCG64) -> Array:
+        """The array."""
+        return self.array
+
+
+def output_bound(spec: Spec) -> Bound | None:
+    """The bound of a convolution's float sums: its own stages over again, of magnitudes; None for a network."""
+    if spec.conv is None:
+        return None
+    work = plan_work(spec)
+    arrays = make_arrays(spec, work)
+    magnitude = output_of(spec, {name: np.abs(array.astype(np.float64)) for name, array in arrays.items()})
+    counts = output_of(spec, {name: np.ones(array.shape) for name, array in arrays.items()}, ones=True)
+    taps = int(counts.max()) if counts.size else 0
+    return Bound(taps, magnitude, exact_cells(spec, work.plan.output.dtype, arrays, magnitude))
+
+
+def output_of(spec: Spec, arrays: Mapping[str, Array], *, ones: bool = False) -> Array:
+    """The output of a spec's own stages on other arrays, float64, the padding's value as a magnitude or as 1."""
+    assert spec.conv is not None
+    value = float(ones) if spec.conv.pad_value else 0
+    conv = replace(spec.conv, pad_value=value if ones else abs(spec.conv.pad_value), dtype="float64", overflow="error")
+    held = {name: Held(array) for name, array in arrays.items()}
+    missing = {name: Held(np.ones(signature.shape)) for name, signature in unread(spec, arrays).items()}
+    plan = plan_run(replace(spec, conv=conv, **{**missing, **held}))  # type: ignore[arg-type]
+    return pipeline.output(plan, arrays)
+
+
+def unread(spec: Spec, arrays: Mapping[str, Array]) -> dict[str, Signature]:
+    """The signatures of input and filters where a gradient does not read them."""
+    assert spec.filters is not None
+    assert spec.conv is not None
+    given = spec.input.signature()
+    found = {"input": given}
+    rank = len(given.shape) - 2
+    found["filters"] = spec.filters.signature(channels=given.shape[1], groups=spec.conv.groups, rank=rank)
+    return {name: signature for name, signature in found.items() if name not in arrays}
+
+
+def exact_cells(spec: Spec, result: np.dtype[Any], arrays: Mapping[str, Array], magnitude: Array) -> Array:
+    """Which output cells are sums of whole numbers that no partial sum rounds."""
+    assert spec.conv is not None
+    dtypes = [array.dtype for array in arrays.values()]
+    if all(dtype.kind in "iu" for dtype in dtypes):
+        return np.ones(magnitude.shape, bool)
+    if not all(map(whole, (*arrays.values(), np.array(spec.conv.pad_value)))):
+        return np.zeros(magnitude.shape, bool)
+    mantissa = np.finfo(np.result_type(result, *dtypes, np.float32)).nmant + 1
+    return np.asarray(magnitude <= 2.0**mantissa)
+
+
+# Bounds and dtypes
+
+
+def float_bound(taps: int, magnitude: Array, dtype: Any) -> Array:
+    """How far a float convolution may lie from the true value, whatever the order of its sum.
+
+    A sum of K products has an error of at most gamma_K * sum|x||w|, where gamma_n = n*u / (1 - n*u) and u is the
+    unit roundoff of the accumulator (N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd edition,
+    SIAM 2002, section 3.1). Two more roundings go into gamma_(K+2): adding the bias, and those in the oracle and
+    in this bound. Beside that: rounding to `dtype`, and for each product and the result the spacing of the
+    subnormals, since below them a relative bound does not hold.
+
+    Args:
+        taps: K, how many products one sum has.
+        magnitude: sum|x||w| + |bias| of each sum, from `magnitude`.
+        dtype: float16, float32 or float64, of the result. Sums are made in it, float16's in float32, or wider;
+            operands must be exact in there.
+
+    Returns:
+        An array like `magnitude`, float64; infinity where a partial sum may overflow.
+
+    >>> float(float_bound(1, np.array(1.0), "float64")) < 5e-16
+    True
+    """
+    result, accumulator = np.finfo(dtype), np.finfo(np.result_type(dtype, np.float32))
+    unit = float(accumulator.eps) / 2
+    gamma = (taps + 2) * unit / (1 - (taps + 2) * unit)
+    sums = np.asarray(magnitude, np.float64)
+    tiny = (taps + 1) * float(accumulator.smallest_subnormal) + float(result.smallest_subnormal)
+    with np.errstate(over="ignore"):
+        errors = gamma * sums + (1 + gamma) * sums * float(result.eps) / 2 + tiny
+        return np.where(sums + errors < float(result.max), errors, np.inf)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What two right outputs may differ by: from the number of products a cell sums, and their magnitudes."""
+
+    taps: int
+    magnitude: Array  # sum|x||w| of every output cell, in its shape
+    exact: Array  # for every cell, whether its products and sums are whole numbers that nothing rounds
+
+    def allowed(self, dtype: np.dtype[Any]) -> Array:
+        """The largest right difference in each cell; not a number where one only infinities and NaNs can say.
+
+        Each output lies within `reference.float_bound` of the true sum, in whatever order its products are
+        added, so two of them lie within twice that of each other.
+        """
+        finite = np.isfinite(self.magnitude)
+        limits = 2 * float_bound(self.taps, np.where(finite, self.magnitude, 0), dtype)
+        return np.where(finite, np.where(self.exact, 0, limits), np.nan)
+
+
+def whole(values: Array) -> bool:
+    """Whether all values are whole numbers.
+
+    >>> whole(np.array([1.0, -3.0])), whole(np.array([0.5])), whole(np.array([np.inf]))
+    (True, False, False)
+    """
+    return values.dtype.kind in "iu" or bool(np.all(np.isfinite(values) & (values == np.trunc(values))))

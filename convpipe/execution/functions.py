@@ -1,0 +1,237 @@
+"""Convolution as Python functions: NCHW arrays in, NCHW arrays out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from convpipe import lowerings, ops
+from convpipe.errors import ConfigError
+from convpipe.execution import pipeline
+from convpipe.fields import read
+from convpipe.graph.plan import Plan, plan_convolution, plan_gradient, plan_transposed
+from convpipe.graph.spec import ConvSettings
+from convpipe.lowerings import OperationName
+from convpipe.sources import Signature
+from convpipe.tensors import DTYPES, Array
+
+
+def conv(
+    x: Any,
+    w: Any,
+    bias: Any = None,
+    *,
+    stride: Any = 1,
+    pad: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    pad_mode: str = "constant",
+    pad_value: float = 0,
+    lowering: str = "auto",
+    dtype: Any = None,
+    overflow: str = "error",
+) -> Array:
+    """Convolve a batch of images with filters (cross-correlation, as every deep-learning library means it).
+
+    Args:
+        x: (N, C, H, W), or with one or three spatial axes; any integer or float dtype.
+        w: (F, C/G, kh, kw), likewise.
+        bias: (F,), added to each feature map.
+        stride, dilation: one number, or one per axis.
+        pad: one number, one per axis, one pair [before, after] per axis, ``valid``, ``same`` or ``same_lower``.
+        groups: G, a divisor of C and F.
+        pad_mode: ``constant`` (of `pad_value`), ``reflect``, ``edge`` or ``wrap``.
+        lowering: ``auto``, ``im2col`` or ``implicit``; integers come out the same to the bit.
+        dtype: of the result; by default that of `ops.matmul.result_dtype`. Integer sums are exact whatever it is.
+        overflow: for an exact sum that `dtype` cannot hold: ``error``, ``wrap`` or ``saturate``.
+
+    Returns:
+        (N, F, out_h, out_w).
+
+    Raises:
+        ConfigError: arguments that do not fit together, named.
+        ValueRangeError: a sum that does not fit, with ``overflow="error"``.
+
+    >>> image, kernel = np.arange(9).reshape(1, 1, 3, 3), np.ones((1, 1, 2, 2), int)
+    >>> conv(image, kernel)
+    array([[[[ 8, 12],
+             [20, 24]]]])
+    """
+    arrays = {"input": numeric("x", x), "filters": numeric("w", w)}
+    if bias is not None:
+        arrays["bias"] = checked_bias(numeric("bias", bias), len(arrays["filters"]))
+    settings = read_settings(
+        stride=stride,
+        pad=pad,
+        dilation=dilation,
+        groups=groups,
+        pad_mode=pad_mode,
+        pad_value=pad_value,
+        dtype=dtype,
+        overflow=overflow,
+    )
+    signatures = [Signature(array.shape, array.dtype) for array in arrays.values()]
+    plan = plan_convolution(signatures[0], signatures[1], settings, lowerings.get(lowering), *signatures[2:])
+    return ops.channels_first(pipeline.output(plan, arrays))
+
+
+def conv_transpose(
+    x: Any,
+    w: Any,
+    bias: Any = None,
+    *,
+    stride: Any = 1,
+    pad: Any = 0,
+    output_padding: Any = 0,
+    output_shape: Any = None,
+    dilation: Any = 1,
+    groups: int = 1,
+    dtype: Any = None,
+    overflow: str = "error",
+) -> Array:
+    """Convolve a batch of images with filters, transposed: the input gradient of a convolution, as a layer.
+
+    Args:
+        x: (N, C, H, W), or with one or three spatial axes; any integer or float dtype.
+        w: (C, F/G, kh, kw), likewise: the filters of the convolution that this is the input gradient of.
+        bias: (F,), added to each feature map.
+        stride, dilation: one number, or one per axis.
+        pad: what the convolution pads and this crops: one number, one per axis, one pair [before, after] per axis,
+            ``valid``, or ``same`` or ``same_lower``, which give size * stride.
+        output_padding: cells added at the end of each axis, fewer than the larger of stride and dilation.
+        output_shape: the output's spatial sizes instead, one or one per axis, see `geometry.solve_transposed`.
+        groups: G, a divisor of C.
+        dtype: of the result; by default that of `ops.matmul.result_dtype`. Integer sums are exact whatever it is.
+        overflow: for an exact sum that `dtype` cannot hold: ``error``, ``wrap`` or ``saturate``.
+
+    Returns:
+        (N, F, out_h, out_w), where out_h is (H - 1) * stride - pads + dilation * (kh - 1) + 1 + output_padding:
+        the values and the shape of PyTorch's conv_transpose2d and ONNX's ConvTranspose.
+
+    Raises:
+        ConfigError: arguments that do not fit together, named.
+        ValueRangeError: a sum that does not fit, with ``overflow="error"``; also where integers leave 64 bits
+            on the way to a sum that would fit.
+
+    >>> conv_transpose(np.array([[[1, 2]]]), np.array([[[1, 10, 100]]]), stride=2).tolist()
+    [[[1, 10, 102, 20, 200]]]
+    """
+    arrays = {"input": numeric("x", x), "filters": numeric("w", w)}
+    settings = read_settings(
+        operation="conv_transpose",
+        stride=stride,
+        pad=pad,
+        output_padding=output_padding,
+        output_shape=output_shape,
+        dilation=dilation,
+        groups=groups,
+        dtype=dtype,
+        overflow=overflow,
+    )
+    if bias is not None:
+        arrays["bias"] = checked_bias(numeric("bias", bias), settings.groups * arrays["filters"].shape[1])
+    signatures = [Signature(array.shape, array.dtype) for array in arrays.values()]
+    stages = lowerings.ADJOINTS["conv_transpose"]
+    plan = plan_transposed(signatures[0], signatures[1], settings, stages, *signatures[2:])
+    return ops.channels_first(pipeline.output(plan, arrays))
+
+
+def conv_grad(
+    x: Any,
+    w: Any,
+    grad: Any,
+    *,
+    stride: Any = 1,
+    pad: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    pad_mode: str = "constant",
+    pad_value: float = 0,
+    dtype: Any = None,
+    overflow: str = "error",
+) -> tuple[Array, Array, Array]:
+    """The gradients of a loss with respect to the input, the filters and the bias of a convolution.
+
+    Args:
+        x, w, stride, pad, dilation, groups, pad_mode, pad_value: of the convolution, as in `conv`.
+        grad: (N, F, out_h, out_w), the loss's gradient with respect to the convolution's output.
+        dtype: of all three results; by default, for each, that of `ops.matmul.result_dtype` of the arrays that
+            are multiplied for it: grad and w, x and grad, grad alone. Integer sums are exact whatever it is.
+        overflow: for an exact sum that `dtype` cannot hold: ``error``, ``wrap`` or ``saturate``.
+
+    Returns:
+        grad_x (N, C, H, W), grad_w (F, C/G, kh, kw) and grad_bias (F,).
+
+    Raises:
+        ConfigError: arguments that do not fit together, named; among them a grad of another shape than the output.
+        ValueRangeError: a sum that does not fit, with ``overflow="error"``; also where integers leave 64 bits
+            on the way to a sum that would fit.
+
+    >>> grads = conv_grad(np.array([[[1, 2, 3]]]), np.array([[[10, 1]]]), np.array([[[1, -1]]]))
+    >>> [values.tolist() for values in grads]
+    [[[[10, -9, -1]]], [[[-1, -1]]], [0]]
+    """
+    arrays = {"input": numeric("x", x), "filters": numeric("w", w), "grad": numeric("grad", grad)}
+    settings = read_settings(
+        stride=stride,
+        pad=pad,
+        dilation=dilation,
+        groups=groups,
+        pad_mode=pad_mode,
+        pad_value=pad_value,
+        dtype=dtype,
+        overflow=overflow,
+    )
+    given = [Signature(array.shape, array.dtype) for array in arrays.values()]
+    names: tuple[OperationName, ...] = ("grad_input", "grad_weights", "grad_bias")
+    chosen = [(replace(settings, operation=name), lowerings.ADJOINTS[name]) for name in names]
+    # all are planned, and so checked, before any runs
+    plans = [plan_gradient(given[0], given[1], given[2], each, stages) for each, stages in chosen]
+    of_input, of_weights, of_bias = (pipeline.output(plan, needed(plan, arrays)) for plan in plans)
+    return of_input, of_weights, of_bias
+
+
+def needed(plan: Plan, arrays: dict[str, Array]) -> dict[str, Array]:
+    """The arrays that a plan starts from."""
+    return {tensor.name: arrays[tensor.name] for tensor in plan.given}
+
+
+def read_settings(*, dtype: Any, **values: Any) -> ConvSettings:
+    """Keyword arguments as checked settings."""
+    return read(ConvSettings, "", {**values, "dtype": None if dtype is None else dtype_name(dtype)})
+
+
+def dtype_name(dtype: Any) -> str:
+    """The name of a dtype in whatever way NumPy lets one write it.
+
+    Raises:
+        ConfigError: NumPy knows none such.
+    """
+    try:
+        return str(np.dtype(dtype).name)
+    except (TypeError, ValueError) as error:
+        raise ConfigError("dtype", dtype, f"one of {', '.join(DTYPES)}") from error
+
+
+def numeric(name: str, values: Any) -> Array:
+    """An argument as an array of a dtype this package computes in, not copied where it is one.
+
+    Raises:
+        ConfigError: bool, complex, text and other dtypes, or lists that make no array.
+    """
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError) as error:  # lists of different lengths, say
+        raise ConfigError(name, values, "an array, or lists of equal lengths", str(error)) from error
+    if array.dtype.name not in DTYPES:
+        raise ConfigError(name, array.dtype, f"one of {', '.join(DTYPES)}")
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def checked_bias(bias: Array, filters: int) -> Array:
+    """A bias with one value per filter."""
+    if bias.shape != (filters,):
+        raise ConfigError("bias", bias.shape, f"the shape {(filters,)}, one value per filter")
+    return bias

@@ -1,0 +1,54 @@
+"""Running a plan: a loop over its steps, timed. It knows no disk, no config and no geometry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from time import perf_counter
+
+from convpipe.graph.plan import Plan, last_uses
+from convpipe.graph.step import Step
+from convpipe.tensors import Array
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What one step made, and how long each repeat took."""
+
+    step: Step
+    array: Array
+    seconds: tuple[float, ...]
+
+
+def run(plan: Plan, arrays: Mapping[str, Array], repeats: int = 1) -> Iterator[StageResult]:
+    """Run a plan step by step, giving each result as it is made.
+
+    Args:
+        arrays: the plan's given tensors, by name. They are read, never changed.
+        repeats: how often each step is run and timed.
+
+    A tensor is let go after the last step that reads it, so take what you need of a result before the next.
+    """
+    tensors = dict(arrays)
+    del arrays  # or the input would stay as long as this generator
+    last_use = last_uses(plan.steps)
+    for position, step in enumerate(plan.steps):
+        operands = [tensors[name] for name in step.needs]
+        seconds = []
+        for _ in range(repeats):
+            tensors.pop(step.makes.name, None)
+            start = perf_counter()
+            tensors[step.makes.name] = step.run(*operands)
+            seconds.append(perf_counter() - start)
+        del operands
+        yield StageResult(step, tensors[step.makes.name], tuple(seconds))
+        for name in step.needs:
+            if last_use[name] == position:
+                tensors.pop(name, None)
+
+
+def output(plan: Plan, arrays: Mapping[str, Array]) -> Array:
+    """Run a plan for its last result alone."""
+    for result in run(plan, arrays):
+        array = result.array
+    return array

@@ -1,0 +1,122 @@
+"""Where a result was made: which machine, versions, BLAS kernel and threads; a registry of keys."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+VERSION = "0.1.0"
+
+
+@dataclass(frozen=True)
+class Key:
+    """One fact that is recorded: its type, its unit, and whether it can change a float's last bits."""
+
+    type: type
+    unit: str
+    numeric: bool
+    meaning: str
+
+
+KEYS: dict[str, Key] = {
+    "convpipe": Key(str, "version", False, "version of this package"),
+    "code_sha256": Key(str, "hex", False, "hash over this package's own source files"),
+    "python": Key(str, "version", False, "version of Python"),
+    "numpy": Key(str, "version", True, "version of NumPy"),
+    "blas": Key(str, "name and version", True, "the BLAS library NumPy calls"),
+    "blas_kernel": Key(str, "name", True, "which of its kernels that library chose for this processor"),
+    "threads": Key(int, "threads", True, "how many threads BLAS was limited to"),
+    "cpu": Key(str, "name", True, "the processor's model"),
+    "architecture": Key(str, "name", True, "the processor's instruction set"),
+    "system": Key(str, "name and release", False, "the operating system"),
+    "cores": Key(int, "cores", False, "processors this process may use"),
+    "memory": Key(int, "bytes", False, "memory of the machine"),
+    "started": Key(str, "UTC, ISO 8601", False, "when the run began"),
+}
+
+
+def collect(threads: int) -> dict[str, Any]:
+    """All of `KEYS` for this process, now."""
+    return {**machine(), "threads": threads, "started": datetime.now(UTC).isoformat(timespec="milliseconds")}
+
+
+@cache
+def machine() -> dict[str, Any]:
+    """What stays the same as long as the process lives."""
+    import numpy as np
+
+    blas, kernel = blas_library()
+    return {
+        "convpipe": VERSION,
+        "code_sha256": code_sha256(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "blas": blas,
+        "blas_kernel": kernel,
+        "cpu": cpu_model(),
+        "architecture": platform.machine(),
+        "system": f"{platform.system()} {platform.release()}",
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "memory": memory_bytes(),
+    }
+
+
+def blas_library() -> tuple[str, str]:
+    """The loaded BLAS and its kernel, as threadpoolctl finds them."""
+    for pool in thread_pools().info():
+        if pool["user_api"] == "blas":
+            return f"{pool['internal_api']} {pool['version']}", str(pool.get("architecture", "unknown"))
+    return "unknown", "unknown"
+
+
+@cache
+def thread_pools() -> Any:
+    """The thread pools of the loaded libraries: found once, as that takes milliseconds."""
+    import numpy as np  # noqa: F401 - its BLAS has to be loaded to be found
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+def code_sha256() -> str:
+    """A hash over the package's source files and their names."""
+    package = Path(__file__).parents[1]
+    total = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        total.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    return total.hexdigest()
+
+
+def cpu_model() -> str:
+    """The processor's name, from Linux where it is Linux."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or "unknown"
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+def memory_bytes() -> int:
+    """The machine's memory, or what a control group leaves of it."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+    except OSError:
+        return total
+    return min(total, int(limit)) if limit.isdigit() else total
+
+
+def numeric_differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The keys that can change a float's last bits and that differ: {key: (then, now)}."""
+    return {
+        name: (then.get(name), now.get(name))
+        for name, key in KEYS.items()
+        if key.numeric and then.get(name) != now.get(name)
+    }

@@ -1,0 +1,226 @@
+"""One run from its spec to its place on disk: plan, make the arrays, run the stages, archive, compare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convpipe.archive.identity import Described
+from convpipe.archive.read import Run, load
+from convpipe.archive.verify import verify
+from convpipe.archive.write import Draft, drafting, publish
+from convpipe.errors import ArchiveError, ConfigError, ValueRangeError
+from convpipe.execution import pipeline, provenance
+from convpipe.execution.inputs import Shelf, make_arrays, source_of
+from convpipe.execution.pipeline import StageResult
+from convpipe.graph.memo import Latest
+from convpipe.graph.spec import Spec, describe
+from convpipe.graph.work import Planner, Work, plan_images
+from convpipe.sources import Signature
+from convpipe.tensors import Array
+
+DTYPE_KEY = "conv.dtype"  # what to set where an exact sum does not fit
+OnStage = Callable[[StageResult], None]
+
+
+def ignore(result: StageResult) -> None:
+    """Nobody is watching."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and how to execute a spec; no part of a run's identity."""
+
+    folder: Path  # of the collection
+    memory: int  # bytes
+    threads: int = 1
+    repeats: int = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run: its archive, and whether that is new or how a repeat agreed with it."""
+
+    run: Run
+    verdict: str
+    seconds: dict[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A spec with all that can be known before it runs."""
+
+    spec: Spec
+    described: Described
+    work: Work
+
+    @property
+    def identity(self) -> str:
+        """The run id."""
+        return self.described.identity
+
+
+class Preparer:
+    """Prepares one spec after another; of what is the same as in the last one nothing is worked out again."""
+
+    def __init__(self) -> None:
+        self.planner, self.parts = Planner(), Latest()
+
+    def prepare(self, spec: Spec, memory: int) -> Prepared:
+        """Plan a spec and describe it.
+
+        Raises:
+            ConfigError: the spec cannot be run.
+        """
+        return Prepared(spec, describe(spec, self.parts), self.planner.work(spec, memory))
+
+
+def execute(spec: Spec, place: Place, on_stage: OnStage = ignore) -> Outcome:
+    """Run a spec and archive it; where it is archived already, compute it again and compare.
+
+    Raises:
+        ConfigError: the spec cannot be run; nothing is written.
+        ArchiveError: the archive that is there is damaged, or a stage of it is not reproduced.
+        StorageError: the disk refused.
+    """
+    prepared = Preparer().prepare(spec, place.memory)
+    target = place.folder / prepared.identity
+    with blas_threads(place.threads), drafting(target) as draft:
+        seconds = fill(draft, prepared, place, on_stage)
+        if not target.exists() and publish(draft, target):
+            return Outcome(load(target), "new", seconds)
+        verdict = compared(verify(target), draft, spec)
+    return Outcome(load(target), verdict, seconds)
+
+
+def repeat(folder: Path, place: Place, spec: Spec, on_stage: OnStage = ignore) -> Outcome:
+    """Compute an archived run again, wherever it lies, and compare; nothing is kept of the repeat.
+
+    Raises:
+        ArchiveError: the archive is damaged, or a stage of it is not reproduced.
+    """
+    then = verify(folder)
+    prepared = Preparer().prepare(spec, place.memory)
+    with blas_threads(place.threads), drafting(place.folder / prepared.identity) as draft:
+        seconds = fill(draft, prepared, place, on_stage)
+        return Outcome(then, compared(then, draft, spec), seconds)
+
+
+def produce(prepared: Prepared, place: Place, shelf: Shelf) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Run one point of a sweep into its place, BLAS's threads being set; gives its archive's manifest and last row.
+
+    Where there is one already, as another process was faster, it stays, and this run is held against it.
+
+    Raises:
+        ConvpipeError: as `execute`.
+    """
+    target = place.folder / prepared.identity
+    with drafting(target, tidy=False) as draft:
+        fill(draft, prepared, place, ignore, shelf)
+        if publish(draft, target):
+            return draft.manifest, draft.rows[-1]
+        then = verify(target)
+        compared(then, draft, prepared.spec)
+    return then.manifest, then.rows[-1]
+
+
+def compared(then: Run, draft: Draft, spec: Spec) -> str:
+    """How a finished draft agrees with an archive."""
+    from convpipe.execution.bounds import output_bound
+    from convpipe.execution.compare import compare
+
+    now = load(draft.folder)
+    try:
+        return compare(then, now, lambda: output_bound(spec))
+    except ArchiveError as error:
+        slices = then.manifest.get("slice"), now.manifest.get("slice")
+        if slices[0] == slices[1]:
+            raise
+        between = f"{slices[0]} images at a time then, {slices[1]} now, as limits.memory has it"
+        raise ArchiveError(f"{error} ({between}: floats may differ in their last bits)") from error
+
+
+@contextmanager
+def blas_threads(threads: int) -> Iterator[None]:
+    """Limit BLAS to that many threads."""
+    with provenance.thread_pools().limit(limits=threads, user_api="blas"):
+        yield
+
+
+def fill(
+    draft: Draft, prepared: Prepared, place: Place, on_stage: OnStage, shelf: Shelf | None = None
+) -> dict[str, tuple[float, ...]]:
+    """Run the work into a draft and finish it; gives each recorded stage's times."""
+    spec, work = prepared.spec, prepared.work
+    draft.write("config.yaml", prepared.described.yaml)
+    arrays = make_arrays(spec, work, shelf)
+    whole = arrays["input"] if work.recorded < work.batch else None
+    if whole is not None:
+        arrays["input"] = whole[: work.recorded]
+    for tensor in work.plan.given:
+        draft.add(tensor.name, source_of(spec, tensor).source, arrays[tensor.name], kept=spec.keep == "stages")
+    weights = {} if whole is None else {name: array for name, array in arrays.items() if name != "input"}
+    try:
+        seconds, output = recorded(draft, spec, work, place, arrays, on_stage)
+        if whole is not None:
+            output = rest_of_batch(draft, spec, work, whole, weights)
+    except ValueRangeError as error:
+        raise ConfigError(DTYPE_KEY, work.plan.output.dtype, "a dtype that holds every sum", str(error)) from error
+    draft.finish({**manifest(prepared, place, seconds), **views(draft, spec, output)})
+    return seconds
+
+
+def views(draft: Draft, spec: Spec, output: Array) -> dict[str, Any]:
+    """An output's pictures and evaluation, where it has any; gives what the manifest says of them."""
+    if spec.input.source != "image" and spec.labels is None:
+        return {}
+    from convpipe.execution.attachments import add_views
+
+    return add_views(draft, spec, output)
+
+
+def recorded(
+    draft: Draft, spec: Spec, work: Work, place: Place, arrays: dict[str, Array], on_stage: OnStage
+) -> tuple[dict[str, tuple[float, ...]], Array]:
+    """Run the plan of the recorded images, every stage noted; gives each stage's times and the last's array."""
+    seconds = {}
+    alone = work.recorded == work.batch
+    for result in pipeline.run(work.plan, arrays, place.repeats):
+        arrays.clear()  # the pipeline holds what it still needs, and lets go of it in time
+        step, last = result.step, result.step is work.plan.steps[-1]
+        draft.add(step.name, step.op, result.array, macs=step.macs, kept=spec.keep == "stages", last=last and alone)
+        seconds[step.name] = result.seconds
+        on_stage(result)
+    return seconds, result.array
+
+
+def rest_of_batch(draft: Draft, spec: Spec, work: Work, batch: Array, weights: dict[str, Array]) -> Array:
+    """Run the whole batch in slices for its output alone: the recorded images as they were recorded."""
+    shape = work.plan.output.shape
+    output = np.empty((work.batch, *shape[1:]), work.plan.output.dtype)
+    starts = [0, *range(work.recorded, work.batch, work.slice)]
+    for start, stop in zip(starts, [*starts[1:], work.batch], strict=True):
+        plan = plan_images(spec, Signature(batch.shape, batch.dtype), stop - start)
+        output[start:stop] = pipeline.output(plan, {"input": batch[start:stop], **weights})
+    draft.add("output", "batch", output, macs=work.macs - work.plan.macs, kept=False, last=True)
+    return output
+
+
+def manifest(prepared: Prepared, place: Place, seconds: dict[str, tuple[float, ...]]) -> dict[str, Any]:
+    """What manifest.json says beside its format and the archive id."""
+    plan, work = prepared.work.plan, prepared.work
+    sliced = {"slice": work.slice} if work.recorded < work.batch else {}  # how many images ran at a time
+    axes = {tensor.name: tensor.axes for tensor in plan.given} | {step.name: step.makes.axes for step in plan.steps}
+    return {
+        "run_id": prepared.identity,
+        "status": "done",
+        "seconds": seconds,
+        "axes": axes,
+        **sliced,
+        "provenance": provenance.collect(place.threads),
+    }

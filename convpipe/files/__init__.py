@@ -1,0 +1,1 @@
+"""Guarded readers and writers of files."""

@@ -1,0 +1,171 @@
+"""Photographs in, pictures of feature maps out: the only module that touches Pillow (the extra ``image``)."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convpipe.errors import ConfigError, shown
+from convpipe.tensors import Array
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MODES = {"rgb": ("RGB", 3), "grey": ("L", 1)}  # our name -> Pillow's, and how many channels
+# A closed list: Pillow hands EPS to an outside program (Ghostscript).
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+BAND_ROWS = 64  # converted at a time: a whole second image in memory is what this avoids
+
+# EXIF 2.32, tag 0x0112: what turns the stored image upright: swap H and W, then flip H, then flip W.
+ORIENTATION_TAG = 0x0112
+UPRIGHT = {
+    2: (False, False, True),
+    3: (False, True, True),
+    4: (False, True, False),
+    5: (True, False, False),
+    6: (True, False, True),
+    7: (True, True, True),
+    8: (True, True, False),
+}
+
+
+def image_size(path: str | PathLike[str], key: str = "input.path") -> tuple[int, int]:
+    """The (height, width) of an image file held upright, read from its header alone.
+
+    Raises:
+        ConfigError: no Pillow, no such file, or not an image.
+    """
+    with opened(path, key) as image:
+        width, height = image.size
+        return (width, height) if turn(image)[0] else (height, width)
+
+
+def read_image(path: str | PathLike[str], mode: str = "rgb", key: str = "input.path") -> Array:
+    """Read an image file, held upright as its EXIF orientation says.
+
+    Transparency is dropped, 16-bit channels keep their high byte, and grey of colours is luma (ITU-R BT.601).
+
+    Args:
+        path: PNG, JPEG, BMP, GIF (its first picture), TIFF, WebP or PPM.
+        mode: ``rgb`` or ``grey``.
+        key: the config key that an error names.
+
+    Returns:
+        (1, C, H, W) uint8, with C 3 or 1.
+
+    Raises:
+        ConfigError: no Pillow, no such file, not an image, or one that is damaged.
+    """
+    _, channels = MODES[mode]
+    with opened(path, key) as image:
+        swap, flip_height, flip_width = turn(image)  # before load, which consumes a TIFF's orientation
+        image.load()
+        planes = np.empty((1, channels, image.height, image.width), np.uint8)
+        for top in range(0, image.height, BAND_ROWS):
+            band = image.crop((0, top, image.width, min(top + BAND_ROWS, image.height)))
+            planes[0, :, top : top + BAND_ROWS] = band_planes(band, mode)
+    upright = planes.swapaxes(2, 3) if swap else planes
+    return np.ascontiguousarray(upright[:, :, :: -1 if flip_height else 1, :: -1 if flip_width else 1])
+
+
+def band_planes(band: Image, mode: str) -> Array:
+    """Some rows of an image as (C, h, W), or as (h, W) where all channels are the same."""
+    if band.mode.startswith("I"):  # 16 bits; Pillow's own conversion would clip at 255
+        values = np.asarray(band)
+        if values.size and not 0 <= values.min() <= values.max() <= 65535:
+            raise ValueError("its numbers do not fit 16 bits")
+        return (values >> 8).astype(np.uint8)
+    if band.mode == "F":
+        raise ValueError("its pixels are floating-point numbers; save them as .npy")
+    pixels = np.asarray(band.convert(MODES[mode][0]))
+    return pixels.transpose(2, 0, 1) if pixels.ndim == 3 else pixels
+
+
+def turn(image: Image) -> tuple[bool, bool, bool]:
+    """What holds an image that is not loaded yet upright, as in `UPRIGHT`."""
+    import PIL.Image
+
+    if image.format == "TIFF":  # Pillow turns these itself, when it loads them
+        return (False, False, False)
+    # the base class's: a PNG's own getexif decodes the whole image in search of a late tag
+    return UPRIGHT.get(PIL.Image.Image.getexif(image).get(ORIENTATION_TAG, 1), (False, False, False))
+
+
+@contextmanager
+def opened(path: str | PathLike[str], key: str) -> Iterator[Image]:
+    """Open an image file; whatever Pillow says against it, then or on decoding, becomes a ConfigError."""
+    pillow = need_pillow(key)
+    try:
+        if not Path(path).is_file():
+            raise FileNotFoundError("no such file")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # size is the plan's to judge; a doubtful tag is no news to the user
+            with pillow.open(path, formats=FORMATS) as image:
+                yield image
+    except pillow.DecompressionBombError as error:
+        raise ConfigError(key, path, f"an image of at most {2 * (pillow.MAX_IMAGE_PIXELS or 0)} pixels") from error
+    except pillow.UnidentifiedImageError as error:
+        raise ConfigError(key, path, f"an image: {', '.join(FORMATS)}") from error
+    except Exception as error:  # damaged files make Pillow raise nearly anything, SyntaxError and struct.error included
+        reason = shown(getattr(error, "strerror", None) or str(error) or type(error).__name__)
+        raise ConfigError(key, path, "an image file that can be read", reason) from error
+
+
+def need_pillow(key: str) -> Any:
+    """The module ``PIL.Image``, or an error that says how to get it."""
+    try:
+        import PIL.Image
+    except ImportError as error:
+        raise ConfigError(key, "no Pillow", "Pillow for images", "pip install 'convpipe[image]'") from error
+    return PIL.Image
+
+
+def picture(feature_map: Array, key: str = "picture") -> bytes:
+    """A PNG of one 2-D array, from black at its smallest value to white at its largest.
+
+    Args:
+        feature_map: (H, W), any integer or float dtype; a constant one is mid grey, NaN and infinity are black.
+        key: what an error names.
+
+    Raises:
+        ConfigError: no Pillow, or not (H, W) numbers with at least one cell.
+    """
+    if feature_map.ndim != 2 or not feature_map.size or feature_map.dtype.kind not in "biuf":
+        raise ConfigError(key, f"{feature_map.dtype} {feature_map.shape}", "(H, W) numbers, at least one")
+    file = io.BytesIO()
+    need_pillow(key).fromarray(grey_levels(feature_map)).save(file, "PNG")
+    return file.getvalue()
+
+
+def grey_levels(values: Array) -> Array:
+    """Values scaled linearly to 0..255, uint8; a constant gives 128, what is not finite 0.
+
+    >>> grey_levels(np.array([-(2**63), 0, 2**63 - 1])), grey_levels(np.array([1.0, np.nan, 2.0]))
+    (array([  0, 128, 255], dtype=uint8), array([  0,   0, 255], dtype=uint8))
+    """
+    finite = np.isfinite(values)
+    levels = np.zeros(values.shape, np.uint8)
+    if finite.any():
+        heights = heights_above_lowest(values[finite])
+        highest = heights.max()
+        levels[finite] = np.rint(heights / highest * 255) if highest else 128
+    return levels
+
+
+def heights_above_lowest(values: Array) -> Array:
+    """How far each value lies above the lowest, float64, up to a common factor."""
+    if values.dtype.kind in "biu":
+        # exact for int64 and uint64 alike: differences modulo 2**64, of values less than 2**64 apart
+        unsigned = values.astype(np.uint64)
+        return np.asarray(unsigned - unsigned[values.argmin()], np.float64)
+    wide = values.astype(np.promote_types(values.dtype, np.float64))
+    peak = np.abs(wide).max()
+    scaled = wide / peak if peak else wide  # to -1..1 first: highest minus lowest may overflow
+    return np.asarray(scaled - scaled.min())

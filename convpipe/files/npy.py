@@ -1,0 +1,207 @@
+"""Reading .npy files that may be damaged or hostile: the size must add up before a byte of data is read.
+
+The format is NumPy's NEP 1. ``numpy.load`` is not used: it believes the header (and allocates what it claims),
+accepts trailing bytes, and raises a dozen kinds of error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from math import prod
+from os import PathLike, fstat
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from convpipe.errors import ConfigError, shown
+from convpipe.tensors import DTYPES, Array, Sizes
+
+Block = bytes | memoryview
+BLOCK_BYTES = 1 << 20  # 64 KiB to 8 MiB hash alike (100 MB in 0.1 s)
+
+
+@cache
+def little_endian(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """A dtype in the byte order of an archive."""
+    return dtype.newbyteorder("<")
+
+
+def blocks(array: Array) -> Iterator[memoryview]:
+    """The array's values as little-endian bytes in C order, a block at a time, copied only where they must be.
+
+    >>> [block.tobytes() for block in blocks(np.array([[1, 2]], ">i2"))]
+    [b'\\x01\\x00\\x02\\x00']
+    """
+    if array.nbytes <= BLOCK_BYTES or array.ndim == 0:
+        little = np.ascontiguousarray(array, little_endian(array.dtype))
+        yield little.reshape(-1).view(np.uint8).data
+    elif len(array) == 1:
+        yield from blocks(array[0])
+    else:
+        rows = max(1, len(array) * BLOCK_BYTES // array.nbytes)
+        for start in range(0, len(array), rows):
+            yield from blocks(array[start : start + rows])
+
+
+def array_sha256(array: Array) -> str:
+    """The SHA-256 of the array's values: little-endian, in C order."""
+    total = hashlib.sha256()
+    for block in blocks(array):
+        total.update(block)
+    return total.hexdigest()
+
+
+def npy_header(shape: Sizes, dtype: np.dtype[Any]) -> bytes:
+    """The header of an .npy file (format 1.0) in C order, little-endian.
+
+    Made here and not by NumPy, whose versions fill it up differently: an archive's id shall not depend on that.
+    """
+    descr = little_endian(dtype).str
+    text = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {tuple(map(int, shape))}, }}"
+    start = len(MAGIC) + 4  # the version and the text's length, two bytes each
+    text += " " * (-(start + len(text) + 1) % 64) + "\n"  # NEP 1: the data begins at a multiple of 64
+    return MAGIC + b"\x01\x00" + len(text).to_bytes(2, "little") + text.encode("ascii")
+
+
+MAGIC = b"\x93NUMPY"
+LENGTH_BYTES = {1: 2, 2: 4, 3: 4}  # format version -> bytes of the header's length
+MOST_HEADER_BYTES = 64 * 1024
+MOST_AXES = 32  # NumPy 1's own limit
+# How a header may spell the dtypes there are: byte order, then kind and size.
+SPELLED = [order + np.dtype(name).str[1:] for name in DTYPES for order in "<>|"]
+STORED = {spelled: np.dtype(spelled) for spelled in SPELLED}
+# A header is read by pattern, not evaluated as Python: nothing in it can run, recurse or warn. No two runs of
+# spaces touch in these patterns, which would make a hostile header cost the square of its length.
+ENTRY = r"""\s*['"](\w+)['"]\s*:\s*('[^'"\\]*'|"[^'"\\]*"|True|False|\([\d,\s]*\))"""
+HEADER = re.compile(rf"\{{{ENTRY}\s*,{ENTRY}\s*,{ENTRY}\s*(?:,\s*)?\}}\s*", re.ASCII)
+SHAPE = re.compile(r"\(\s*\)|\(\s*(?:\d{1,19}\s*,\s*)+(?:\d{1,19}\s*)?\)", re.ASCII)
+
+
+@dataclass(frozen=True)
+class NpyHeader:
+    """What a .npy file says of itself, found true of its size; `dtype` in the file's own byte order."""
+
+    shape: Sizes
+    dtype: np.dtype[np.generic]
+    fortran_order: bool
+    offset: int  # bytes before the data
+
+    @property
+    def bytes(self) -> int:
+        """The size of the data."""
+        return prod(self.shape) * self.dtype.itemsize
+
+
+def read_header(path: str | PathLike[str], key: str = "path") -> NpyHeader:
+    """Read and check the header of a .npy file, and none of its data.
+
+    Args:
+        path: the file.
+        key: what the error names: the config key, or the file's role.
+
+    Raises:
+        ConfigError: not a regular file that can be read, not .npy, not plain numbers, or not of the size it claims.
+    """
+    with opened(path, key) as file:
+        return header_of(file, fstat(file.fileno()).st_size, path, key)
+
+
+def read_array(path: str | PathLike[str], key: str = "path") -> Array:
+    """Read a .npy file as a C-ordered array in the machine's own byte order; any number of axes, also none.
+
+    It allocates the file's size, and a second time where the order of bytes or axes has to change.
+
+    Raises:
+        ConfigError: as `read_header`, or data that ends early.
+    """
+    with opened(path, key) as file:
+        header = header_of(file, fstat(file.fileno()).st_size, path, key)
+        flat = np.fromfile(file, header.dtype, prod(header.shape))
+    if flat.size != prod(header.shape):
+        raise ConfigError(key, path, f"{header.bytes} bytes of data", "the file ended early")
+    return shaped(flat, header)
+
+
+def shaped(flat: Array, header: NpyHeader) -> Array:
+    """The values of a file as its header means them: C-ordered, in the machine's own byte order."""
+    order = "F" if header.fortran_order else "C"
+    array = flat.reshape(header.shape, order=order)  # type: ignore[call-overload]
+    return np.asarray(array, header.dtype.newbyteorder("="), order="C")
+
+
+@contextmanager
+def opened(path: str | PathLike[str], key: str, kind: str = "a .npy file") -> Iterator[BinaryIO]:
+    """Open a regular file; whatever the system says against it becomes a ConfigError."""
+    try:
+        # before opening: to open a named pipe waits for a writer, perhaps for ever
+        if not stat.S_ISREG(Path(path).stat().st_mode):
+            raise ConfigError(key, path, kind.replace(" ", " regular ", 1))
+        with Path(path).open("rb") as file:
+            yield file
+    except ConfigError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(key, path, f"{kind} that can be read", reason) from error
+
+
+def header_of(file: BinaryIO, size: int, path: str | PathLike[str], key: str) -> NpyHeader:
+    """The checked header of an open file of that size, which stands at its data afterwards."""
+    text = header_text(file, path, key)
+    match = HEADER.fullmatch(text)
+    entries = dict(zip(match.groups()[::2], match.groups()[1::2], strict=True)) if match else {}
+    if set(entries) != {"descr", "fortran_order", "shape"}:
+        raise ConfigError(key, path, "a .npy file of plain numbers", f"its header is {shown(repr(text))}")
+    shape = stated_shape(entries["shape"], path, key)
+    dtype = stated_dtype(entries["descr"], path, key)
+    if entries["fortran_order"] not in ("True", "False"):
+        raise ConfigError(key, path, "fortran_order True or False", f"its header says {entries['fortran_order']}")
+    header = NpyHeader(shape, dtype, entries["fortran_order"] == "True", file.tell())
+    found = size - header.offset
+    if found != header.bytes:
+        raise ConfigError(key, path, f"{header.bytes} bytes of data, {dtype} {shape}", f"it has {found}")
+    return header
+
+
+def header_text(file: BinaryIO, path: str | PathLike[str], key: str) -> str:
+    """The text of the header, read as far as its stated length."""
+    start = file.read(len(MAGIC) + 2)
+    if start[: len(MAGIC)] != MAGIC or len(start) < len(MAGIC) + 2:
+        raise ConfigError(key, path, "a .npy file", "it does not begin as one")
+    major, minor = start[len(MAGIC) :]
+    if major not in LENGTH_BYTES or minor != 0:
+        raise ConfigError(key, path, "a .npy file of version 1.0, 2.0 or 3.0", f"it is {major}.{minor}")
+    length = int.from_bytes(file.read(LENGTH_BYTES[major]), "little")
+    if length > MOST_HEADER_BYTES:
+        raise ConfigError(key, path, f"a header of at most {MOST_HEADER_BYTES} bytes", f"it claims {length}")
+    text = file.read(length)
+    if len(text) < length:
+        raise ConfigError(key, path, f"a header of {length} bytes", "the file ended early")
+    return text.decode("latin1")
+
+
+def stated_shape(text: str, path: str | PathLike[str], key: str) -> Sizes:
+    """The shape a header states, its sizes whole numbers from 0."""
+    shape = tuple(int(digits) for digits in re.findall(r"\d+", text)) if SHAPE.fullmatch(text) else None
+    if shape is None or len(shape) > MOST_AXES:
+        raise ConfigError(
+            key, path, f"a shape of at most {MOST_AXES} whole numbers", f"its header says {shown(repr(text))}"
+        )
+    # an empty array passes the comparison with the file's size whatever its other sizes are; NumPy cannot make this one
+    if prod(max(size, 1) for size in shape) >= 2**59:
+        raise ConfigError(key, path, "a shape that memory can address", f"its header says {shown(repr(text))}")
+    return shape
+
+
+def stated_dtype(text: str, path: str | PathLike[str], key: str) -> np.dtype[np.generic]:
+    """The dtype a header states, one of those this package computes in."""
+    if text[0] not in "'\"" or text[1:-1] not in STORED:
+        raise ConfigError(key, path, f"numbers of dtype {', '.join(DTYPES)}", f"its header says {shown(repr(text))}")
+    return STORED[text[1:-1]]

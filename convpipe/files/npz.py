@@ -1,0 +1,104 @@
+"""Reading single arrays out of .npz files (zip archives of .npy files), with the same guards as for .npy."""
+
+from __future__ import annotations
+
+import lzma
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import prod
+from typing import IO, BinaryIO, cast
+
+import numpy as np
+
+from convpipe.errors import ConfigError, did_you_mean, shown
+from convpipe.files.npy import NpyHeader, header_of, opened, shaped
+from convpipe.tensors import Array
+
+BLOCK_BYTES = 1 << 20
+LISTED = 300  # characters of the list of entries in an error line
+
+# What the zip module raises, beside OSError and ValueError, at archives that are damaged, encrypted or of the future.
+DAMAGES = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    IndexError,
+    NotImplementedError,
+    OverflowError,
+    RuntimeError,
+)
+
+
+def read_header(path: str, entry: str, key: str = "path", entry_key: str = "") -> NpyHeader:
+    """Read and check the header of one array of an .npz file.
+
+    Args:
+        path: the file.
+        entry: the array's name in it, without ``.npy``.
+        key, entry_key: what errors name: the config key of the path, and of the entry where that has one.
+
+    Raises:
+        ConfigError: not an .npz file, no such entry, or one that is no plain array.
+    """
+    with member(path, entry, key, entry_key) as (file, size):
+        return header_of(cast(BinaryIO, file), size, path, key)
+
+
+def read_array(path: str, entry: str, key: str = "path", entry_key: str = "") -> Array:
+    """Read one array of an .npz file: C-ordered, in the machine's own byte order.
+
+    It allocates the array, and a second time where the order of bytes or axes has to change.
+
+    Raises:
+        ConfigError: as `read_header`, or data that does not unpack to what the header says.
+    """
+    with member(path, entry, key, entry_key) as (file, size):
+        header = header_of(cast(BinaryIO, file), size, path, key)
+        flat = np.empty(prod(header.shape), header.dtype)
+        fill(flat.view(np.uint8), file, f"{header.bytes} bytes of data in {entry}", path, key)
+    return shaped(flat, header)
+
+
+def fill(values: Array, file: IO[bytes], expected: str, path: str, key: str) -> None:
+    """Fill an array of bytes: a bomb unpacks no further than this, and the last block checks the entry's sum."""
+    done = 0
+    while done < values.size:
+        block = file.read(min(BLOCK_BYTES, values.size - done))
+        if not block:
+            raise ConfigError(key, path, expected, "the file ended early")
+        values[done : done + len(block)] = np.frombuffer(block, np.uint8)
+        done += len(block)
+
+
+@contextmanager
+def member(path: str, entry: str, key: str, entry_key: str) -> Iterator[tuple[IO[bytes], int]]:
+    """One entry of an .npz file, open, and its size as the file states it."""
+    with opened(path, key, "an .npz file") as plain:
+        try:
+            with zipfile.ZipFile(plain) as archive:
+                info = entry_of(archive, path, entry, key, entry_key)
+                with archive.open(info) as file:
+                    yield file, info.file_size
+        except DAMAGES as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ConfigError(key, path, "an .npz file that can be read", reason) from error
+
+
+def entry_of(archive: zipfile.ZipFile, path: str, entry: str, key: str, entry_key: str) -> zipfile.ZipInfo:
+    """Where an array lies.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    names = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+    if entry in names:
+        return names[entry]
+    there, hint = shown(", ".join(names), LISTED), did_you_mean(entry, names)
+    if entry_key:
+        raise ConfigError(entry_key, entry, f"one of the arrays in {path}: {there}", hint)
+    raise ConfigError(key, path, f"an array {entry!r} in it, where there are {there}", hint)

@@ -1,0 +1,145 @@
+"""One spatial axis and several: sizes, pads, strides, and the words for padding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from convpipe.errors import GeometryError, GeometrySettingError, did_you_mean
+from convpipe.tensors import Sizes
+
+Pads = tuple[tuple[int, int], ...]
+PAD_WORDS = ("valid", "same", "same_lower")
+PAD_MODES = ("constant", "reflect", "edge", "wrap")
+RANKS = (1, 2, 3)
+AXES = {1: ("W",), 2: ("H", "W"), 3: ("D", "H", "W")}
+
+
+def per_axis(name: str, value: Any, rank: int, low: int = 1) -> Sizes:
+    """One whole number from `low` for each spatial axis, given as one for all or as a list.
+
+    Raises:
+        GeometryError: another type, another length, or a number below `low`.
+
+    >>> per_axis("stride", 2, rank=2), per_axis("stride", [1, 3], rank=2)
+    ((2, 2), (1, 3))
+    """
+    values = tuple(value) if isinstance(value, list | tuple) else (value,) * rank
+    if len(values) != rank or not all(is_whole(entry, low) for entry in values):
+        raise GeometrySettingError(
+            name, value, f"a whole number from {low}, or a list of {rank} ({', '.join(AXES[rank])})"
+        )
+    return tuple(int(entry) for entry in values)
+
+
+def pads_per_axis(value: Any, rank: int) -> Pads:
+    """(before, after) for each spatial axis, of one number, one per axis, or one pair per axis.
+
+    Raises:
+        GeometryError: another type, another length, or a negative number.
+
+    >>> pads_per_axis(1, rank=2), pads_per_axis([0, 2], rank=2), pads_per_axis([[0, 1], [2, 3]], rank=2)
+    (((1, 1), (1, 1)), ((0, 0), (2, 2)), ((0, 1), (2, 3)))
+    """
+    values = tuple(value) if isinstance(value, list | tuple) else (value,) * rank
+    pairs = [tuple(entry) if isinstance(entry, list | tuple) else (entry, entry) for entry in values]
+    legal = len(pairs) == rank and all(len(pair) == 2 and all(is_whole(side, 0) for side in pair) for pair in pairs)
+    if not legal:
+        hint = did_you_mean(value, PAD_WORDS) if isinstance(value, str) else ""
+        expected = f"a whole number from 0, {rank} of them, {rank} pairs [before, after], or {', '.join(PAD_WORDS)}"
+        raise GeometrySettingError("pad", value, expected, hint)
+    return tuple((int(before), int(after)) for before, after in pairs)
+
+
+def is_whole(value: Any, low: int) -> bool:
+    """Whether a value is a whole number from `low`; a bool is not, NumPy's integers are."""
+    scalar = hasattr(value, "__index__") and not getattr(value, "shape", ())  # an array has __index__, and raises
+    return scalar and not isinstance(value, bool) and value.__index__() >= low
+
+
+def reach(kernel: int, dilation: int) -> int:
+    """How many cells a dilated kernel spans along one axis.
+
+    >>> reach(3, dilation=2)
+    5
+    """
+    return dilation * (kernel - 1) + 1
+
+
+def out_sizes(size: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Sizes:
+    """How many positions a kernel has along each axis of an already padded image.
+
+    >>> out_sizes((7, 7), (3, 3), (1, 2), (1, 1))
+    (5, 3)
+    """
+    return tuple(
+        (cells - reach(taps, step)) // by + 1
+        for cells, taps, by, step in zip(size, kernel, stride, dilation, strict=True)
+    )
+
+
+def same_pads(size: int, kernel: int, stride: int, dilation: int, *, lower: bool) -> tuple[int, int]:
+    """The padding that makes the output ceil(size / stride), as TensorFlow and ONNX's SAME_UPPER, SAME_LOWER.
+
+    >>> same_pads(5, kernel=2, stride=1, dilation=1, lower=False)
+    (0, 1)
+    """
+    total = max((-(-size // stride) - 1) * stride + reach(kernel, dilation) - size, 0)
+    return (total - total // 2, total // 2) if lower else (total // 2, total - total // 2)
+
+
+def solve_pads(pad: Any, spatial: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Pads:
+    """The pads of each axis, words such as ``same`` worked out."""
+    if isinstance(pad, str) and pad == "valid":
+        return ((0, 0),) * len(spatial)
+    if isinstance(pad, str) and pad in ("same", "same_lower"):
+        axes = zip(spatial, kernel, stride, dilation, strict=True)
+        return tuple(same_pads(*axis, lower=pad == "same_lower") for axis in axes)
+    return pads_per_axis(pad, len(spatial))
+
+
+def input_rank(input_shape: Sizes) -> int:
+    """How many spatial axes (N, C, spatial...) has.
+
+    Raises:
+        GeometryError: none, or more than three.
+    """
+    rank = len(input_shape) - 2
+    if rank not in RANKS:
+        raise GeometryError("input", input_shape, "4 axes (N, C, H, W), or 3 or 5 with one or three spatial ones")
+    return rank
+
+
+def check_pad_mode(mode: str, pads: Pads, spatial: Sizes) -> None:
+    """A mode there is, and pads that it can fill from an axis of that size."""
+    if mode not in PAD_MODES:
+        hint = did_you_mean(str(mode), PAD_MODES)
+        raise GeometrySettingError("pad_mode", mode, f"one of {', '.join(PAD_MODES)}", hint)
+    if mode == "constant":
+        return
+    for size, pair, letter in zip(spatial, pads, AXES[len(spatial)], strict=True):
+        most = {"reflect": size - 1, "wrap": size, "edge": max(pair) if size else 0}[mode]
+        if max(pair) > max(most, 0):
+            raise GeometryError(
+                "pad", list(pair), f"at most {max(most, 0)} along {letter} for {mode} padding of {size}"
+            )
+
+
+def check_filled(spatial: Sizes | list[int]) -> None:
+    """At least one cell along every spatial axis."""
+    for size, letter in zip(spatial, AXES[len(spatial)], strict=True):
+        if size < 1:
+            raise GeometryError("input", tuple(spatial), f"at least 1 along {letter}")
+
+
+# The other layers
+
+
+def axis_of(axis: Any, axes: int) -> int:
+    """An axis of an array of so many, a negative one counted from the end.
+
+    >>> axis_of(-1, axes=4)
+    3
+    """
+    if not is_whole(axis, -axes) or axis >= axes:
+        raise GeometrySettingError("axis", axis, f"a whole number from {-axes} to {axes - 1}")
+    return int(axis) % axes

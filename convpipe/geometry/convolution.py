@@ -1,0 +1,176 @@
+"""Every size of one convolution, solved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from convpipe.errors import GeometryError, GeometrySettingError
+from convpipe.geometry.axes import (
+    AXES,
+    Pads,
+    check_pad_mode,
+    input_rank,
+    is_whole,
+    out_sizes,
+    per_axis,
+    reach,
+    solve_pads,
+)
+from convpipe.tensors import Sizes
+
+
+@dataclass(frozen=True)
+class ConvGeometry:
+    """Every size of one convolution, solved; `solve` is the way to make one."""
+
+    batch: int
+    channels: int
+    spatial: Sizes
+    filters: int
+    kernel: Sizes
+    stride: Sizes
+    dilation: Sizes
+    pads: Pads
+    groups: int
+
+    @property
+    def rank(self) -> int:
+        """1, 2 or 3 spatial axes."""
+        return len(self.spatial)
+
+    @property
+    def padded(self) -> Sizes:
+        """The spatial sizes after padding."""
+        return tuple(size + before + after for size, (before, after) in zip(self.spatial, self.pads, strict=True))
+
+    @property
+    def out(self) -> Sizes:
+        """The spatial sizes of the feature map: out_d, out_h, out_w."""
+        return out_sizes(self.padded, self.kernel, self.stride, self.dilation)
+
+    @property
+    def unread(self) -> Sizes:
+        """Cells at the end of each padded axis that no kernel position reads: the stride's remainder."""
+        axes = zip(self.padded, self.out, self.kernel, self.stride, self.dilation, strict=True)
+        return tuple(
+            size - (out - 1) * stride - reach(kernel, dilation) for size, out, kernel, stride, dilation in axes
+        )
+
+    @property
+    def taps(self) -> int:
+        """K: how many products one output cell sums, C/G * kh * kw."""
+        return self.channels // self.groups * prod(self.kernel)
+
+    @property
+    def positions(self) -> int:
+        """How many kernel positions there are, N * out_h * out_w."""
+        return self.batch * prod(self.out)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of the whole convolution."""
+        return self.positions * self.filters * self.taps
+
+    @property
+    def input_shape(self) -> Sizes:
+        """(N, C, H, W)."""
+        return (self.batch, self.channels, *self.spatial)
+
+    @property
+    def filters_shape(self) -> Sizes:
+        """(F, C/G, kh, kw)."""
+        return (self.filters, self.channels // self.groups, *self.kernel)
+
+    @property
+    def padded_shape(self) -> Sizes:
+        """(N, C, H + pads, W + pads)."""
+        return (self.batch, self.channels, *self.padded)
+
+    @property
+    def columns_shape(self) -> Sizes:
+        """(N*out_h*out_w, C*kh*kw)."""
+        return (self.positions, self.channels * prod(self.kernel))
+
+    @property
+    def filter_matrix_shape(self) -> Sizes:
+        """(F, C/G*kh*kw)."""
+        return (self.filters, self.taps)
+
+    @property
+    def product_shape(self) -> Sizes:
+        """(N*out_h*out_w, F)."""
+        return (self.positions, self.filters)
+
+    @property
+    def feature_map_shape(self) -> Sizes:
+        """(N, out_h, out_w, F), the lecture's order."""
+        return (self.batch, *self.out, self.filters)
+
+
+def solve(
+    input_shape: Sizes,
+    filters_shape: Sizes,
+    *,
+    stride: Any = 1,
+    pad: Any = 0,
+    dilation: Any = 1,
+    groups: Any = 1,
+    pad_mode: str = "constant",
+) -> ConvGeometry:
+    """Solve a convolution of (N, C, spatial...) with (F, C/G, kernel...) for all its sizes.
+
+    Raises:
+        GeometryError: ranks, channels or groups that do not fit, a kernel larger than the padded input,
+            or a padding that its mode cannot take.
+
+    >>> solve((1, 3, 5, 5), (6, 3, 3, 3), pad=1).feature_map_shape
+    (1, 5, 5, 6)
+    """
+    rank = check_ranks(input_shape, filters_shape)
+    batch, channels, *spatial = input_shape
+    filters, depth, *kernel = filters_shape
+    check_groups(channels, filters, depth, groups)
+    strides, dilations = per_axis("stride", stride, rank), per_axis("dilation", dilation, rank)
+    pads = solve_pads(pad, tuple(spatial), tuple(kernel), strides, dilations)
+    check_pad_mode(pad_mode, pads, tuple(spatial))
+    geometry = ConvGeometry(
+        batch, channels, tuple(spatial), filters, tuple(kernel), strides, dilations, pads, int(groups)
+    )
+    check_reach(geometry)
+    return geometry
+
+
+def check_ranks(input_shape: Sizes, filters_shape: Sizes) -> int:
+    """The number of spatial axes that input and filters agree on."""
+    rank = input_rank(input_shape)
+    if len(filters_shape) != len(input_shape):
+        expected = f"{len(input_shape)} axes (F, C and the kernel's), as the input {input_shape} has"
+        raise GeometryError("filters", filters_shape, expected)
+    for size, letter in zip(filters_shape[2:], AXES[rank], strict=True):
+        if size < 1:
+            raise GeometryError("kernel", filters_shape[2:], f"at least 1 along {letter}")
+    return rank
+
+
+def check_groups(channels: int, filters: int, depth: int, groups: Any) -> None:
+    """Groups divide channels and filters, and a filter has its group's channels."""
+    if not is_whole(groups, 1):
+        raise GeometrySettingError("groups", groups, "a whole number from 1")
+    if channels % groups or filters % groups:
+        expected = f"a divisor of both the {channels} input channels and the {filters} filters"
+        raise GeometryError("groups", groups, expected)
+    if depth != channels // groups:
+        expected = f"{channels // groups} channels in each filter ({channels} input channels, {groups} groups)"
+        raise GeometryError("channels", depth, expected)
+
+
+def check_reach(geometry: ConvGeometry) -> None:
+    """The dilated kernel fits into the padded input along every axis."""
+    axes = zip(AXES[geometry.rank], geometry.kernel, geometry.dilation, geometry.padded, strict=True)
+    for letter, kernel, dilation, size in axes:
+        if reach(kernel, dilation) > size:
+            dilated = f" (with dilation {dilation} it reaches {reach(kernel, dilation)})" if dilation > 1 else ""
+            expected = f"at most {size} along {letter}, the padded input's size{dilated}"
+            raise GeometryError("kernel", kernel, expected)

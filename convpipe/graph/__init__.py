@@ -1,0 +1,1 @@
+"""Settings become a graph of operations, solved over integers, that prints itself."""

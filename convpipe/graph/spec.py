@@ -1,0 +1,81 @@
+"""What one run is: frozen, checked settings. Equal specs are the same run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Hashable
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from convpipe.archive.identity import Described, Part, canonical_entry, config_cells, joined_id, run_id
+from convpipe.files.yaml import yaml_lines
+from convpipe.graph.memo import Latest
+from convpipe.lowerings.settings import ConvSettings, LoweringSettings
+from convpipe.sources import BiasSource, FilterSource, GradSource, InputSource, LabelSource, WeightSource
+
+if TYPE_CHECKING:
+    from convpipe.layers import Layer
+
+__all__ = ["KEEPS", "ConvSettings", "LoweringSettings", "Spec", "describe", "plain", "run_id"]
+KEEPS = ("output", "stages")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One run: its config without what only says where and how to execute it.
+
+    Either a single convolution (filters and conv) or a network (and its weights).
+    """
+
+    seed: int
+    input: InputSource
+    filters: FilterSource | None
+    conv: ConvSettings | None
+    lowering: LoweringSettings
+    keep: str
+    bias: BiasSource | None = None
+    grad: GradSource | None = None
+    network: dict[str, Layer] | None = None
+    weights: WeightSource | None = None
+    labels: LabelSource | None = None
+    record: int | None = None  # how many images of the batch have their stages recorded; None is all
+
+
+def describe(spec: Spec, latest: Latest | None = None) -> Described:
+    """A spec in every form that an archive needs; what is the same object as in the spec before is kept.
+
+    A value that is null is left out, so that a setting added later changes no older run's identity.
+    """
+    there = {name: value for name, value in vars(spec).items() if value is not None}
+    parts: dict[str, Part] = (latest or Latest()).each(there, part_of)
+    return Described(parts, joined_id([parts[key].entry for key in sorted(parts)]))
+
+
+def part_of(key: str, value: Any) -> Part:
+    """One key of a spec in all its forms."""
+    found = listed(value)
+    lines = "".join(yaml_lines({key: found}))
+    return Part(found, canonical_entry(key, found), lines, tuple(config_cells({key: found}).items()))
+
+
+def plain(spec: Spec) -> dict[str, Any]:
+    """A spec as the config that makes it: nested dicts and lists of plain values, nulls left out."""
+    return describe(spec).config
+
+
+def listed(value: Any) -> Any:
+    """Settings as dicts, tuples as lists, nulls left out; a quarter of the time of `dataclasses.asdict`."""
+    if isinstance(value, str | int | float):
+        return value
+    if isinstance(value, list | tuple):
+        return [listed(entry) for entry in value]
+    if not isinstance(value, dict):
+        value = {name: getattr(value, name) for name in field_names(type(value))}  # type: ignore[arg-type]
+    return {key: listed(entry) for key, entry in value.items() if entry is not None}
+
+
+@cache
+def field_names(kind: Hashable) -> tuple[str, ...]:
+    """The names of a dataclass's fields, in order."""
+    return tuple(entry.name for entry in dataclasses.fields(kind))  # type: ignore[arg-type]

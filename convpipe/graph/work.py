@@ -1,0 +1,149 @@
+"""From a spec to all that is to be computed: one convolution, or a network whose batch may run in slices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from convpipe.errors import ConfigError
+from convpipe.graph.memo import Latest
+from convpipe.graph.plan import Plan, plan_run, readable
+from convpipe.graph.spec import Spec
+from convpipe.sources import Signature
+
+# Of a network's batch, after the recorded images. Fixed, as BLAS may round the same image otherwise in another slice.
+SLICE = 64
+
+
+PLANNED = tuple(entry.name for entry in fields(Spec) if entry.name not in ("seed", "keep"))
+
+
+@dataclass(frozen=True)
+class Work:
+    """The plan of the recorded images, and how the rest of the batch runs: `slice` images at a time."""
+
+    plan: Plan
+    batch: int
+    recorded: int
+    slice: int
+    batch_bytes: int  # the whole input and output
+    slice_peak: int
+
+    @property
+    def peak_bytes(self) -> int:
+        """The most that is in memory at once."""
+        return self.batch_bytes + max(self.plan.peak_bytes, self.slice_peak)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds for the whole batch."""
+        return self.plan.macs * self.batch // max(self.recorded, 1)
+
+    @property
+    def wanted_slice(self) -> int:
+        """How many images run at a time where memory allows it."""
+        return min(SLICE, self.batch - self.recorded)
+
+    def __str__(self) -> str:
+        if self.batch == self.recorded:
+            return str(self.plan)
+        rest = self.batch - self.recorded
+        fewer = f" (not {self.wanted_slice}, as limits.memory allows no more: floats may differ in their last bits)"
+        times = f"{self.slice} at a time{'' if self.slice == self.wanted_slice else fewer}"
+        more = f"and {rest} more images, {times}, whose stages are not recorded"
+        whole = f"{self.macs:,} multiply-adds for all {self.batch} images, {readable(self.peak_bytes)} at the peak"
+        return f"{self.plan}\n{more}\n{whole}"
+
+
+def plan_work(spec: Spec, memory: int | None = None) -> Work:
+    """Plan what a spec asks for, in slices that fit into `memory` bytes.
+
+    Raises:
+        ConfigError: settings that do not fit together.
+    """
+    return whole_work(plan_run(spec)) if spec.network is None else network_work(spec, memory)
+
+
+class Planner:
+    """Plans one spec after another; where only the seed differs from the last, so does nothing of the plan."""
+
+    def __init__(self) -> None:
+        self.last = Latest()
+
+    def work(self, spec: Spec, memory: int) -> Work:
+        """Plan a spec and check that it fits into memory.
+
+        Raises:
+            ConfigError: settings that do not fit together, or a footprint over `memory`.
+        """
+        parts = [memory, *(getattr(spec, name) for name in PLANNED)]
+        work: Work = self.last.of_all("work", parts, lambda: checked_work(spec, memory))
+        return work
+
+
+def checked_work(spec: Spec, memory: int) -> Work:
+    """The work of a spec, which fits into memory."""
+    work = plan_work(spec, memory)
+    check_memory(work, spec, memory)
+    return work
+
+
+def check_memory(work: Work, spec: Spec, memory: int) -> None:
+    """The work fits into the memory it may use.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    if work.peak_bytes > memory:
+        hint = "record=1 runs a big batch in slices" if spec.network is not None and spec.record is None else ""
+        expected = f"at least {readable(work.peak_bytes)}, this run's peak"
+        raise ConfigError("limits.memory", readable(memory), expected, hint)
+
+
+def whole_work(plan: Plan) -> Work:
+    """Work that is one plan."""
+    batch = plan.given[0].shape[0] if plan.given[0].shape else 0
+    return Work(plan, batch, batch, 0, 0, 0)
+
+
+def network_work(spec: Spec, memory: int | None) -> Work:
+    """A network's work: recorded images first, the others in the largest slices that fit."""
+    given = spec.input.signature()
+    batch = given.shape[0] if given.shape else 0
+    if spec.labels is not None:
+        spec.labels.check(batch)
+    if spec.record is None or spec.record >= batch:
+        if spec.record is not None and spec.record > batch:
+            raise ConfigError("record", spec.record, f"at most {batch}, the images there are")
+        return whole_work(plan_answers(spec, given, batch))
+    plan = plan_answers(spec, given, spec.record)
+    ends = plan.given[0].bytes // spec.record + plan.output.bytes // spec.record
+    size = min(SLICE, batch - spec.record)
+    while True:
+        peak = plan_images(spec, given, size).peak_bytes
+        if memory is None or batch * ends + peak <= memory or size == 1:
+            return Work(plan, batch, spec.record, size, batch * ends, peak)
+        size = -(-size // 2)
+
+
+def plan_answers(spec: Spec, given: Signature, images: int) -> Plan:
+    """The network's plan, whose output suits the labels, if there are any.
+
+    Raises:
+        ConfigError: labels, and an output that is not one number for each class.
+    """
+    plan = plan_images(spec, given, images)
+    if spec.labels is not None and len(plan.output.shape) != 2:
+        expected = f"labels=none, as the network's output {plan.output.shape} is not (N, classes)"
+        raise ConfigError("labels", "settings", expected)
+    return plan
+
+
+def plan_images(spec: Spec, given: Signature, images: int) -> Plan:
+    """The network's plan for that many images."""
+    from convpipe.graph.network import (
+        plan_network,
+        resized,  # a single convolution starts without the layers
+    )
+
+    assert spec.network is not None
+    return plan_network(spec.network, resized(given, images), spec.weights, spec.lowering.stages)

@@ -1,0 +1,200 @@
+"""Running the points of a sweep in batches, whatever runs them, with at most a few batches on their way."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from time import perf_counter
+
+from convpipe.archive.collection import Row, done_row, failed_row
+from convpipe.archive.format import FORMAT
+from convpipe.errors import ArchiveError, ConvpipeError, StorageError
+from convpipe.execution import provenance, runner
+from convpipe.execution.inputs import Shelf
+from convpipe.execution.runner import Place, Preparer
+from convpipe.graph.spec import Spec, describe
+from convpipe.sweeps.executors import Pool
+
+BATCH_SECONDS = 0.25  # long against the milliseconds that scheduling a batch takes on a cluster
+MOST_IN_BATCH = 512
+CHECK_SECONDS = 1.0
+BATCHES_AHEAD = 3  # for each worker: one running, and some waiting
+DONE, THERE, FAILED, DIFFERS = "done", "there", "failed", "differs"
+MANIFEST = "manifest.json"
+# What a manifest of ours says; a text search is ten times as fast as reading the JSON.
+OURS = (f'"format": {FORMAT},'.encode(), f'"convpipe": "{provenance.VERSION}"'.encode())
+ONE_AT_A_TIME = Lock()  # the working folder and BLAS's threads belong to a whole process
+
+
+@dataclass(frozen=True)
+class Task:
+    """One point, ready to run: the overrides are for people."""
+
+    spec: Spec
+    place: Place
+    overrides: str
+    identity: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of one point: it is done, was there by then, failed, or differs from its archive."""
+
+    run: str
+    overrides: str
+    status: str
+    seconds: float
+    row: Row | None
+    error: str = ""
+
+
+Finished = list[tuple[Place, Done]]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Points to run one after another in one process, wherever that is."""
+
+    tasks: Sequence[Task]
+    folder: str  # that relative paths start from
+    stop: bool  # at the first failure
+    version: str = provenance.VERSION  # of who asks for it
+
+
+def run_batch(batch: Batch) -> Finished:
+    """Run some points one after another, in whichever process this is.
+
+    Raises:
+        StorageError: the disk refused, or this process has another version of the code.
+    """
+    if batch.version != provenance.VERSION:
+        raise StorageError(f"a worker has convpipe {provenance.VERSION}, expected {batch.version}, as its client has")
+    with ONE_AT_A_TIME, runner.blas_threads(batch.tasks[0].place.threads):
+        before = os.getcwd()
+        try:
+            os.chdir(batch.folder)
+            return list(outcomes(batch))
+        except FileNotFoundError as error:
+            raise StorageError(f"{batch.folder}: not there for a worker; a cluster needs a shared folder") from error
+        finally:
+            os.chdir(before)
+
+
+def outcomes(batch: Batch) -> Iterator[tuple[Place, Done]]:
+    """What comes of each point, up to the first failure where that stops the sweep."""
+    shelf, preparer = Shelf(), Preparer()
+    for task in batch.tasks:
+        outcome = run_task(task, shelf, preparer)
+        yield task.place, outcome
+        if batch.stop and outcome.status in (FAILED, DIFFERS):
+            return
+
+
+def run_task(task: Task, shelf: Shelf, preparer: Preparer) -> Done:
+    """Run one point; an error is its outcome, not the sweep's, unless it is the disk's."""
+    start = perf_counter()
+
+    def done(status: str, row: Row | None, error: str = "") -> Done:
+        return Done(task.identity, task.overrides, status, perf_counter() - start, row, error)
+
+    if is_done(task.place.folder, task.identity):  # a point just like it, or another sweep, was faster
+        return done(THERE, None)
+    try:
+        prepared = preparer.prepare(task.spec, task.place.memory)
+        manifest, output = runner.produce(prepared, task.place, shelf)
+    except StorageError:
+        raise
+    except ArchiveError as error:
+        return done(DIFFERS, None, f"{in_one_line(error)}; without its folder it is computed anew")
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one point, the others go on
+        text = in_one_line(error)
+        return done(FAILED, failed_row(describe(task.spec), text), text)
+    return done(DONE, done_row(prepared.described.cells, manifest, output))
+
+
+def is_done(folder: Path, identity: str) -> bool:
+    """Whether a point's run is there, made by this version of the code.
+
+    Another version's, or one without a readable manifest, is not passed over: it is computed again and compared.
+    """
+    path = f"{folder}/{identity}/{MANIFEST}"  # pathlib would take longer than the file
+    if not os.access(path, os.F_OK):  # a third of the time of an open() that fails
+        return False
+    try:
+        with open(path, "rb") as file:
+            manifest = file.read()
+    except OSError:
+        return False
+    return all(mark in manifest for mark in OURS)
+
+
+def in_one_line(error: Exception) -> str:
+    """An error's text, with its kind where it is none of ours."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, ConvpipeError) else f"unexpected {type(error).__name__}: {text}".rstrip(": ")
+
+
+class Average:
+    """The mean of the last runs' times, for the size of the next batches."""
+
+    def __init__(self) -> None:
+        self.value = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Take one more into account."""
+        self.value = seconds if not self.value else 0.9 * self.value + 0.1 * seconds
+
+
+def in_batches(tasks: Iterable[Task], seconds_each: Callable[[], float]) -> Iterator[list[Task]]:
+    """Tasks in batches of about BATCH_SECONDS, as far as the runs so far let one guess; one thread count in each."""
+    batch: list[Task] = []
+    for task in tasks:
+        if batch and task.place.threads != batch[0].place.threads:
+            yield batch
+            batch = []
+        batch.append(task)
+        if len(batch) >= wanted_length(seconds_each()):
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def wanted_length(seconds_each: float) -> int:
+    """How many runs of that length make a batch; one while none has been timed, as it may take minutes."""
+    return min(MOST_IN_BATCH, max(1, int(BATCH_SECONDS / seconds_each))) if seconds_each else 1
+
+
+def run_all(tasks: Iterable[Task], pool: Pool, stop: bool) -> Iterator[Finished]:
+    """Run tasks in a pool, giving the outcomes of each batch as it is finished.
+
+    Tasks are taken only as fast as they are run, so memory does not grow with their number.
+
+    Raises:
+        StorageError: the disk refused, or a worker was lost for good.
+    """
+    seconds, folder = Average(), str(Path.cwd())
+    pending: set[Future[Finished]] = set()
+    for batch in in_batches(tasks, lambda: seconds.value):
+        pending.add(pool.executor.submit(run_batch, Batch(batch, folder, stop)))
+        while len(pending) >= (pool.workers * BATCHES_AHEAD if pool.workers > 1 else 1):
+            yield from finished(pending, seconds, pool)
+    while pending:
+        yield from finished(pending, seconds, pool)
+
+
+def finished(pending: set[Future[Finished]], seconds: Average, pool: Pool) -> Iterator[Finished]:
+    """Wait for some batch, and give its outcomes; the pool is looked after meanwhile."""
+    while not (ready := wait(pending, CHECK_SECONDS, FIRST_COMPLETED).done):
+        pool.check()
+    for future in ready:
+        pending.discard(future)
+        found = future.result()
+        for _, outcome in found:
+            if outcome.status != THERE:
+                seconds.add(outcome.seconds)
+        yield found

@@ -1,0 +1,170 @@
+"""The configs of a sweep's points: composed once for each set of group choices, then set on a cheap copy.
+
+Stock Hydra composes every job from its YAML files, twice, at 50 to 120 ms. Here a point costs microseconds
+where its config has no interpolations, a millisecond where OmegaConf has to resolve some, and a whole
+composition only for overrides that do more than set a value. The outcome is the same; a property test holds
+it against Hydra's.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from convpipe.config.compose import LAYER_SETTING, compose, composed, plain_config
+from convpipe.errors import ConfigError
+from convpipe.sweeps.axes import Point, Setting
+from convpipe.sweeps.space import Sweep
+
+if TYPE_CHECKING:
+    from hydra._internal.hydra import Hydra
+    from omegaconf import DictConfig
+
+
+@dataclass
+class Base:
+    """One composed config that points are set on: whole with its interpolations, and plain where it has none.
+
+    Neither where an interpolation leads into Hydra's node, which says something else for every point.
+    """
+
+    config: DictConfig | None
+    plain: dict[str, Any] | None
+
+
+@dataclass
+class Composer:
+    """Composes the points of one sweep; remembers a base for each set of group choices."""
+
+    hydra: Hydra
+    config_name: str
+    sweep: Sweep
+    params: Mapping[str, Any] = field(default_factory=dict)  # hydra.sweeper.params, which all points share
+    bases: dict[tuple[str, ...], Base] = field(default_factory=dict)
+
+    def compose(self, point: Point) -> dict[str, Any]:
+        """A point's plain config.
+
+        Raises:
+            ConvpipeError: whatever is wrong with it, in one line.
+        """
+        values = [setting for setting in point if not setting.is_group]
+        if self.tangled or not all(map(sets_value, values)):
+            return self.whole(point)
+        base = self.base(tuple(setting.text for setting in point if setting.is_group))
+        if base.config is None:
+            return self.whole(point)
+        if base.plain is not None and all(known_leaf(base.plain, setting) for setting in values):
+            return with_values(base.plain, values)
+        return self.resolved(base.config, point, values)
+
+    @cached_property
+    def tangled(self) -> bool:
+        """Whether the order of overrides counts."""
+        return self.sweep.tangled
+
+    def overrides(self, point: Point) -> list[str]:
+        """A point's overrides, those that all points share among them, in the order they were typed."""
+        ranked = [(each.rank, each.text) for each in self.sweep.fixed]
+        ranked += [(setting.rank, setting.text) for setting in point]
+        return [text for _, text in sorted(ranked, key=lambda pair: pair[0])]
+
+    def whole(self, point: Point) -> dict[str, Any]:
+        """A point's config as Hydra itself composes it."""
+        return compose(self.hydra, self.config_name, self.overrides(point))
+
+    def base(self, choices: tuple[str, ...]) -> Base:
+        """The config of one set of group choices, composed when first asked for.
+
+        Raises:
+            ConvpipeError: it cannot be composed, or it brings axes of its own.
+        """
+        if choices not in self.bases:
+            fixed = [each.text for each in self.sweep.fixed]
+            config = composed(self.hydra, self.config_name, [*fixed, *choices])
+            self.check_params(config)
+            self.bases[choices] = base_of(config)
+        return self.bases[choices]
+
+    def check_params(self, config: DictConfig) -> None:
+        """A choice that is swept over brings no axes of its own, which would be left out without a word."""
+        for key, value in (config.hydra.sweeper.params or {}).items():
+            if self.params.get(key) != value:
+                raise ConfigError("hydra.sweeper.params", f"{key}={value}", "no axes in a choice that is itself swept")
+
+    def resolved(self, config: DictConfig, point: Point, values: Sequence[Setting]) -> dict[str, Any]:
+        """A point whose config has interpolations or new layers' settings: values set on a copy, then resolved."""
+        from omegaconf import OmegaConf
+        from omegaconf.errors import OmegaConfBaseException
+
+        config = copy.deepcopy(config)
+        try:
+            for setting in values:
+                added = bool(LAYER_SETTING.match(setting.text))
+                OmegaConf.update(config, setting.key, setting.value, merge=True, force_add=added)
+        except (OmegaConfBaseException, AssertionError):  # Hydra's own composition words the error
+            return self.whole(point)
+        return plain_config(config)
+
+
+def sets_value(setting: Setting) -> bool:
+    """Whether an override does no more than set a value: no prefix, no dict to merge, nothing to be worked out."""
+    plain_key = setting.key[0] not in "+~" and "@" not in setting.key
+    return plain_key and not has_dict(setting.value) and "$" not in setting.text and "???" not in setting.text
+
+
+def has_dict(value: Any) -> bool:
+    """Whether a value is a dict, or a list with one in it."""
+    return isinstance(value, dict) or (isinstance(value, list) and any(map(has_dict, value)))
+
+
+def base_of(config: DictConfig) -> Base:
+    """A composed config as a base for points, without Hydra's node."""
+    from omegaconf import OmegaConf
+
+    task = {str(key): config._get_node(key) for key in config if key != "hydra"}
+    plain = {
+        key: OmegaConf.to_container(node, resolve=False) if OmegaConf.is_config(node) else node._value()  # type: ignore[union-attr]
+        for key, node in task.items()
+    }
+    if mentions(plain, "${hydra"):
+        return Base(None, None)
+    unsettled = mentions(plain, "${") or mentions(plain, "???")
+    without_hydra = OmegaConf.masked_copy(config, list(task))
+    OmegaConf.set_struct(without_hydra, True)  # no new keys, as Hydra has it
+    return Base(without_hydra, None if unsettled else plain)
+
+
+def mentions(value: Any, text: str) -> bool:
+    """Whether a text stands in a plain value, or in a key or value within it."""
+    if isinstance(value, Mapping):
+        return any(mentions(entry, text) for pair in value.items() for entry in pair)
+    if isinstance(value, list):
+        return any(mentions(entry, text) for entry in value)
+    return isinstance(value, str) and text in value
+
+
+def known_leaf(plain: Mapping[str, Any], setting: Setting) -> bool:
+    """Whether a key leads to a value that is there and is no group of values."""
+    node: Any = plain
+    for part in setting.key.split("."):
+        if not isinstance(node, Mapping) or part not in node:
+            return False
+        node = node[part]
+    return not isinstance(node, Mapping)
+
+
+def with_values(plain: Mapping[str, Any], values: Sequence[Setting]) -> dict[str, Any]:
+    """A config with some values set; what does not change is shared with the original."""
+    config = dict(plain)
+    for setting in values:
+        node = config
+        *groups, last = setting.key.split(".")
+        for group in groups:
+            node[group] = dict(node[group])
+            node = node[group]
+        node[last] = setting.value
+    return config

@@ -1,0 +1,140 @@
+"""Points on an existing Dask cluster."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from functools import partial
+from time import perf_counter
+from typing import Any
+from urllib.parse import urlsplit
+
+from convpipe.errors import ConfigError, StorageError, shown
+from convpipe.sweeps.executors import CONNECT_SECONDS, DASK_SCHEMES, Pool
+from convpipe.sweeps.interrupts import GOES_ON
+
+LOST_SECONDS = 30  # without any worker
+
+
+# Clusters
+
+
+class DaskExecutor(Executor):
+    """Dask tasks as futures; a lost worker's tasks are run again by Dask itself.
+
+    Dask's own executor leaves a future waiting for ever whose result was lost on its way.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.under_way: set[Any] = set()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """A future for a remote call."""
+        future: Future[Any] = Future()
+        remote = self.client.submit(fn, *args, **kwargs, pure=False)
+        self.under_way.add(remote)
+        remote.add_done_callback(partial(self.hand_over, future))
+        return future
+
+    def hand_over(self, future: Future[Any], remote: Any) -> None:
+        """Give a remote result, or what became of it, to whoever waits for it; runs in a thread of Dask's."""
+        self.under_way.discard(remote)
+        try:
+            future.set_result(remote.result())
+        except BaseException as error:  # noqa: BLE001 - being cancelled included
+            future.set_exception(error)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take back what has not started."""
+        self.client.cancel(list(self.under_way), reason="the sweep has ended")
+
+
+@contextmanager
+def dask_cluster(address: str | None) -> Iterator[Pool]:
+    """An existing Dask cluster, by its scheduler's address.
+
+    Raises:
+        ConfigError: the package is missing, or it is not an address.
+        StorageError: nobody answers there, or the cluster was lost.
+    """
+    try:
+        from distributed import CancelledError, Client
+        from distributed.comm import CommClosedError
+        from distributed.scheduler import KilledWorker
+    except ImportError as error:
+        raise ConfigError("cluster.kind", "dask", "the package dask", "pip install 'convpipe[dask]'") from error
+    for name in ("distributed", "distributed.client", "distributed.gc", "tornado.application", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters to a sweep comes as an error
+    check_answers("Dask scheduler", address or "", DASK_SCHEMES)
+    try:
+        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise StorageError(f"cluster.address: no Dask scheduler answers at {address}: {shown(error)}") from error
+    with client:
+        workers, executor = dask_workers(client, address), DaskExecutor(client)
+        try:
+            yield Pool(executor, workers, DaskWatch(client, address).check)
+        except (KilledWorker, CancelledError, CommClosedError) as error:
+            raise StorageError(f"the Dask cluster at {address} was lost: {shown(error)}; {GOES_ON}") from error
+        finally:
+            executor.shutdown()
+
+
+def check_answers(what: str, address: str, schemes: Sequence[str]) -> None:
+    """Somebody listens at an address; the clients themselves find out in 20 s (Dask's) to two minutes (Ray's).
+
+    Raises:
+        ConfigError: it is not an address.
+        StorageError: nobody answers there.
+    """
+    try:
+        parts = urlsplit(address if "://" in address else f"//{address}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not (host and port and parts.scheme in schemes):
+        example = " or ".join(f"{scheme}://HOST:PORT" if scheme else "HOST:PORT" for scheme in schemes[:2])
+        raise ConfigError("cluster.address", address, f"the {what}'s address, {example}")
+    try:
+        socket.create_connection((host, port), CONNECT_SECONDS).close()
+    except OSError as error:
+        raise StorageError(f"cluster.address: no {what} answers at {address}: {shown(error)}") from error
+
+
+def dask_workers(client: Any, address: str | None) -> int:
+    """How many worker processes there are, each of which runs one batch at a time.
+
+    Raises:
+        StorageError: none has come within a while.
+    """
+    try:
+        client.wait_for_workers(1, timeout=CONNECT_SECONDS)
+    except TimeoutError as error:
+        raise StorageError(f"cluster.address: the Dask scheduler at {address} has no workers") from error
+    return len(client.scheduler_info(n_workers=-1)["workers"])
+
+
+class DaskWatch:
+    """Looks whether a Dask cluster still has workers: without any its scheduler would wait for ever."""
+
+    def __init__(self, client: Any, address: str | None) -> None:
+        self.client, self.address = client, address
+        self.missed_since: float | None = None
+
+    def check(self) -> None:
+        """Take note of the workers there are.
+
+        Raises:
+            StorageError: there has been none for a while.
+        """
+        if self.client.scheduler_info(n_workers=-1)["workers"]:
+            self.missed_since = None
+            return
+        now = perf_counter()
+        self.missed_since = self.missed_since or now
+        if now - self.missed_since > LOST_SECONDS:
+            raise StorageError(f"the Dask cluster at {self.address} has lost all its workers; {GOES_ON}")

@@ -1,0 +1,123 @@
+"""Where the batches of a sweep run: here, in processes of this machine, or on a Dask or Ray cluster.
+
+All are executors in the sense of `concurrent.futures`, so one loop serves them all.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from convpipe.errors import StorageError
+from convpipe.execution import provenance
+from convpipe.sweeps.interrupts import ENDING, GOES_ON
+
+CONNECT_SECONDS = 10
+DASK_SCHEMES = ("tcp", "tls", "ws", "wss", "ucx")
+RAY_SCHEMES = ("", "ray")
+RAY_WORDS = (None, "auto", "local")  # in place of an address
+
+
+def nothing_to_check() -> None:
+    """Of processes of this machine the executor itself says when one is lost."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What runs batches: so many at once, and looked after now and then while none comes back."""
+
+    executor: Executor
+    workers: int
+    check: Callable[[], None] = nothing_to_check
+
+
+class Here(Executor):
+    """Runs what is submitted at once, in this process."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """The finished future of a call; interrupts pass through."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 - a future carries any error to whoever asks for its result
+            future.set_exception(error)
+        return future
+
+
+@contextmanager
+def here() -> Iterator[Pool]:
+    """No other process at all."""
+    yield Pool(Here(), 1)
+
+
+# Processes of this machine
+
+
+@contextmanager
+def processes(workers: int) -> Iterator[Pool]:
+    """Processes of this machine. At the end, whatever end, none is left.
+
+    Raises:
+        StorageError: the system killed one of them, for want of memory most likely.
+    """
+    # a forked worker starts in milliseconds, with all modules loaded; elsewhere than on Linux it is not safe
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    provenance.machine()  # or each would find out for itself
+    before = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=obey_parent)
+    try:
+        start(pool)
+        yield Pool(pool, workers)
+    except BrokenProcessPool as error:
+        raise StorageError(f"a worker process was killed (for want of memory?); {GOES_ON}") from error
+    except BaseException:
+        stop_children(before)
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def start(pool: ProcessPoolExecutor) -> None:
+    """Start the workers; a signal that comes meanwhile waits, so that it finds every worker ready for it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        return
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        pool.submit(os.getpid)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+
+
+def obey_parent() -> None:
+    """Set up a worker: its parent alone decides what a signal means, and it does not outlive its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the terminal
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def end_with_parent() -> None:
+    """End this process at once when its parent has gone, killed perhaps: nobody would take its results."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def stop_children(before: set[Any]) -> None:
+    """End the processes started since, at once: what they had under way stays hidden and is cleared later."""
+    children = [child for child in multiprocessing.active_children() if child not in before]
+    for child in children:
+        child.kill()
+    for child in children:
+        child.join(1)

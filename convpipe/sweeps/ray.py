@@ -1,0 +1,68 @@
+"""Points on a Ray cluster."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from convpipe.errors import ConfigError, ConvpipeError, StorageError, shown
+from convpipe.sweeps.dask import check_answers
+from convpipe.sweeps.executors import RAY_SCHEMES, RAY_WORDS, Pool
+from convpipe.sweeps.interrupts import GOES_ON
+
+
+class RayExecutor(Executor):
+    """Ray tasks as futures; Ray runs a lost worker's tasks again by itself."""
+
+    def __init__(self, ray: Any) -> None:
+        self.ray = ray
+        self.remote = cache(lambda fn: ray.remote(fn).options(max_retries=-1))
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """A future for a remote call."""
+        future: Future[Any] = self.remote(fn).remote(*args, **kwargs).future()
+        return future
+
+
+@contextmanager
+def ray_cluster(address: str | None) -> Iterator[Pool]:
+    """An existing Ray cluster, or, without an address, one on this machine.
+
+    Raises:
+        ConfigError: the package is missing.
+        StorageError: there is no such cluster, or it was lost.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers about every cluster
+    try:
+        import ray
+        from ray.exceptions import RayError, RayTaskError
+    except ImportError as error:
+        raise ConfigError("cluster.kind", "ray", "the package ray", "pip install 'convpipe[ray]'") from error
+    if address not in RAY_WORDS:
+        check_answers("Ray cluster", str(address), RAY_SCHEMES)
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR", include_dashboard=False)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise StorageError(f"cluster.address: no Ray cluster at {address}: {shown(error)}") from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)  # Ray sets its own
+    try:
+        yield Pool(RayExecutor(ray), max(int(ray.cluster_resources().get("CPU", 1)), 1))
+    except RayTaskError as error:
+        raise own_error(error.cause) from error
+    except RayError as error:
+        raise StorageError(f"the Ray cluster was lost: {shown(error)}; {GOES_ON}") from error
+    finally:
+        ray.shutdown()
+
+
+def own_error(error: Exception) -> ConvpipeError:
+    """What a remote batch raised, without Ray's traceback."""
+    return error if isinstance(error, ConvpipeError) else StorageError(f"{type(error).__name__}: {error}")

@@ -1,0 +1,175 @@
+"""From a sweep's overrides to the space of its points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from convpipe.config.compose import config_folder
+from convpipe.config.hydra_safety import parsed, refuse_unsafe
+from convpipe.config.settings import EXECUTION_KEYS, Execution, SweepSettings
+from convpipe.errors import ConfigError
+from convpipe.sweeps.axes import LAST, Axis, Interval, Listed, Setting, Space, axis_of, plain_value, zipped
+from convpipe.sweeps.listed import KEY, listed_points, points_file
+
+if TYPE_CHECKING:
+    from hydra._internal.hydra import Hydra
+    from hydra.core.override_parser.types import Override
+
+# How to execute, and yet each point may have its own.
+OF_A_POINT = ("name", "root", "threads", "timing", "limits.memory")
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """An override that all points share, and its place among all overrides."""
+
+    key: str
+    text: str
+    rank: int
+    is_group: bool
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Overrides that all points share, and the space of those in which they differ."""
+
+    fixed: tuple[Fixed, ...]
+    space: Space
+
+    @property
+    def tangled(self) -> bool:
+        """Whether two overrides set the same value, or one a part of the other's: then their order counts."""
+        keys = [bare(each.key) for each in self.fixed if not each.is_group]
+        keys += [bare(key) for axis in (*self.space.axes, *self.space.intervals) for key in value_keys(axis)]
+        return any(two.startswith(f"{one}.") or one == two for one, two in pairs(sorted(keys)))
+
+
+def pairs(keys: Sequence[str]) -> Iterable[tuple[str, str]]:
+    """Each key with every later one that begins like it."""
+    for position, one in enumerate(keys):
+        for two in keys[position + 1 :]:
+            if not two.startswith(one):
+                break
+            yield one, two
+
+
+def value_keys(axis: Axis | Listed | Interval) -> Iterable[str]:
+    """The keys of an axis that set values, not choices of a group."""
+    if isinstance(axis, Interval):
+        return [axis.key]
+    if isinstance(axis, Axis):
+        return [part.key for part in axis.parts if part.sets_values]
+    return {setting.key for step in axis.steps for setting in step if not setting.is_group}
+
+
+def bare(key: str) -> str:
+    """A key without its prefix."""
+    return key.lstrip("+~")
+
+
+def sweep_of(hydra: Hydra, overrides: Sequence[str], execution: Execution) -> Sweep:
+    """Sort overrides into those all points share and the axes of the space.
+
+    Raises:
+        ConfigError: an axis without values, more points than limits.runs, or settings of sweep.* that do not fit.
+    """
+    fixed: dict[str, Fixed] = {}
+    axes: dict[str, Axis | Interval] = {}
+    for rank, override in enumerate(parse(hydra, overrides)):
+        key = override.get_key_element()
+        fixed.pop(key, None)
+        axes.pop(key, None)  # the last word counts, as in Hydra
+        options = group_options(hydra, override.key_or_group)
+        if override.is_sweep_override():
+            check_sweepable(key, override)
+            seed = execution.sweep.seed
+            axes[key] = axis_of(override, rank, options, execution.limits.runs, seed)
+        else:
+            of_group = options is not None and not isinstance(override.value(), dict)
+            fixed[key] = Fixed(key, str(override.input_line), rank, of_group)
+    space = space_of(hydra, list(axes.values()), list(fixed), execution.sweep)
+    check_size(space, execution.limits.runs)
+    return Sweep(tuple(fixed.values()), space)
+
+
+def parse(hydra: Hydra, overrides: Sequence[str]) -> list[Override]:
+    """Overrides, parsed with the config groups at hand, which a glob chooses from."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    refuse_unsafe(overrides)  # and errors in our words
+    found: list[Override] = OverridesParser.create(config_loader=hydra.config_loader).parse_overrides(list(overrides))
+    return [override for override in found if not override.is_hydra_override()]
+
+
+def check_sweepable(key: str, override: Override) -> None:
+    """What says how the whole sweep is run has one value."""
+    name = bare(key)
+    if name.split(".")[0] in EXECUTION_KEYS and name not in OF_A_POINT and name.split(".")[0] not in OF_A_POINT:
+        raise ConfigError(name, str(override.input_line).partition("=")[2], "one value for the whole sweep")
+
+
+def group_options(hydra: Hydra, group: str) -> list[str] | None:
+    """The options of a config group; None for a key that is no group."""
+    options: list[str] = hydra.config_loader.get_group_options(group)
+    return options or None
+
+
+def space_of(hydra: Hydra, axes: Sequence[Axis | Interval], fixed: Sequence[str], settings: SweepSettings) -> Space:
+    """The space of all axes, zipped, listed and sampled as sweep.* says."""
+    intervals = tuple(axis for axis in axes if isinstance(axis, Interval))
+    if intervals and settings.sample is None:
+        hint = "how many numbers to draw"
+        raise ConfigError(intervals[0].key, "an interval", "sweep.sample=COUNT beside it", hint)
+    steps: list[Axis | Listed] = list(zipped([axis for axis in axes if isinstance(axis, Axis)], lists(settings)))
+    if settings.points is not None:
+        listed = points_axis(hydra, settings.points)
+        given = {*fixed, *(key for axis in steps for key in axis.keys), *(interval.key for interval in intervals)}
+        for key in listed.keys:
+            if key in given:
+                raise ConfigError(key, "another value", "none beside sweep.points, which sets it for each point")
+        steps.insert(0, listed)
+    return Space(tuple(steps), intervals, settings.sample, settings.seed)
+
+
+def lists(settings: SweepSettings) -> Sequence[Sequence[str]]:
+    """The lists of keys of sweep.zip, which may also be a single one."""
+    together = settings.zip or ()
+    if together and all(isinstance(keys, str) for keys in together):
+        return (together,)
+    if not all(isinstance(keys, tuple) for keys in together):
+        raise ConfigError("sweep.zip", settings.zip, "one list of keys, or several")
+    return together
+
+
+def points_axis(hydra: Hydra, name: str) -> Listed:
+    """The points of a file, or of a list in conf/points by its name, each a step of one axis."""
+    path = points_file(name, config_folder() / "points")
+    groups: dict[str, bool] = {}
+    points = []
+    for number, row in enumerate(listed_points(path), start=1):
+        try:
+            points.append(tuple(listed_setting(hydra, groups, key, value) for key, value in row.items()))
+        except ConfigError as error:
+            raise ConfigError(f"{KEY}: point {number}: {error.key}", error.got, error.expected, error.hint) from error
+    return Listed(tuple(points))
+
+
+def listed_setting(hydra: Hydra, groups: dict[str, bool], key: str, value: str) -> Setting:
+    """One value of a listed point; `groups` remembers which keys are groups."""
+    text = f"{key}={value}"
+    refuse_unsafe([text])
+    override = parsed(text)
+    if override.is_sweep_override() or override.is_hydra_override():
+        raise ConfigError(key, value, "one value of convpipe's own, [a list] in brackets")
+    check_sweepable(key, override)
+    if key not in groups:
+        groups[key] = group_options(hydra, override.key_or_group) is not None
+    return Setting(key, plain_value(override.value()), text, groups[key], LAST)
+
+
+def check_size(space: Space, most: int) -> None:
+    """There are not more points than allowed, counted before any is made."""
+    if space.size > most:
+        raise ConfigError("limits.runs", most, f"at least {space.size}, the points of this sweep")

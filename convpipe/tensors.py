@@ -1,0 +1,58 @@
+"""Arrays that exist, and those that do not yet: names, shapes, dtypes and their ranges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+INTEGER_DTYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+FLOAT_DTYPES = ("float16", "float32", "float64")
+DTYPES = INTEGER_DTYPES + FLOAT_DTYPES
+
+
+def exact_range(dtype: np.dtype[Any]) -> tuple[int, int]:
+    """The whole numbers a dtype holds without a gap, smallest and largest.
+
+    >>> exact_range(np.dtype("int8")), exact_range(np.dtype("float32"))
+    ((-128, 127), (-16777216, 16777216))
+    """
+    if dtype.kind in "iu":
+        info = np.iinfo(dtype)
+        return int(info.min), int(info.max)
+    largest = int(2 ** (np.finfo(dtype).nmant + 1))
+    return -largest, largest
+
+
+Sizes = tuple[int, ...]
+Wanted = tuple[int | None, ...]  # a shape whose sizes may be left to the file
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The shape and dtype of an array to come."""
+
+    shape: Sizes
+    dtype: np.dtype[Any]
+
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An array that does not exist yet: its name, shape, dtype and what its axes are called."""
+
+    name: str
+    shape: Sizes
+    dtype: np.dtype[Any]
+    axes: tuple[str, ...] = ()
+    origin: str = ""  # of a given tensor: its name where it comes from
+
+    @property
+    def bytes(self) -> int:
+        """The size of its values in memory."""
+        return prod(self.shape) * self.dtype.itemsize

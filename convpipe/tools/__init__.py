@@ -1,1 +1,0 @@
-"""Programs that make what the package ships: ``python -m convpipe.tools.train_digits OUT.npz``."""

@@ -1,0 +1,1 @@
+"""Programs that make what the package ships: ``python -m convpipe.weights.train_digits OUT.npz``."""
