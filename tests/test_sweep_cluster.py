@@ -190,7 +190,7 @@ def test_a_signal_ends_the_client(number: int, code: int, folder: Path, dask: Cl
 
 @needs_dask
 def test_clusters_that_do_not_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("convpipe.sweeps.executors.CONNECT_SECONDS", 1)
+    monkeypatch.setattr("convpipe.sweeps.dask.CONNECT_SECONDS", 1)
     words = (*WORDS, "seed=1,2", "cluster=dask")
     answer = convpipe(*words, "cluster.address=tcp://127.0.0.1:1")
     assert answer.code == 4
