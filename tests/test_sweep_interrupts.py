@@ -103,7 +103,10 @@ def test_a_signal_does_not_wait_for_a_long_call(number: int, code: int, tmp_path
     running = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(CHECKOUT)}, **pipes)  # type: ignore[call-overload]
     assert running.stdout.readline() == "ready\n"
     running.send_signal(number)
-    out, err = running.communicate(timeout=SOON)
+    try:
+        out, err = running.communicate(timeout=SOON)
+    finally:
+        running.kill()
     assert (running.returncode, out) == (code, "")
     assert err == "convpipe: interrupted; what is done is kept, and the same command goes on from there\n"
     assert hidden(tmp_path) == [others.name]

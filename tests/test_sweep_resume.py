@@ -80,7 +80,10 @@ def wait_for_end(process: int) -> None:
 
 def ended(running: subprocess.Popen[str], seconds: float = SECONDS) -> tuple[int, str]:
     """The exit code and standard error of a process that ends by itself."""
-    _, err = running.communicate(timeout=seconds)
+    try:
+        _, err = running.communicate(timeout=seconds)
+    finally:
+        running.kill()
     return running.returncode, err
 
 
