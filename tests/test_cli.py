@@ -443,10 +443,10 @@ BIG = [
 ]
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
-    """Until `condition()` is true."""
-    end = time.monotonic() + seconds
-    while not condition():
+def wait_for(condition: Callable[[], object], child: subprocess.Popen[str]) -> None:
+    """Until `condition()` is true, or the child has ended; a minute, where it takes a second or two."""
+    end = time.monotonic() + 60
+    while not condition() and child.poll() is None:
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.01)
 
@@ -454,7 +454,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_leaves_nothing_behind(number: signal.Signals, code: int, folder: Path) -> None:
     child = process(*BIG, cwd=folder)
-    wait_for(lambda: list(folder.glob("deep/root/*/.staging*/*.npy")))
+    wait_for(lambda: list(folder.glob("deep/root/*/.staging*/*.npy")), child)
     child.send_signal(number)
     out, err = child.communicate(timeout=60)
     assert (child.returncode, out) == (code, "")
