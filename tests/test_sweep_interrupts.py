@@ -73,9 +73,9 @@ LONG_CALL = """
 import sys, threading, time
 from pathlib import Path
 import numpy as np
-from convpipe.cli import stopping_on_signals
-from convpipe.staging import hidden_name
-from convpipe.sweep.interrupts import ending_soon
+from convpipe.cli.main import stopping_on_signals
+from convpipe.files.staging import hidden_name
+from convpipe.sweeps.interrupts import ending_soon
 
 folder = Path(sys.argv[1])
 (folder / hidden_name("staging-x")).mkdir()
