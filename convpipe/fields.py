@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -32,20 +32,23 @@ def field(check: Check, default: Any = dataclasses.MISSING) -> Any:
     return dataclasses.field(default=default, metadata={"check": check})
 
 
-def read(kind: type[T], key: str, values: Mapping[str, Any]) -> T:
+def read(kind: type[T], key: str, values: Mapping[str, Any], beside: Sequence[str] = ()) -> T:
     """Make a `kind` of plain config values, every one checked.
+
+    Args:
+        beside: keys that are there, too, and read by somebody else.
 
     Raises:
         ConfigError: a key that `kind` does not have, one that is missing, or an illegal value.
     """
-    checked = read_given(kind, key, values)
+    checked = read_given(kind, key, values, beside)
     for entry in dataclasses.fields(kind):  # type: ignore[arg-type]
         if entry.name not in checked and entry.default is dataclasses.MISSING:
             raise ConfigError(join(key, entry.name), None, "a value for it")
     return kind(**checked)
 
 
-def read_given(kind: type[Any], key: str, values: Mapping[str, Any]) -> dict[str, Any]:
+def read_given(kind: type[Any], key: str, values: Mapping[str, Any], beside: Sequence[str] = ()) -> dict[str, Any]:
     """Some settings of a `kind`, every one checked; those that are not given are left out.
 
     Raises:
@@ -54,8 +57,9 @@ def read_given(kind: type[Any], key: str, values: Mapping[str, Any]) -> dict[str
     known = {entry.name: entry.metadata["check"] for entry in dataclasses.fields(kind) if "check" in entry.metadata}
     for name in values:
         if name not in known:
-            expected = f"no such key here; there are {', '.join(known)}" if known else "no settings, as there are none"
-            raise ConfigError(join(key, name), values[name], expected, did_you_mean(str(name), known))
+            there = (*beside, *known)
+            expected = f"no such key here; there are {', '.join(there)}" if there else "no settings, as there are none"
+            raise ConfigError(join(key, name), values[name], expected, did_you_mean(str(name), there))
     return {name: check(join(key, name), values[name]) for name, check in known.items() if name in values}
 
 

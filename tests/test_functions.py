@@ -25,14 +25,13 @@ from conv_cases import (
     memory_orders,
 )
 from hypothesis import given, strategies as st
+from plan_cases import LOWERINGS, plan_convolution
 
 import convpipe as cp
-from convpipe import lowerings, reference
+from convpipe import reference
 from convpipe.errors import ConfigError, ValueRangeError
 from convpipe.execution.bounds import float_bound
-from convpipe.graph.plan import plan_convolution
 from convpipe.graph.spec import ConvSettings
-from convpipe.lowerings import LOWERINGS
 from convpipe.sources import Signature
 
 EVERY_LOWERING = ["auto", *LOWERINGS]
@@ -242,7 +241,7 @@ def test_a_call_keeps_to_its_plans_memory(
     else:
         arrays = integers(x, "int8", "small", 1).astype(dtype), integers(w, "int8", "small", 2).astype(dtype)
     signatures = [Signature(array.shape, array.dtype) for array in arrays]
-    planned = plan_convolution(*signatures, ConvSettings(**settings), lowerings.get(lowering)).peak_bytes
+    planned = plan_convolution(*signatures, ConvSettings(**settings), lowering).peak_bytes
     gc.collect()
     tracemalloc.start()
     cp.conv(*arrays, **settings, lowering=lowering, overflow="wrap")

@@ -16,8 +16,9 @@ from hypothesis import given, settings, strategies as st
 from convpipe import reference
 from convpipe.errors import GeometryError, ValueRangeError
 from convpipe.execution.bounds import float_bound
-from convpipe.ops.joining import add, concat
-from convpipe.ops.matmul import result_dtype
+from convpipe.ops.add import add
+from convpipe.ops.arrays.sums import result_dtype
+from convpipe.ops.concat import concat
 from convpipe.reference import layers as reference_layers
 
 SEEDS = st.integers(0, 2**16)

@@ -14,7 +14,8 @@ from conv_cases import FLOATS, INTEGERS, Array, assert_exact, assert_within, flo
 from hypothesis import given, settings, strategies as st
 
 from convpipe.errors import ConfigError, GeometryError
-from convpipe.ops.normalization import batch_norm, local_response_norm
+from convpipe.ops.batch_norm import batch_norm
+from convpipe.ops.local_response_norm import local_response_norm
 from convpipe.reference import layers as reference_layers
 
 SEEDS = st.integers(0, 2**16)

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 from conv_cases import Case, cases
 from hypothesis import given, strategies as st
+from plan_cases import LOWERINGS, plan_convolution
 from run_cases import IM2COL, IMPLICIT, a_spec
 
-from convpipe import lowerings, reference
-from convpipe.errors import ConfigError
+from convpipe import reference
+from convpipe.errors import ConfigError, GeometryError
 from convpipe.execution import pipeline
-from convpipe.graph import plan
-from convpipe.graph.plan import Plan, plan_convolution, plan_run, readable
+from convpipe.graph.plan import Plan, readable
+from convpipe.graph.single import at_conv, operation_of, plan_run
 from convpipe.graph.spec import ConvSettings
 from convpipe.graph.work import Planner
-from convpipe.lowerings import LOWERINGS
-from convpipe.ops.matmul import result_dtype
+from convpipe.ops.arrays.sums import result_dtype
 from convpipe.sources import Signature
 
 LECTURE_TABLE = """\
@@ -39,9 +39,7 @@ def a_plan(
     x: tuple[int, ...], w: tuple[int, ...], lowering: str = "im2col", dtype: str = "int16", **settings: Any
 ) -> Plan:
     dtypes = np.dtype(dtype)
-    return plan_convolution(
-        Signature(x, dtypes), Signature(w, dtypes), ConvSettings(**settings), lowerings.get(lowering)
-    )
+    return plan_convolution(Signature(x, dtypes), Signature(w, dtypes), ConvSettings(**settings), lowering)
 
 
 # What it prints
@@ -119,7 +117,7 @@ def test_arrays_are_as_planned(case: Case, lowering: str, x: str, w: str, result
     signatures = [Signature(case.input_shape, np.dtype(x)), Signature(case.filters_shape, np.dtype(w))]
     bias = Signature(case.filters_shape[:1], np.dtype("int8")) if with_bias else None
     settings = ConvSettings(**case.settings, dtype=result)
-    made = plan_convolution(signatures[0], signatures[1], settings, lowerings.get(lowering), bias)
+    made = plan_convolution(signatures[0], signatures[1], settings, lowering, bias)
     arrays = {tensor.name: np.ones(tensor.shape, tensor.dtype) for tensor in made.given}
     for step_result in pipeline.run(made, arrays):
         tensor = step_result.step.makes
@@ -217,5 +215,18 @@ def test_errors_name_what_was_typed(changes: dict[str, Any], match: str) -> None
 
 
 def test_every_geometry_error_has_a_key_of_the_config() -> None:
-    for name in ("stride", "pad", "dilation", "groups", "pad_mode", "pad_value", "dtype", "input", "kernel"):
-        assert plan.CONFIG_KEYS[name].split(".")[0] in ("conv", "input", "filters")
+    operation = operation_of(ConvSettings())
+    for name in (
+        "stride",
+        "pad",
+        "dilation",
+        "groups",
+        "pad_mode",
+        "pad_value",
+        "dtype",
+        "input",
+        "kernel",
+        "channels",
+    ):
+        found = at_conv(GeometryError(name, 0, "something else"), operation)
+        assert found.key.split(".")[0] in ("conv", "input", "filters")

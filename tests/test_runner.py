@@ -24,7 +24,7 @@ from convpipe.errors import ArchiveError, ConfigError
 from convpipe.execution import attachments, runner
 from convpipe.execution.pipeline import StageResult
 from convpipe.files.npy import BLOCK_BYTES
-from convpipe.graph.plan import plan_run
+from convpipe.graph.single import plan_run
 
 CHECKOUT = Path(runner.__file__).parents[2]
 

@@ -114,6 +114,25 @@ def relu(x: Array) -> Array:
     return each(x, lambda value: value if value > 0 else 0)
 
 
+def clip(x: Array, low: float | None = None, high: float | None = None) -> Array:
+    """Each cell, or the limit that it is beyond."""
+
+    def limited(value: Any) -> Any:
+        if low is not None and value < low:
+            return low
+        return high if high is not None and value > high else value
+
+    return each(x, limited)
+
+
+def pad(x: Array, pad: int, value: float = 0) -> Array:
+    """As many cells of that value on every side of the spatial axes."""
+    grown = np.full((*x.shape[:2], *(size + 2 * pad for size in x.shape[2:])), value, object)
+    for index in np.ndindex(x.shape):
+        grown[(*index[:2], *(at + pad for at in index[2:]))] = x[index].item()
+    return grown
+
+
 def leaky_relu(x: Array, slope: float = 0.01) -> Array:
     """x where it is positive, else slope * x."""
     return each(x, lambda value: value if value > 0 else slope * value)
