@@ -456,7 +456,7 @@ def test_ten_thousand_runs_list_in_about_a_second(words: list[str], tmp_path: Pa
 
 
 def test_a_listing_does_without_the_heavy_libraries(made: Path) -> None:
-    code = "import sys; from convpipe.cli import main; main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+    code = "import sys; from convpipe.cli.main import main; main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
     done = subprocess.run(
         [sys.executable, "-c", code, "runs", str(made / "c"), "--sort=seed"],
         env={"PYTHONPATH": str(CHECKOUT)}, capture_output=True, text=True, check=True,

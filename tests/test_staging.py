@@ -26,7 +26,8 @@ SUICIDE = """
 import os, signal, sys
 from pathlib import Path
 from run_cases import a_place, a_spec
-from convpipe import archive, collection, runner
+from convpipe.archive import index, write
+from convpipe.execution import runner
 folder, moment = Path(sys.argv[1]), sys.argv[2]
 
 def die():
@@ -45,12 +46,12 @@ def half(place, content):
     path.write_bytes(next(iter(content))[:5])
     return path.name == moment
 
-dies_in(archive, "write_file", half) if "." in moment or moment.isupper() else None
-dies_in(archive, "publish") if moment == "publish" else None
+dies_in(write, "write_file", half) if "." in moment or moment.isupper() else None
+dies_in(runner, "publish") if moment == "publish" else None
 if moment == "results":
-    dies_in(collection.os, "replace")
+    dies_in(index.os, "replace")
 runner.execute(a_spec({"keep": "stages"}), a_place(folder), lambda done: die() if done.step.name == moment else None)
-collection.rebuild(folder)
+index.rebuild(folder)
 """
 
 

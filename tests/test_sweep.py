@@ -654,8 +654,8 @@ def test_the_shipped_sweeps_run(folder: Path) -> None:
 
 MEASURE = """
 import re, sys
-from convpipe import cli
-code = cli.main(sys.argv[1:])
+from convpipe.cli.main import main
+code = main(sys.argv[1:])
 # not getrusage's peak, which begins with that of the process that started this one
 print("peak", re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1])
 sys.exit(code)
