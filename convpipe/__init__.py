@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from convpipe.execution.provenance import VERSION as __version__
 
 if TYPE_CHECKING:
+    from convpipe.archive.collection import runs
     from convpipe.archive.read import load
-    from convpipe.archive.table import runs
     from convpipe.execution.functions import conv, conv_grad, conv_transpose
     from convpipe.ops.activations import dropout, gelu, leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
     from convpipe.ops.columns import col2im, fil2col, im2col
@@ -61,7 +61,7 @@ __all__ = [
 HOMES = {
     "execution.functions": ("conv", "conv_grad", "conv_transpose"),
     "archive.read": ("load",),
-    "archive.table": ("runs",),
+    "archive.collection": ("runs",),
     "ops.padding": ("pad",),
     "ops.columns": ("im2col", "col2im", "fil2col"),
     "ops.pooling": ("max_pool", "avg_pool", "global_max_pool", "global_avg_pool"),

@@ -177,7 +177,7 @@ BESIDE = """
 import sys, time
 from pathlib import Path
 from run_cases import a_place, a_spec, hidden
-from convpipe.archive import collection, index
+from convpipe.archive import collection
 from convpipe.execution import runner
 folder = Path(sys.argv[1])
 
@@ -186,7 +186,7 @@ def wait_for_the_other(result):
         time.sleep(0.001)
 
 print(runner.execute(a_spec(), a_place(folder), wait_for_the_other).verdict)
-index.rebuild(folder)
+collection.rebuild(folder)
 """
 
 
