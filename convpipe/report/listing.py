@@ -24,6 +24,7 @@ from convpipe.archive.table import (
 )
 from convpipe.config.expressions import compile_expression
 from convpipe.errors import ConfigError, UsageError, did_you_mean
+from convpipe.files.endings import ending
 from convpipe.files.staging import storing
 
 FORMATS = ("table", "csv", "json", "parquet")
@@ -172,8 +173,8 @@ def file_format(output: str | None) -> str:
     >>> file_format("x.csv"), file_format("x.txt"), file_format(None)
     ('csv', 'table', 'table')
     """
-    ending = Path(output or "").suffix.removeprefix(".").lower()
-    return ending if ending in FORMATS else "table"
+    form = ending(output or "")
+    return form if form in FORMATS else "table"
 
 
 def table_text(listing: Listing) -> str:
