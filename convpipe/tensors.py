@@ -17,6 +17,7 @@ Wanted = tuple[int | None, ...]  # a shape whose sizes may be left to the file
 INTEGER_DTYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 FLOAT_DTYPES = ("float16", "float32", "float64")
 DTYPES = INTEGER_DTYPES + FLOAT_DTYPES
+MOST_AXES = 32  # NumPy 1's own limit
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ FIXED = ("run", "status")
 MEASURED = ("output_shape", "output_sha256", "seconds")
 SOMETIMES = frozenset(("accuracy", "error"))  # columns only where some run has them
 NOT_CONFIG = SOMETIMES.union(FIXED, MEASURED)
-TEXTS = (*FIXED, "output_shape", "output_sha256", "error")
+TEXT_COLUMNS = (*FIXED, "output_shape", "output_sha256", "error")
 DAMAGED = "damaged"
 FAILED = "failed"
 GUESSED_FROM = 100  # rows
@@ -133,7 +133,7 @@ def cell_value(column: str, text: str) -> Any:
     >>> cell_value("conv.stride", "[2, 1]"), cell_value("seconds", "0.5"), cell_value("run", "123456789012")
     ([2, 1], 0.5, '123456789012')
     """
-    return (text or None) if column in TEXTS else plain_value(text)
+    return (text or None) if column in TEXT_COLUMNS else plain_value(text)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -198,7 +198,7 @@ def as_table(
 
     table = pd.DataFrame(rows, columns=list(columns))
     for column in table.columns:
-        if column not in TEXTS:
+        if column not in TEXT_COLUMNS:
             table[column] = read(table[column])
     return table
 

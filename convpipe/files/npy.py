@@ -21,12 +21,11 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from convpipe.errors import ConfigError, shown
-from convpipe.tensors import DTYPES, Array, Sizes
+from convpipe.tensors import DTYPES, MOST_AXES, Array, Sizes
 
 MAGIC = b"\x93NUMPY"
 LENGTH_BYTES = {1: 2, 2: 4, 3: 4}  # format version -> bytes of the header's length
 MOST_HEADER_BYTES = 64 * 1024
-MOST_AXES = 32  # NumPy 1's own limit
 # How a header may spell the dtypes there are: byte order, then kind and size.
 SPELLED = [order + np.dtype(name).str[1:] for name in DTYPES for order in "<>|"]
 STORED = {spelled: np.dtype(spelled) for spelled in SPELLED}

@@ -15,8 +15,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from convpipe.errors import ConfigError, did_you_mean, shown
-from convpipe.files.npy import MOST_AXES, addressable, opened
-from convpipe.tensors import DTYPES, Array, Sizes
+from convpipe.files.npy import addressable, opened
+from convpipe.tensors import DTYPES, MOST_AXES, Array, Sizes
 
 KIND = "a .safetensors file"
 LENGTH_BYTES = 8
