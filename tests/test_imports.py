@@ -28,8 +28,6 @@ ROOMS = (
     "ops",
     "files",
     "sources",
-    "lowerings",  # to go, into ops and graph, as layers
-    "layers",
     "archive",
     "graph",
     "execution",

@@ -10,12 +10,15 @@ from __future__ import annotations
 from convpipe.fields import is_whole
 from convpipe.geometry.axes import (
     AXES,
+    PAD_MODES,
     RANKS,
     Pads,
     axis_of,
     check_filled,
     check_pad_mode,
     input_rank,
+    kernel_letters,
+    out_letters,
     out_sizes,
     pads_per_axis,
     per_axis,
@@ -29,6 +32,7 @@ from convpipe.geometry.transposed import solve_transposed
 
 __all__ = [
     "AXES",
+    "PAD_MODES",
     "RANKS",
     "ConvGeometry",
     "Pads",
@@ -42,6 +46,8 @@ __all__ = [
     "flatten_shape",
     "input_rank",
     "is_whole",
+    "kernel_letters",
+    "out_letters",
     "out_sizes",
     "pads_per_axis",
     "per_axis",

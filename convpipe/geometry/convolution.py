@@ -8,7 +8,7 @@ from typing import Any
 
 from convpipe.errors import GeometryError, GeometrySettingError
 from convpipe.fields import is_whole
-from convpipe.geometry.axes import AXES, check_pad_mode, input_rank, per_axis, solve_pads
+from convpipe.geometry.axes import AXES, check_pad_mode, input_rank, out_letters, per_axis, solve_pads
 from convpipe.geometry.windows import Windows, check_reach
 from convpipe.tensors import Sizes
 
@@ -59,6 +59,16 @@ class ConvGeometry(Windows):
     def product_shape(self) -> Sizes:
         """(N*out_h*out_w, F)."""
         return (self.positions, self.filters)
+
+    @property
+    def depth_letter(self) -> str:
+        """What the second axis of the filters is called."""
+        return "C" if self.groups == 1 else "C/G"
+
+    @property
+    def feature_map_axes(self) -> tuple[str, ...]:
+        """What the axes of the feature map are called."""
+        return ("N", *out_letters(self.rank), "F")
 
     @property
     def feature_map_shape(self) -> Sizes:
