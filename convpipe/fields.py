@@ -15,6 +15,7 @@ import dataclasses
 import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import index
 from typing import Any, TypeVar
 
 import numpy as np
@@ -77,7 +78,7 @@ def whole(low: int | None = None, high: int | None = None) -> Check:
     """A whole number from `low` to `high`, both included."""
 
     def check(key: str, value: Any) -> int:
-        if not is_whole(value) or (low is not None and value < low) or (high is not None and value > high):
+        if not is_whole(value, low, high):
             raise ConfigError(key, value, f"a whole number{span(low, high)}")
         return int(value)
 
@@ -97,9 +98,13 @@ def number(low: float | None = None, high: float | None = None) -> Check:
     return check
 
 
-def is_whole(value: Any) -> bool:
-    """Whether a value is a whole number, Python's or NumPy's; a bool and an array are not."""
-    return hasattr(value, "__index__") and not isinstance(value, bool) and not getattr(value, "shape", ())
+def is_whole(value: Any, low: int | None = None, high: int | None = None) -> bool:
+    """Whether a value is a whole number of that range, Python's or NumPy's; a bool and an array are not."""
+    scalar = hasattr(value, "__index__") and not getattr(value, "shape", ())  # an array has __index__, and raises
+    if not scalar or isinstance(value, bool):
+        return False
+    found = index(value)
+    return (low is None or found >= low) and (high is None or found <= high)
 
 
 def span(low: float | None, high: float | None) -> str:

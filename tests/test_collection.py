@@ -18,9 +18,9 @@ import pytest
 from run_cases import FLOATS, a_run, contents, edit_manifest, hidden
 
 import convpipe as cp
-from convpipe.archive.collection import FIXED, INDEX, MEASURED, NOT_CONFIG, run_folders
-from convpipe.archive.index import note, rebuild, refresh, row_at, write_results
-from convpipe.archive.table import read_results, typed
+from convpipe.archive.collection import read_results, rebuild, refresh, run_folders
+from convpipe.archive.index import INDEX, note, row_at
+from convpipe.archive.table import FIXED, MEASURED, NOT_CONFIG, typed, write_results
 from convpipe.errors import ArchiveError, StorageError
 
 

@@ -12,8 +12,7 @@ import pytest
 from golden.make import ARCHIVES, GOLDEN, REFERENCES, RUNS
 from run_cases import a_place, contents, reseal, set_output
 
-from convpipe.archive.collection import run_folders
-from convpipe.archive.index import rebuild
+from convpipe.archive.collection import rebuild, run_folders
 from convpipe.archive.read import load
 from convpipe.archive.verify import verify
 from convpipe.config.read import read_spec

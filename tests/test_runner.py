@@ -177,7 +177,8 @@ BESIDE = """
 import sys, time
 from pathlib import Path
 from run_cases import a_place, a_spec, hidden
-from convpipe import collection, runner
+from convpipe.archive import collection
+from convpipe.execution import runner
 folder = Path(sys.argv[1])
 
 def wait_for_the_other(result):

@@ -19,7 +19,7 @@ from convpipe.archive.verify import verify
 from convpipe.config.read import read_spec
 from convpipe.errors import ArchiveError
 from convpipe.execution import runner
-from convpipe.execution.bounds import float_bound
+from convpipe.execution.bounds import output_bound
 from convpipe.files.npy import array_sha256
 from convpipe.graph.spec import Spec
 from convpipe.sources import stream
@@ -315,7 +315,7 @@ def test_whole_floats_are_alike_everywhere(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_the_bound_counts_products_as_the_oracle_does(name: str) -> None:
     spec = float_spec(name, whole=True)
-    bound = float_bound(spec)
+    bound = output_bound(spec)
     assert bound is not None
     assert bound.exact.all()
     assert bound.taps >= 1

@@ -19,8 +19,7 @@ from run_cases import edit_manifest, hidden, set_output
 from sweep_cases import collected, column, fast_folder, results, statuses
 
 from convpipe.archive import write as archive_write
-from convpipe.archive.collection import run_folders, run_names
-from convpipe.archive.index import rebuild, refresh
+from convpipe.archive.collection import rebuild, refresh, run_folders, run_names
 from convpipe.archive.verify import verify
 from convpipe.errors import StorageError
 from convpipe.execution import provenance
@@ -654,8 +653,8 @@ def test_the_shipped_sweeps_run(folder: Path) -> None:
 
 MEASURE = """
 import re, sys
-from convpipe import cli
-code = cli.main(sys.argv[1:])
+from convpipe.cli.main import main
+code = main(sys.argv[1:])
 # not getrusage's peak, which begins with that of the process that started this one
 print("peak", re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1])
 sys.exit(code)

@@ -244,7 +244,8 @@ def test_a_cluster_without_its_package(folder: Path, monkeypatch: pytest.MonkeyP
 def test_batches_take_the_process_for_themselves() -> None:
     assert not __dict__.get("dask")  # nothing of a cluster is imported at the start
     code = (
-        "import sys; from convpipe import cli; cli.main(['-m', 'dry_run=true', 'seed=1,2']); print(sorted(sys.modules))"
+        "import sys; from convpipe.cli.main import main; main(['-m', 'dry_run=true', 'seed=1,2']);"
+        "print(sorted(sys.modules))"
     )
     out = subprocess.run(
         [sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from convpipe.archive.index import refresh
+from convpipe.archive.collection import refresh
 from convpipe.errors import STOPPED
 from convpipe.files.staging import remove_own
 

@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convpipe.archive.collection import Row, failures
-from convpipe.archive.index import note, refresh
+from convpipe.archive.collection import refresh
+from convpipe.archive.index import failures, note
+from convpipe.archive.table import Row
 from convpipe.config.compose import MAIN_CONFIG, plain_config
 from convpipe.config.expressions import compile_expression
 from convpipe.config.read import read_execution
