@@ -108,6 +108,15 @@ def test_damaged_runs_are_listed_as_damaged(folder: Path, damage: str) -> None:
     assert not any(value for key, value in bad.items() if key not in FIXED)
 
 
+def test_an_index_that_was_cut_short_is_mended_once(folder: Path) -> None:
+    table_before, index = (folder / "results.csv").read_bytes(), folder / INDEX
+    whole = index.read_bytes().splitlines()
+    index.write_bytes(index.read_bytes()[:-10])
+    for _ in range(3):
+        assert refresh(folder).read_bytes() == table_before
+        assert index.read_bytes().splitlines() == [*whole[:-1], whole[-1][:-9], whole[-1]]
+
+
 def test_what_is_no_run_is_not_listed(folder: Path) -> None:
     before = (folder / "results.csv").read_bytes()
     for name in (".staging-0123456789ab-1-2", "notes", "0123456789ABC", "0123456789a", "x123456789ab"):

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cli_runs import job
 from conv_cases import FLOATS, INTEGERS, assert_exact, assert_within, floats, integers, memory_orders
 from hypothesis import assume, given, settings, strategies as st
 from plan_cases import plan_convolution, stages_of
 
+import convpipe as cp
 from convpipe import geometry, reference
 from convpipe.errors import ConfigError, GeometryError, ValueRangeError
 from convpipe.execution import pipeline
@@ -284,6 +286,29 @@ def test_unsigned_sums_may_fill_uint64() -> None:
         ValueRangeError, match=f"^the exact sum {2**64}, on its way from stage to stage, does not fit uint64"
     ):
         conv_transpose(x, w)
+
+
+@pytest.mark.parametrize("dtype", INTEGERS + FLOATS)
+def test_unsigned_sums_beyond_int64_saturate_only_at_an_integer(dtype: str) -> None:
+    x, w = np.array([[[2**63 + 2**42, 5]]], np.uint64), np.array([[[1]]], np.uint64)
+    largest = 2**64 if dtype in FLOATS else np.iinfo(dtype).max
+    expected = [min(2**63 + 2**42, largest), min(5, largest)]
+    with np.errstate(over="ignore"):  # float16 ends at 65504
+        assert cp.conv_transpose(x, w, dtype=dtype, overflow="saturate").tolist() == [
+            [np.array(expected, dtype).tolist()]
+        ]
+
+
+@pytest.mark.parametrize("name", ["transpose", "grad_input"])
+def test_floats_need_no_room_for_pythons_integers(name: str) -> None:
+    first = "grad" if name == "grad_input" else "input"
+    room = {}
+    for dtype in ("float32", "float64", "int64"):
+        words = [f"experiment={name}", f"{first}.dtype={dtype}", f"filters.dtype={dtype}"]
+        if name == "transpose":
+            words.append(f"bias.dtype={dtype}")
+        room[dtype] = plan_run(job(*words).spec).steps[-1].workspace
+    assert 2 * room["float32"] == room["float64"] < room["int64"]
 
 
 @given(transposed_cases(), st.sampled_from(FLOATS), SEEDS)

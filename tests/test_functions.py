@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import re
 import tracemalloc
 from itertools import product
@@ -200,6 +201,19 @@ def test_ragged_lists_are_refused_by_name() -> None:
 def test_settings_are_refused_by_name(settings: dict[str, Any], match: str) -> None:
     with pytest.raises(ConfigError, match=match):
         cp.conv(np.ones((1, 1, 4, 4)), np.ones((1, 1, 2, 2)), **settings)
+
+
+@pytest.mark.parametrize(("dtype", "largest"), [("float16", "65504"), ("float32", r"3\.40282e\+38")])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_padding_value_that_a_float_cannot_hold_is_refused(dtype: str, largest: str, sign: int) -> None:
+    x, w = np.ones((1, 1, 2, 2), dtype), np.ones((1, 1, 2, 2), dtype)
+    message = rf"^pad_value: got .*, expected a value that {dtype} holds, up to {largest}"
+    for value in (sign * np.finfo(dtype).max.item() * 1.01, sign * 1e300):
+        with pytest.raises(ConfigError, match=message):
+            cp.conv(x, w, pad=1, pad_value=value)
+    at_most = sign * np.finfo(dtype).max.item()
+    assert cp.pad(x, 1, value=at_most)[0, 0, 0, 0] == at_most
+    assert cp.pad(x, 1, value=sign * math.inf)[0, 0, 0, 0] == sign * math.inf
 
 
 @pytest.mark.parametrize(

@@ -405,6 +405,12 @@ def test_the_workspace_check_sees_one_copy_too_many(monkeypatch: pytest.MonkeyPa
         assert_workspace_is_enough(sizes, floats32, "small", np.dtype("float32"), "error")
 
 
+def test_the_workspace_of_plain_integers_is_not_planned_as_if_they_were_pythons() -> None:
+    columns, weights = operand((60_000, 1), "int8", "any"), operand((1, 64), "int8", "any").T
+    used = peak_bytes(columns, weights, dtype=np.dtype("int16"), overflow="wrap") - 60_000 * 64 * 2
+    assert workspace(60_000, weights.shape, np.dtype("int16"), columns.dtype, weights.dtype) < 4 * used
+
+
 @pytest.mark.parametrize("overflow", OVERFLOWS)
 @pytest.mark.parametrize("target", ["int8", "int64"])
 @pytest.mark.parametrize(

@@ -190,6 +190,14 @@ def test_what_is_still_needed_counts_at_the_peak() -> None:
     assert made.peak_bytes + 900_000 < hungry.peak_bytes <= made.peak_bytes + 10**6
 
 
+@pytest.mark.parametrize("changes", [{}, {"conv.pad": 1, "conv.pad_mode": "edge"}])
+def test_a_padding_value_that_is_not_used_may_be_any(changes: dict[str, Any]) -> None:
+    unused = {"input.dtype": "int8", "conv.pad_value": 4000, "conv.pad": 0, **changes}
+    assert plan_run(a_spec(unused)).output.dtype == plan_run(a_spec({**unused, "conv.pad_value": 0})).output.dtype
+    with pytest.raises(ConfigError, match=r"^conv\.pad_value: got 4000, expected a value that int8 holds, from -128"):
+        plan_run(a_spec({**unused, "conv.pad": 1, "conv.pad_mode": "constant"}))
+
+
 # Errors under the keys of the config
 
 

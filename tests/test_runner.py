@@ -126,6 +126,10 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         runner.execute(a_spec(), a_place(tmp_path / "c"), interrupt)
     assert not (tmp_path / "c").exists()
+    (tmp_path / "mine" / "empty").mkdir(parents=True)
+    with pytest.raises(KeyboardInterrupt):
+        runner.execute(a_spec(), a_place(tmp_path / "mine" / "empty" / "root" / "c"), interrupt)
+    assert [path.name for path in tmp_path.rglob("*")] == ["mine", "empty"]  # a person's own folders stay
 
 
 def test_blas_has_the_threads_it_is_given() -> None:
