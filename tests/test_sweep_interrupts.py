@@ -16,9 +16,10 @@ from run_cases import hidden
 
 from convpipe.archive.collection import failures
 from convpipe.archive.index import locked, note
+from convpipe.cli.ending import ending_soon
 from convpipe.cli.main import Stopped, stopping_on_signals
 from convpipe.files.staging import machine_mark
-from convpipe.sweeps.interrupts import ending_soon, uninterrupted
+from convpipe.sweeps.interrupts import uninterrupted
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -70,9 +71,9 @@ LONG_CALL = """
 import signal, sys
 from pathlib import Path
 import numpy as np
-from convpipe.cli import stopping_on_signals
-from convpipe.staging import hidden_name
-from convpipe.sweep.interrupts import ending_soon
+from convpipe.cli.ending import ending_soon
+from convpipe.cli.main import stopping_on_signals
+from convpipe.files.staging import hidden_name
 
 folder = Path(sys.argv[1])
 (folder / hidden_name("staging-x")).mkdir()

@@ -10,7 +10,7 @@ from convpipe import sources
 from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS, Execution, Job, T, mapping
 from convpipe.errors import ConfigError, did_you_mean
 from convpipe.fields import choice, optional, read, whole
-from convpipe.graph.memo import Latest
+from convpipe.graph.memo import Memo
 from convpipe.graph.spec import KEEPS, ConvSettings, LoweringSettings, Spec
 
 if TYPE_CHECKING:
@@ -21,13 +21,24 @@ FREE_KEYS = ("data",)  # values that others may refer to, as ${data}
 KNOWN_KEYS = dict.fromkeys(SPEC_KEYS + EXECUTION_KEYS + FREE_KEYS)  # a set in their order
 
 
-def read_job(config: Mapping[str, Any]) -> Job:
-    """Check a plain config, every key of it.
+def read_job(config: Mapping[str, Any], memo: Memo | None = None) -> Job:
+    """Check a plain config, every key of it; a part that is the same object as in the last one is not read again.
 
     Raises:
         ConfigError: the first key that is unknown, missing or has an illegal value.
     """
-    return JobReader().read(config)
+    if not config.keys() <= KNOWN_KEYS.keys():
+        key = next(key for key in config if key not in KNOWN_KEYS)
+        raise unknown_key(str(key), config[key], list(KNOWN_KEYS))
+    memo = memo or Memo()
+    settings = [config.get(key) for key in EXECUTION_KEYS]
+    execution: Execution = memo.of_same("execution", settings, lambda: read_execution(config))
+    check_there(config)
+    spec = Spec(**memo.each("settings", {key: config.get(key) for key in SPEC_KEYS}, read_part))
+    check_kind(spec)
+    if execution.trace:
+        check_trace(spec)
+    return Job(spec, execution)
 
 
 def read_execution(config: Mapping[str, Any]) -> Execution:
@@ -37,31 +48,6 @@ def read_execution(config: Mapping[str, Any]) -> Execution:
         ConfigError: an illegal value.
     """
     return read(Execution, "", {key: value for key, value in config.items() if key in EXECUTION_KEYS})
-
-
-class JobReader:
-    """Reads one config after another; a part that is the same object as last time is not read again."""
-
-    def __init__(self) -> None:
-        self.parts = Latest()
-
-    def read(self, config: Mapping[str, Any]) -> Job:
-        """Check a plain config, every key of it.
-
-        Raises:
-            ConfigError: the first key that is unknown, missing or has an illegal value.
-        """
-        if not config.keys() <= KNOWN_KEYS.keys():
-            key = next(key for key in config if key not in KNOWN_KEYS)
-            raise unknown_key(str(key), config[key], list(KNOWN_KEYS))
-        settings = [config.get(key) for key in EXECUTION_KEYS]
-        execution: Execution = self.parts.of_all("execution", settings, lambda: read_execution(config))
-        check_there(config)
-        spec = Spec(**self.parts.each({key: config.get(key) for key in SPEC_KEYS}, read_part))
-        check_kind(spec)
-        if execution.trace:
-            check_trace(spec)
-        return Job(spec, execution)
 
 
 def check_trace(spec: Spec) -> None:
