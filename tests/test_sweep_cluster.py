@@ -242,9 +242,7 @@ def test_a_cluster_without_its_package(folder: Path, monkeypatch: pytest.MonkeyP
 def test_batches_take_the_process_for_themselves() -> None:
     code = "import sys; from convpipe.cli.main import main; main(sys.argv[1:]); print(sorted(sys.modules))"
     command = [sys.executable, "-c", code, "-m", "dry_run=true", "seed=1,2"]
-    out = subprocess.run(
-        command, env=ENVIRONMENT, capture_output=True, text=True, check=True
-    ).stdout
+    out = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=True).stdout
     loaded = {name.strip(" '[]\n").partition(".")[0] for name in out.rpartition("[")[2].split(",")}
     assert not loaded & {"dask", "distributed", "ray", "joblib", "submitit", "pandas"}
     assert "convpipe" in loaded

@@ -13,10 +13,11 @@ from convpipe.config.expressions import Expression
 from convpipe.config.read import read_job
 from convpipe.config.settings import Execution, Job
 from convpipe.errors import ConfigError, GeometryError, GeometrySettingError, UsageError, shown
-from convpipe.execution.runner import prepare
+from convpipe.execution.runner import Place, Prepared
 from convpipe.files.yaml import dotted
 from convpipe.graph.memo import Memo
-from convpipe.graph.work import Work
+from convpipe.graph.spec import Spec, describe
+from convpipe.graph.work import Work, checked_work
 from convpipe.sweeps.axes import Point, point_text
 from convpipe.sweeps.batches import Task, failed
 from convpipe.sweeps.composer import Composer
@@ -26,8 +27,8 @@ from convpipe.sweeps.events import Done
 OF_THE_SWEEP = ("where", "invalid", "retry", "on_error", "sweep", "workers", "cluster", "dry_run")
 MOST_CHARACTERS = 200  # of a point's overrides in a line
 MOST_KEPT_BYTES = 16 << 20
-POINT_BYTES = 1024
-STEP_BYTES = 1400
+POINT_BYTES = 460
+PLAN_BYTES_A_STEP = 1400
 
 
 class Left(Enum):
@@ -37,6 +38,16 @@ class Left(Enum):
     IMPOSSIBLE = "its sizes cannot be"
 
 
+@dataclass(frozen=True, slots=True)  # thousands are kept
+class Checked:
+    """A point that can run: composed, read and planned."""
+
+    point: Point
+    spec: Spec
+    place: Place
+    work: Work
+
+
 @dataclass
 class Kept:
     """The first points of a sweep as the check made them, until their turn comes.
@@ -44,21 +55,21 @@ class Kept:
     What is the same in one point as in the last is one object.
     """
 
-    tasks: deque[Task] = field(default_factory=deque)
+    waiting: deque[Checked] = field(default_factory=deque)
     points: int = 0  # of the space, those among them that do not run
     bytes: int = 0
     last: Work | None = None
 
-    def add(self, found: Task | Left) -> None:
+    def add(self, found: Checked | Left) -> None:
         """Keep one more, if there is room."""
         if self.bytes >= MOST_KEPT_BYTES:
             return
         self.points += 1
-        if isinstance(found, Task):
-            self.tasks.append(found)
-            work = found.prepared.work
-            self.bytes += POINT_BYTES if work is self.last else POINT_BYTES + STEP_BYTES * len(work.plan.steps)
-            self.last = work
+        if isinstance(found, Checked):
+            self.waiting.append(found)
+            new = found.work is not self.last
+            self.bytes += POINT_BYTES + new * PLAN_BYTES_A_STEP * len(found.work.plan.steps)
+            self.last = found.work
 
 
 @dataclass
@@ -72,8 +83,8 @@ class Points:
     memo: Memo = field(default_factory=Memo)
     kept: Kept = field(default_factory=Kept)
 
-    def checked(self) -> Iterator[Task | Left]:
-        """Every point, ready to run or not; the first of them are kept, if any is to run.
+    def checked(self) -> Iterator[Checked | Left]:
+        """Every point, whether it runs or not; the first of them are kept, if any is to run.
 
         Raises:
             UsageError: a point that cannot be, named by its overrides.
@@ -81,7 +92,7 @@ class Points:
         for point in self.composer.sweep.space.points():
             job = self.job(point)
             try:
-                found = Left.OUT if job is None else self.task(point, job)
+                found = Left.OUT if job is None else self.planned(point, job)
             except ConfigError as error:
                 raise at_point(point, error) from error
             if not self.execution.dry_run:
@@ -93,18 +104,23 @@ class Points:
 
         Of the others one may have become impossible, as a file that it reads has changed: then it has failed.
         """
-        while self.kept.tasks:
-            yield self.kept.tasks.popleft()
+        while self.kept.waiting:
+            yield self.task(self.kept.waiting.popleft())
         for point in islice(self.composer.sweep.space.points(), self.kept.points, None):
             job = self.job(point)
             try:
-                found = Left.OUT if job is None else self.task(point, job)
+                found = Left.OUT if job is None else self.planned(point, job)
             except ConfigError as error:
                 assert job is not None
                 yield failed(point, job.spec, job.execution.place, error)
                 continue
-            if isinstance(found, Task):
-                yield found
+            if isinstance(found, Checked):
+                yield self.task(found)
+
+    def task(self, found: Checked) -> Task:
+        """A point described, too, and so ready to run."""
+        prepared = Prepared(found.spec, describe(found.spec, self.memo), found.work)
+        return Task(found.point, found.place, prepared)
 
     def job(self, point: Point) -> Job | None:
         """A point's checked config, or None where `where` leaves it out.
@@ -121,15 +137,15 @@ class Points:
         except ConfigError as error:
             raise at_point(point, error) from error
 
-    def task(self, point: Point, job: Job) -> Task | Left:
-        """A point ready to run, or, where such are skipped, the word that its sizes cannot be.
+    def planned(self, point: Point, job: Job) -> Checked | Left:
+        """A point with its plan, or, where such are skipped, the word that its sizes cannot be.
 
         Raises:
             ConfigError: it cannot be planned.
         """
         place = job.execution.place
         try:
-            return Task(point, place, prepare(job.spec, place.memory, self.memo))
+            return Checked(point, job.spec, place, checked_work(job.spec, place.memory, self.memo))
         except ConfigError as error:
             if self.execution.invalid == "error" or not is_impossible(error):
                 raise

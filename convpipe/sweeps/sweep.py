@@ -23,7 +23,7 @@ from convpipe.sweeps.events import THERE, Closed, Done, Event, FailedBefore, Fin
 from convpipe.sweeps.executors import Pool
 from convpipe.sweeps.interrupts import uninterrupted
 from convpipe.sweeps.listed import override_text
-from convpipe.sweeps.points import Left, Points
+from convpipe.sweeps.points import Checked, Left, Points
 from convpipe.sweeps.space import sweep_of
 from convpipe.sweeps.totals import Tally, Totals
 
@@ -159,18 +159,19 @@ def check_all(points: Points) -> tuple[Totals, tuple[Path, ...]]:
     """
     totals, execution = Totals(), points.execution
     failed: dict[Path, Mapping[str, Any]] = {}
-    for task in points.checked():
-        if not isinstance(task, Task):
-            totals.left_out += task is Left.OUT
-            totals.impossible += task is Left.IMPOSSIBLE
+    for found in points.checked():
+        if not isinstance(found, Checked):
+            totals.left_out += found is Left.OUT
+            totals.impossible += found is Left.IMPOSSIBLE
             continue
-        folder = task.place.folder
+        folder = found.place.folder
         if folder not in failed:
             failed[folder] = failed_before(folder, execution)
         if execution.dry_run:
-            totals.there += is_done(folder, task.identity)
-            totals.failed_before += task.identity in failed[folder]
-        totals.count(task)
+            identity = points.task(found).identity
+            totals.there += is_done(folder, identity)
+            totals.failed_before += identity in failed[folder]
+        totals.count(found)
     return totals, tuple(failed)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from convpipe.sweeps.batches import Task
+from convpipe.sweeps.axes import point_text
 from convpipe.sweeps.events import DIFFERS, FAILED, Done, FailedBefore, Finished, PassedOver, There
+from convpipe.sweeps.points import Checked
 
 MOST_LISTED = 3
 
@@ -25,14 +26,14 @@ class Totals:
     largest: int = -1
     largest_point: str = ""
 
-    def count(self, task: Task) -> None:
+    def count(self, found: Checked) -> None:
         """Take one point into account."""
-        work = task.prepared.work
+        work = found.work
         self.points += 1
         self.bytes += work.plan.bytes
         self.macs += work.macs
         if work.peak_bytes > self.largest:
-            self.largest, self.largest_point = work.peak_bytes, task.overrides
+            self.largest, self.largest_point = work.peak_bytes, point_text(found.point)
 
     @property
     def to_run(self) -> int:
