@@ -10,6 +10,7 @@ Names are loaded when they are first used, so that the command line starts fast.
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convpipe.execution.provenance import VERSION as __version__
@@ -18,17 +19,37 @@ if TYPE_CHECKING:
     from convpipe.archive.read import load
     from convpipe.archive.table import runs
     from convpipe.execution.functions import conv, conv_grad, conv_transpose
-    from convpipe.ops.activations import dropout, gelu, leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
-    from convpipe.ops.columns import col2im, fil2col, im2col
-    from convpipe.ops.dense import dense, flatten
-    from convpipe.ops.joining import add, concat
-    from convpipe.ops.normalization import batch_norm, local_response_norm
-    from convpipe.ops.padding import pad
-    from convpipe.ops.pooling import avg_pool, global_avg_pool, global_max_pool, max_pool
+    from convpipe.ops.add import add
+    from convpipe.ops.add_bias import add_bias
+    from convpipe.ops.avg_pool import avg_pool
+    from convpipe.ops.batch_norm import batch_norm
+    from convpipe.ops.col2im import col2im
+    from convpipe.ops.concat import concat
+    from convpipe.ops.dense import dense
+    from convpipe.ops.dropout import dropout
+    from convpipe.ops.fil2col import fil2col
+    from convpipe.ops.flatten import flatten
+    from convpipe.ops.gelu import gelu
+    from convpipe.ops.global_avg_pool import global_avg_pool
+    from convpipe.ops.global_max_pool import global_max_pool
+    from convpipe.ops.im2col import im2col
+    from convpipe.ops.leaky_relu import leaky_relu
+    from convpipe.ops.local_response_norm import local_response_norm
+    from convpipe.ops.log_softmax import log_softmax
+    from convpipe.ops.matmul import matmul
+    from convpipe.ops.max_pool import max_pool
+    from convpipe.ops.pad import pad
+    from convpipe.ops.relu import relu
+    from convpipe.ops.reshape import reshape
+    from convpipe.ops.scale import scale
+    from convpipe.ops.sigmoid import sigmoid
+    from convpipe.ops.softmax import softmax
+    from convpipe.ops.tanh import tanh
 
 __all__ = [
     "__version__",
     "add",
+    "add_bias",
     "avg_pool",
     "batch_norm",
     "col2im",
@@ -48,36 +69,39 @@ __all__ = [
     "load",
     "local_response_norm",
     "log_softmax",
+    "matmul",
     "max_pool",
     "pad",
     "relu",
+    "reshape",
     "runs",
+    "scale",
     "sigmoid",
     "softmax",
     "tanh",
 ]
 
-# Where each name is at home.
+# Where names are at home that are no operation's array function, which lies in the file of its own name.
 HOMES = {
-    "execution.functions": ("conv", "conv_grad", "conv_transpose"),
-    "archive.read": ("load",),
-    "archive.table": ("runs",),
-    "ops.padding": ("pad",),
-    "ops.columns": ("im2col", "col2im", "fil2col"),
-    "ops.pooling": ("max_pool", "avg_pool", "global_max_pool", "global_avg_pool"),
-    "ops.activations": ("relu", "leaky_relu", "sigmoid", "tanh", "gelu", "softmax", "log_softmax", "dropout"),
-    "ops.normalization": ("batch_norm", "local_response_norm"),
-    "ops.dense": ("dense", "flatten"),
-    "ops.joining": ("add", "concat"),
+    "conv": "execution.functions",
+    "conv_grad": "execution.functions",
+    "conv_transpose": "execution.functions",
+    "load": "archive.read",
+    "runs": "archive.table",
 }
 
 
+OPERATIONS = Path(__file__).with_name("ops")
+
+
 def __getattr__(name: str) -> Any:
-    for module, names in HOMES.items():
-        if name in names:
-            return getattr(import_module(f"convpipe.{module}"), name)
+    home = HOMES.get(name, f"ops.{name}")
+    if name in HOMES or (OPERATIONS / f"{name}.py").is_file():
+        found = vars(import_module(f"convpipe.{home}")).get(name)
+        if found is not None:
+            return found
     raise AttributeError(f"module 'convpipe' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted({*__all__, *(path.stem for path in OPERATIONS.glob("[a-z]*.py"))})

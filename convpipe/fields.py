@@ -38,18 +38,25 @@ def read(kind: type[T], key: str, values: Mapping[str, Any]) -> T:
     Raises:
         ConfigError: a key that `kind` does not have, one that is missing, or an illegal value.
     """
-    known = {entry.name: entry for entry in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    checked = read_given(kind, key, values)
+    for entry in dataclasses.fields(kind):  # type: ignore[arg-type]
+        if entry.name not in checked and entry.default is dataclasses.MISSING:
+            raise ConfigError(join(key, entry.name), None, "a value for it")
+    return kind(**checked)
+
+
+def read_given(kind: type[Any], key: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Some settings of a `kind`, every one checked; those that are not given are left out.
+
+    Raises:
+        ConfigError: a key that `kind` does not have, or an illegal value.
+    """
+    known = {entry.name: entry.metadata["check"] for entry in dataclasses.fields(kind) if "check" in entry.metadata}
     for name in values:
         if name not in known:
-            hint = did_you_mean(str(name), known)
-            raise ConfigError(join(key, name), values[name], f"no such key here; there are {', '.join(known)}", hint)
-    checked = {}
-    for name, entry in known.items():
-        if name in values:
-            checked[name] = entry.metadata["check"](join(key, name), values[name])
-        elif entry.default is dataclasses.MISSING:
-            raise ConfigError(join(key, name), None, "a value for it")
-    return kind(**checked)
+            expected = f"no such key here; there are {', '.join(known)}" if known else "no settings, as there are none"
+            raise ConfigError(join(key, name), values[name], expected, did_you_mean(str(name), known))
+    return {name: check(join(key, name), values[name]) for name, check in known.items() if name in values}
 
 
 def join(key: str, name: object) -> str:

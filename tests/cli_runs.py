@@ -6,7 +6,6 @@ import contextlib
 import io
 import os
 import re
-import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -74,7 +73,7 @@ def only_run(folder: Path) -> Path:
 
 
 def process(*words: str, cwd: Path, **options: object) -> subprocess.Popen[str]:
-    """`python -m convpipe` in a process of its own, from another folder; Ctrl-C reaches it even from a CI job."""
+    """`python -m convpipe` in a process of its own, from another folder."""
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), **options.pop("env", {})}  # type: ignore[dict-item]
     return subprocess.Popen(
         [sys.executable, "-m", "convpipe", *words],
@@ -83,6 +82,5 @@ def process(*words: str, cwd: Path, **options: object) -> subprocess.Popen[str]:
         text=True,
         stdout=options.pop("stdout", subprocess.PIPE),  # type: ignore[call-overload]
         stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         **options,
     )

@@ -1,6 +1,20 @@
-"""Hypothesis: the same examples on every machine and every day, however slow the machine."""
+"""For every test: Hypothesis's examples, however slow the machine, and signals, however pytest was started."""
+
+import signal
+from types import FrameType
 
 from hypothesis import settings
 
-settings.register_profile("convpipe", derandomize=True, deadline=None)
+settings.register_profile("convpipe", derandomize=True, deadline=None)  # the same examples everywhere and every day
 settings.load_profile("convpipe")
+
+
+def go_on(number: int, frame: FrameType | None) -> None:
+    """Pass over a signal, in this process alone: those it starts have the system's default, which ends them."""
+
+
+# A shell lets what it starts with & ignore SIGINT, and nohup lets it ignore SIGHUP; so would every process of a test.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, go_on)

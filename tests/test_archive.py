@@ -159,7 +159,7 @@ def test_blocks_never_copy_much(array: np.ndarray[Any, Any]) -> None:
     finally:
         tracemalloc.stop()
     assert total == array.nbytes > BLOCK_BYTES
-    assert peak <= 2 * BLOCK_BYTES + 4096  # one made while the last is still in the loop's hand
+    assert peak < 2.5 * BLOCK_BYTES  # one made while the last is still in the loop's hand, and no third
 
 
 @given(st.integers(1, 40), st.permutations([2, 3, 5]), st.permutations([0, 1, 2]))

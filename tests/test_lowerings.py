@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -39,8 +40,8 @@ def test_every_lowering_is_a_whole_chain(name: str, bias: bool) -> None:
     assert [step.name for step in steps] == list(lowerings.get(name))
 
 
-def test_auto_is_one_of_them() -> None:
-    assert lowerings.get("auto") == LOWERINGS[lowerings.AUTO]
+def test_auto_makes_no_columns_on_its_way() -> None:
+    assert lowerings.get("auto") == ("pad", "implicit_gemm")
 
 
 def test_there_is_no_such_lowering() -> None:
@@ -96,10 +97,22 @@ def test_an_unknown_stage_is_named_with_its_place(stages: list[str], match: str)
         lowerings.lower(a_convolution(), stages)
 
 
-def test_a_bias_that_no_stage_reads_is_refused() -> None:
-    steps = ["pad", "im2col", "fil2col", "matmul", "reshape"]
-    made = lowerings.lower(a_convolution(bias=True), steps)
-    assert made[3].needs == ("columns", "filter_matrix", "bias")
+@pytest.mark.parametrize(
+    ("lowering", "needs"),
+    [("im2col", ("columns", "filter_matrix", "bias")), ("implicit", ("padded", "filters", "bias"))],
+)
+def test_the_product_reads_the_bias(lowering: str, needs: tuple[str, ...]) -> None:
+    made = lowerings.lower(a_convolution(bias=True), lowerings.get(lowering))
+    assert [step.needs for step in made if "bias" in step.needs] == [needs]
+
+
+def test_a_bias_that_no_stage_reads_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    matmul = STAGES["matmul"]
+    monkeypatch.setitem(STAGES, "matmul", lambda conv: matmul(replace(conv, bias=None)))
+    with pytest.raises(
+        ConfigError, match=r"lowering\.stages: got bias, expected a later stage that needs it: 'bias' is"
+    ):
+        lowerings.lower(a_convolution(bias=True), IM2COL)
 
 
 @pytest.mark.parametrize("name", STAGES)

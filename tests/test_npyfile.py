@@ -105,12 +105,12 @@ def test_hostile_files_are_one_line_of_error(tmp_path: Path, monkeypatch: Any, n
     content, expected = HOSTILE[name]
     Path("x.npy").write_bytes(content)
     tracemalloc.start()
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(ConfigError, match=rf"^input\.path: got x\.npy, expected .*{expected}") as raised:
         read("x.npy", "input.path")
     assert tracemalloc.get_traced_memory()[1] < 4_000_000
     tracemalloc.stop()
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5  # 0.02 as a rule; without an end where a pattern backtracks
     assert "\n" not in str(raised.value)
     assert str(raised.value).isprintable()
     assert len(str(raised.value)) < 400

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from conv_cases import assert_exact
@@ -41,8 +43,11 @@ def test_reshape_of_nothing(shape: tuple[int, ...]) -> None:
 
 
 def test_a_wrong_shape_is_refused() -> None:
-    with pytest.raises(ValueError, match="cannot reshape array of size 6"):
-        ops.reshape(np.zeros((3, 2)), (1, 2, 2, 2))
+    product, shape = np.zeros((3, 2)), (1, 2, 2, 2)
+    with pytest.raises(ValueError, match=r"\S") as numpys:
+        np.reshape(product, shape)
+    with pytest.raises(ValueError, match=f"^{re.escape(str(numpys.value))}$"):
+        ops.reshape(product, shape)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

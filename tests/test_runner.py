@@ -98,14 +98,14 @@ def test_what_cannot_be_run_writes_nothing(tmp_path: Path, changes: dict[str, An
 
 def test_too_large_a_run_is_refused_at_once(tmp_path: Path) -> None:
     spec = a_spec({"input.shape": [1, 1, 10**6, 10**6], "filters.kernel": [3, 3]})
-    start = time.perf_counter()
+    start = time.process_time()
     tracemalloc.start()
     with pytest.raises(ConfigError, match=r"limits\.memory: got 1\.0 GiB, expected at least .* TiB, this run's peak"):
         runner.execute(spec, a_place(tmp_path / "c"))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1 << 20
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 5  # its arrays would take minutes
     assert not (tmp_path / "c").exists()
 
 

@@ -221,9 +221,9 @@ def split(words: str) -> list[str]:
 
 def test_too_many_points_are_refused_at_once(folder: Path) -> None:
     convpipe("--help")  # what is imported once
-    start = time.perf_counter()
+    start = time.process_time()
     refused(folder, "-m", "seed=range(0,1000000000)", "conv.stride=range(1,1000000000)")
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 10  # to look at each would take centuries
 
 
 def test_a_bad_last_point_of_many_leaves_nothing(folder: Path) -> None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from convpipe import sources
 from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS, Execution, Job, T, mapping
 from convpipe.errors import ConfigError, did_you_mean
-from convpipe.fields import choice, optional, read, whole
+from convpipe.fields import choice, optional, read, several, text, whole
+from convpipe.graph import lowerings
 from convpipe.graph.memo import Memo
-from convpipe.graph.spec import KEEPS, ConvSettings, LoweringSettings, Spec
-
-if TYPE_CHECKING:
-    from convpipe.layers import Layer
+from convpipe.graph.single import operation_class
+from convpipe.graph.spec import KEEPS, Layer, LoweringSettings, Spec
+from convpipe.ops import OPERATIONS
+from convpipe.ops.conv import Conv
+from convpipe.ops.kinds.convolving import ConvSettings
+from convpipe.ops.kinds.operation import stands_alone
 
 REQUIRED_KEYS = ("seed", "input", "lowering", "keep")
 FREE_KEYS = ("data",)  # values that others may refer to, as ${data}
@@ -34,8 +38,7 @@ def read_job(config: Mapping[str, Any], memo: Memo | None = None) -> Job:
     settings = [config.get(key) for key in EXECUTION_KEYS]
     execution: Execution = memo.of_same("execution", settings, lambda: read_execution(config))
     check_there(config)
-    spec = Spec(**memo.each("settings", {key: config.get(key) for key in SPEC_KEYS}, read_part))
-    check_kind(spec)
+    spec = whole_spec(memo.each("settings", {key: config.get(key) for key in SPEC_KEYS}, read_part), memo)
     if execution.trace:
         check_trace(spec)
     return Job(spec, execution)
@@ -56,7 +59,7 @@ def check_trace(spec: Spec) -> None:
         raise ConfigError("trace", True, "a single convolution, not a network")
     if spec.keep != "stages":
         raise ConfigError("trace", True, "keep=stages beside it, as the trace is read from the archive")
-    if not {"pad", "im2col"} <= set(spec.lowering.stages):
+    if not {"pad", "im2col"} <= {stage.op for stage in spec.lowering.stages}:
         raise ConfigError("trace", True, "the stages pad and im2col in lowering.stages, whose columns it shows")
 
 
@@ -74,9 +77,30 @@ def read_spec(config: Mapping[str, Any]) -> Spec:
         ConfigError: the first key that is unknown, missing or has an illegal value.
     """
     check_there(config)
-    spec = Spec(**{key: read_part(key, config.get(key)) for key in SPEC_KEYS})
+    return whole_spec({key: read_part(key, config.get(key)) for key in SPEC_KEYS}, Memo())
+
+
+def whole_spec(parts: Mapping[str, Any], memo: Memo) -> Spec:
+    """A spec of parts that are each checked: they go together, and the chain of stages is worked out.
+
+    Raises:
+        ConfigError: parts that do not go together.
+    """
+    conv, lowering = parts["conv"], parts["lowering"]
+    if not isinstance(lowering.stages, tuple):
+        operation = "conv" if conv is None else conv.operation or "conv"
+        if conv is not None:
+            operation_class(conv)
+        name = lowering.stages
+        lowering = memo.of_equal("lowering", (operation, name), lambda: named_lowering(operation, name))
+    spec = Spec(**{**parts, "lowering": lowering})
     check_kind(spec)
     return spec
+
+
+def named_lowering(operation: str, name: str | None) -> LoweringSettings:
+    """The chain that a lowering has for an operation."""
+    return LoweringSettings(lowerings.chain(operation, name, "lowering.stages"))
 
 
 def check_there(config: Mapping[str, Any]) -> None:
@@ -103,16 +127,31 @@ def read_group(kind: type[T], key: str, value: Any) -> T:
 
 def read_network(key: str, value: Any) -> dict[str, Layer]:
     """A network's layers, in their order."""
-    from convpipe.layers import get_layer
-
     layers = {}
     for name, settings in mapping(key, value).items():
         layer = mapping(f"{key}.{name}", settings)
         if "op" not in layer:
             hint = did_you_mean(str(name), [other for other in value if other != name])
             raise ConfigError(f"{key}.{name}.op", None, "the kind of a new layer, or another layer's name", hint)
-        layers[str(name)] = read(get_layer(f"{key}.{name}.op", layer.get("op")), f"{key}.{name}", layer)
+        layers[str(name)] = read_layer(f"{key}.{name}", layer)
     return layers
+
+
+def read_layer(key: str, settings: Mapping[str, Any]) -> Layer:
+    """One layer: its operation, that one's settings, and what it reads.
+
+    Raises:
+        ConfigError: an operation that cannot stand alone.
+    """
+    given = {name: value for name, value in settings.items() if name not in ("op", "inputs")}
+    op = settings["op"]
+    kind = OPERATIONS.get(f"{key}.op", op)
+    if not stands_alone(kind):
+        raise ConfigError(f"{key}.op", op, "an operation that can be a layer, not a stage of a convolution")
+    operation = read(kind, key, given)
+    if isinstance(operation, Conv) and isinstance(operation.stages, str):
+        operation = replace(operation, stages=lowerings.chain(op, operation.stages, f"{key}.stages"))
+    return Layer(op, operation, optional(several(text))(f"{key}.inputs", settings.get("inputs")))
 
 
 def check_kind(spec: Spec) -> None:
@@ -126,9 +165,12 @@ def check_kind(spec: Spec) -> None:
         if getattr(spec, name) is not None:
             other = "without a network" if spec.network is None else "beside a network (its layers have their own)"
             raise ConfigError(name, "settings", f"{name}=none {other}" if name != "record" else f"null {other}")
-    if spec.grad is not None and not str(spec.conv.operation).startswith("grad"):  # type: ignore[union-attr]
+    if spec.conv is None:
+        return
+    given = operation_class(spec.conv).given
+    if spec.grad is not None and "grad" not in given:
         raise ConfigError("grad", spec.grad.source, "grad=none, as conv.operation is no gradient")
-    if spec.bias is not None and str(spec.conv.operation).startswith("grad"):  # type: ignore[union-attr]
+    if spec.bias is not None and "bias" not in given:
         raise ConfigError("bias", spec.bias.source, "bias=none, as a gradient does not depend on it")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from convpipe.archive.format import csv_bytes
@@ -12,12 +13,11 @@ from convpipe.graph.spec import Spec
 from convpipe.tensors import Array
 
 MOST_PICTURES = 64
-PICTURED = (None, "conv_transpose")  # operations that make feature maps
 
 
-def add_views(draft: Draft, spec: Spec, output: Array) -> dict[str, Any]:
-    """Add an output's views to a draft; gives what the manifest says of them."""
-    if spec.input.source == "image" and spec.conv is not None and spec.conv.operation in PICTURED:
+def attach(draft: Draft, spec: Spec, output: Array, axes: Sequence[str]) -> dict[str, Any]:
+    """Add to a draft what goes with its output; gives what the manifest says of that."""
+    if spec.input.source == "image" and axes[0] == "N" and axes[-1] == "F" and len(axes) > 2:
         draw(draft, output)
     if spec.labels is None:
         return {}

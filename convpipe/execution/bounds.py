@@ -10,34 +10,25 @@ import numpy as np
 
 from convpipe.execution import pipeline
 from convpipe.execution.inputs import make_arrays
-from convpipe.graph.plan import plan_run
+from convpipe.graph.network import input_tensor, plan_single
+from convpipe.graph.single import Sourced, operation_of
 from convpipe.graph.spec import Spec
 from convpipe.graph.work import plan_work
-from convpipe.sources import Signature
 from convpipe.tensors import Array
 
 
-@dataclass(frozen=True)
-class Held:
-    """An array in the place of any source."""
-
-    array: Array
-    source: str = "held"
-
-    def signature(self, *_: object, **__: object) -> Signature:
-        """The array's own."""
-        return Signature(self.array.shape, self.array.dtype)
-
-    def make(self, signature: Signature, bits: np.random.PCG64) -> Array:
-        """The array."""
-        return self.array
-
-
 def output_bound(spec: Spec) -> Bound | None:
-    """The bound of a convolution's float sums: its own stages over again, of magnitudes; None for a network."""
+    """The bound of a convolution's float sums: its own stages over again, of magnitudes.
+
+    None where nobody has derived one: for a network, for stages that are not linear or have settings of their own.
+    """
     if spec.conv is None:
         return None
     work = plan_work(spec)
+    if any(stage.settings for stage in spec.lowering.stages):
+        return None
+    if not all(type(step.operation).linear for step in work.plan.steps):
+        return None
     arrays = make_arrays(spec, work)
     magnitude = output_of(spec, {name: np.abs(array.astype(np.float64)) for name, array in arrays.items()})
     counts = output_of(spec, {name: np.ones(array.shape) for name, array in arrays.items()}, ones=True)
@@ -48,23 +39,13 @@ def output_bound(spec: Spec) -> Bound | None:
 def output_of(spec: Spec, arrays: Mapping[str, Array], *, ones: bool = False) -> Array:
     """The output of a spec's own stages on other arrays, float64, the padding's value as a magnitude or as 1."""
     assert spec.conv is not None
-    value = float(ones) if spec.conv.pad_value else 0
-    conv = replace(spec.conv, pad_value=value if ones else abs(spec.conv.pad_value), dtype="float64", overflow="error")
-    held = {name: Held(array) for name, array in arrays.items()}
-    missing = {name: Held(np.ones(signature.shape)) for name, signature in unread(spec, arrays).items()}
-    plan = plan_run(replace(spec, conv=conv, **{**missing, **held}))  # type: ignore[arg-type]
+    value = float(bool(spec.conv.pad_value)) if ones else abs(spec.conv.pad_value)
+    conv = replace(spec.conv, pad_value=value, dtype="float64", overflow="error")
+    wide, sourced = np.dtype(np.float64), Sourced(spec)
+    x = replace(input_tensor(spec.input.signature()), dtype=wide)
+    operation = operation_of(conv, bias=spec.bias is not None)
+    plan = plan_single(operation, spec.lowering.stages, x, lambda weight: replace(sourced.give(weight), dtype=wide))
     return pipeline.output(plan, arrays)
-
-
-def unread(spec: Spec, arrays: Mapping[str, Array]) -> dict[str, Signature]:
-    """The signatures of input and filters where a gradient does not read them."""
-    assert spec.filters is not None
-    assert spec.conv is not None
-    given = spec.input.signature()
-    found = {"input": given}
-    rank = len(given.shape) - 2
-    found["filters"] = spec.filters.signature(channels=given.shape[1], groups=spec.conv.groups, rank=rank)
-    return {name: signature for name, signature in found.items() if name not in arrays}
 
 
 def exact_cells(spec: Spec, result: np.dtype[Any], arrays: Mapping[str, Array], magnitude: Array) -> Array:

@@ -12,10 +12,9 @@ from convpipe.archive.read import Run
 from convpipe.errors import ArchiveError
 from convpipe.execution.bounds import Bound
 from convpipe.execution.provenance import numeric_differences
+from convpipe.ops import OPERATIONS
 from convpipe.tensors import Array
 
-# Only these add up floats; all else moves values, and cannot differ in a last bit, whatever the machine.
-SUMMING_OPS = ("matmul", "implicit_gemm", "matmul_rows", "matmul_columns", "sum_rows", "col2im", "dense")
 COMPARED = ("stage", "op", "shape", "dtype", "bytes", "macs", "min", "max", "sha256")
 LAST_BITS = ("min", "max", "sha256")
 
@@ -56,7 +55,7 @@ def compare(then: Run, now: Run, bound: Callable[[], Bound | None]) -> str:
         raise ArchiveError(f"{wrong}; whole numbers, which every machine gives alike{age}")
     limits = bound()
     if limits is None:
-        raise ArchiveError(f"{wrong} ({environment}; there is no bound for a network's floats){age}")
+        raise ArchiveError(f"{wrong} ({environment}; there is no bound for these floats){age}")
     excess = largest_excess(old, new, limits.allowed(new.dtype))
     if excess > 1:
         amount = f"{excess:.3g} times" if excess < np.inf else "in a cell that every machine gives alike, more than"
@@ -93,8 +92,12 @@ def differences(then: Run, now: Run) -> Iterator[Difference]:
 
 
 def intolerable(found: list[Difference]) -> Difference | None:
-    """The first difference that no machine can explain: before any sum of floats, or more than last bits."""
-    if found[0].op not in SUMMING_OPS:
+    """The first difference that no machine can explain: before any sum of floats, or more than last bits.
+
+    An operation that does not add up only moves values, which cannot differ in a last bit, whatever the machine.
+    """
+    kind = OPERATIONS.find(found[0].op)
+    if kind is None or not kind.adds_up:
         return found[0]
     return next((difference for difference in found if difference.column not in LAST_BITS), None)
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from convpipe import lowerings, ops
-from convpipe.errors import ConfigError
+from convpipe.errors import ConfigError, GeometryError
 from convpipe.execution import pipeline
 from convpipe.fields import read
-from convpipe.graph.plan import Plan, plan_convolution, plan_gradient, plan_transposed
-from convpipe.graph.spec import ConvSettings
-from convpipe.lowerings import OperationName
-from convpipe.sources import Signature
-from convpipe.tensors import DTYPES, Array
+from convpipe.graph import lowerings
+from convpipe.graph.network import input_tensor, plan_single
+from convpipe.graph.plan import Plan
+from convpipe.graph.single import operation_of
+from convpipe.ops.kinds.convolving import Convolving, ConvSettings
+from convpipe.ops.kinds.operation import Weight
+from convpipe.ops.kinds.stages import Stage
+from convpipe.ops.transpose import channels_first
+from convpipe.tensors import DTYPES, Array, Signature, Tensor
 
 
 def conv(
@@ -72,9 +76,8 @@ def conv(
         dtype=dtype,
         overflow=overflow,
     )
-    signatures = [Signature(array.shape, array.dtype) for array in arrays.values()]
-    plan = plan_convolution(signatures[0], signatures[1], settings, lowerings.get(lowering), *signatures[2:])
-    return ops.channels_first(pipeline.output(plan, arrays))
+    operation = operation_of(settings, bias=bias is not None)
+    return channels_first(computed(operation, lowerings.chain("conv", lowering), arrays))
 
 
 def conv_transpose(
@@ -132,10 +135,8 @@ def conv_transpose(
     )
     if bias is not None:
         arrays["bias"] = checked_bias(numeric("bias", bias), settings.groups * arrays["filters"].shape[1])
-    signatures = [Signature(array.shape, array.dtype) for array in arrays.values()]
-    stages = lowerings.ADJOINTS["conv_transpose"]
-    plan = plan_transposed(signatures[0], signatures[1], settings, stages, *signatures[2:])
-    return ops.channels_first(pipeline.output(plan, arrays))
+    operation = operation_of(settings, bias=bias is not None)
+    return channels_first(computed(operation, lowerings.chain("conv_transpose"), arrays))
 
 
 def conv_grad(
@@ -184,18 +185,39 @@ def conv_grad(
         dtype=dtype,
         overflow=overflow,
     )
-    given = [Signature(array.shape, array.dtype) for array in arrays.values()]
-    names: tuple[OperationName, ...] = ("grad_input", "grad_weights", "grad_bias")
-    chosen = [(replace(settings, operation=name), lowerings.ADJOINTS[name]) for name in names]
+    names = ("grad_input", "grad_weights", "grad_bias")
+    operations = [operation_of(replace(settings, operation=name)) for name in names]
     # all are planned, and so checked, before any runs
-    plans = [plan_gradient(given[0], given[1], given[2], each, stages) for each, stages in chosen]
-    of_input, of_weights, of_bias = (pipeline.output(plan, needed(plan, arrays)) for plan in plans)
+    plans = [planned(each, lowerings.chain(name), arrays) for name, each in zip(names, operations, strict=True)]
+    of_input, of_weights, of_bias = (output(plan, arrays) for plan in plans)
     return of_input, of_weights, of_bias
 
 
-def needed(plan: Plan, arrays: dict[str, Array]) -> dict[str, Array]:
-    """The arrays that a plan starts from."""
-    return {tensor.name: arrays[tensor.name] for tensor in plan.given}
+def computed(operation: Convolving, stages: tuple[Stage, ...], arrays: Mapping[str, Array]) -> Array:
+    """The result of an operation on arrays by role."""
+    return output(planned(operation, stages, arrays), arrays)
+
+
+def planned(operation: Convolving, stages: tuple[Stage, ...], arrays: Mapping[str, Array]) -> Plan:
+    """The plan of an operation on arrays by role.
+
+    Raises:
+        ConfigError: arrays that do not fit.
+    """
+    image = arrays["input"]
+
+    def give(weight: Weight) -> Tensor:
+        array = arrays[weight.role]
+        if weight.role == "grad" and array.shape != weight.shape:
+            raise GeometryError("grad", array.shape, f"the shape {weight.shape} of the convolution's output")
+        return Tensor(weight.role, array.shape, array.dtype, weight.axes)
+
+    return plan_single(operation, stages, input_tensor(Signature(image.shape, image.dtype)), give)
+
+
+def output(plan: Plan, arrays: Mapping[str, Array]) -> Array:
+    """The result of a plan on those of the arrays that it starts from."""
+    return pipeline.output(plan, {tensor.name: arrays[tensor.name] for tensor in plan.given})
 
 
 def read_settings(*, dtype: Any, **values: Any) -> ConvSettings:

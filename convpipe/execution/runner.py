@@ -21,6 +21,7 @@ from convpipe.execution.pipeline import StageResult
 from convpipe.graph.memo import Memo
 from convpipe.graph.spec import Spec, describe
 from convpipe.graph.work import Work, checked_work, plan_images
+from convpipe.ops import OPERATIONS
 from convpipe.sources import Signature
 from convpipe.tensors import Array
 
@@ -165,17 +166,17 @@ def fill(
             output = rest_of_batch(draft, spec, work, whole, weights)
     except ValueRangeError as error:
         raise ConfigError(DTYPE_KEY, work.plan.output.dtype, "a dtype that holds every sum", str(error)) from error
-    draft.finish({**manifest(prepared, place, seconds), **views(draft, spec, output)})
+    draft.finish({**manifest(prepared, place, seconds), **attachments(draft, spec, output, work)})
     return seconds
 
 
-def views(draft: Draft, spec: Spec, output: Array) -> dict[str, Any]:
+def attachments(draft: Draft, spec: Spec, output: Array, work: Work) -> dict[str, Any]:
     """An output's pictures and evaluation, where it has any; gives what the manifest says of them."""
     if spec.input.source != "image" and spec.labels is None:
         return {}
-    from convpipe.execution.attachments import add_views
+    from convpipe.execution.attachments import attach
 
-    return add_views(draft, spec, output)
+    return attach(draft, spec, output, work.plan.output.axes)
 
 
 def recorded(
@@ -210,11 +211,14 @@ def manifest(prepared: Prepared, place: Place, seconds: dict[str, tuple[float, .
     plan, work = prepared.work.plan, prepared.work
     sliced = {"slice": work.slice} if work.recorded < work.batch else {}  # how many images ran at a time
     axes = {tensor.name: tensor.axes for tensor in plan.given} | {step.name: step.makes.axes for step in plan.steps}
+    origins = {step.op: OPERATIONS.origin(step.op) for step in plan.steps}
+    installed = {name: origin for name, origin in origins.items() if origin is not None}
     return {
         "run_id": prepared.identity,
         "status": "done",
         "seconds": seconds,
         "axes": axes,
         **sliced,
+        **({"operations": installed} if installed else {}),
         "provenance": provenance.collect(place.threads),
     }

@@ -14,6 +14,16 @@ RANKS = (1, 2, 3)
 AXES = {1: ("W",), 2: ("H", "W"), 3: ("D", "H", "W")}
 
 
+def kernel_letters(rank: int) -> tuple[str, ...]:
+    """kd, kh, kw: as many as there are spatial axes."""
+    return tuple(f"k{letter.lower()}" for letter in AXES[rank])
+
+
+def out_letters(rank: int) -> tuple[str, ...]:
+    """out_d, out_h, out_w: as many as there are spatial axes."""
+    return tuple(f"out_{letter.lower()}" for letter in AXES[rank])
+
+
 def per_axis(name: str, value: Any, rank: int, low: int = 1) -> Sizes:
     """One whole number from `low` for each spatial axis, given as one for all or as a list.
 

@@ -13,6 +13,7 @@ from convpipe.geometry.axes import (
     check_pad_mode,
     input_rank,
     is_whole,
+    out_letters,
     out_sizes,
     per_axis,
     reach,
@@ -102,6 +103,16 @@ class ConvGeometry:
     def product_shape(self) -> Sizes:
         """(N*out_h*out_w, F)."""
         return (self.positions, self.filters)
+
+    @property
+    def depth_letter(self) -> str:
+        """What the second axis of the filters is called."""
+        return "C" if self.groups == 1 else "C/G"
+
+    @property
+    def feature_map_axes(self) -> tuple[str, ...]:
+        """What the axes of the feature map are called."""
+        return ("N", *out_letters(self.rank), "F")
 
     @property
     def feature_map_shape(self) -> Sizes:

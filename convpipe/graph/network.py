@@ -1,39 +1,59 @@
-"""Planning a network: an ordered mapping of named layers, solved to steps before any array exists."""
+"""The one planner: operations as a graph, solved to steps before any array exists.
+
+A single convolution is a graph of one node without a name, whose result stays in the lecture's order.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 
-from convpipe import lowerings
-from convpipe.errors import ConfigError, GeometryError, ValueRangeError, did_you_mean
+from convpipe.errors import ConfigError, GeometryError, did_you_mean
 from convpipe.geometry import AXES, input_rank
-from convpipe.graph.plan import Plan, plan_convolution, plan_transposed
-from convpipe.graph.step import Step, check_chain
-from convpipe.layers import Layer, Surroundings
-from convpipe.lowerings.settings import ConvSettings
-from convpipe.sources import Signature
-from convpipe.sources.protocols import WeightSource
-from convpipe.tensors import Array, Tensor, Wanted
+from convpipe.graph import lowerings
+from convpipe.graph.chain import plan_chain, step_of
+from convpipe.graph.plan import Plan
+from convpipe.graph.spec import Layer
+from convpipe.graph.step import Step, under
+from convpipe.ops import MAIN, OPERATIONS
+from convpipe.ops.conv import Conv
+from convpipe.ops.kinds.convolving import Convolving
+from convpipe.ops.kinds.operation import Give, Weight
+from convpipe.ops.kinds.stages import Stage
+from convpipe.sources import WeightSource
+from convpipe.tensors import Signature, Tensor
 
 LAYER_NAME = re.compile(r"[A-Za-z_]\w{0,99}\Z", re.ASCII)
 RESERVED = ("input", "output")  # rows of stages.csv that are no layer's
 
-# What the geometry calls a parameter, and the setting of a layer that it comes from.
-SETTINGS = {"input": "inputs", "tensors": "inputs"}
 
-# What a role is called in a weights file where the layer gives no name: the layer's name, a point, and PyTorch's word.
-USUAL_NAMES = {
-    "filters": "weight",
-    "weights": "weight",
-    "bias": "bias",
-    "scale": "weight",
-    "shift": "bias",
-    "mean": "running_mean",
-    "variance": "running_var",
-}
+def input_tensor(x: Signature) -> Tensor:
+    """A batch of images.
+
+    Raises:
+        GeometryError: another number of axes.
+    """
+    return Tensor("input", x.shape, x.dtype, ("N", "C", *AXES[input_rank(x.shape)]))
+
+
+def plan_single(operation: Convolving, stages: Sequence[Stage], x: Tensor, give: Give) -> Plan:
+    """Plan a convolution, a transposed one or a gradient on its own.
+
+    Args:
+        x: the input, whether or not the operation reads its values.
+        give: gives its other tensors by their roles.
+
+    Raises:
+        ConfigError: sizes, dtypes or stages that do not fit, under the bare names of settings and roles.
+    """
+    tensors = {"input": x, **operation.ask(give, x)}
+    conv = operation.solve(tensors)
+    steps = plan_chain(operation, conv, tensors, stages)
+    read = {name for step in steps for name in step.needs}
+    order = dict.fromkeys((*operation.given, *operation.sized_by))
+    given = tuple(tensors[role] for role in order if role in tensors and role in read)
+    return Plan(given, steps, operation.notes(conv.sizes))
 
 
 @dataclass
@@ -41,52 +61,78 @@ class Progress:
     """A network as far as it is planned."""
 
     weights: WeightSource | None
-    stages: Sequence[str]
+    stages: Sequence[Stage]  # of convolutions that have none of their own
     tensors: dict[str, Tensor]
     given: list[Tensor]
     steps: list[Step] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def weigh(self, layer: str, role: str, entry: str | None, shape: Wanted) -> Tensor:
+    def add(self, name: str, layer: Layer, inputs: Sequence[Tensor]) -> None:
+        """Plan one more layer.
+
+        Raises:
+            ConfigError: under the bare names of its settings and of what it reads.
+        """
+        operation = layer.operation
+        if not type(operation).several and len(inputs) != 1:
+            raise ConfigError("inputs", [tensor.name for tensor in inputs], "one tensor")
+        sides = operation.ask(lambda weight: self.weigh(name, weight), inputs[0])
+        if isinstance(operation, Conv):
+            steps = self.convolve(name, layer.op, operation, {"input": inputs[0], **sides})
+        else:
+            steps = [layer_step(name, layer, inputs, sides)]
+        self.steps += [replace(step, key=f"network.{name}") for step in steps]
+        self.tensors[name] = steps[-1].makes
+
+    def convolve(self, name: str, op: str, operation: Conv, tensors: Mapping[str, Tensor]) -> list[Step]:
+        """The steps of a convolution, its feature map's channels first as the next layer reads them."""
+        conv = operation.solve(tensors)
+        own: tuple[Stage, ...] | None = operation.stages
+        stages = own or (self.stages if op == "conv" else lowerings.chain(op))
+        key = f"network.{name}.stages" if own else "lowering.stages"
+        steps = plan_chain(operation, conv, tensors, stages, key, f"{name}/")
+        made = steps[-1].makes
+        if (made.axes[0], made.axes[-1], len(made.axes)) != ("N", "F", conv.sizes.rank + 2):
+            expected = f"a last stage that makes a feature map (N, ..., F), not {made.axes}"
+            raise ConfigError(key, steps[-1].op, expected)
+        self.notes += [f"{name}: {note}" for note in operation.notes(conv.sizes)]
+        transpose = OPERATIONS.get(key, "transpose")()
+        made_first = transpose.plan(made)
+        tensor = Tensor(name, made_first.shape, made_first.dtype, made_first.axes)
+        return [*steps, step_of(f"{name}/transpose", "transpose", transpose, {MAIN: made}, tensor, made_first)]
+
+    def weigh(self, layer: str, weight: Weight) -> Tensor:
         """A tensor of weights, noted as given."""
-        key = f"network.{layer}.{'weights' if role == 'filters' else role}"
         if self.weights is None:
             raise ConfigError("weights", None, f"a source of weights, as the layer {layer} has some")
-        origin = entry or f"{layer}.{USUAL_NAMES[role]}"
-        found = self.weights.signature(origin, shape, key)
-        tensor = Tensor(f"{layer}/{role}", found.shape, found.dtype, weight_axes(role, found.shape), origin)
+        key = f"network.{layer}.{weight.setting or weight.role}"
+        origin = weight.entry or f"{layer}.{weight.usual}"
+        found = self.weights.signature(origin, weight.shape, key)
+        tensor = Tensor(f"{layer}/{weight.role}", found.shape, found.dtype, weight.axes, origin)
         self.given.append(tensor)
         return tensor
 
-    def convolve(
-        self,
-        x: Tensor,
-        w: Tensor,
-        bias: Tensor | None,
-        settings: ConvSettings,
-        stages: Sequence[str] | None,
-    ) -> tuple[Step, ...]:
-        """The steps of a convolution layer, forward or transposed, in its own stages or the run's."""
-        x_like, w_like = Signature(x.shape, x.dtype), Signature(w.shape, w.dtype)
-        bias_like = None if bias is None else Signature(bias.shape, bias.dtype)
-        if settings.operation == "conv_transpose":
-            chain = stages or lowerings.ADJOINTS["conv_transpose"]
-            plan = plan_transposed(x_like, w_like, settings, chain, bias_like)
-        else:
-            plan = plan_convolution(x_like, w_like, settings, stages or self.stages, bias_like)
-        self.notes.extend(plan.notes)
-        return plan.steps
 
-
-def weight_axes(role: str, shape: Sequence[int]) -> tuple[str, ...]:
-    """The letters of a weight's axes."""
-    if role == "filters":
-        return ("F", "C/G", *(f"k{letter.lower()}" for letter in AXES[len(shape) - 2]))
-    return ("F",) if len(shape) == 1 else ("in", "units")
+def layer_step(name: str, layer: Layer, inputs: Sequence[Tensor], sides: Mapping[str, Tensor]) -> Step:
+    """A layer that is one step, named as the layer is."""
+    try:
+        made = layer.operation.plan(*inputs, **sides)
+    except GeometryError as error:
+        wrong = [tensor.name for tensor in inputs[1:] if tensor.shape == error.got]
+        if not wrong:
+            raise
+        raise ConfigError("inputs", f"{wrong[0]} {error.got}", f"{error.expected}, {inputs[0].name}") from error
+    if made.axes[:1] != ("N",):
+        expected = f"an operation that keeps the images of a batch apart; it makes {made.axes}"
+        raise ConfigError("op", layer.op, expected)
+    tensor = Tensor(name, made.shape, made.dtype, made.axes)
+    step = step_of(name, layer.op, layer.operation, {MAIN: inputs[0], **sides}, tensor, made)
+    mains = tuple(each.name for each in inputs)
+    return replace(step, needs=(*mains, *step.needs[1:]), roles=(*(MAIN for _ in mains), *step.roles[1:]))
 
 
 def plan_network(
-    network: Mapping[str, Layer], x: Signature, weights: WeightSource | None, stages: Sequence[str]
+    network: Mapping[str, Layer], x: Signature, weights: WeightSource | None, stages: Sequence[Stage]
 ) -> Plan:
     """Plan a network on a batch of that shape.
 
@@ -95,53 +141,21 @@ def plan_network(
             that do not fit: under the layer's key.
     """
     try:
-        rank = input_rank(x.shape)
+        given = input_tensor(x)
     except GeometryError as error:
         raise error.at({"input": "input.shape"}) from error
-    given = Tensor("input", x.shape, x.dtype, ("N", "C", *AXES[rank]))
     progress = Progress(weights, stages, {"input": given}, [given])
     before = "input"
     for name, layer in network.items():
         check_name(name)
-        plan_layer(progress, network, name, layer, before)
+        inputs = [read_tensor(progress, network, name, wanted) for wanted in layer.inputs or (before,)]
+        try:
+            progress.add(name, layer, inputs)
+        except ConfigError as error:
+            raise under(f"network.{name}", layer.operation, error) from error
         before = name
     check_read(network)
-    check_chain("network", [tensor.name for tensor in progress.given], progress.steps)
     return Plan(tuple(progress.given), tuple(progress.steps), tuple(progress.notes))
-
-
-def plan_layer(progress: Progress, network: Mapping[str, Layer], name: str, layer: Layer, before: str) -> None:
-    """Add one layer's steps."""
-    inputs = tuple(read_tensor(progress, network, name, wanted) for wanted in layer.inputs or (before,))
-    noted = len(progress.notes)
-    around = Surroundings(name, inputs, partial(progress.weigh, name), progress.convolve)
-    try:
-        steps = layer.steps(around)
-    except ConfigError as error:
-        raise under_layer(error, name, layer) from error
-    progress.steps.extend(replace(step, run=partial(run_step, step, name, layer)) for step in steps)
-    progress.notes[noted:] = [f"{name}: {note}" for note in progress.notes[noted:]]
-    progress.tensors[name] = steps[-1].makes
-
-
-def run_step(step: Step, name: str, layer: Layer, *arrays: Array) -> Array:
-    """Run a step of a layer; what its values do not allow is that layer's error."""
-    try:
-        return step.run(*arrays)
-    except ConfigError as error:
-        raise under_layer(error, name, layer) from error
-    except ValueRangeError as error:
-        settled = "overflow" if hasattr(layer, "overflow") else "op"
-        raise ConfigError(f"network.{name}.{settled}", getattr(layer, settled), "sums that fit", str(error)) from error
-
-
-def under_layer(error: ConfigError, name: str, layer: Layer) -> ConfigError:
-    """A layer's complaint under the key its user typed."""
-    if error.key.startswith("lowering.stages") and getattr(layer, "stages", None):
-        return error.at({error.key: error.key.replace("lowering", f"network.{name}", 1)})
-    if "." in error.key or error.key == "weights":  # there is no source of them
-        return error
-    return error.at({error.key: f"network.{name}.{SETTINGS.get(error.key, error.key)}"})
 
 
 def check_name(name: str) -> None:

@@ -6,19 +6,39 @@ import dataclasses
 from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from convpipe.archive.identity import Described, Part, canonical_entry, config_cells, joined_id, run_id
+from convpipe.fields import field
 from convpipe.files.yaml import yaml_lines
 from convpipe.graph.memo import Memo
-from convpipe.lowerings.settings import ConvSettings, LoweringSettings
+from convpipe.ops import Operation
+from convpipe.ops.kinds.convolving import ConvSettings
+from convpipe.ops.kinds.stages import Stage, stage_list
 from convpipe.sources import BiasSource, FilterSource, GradSource, InputSource, LabelSource, WeightSource
-
-if TYPE_CHECKING:
-    from convpipe.layers import Layer
 
 __all__ = ["KEEPS", "ConvSettings", "LoweringSettings", "Spec", "describe", "plain", "run_id"]
 KEEPS = ("output", "stages")
+
+
+@dataclass(frozen=True)
+class LoweringSettings:
+    """The chain of stages of a convolution."""
+
+    stages: Any = field(stage_list, None)  # as read a name or null, in a spec a tuple of stages
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One node of a network: its operation, and what it reads instead of the layer before it."""
+
+    op: str
+    operation: Operation
+    inputs: tuple[str, ...] | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """The layer as YAML has it."""
+        return {"op": self.op, "inputs": self.inputs, **vars(self.operation)}
 
 
 @dataclass(frozen=True)
@@ -70,6 +90,8 @@ def listed(value: Any) -> Any:
         return value
     if isinstance(value, list | tuple):
         return [listed(entry) for entry in value]
+    if isinstance(value, Stage | Layer):
+        return listed(value.plain())
     if not isinstance(value, dict):
         value = {name: getattr(value, name) for name in field_names(type(value))}  # type: ignore[arg-type]
     return {key: listed(entry) for key, entry in value.items() if entry is not None}

@@ -1,55 +1,53 @@
-"""What a plan is made of: a named tensor, and one array operation that makes it from others."""
+"""What a plan is made of: an operation that makes one tensor from others, and the key of its settings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 
-from convpipe.errors import ConfigError
+from convpipe.errors import ConfigError, ValueRangeError
+from convpipe.ops import MAIN, Operation
 from convpipe.tensors import Array, Tensor
 
 
 @dataclass(frozen=True)
 class Step:
-    """One operation of a plan: ``run(*arrays)`` makes the tensor `makes` of the tensors named in `needs`."""
+    """One operation of a plan: `run` makes the tensor `makes` of the tensors named in `needs`."""
 
     name: str
     op: str
+    operation: Operation
     needs: tuple[str, ...]
+    roles: tuple[str, ...]  # of each, in the operation
     makes: Tensor
-    run: Callable[..., Array] = field(repr=False)
     macs: int = 0
     workspace: int = 0  # bytes it may allocate beside its result
+    key: str = ""  # a layer's, under which its errors are put; "": they come out as they are
+
+    def run(self, *arrays: Array) -> Array:
+        """The tensor's array, from those it needs.
+
+        Raises:
+            ConfigError: values that the operation does not take.
+            ValueRangeError: an exact sum that does not fit; of a layer, that is a ConfigError.
+        """
+        pairs = list(zip(self.roles, arrays, strict=True))
+        mains = [array for role, array in pairs if role == MAIN]
+        try:
+            return self.operation.run(*mains, **{role: array for role, array in pairs if role != MAIN})
+        except ConfigError as error:
+            raise under(self.key, self.operation, error) from error
+        except ValueRangeError as error:
+            if not self.key:
+                raise
+            setting = "overflow" if hasattr(self.operation, "overflow") else "op"
+            got = getattr(self.operation, setting, self.op)
+            raise ConfigError(f"{self.key}.{setting}", got, "sums that fit", str(error)) from error
 
 
-def check_chain(key: str, given: Iterable[str], steps: Iterable[Step]) -> None:
-    """Every tensor a step needs is there by then, and every tensor but the last is needed.
-
-    Args:
-        key: the config key that lists the steps, for the error.
-        given: names of the tensors that exist before the first step.
-
-    Raises:
-        ConfigError: naming the step whose tensor is missing, made twice or never used.
-    """
-    makers = dict.fromkeys(given, "")
-    unused = set(makers)
-    last = ""
-    for step in steps:
-        for name in step.needs:
-            if name not in makers:
-                there = ", ".join(makers)
-                raise ConfigError(
-                    key, step.name, f"the tensor {name!r} made before {step.name} needs it", f"there: {there}"
-                )
-        last = step.makes.name
-        if last in makers:
-            raise ConfigError(key, step.name, f"a tensor of its own; {last!r} is there already")
-        unused -= set(step.needs)
-        unused.add(last)
-        makers[last] = step.name
-    if not last:
-        raise ConfigError(key, [], "at least one stage")
-    for name in (name for name in makers if name in unused - {last}):
-        maker = f"{makers[name]} makes {name!r}" if makers[name] else f"{name!r} is given"
-        raise ConfigError(key, makers[name] or name, f"a later stage that needs it: {maker}, and nothing reads it")
+def under(key: str, operation: Operation, error: ConfigError) -> ConfigError:
+    """An operation's complaint under the key its user typed: a setting's name, or what the operation reads."""
+    if not key or "." in error.key or error.key == "weights":  # of weights, there is no source
+        return error
+    is_setting = error.key in {entry.name for entry in fields(operation)}
+    read = error.key in (MAIN, "input", "tensors") and not is_setting
+    return error.at({error.key: f"{key}.{'inputs' if read else error.key}"})

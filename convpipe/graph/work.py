@@ -6,7 +6,9 @@ from dataclasses import dataclass, fields
 
 from convpipe.errors import ConfigError
 from convpipe.graph.memo import Memo
-from convpipe.graph.plan import Plan, plan_run, readable
+from convpipe.graph.network import plan_network, resized
+from convpipe.graph.plan import Plan, readable
+from convpipe.graph.single import plan_run
 from convpipe.graph.spec import Spec
 from convpipe.sources import Signature
 
@@ -132,10 +134,5 @@ def plan_answers(spec: Spec, given: Signature, images: int) -> Plan:
 
 def plan_images(spec: Spec, given: Signature, images: int) -> Plan:
     """The network's plan for that many images."""
-    from convpipe.graph.network import (
-        plan_network,
-        resized,  # a single convolution starts without the layers
-    )
-
     assert spec.network is not None
     return plan_network(spec.network, resized(given, images), spec.weights, spec.lowering.stages)

@@ -1,8 +1,12 @@
-"""Pure array functions, the stages of a convolution: no files, no configs, arguments never changed."""
+"""Operations: the stages of a convolution and the layers of a network, one file each. No files, no configs.
 
-from convpipe.ops.columns import col2im, fil2col, fold, im2col, unfold
-from convpipe.ops.layout import channels_first, reshape
-from convpipe.ops.matmul import matmul
-from convpipe.ops.padding import pad
+A file holds the pure array function and its node: its settings, what it makes of which inputs, and the facts
+about it. `OPERATIONS` finds one by its name; installed packages join by the entry points ``convpipe.ops``.
+"""
 
-__all__ = ["channels_first", "col2im", "fil2col", "fold", "im2col", "matmul", "pad", "reshape", "unfold"]
+from __future__ import annotations
+
+from convpipe.ops.kinds.operation import MAIN, Made, Operation, like
+from convpipe.ops.kinds.registry import OPERATIONS
+
+__all__ = ["MAIN", "OPERATIONS", "Made", "Operation", "like"]

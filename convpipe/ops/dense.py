@@ -1,32 +1,62 @@
-"""The layers that end a classifier: images laid out as rows, and rows times weights."""
+"""Rows times weights: a fully connected layer."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from convpipe import geometry
-from convpipe.ops.matmul import Overflow, matmul
-from convpipe.tensors import Array
+from convpipe.fields import choice, field, optional, text, whole
+from convpipe.ops.arrays.sums import Overflow, result_dtype, workspace
+from convpipe.ops.kinds.operation import MAIN, Give, Made, Operation, Weight
+from convpipe.ops.kinds.weighted import bias_name, bias_of
+from convpipe.ops.matmul import matmul
+from convpipe.tensors import Array, Sizes, Tensor, Wanted
+
+LAYOUTS = ("in_out", "out_in")
 
 
-def flatten(x: Array) -> Array:
-    """Lay out every image as one row, in C order: channel by channel, row by row.
+@dataclass(frozen=True, kw_only=True)
+class Dense(Operation):
+    """A fully connected layer, (N, in) -> (N, units)."""
 
-    Args:
-        x: (N, C, H, W), or any shape from (N, C); any dtype, which the result keeps.
+    units: int | None = field(optional(whole(1)), None)
+    weights: str | None = field(optional(text), None)
+    bias: bool | str = field(bias_name, True)
+    # in_out: (in, units), as NumPy's x @ W; out_in: (units, in), as PyTorch's Linear
+    layout: str = field(choice(LAYOUTS), "in_out")
 
-    Returns:
-        (N, C*H*W): a view where `x` lies in memory so that one is possible.
+    reads = (MAIN, "weights")
+    may_read = ("bias",)
+    adds_up = True
 
-    Raises:
-        GeometryError: fewer than two axes.
+    def ask(self, give: Give, x: Tensor) -> dict[str, Tensor]:
+        """The weights, and the bias if there is one."""
+        geometry.dense_shape(x.shape, (x.shape[-1], self.units or 0))  # what it reads has two axes
+        shape: Wanted = (x.shape[1], self.units)
+        turned = self.layout == "out_in"
+        w = give(Weight("weights", shape[::-1] if turned else shape, self.letters, "weight", self.weights))
+        return {"weights": w, **bias_of(give, self.bias, w.shape[0 if turned else 1])}
 
-    >>> import numpy as np
-    >>> flatten(np.arange(8).reshape(2, 1, 2, 2))
-    array([[0, 1, 2, 3],
-           [4, 5, 6, 7]])
-    """
-    return x.reshape(geometry.flatten_shape(x.shape))
+    @property
+    def letters(self) -> tuple[str, ...]:
+        """What the axes of the weights are called."""
+        return ("units", "in") if self.layout == "out_in" else ("in", "units")
+
+    def plan(self, x: Tensor, weights: Tensor, bias: Tensor | None = None) -> Made:
+        """One matrix product."""
+        size = geometry.dense_shape(x.shape, self.in_out(weights.shape))
+        dtypes = [tensor.dtype for tensor in (x, weights, bias) if tensor is not None]
+        target, macs = result_dtype(*dtypes), size[0] * weights.shape[0] * weights.shape[1]
+        return Made(size, target, ("N", "units"), macs, workspace(size[0], (size[1], x.shape[1]), target, *dtypes))
+
+    def in_out(self, shape: Sizes) -> Sizes:
+        """The shape of weights in the layout that the product takes."""
+        return shape[::-1] if self.layout == "out_in" else shape
+
+    def run(self, x: Array, weights: Array, bias: Array | None = None) -> Array:
+        """`dense`."""
+        return dense(x, weights.T if self.layout == "out_in" else weights, bias)
 
 
 def dense(

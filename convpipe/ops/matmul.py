@@ -2,34 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from convpipe.errors import ConfigError, ValueRangeError
-from convpipe.tensors import Array
+from convpipe.errors import GeometryError
+from convpipe.ops.arrays.sums import (
+    Overflow,
+    exact_accumulator,
+    float_accumulator,
+    narrowed,
+    target_dtype,
+    tile_rows,
+    workspace,
+)
+from convpipe.ops.kinds.convolving import SumStage
+from convpipe.ops.kinds.operation import MAIN, Made
+from convpipe.tensors import Array, Tensor
 
-Overflow = Literal["error", "wrap", "saturate"]
-OVERFLOWS: tuple[Overflow, ...] = ("error", "wrap", "saturate")
 
-# Whole numbers up to these are exact in the accumulator, and so is every partial sum on the way.
-FLOAT32_EXACT, FLOAT64_EXACT, INT64_EXACT = 2**24, 2**53, 2**63 - 1
+@dataclass(frozen=True, kw_only=True)
+class Matmul(SumStage):
+    """columns, filter_matrix and perhaps bias -> product."""
 
-TILE_BYTES = 4 << 20  # a 2-4 MiB tile beat both the whole matrix and an L2-sized one
-OBJECT_BYTES = 64  # a Python integer and the reference to it, rounded up
+    reads = (MAIN, "filter_matrix")
+    may_read = ("bias",)
+    after = ("columns",)
+    result = "product"
 
+    def plan(self, x: Tensor, filter_matrix: Tensor, bias: Tensor | None = None) -> Made:
+        """(N*out_h*out_w, F)."""
+        sizes = self.conv.sizes
+        if x.shape != sizes.columns_shape:
+            raise GeometryError("x", x.shape, f"columns of the shape {sizes.columns_shape}")
+        operands = [tensor.dtype for tensor in (x, filter_matrix, bias) if tensor is not None]
+        target = target_dtype(self.dtype, *operands)
+        group = (sizes.filters // sizes.groups, sizes.taps)
+        memory = workspace(sizes.positions, group, target, *operands)
+        return Made(sizes.product_shape, target, (x.axes[0], filter_matrix.axes[0]), sizes.macs, memory)
 
-def result_dtype(*dtypes: np.dtype[Any]) -> np.dtype[Any]:
-    """The dtype of a result where none is asked for.
-
-    Integers give an integer wide enough for each operand's own values (int64 where uint64 meets a signed
-    one, which NumPy would make a float); anything with a float gives NumPy's float.
-
-    >>> result_dtype(np.dtype("uint8"), np.dtype("int16")), result_dtype(np.dtype("uint64"), np.dtype("int8"))
-    (dtype('int16'), dtype('int64'))
-    """
-    common = np.result_type(*dtypes)
-    return np.dtype(np.int64) if common.kind == "f" and all(dtype.kind in "iu" for dtype in dtypes) else common
+    def run(self, x: Array, filter_matrix: Array, bias: Array | None = None) -> Array:
+        """`matmul`."""
+        return matmul(x, filter_matrix, bias, self.conv.sizes.groups, self.dtype, self.overflow)
 
 
 def matmul(
@@ -67,7 +82,7 @@ def matmul(
     array([[ 11, 300]], dtype=int16)
     """
     operands = [columns, filter_matrix] + ([] if bias is None else [bias])
-    target = np.dtype(dtype) if dtype is not None else result_dtype(*(operand.dtype for operand in operands))
+    target = target_dtype(dtype, *(operand.dtype for operand in operands))
     product = np.empty((filter_matrix.shape[0], columns.shape[0]), target) if out is None else out
     if all(operand.dtype.kind in "iu" for operand in operands):
         accumulator = exact_accumulator(columns, filter_matrix, bias)
@@ -88,39 +103,6 @@ def matmul(
     return product.T  # (N*out_h*out_w, F)
 
 
-def float_accumulator(target: np.dtype[Any], *operands: np.dtype[Any]) -> np.dtype[Any]:
-    """The float that sums are made in: the widest of the operands' and the result's, at least float32."""
-    if target.kind != "f":
-        raise ConfigError("dtype", target, "a float, as the input or the filters are floats")
-    return np.result_type(target, *operands, np.float32)
-
-
-def exact_accumulator(columns: Array, filter_matrix: Array, bias: Array | None) -> np.dtype[Any]:
-    """The fastest dtype in which no partial sum of these integers can go wrong."""
-    return integer_accumulator(
-        filter_matrix.shape[1], largest(columns), largest(filter_matrix), 0 if bias is None else largest(bias)
-    )
-
-
-def integer_accumulator(taps: int, columns: int, weights: int, bias: int) -> np.dtype[Any]:
-    """The fastest exact dtype for sums of `taps` products, given the largest magnitudes that occur.
-
-    >>> integer_accumulator(27, 255, 4, 0), integer_accumulator(2, 2**62, 1, 0)
-    (dtype('float32'), dtype('O'))
-    """
-    bound = max(taps * columns * weights + bias, columns, weights)
-    if bound <= FLOAT32_EXACT:
-        return np.dtype(np.float32)
-    if bound <= FLOAT64_EXACT:
-        return np.dtype(np.float64)
-    return np.dtype(np.int64) if bound <= INT64_EXACT else np.dtype(object)
-
-
-def largest(values: Array) -> int:
-    """max|a| as a Python integer: |int64 minimum| does not fit int64."""
-    return max(-int(values.min()), int(values.max())) if values.size else 0
-
-
 def fill_product(
     product: Array, columns: Array, weights: Array, bias: Array | None, accumulator: np.dtype[Any], overflow: Overflow
 ) -> None:
@@ -139,75 +121,3 @@ def fill_product(
         if wide_bias is not None:
             sums += wide_bias
         product[:, start : start + tile] = narrowed(sums, product.dtype, overflow)
-
-
-def tile_rows(weights_shape: tuple[int, ...], accumulator: np.dtype[Any]) -> int:
-    """How many rows of columns a tile has, so that the widened rows and their sums stay near TILE_BYTES."""
-    itemsize = OBJECT_BYTES if accumulator.kind == "O" else accumulator.itemsize
-    return max(1, TILE_BYTES // max(1, itemsize * sum(weights_shape)))
-
-
-def workspace(positions: int, weights_shape: tuple[int, ...], target: np.dtype[Any], *operands: np.dtype[Any]) -> int:
-    """The most bytes that `matmul` of operands of these dtypes may need beside them and its result."""
-    _, taps = weights_shape
-    if all(dtype.kind in "iu" for dtype in operands):
-        magnitudes = [max(-int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)) for dtype in operands]
-        accumulator = integer_accumulator(taps, magnitudes[0], magnitudes[1], sum(magnitudes[2:]))
-    else:
-        accumulator = float_accumulator(target, *operands)
-        if all(dtype == accumulator for dtype in (target, *operands)):
-            return 0
-    return max(tiled_bytes(positions, weights_shape, smaller) for smaller in accumulators_up_to(accumulator))
-
-
-def accumulators_up_to(largest: np.dtype[Any]) -> list[np.dtype[Any]]:
-    """The accumulators that values smaller than their dtype allows may lead to."""
-    order = [np.dtype(kind) for kind in (np.float32, np.float64, np.int64, object)]
-    return order[: order.index(largest) + 1]
-
-
-def tiled_bytes(positions: int, weights_shape: tuple[int, ...], accumulator: np.dtype[Any]) -> int:
-    """The bytes of widened weights, two tiles (the last one lives while the next is made), and copies of sums."""
-    filters, taps = weights_shape
-    itemsize = OBJECT_BYTES if accumulator.kind == "O" else accumulator.itemsize
-    rows = min(positions, tile_rows(weights_shape, accumulator))
-    copies = 3 * 8 + (OBJECT_BYTES if accumulator.kind == "O" else 0)  # of a sum, on the way to the result
-    return itemsize * filters * (taps + 1) + rows * (2 * itemsize * (taps + filters) + copies * filters)
-
-
-def narrowed(sums: Array, dtype: np.dtype[Any], overflow: Overflow) -> Array:
-    """Exact sums in the dtype of the result, after the rule for those that do not fit."""
-    if dtype.kind == "f":
-        with np.errstate(over="ignore"):  # a float that is too large is infinity, as IEEE says
-            return sums.astype(dtype)
-    info = np.iinfo(dtype)
-    if overflow == "wrap":
-        return wrapped(sums, dtype)
-    low, high = (int(sums.min()), int(sums.max())) if sums.size else (0, 0)
-    if info.min <= low and high <= info.max:
-        return sums.astype(dtype)
-    if overflow == "error":
-        worst = low if low < info.min else high
-        raise ValueRangeError(
-            f"the exact sum {worst} does not fit {dtype} ({info.min} to {info.max}); "
-            "choose a wider dtype, or overflow=wrap or saturate"
-        )
-    return saturated(sums, dtype)
-
-
-def wrapped(sums: Array, dtype: np.dtype[Any]) -> Array:
-    """Exact sums modulo 2**bits."""
-    if sums.dtype == object:
-        sums = (sums & (2**64 - 1)).astype(np.uint64)
-    return sums.astype(np.int64 if sums.dtype.kind == "f" else sums.dtype).astype(dtype)
-
-
-def saturated(sums: Array, dtype: np.dtype[Any]) -> Array:
-    """Exact sums, those out of range replaced by the nearest value in range."""
-    info = np.iinfo(dtype)
-    if sums.dtype.kind == "f":
-        sums = sums.astype(np.int64)  # exact: at most 2**53
-    low, high = int(info.min), int(info.max)
-    if sums.dtype != object:  # bounds that int64 holds; the rest of a wider range cannot occur here
-        low, high = max(low, -(2**63)), min(high, 2**63 - 1)
-    return np.clip(sums, low, high).astype(dtype)

@@ -9,13 +9,12 @@ from convpipe.archive.read import Run
 from convpipe.config.read import read_spec
 from convpipe.errors import ConfigError, did_you_mean
 from convpipe.execution.remake import recall
-from convpipe.graph.plan import forward_sizes
+from convpipe.graph.single import operation_of
 from convpipe.graph.spec import Spec
+from convpipe.graph.step import Step
 from convpipe.graph.work import Work, plan_work
-from convpipe.layers.convolution import ConvLayer, ConvTransposeLayer
-from convpipe.lowerings.settings import ConvSettings
+from convpipe.ops.kinds.convolving import Convolving
 from convpipe.report.cell import Cell, Channel, cell_of, check_at, numbers
-from convpipe.sources import Signature
 from convpipe.tensors import Array, Sizes
 
 PADDING = "({})"  # a pixel that padding put there
@@ -30,23 +29,34 @@ def explained(run: Run, at: Sequence[int], layer: str | None = None) -> Cell:
         ArchiveError: what has to be made again is not what was archived.
     """
     spec = read_spec(run.config)
-    conv = settings_of(spec, layer)
+    conv = operation_explained(spec, layer)
     work = plan_work(spec)
     prefix = f"{layer}/" if layer else ""
-    tensors = {tensor.name: tensor for tensor in work.plan.given}
-    rows = {name: name for name in tensors}  # the stage that makes each tensor
-    for step in work.plan.steps:
-        tensors[step.makes.name], rows[step.makes.name] = step.makes, step.name
-        if step.makes.name == f"{prefix}padded":
-            image = tensors[step.needs[0]]
-    filters = tensors[f"{prefix}filters"]
-    sizes = forward_sizes(Signature(image.shape, image.dtype), Signature(filters.shape, filters.dtype), conv)
+    chain = [step for step in work.plan.steps if step.name.startswith(prefix)]
+    check_linear(chain, f"{prefix}feature_map")
+    tensors = {tensor.name: tensor for tensor in (*work.plan.given, *(step.makes for step in work.plan.steps))}
+    rows = {**{name: name for name in tensors}, **{step.makes.name: step.name for step in work.plan.steps}}
+    image = next(step.needs[0] for step in chain if step.makes.name == f"{prefix}padded")
+    sizes = conv.forward_sizes(tensors[image], tensors[f"{prefix}filters"])
     check_recorded(at, work)
     check_at(at, sizes)
     parts = {part: rows.get(f"{prefix}{part}") for part in ("padded", "filters", "bias", "feature_map")}
     arrays = recall(run, spec, work, [row for row in parts.values() if row is not None])
     found = {part: None if row is None else arrays[row] for part, row in parts.items()}
     return cell_of(sizes, **found, at=at, overflow=conv.overflow)  # type: ignore[arg-type]
+
+
+def check_linear(chain: Sequence[Step], result: str) -> None:
+    """Every cell of the chain's result is the sum of products of one window.
+
+    Raises:
+        ConfigError: naming a stage that makes something else of it, or the last of a chain that ends before.
+    """
+    for step in chain:
+        if not type(step.operation).linear:
+            raise ConfigError("explain", step.op, "a chain of stages that only lay out, multiply and add up")
+    if not any(step.makes.name == result for step in chain):
+        raise ConfigError("explain", chain[-1].op, "a chain that ends in a feature map")
 
 
 def check_recorded(at: Sequence[int], work: Work) -> None:
@@ -56,8 +66,8 @@ def check_recorded(at: Sequence[int], work: Work) -> None:
         raise ConfigError("--at", ",".join(map(str, at)), f"n from 0 to {work.recorded - 1}", hint)
 
 
-def settings_of(spec: Spec, layer: str | None) -> ConvSettings:
-    """How the convolution works that is to be explained.
+def operation_explained(spec: Spec, layer: str | None) -> Convolving:
+    """The convolution that is to be explained.
 
     Raises:
         ConfigError: no layer, or one too many, or an operation whose cells are no sums of one window.
@@ -66,15 +76,16 @@ def settings_of(spec: Spec, layer: str | None) -> ConvSettings:
         assert spec.conv is not None
         if layer is not None:
             raise ConfigError("--layer", layer, "no layer, as the run is a single convolution")
-        if spec.conv.operation is not None:
+        operation = operation_of(spec.conv)
+        if not operation.explained:
             raise ConfigError("explain", spec.conv.operation, "a run of a forward convolution")
-        return spec.conv
-    convs = {name: found for name, found in spec.network.items() if isinstance(found, ConvLayer)}
-    there = [name for name, found in convs.items() if not isinstance(found, ConvTransposeLayer)]
+        return operation
+    operations = {name: found.operation for name, found in spec.network.items()}
+    there = {name: found for name, found in operations.items() if isinstance(found, Convolving) and found.explained}
     if layer not in there:
         of = f"one of {', '.join(there)}" if there else "a network with one"
         raise ConfigError("--layer", layer, f"a convolution layer: {of}", did_you_mean(layer or "", there))
-    return convs[layer].settings
+    return there[layer]
 
 
 # Printing

@@ -14,6 +14,8 @@ from rich.console import Console
 from convpipe.archive.read import Run, read_bytes
 from convpipe.errors import ArchiveError
 from convpipe.graph.plan import shape_text
+from convpipe.ops import OPERATIONS
+from convpipe.ops.kinds.operation import words
 from convpipe.report.console import PLAIN_WIDTH, short_number, table
 from convpipe.tensors import Array
 
@@ -25,15 +27,6 @@ MOST_SUMMARY_ROWS = 32
 MOST_ANSWERS = 10
 MOST_CLASSES = 20  # of a confusion table that is printed
 ONE_LINE = 40  # characters up to which values are printed as a list on one line
-# What the stage that comes last makes; any other makes an `output`.
-NAMES = {
-    "reshape": "feature map",
-    "implicit_gemm": "feature map",
-    "crop": "feature map",
-    "unpad": "gradient of the input",
-    "col2fil": "gradient of the filters",
-    "sum_rows": "gradient of the bias",
-}
 
 
 @dataclass(frozen=True)
@@ -58,8 +51,10 @@ class Maps:
 
 def show_output(out: Console, run: Run) -> None:
     """Print a run's result in the way that suits its axes, and how good its answers are."""
-    values, name = run.output, NAMES.get(run.rows[-1]["op"], "output")
+    values = run.output
     axes = output_axes(run, values.ndim)
+    feature_map = len(axes) > 2 and (axes[0], axes[-1]) == ("N", "F")
+    name = "feature map" if feature_map else words(OPERATIONS.find(run.rows[-1]["op"]))
     maps = maps_of(values, axes)
     if not values.size:
         out.print(f"{name} {shape_text(values.shape)}, {values.dtype}: empty", markup=False)

@@ -8,7 +8,7 @@ import numpy as np
 
 from convpipe import geometry
 from convpipe.archive.read import Run
-from convpipe.ops.columns import fill_columns
+from convpipe.ops.arrays.taps import fill_columns
 from convpipe.tensors import Array, Sizes
 
 

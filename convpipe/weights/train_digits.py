@@ -28,9 +28,13 @@ from convpipe.execution.functions import conv, conv_grad
 from convpipe.execution.runner import blas_threads
 from convpipe.fields import whole
 from convpipe.files.npy import blocks, npy_header
-from convpipe.ops.activations import log_softmax, relu, softmax
-from convpipe.ops.dense import dense, flatten
-from convpipe.ops.pooling import max_pool, tap_windows
+from convpipe.ops.arrays.windows import tap_windows
+from convpipe.ops.dense import dense
+from convpipe.ops.flatten import flatten
+from convpipe.ops.log_softmax import log_softmax
+from convpipe.ops.max_pool import max_pool
+from convpipe.ops.relu import relu
+from convpipe.ops.softmax import softmax
 from convpipe.sources import Signature, digits, stream
 from convpipe.sources.weights import RandomWeights
 from convpipe.tensors import Array

@@ -1,0 +1,145 @@
+"""The chain of one convolution: its stages in order, each on what it reads, checked to be whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+
+from convpipe.errors import ConfigError
+from convpipe.graph.step import Step
+from convpipe.ops import MAIN, OPERATIONS, Made, Operation
+from convpipe.ops.kinds.convolving import Convolution, Convolving, ConvSettings
+from convpipe.ops.kinds.operation import workspace_of
+from convpipe.ops.kinds.stages import Stage
+from convpipe.tensors import Tensor
+
+OF_CONV = frozenset(entry.name for entry in fields(ConvSettings))
+
+
+@dataclass
+class Chain:
+    """A chain as far as it is planned: which tensor has each role by now, and which nobody has read yet."""
+
+    key: str  # of the stages
+    prefix: str  # of the names of steps and tensors
+    roles: dict[str, Tensor]
+    steps: list[Step] = field(default_factory=list)
+    unread: dict[str, tuple[str, str]] = field(default_factory=dict)  # by name: what to name in an error, and why
+    names: set[str] = field(default_factory=set)  # of results and stages
+
+    def add(self, stage: Stage, kind: type[Operation], conv: Convolution, later: Iterable[str], key: str) -> None:
+        """Plan one more stage; roles that `later` stages cannot do without are left to those."""
+        name = self.new_name(stage, kind)
+        operation = kind(**{**kind.of(conv), **dict(stage.settings)})
+        inputs = self.inputs(stage, kind, later)
+        try:
+            made = planned(operation, inputs)
+        except ConfigError as error:
+            raise at_stage(error, stage, key) from error
+        tensor = Tensor(self.prefix + (kind.result or name), made.shape, made.dtype, made.axes)
+        self.steps.append(step_of(self.prefix + name, stage.op, operation, inputs, tensor, made))
+        for read in inputs.values():
+            self.unread.pop(read.name, None)
+        self.unread[tensor.name] = (name, f"{name} makes {kind.result or name!r}")
+        self.roles[kind.makes] = tensor
+
+    def new_name(self, stage: Stage, kind: type[Operation]) -> str:
+        """The stage's name, with a number where it is not the first of its operation.
+
+        Raises:
+            ConfigError: a result that is there already, or another that has to be there and is not.
+        """
+        for needed in kind.after:
+            if needed not in self.names:
+                raise self.missing(stage.op, needed)
+        if kind.result in self.names:
+            raise ConfigError(self.key, stage.op, f"a tensor of its own; {kind.result!r} is there already")
+        count = sum(step.op == stage.op for step in self.steps)
+        name = f"{stage.op}_{count + 1}" if count else stage.op
+        self.names |= {kind.result, name}
+        return name
+
+    def inputs(self, stage: Stage, kind: type[Operation], later: Iterable[str]) -> dict[str, Tensor]:
+        """The tensors that a stage reads, by role."""
+        found = {}
+        for role in kind.reads:
+            choices = (role,) if isinstance(role, str) else role
+            there = [each for each in choices if each in self.roles]
+            if not there:
+                raise self.missing(stage.op, choices[0])
+            found[choices[0]] = self.roles[there[0]]
+        needed = set(later)
+        return found | {role: self.roles[role] for role in kind.may_read if role in self.roles and role not in needed}
+
+    def missing(self, stage: str, needed: str) -> ConfigError:
+        """A stage that needs what no stage before it has made."""
+        there = ", ".join(dict.fromkeys(tensor.name.removeprefix(self.prefix) for tensor in self.roles.values()))
+        expected = f"the tensor {needed!r} made before {stage} needs it"
+        return ConfigError(self.key, stage, expected, f"there: {there}")
+
+    def check_read(self, idle: Iterable[str]) -> None:
+        """Every tensor but the last, and those that may be idle, is read."""
+        may = {*idle, self.steps[-1].makes.name}
+        for name, (got, why) in self.unread.items():
+            if name not in may:
+                raise ConfigError(self.key, got, f"a later stage that needs it: {why}, and nothing reads it")
+
+
+def plan_chain(
+    operation: Convolving,
+    conv: Convolution,
+    tensors: Mapping[str, Tensor],
+    stages: Sequence[Stage],
+    key: str = "lowering.stages",
+    prefix: str = "",
+) -> tuple[Step, ...]:
+    """The steps of a convolution, or of its adjoint.
+
+    Args:
+        tensors: all that it has, by role.
+        key: the config key that lists the stages.
+
+    Raises:
+        ConfigError: a stage whose input is missing, does not fit or is never used, with its place.
+    """
+    main, *sides = (role for role in dict.fromkeys((*operation.given, *operation.sized_by)) if role in tensors)
+    chain = Chain(key, prefix, {MAIN: tensors[main], **{role: tensors[role] for role in sides}})
+    chain.unread = {tensors[role].name: (role, f"{role!r} is given") for role in (main, *sides)}
+    kinds = [OPERATIONS.get(f"{key}[{position}]", stage.op) for position, stage in enumerate(stages)]
+    for position, (stage, kind) in enumerate(zip(stages, kinds, strict=True)):
+        later = [role for each in kinds[position + 1 :] for role in each.reads if isinstance(role, str)]
+        chain.add(stage, kind, conv, later, f"{key}[{position}]")
+    chain.check_read(tensors[role].name for role in operation.sized_by)
+    check_asked(operation, chain.steps)
+    return tuple(chain.steps)
+
+
+def check_asked(operation: Convolving, steps: Sequence[Step]) -> None:
+    """A dtype or a rule for overflow that was asked for is one that some stage takes."""
+    for name, idle in (("dtype", None), ("overflow", "error")):
+        asked = getattr(operation, name)
+        if asked != idle and not any(hasattr(step.operation, name) for step in steps):
+            raise ConfigError(name, asked, f"{idle or 'nothing'}, as no stage of the chain sums")
+
+
+def planned(operation: Operation, inputs: Mapping[str, Tensor]) -> Made:
+    """What an operation makes of its inputs by role."""
+    sides = {role: tensor for role, tensor in inputs.items() if role != MAIN}
+    return operation.plan(*([inputs[MAIN]] if MAIN in inputs else []), **sides)
+
+
+def step_of(name: str, op: str, operation: Operation, inputs: Mapping[str, Tensor], tensor: Tensor, made: Made) -> Step:
+    """An operation on its inputs by role, as a step."""
+    needs = tuple(each.name for each in inputs.values())
+    return Step(
+        name, op, operation, needs, tuple(inputs), tensor, made.macs, workspace_of(made, tuple(inputs.values()))
+    )
+
+
+def at_stage(error: ConfigError, stage: Stage, key: str) -> ConfigError:
+    """A stage's complaint under its place in the chain; about a setting of the convolution, as it is."""
+    if error.key in dict(stage.settings):
+        return error.at({error.key: f"{key}.{stage.op}.{error.key}"})
+    if error.key in OF_CONV:
+        return error
+    return ConfigError(key, stage.op, f"{error.expected}; it reads {error.got}", error.hint)

@@ -1,0 +1,44 @@
+"""Ways to do a convolution: each a file with a chain of stages for every operation that it can do.
+
+CHAINS = {"conv": ("pad", "implicit_gemm")}
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from convpipe.errors import ConfigError, did_you_mean
+from convpipe.ops.kinds.registry import file_names
+from convpipe.ops.kinds.stages import Stage
+
+AUTO = "implicit"  # the fastest that archives no columns
+OWN = "im2col"  # has a chain for every operation
+
+
+def names(operation: str) -> list[str]:
+    """The lowerings that an operation has."""
+    return [name for name in file_names(__name__) if operation in chains_of(name)]
+
+
+def chains_of(name: str) -> dict[str, tuple[str, ...]]:
+    """A lowering's chains, by operation."""
+    found: dict[str, tuple[str, ...]] = import_module(f"{__name__}.{name}").CHAINS
+    return found
+
+
+def chain(operation: str, stages: str | tuple[Stage, ...] | None = None, key: str = "lowering") -> tuple[Stage, ...]:
+    """The stages of an operation: those given, or those of a lowering by its name, by default the operation's own.
+
+    Raises:
+        ConfigError: under `key`, the operation has no lowering of that name.
+
+    >>> [stage.op for stage in chain("conv", "auto")]
+    ['pad', 'implicit_gemm']
+    """
+    if isinstance(stages, tuple):
+        return stages
+    name = AUTO if stages == "auto" else stages or OWN
+    if name not in file_names(__name__) or operation not in chains_of(name):
+        known = names(operation)
+        raise ConfigError(key, stages, f"one of {', '.join(known)}, or a list of stages", did_you_mean(name, known))
+    return tuple(map(Stage, chains_of(name)[operation]))

@@ -1,0 +1,104 @@
+"""The sum of several tensors of one shape: where branches of a network meet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from convpipe import geometry
+from convpipe.ops.arrays.sums import (
+    INT64_EXACT,
+    OBJECT_BYTES,
+    float_accumulator,
+    largest,
+    magnitude,
+    narrowed,
+    result_dtype,
+)
+from convpipe.ops.kinds.operation import Made, Operation, like
+from convpipe.tensors import Array, Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Add(Operation):
+    """The sum of several tensors of one shape."""
+
+    several = True
+
+    def plan(self, *inputs: Tensor) -> Made:
+        """A tensor like the first, in a dtype for all."""
+        shape = geometry.same_shape(*(tensor.shape for tensor in inputs))
+        dtypes = [tensor.dtype for tensor in inputs]
+        target = result_dtype(*dtypes)
+        return like(inputs[0], dtype=target, workspace=workspace(prod(shape[1:]), target, dtypes))
+
+    def run(self, *arrays: Array) -> Array:
+        """`add`."""
+        return add(*arrays)
+
+
+def add(*tensors: Array) -> Array:
+    """Add tensors cell by cell, as a residual network does with a layer's input and output.
+
+    Args:
+        tensors: at least one, all of the same shape; any integer or float dtypes.
+
+    Returns:
+        An array of that shape in `result_dtype` of theirs. Integers are summed exactly; where their magnitudes
+        do not rule out that a sum leaves that dtype, one image is widened at a time. Floats are summed from
+        left to right, float16 in float32.
+
+    Raises:
+        GeometryError: no tensors, or shapes that differ.
+        ValueRangeError: an integer sum that does not fit the dtype.
+
+    Source:
+        K. He, X. Zhang, S. Ren, J. Sun, "Deep residual learning for image recognition", 2015.
+
+    >>> add(np.array([[1, 2]], np.int8), np.array([[100, 100]], np.uint8))
+    array([[101, 102]], dtype=int16)
+    """
+    shape = geometry.same_shape(*(tensor.shape for tensor in tensors))
+    target = result_dtype(*(tensor.dtype for tensor in tensors))
+    accumulator = sum_accumulator(target, tensors)
+    if accumulator == target:
+        return summed(tensors, target)
+    result = np.empty(shape, target)
+    for image in range(len(result)):
+        one = slice(image, image + 1)
+        with np.errstate(all="ignore"):
+            result[one] = narrowed(summed([tensor[one] for tensor in tensors], accumulator), target, "error")
+    return result
+
+
+def sum_accumulator(target: np.dtype[Any], tensors: Sequence[Array]) -> np.dtype[Any]:
+    """The dtype in which no partial sum of these can go wrong: the result's own where their values allow it."""
+    if target.kind == "f":
+        return float_accumulator(target, *(tensor.dtype for tensor in tensors))
+    bound = sum(map(largest, tensors))
+    if bound <= np.iinfo(target).max:
+        return target
+    return np.dtype(np.int64) if bound <= INT64_EXACT else np.dtype(object)
+
+
+def summed(tensors: Sequence[Array], dtype: np.dtype[Any]) -> Array:
+    """The sum, from left to right, in a dtype that is known to hold it; a new array in C order."""
+    total = np.array(tensors[0], dtype, order="C")
+    with np.errstate(all="ignore"):
+        for tensor in tensors[1:]:
+            np.add(total, tensor, out=total, dtype=dtype, casting="unsafe")
+    return total
+
+
+def workspace(cells: int, target: np.dtype[Any], operands: Sequence[np.dtype[Any]]) -> int:
+    """The bytes of one image's sums in a wider dtype and of their narrowed copy, where values may ask for that."""
+    if target.kind == "f":
+        wide = float_accumulator(target, *operands).itemsize
+    else:
+        wide = 8 if sum(map(magnitude, operands)) <= INT64_EXACT else OBJECT_BYTES
+    same = target.kind == "f" and wide == target.itemsize
+    return 0 if same else cells * (wide + target.itemsize)

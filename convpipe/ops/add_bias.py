@@ -1,0 +1,69 @@
+"""A bias added as a stage of its own, where matmul shall not do it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from convpipe.errors import GeometryError
+from convpipe.ops.arrays.sums import (
+    INT64_EXACT,
+    OBJECT_BYTES,
+    Overflow,
+    float_accumulator,
+    largest,
+    magnitude,
+    narrowed,
+    target_dtype,
+)
+from convpipe.ops.kinds.convolving import SumStage
+from convpipe.ops.kinds.operation import MAIN, Made, like
+from convpipe.tensors import Array, Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddBias(SumStage):
+    """x and bias -> their sum: one value for each filter, along the last axis."""
+
+    reads = (MAIN, "bias")
+
+    def plan(self, x: Tensor, bias: Tensor) -> Made:
+        """A tensor like `x`, in a dtype for both."""
+        if x.shape[-1:] != bias.shape:
+            raise GeometryError("x", x.shape, f"a last axis of {bias.shape[0]}, as the bias has")
+        target, dtypes = target_dtype(self.dtype, x.dtype, bias.dtype), (x.dtype, bias.dtype)
+        objects = all(dtype.kind in "iu" for dtype in dtypes) and sum(map(magnitude, dtypes)) > INT64_EXACT
+        return like(x, dtype=target, workspace=3 * OBJECT_BYTES * prod(x.shape) if objects else None)
+
+    def run(self, x: Array, bias: Array) -> Array:
+        """`add_bias`."""
+        return add_bias(x, bias, self.dtype, self.overflow)
+
+
+def add_bias(x: Array, bias: Array, dtype: Any = None, overflow: Overflow = "error") -> Array:
+    """Add a value for each filter along the last axis.
+
+    Args:
+        x: (..., F), any integer or float dtype.
+        bias: (F,), likewise.
+        dtype, overflow: as in `matmul`: integers are added exactly, floats in the widest dtype, at least float32.
+
+    Returns:
+        An array of the shape of `x`.
+
+    Raises:
+        ValueRangeError: with ``overflow="error"``, a sum that does not fit.
+
+    >>> add_bias(np.array([[1, 2]]), np.array([10, 20])).tolist()
+    [[11, 22]]
+    """
+    target = target_dtype(dtype, x.dtype, bias.dtype)
+    if all(values.dtype.kind in "iu" for values in (x, bias)):
+        wide = np.dtype(np.int64 if largest(x) + largest(bias) <= INT64_EXACT else object)
+    else:
+        wide = float_accumulator(target, x.dtype, bias.dtype)
+    with np.errstate(all="ignore"):
+        return narrowed(x.astype(wide) + bias.astype(wide), target, overflow)

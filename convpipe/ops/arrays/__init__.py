@@ -1,0 +1,1 @@
+"""Pure array functions that several operations share: no files, no configs, arguments never changed."""

@@ -1,0 +1,169 @@
+"""What the adjoints of a convolution's stages share: sums on their way, and padding taken back.
+
+Source: V. Dumoulin and F. Visin, A guide to convolution arithmetic for deep learning, arXiv:1603.07285, chapter 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import product
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from convpipe.errors import ValueRangeError
+from convpipe.geometry import Pads
+from convpipe.ops.arrays.sums import OBJECT_BYTES, Overflow, fitted, largest, may_leave_int64
+from convpipe.tensors import Array
+
+
+def between_dtype(target: np.dtype[Any], *operands: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype of sums on their way from one stage to the next.
+
+    Integers travel as int64, or as uint64 where no operand has a sign; floats in the widest of the operands' and
+    the result's dtypes, at least float32, as in `matmul`.
+
+    >>> between_dtype(np.dtype("int8"), np.dtype("uint8"), np.dtype("int8"))
+    dtype('int64')
+    """
+    if any(dtype.kind == "f" for dtype in operands):
+        return np.result_type(target, *operands, np.float32)
+    return np.dtype(np.uint64 if all(dtype.kind == "u" for dtype in operands) else np.int64)
+
+
+def between_overflow(target: np.dtype[Any], overflow: Overflow) -> Overflow:
+    """What happens to a sum between stages that its dtype cannot hold.
+
+    Only a result modulo 2**bits is still right when sums on the way are modulo 2**64.
+
+    >>> between_overflow(np.dtype("int8"), "wrap"), between_overflow(np.dtype("int8"), "saturate")
+    ('wrap', 'error')
+    """
+    return "wrap" if overflow == "wrap" and target.kind in "iu" else "error"
+
+
+def on_the_way(dtype: Any, error: ValueRangeError) -> ValueRangeError:
+    """The error of a sum that no dtype asked for could have saved, as it arose before the last stage."""
+    sum_, _, _ = str(error).partition(" does not fit")
+    return ValueRangeError(f"{sum_}, on its way from stage to stage, does not fit {dtype}; use floats or overflow=wrap")
+
+
+def holds(values: Array, terms: int, extra: int = 0) -> bool:
+    """Whether sums of so many of these values, and `extra`, cannot leave their dtype; floats never do."""
+    return values.dtype.kind == "f" or terms * largest(values) + extra <= np.iinfo(values.dtype).max
+
+
+def unpad(
+    padded: Array,
+    bias: Array | None = None,
+    *,
+    pads: Pads,
+    mode: str = "constant",
+    dtype: Any = None,
+    overflow: Overflow = "error",
+) -> Array:
+    """Take the padding of a batch back: the adjoint of `pad`.
+
+    Args:
+        padded: (N, C, H + pads, W + pads), or with one or three spatial axes; integers or floats.
+        bias: (C,), added to every cell before anything is rounded or checked.
+        pads: (before, after) for each spatial axis; a negative one adds cells that are zero.
+        mode: ``constant`` crops; for ``reflect``, ``edge`` and ``wrap`` every padded cell is added to the cell
+            that it was copied from.
+        dtype: of the result; by default that of `padded`.
+        overflow: for an exact sum that `dtype` cannot hold: ``error``, ``wrap`` or ``saturate``.
+
+    Returns:
+        (N, C, H, W). Integers are summed exactly; floats in the dtype of `padded`, and rounded at the end.
+
+    Raises:
+        ValueRangeError: with ``overflow="error"``, a sum that does not fit.
+
+    >>> unpad(np.array([[[10, 1, 2, 3]]]), pads=((1, 0),), mode="edge").tolist()
+    [[[11, 2, 3]]]
+    """
+    target = padded.dtype if dtype is None else np.dtype(dtype)
+    spatial = tuple(size - sum(pair) for size, pair in zip(padded.shape[2:], pads, strict=True))
+    terms = prod(copies(size, pair, mode) for size, pair in zip(spatial, pads, strict=True))
+    extra = 0 if bias is None or bias.dtype.kind == "f" else largest(bias)
+    exact = between_overflow(target, overflow) == "wrap" or holds(padded, terms, extra)
+    wide = padded.dtype if exact else np.dtype(object)
+    offsets = None if bias is None else bias.astype(wide).reshape(-1, *(1 for _ in spatial))
+    result = np.empty((*padded.shape[:2], *spatial), target)
+    # Python's integers are large: of those, one channel at a time
+    parts = [slice(None)] if exact else [slice(channel, channel + 1) for channel in range(padded.shape[1])]
+    for (image, planes), part in product(zip(padded, result, strict=True), parts):
+        sums = unpad_image(image[part].astype(wide, copy=False), pads, mode)
+        if offsets is not None:
+            with np.errstate(over="ignore", invalid="ignore"):
+                sums = sums + offsets[part]
+        planes[part] = fitted(sums, target, overflow)
+    return result
+
+
+def copies(size: int, pair: tuple[int, int], mode: str) -> int:
+    """How many padded cells at most hold one cell of an axis.
+
+    >>> copies(3, (2, 1), "edge"), copies(3, (2, 1), "constant")
+    (3, 1)
+    """
+    if mode == "constant" or not any(pair):
+        return 1
+    return int(np.bincount(sources(size, pair, mode)).max())
+
+
+def sources(size: int, pair: tuple[int, int], mode: str) -> Array:
+    """The cell of an axis that each padded cell was copied from."""
+    return np.pad(np.arange(size), pair, mode=mode)  # type: ignore[call-overload,no-any-return]
+
+
+def unpad_image(image: Array, pads: Pads, mode: str) -> Array:
+    """`unpad` of one image (C, H + pads, W + pads), axis by axis."""
+    for axis, pair in enumerate(pads, start=1):
+        if any(pair):
+            image = cropped(image, axis, pair) if mode == "constant" else folded_back(image, axis, pair, mode)
+    return image
+
+
+def cropped(image: Array, axis: int, pair: tuple[int, int]) -> Array:
+    """One axis without its padding; zeros where it goes beyond the end."""
+    length = image.shape[axis]
+    size = length - sum(pair)
+    kept = image[along(axis, slice(pair[0], min(pair[0] + size, length)))]
+    if kept.shape[axis] == size:
+        return kept
+    grown = np.zeros((*image.shape[:axis], size, *image.shape[axis + 1 :]), image.dtype)
+    grown[along(axis, slice(kept.shape[axis]))] = kept
+    return grown
+
+
+def folded_back(image: Array, axis: int, pair: tuple[int, int], mode: str) -> Array:
+    """One axis without its padding, whose planes are added to those that they were copied from."""
+    before, size = pair[0], image.shape[axis] - sum(pair)
+    sums = image[along(axis, slice(before, before + size))].copy()
+    cells = sources(size, pair, mode)
+    padding: Iterable[int] = (*range(before), *range(before + size, len(cells)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for position in padding:
+            sums[along(axis, int(cells[position]))] += image[along(axis, position)]
+    return sums
+
+
+def along(axis: int, where: slice | int) -> tuple[slice | int, ...]:
+    """An index for one axis that leaves those before it whole."""
+    return (slice(None),) * axis + (where,)
+
+
+def unpad_workspace(image: int, channels: int, terms: int, between: np.dtype[Any], *operands: np.dtype[Any]) -> int:
+    """The most bytes that `unpad` may need.
+
+    Args:
+        image: cells of one padded image, all channels together.
+        channels: how many those are.
+        terms: products that meet in one cell of the result.
+        between: the dtype of the padded sums.
+        operands: the dtypes of those products' factors, and of the bias.
+    """
+    plain = 3 * between.itemsize * image  # an axis folded, the next one, and the bias added or a clipped copy
+    return plain + 3 * OBJECT_BYTES * -(-image // max(channels, 1)) if may_leave_int64(terms, *operands) else plain

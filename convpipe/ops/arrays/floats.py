@@ -1,0 +1,66 @@
+"""Which float an operation gives and which one it computes in; functions of single cells, tile by tile.
+
+Unless a function says otherwise, floats keep their dtype (float16 is computed in float32), integers are computed
+in float64 and give float64, NaN gives NaN, and infinity what IEEE arithmetic says. Results lie in C order and do
+not depend, to the bit, on how the input lies in memory or which other images are in the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from convpipe import geometry
+from convpipe.tensors import Array
+
+TILE_CELLS = 1 << 15  # so that a function's temporaries stay in the cache, and out of the plan's memory
+
+
+def result_float(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The float a layer gives: a float's own dtype, float64 for integers.
+
+    >>> result_float(np.dtype("float16")), result_float(np.dtype("int8"))
+    (dtype('float16'), dtype('float64'))
+    """
+    return dtype if dtype.kind == "f" else np.dtype(np.float64)
+
+
+def computing_float(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The float a layer computes in: the one it gives, but float32 for float16.
+
+    >>> computing_float(np.dtype("float16")), computing_float(np.dtype("float64"))
+    (dtype('float32'), dtype('float64'))
+    """
+    return np.result_type(result_float(dtype), np.float32)
+
+
+def positive_zeros(result: Array) -> Array:
+    """The same array with each -0 made +0: np.maximum of two zeros gives one or the other, by dtype and machine.
+
+    >>> positive_zeros(np.array([-0.0, -1.0]))
+    array([ 0., -1.])
+    """
+    if result.dtype.kind == "f":
+        result += 0
+    return result
+
+
+def by_cell(x: Array, function: Callable[[Array], Array]) -> Array:
+    """A function of every cell, computed in `computing_float`, a tile at a time."""
+    result = np.array(x, result_float(x.dtype), order="C")
+    cells, wide = result.reshape(-1), computing_float(x.dtype)
+    with np.errstate(all="ignore"):
+        for start in range(0, cells.size, TILE_CELLS):
+            tile = cells[start : start + TILE_CELLS]
+            tile[...] = function(tile.astype(wide, copy=False))
+    return result
+
+
+def below_largest(x: Array, axis: Any) -> Array:
+    """Every cell less the largest of its row, a new array of `computing_float` in C order."""
+    along = geometry.axis_of(axis, x.ndim)
+    shifted = np.array(x, computing_float(x.dtype), order="C")
+    shifted -= shifted.max(along, keepdims=True, initial=-np.inf)
+    return shifted

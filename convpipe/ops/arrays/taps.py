@@ -1,0 +1,106 @@
+"""Kernel taps over images: columns filled one tap at a time, moving whole planes, and added back the same way.
+
+col[:, :, y, x] = every cell that tap (y, x) of the kernel meets. (The lecture's listing of `im2col` loops over
+output positions instead; its own trace, and this code, loop over taps.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from convpipe import geometry
+from convpipe.errors import GeometryError
+from convpipe.tensors import Array, Sizes
+
+
+def tap_windows(kernel: Sizes, stride: Sizes, dilation: Sizes, out: Sizes) -> Iterator[tuple[Sizes, tuple[slice, ...]]]:
+    """For each kernel tap, the padded cells it meets over all output positions, as one slice per axis."""
+    axes = [
+        [(at, slice(at * step, at * step + by * (n - 1) + 1, by)) for at in range(taps)]
+        for taps, by, step, n in zip(kernel, stride, dilation, out, strict=True)
+    ]
+    for tap in product(*axes):
+        yield tuple(at for at, _ in tap), tuple(cells for _, cells in tap)
+
+
+def tap_index(tap: Sizes) -> tuple[slice | int, ...]:
+    """Where one kernel tap lies in a (C, kh, kw, ...) array."""
+    return (slice(None), *tap)
+
+
+def fill_columns(padded: Array, buffer: Array, stride: Sizes, dilation: Sizes) -> Iterator[tuple[Sizes, Array]]:
+    """Fill a (C, kh, kw, N, out_h, out_w) buffer tap by tap, giving each tap and the planes it brought."""
+    rank = padded.ndim - 2
+    kernel, out = buffer.shape[1 : 1 + rank], buffer.shape[2 + rank :]
+    channel_first = padded.swapaxes(0, 1)  # (C, N, H, W)
+    for tap, window in tap_windows(kernel, stride, dilation, out):
+        planes = channel_first[(slice(None), slice(None), *window)]  # (C, N, out_h, out_w)
+        buffer[tap_index(tap)] = planes
+        yield tap, planes
+
+
+def unfold(padded: Array, kernel: Sizes, stride: Sizes, dilation: Sizes, memory: Array | None = None) -> Array:
+    """`im2col` of an image that is padded already, with one, two or three spatial axes.
+
+    Args:
+        memory: a flat array, at least as large as the result, for the columns to lie in.
+    """
+    batch, channels, *size = padded.shape
+    out = geometry.out_sizes(tuple(size), kernel, stride, dilation)
+    shape = (channels, *kernel, batch, *out)
+    buffer = np.empty(shape, padded.dtype) if memory is None else memory[: prod(shape)].reshape(shape)
+    for _ in fill_columns(padded, buffer, stride, dilation):
+        pass
+    return buffer.reshape(channels * prod(kernel), batch * prod(out)).T  # (N*out_h*out_w, C*kh*kw)
+
+
+def fold(columns: Array, padded_shape: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Array:
+    """`col2im` onto a padded image, with one, two or three spatial axes."""
+    batch, channels, *size = padded_shape
+    out = geometry.out_sizes(tuple(size), kernel, stride, dilation)
+    expected = (batch * prod(out), channels * prod(kernel))
+    if columns.shape != expected:
+        raise GeometryError("columns", columns.shape, f"the shape {expected} of this image and kernel")
+    taps = columns.T.reshape(channels, *kernel, batch, *out)
+    image = np.zeros((channels, batch, *size), columns.dtype)
+    for tap, window in tap_windows(kernel, stride, dilation, out):
+        image[(slice(None), slice(None), *window)] += taps[tap_index(tap)]
+    return image.swapaxes(0, 1)  # (N, C, H, W)
+
+
+def solve_patches(
+    img_shape: Sizes, kh: int, kw: int, stride: Any, pad: Any, dilation: Any, pad_mode: str
+) -> geometry.ConvGeometry:
+    """The sizes of a convolution of one filter, for functions that have an image and no filters."""
+    if len(img_shape) != 4:
+        raise GeometryError("input", img_shape, "4 axes: N, C, H, W")
+    kernel = geometry.per_axis("kernel", (kh, kw), rank=2)
+    return geometry.solve(
+        img_shape, (1, img_shape[1], *kernel), stride=stride, pad=pad, dilation=dilation, pad_mode=pad_mode
+    )
+
+
+def interior(pads: geometry.Pads, spatial: Sizes) -> tuple[slice, ...]:
+    """Where the unpadded cells lie in a padded batch."""
+    cells = (slice(before, before + size) for (before, _), size in zip(pads, spatial, strict=True))
+    return (slice(None), slice(None), *cells)
+
+
+def exactly(value: float, dtype: np.dtype[Any], key: str = "pad_value") -> Any:
+    """A padding value as a scalar of `dtype`: whole and in range for integers, rounded for floats."""
+    if dtype.kind in "iu":
+        info = np.iinfo(dtype)
+        if value != value or value in (float("inf"), float("-inf")) or int(value) != value:
+            raise GeometryError(key, value, f"a whole number, as the input is {dtype}")
+        if not info.min <= value <= info.max:
+            raise GeometryError(key, value, f"a value that {dtype} holds, from {info.min} to {info.max}")
+        return dtype.type(int(value))
+    largest = float(np.finfo(dtype).max)
+    if largest < abs(value) < float("inf"):
+        raise GeometryError(key, value, f"a value that {dtype} holds, up to {largest:g}")
+    return dtype.type(value)

@@ -1,0 +1,75 @@
+"""The mean of each window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convpipe import geometry
+from convpipe.fields import anything, field, truth
+from convpipe.ops.arrays.floats import computing_float, result_float
+from convpipe.ops.arrays.windows import divisors, tap_windows
+from convpipe.ops.kinds.operation import Made, Operation, like
+from convpipe.tensors import Array, Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class AvgPool(Operation):
+    """The mean of each window."""
+
+    kernel: Any = field(anything)
+    stride: Any = field(anything, None)
+    pad: Any = field(anything, 0)
+    ceil_mode: bool = field(truth, False)
+    count_include_pad: bool = field(truth, True)
+
+    def plan(self, x: Tensor) -> Made:
+        """Smaller spatial axes, in floats."""
+        sized = {name: value for name, value in vars(self).items() if name != "count_include_pad"}
+        return like(x, shape=geometry.solve_pool(x.shape, **sized).shape, dtype=result_float(x.dtype))
+
+    def run(self, x: Array) -> Array:
+        """`avg_pool`."""
+        return avg_pool(x, **vars(self))
+
+
+def avg_pool(
+    x: Array,
+    kernel: Any,
+    stride: Any = None,
+    pad: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Array:
+    """Take the mean of every window.
+
+    Args:
+        x: (N, C, H, W), or with one or three spatial axes. Floats keep their dtype (float16 is summed in
+            float32, which takes twice the result's bytes beside it); integers are summed in float64, exactly
+            while the sums stay within 2**53, and give float64.
+        kernel, stride, pad, ceil_mode: as for `max_pool`.
+        count_include_pad: whether a sum is divided by all the cells of its window, padding among them, or only by
+            those in the input. What overhangs the padded input is never counted.
+
+    Returns:
+        (N, C, out_h, out_w): the taps summed in C order, then divided once. NaN and infinity as IEEE says.
+
+    Raises:
+        GeometryError: sizes that do not fit.
+
+    Source:
+        torch.nn.AvgPool2d; ONNX AveragePool.
+
+    >>> avg_pool(np.arange(16).reshape(1, 1, 4, 4), kernel=2)
+    array([[[[ 2.5,  4.5],
+             [10.5, 12.5]]]])
+    """
+    sizes = geometry.solve_pool(x.shape, kernel=kernel, stride=stride, pad=pad, ceil_mode=ceil_mode)
+    sums = np.zeros(sizes.shape, computing_float(x.dtype))
+    with np.errstate(all="ignore"):
+        for positions, cells in tap_windows(sizes):
+            sums[positions] += x[cells]
+        sums /= divisors(sizes, count_include_pad, sums.dtype)
+        return sums.astype(result_float(x.dtype), copy=False)

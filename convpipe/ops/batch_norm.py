@@ -1,0 +1,95 @@
+"""Normalisation by stored statistics, per channel (inference)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convpipe import geometry
+from convpipe.errors import ConfigError
+from convpipe.fields import field, number, optional, text
+from convpipe.ops.arrays.floats import computing_float, result_float
+from convpipe.ops.kinds.operation import MAIN, Give, Made, Operation, Weight, like
+from convpipe.tensors import Array, Tensor
+
+USUAL = {"scale": "weight", "shift": "bias", "mean": "running_mean", "variance": "running_var"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchNorm(Operation):
+    """Normalisation by stored statistics, per channel (inference)."""
+
+    scale: str | None = field(optional(text), None)
+    shift: str | None = field(optional(text), None)
+    mean: str | None = field(optional(text), None)
+    variance: str | None = field(optional(text), None)
+    epsilon: float = field(number(low=0), 1e-5)
+
+    reads = (MAIN, *USUAL)
+
+    def ask(self, give: Give, x: Tensor) -> dict[str, Tensor]:
+        """Four numbers for each channel."""
+        channels = (x.shape[1],)
+        return {role: give(Weight(role, channels, ("F",), usual, getattr(self, role))) for role, usual in USUAL.items()}
+
+    def plan(self, x: Tensor, **parameters: Tensor) -> Made:
+        """A tensor like `x`, in a float for all."""
+        return like(x, dtype=result_float(np.result_type(x.dtype, *(each.dtype for each in parameters.values()))))
+
+    def run(self, x: Array, **parameters: Array) -> Array:
+        """`batch_norm`."""
+        return batch_norm(x, **parameters, epsilon=self.epsilon)
+
+
+def batch_norm(x: Array, scale: Array, shift: Array, mean: Array, variance: Array, epsilon: float = 1e-5) -> Array:
+    """Normalise channels as training left them: (x - mean) * scale / sqrt(variance + epsilon) + shift.
+
+    Args:
+        x: (N, C, ...), any integer or float dtype.
+        scale, shift, mean, variance: (C,), likewise; scale / sqrt(variance + epsilon) is worked out in float64.
+        epsilon: added to the variance, from 0.
+
+    Returns:
+        An array of the shape of `x`, in NumPy's common dtype of all five, float64 where that is no float. float16
+        is computed in float32, which takes twice the result's bytes beside it. NaN and infinity as IEEE says.
+
+    Raises:
+        GeometryError: a parameter without one value per channel.
+        ConfigError: a negative variance or epsilon.
+
+    Source:
+        S. Ioffe, C. Szegedy, "Batch normalization", ICML 2015, in its form for inference; ONNX BatchNormalization.
+
+    >>> x, one = np.array([[[1.0, 5.0]]]), np.ones(1)
+    >>> batch_norm(x, scale=one, shift=one, mean=np.array([3.0]), variance=np.array([4.0]), epsilon=0)
+    array([[[0., 2.]]])
+    """
+    parameters = {"scale": scale, "shift": shift, "mean": mean, "variance": variance}
+    for name, values in parameters.items():
+        geometry.check_per_channel(name, values.shape, x.shape)
+    check_spread(variance, epsilon)
+    common = np.result_type(x, *parameters.values())
+    with np.errstate(all="ignore"):
+        factor = scale / np.sqrt(variance.astype(np.float64) + epsilon)
+        result = np.array(x, computing_float(common), order="C")
+        result -= per_channel(mean, result)  # before the factor: digits lost here would be lost for good
+        result *= per_channel(factor, result)
+        result += per_channel(shift, result)
+        return result.astype(result_float(common), copy=False)
+
+
+def check_spread(variance: Array, epsilon: float) -> None:
+    """Numbers of which there is a square root; NaN is let through."""
+    negative = variance[variance < 0]
+    if negative.size:
+        raise ConfigError("variance", negative.min(), "numbers from 0")
+    if not epsilon >= 0:
+        raise ConfigError("epsilon", epsilon, "a number from 0")
+
+
+def per_channel(values: Array, like: Array) -> Array:
+    """(C,) as (C, 1, 1), in the dtype of the (N, C, H, W) that it meets."""
+    shape: tuple[Any, ...] = (-1, *[1] * (like.ndim - 2))
+    return values.astype(like.dtype).reshape(shape)

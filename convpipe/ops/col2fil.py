@@ -1,0 +1,44 @@
+"""A filter matrix back to filters: the inverse of `fil2col`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from convpipe.geometry import kernel_letters
+from convpipe.ops.kinds.convolving import ConvStage
+from convpipe.ops.kinds.operation import Made
+from convpipe.tensors import Array, Sizes, Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Col2fil(ConvStage):
+    """grad_filter_matrix -> grad_weights."""
+
+    after = ("grad_filter_matrix",)
+    result = "grad_weights"
+    called = "gradient of the filters"
+
+    def plan(self, x: Tensor) -> Made:
+        """(F, C/G, kh, kw)."""
+        sizes = self.conv.sizes
+        return Made(sizes.filters_shape, x.dtype, ("F", sizes.depth_letter, *kernel_letters(sizes.rank)))
+
+    def run(self, x: Array) -> Array:
+        """`col2fil`."""
+        return col2fil(x, self.conv.sizes.filters_shape)
+
+
+def col2fil(filter_matrix: Array, shape: Sizes) -> Array:
+    """Give every row of a filter matrix the shape of a filter again: the inverse of `fil2col`.
+
+    Args:
+        filter_matrix: (F, C/G*kh*kw), any dtype, which the result keeps.
+        shape: (F, C/G, kh, kw).
+
+    Returns:
+        (F, C/G, kh, kw): a view where `filter_matrix` is contiguous.
+
+    >>> col2fil(np.zeros((6, 75)), (6, 3, 5, 5)).shape
+    (6, 3, 5, 5)
+    """
+    return filter_matrix.reshape(shape)

@@ -1,0 +1,112 @@
+"""Columns back to images, overlaps added up: the adjoint of `im2col`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from convpipe.errors import ValueRangeError
+from convpipe.ops.arrays.adjoints import holds, on_the_way
+from convpipe.ops.arrays.sums import OBJECT_BYTES, Overflow, may_leave_int64, narrowed
+from convpipe.ops.arrays.taps import fold, interior, solve_patches
+from convpipe.ops.kinds.adjoint import BetweenStage
+from convpipe.ops.kinds.operation import Made
+from convpipe.tensors import Array, Sizes, Tensor
+
+UFUNC_BUFFERS = 3 * 8192 * 8  # bytes that NumPy may buffer while it adds up strided planes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Col2im(BetweenStage):
+    """tap_columns -> padded_sums."""
+
+    after = ("tap_columns",)
+    result = "padded_sums"
+
+    def plan(self, x: Tensor) -> Made:
+        """(N, C, H + pads, W + pads)."""
+        sizes, conv = self.conv.sizes, self.conv
+        kernel = prod(sizes.kernel)
+        parts, padded, terms = prod(sizes.out) * kernel, prod(sizes.padded), sizes.filters // sizes.groups
+        memory = fold_workspace(parts, padded, terms, kernel, *conv.operands)
+        return Made(sizes.padded_shape, x.dtype, ("N", *conv.image), workspace=memory)
+
+    def run(self, x: Array) -> Array:
+        """`fold_exactly`."""
+        sizes = self.conv.sizes
+        return fold_exactly(x, sizes.padded_shape, sizes.kernel, sizes.stride, sizes.dilation, self.between_overflow)
+
+
+def col2im(col: Array, img_shape: Sizes, kh: int, kw: int, stride: Any = 1, pad: Any = 0, dilation: Any = 1) -> Array:
+    """Add the rows of a column matrix back into the cells they came from: the adjoint of `im2col`.
+
+    Args:
+        col: (N*out_h*out_w, C*kh*kw), any dtype, which the result keeps (integers wrap around as NumPy's do).
+        img_shape: (N, C, H, W) of the image that the columns were taken from.
+
+    Returns:
+        (N, C, H, W): each cell the sum over all patches that held it.
+
+    Raises:
+        GeometryError: sizes that do not fit.
+
+    >>> col2im(np.ones((4, 4), int), (1, 1, 3, 3), kh=2, kw=2)
+    array([[[[1, 2, 1],
+             [2, 4, 2],
+             [1, 2, 1]]]])
+    """
+    sizes = solve_patches(tuple(img_shape), kh, kw, stride, pad, dilation, "constant")
+    padded = fold(col, sizes.padded_shape, sizes.kernel, sizes.stride, sizes.dilation)
+    return padded[interior(sizes.pads, sizes.spatial)]
+
+
+def fold_exactly(
+    columns: Array, padded_shape: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes, overflow: Overflow = "error"
+) -> Array:
+    """`fold` whose integer sums are exact: the adjoint of `unfold`.
+
+    Args:
+        columns: (N*out_h*out_w, C*kh*kw); integers of any width, or floats, which are summed in their own dtype.
+        overflow: ``error`` or ``wrap``, for a sum that the dtype of `columns` cannot hold.
+
+    Returns:
+        (N, C, H + pads, W + pads), of the dtype of `columns`.
+
+    Raises:
+        ValueRangeError: with ``overflow="error"``, a sum that does not fit.
+        GeometryError: columns of another shape.
+
+    >>> fold_exactly(np.ones((2, 2), int), (1, 1, 3), (2,), (1,), (1,)).tolist()
+    [[[1, 2, 1]]]
+    """
+    sizes = (kernel, stride, dilation)
+    if overflow == "wrap" or holds(columns, prod(kernel)):
+        with np.errstate(over="ignore", invalid="ignore"):  # inf - inf is NaN, as IEEE says
+            return fold(columns, padded_shape, *sizes)
+    batch, channels, *size = padded_shape
+    padded = np.empty(padded_shape, columns.dtype)
+    parts = columns.reshape(batch, -1, channels, prod(kernel))  # one image and channel at a time, as they are large
+    try:
+        for image, channel in np.ndindex(batch, channels):
+            sums = fold(parts[image, :, channel].astype(object), (1, 1, *size), *sizes)
+            padded[image, channel] = narrowed(sums[0, 0], columns.dtype, overflow)
+    except ValueRangeError as error:
+        raise on_the_way(columns.dtype, error) from error
+    return padded
+
+
+def fold_workspace(parts: int, padded: int, terms: int, taps: int, *operands: np.dtype[Any]) -> int:
+    """The most bytes that `fold_exactly` may need.
+
+    Args:
+        parts: cells of the columns of one image and channel.
+        padded: cells of one padded image and channel.
+        terms: products in one cell of the columns.
+        taps: cells of the columns that meet in one padded cell.
+        operands: the dtypes of those products' factors.
+    """
+    objects = OBJECT_BYTES * (parts + 2 * padded) if may_leave_int64(terms * taps, *operands) else 0
+    return UFUNC_BUFFERS + objects

@@ -1,0 +1,73 @@
+"""Several tensors beside each other along one axis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convpipe import geometry
+from convpipe.errors import ValueRangeError
+from convpipe.ops.arrays.sums import result_dtype
+from convpipe.ops.kinds.axis import AxisOperation, within_image
+from convpipe.ops.kinds.operation import Made, like
+from convpipe.tensors import Array, Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Concat(AxisOperation):
+    """Several tensors beside each other along one axis, by default the channels."""
+
+    several = True
+    linear = True
+
+    def plan(self, *inputs: Tensor) -> Made:
+        """A tensor like the first, but longer."""
+        axis = within_image(self.axis, len(inputs[0].shape))
+        shape = geometry.concat_shape(*(tensor.shape for tensor in inputs), axis=axis)
+        return like(inputs[0], shape=shape, dtype=result_dtype(*(tensor.dtype for tensor in inputs)), workspace=0)
+
+    def run(self, *arrays: Array) -> Array:
+        """`concat`."""
+        return concat(*arrays, axis=self.axis)
+
+
+def concat(*tensors: Array, axis: int = 1) -> Array:
+    """Lay tensors one after another along an axis, by default the channels.
+
+    Args:
+        tensors: at least one, of shapes that differ only along `axis`; any integer or float dtypes.
+        axis: from 0, or from the end when negative.
+
+    Returns:
+        A new array in `result_dtype` of theirs.
+
+    Raises:
+        GeometryError: no tensors, shapes that differ, or an axis that is not there.
+        ValueRangeError: a uint64 beside signed integers that does not fit int64.
+
+    Source:
+        C. Szegedy et al., "Going deeper with convolutions", 2014; ONNX Concat.
+
+    >>> concat(np.array([[1, 2]]), np.array([[3]]))
+    array([[1, 2, 3]])
+    """
+    shape = geometry.concat_shape(*(tensor.shape for tensor in tensors), axis=axis)
+    along = geometry.axis_of(axis, len(shape))
+    result = np.empty(shape, result_dtype(*(tensor.dtype for tensor in tensors)))
+    start = 0
+    for tensor in tensors:
+        stop = start + tensor.shape[along]
+        check_fits(tensor, result.dtype)
+        result[(slice(None),) * along + (slice(start, stop),)] = tensor
+        start = stop
+    return result
+
+
+def check_fits(tensor: Array, dtype: np.dtype[Any]) -> None:
+    """The values of a tensor are values of a dtype: in question only for uint64 as int64."""
+    if tensor.size and not np.can_cast(tensor.dtype, dtype) and int(tensor.max()) > np.iinfo(dtype).max:
+        raise ValueRangeError(
+            f"the value {tensor.max()} does not fit {dtype}, the dtype of {tensor.dtype} beside signed integers"
+        )

@@ -1,0 +1,64 @@
+"""A convolution (cross-correlation, as every deep-learning library means it)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from convpipe.errors import ConfigError
+from convpipe.fields import field, one_or_several, optional, text, whole
+from convpipe.geometry import kernel_letters
+from convpipe.ops.kinds.convolving import Convolving
+from convpipe.ops.kinds.operation import Give, Weight
+from convpipe.ops.kinds.stages import stage_list
+from convpipe.ops.kinds.weighted import bias_name, bias_of
+from convpipe.tensors import Tensor, Wanted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conv(Convolving):
+    """A convolution: pad ... reshape, or the stages of another lowering."""
+
+    filters: int | None = field(optional(whole(1)), None)
+    kernel: Any = field(optional(one_or_several(whole(1))), None)
+    weights: str | None = field(optional(text), None)
+    bias: bool | str = field(bias_name, True)
+    stages: Any = field(stage_list, None)
+
+    given = ("input", "filters", "bias")
+    sized_by = ("filters",)
+    lacks = ("output_padding", "output_shape")
+    explained = True
+
+    def ask(self, give: Give, x: Tensor) -> dict[str, Tensor]:
+        """The filters, and the bias if there is one."""
+        rank = len(x.shape) - 2
+        axes = (*self.filter_letters(), *kernel_letters(rank))
+        w = give(Weight("filters", self.filters_shape(x.shape[1], rank), axes, "weight", self.weights, "weights"))
+        return {"filters": w, **bias_of(give, self.bias, self.maps(w))}
+
+    def filters_shape(self, channels: int, rank: int) -> Wanted:
+        """(F, C/G, kernel), as far as the settings state it."""
+        return (self.filters, per_group("input channels", channels, self.groups), *self.kernel_sizes(rank))
+
+    def filter_letters(self) -> tuple[str, str]:
+        """What the filters' first two axes are called."""
+        return ("F", "C" if self.groups == 1 else "C/G")
+
+    def maps(self, w: Tensor) -> int:
+        """How many feature maps these filters make."""
+        return w.shape[0]
+
+    def kernel_sizes(self, rank: int) -> Wanted:
+        """The kernel's size along each axis, None where no setting states it."""
+        kernel = self.kernel if isinstance(self.kernel, tuple) else (self.kernel,) * rank
+        if len(kernel) != rank:
+            raise ConfigError("kernel", list(kernel), f"one number, or {rank}")
+        return kernel
+
+
+def per_group(what: str, count: int, groups: int) -> int:
+    """How many channels or filters each group has."""
+    if count % groups:
+        raise ConfigError("groups", groups, f"a divisor of the {count} {what}")
+    return count // groups

@@ -1,0 +1,55 @@
+"""A transposed convolution: the input gradient of a convolution, as a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from convpipe import geometry
+from convpipe.geometry import AXES, ConvGeometry, out_letters
+from convpipe.ops.conv import Conv, per_group
+from convpipe.tensors import Tensor, Wanted
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvTranspose(Conv):
+    """A transposed convolution: rows ... crop."""
+
+    lacks = ("pad_mode", "pad_value")
+    explained = False
+
+    def sizes(self, tensors: Mapping[str, Tensor]) -> ConvGeometry:
+        """The geometry of the convolution that it is the input gradient of."""
+        return geometry.solve_transposed(
+            tensors["input"].shape,
+            tensors["filters"].shape,
+            stride=self.stride,
+            pad=self.pad,
+            output_padding=self.output_padding,
+            output_shape=self.output_shape,
+            dilation=self.dilation,
+            groups=self.groups,
+        )
+
+    def filters_shape(self, channels: int, rank: int) -> Wanted:
+        """(C, F/G, kernel), as far as the settings state it."""
+        depth = None if self.filters is None else per_group("filters", self.filters, self.groups)
+        return (channels, depth, *self.kernel_sizes(rank))
+
+    def filter_letters(self) -> tuple[str, str]:
+        """What the filters' first two axes are called."""
+        return ("C", "F" if self.groups == 1 else "F/G")
+
+    def maps(self, w: Tensor) -> int:
+        """How many feature maps these filters make."""
+        return w.shape[1] * self.groups
+
+    def image_letters(self, rank: int) -> tuple[str, ...]:
+        """The letters of the forward image, which is its output."""
+        return ("F", *out_letters(rank))
+
+    def notes(self, sizes: ConvGeometry) -> tuple[str, ...]:
+        """Which cells of the output no tap reaches, in words."""
+        axes = zip(sizes.pads, AXES[sizes.rank], strict=True)
+        left = [f"{-after} along {letter}" for (_, after), letter in axes if after < 0]
+        return (f"no tap reaches: {', '.join(left)} (cells at the end of the output)",) if left else ()

@@ -1,0 +1,55 @@
+"""The feature map in a padded sum: the last stage of a transposed convolution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convpipe.geometry import Pads
+from convpipe.ops.arrays.adjoints import unpad
+from convpipe.ops.arrays.sums import Overflow
+from convpipe.ops.kinds.adjoint import UnpadStage
+from convpipe.ops.kinds.operation import Made
+from convpipe.tensors import Array, Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crop(UnpadStage):
+    """padded_sums and perhaps bias -> feature_map."""
+
+    may_read = ("bias",)
+    result = "feature_map"
+
+    def plan(self, x: Tensor, bias: Tensor | None = None) -> Made:
+        """(N, out_h, out_w, F)."""
+        sizes = self.conv.sizes
+        shape = (sizes.batch, *sizes.spatial, sizes.channels)
+        return Made(shape, self.target, (x.axes[0], *x.axes[2:], x.axes[1]), workspace=self.memory)
+
+    def run(self, x: Array, bias: Array | None = None) -> Array:
+        """`crop`."""
+        return crop(x, bias, pads=self.conv.sizes.pads, dtype=self.target, overflow=self.overflow)
+
+
+def crop(
+    padded: Array,
+    bias: Array | None = None,
+    *,
+    pads: Pads,
+    dtype: Any = None,
+    overflow: Overflow = "error",
+) -> Array:
+    """The feature map in a padded sum: the last stage of a transposed convolution.
+
+    Args:
+        padded, bias, pads, dtype, overflow: as in `unpad`.
+
+    Returns:
+        (N, out_h, out_w, F), a view of an (N, F, out_h, out_w) array.
+
+    >>> crop(np.array([[[1, 2, 3]]]), np.array([10]), pads=((1, -1),)).tolist()
+    [[[12], [13], [10]]]
+    """
+    return np.moveaxis(unpad(padded, bias, pads=pads, dtype=dtype, overflow=overflow), 1, -1)

@@ -1,0 +1,52 @@
+"""The identity: at inference nothing is dropped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from convpipe.errors import ConfigError
+from convpipe.fields import field, number
+from convpipe.ops.kinds.operation import Made, Operation, like
+from convpipe.tensors import Array, Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dropout(Operation):
+    """The identity: at inference nothing is dropped."""
+
+    rate: float = field(number(0, 1), 0.5)
+
+    linear = True
+
+    def plan(self, x: Tensor) -> Made:
+        """The same tensor."""
+        return like(x, workspace=0)
+
+    def run(self, x: Array) -> Array:
+        """`dropout`."""
+        return dropout(x, self.rate)
+
+
+def dropout(x: Array, rate: float = 0.5) -> Array:
+    """Nothing: cells are dropped, at this rate, only in training.
+
+    Args:
+        x: any shape, any dtype.
+        rate: the share of cells that training drops, from 0 to 1.
+
+    Returns:
+        `x` itself, not a copy.
+
+    Raises:
+        ConfigError: another rate.
+
+    Source:
+        N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15, 2014,
+        in the form that scales the kept cells during training.
+
+    >>> dropout(np.array([1, 2]))
+    array([1, 2])
+    """
+    if not 0 <= rate <= 1:
+        raise ConfigError("rate", rate, "a number from 0 to 1")
+    return x

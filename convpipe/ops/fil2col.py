@@ -1,0 +1,44 @@
+"""Filters to a matrix, a row for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from convpipe.geometry import kernel_letters
+from convpipe.ops.kinds.convolving import ConvStage
+from convpipe.ops.kinds.operation import Made
+from convpipe.tensors import Array, Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fil2col(ConvStage):
+    """filters -> filter_matrix."""
+
+    reads = ("filters",)
+    makes = result = "filter_matrix"
+
+    def plan(self, filters: Tensor) -> Made:
+        """(F, C/G*kh*kw)."""
+        sizes = self.conv.sizes
+        axes = ("F", "*".join((sizes.depth_letter, *kernel_letters(sizes.rank))))
+        return Made(sizes.filter_matrix_shape, filters.dtype, axes, workspace=0)
+
+    def run(self, filters: Array) -> Array:
+        """`fil2col`."""
+        return fil2col(filters)
+
+
+def fil2col(kernel: Array) -> Array:
+    """Lay out every filter as one row (the lecture's `fil2col`).
+
+    Args:
+        kernel: (F, C, kh, kw), or with one or three spatial axes; any dtype, which the result keeps.
+
+    Returns:
+        (F, C*kh*kw): a view where `kernel` is contiguous.
+
+    >>> fil2col(np.ones((6, 3, 5, 5))).shape
+    (6, 75)
+    """
+    return kernel.reshape(kernel.shape[0], prod(kernel.shape[1:]))

@@ -1,0 +1,45 @@
+"""Every tap of the filters as one row: the filter matrix transposed, group by group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from convpipe.ops.kinds.convolving import ConvStage
+from convpipe.ops.kinds.operation import Made
+from convpipe.tensors import Array, Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fil2row(ConvStage):
+    """filters -> tap_matrix."""
+
+    reads = ("filters",)
+    makes = result = "tap_matrix"
+
+    def plan(self, filters: Tensor) -> Made:
+        """(C*kh*kw, F/G)."""
+        sizes = self.conv.sizes
+        count, depth, *kernel = filters.axes
+        axes = ("*".join((depth.removesuffix("/G"), *kernel)), count if sizes.groups == 1 else f"{count}/G")
+        return Made((sizes.columns_shape[1], sizes.filters // sizes.groups), filters.dtype, axes)
+
+    def run(self, filters: Array) -> Array:
+        """`fil2row`."""
+        return fil2row(filters, self.conv.sizes.groups)
+
+
+def fil2row(filters: Array, groups: int = 1) -> Array:
+    """Lay out every tap of the filters as one row: the filter matrix transposed, group by group.
+
+    Args:
+        filters: (F, C/G, kh, kw), or with one or three spatial axes; any dtype, which the result keeps.
+
+    Returns:
+        (C*kh*kw, F/G), rows in C, kh, kw order: a view of contiguous `filters` where G is 1.
+
+    >>> fil2row(np.arange(8).reshape(2, 1, 2, 2)).tolist()
+    [[0, 4], [1, 5], [2, 6], [3, 7]]
+    """
+    count, taps = filters.shape[0] // groups, prod(filters.shape[1:])
+    return filters.reshape(groups, count, taps).swapaxes(1, 2).reshape(groups * taps, count)

@@ -1,0 +1,44 @@
+"""Images laid out as rows, channel by channel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from convpipe import geometry
+from convpipe.ops.kinds.operation import Made, Operation, like
+from convpipe.tensors import Array, Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flatten(Operation):
+    """(N, C, H, W) -> (N, C*H*W)."""
+
+    linear = True
+
+    def plan(self, x: Tensor) -> Made:
+        """(N, C*H*W)."""
+        return like(x, shape=geometry.flatten_shape(x.shape), axes=("N", "*".join(x.axes[1:])), workspace=0)
+
+    def run(self, x: Array) -> Array:
+        """`flatten`."""
+        return flatten(x)
+
+
+def flatten(x: Array) -> Array:
+    """Lay out every image as one row, in C order: channel by channel, row by row.
+
+    Args:
+        x: (N, C, H, W), or any shape from (N, C); any dtype, which the result keeps.
+
+    Returns:
+        (N, C*H*W): a view where `x` lies in memory so that one is possible.
+
+    Raises:
+        GeometryError: fewer than two axes.
+
+    >>> import numpy as np
+    >>> flatten(np.arange(8).reshape(2, 1, 2, 2))
+    array([[0, 1, 2, 3],
+           [4, 5, 6, 7]])
+    """
+    return x.reshape(geometry.flatten_shape(x.shape))

@@ -1,0 +1,71 @@
+"""The Gaussian error linear unit."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from convpipe.errors import ConfigError, did_you_mean
+from convpipe.fields import choice, field
+from convpipe.ops.arrays.floats import by_cell, result_float
+from convpipe.ops.kinds.operation import Operation
+from convpipe.tensors import Array
+
+Approximation = Literal["none", "tanh"]
+APPROXIMATIONS: tuple[Approximation, ...] = ("none", "tanh")
+
+erfc = np.frompyfunc(math.erfc, 1, 1)  # NumPy has none
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gelu(Operation):
+    """The Gaussian error linear unit."""
+
+    approximate: Approximation = field(choice(APPROXIMATIONS), "none")
+
+    dtype_of = staticmethod(result_float)
+
+    def run(self, x: Array) -> Array:
+        """`gelu`."""
+        return gelu(x, self.approximate)
+
+
+def gelu(x: Array, approximate: Approximation = "none") -> Array:
+    """The cell times the probability that a standard normal variable is below it, x * Phi(x).
+
+    Args:
+        x: any shape; dtypes as at the top of this module.
+        approximate: ``none``, or ``tanh`` for 0.5*x*(1 + tanh(sqrt(2/pi)*(x + 0.044715*x**3))).
+
+    Returns:
+        An array like `x`. -inf gives NaN, as -inf * 0 does and PyTorch too.
+
+    Raises:
+        ConfigError: another approximation.
+
+    Source:
+        D. Hendrycks, K. Gimpel, "Gaussian error linear units", 2016.
+
+    >>> gelu(np.array([-1.0, 0.0, 1.0])).round(4)
+    array([-0.1587,  0.    ,  0.8413])
+    """
+    if approximate not in APPROXIMATIONS:
+        hint = did_you_mean(str(approximate), APPROXIMATIONS)
+        raise ConfigError("approximate", approximate, f"one of {', '.join(APPROXIMATIONS)}", hint)
+    return by_cell(x, normal_gate if approximate == "none" else tanh_gate)
+
+
+def normal_gate(x: Array) -> Array:
+    """x * Phi(x); erfc instead of 1 + erf keeps its digits where Phi is tiny."""
+    tails = np.asarray(erfc(x * -math.sqrt(0.5)), x.dtype)
+    gate: Array = 0.5 * x * tails
+    return gate
+
+
+def tanh_gate(x: Array) -> Array:
+    """The approximation of x * Phi(x) by tanh."""
+    gate: Array = 1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x))
+    return 0.5 * x * gate

@@ -1,0 +1,51 @@
+"""The mean of each channel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from convpipe import geometry
+from convpipe.ops.arrays.floats import computing_float, result_float
+from convpipe.ops.arrays.windows import spatial_axes
+from convpipe.ops.kinds.operation import Made, Operation, like
+from convpipe.tensors import Array, Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class GlobalAvgPool(Operation):
+    """The mean of each channel."""
+
+    def plan(self, x: Tensor) -> Made:
+        """(N, C, 1, 1)."""
+        return like(x, shape=geometry.solve_pool(x.shape, kernel=x.shape[2:]).shape, dtype=result_float(x.dtype))
+
+    def run(self, x: Array) -> Array:
+        """`global_avg_pool`."""
+        return global_avg_pool(x)
+
+
+def global_avg_pool(x: Array) -> Array:
+    """Take the mean of every channel.
+
+    Args:
+        x: (N, C, H, W), or with one or three spatial axes. dtypes as for `avg_pool`; an input of another dtype
+            than it is summed in, or not in C order, is copied.
+
+    Returns:
+        (N, C, 1, 1), summed pairwise.
+
+    Raises:
+        GeometryError: an axis without cells.
+
+    Source:
+        M. Lin, Q. Chen, S. Yan, "Network in network", 2013; ONNX GlobalAveragePool.
+
+    >>> global_avg_pool(np.arange(8).reshape(1, 2, 2, 2)).tolist()
+    [[[[1.5]], [[5.5]]]]
+    """
+    ordered = np.ascontiguousarray(x, computing_float(x.dtype))  # one order of summing, whatever order x lies in
+    with np.errstate(all="ignore"):
+        means: Array = ordered.mean(axis=spatial_axes(x), keepdims=True)
+        return means.astype(result_float(x.dtype), copy=False)

@@ -1,0 +1,45 @@
+"""The largest value of each channel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from convpipe import geometry
+from convpipe.ops.arrays.floats import positive_zeros
+from convpipe.ops.arrays.windows import spatial_axes
+from convpipe.ops.kinds.operation import Made, Operation, like
+from convpipe.tensors import Array, Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class GlobalMaxPool(Operation):
+    """The largest value of each channel."""
+
+    def plan(self, x: Tensor) -> Made:
+        """(N, C, 1, 1)."""
+        return like(x, shape=geometry.solve_pool(x.shape, kernel=x.shape[2:]).shape)
+
+    def run(self, x: Array) -> Array:
+        """`global_max_pool`."""
+        return global_max_pool(x)
+
+
+def global_max_pool(x: Array) -> Array:
+    """Take the largest cell of every channel.
+
+    Args:
+        x: (N, C, H, W), or with one or three spatial axes; any integer or float dtype, which the result keeps.
+
+    Returns:
+        (N, C, 1, 1). A channel with a NaN gives NaN; a zero is +0.
+
+    Raises:
+        GeometryError: an axis without cells.
+
+    Source:
+        ONNX GlobalMaxPool.
+
+    >>> global_max_pool(np.arange(8).reshape(1, 2, 2, 2)).tolist()
+    [[[[3]], [[7]]]]
+    """
+    return positive_zeros(x.max(axis=spatial_axes(x), keepdims=True))

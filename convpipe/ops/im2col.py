@@ -1,0 +1,67 @@
+"""Images to columns: the heart of the lecture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from convpipe.geometry import kernel_letters, out_letters
+from convpipe.ops.arrays.taps import solve_patches, unfold
+from convpipe.ops.kinds.convolving import ConvStage, check_padded
+from convpipe.ops.kinds.operation import Made
+from convpipe.ops.pad import pad as pad_axes
+from convpipe.tensors import Array, Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Im2col(ConvStage):
+    """padded -> columns."""
+
+    after = ("padded",)
+    result = "columns"
+
+    def plan(self, x: Tensor) -> Made:
+        """(N*out_h*out_w, C*kh*kw)."""
+        check_padded(self.conv, x)
+        sizes = self.conv.sizes
+        axes = ("*".join(("N", *out_letters(sizes.rank))), "*".join(("C", *kernel_letters(sizes.rank))))
+        return Made(sizes.columns_shape, x.dtype, axes, workspace=0)
+
+    def run(self, x: Array) -> Array:
+        """`unfold`."""
+        sizes = self.conv.sizes
+        return unfold(x, sizes.kernel, sizes.stride, sizes.dilation)
+
+
+def im2col(
+    img: Array,
+    kh: int,
+    kw: int,
+    stride: Any = 1,
+    pad: Any = 0,
+    dilation: Any = 1,
+    pad_mode: str = "constant",
+    pad_value: float = 0,
+) -> Array:
+    """Lay out every patch that a kernel meets as one row of a matrix (the lecture's `im2col`).
+
+    Args:
+        img: (N, C, H, W), any dtype, which the result keeps.
+        kh, kw: kernel height and width.
+        stride, pad, dilation: one number, or one per axis; `pad` also per side.
+
+    Returns:
+        (N*out_h*out_w, C*kh*kw), columns in C, kh, kw order: a transposed view of a (C*kh*kw, N*out_h*out_w)
+        buffer, which BLAS takes without a copy.
+
+    Raises:
+        GeometryError: sizes that do not fit.
+
+    >>> im2col(np.arange(1, 10).reshape(1, 1, 3, 3), kh=2, kw=2)
+    array([[1, 2, 4, 5],
+           [2, 3, 5, 6],
+           [4, 5, 7, 8],
+           [5, 6, 8, 9]])
+    """
+    sizes = solve_patches(img.shape, kh, kw, stride, pad, dilation, pad_mode)
+    return unfold(pad_axes(img, sizes.pads, pad_mode, pad_value), sizes.kernel, sizes.stride, sizes.dilation)

@@ -1,0 +1,1 @@
+"""What an operation is, of which kinds there are, and how one is found by its name."""

@@ -1,0 +1,71 @@
+"""Gradients of a convolution, and the stages through which sums travel back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from convpipe.geometry import kernel_letters
+from convpipe.ops.arrays.adjoints import between_dtype, between_overflow, copies, unpad_workspace
+from convpipe.ops.arrays.sums import Overflow
+from convpipe.ops.kinds.convolving import Convolving, ConvStage, SumStage
+from convpipe.ops.kinds.operation import Give, Weight
+from convpipe.tensors import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class BetweenStage(ConvStage):
+    """A stage that adds up on the way to the result, in a dtype that holds what may come."""
+
+    adds_up = True
+
+    @property
+    def between(self) -> np.dtype[Any]:
+        """The dtype of sums between stages."""
+        return between_dtype(self.conv.output, *self.conv.operands)
+
+    @property
+    def between_overflow(self) -> Overflow:
+        """What happens to a sum that this dtype does not hold."""
+        return between_overflow(self.conv.output, self.conv.overflow)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnpadStage(SumStage):
+    """A stage that takes the padding of summed images back."""
+
+    after = ("padded_sums",)
+    adds_up = False  # but for folded padding, whose sums have few terms
+
+    @property
+    def memory(self) -> int:
+        """The bytes that it may need beside its result."""
+        sizes, conv = self.conv.sizes, self.conv
+        axes = zip(sizes.spatial, sizes.pads, strict=True)
+        repeats = prod(copies(size, pair, conv.pad_mode) for size, pair in axes)
+        terms = sizes.filters // sizes.groups * prod(sizes.kernel) * repeats
+        cells = sizes.channels * max(prod(sizes.padded), prod(sizes.spatial))
+        between = between_dtype(conv.output, *conv.operands)
+        return unpad_workspace(cells, sizes.channels, terms, between, *conv.operands)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gradient(Convolving):
+    """A gradient of a convolution, given the gradient of its output."""
+
+    sized_by = ("input", "filters")
+    lacks = ("output_padding", "output_shape")
+
+    def ask(self, give: Give, x: Tensor) -> dict[str, Tensor]:
+        """The convolution's filters, and the gradient of its output."""
+        rank = len(x.shape) - 2
+        depth = "C" if self.groups == 1 else "C/G"
+        wanted = (None, x.shape[1] // self.groups, *(None,) * rank)
+        filters = give(Weight("filters", wanted, ("F", depth, *kernel_letters(rank))))
+        sizes = self.forward_sizes(x, filters)
+        shape = (sizes.batch, sizes.filters, *sizes.out)
+        grad = give(Weight("grad", shape, ("N", "F", *sizes.feature_map_axes[1:-1])))
+        return {"filters": filters, "grad": grad}

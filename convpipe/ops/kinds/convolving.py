@@ -1,0 +1,184 @@
+"""Convolutions, transposed ones and gradients: operations that expand to a chain of stages, and those stages."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from convpipe import geometry
+from convpipe.errors import ConfigError, GeometryError
+from convpipe.fields import anything, choice, dtype_name, field, number, optional, text, whole
+from convpipe.geometry import AXES, ConvGeometry
+from convpipe.ops.arrays.sums import OVERFLOWS, Overflow, target_dtype
+from convpipe.ops.arrays.taps import exactly
+from convpipe.ops.kinds.operation import Give, Operation, solved
+from convpipe.tensors import Array, Tensor
+
+# What settings say where an operation has none of them.
+IDLE = {"pad_mode": "constant", "pad_value": 0, "output_padding": 0, "output_shape": None}
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A convolution, or its adjoint, solved: what its stages take from it. No array exists yet.
+
+    The sizes of a transposed convolution are those of `geometry.solve_transposed`: the forward convolution's.
+    """
+
+    sizes: ConvGeometry
+    operands: tuple[np.dtype[Any], ...]  # of the tensors that meet in the product, perhaps with the bias
+    output: np.dtype[Any]  # of the result, where no stage on the way changes it
+    dtype: str | None  # that was asked for
+    overflow: Overflow
+    pad_mode: str
+    pad_value: float
+    image: tuple[str, ...]  # the letters of the forward image: C, H, W; of a transposed one's output F, out_h, out_w
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvStage(Operation):
+    """A stage that only a convolution can have, as it needs its sizes."""
+
+    conv: Convolution = solved()
+
+    linear = True
+
+    @classmethod
+    def of(cls, conv: Convolution) -> dict[str, Any]:
+        """The convolution itself."""
+        return {"conv": conv}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SumStage(ConvStage):
+    """A stage whose sums are the convolution's result, in its dtype and after its rule for what does not fit."""
+
+    dtype: str | None = field(optional(dtype_name()), None)
+    overflow: Overflow = field(choice(OVERFLOWS), "error")
+
+    adds_up = True
+
+    @classmethod
+    def of(cls, conv: Convolution) -> dict[str, Any]:
+        """The convolution, its dtype and its rule."""
+        return {"conv": conv, "dtype": conv.dtype, "overflow": conv.overflow}
+
+    @property
+    def target(self) -> np.dtype[Any]:
+        """The dtype of a result whose operands were multiplied stages before."""
+        return self.conv.output if self.dtype is None else target_dtype(self.dtype, *self.conv.operands)
+
+
+def check_padded(conv: Convolution, x: Tensor) -> None:
+    """What a stage unfolds is the padded image.
+
+    Raises:
+        GeometryError: a tensor of another shape, which some stage has made of that.
+    """
+    if x.shape != conv.sizes.padded_shape:
+        raise GeometryError("x", x.shape, f"the padded input's shape {conv.sizes.padded_shape}")
+
+
+def operation_name(key: str, value: Any) -> str | None:
+    """The name of an operation; a convolution is None, so that a run which names it is no other run."""
+    name = optional(text)(key, value)
+    return None if name is None or name == "conv" else str(name)
+
+
+@dataclass(frozen=True)
+class ConvSettings:
+    """How filters meet the input; what only the rank can judge is judged by `geometry`."""
+
+    stride: Any = field(anything, 1)
+    pad: Any = field(anything, 0)
+    dilation: Any = field(anything, 1)
+    groups: int = field(whole(1), 1)
+    pad_mode: str = field(text, "constant")
+    pad_value: float = field(number(), 0)
+    dtype: str | None = field(optional(dtype_name()), None)
+    overflow: Overflow = field(choice(OVERFLOWS), "error")
+    operation: str | None = field(operation_name, None)
+    output_padding: Any = field(anything, None)
+    output_shape: Any = field(anything, None)
+
+
+def nothing(key: str, value: Any) -> None:
+    """Null: a layer's op says what it does."""
+    if value is not None:
+        raise ConfigError(key, value, "nothing, as op says what the layer does")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convolving(ConvSettings, Operation):
+    """An operation that expands to the chain of its lowering."""
+
+    operation: None = field(nothing, None)
+
+    given: ClassVar[tuple[str, ...]]  # the tensors that it computes with, by role, the main one first
+    sized_by: ClassVar[tuple[str, ...]]  # those that a chain may leave unread, as their sizes count
+    lacks: ClassVar[tuple[str, ...]]  # settings that it does not have
+    explained: ClassVar[bool] = False  # whether each of its cells is the sum over one window
+    # where the config of a run sets what sizes complain of, if not in conv
+    keys: ClassVar[Mapping[str, str]] = {"input": "input.shape", "kernel": "filters.kernel", "channels": "filters"}
+
+    @abstractmethod
+    def ask(self, give: Give, x: Tensor) -> dict[str, Tensor]:
+        """The tensors beside the input `x`, asked for by role and shape."""
+
+    def run(self, *arrays: Array) -> Array:
+        """Nothing: its stages run."""
+        raise TypeError(f"{type(self).__name__} expands to stages")
+
+    def solve(self, tensors: Mapping[str, Tensor]) -> Convolution:
+        """Its sizes and dtypes, given all of its tensors by role.
+
+        Raises:
+            GeometryError: sizes, dtypes or settings that do not fit together.
+        """
+        self.check_unused()
+        sizes = self.sizes(tensors)
+        operands = tuple(tensors[role].dtype for role in self.given if role in tensors)
+        output = target_dtype(self.dtype, *operands)
+        letters = self.image_letters(sizes.rank)
+        return Convolution(sizes, operands, output, self.dtype, self.overflow, self.pad_mode, self.pad_value, letters)
+
+    def sizes(self, tensors: Mapping[str, Tensor]) -> ConvGeometry:
+        """The geometry of the convolution that it is, or is a gradient of."""
+        sizes = self.forward_sizes(tensors["input"], tensors["filters"])
+        if self.pad_mode == "constant" and any(map(any, sizes.pads)):
+            exactly(self.pad_value, tensors["input"].dtype)
+        return sizes
+
+    def image_letters(self, rank: int) -> tuple[str, ...]:
+        """The letters of the forward image."""
+        return ("C", *AXES[rank])
+
+    def forward_sizes(self, x: Tensor, w: Tensor) -> ConvGeometry:
+        """The geometry of the convolution that it is, or is a gradient of."""
+        return geometry.solve(
+            x.shape,
+            w.shape,
+            stride=self.stride,
+            pad=self.pad,
+            dilation=self.dilation,
+            groups=self.groups,
+            pad_mode=self.pad_mode,
+        )
+
+    def check_unused(self) -> None:
+        """Settings that it does not have are left at their values; null is as good."""
+        for name in self.lacks:
+            got, idle = getattr(self, name), IDLE[name]
+            if got is not None and got != idle:
+                expected = "nothing" if idle is None else idle
+                raise GeometryError(name, got, f"{expected}, as this operation has no {name}")
+
+    def notes(self, sizes: ConvGeometry) -> tuple[str, ...]:
+        """What a stride that does not divide leaves out, in words."""
+        left = [f"{n} along {letter}" for n, letter in zip(sizes.unread, AXES[sizes.rank], strict=True) if n]
+        cells = "cells at the end of the padded input"
+        return (f"never read, as the stride does not divide: {', '.join(left)} ({cells})",) if left else ()

@@ -1,0 +1,145 @@
+"""What an operation is: settings of its own, inputs by role, one output, and the facts about it."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from convpipe.ops.arrays.floats import TILE_CELLS
+from convpipe.tensors import Array, Sizes, Tensor, Wanted
+
+if TYPE_CHECKING:
+    from convpipe.ops.kinds.convolving import Convolution
+
+MAIN = "x"  # the role of the tensor that passes along a chain, and of what a layer reads
+WIDE_COPIES = 4  # of the largest tensor in float64: more than any operation here takes that works cell by cell
+TILE_COPIES = 12  # of a tile in float64, which the longest function of a cell holds at once
+SLACK = 1 << 16  # bytes: values per channel, and what NumPy buffers
+
+
+@dataclass(frozen=True)
+class Made:
+    """The output of an operation, known before it exists, and what making it costs."""
+
+    shape: Sizes
+    dtype: np.dtype[Any]
+    axes: tuple[str, ...]
+    macs: int = 0
+    workspace: int | None = None  # bytes it may allocate beside its result; None: the estimate of `workspace_of`
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A tensor that an operation asks of its surroundings: weights of a layer, filters of a convolution."""
+
+    role: str
+    shape: Wanted
+    axes: tuple[str, ...]
+    usual: str = ""  # PyTorch's word for it, which a weights file has after the layer's name and a point
+    entry: str | None = None  # its name in the weights file, where that is another
+    setting: str = ""  # the setting that gives the entry, where that is not called as the role is
+
+
+Give = Callable[[Weight], Tensor]
+
+
+def solved() -> Any:
+    """A field that no user sets: it follows from the sizes of the convolution whose stage the operation is."""
+    return dataclasses.field()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation(ABC):
+    """A stage of a convolution and a layer of a network alike: its fields are its settings.
+
+    An operation is a frozen dataclass in a file of its own, named as the operation is, whose fields carry their
+    checks (`convpipe.fields.field`). One that works cell by cell needs `run` alone:
+
+        @dataclass(frozen=True, kw_only=True)
+        class Cube(Operation):
+            '''x * x * x.'''
+
+            def run(self, x):
+                return x * x * x
+    """
+
+    # Inputs by role; of several roles, the first that there is. One that it `may_read` is left to a later stage
+    # that cannot do without it. `plan` and `run` take main tensors in order, and the others by role.
+    reads: ClassVar[tuple[str | tuple[str, ...], ...]] = (MAIN,)
+    may_read: ClassVar[tuple[str, ...]] = ()
+    several: ClassVar[bool] = False  # whether it reads any number of main tensors
+    makes: ClassVar[str] = MAIN  # the role of its output; one that is not the main tensor leaves that alone
+    result: ClassVar[str] = ""  # the name of its output, of which there is one in a chain; "": that of its stage
+    after: ClassVar[tuple[str, ...]] = ()  # outputs that have to be made before it
+
+    adds_up: ClassVar[bool] = False  # whether it adds floats up, so that their last bits are the machine's
+    linear: ClassVar[bool] = False  # whether outputs of magnitudes bound what the rounding of inputs can do
+    called: ClassVar[str] = ""  # what its output is called where it is a run's; "": as `result`
+
+    @classmethod
+    def of(cls, conv: Convolution) -> dict[str, Any]:
+        """Its fields as the convolution has it whose stage it is; settings of its own come before these."""
+        return {}
+
+    def ask(self, give: Give, x: Tensor) -> dict[str, Tensor]:
+        """The tensors beside `x` that it reads as a layer, by role; it asks for each."""
+        return {}
+
+    def plan(self, *inputs: Any, **sides: Any) -> Made:
+        """Its output, from the tensors it reads: main ones in order, others by role.
+
+        By default that is a tensor like the first.
+
+        Raises:
+            ConfigError: inputs or settings that do not fit, under the role's or the setting's bare name.
+        """
+        return like(inputs[0], dtype=self.dtype_of(inputs[0].dtype))
+
+    @staticmethod
+    def dtype_of(dtype: np.dtype[Any]) -> np.dtype[Any]:
+        """The dtype of the output, where that follows from the input's alone."""
+        return dtype
+
+    @abstractmethod
+    def run(self, *inputs: Any, **sides: Any) -> Array:
+        """Its output, from the arrays of its inputs, which it does not change.
+
+        Raises:
+            ValueRangeError: an exact sum that does not fit.
+        """
+
+
+def like(tensor: Tensor, **changes: Any) -> Made:
+    """An output as a tensor, but for some changes."""
+    return Made(**{"shape": tensor.shape, "dtype": tensor.dtype, "axes": tensor.axes, **changes})
+
+
+def words(kind: type[Operation] | None) -> str:
+    """What the output of a kind of operation is called."""
+    return (kind.called or kind.result.replace("_", " ") or "output") if kind else "output"
+
+
+def workspace_of(made: Made, inputs: Sequence[Tensor]) -> int:
+    """The bytes that an operation may allocate beside its result: its own promise, or an estimate from above."""
+    if made.workspace is not None:
+        return made.workspace
+    cells = max(prod(shape) for shape in (made.shape, *(tensor.shape for tensor in inputs)))
+    return 8 * (WIDE_COPIES * cells + TILE_COPIES * min(cells, TILE_CELLS)) + SLACK
+
+
+def stands_alone(kind: type[Operation]) -> bool:
+    """Whether an operation can be a layer: it works on the main tensor, and no field waits for a convolution."""
+    waits = any("check" not in entry.metadata for entry in dataclasses.fields(kind))
+    return kind.makes == MAIN and MAIN in kind.reads and not waits
+
+
+def chosen(kind: type[Operation], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of some settings that say something else than the default."""
+    defaults = {entry.name: entry.default for entry in dataclasses.fields(kind)}
+    return {name: value for name, value in given.items() if value != defaults[name]}

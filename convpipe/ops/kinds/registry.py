@@ -1,0 +1,107 @@
+"""Kinds of things by name: each in a file that is called as it is, imported when it is asked for."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, TypeVar
+
+from convpipe.errors import ConfigError, did_you_mean
+from convpipe.ops.kinds.operation import Operation
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Registry(Generic[T]):
+    """The classes that the files of a package hold, and those that installed packages add to them.
+
+    A file's class is called as the file, in capitals: ``max_pool.py`` has `MaxPool`. Other packages join by an
+    entry point, which is looked for only where no file of ours has the name.
+    """
+
+    package: str  # whose files they are, and the group of entry points
+    kind: type[T]
+
+    def get(self, key: str, name: object) -> type[T]:
+        """The class of a name.
+
+        Raises:
+            ConfigError: under `key`, there is none, or there are two.
+        """
+        if isinstance(name, str) and name in self.ours():
+            found: type[T] = getattr(import_module(f"{self.package}.{name}"), camel(name))
+            return found
+        entry = self.entry(key, name) if isinstance(name, str) else None
+        if entry is None:
+            known = self.names()
+            raise ConfigError(key, name, f"one of {', '.join(known)}", did_you_mean(str(name), known))
+        return self.loaded(key, entry)
+
+    def find(self, name: str) -> type[T] | None:
+        """The class of a name, or None where there is none (any more)."""
+        try:
+            return self.get(self.package, name)
+        except ConfigError:
+            return None
+
+    def names(self) -> list[str]:
+        """All names, ours first."""
+        return [*self.ours(), *sorted({entry.name for entry in entry_points(group=self.package)} - {*self.ours()})]
+
+    def ours(self) -> Sequence[str]:
+        """The names of our own files."""
+        return file_names(self.package)
+
+    def origin(self, name: str) -> str | None:
+        """The distribution and version that a name comes from, where it is not ours."""
+        entry = None if name in self.ours() else self.entry(self.package, name)
+        return None if entry is None else distribution(entry)
+
+    def entry(self, key: str, name: str) -> EntryPoint | None:
+        """The entry point of a name, if there is one."""
+        found = list(entry_points(group=self.package, name=name))
+        if len({distribution(entry) for entry in found}) > 1:
+            both = " and ".join(sorted(distribution(entry) for entry in found))
+            raise ConfigError(key, name, f"a name that one installed package has, not {both}")
+        return found[0] if found else None
+
+    def loaded(self, key: str, entry: EntryPoint) -> type[T]:
+        """The class that an entry point leads to."""
+        try:
+            found = entry.load()
+        except Exception as error:
+            reason = f"{distribution(entry)}: {type(error).__name__}: {error}"
+            raise ConfigError(key, entry.name, "a package that can be imported", reason) from error
+        if not (isinstance(found, type) and issubclass(found, self.kind)):
+            raise ConfigError(key, entry.name, f"a class of the kind {self.kind.__name__}", distribution(entry))
+        return found
+
+
+@cache
+def file_names(package: str) -> tuple[str, ...]:
+    """The modules that lie in a package, sub-packages left out."""
+    found = pkgutil.iter_modules(import_module(package).__path__)
+    return tuple(sorted(module.name for module in found if not module.ispkg))
+
+
+def camel(name: str) -> str:
+    """The name of a file's class.
+
+    >>> camel("max_pool")
+    'MaxPool'
+    """
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+def distribution(entry: EntryPoint) -> str:
+    """The distribution of an entry point, and its version."""
+    found: Any = entry.dist
+    return f"{found.name} {found.version}" if found else entry.value
+
+
+OPERATIONS: Registry[Operation] = Registry("convpipe.ops", Operation)  # type: ignore[type-abstract]

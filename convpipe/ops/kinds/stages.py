@@ -1,0 +1,56 @@
+"""A chain as settings: its stages, each an operation by its name, perhaps with settings of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from convpipe.errors import ConfigError
+from convpipe.fields import read_given
+from convpipe.ops.kinds.operation import chosen
+from convpipe.ops.kinds.registry import OPERATIONS
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a chain: its operation's name, and the settings that say something else than the default."""
+
+    op: str
+    settings: tuple[tuple[str, Any], ...] = ()
+
+    def plain(self) -> Any:
+        """The stage as YAML has it.
+
+        >>> Stage("clip", (("low", 0),)).plain(), Stage("pad").plain()
+        ({'clip': {'low': 0}}, 'pad')
+        """
+        return {self.op: dict(self.settings)} if self.settings else self.op
+
+
+def stage_list(key: str, value: Any) -> str | tuple[Stage, ...] | None:
+    """Null, the name of a lowering, or a list of stages.
+
+    Raises:
+        ConfigError: a stage that there is not, or settings that it does not have.
+    """
+    if value is None or (isinstance(value, str) and value):
+        return value
+    if not isinstance(value, Sequence) or not value:
+        raise ConfigError(key, value, "at least one stage")
+    return tuple(read_stage(f"{key}[{position}]", entry) for position, entry in enumerate(value))
+
+
+def read_stage(key: str, value: Any) -> Stage:
+    """One stage: a name, or a name with settings."""
+    if isinstance(value, Stage):
+        return value
+    if isinstance(value, Mapping) and len(value) == 1:
+        ((name, given),) = value.items()
+    else:
+        name, given = value, None
+    if given is not None and not isinstance(given, Mapping):
+        raise ConfigError(f"{key}.{name}", given, "settings of the stage")
+    kind = OPERATIONS.get(key, name)
+    read = read_given(kind, f"{key}.{name}", given or {})
+    return Stage(name, tuple(sorted(chosen(kind, read).items())))

@@ -1,0 +1,20 @@
+"""What operations with a bias share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from convpipe.fields import text
+from convpipe.ops.kinds.operation import Give, Weight
+from convpipe.tensors import Tensor
+
+
+def bias_name(key: str, value: Any) -> bool | str:
+    """False for no bias, true for one by its usual name, or its name."""
+    return value if isinstance(value, bool) else str(text(key, value))
+
+
+def bias_of(give: Give, bias: bool | str, size: int) -> dict[str, Tensor]:
+    """The bias, of that many values, if there is one."""
+    entry = bias if isinstance(bias, str) else None
+    return {"bias": give(Weight("bias", (size,), ("F",), "bias", entry))} if bias else {}

@@ -1,0 +1,44 @@
+"""x where it is positive, slope * x elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from convpipe.fields import field, number
+from convpipe.ops.arrays.floats import by_cell, result_float
+from convpipe.ops.kinds.operation import Operation
+from convpipe.tensors import Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeakyRelu(Operation):
+    """x where it is positive, slope * x elsewhere."""
+
+    slope: float = field(number(), 0.01)
+
+    dtype_of = staticmethod(result_float)
+
+    def run(self, x: Array) -> Array:
+        """`leaky_relu`."""
+        return leaky_relu(x, self.slope)
+
+
+def leaky_relu(x: Array, slope: float = 0.01) -> Array:
+    """The cell where it is positive, else `slope` times the cell.
+
+    Args:
+        x: any shape; dtypes as at the top of this module.
+        slope: any number.
+
+    Returns:
+        An array like `x`.
+
+    Source:
+        A. Maas, A. Hannun, A. Ng, "Rectifier nonlinearities improve neural network acoustic models", 2013.
+
+    >>> leaky_relu(np.array([-2.0, 3.0]), slope=0.5)
+    array([-1.,  3.])
+    """
+    return by_cell(x, lambda cells: np.where(cells < 0, cells * slope, cells))

@@ -1,0 +1,76 @@
+"""Normalisation over neighbouring channels (Krizhevsky et al., 2012)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from convpipe import geometry
+from convpipe.errors import GeometryError
+from convpipe.fields import field, number, whole
+from convpipe.ops.arrays.floats import computing_float, result_float
+from convpipe.ops.kinds.operation import Operation
+from convpipe.tensors import Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalResponseNorm(Operation):
+    """Normalisation over neighbouring channels (Krizhevsky et al., 2012)."""
+
+    size: int = field(whole(1), 5)
+    alpha: float = field(number(), 1e-4)
+    beta: float = field(number(), 0.75)
+    k: float = field(number(), 1.0)
+
+    dtype_of = staticmethod(result_float)
+
+    def run(self, x: Array) -> Array:
+        """`local_response_norm`."""
+        return local_response_norm(x, self.size, self.alpha, self.beta, self.k)
+
+
+def local_response_norm(x: Array, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Array:
+    """Divide every cell by a power of the squares in the channels around it: x / (k + alpha/size * sum(x**2))**beta.
+
+    Args:
+        x: (N, C, ...). Floats keep their dtype (float16 is computed in float32), integers are computed in float64
+            and give float64. Takes the bytes of the result in that float beside it, for float16 four times as many.
+        size: how many channels a window has, from c - size//2 to c + (size-1)//2; those beyond the ends count as
+            0. An even window has one more before than after, as in PyTorch; ONNX puts it after.
+        alpha, beta, k: the formula's.
+
+    Returns:
+        An array like `x`. NaN and infinity as IEEE says.
+
+    Raises:
+        GeometryError: a size that is no whole number from 1, or an input without channels.
+
+    Source:
+        A. Krizhevsky, I. Sutskever, G. Hinton, "ImageNet classification with deep convolutional neural networks",
+        2012, section 3.3, with alpha divided by the size as in Caffe, PyTorch and ONNX.
+
+    >>> local_response_norm(np.array([[[1.0], [2.0], [2.0]]]), size=3, alpha=3, beta=1, k=0).ravel().tolist()
+    [0.2, 0.2222222222222222, 0.25]
+    """
+    if not geometry.is_whole(size, 1):
+        raise GeometryError("size", size, "a whole number from 1")
+    geometry.flatten_shape(x.shape)
+    with np.errstate(all="ignore"):
+        result = window_sums(np.square(x, dtype=computing_float(x.dtype), order="C"), int(size))
+        result *= alpha / size
+        result += k
+        np.power(result, beta, out=result)
+        np.divide(x, result, out=result)
+        return result.astype(result_float(x.dtype), copy=False)
+
+
+def window_sums(squares: Array, size: int) -> Array:
+    """The sum over each cell's window of channels: a shifted copy of all planes added per channel of the window."""
+    channels = squares.shape[1]
+    sums = np.zeros_like(squares)
+    for offset in range(-(size // 2), (size - 1) // 2 + 1):
+        first, stop = max(-offset, 0), min(channels - offset, channels)
+        if first < stop:
+            sums[:, first:stop] += squares[:, first + offset : stop + offset]
+    return sums

@@ -1,0 +1,70 @@
+"""Rows times patches, summed over all positions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convpipe.geometry import kernel_letters
+from convpipe.ops.arrays.sums import Overflow, result_dtype, workspace as product_workspace
+from convpipe.ops.kinds.convolving import SumStage
+from convpipe.ops.kinds.operation import MAIN, Made
+from convpipe.ops.matmul import matmul
+from convpipe.tensors import Array, Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatmulColumns(SumStage):
+    """row_matrix, columns -> grad_filter_matrix."""
+
+    reads = ("row_matrix", MAIN)
+    after = ("columns",)
+    result = "grad_filter_matrix"
+
+    def plan(self, x: Tensor, row_matrix: Tensor) -> Made:
+        """(F, C/G*kh*kw)."""
+        sizes = self.conv.sizes
+        axes = ("F", "*".join((sizes.depth_letter, *kernel_letters(sizes.rank))))
+        group, operands = sizes.filters // sizes.groups, (row_matrix.dtype, x.dtype)
+        memory = workspace(sizes.positions, group, sizes.taps, self.target, *operands)
+        return Made(sizes.filter_matrix_shape, self.target, axes, sizes.macs, memory)
+
+    def run(self, x: Array, row_matrix: Array) -> Array:
+        """`matmul_columns`."""
+        return matmul_columns(row_matrix, x, self.conv.sizes.groups, self.target, self.overflow)
+
+
+def matmul_columns(
+    row_matrix: Array, columns: Array, groups: int = 1, dtype: Any = None, overflow: Overflow = "error"
+) -> Array:
+    """Sum rows times patches over all positions: ``row_matrix.T @ columns``, group by group.
+
+    Args:
+        row_matrix: (N*out_h*out_w, F), the gradient of the product; of any integer or float dtype.
+        columns: (N*out_h*out_w, C*kh*kw), likewise.
+        dtype, overflow: as in `matmul`, whose exactness this has.
+
+    Returns:
+        (F, C/G*kh*kw), the gradient of the filter matrix.
+
+    Raises:
+        ValueRangeError: with ``overflow="error"``, a sum that does not fit.
+
+    >>> matmul_columns(np.array([[1], [10]]), np.array([[1, 2], [3, 4]])).tolist()
+    [[31, 42]]
+    """
+    target = np.dtype(dtype) if dtype is not None else result_dtype(row_matrix.dtype, columns.dtype)
+    filters, taps = row_matrix.shape[1] // groups, columns.shape[1] // groups
+    result = np.empty((groups * filters, taps), target)
+    for group in range(groups):
+        own = slice(group * filters, (group + 1) * filters)
+        patches = columns[:, group * taps : (group + 1) * taps]
+        result[own] = matmul(patches.T, row_matrix[:, own].T, dtype=target, overflow=overflow).T
+    return result
+
+
+def workspace(positions: int, filters: int, taps: int, target: np.dtype[Any], *operands: np.dtype[Any]) -> int:
+    """The most bytes that `matmul_columns` may need, given the filters and taps of one group."""
+    return filters * taps * target.itemsize + product_workspace(taps, (filters, positions), target, *operands)

@@ -1,0 +1,68 @@
+"""The largest value of each window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convpipe import geometry
+from convpipe.fields import anything, field, truth
+from convpipe.ops.arrays.floats import positive_zeros
+from convpipe.ops.arrays.windows import least, tap_windows
+from convpipe.ops.kinds.operation import Made, Operation, like
+from convpipe.tensors import Array, Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaxPool(Operation):
+    """The largest value of each window."""
+
+    kernel: Any = field(anything)
+    stride: Any = field(anything, None)
+    pad: Any = field(anything, 0)
+    dilation: Any = field(anything, 1)
+    ceil_mode: bool = field(truth, False)
+
+    def plan(self, x: Tensor) -> Made:
+        """Smaller spatial axes."""
+        return like(x, shape=geometry.solve_pool(x.shape, **vars(self)).shape)
+
+    def run(self, x: Array) -> Array:
+        """`max_pool`."""
+        return max_pool(x, **vars(self))
+
+
+def max_pool(
+    x: Array, kernel: Any, stride: Any = None, pad: Any = 0, dilation: Any = 1, ceil_mode: bool = False
+) -> Array:
+    """Take the largest cell of every window.
+
+    Args:
+        x: (N, C, H, W), or with one or three spatial axes; any integer or float dtype, which the result keeps.
+        kernel, stride, dilation: one number, or one per axis; the stride is the kernel where none is given.
+        pad: as for `geometry.solve_pool`. Padding never wins: it counts as -inf, or the least integer there is,
+            which is also what a dilated window gives whose every tap falls into the padding (as in PyTorch).
+        ceil_mode: whether a last window may overhang the padded input.
+
+    Returns:
+        (N, C, out_h, out_w). A window with a NaN gives NaN. A zero is +0, since which of -0 and +0 is the larger
+        differs between machines.
+
+    Raises:
+        GeometryError: sizes that do not fit.
+
+    Source:
+        torch.nn.MaxPool2d; ONNX MaxPool.
+
+    >>> max_pool(np.arange(16).reshape(1, 1, 4, 4), kernel=2)
+    array([[[[ 5,  7],
+             [13, 15]]]])
+    """
+    sizes = geometry.solve_pool(x.shape, kernel=kernel, stride=stride, pad=pad, dilation=dilation, ceil_mode=ceil_mode)
+    result = np.full(sizes.shape, least(x.dtype), x.dtype)
+    for positions, cells in tap_windows(sizes):
+        planes = result[positions]  # (N, C, the windows in which this tap is no padding)
+        np.maximum(planes, x[cells], out=planes)
+    return positive_zeros(result)

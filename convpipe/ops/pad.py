@@ -1,0 +1,92 @@
+"""Padding of the spatial axes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convpipe import geometry
+from convpipe.errors import GeometryError
+from convpipe.fields import anything, choice, field, number
+from convpipe.ops.arrays.taps import exactly, interior
+from convpipe.ops.kinds.convolving import Convolution
+from convpipe.ops.kinds.operation import Made, Operation, like
+from convpipe.tensors import Array, Sizes, Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pad(Operation):
+    """x -> padded; as a stage with the convolution's padding."""
+
+    pad: Any = field(anything, 1)
+    mode: str = field(choice(geometry.PAD_MODES), "constant")
+    value: float = field(number(), 0)
+
+    result = "padded"
+    linear = True
+
+    @classmethod
+    def of(cls, conv: Convolution) -> dict[str, Any]:
+        """The convolution's padding."""
+        return {"pad": conv.sizes.pads, "mode": conv.pad_mode, "value": conv.pad_value}
+
+    def plan(self, x: Tensor) -> Made:
+        """Larger spatial axes."""
+        pads = solved_pads(x.shape, self.pad, self.mode)
+        if self.mode == "constant" and any(map(any, pads)):
+            exactly(self.value, x.dtype, "value")
+        spatial = (size + sum(pair) for size, pair in zip(x.shape[2:], pads, strict=True))
+        return like(x, shape=(*x.shape[:2], *spatial), workspace=0)
+
+    def run(self, x: Array) -> Array:
+        """`pad`."""
+        return pad(x, self.pad, self.mode, self.value)
+
+
+def pad(x: Array, pad: Any = 1, mode: str = "constant", value: float = 0) -> Array:
+    """Pad the spatial axes of a batch.
+
+    Args:
+        x: (N, C, H, W), or with one or three spatial axes; any dtype, which the result keeps.
+        pad: cells on every side, one number per axis, or one pair [before, after] per axis.
+        mode: ``constant``, ``reflect``, ``edge`` or ``wrap``, as in numpy.pad.
+        value: what ``constant`` fills with: for integers one that their dtype holds, for floats rounded to theirs.
+
+    Returns:
+        (N, C, H + pads, W + pads); `x` itself, not a copy, where there is nothing to pad.
+
+    Raises:
+        GeometryError: a pad, mode or value that `x` cannot take.
+
+    >>> pad(np.array([[[[1, 2], [3, 4]]]]), [[0, 0], [1, 1]])
+    array([[[[0, 1, 2, 0],
+             [0, 3, 4, 0]]]])
+    """
+    spatial, pads = x.shape[2:], solved_pads(x.shape, pad, mode)
+    if not any(map(any, pads)):
+        return x
+    if mode != "constant":
+        return np.pad(x, ((0, 0), (0, 0), *pads), mode=mode)  # type: ignore[call-overload,no-any-return]
+    # zeros and one assignment: 1 us against 18 us for numpy.pad on a small array
+    padded_shape = (*x.shape[:2], *(size + sum(pair) for size, pair in zip(spatial, pads, strict=True)))
+    padded = np.full(padded_shape, exactly(value, x.dtype), x.dtype) if value else np.zeros(padded_shape, x.dtype)
+    padded[interior(pads, spatial)] = x
+    return padded
+
+
+def solved_pads(shape: Sizes, pad: Any, mode: str) -> geometry.Pads:
+    """(before, after) for each spatial axis of (N, C, H, W).
+
+    Raises:
+        GeometryError: a pad or mode that the shape cannot take.
+    """
+    spatial = shape[2:]
+    if len(spatial) not in geometry.RANKS:
+        raise GeometryError("input", shape, "4 axes (N, C, H, W), or 3 or 5 with one or three spatial ones")
+    if isinstance(pad, str):
+        raise GeometryError("pad", pad, "numbers, as a word can be worked out only with a kernel")
+    pads = geometry.pads_per_axis(pad, len(spatial))
+    geometry.check_pad_mode(mode, pads, spatial)
+    return pads

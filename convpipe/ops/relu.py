@@ -1,0 +1,38 @@
+"""max(x, 0); integers stay integers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from convpipe.ops.arrays.floats import positive_zeros
+from convpipe.ops.kinds.operation import Operation
+from convpipe.tensors import Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relu(Operation):
+    """max(x, 0); integers stay integers."""
+
+    def run(self, x: Array) -> Array:
+        """`relu`."""
+        return relu(x)
+
+
+def relu(x: Array) -> Array:
+    """The cell where it is positive, else 0.
+
+    Args:
+        x: any shape, any integer or float dtype, which the result keeps.
+
+    Returns:
+        An array like `x`; -0 becomes +0.
+
+    Source:
+        V. Nair, G. Hinton, "Rectified linear units improve restricted Boltzmann machines", ICML 2010.
+
+    >>> relu(np.array([-2, 0, 3], np.int8))
+    array([0, 0, 3], dtype=int8)
+    """
+    return positive_zeros(np.maximum(x, 0, order="C"))  # 1.0 ms for 1.6 million cells; a masked copy 9.5

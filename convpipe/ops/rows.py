@@ -1,0 +1,46 @@
+"""What lies at each position as one row: the adjoint of `reshape`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from convpipe.errors import GeometryError
+from convpipe.ops.kinds.convolving import ConvStage
+from convpipe.ops.kinds.operation import MAIN, Made
+from convpipe.tensors import Array, Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows(ConvStage):
+    """grad, or the main tensor where that is the gradient -> row_matrix."""
+
+    reads = (("grad", MAIN),)
+    makes = result = "row_matrix"
+
+    def plan(self, grad: Tensor) -> Made:
+        """(N*out_h*out_w, F)."""
+        sizes = self.conv.sizes
+        if grad.shape != (sizes.batch, sizes.filters, *sizes.out):
+            raise GeometryError("x", grad.shape, f"the shape {(sizes.batch, sizes.filters, *sizes.out)}")
+        return Made(sizes.product_shape, grad.dtype, ("*".join((grad.axes[0], *grad.axes[2:])), grad.axes[1]))
+
+    def run(self, grad: Array) -> Array:
+        """`rows`."""
+        return rows(grad)
+
+
+def rows(maps: Array) -> Array:
+    """Lay out what lies at each position of (N, F, out_h, out_w) as one row: the adjoint of `reshape`.
+
+    Args:
+        maps: (N, F, out_h, out_w), or with one or three spatial axes; any dtype, which the result keeps.
+
+    Returns:
+        (N*out_h*out_w, F), a transposed (F, N*out_h*out_w); a view of a contiguous `maps` where N is 1.
+
+    >>> rows(np.arange(8).reshape(1, 2, 2, 2)).tolist()
+    [[0, 4], [1, 5], [2, 6], [3, 7]]
+    """
+    batch, filters, *out = maps.shape
+    return maps.swapaxes(0, 1).reshape(filters, batch * prod(out)).T

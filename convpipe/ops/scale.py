@@ -1,0 +1,50 @@
+"""x / divisor, in floats: 255 brings the values of a picture to [0, 1]."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convpipe.errors import ConfigError
+from convpipe.fields import dtype_name, field, number
+from convpipe.ops.kinds.operation import Made, Operation, like
+from convpipe.tensors import FLOAT_DTYPES, Array, Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale(Operation):
+    """x / divisor, in floats: 255 brings the values of a picture to [0, 1]."""
+
+    divisor: float = field(number(), 255)
+    dtype: str = field(dtype_name(FLOAT_DTYPES), "float32")
+
+    def plan(self, x: Tensor) -> Made:
+        """A tensor like `x`, in that dtype."""
+        if not self.divisor:
+            raise ConfigError("divisor", self.divisor, "a number other than 0")
+        return like(x, dtype=np.dtype(self.dtype))
+
+    def run(self, x: Array) -> Array:
+        """`scale`."""
+        return scale(x, self.divisor, np.dtype(self.dtype))
+
+
+def scale(x: Array, divisor: float = 255, dtype: Any = "float32") -> Array:
+    """Divide by a number in float64, then round to `dtype`.
+
+    Args:
+        x: any shape, any integer or float dtype.
+        divisor: any number but 0.
+        dtype: of the result, a float.
+
+    Returns:
+        An array of the shape of `x`. NaN and infinity as IEEE says.
+
+    >>> scale(np.array([0, 51, 255], np.uint8))
+    array([0. , 0.2, 1. ], dtype=float32)
+    """
+    with np.errstate(all="ignore"):
+        quotients: Array = np.divide(x, divisor, dtype=np.float64, order="C")
+        return quotients.astype(dtype, copy=False)

@@ -1,0 +1,44 @@
+"""The logistic function of each cell, in floats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from convpipe.ops.arrays.floats import by_cell, result_float
+from convpipe.ops.kinds.operation import Operation
+from convpipe.tensors import Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sigmoid(Operation):
+    """The logistic function of each cell, in floats."""
+
+    dtype_of = staticmethod(result_float)
+
+    def run(self, x: Array) -> Array:
+        """`sigmoid`."""
+        return sigmoid(x)
+
+
+def sigmoid(x: Array) -> Array:
+    """The logistic function 1 / (1 + exp(-x)), which neither overflows nor loses digits on either side.
+
+    Args:
+        x: any shape; dtypes as at the top of this module.
+
+    Returns:
+        An array like `x`, from 0 to 1.
+
+    >>> sigmoid(np.array([-1e4, 0.0, 1e4]))
+    array([0. , 0.5, 1. ])
+    """
+    return by_cell(x, logistic)
+
+
+def logistic(x: Array) -> Array:
+    """1 / (1 + exp(-x)) by the exponential that is at most 1."""
+    power = np.exp(-np.abs(x))
+    result: Array = np.where(x < 0, power, 1) / (1 + power)
+    return result

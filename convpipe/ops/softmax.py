@@ -1,0 +1,47 @@
+"""Probabilities in proportion to exp(x) along one axis, by default the classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from convpipe.ops.arrays.floats import below_largest, result_float
+from convpipe.ops.kinds.axis import AxisOperation
+from convpipe.tensors import Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Softmax(AxisOperation):
+    """Probabilities in proportion to exp(x) along one axis, by default the classes."""
+
+    dtype_of = staticmethod(result_float)
+
+    def run(self, x: Array) -> Array:
+        """`softmax`."""
+        return softmax(x, self.axis)
+
+
+def softmax(x: Array, axis: int = 1) -> Array:
+    """Probabilities in proportion to exp(x) along an axis, exp(x - max) / sum(exp(x - max)).
+
+    Args:
+        x: any shape with that axis; dtypes as at the top of this module. float16 takes twice the result's bytes
+            beside it.
+        axis: the axis whose cells add up to 1.
+
+    Returns:
+        An array like `x`. 1e4 and -1e4 are harmless, -inf gives 0; a row with +inf or of nothing but -inf is
+        NaN, as inf - inf is and in PyTorch too.
+
+    Raises:
+        GeometryError: an axis that is not there.
+
+    >>> softmax(np.array([[1e4, 1e4, -1e4]]))
+    array([[0.5, 0.5, 0. ]])
+    """
+    with np.errstate(all="ignore"):
+        powers = below_largest(x, axis)
+        np.exp(powers, out=powers)
+        powers /= powers.sum(axis, keepdims=True)
+        return powers.astype(result_float(x.dtype), copy=False)

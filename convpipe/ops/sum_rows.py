@@ -1,0 +1,58 @@
+"""All rows added up: the gradient of the bias."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convpipe.ops.arrays.sums import Overflow, workspace as product_workspace
+from convpipe.ops.kinds.convolving import SumStage
+from convpipe.ops.kinds.operation import Made
+from convpipe.ops.matmul import matmul
+from convpipe.tensors import Array, Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class SumRows(SumStage):
+    """row_matrix -> grad_bias."""
+
+    reads = ("row_matrix",)
+    result = "grad_bias"
+    called = "gradient of the bias"
+
+    def plan(self, row_matrix: Tensor) -> Made:
+        """(F,)."""
+        sizes = self.conv.sizes
+        memory = workspace(sizes.positions, sizes.filters, self.target, row_matrix.dtype)
+        return Made((sizes.filters,), self.target, (row_matrix.axes[1],), workspace=memory)
+
+    def run(self, row_matrix: Array) -> Array:
+        """`sum_rows`."""
+        return sum_rows(row_matrix, self.target, self.overflow)
+
+
+def sum_rows(row_matrix: Array, dtype: Any = None, overflow: Overflow = "error") -> Array:
+    """Add up all rows: the gradient of the bias.
+
+    Args:
+        row_matrix: (N*out_h*out_w, F), of any integer or float dtype.
+        dtype, overflow: as in `matmul`, whose exactness this has.
+
+    Returns:
+        (F,).
+
+    Raises:
+        ValueRangeError: with ``overflow="error"``, a sum that does not fit.
+
+    >>> sum_rows(np.array([[1, 2], [3, 4]])).tolist()
+    [4, 6]
+    """
+    ones = np.ones((1, row_matrix.shape[0]), row_matrix.dtype)
+    return matmul(row_matrix.T, ones, dtype=dtype, overflow=overflow)[:, 0]
+
+
+def workspace(positions: int, filters: int, target: np.dtype[Any], operand: np.dtype[Any]) -> int:
+    """The most bytes that `sum_rows` may need."""
+    return positions * operand.itemsize + product_workspace(filters, (1, positions), target, operand, operand)

@@ -1,0 +1,37 @@
+"""The hyperbolic tangent of each cell, in floats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from convpipe.ops.arrays.floats import by_cell, result_float
+from convpipe.ops.kinds.operation import Operation
+from convpipe.tensors import Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tanh(Operation):
+    """The hyperbolic tangent of each cell, in floats."""
+
+    dtype_of = staticmethod(result_float)
+
+    def run(self, x: Array) -> Array:
+        """`tanh`."""
+        return tanh(x)
+
+
+def tanh(x: Array) -> Array:
+    """The hyperbolic tangent.
+
+    Args:
+        x: any shape; dtypes as at the top of this module.
+
+    Returns:
+        An array like `x`, from -1 to 1.
+
+    >>> tanh(np.array([-1e4, 0.0, 1e4]))
+    array([-1.,  0.,  1.])
+    """
+    return by_cell(x, np.tanh)

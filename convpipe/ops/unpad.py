@@ -1,0 +1,27 @@
+"""The padding of a batch taken back: the adjoint of `pad`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from convpipe.ops.arrays.adjoints import unpad
+from convpipe.ops.kinds.adjoint import UnpadStage
+from convpipe.ops.kinds.operation import Made
+from convpipe.tensors import Array, Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unpad(UnpadStage):
+    """padded_sums -> grad_input."""
+
+    result = "grad_input"
+    called = "gradient of the input"
+
+    def plan(self, x: Tensor) -> Made:
+        """(N, C, H, W)."""
+        return Made(self.conv.sizes.input_shape, self.target, x.axes, workspace=self.memory)
+
+    def run(self, x: Array) -> Array:
+        """`unpad`."""
+        conv = self.conv
+        return unpad(x, pads=conv.sizes.pads, mode=conv.pad_mode, dtype=self.target, overflow=self.overflow)
