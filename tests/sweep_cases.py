@@ -6,7 +6,7 @@ import csv
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from convpipe.config.compose import composed, plain_config
 from convpipe.config.read import read_execution
 from convpipe.files.staging import HIDDEN
 from convpipe.sweeps.composer import Composer
+from convpipe.sweeps.events import Event
 from convpipe.sweeps.space import Sweep
-from convpipe.sweeps.sweep import composer_for
+from convpipe.sweeps.sweep import Watch, composer_for, sweep, unwatched
 
 SHM = Path("/dev/shm")  # in memory, as a sweep makes many files
 EPHEMERAL = ("seconds", "provenance")  # of a manifest: when and how fast
@@ -30,6 +31,13 @@ def composer(*words: str) -> Composer:
     config = composed(hydra, config_name(arguments), arguments.overrides, multirun=True)
     execution = read_execution(plain_config(config, missing=True))
     return composer_for(config, config.hydra.sweeper.params or {}, arguments.overrides, execution)
+
+
+def events(*words: str, watch: Watch = unwatched) -> Generator[Event]:
+    """What happens in a command line's sweep."""
+    arguments = parsed_flags(["-m", *words])
+    config = composed(make_hydra(arguments), config_name(arguments), arguments.overrides, multirun=True)
+    return sweep(config, config.hydra.sweeper.params or {}, arguments.overrides, None, watch)
 
 
 def a_sweep(*words: str) -> Sweep:

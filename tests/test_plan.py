@@ -19,7 +19,7 @@ from convpipe.execution import pipeline
 from convpipe.graph.plan import Plan, readable
 from convpipe.graph.single import at_conv, operation_of, plan_run
 from convpipe.graph.spec import ConvSettings
-from convpipe.graph.work import Planner
+from convpipe.graph.work import checked_work
 from convpipe.ops.arrays.sums import result_dtype
 from convpipe.sources import Signature
 
@@ -171,10 +171,10 @@ def test_a_run_without_room_is_refused(stages: list[str]) -> None:
     with pytest.raises(
         ConfigError, match=r"limits\.memory: got 1\.0 GiB, expected at least .* [TP]iB, this run's peak"
     ):
-        Planner().work(spec, 1 << 30)
-    assert Planner().work(spec, peak).peak_bytes == peak
+        checked_work(spec, 1 << 30)
+    assert checked_work(spec, peak).peak_bytes == peak
     with pytest.raises(ConfigError, match=r"limits\.memory"):
-        Planner().work(spec, peak - 1)
+        checked_work(spec, peak - 1)
 
 
 def test_the_peak_is_less_than_all_arrays_together() -> None:

@@ -181,16 +181,16 @@ BESIDE = """
 import sys, time
 from pathlib import Path
 from run_cases import a_place, a_spec, hidden
-from convpipe.archive import collection
+from convpipe.archive.collection import rebuild, run_folders
 from convpipe.execution import runner
 folder = Path(sys.argv[1])
 
 def wait_for_the_other(result):
-    while result.step.name == "reshape" and len(hidden(folder)) < 2 and not collection.run_folders(folder):
+    while result.step.name == "reshape" and len(hidden(folder)) < 2 and not run_folders(folder):
         time.sleep(0.001)
 
 print(runner.execute(a_spec(), a_place(folder), wait_for_the_other).verdict)
-collection.rebuild(folder)
+rebuild(folder)
 """
 
 

@@ -23,9 +23,10 @@ from convpipe.archive.collection import rebuild, refresh, run_folders, run_names
 from convpipe.archive.verify import verify
 from convpipe.errors import StorageError
 from convpipe.execution import provenance
-from convpipe.report.sweep_progress import SweepProgress
+from convpipe.report.sweep import SweepProgress
 from convpipe.sweeps import batches
-from convpipe.sweeps.batches import Batch, Done, Task
+from convpipe.sweeps.batches import Batch, Task
+from convpipe.sweeps.events import Done, FailedBefore, Finished, There
 from convpipe.sweeps.executors import Pool
 from convpipe.sweeps.listed import listed_points
 
@@ -315,10 +316,10 @@ def without_overflow(produce: Any) -> Any:
     """The runner of a time when large sums fitted."""
     from dataclasses import replace
 
-    def producing(prepared: Any, place: Any, shelf: Any) -> Any:
+    def producing(prepared: Any, place: Any, memo: Any) -> Any:
         roomy = replace(prepared.spec, conv=replace(prepared.spec.conv, overflow="wrap"))
-        other = batches.runner.Preparer().prepare(roomy, place.memory)
-        return produce(replace(prepared, work=other.work), place, shelf)
+        other = batches.runner.prepare(roomy, place.memory)
+        return produce(replace(prepared, work=other.work), place, memo)
 
     return producing
 
@@ -326,12 +327,12 @@ def without_overflow(produce: Any) -> Any:
 def test_any_error_of_a_point_is_its_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = batches.runner.produce
 
-    def produce(prepared: Any, place: Any, shelf: Any) -> Any:
+    def produce(prepared: Any, place: Any, memo: Any) -> Any:
         if prepared.spec.seed == 2:
             raise ZeroDivisionError("of\nall things")
         if prepared.spec.seed == 3:
             raise MemoryError
-        return real(prepared, place, shelf)
+        return real(prepared, place, memo)
 
     monkeypatch.setattr(batches.runner, "produce", produce)
     answer = swept(*SMALL, "seed=1,2,3,4", code=1)
@@ -440,14 +441,14 @@ def test_a_workers_run_that_is_not_here_is_said(folder: Path, monkeypatch: pytes
 
     from convpipe.sweeps import sweep
 
-    real = sweep.take_in
+    real = sweep.noted
 
-    def take_in(batch: Any, *rest: Any) -> None:
-        real(batch, *rest)
-        for place, outcome in batch:
-            shutil.rmtree(place.folder / outcome.run)  # as if it lay on another machine's disk
+    def noted(batch: Any) -> Iterator[Any]:
+        yield from real(batch)
+        for outcome in batch:
+            shutil.rmtree(outcome.folder / outcome.run)  # as if it lay on another machine's disk
 
-    monkeypatch.setattr(sweep, "take_in", take_in)
+    monkeypatch.setattr(sweep, "noted", noted)
     answer = convpipe("-m", *SMALL, "seed=1,2")
     assert answer.code == 4
     assert re.fullmatch(
@@ -478,7 +479,7 @@ def test_threads_are_set_in_workers(folder: Path) -> None:
 
 def test_batches_suit_the_runs_length() -> None:
     seconds = 0.0
-    fake = [Task(None, sweep_place(), str(n), "") for n in range(2000)]  # type: ignore[arg-type]
+    fake = [Task((), sweep_place(), None) for n in range(2000)]  # type: ignore[arg-type]
     made = batches.in_batches(fake, lambda: seconds)
     assert len(next(made)) == 1
     seconds = 0.001
@@ -500,12 +501,12 @@ def test_a_few_long_runs_are_a_batch_each(folder: Path) -> None:
         "name=c", "input=random", "input.shape=[1,16,128,128]", "filters=random", "seed=1,2,3,4", "workers=2"
     )
     assert last_line(answer).startswith("4 done,")
-    fake = [Task(None, sweep_place(), str(n), "") for n in range(4)]  # type: ignore[arg-type]
+    fake = [Task((), sweep_place(), None) for n in range(4)]  # type: ignore[arg-type]
     assert [len(batch) for batch in batches.in_batches(fake, lambda: 0.0)] == [1, 1, 1, 1]
 
 
 def test_a_batch_has_one_thread_count() -> None:
-    fake = [Task(None, sweep_place(1 + n // 3), str(n), "") for n in range(6)]  # type: ignore[arg-type]
+    fake = [Task((), sweep_place(1 + n // 3), None) for n in range(6)]  # type: ignore[arg-type]
     assert [len(batch) for batch in batches.in_batches(fake, lambda: 0.001)] == [3, 3]
 
 
@@ -519,13 +520,13 @@ def test_points_are_taken_only_as_they_run(folder: Path) -> None:
         def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
             future: Future[Any] = Future()
             submitted.append(len(taken))
-            future.set_result([(task.place, Done("", "", "done", 0.1, None)) for task in args[0].tasks])
+            future.set_result([Done(C, "", "", "done", 0.1, None) for _ in args[0].tasks])
             return future
 
     def source() -> Iterator[Task]:
         for n in range(1000):
             taken.append(n)
-            yield Task(None, sweep_place(), str(n), "")  # type: ignore[arg-type]
+            yield Task((), sweep_place(), None)  # type: ignore[arg-type]
 
     found = batches.run_all(source(), Pool(Slow(), 2), stop=False)
     next(found)
@@ -550,10 +551,10 @@ def test_progress_counts(capsys: pytest.CaptureFixture[str]) -> None:
             seen.append(description)
 
     progress = SweepProgress(Bar(), 4)  # type: ignore[arg-type]
-    progress.skipped()
-    progress.finished("seed=1", "")
-    progress.failed_before()
-    progress.finished("seed=2", "no reason")
+    progress.show(There("0"))
+    progress.show(Finished(Done(C, "1", "seed=1", "done", 0.1, None)))
+    progress.show(FailedBefore("2"))
+    progress.show(Finished(Done(C, "3", "seed=2", "failed", 0.1, None, "no reason")))
     assert [re.sub(r"\d+/s", "R/s", line) for line in seen] == [
         "of 4",
         "0 done, 1 skipped, 0 failed, R/s",

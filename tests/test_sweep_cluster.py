@@ -26,9 +26,8 @@ from test_sweep_resume import SOON, alive, children, ended, wait_for, wait_for_e
 
 from convpipe.archive.collection import run_names
 from convpipe.errors import ConfigError, StorageError
-from convpipe.sweeps.dask import dask_cluster
-from convpipe.sweeps.executors import __dict__
-from convpipe.sweeps.ray import own_error, ray_cluster
+from convpipe.sweeps import clusters
+from convpipe.sweeps.clusters.ray import own_error
 
 KILLS = int(os.environ.get("CONVPIPE_KILLS", "2"))
 RUNS_PER_KILL = 90
@@ -192,7 +191,7 @@ def lists_every_run() -> bool:
 
 @needs_dask
 def test_clusters_that_do_not_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("convpipe.sweeps.dask.CONNECT_SECONDS", 1)
+    monkeypatch.setattr("convpipe.sweeps.clusters.dask.CONNECT_SECONDS", 1)
     words = (*WORDS, "seed=1,2", "cluster=dask")
     answer = convpipe(*words, "cluster.address=tcp://127.0.0.1:1")
     assert answer.code == 4
@@ -210,7 +209,7 @@ def test_clusters_that_do_not_answer(folder: Path, monkeypatch: pytest.MonkeyPat
 
 @needs_dask
 def test_a_cluster_that_loses_all_its_workers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("convpipe.sweeps.dask.LOST_SECONDS", 2)
+    monkeypatch.setattr("convpipe.sweeps.clusters.dask.LOST_SECONDS", 2)
     with a_cluster(1) as cluster:
         killer = threading.Thread(target=kill_after_some_runs, args=(cluster.workers[0],))
         killer.start()
@@ -232,24 +231,20 @@ def kill_after_some_runs(worker: subprocess.Popen[bytes]) -> None:
 def test_a_cluster_without_its_package(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("distributed", "ray"):
         monkeypatch.setitem(sys.modules, name, None)
-    for kind, make in (("dask", dask_cluster), ("ray", ray_cluster)):
+    for kind in ("dask", "ray"):
         with (
             pytest.raises(ConfigError, match=rf"cluster\.kind: got {kind}, .*pip install 'convpipe\[{kind}\]'"),
-            make("x"),
+            clusters.named(kind)("x"),
         ):
             pass
-    refused(folder, *WORDS, "seed=1,2", "cluster=ray", "cluster.kind=spark")
+    said = refused(folder, *WORDS, "seed=1,2", "cluster=ray", "cluster.kind=spark")
+    assert said == "cluster.kind: got spark, expected one of dask, ray"
 
 
 def test_batches_take_the_process_for_themselves() -> None:
-    assert not __dict__.get("dask")  # nothing of a cluster is imported at the start
-    code = (
-        "import sys; from convpipe.cli.main import main; main(['-m', 'dry_run=true', 'seed=1,2']);"
-        "print(sorted(sys.modules))"
-    )
-    out = subprocess.run(
-        [sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True
-    ).stdout
+    code = "import sys; from convpipe.cli.main import main; main(sys.argv[1:]); print(sorted(sys.modules))"
+    command = [sys.executable, "-c", code, "-m", "dry_run=true", "seed=1,2"]
+    out = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=True).stdout
     loaded = {name.strip(" '[]\n").partition(".")[0] for name in out.rpartition("[")[2].split(",")}
     assert not loaded & {"dask", "distributed", "ray", "joblib", "submitit", "pandas"}
     assert "convpipe" in loaded

@@ -15,9 +15,10 @@ from cli_runs import CHECKOUT
 from run_cases import hidden
 
 from convpipe.archive.index import failures, locked, note
+from convpipe.cli.ending import ending_soon
 from convpipe.cli.main import Stopped, stopping_on_signals
 from convpipe.files.staging import machine_mark
-from convpipe.sweeps.interrupts import ending_soon, uninterrupted
+from convpipe.sweeps.interrupts import uninterrupted
 
 SOON = 20  # seconds, on however busy a machine; tests/benchmarks/waiting.py measures
 
@@ -72,9 +73,9 @@ LONG_CALL = """
 import sys, threading, time
 from pathlib import Path
 import numpy as np
+from convpipe.cli.ending import ending_soon
 from convpipe.cli.main import stopping_on_signals
 from convpipe.files.staging import hidden_name
-from convpipe.sweeps.interrupts import ending_soon
 
 folder = Path(sys.argv[1])
 (folder / hidden_name("staging-x")).mkdir()

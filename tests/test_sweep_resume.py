@@ -20,8 +20,10 @@ from sweep_cases import collected, fast_folder, results, statuses
 
 from convpipe.archive.collection import rebuild, run_folders, run_names
 from convpipe.archive.verify import verify
+from convpipe.graph.memo import Memo
 from convpipe.graph.spec import Spec
-from convpipe.graph.work import Planner, Work
+from convpipe.graph.work import Work
+from convpipe.sweeps import points
 
 KILLS = int(os.environ.get("CONVPIPE_KILLS", "4"))
 RUNS_PER_KILL = 90
@@ -211,15 +213,15 @@ def test_a_signal_does_not_wait_for_a_long_run(workers: int, folder: Path) -> No
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_before_anything_runs(number: int, code: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plan, planned = Planner.work, []
+    plan, planned = points.checked_work, []
 
-    def interrupted(planner: Planner, spec: Spec, memory: int) -> Work:
+    def interrupted(spec: Spec, memory: int, memo: Memo) -> Work:
         planned.append(spec)
         if len(planned) == 100:
             signal.raise_signal(number)
-        return plan(planner, spec, memory)
+        return plan(spec, memory, memo)
 
-    monkeypatch.setattr(Planner, "work", interrupted)
+    monkeypatch.setattr(points, "checked_work", interrupted)
     assert convpipe(*WORDS, "seed=range(0,200)").code == code
     assert len(planned) == 100
     assert list(folder.iterdir()) == []

@@ -10,7 +10,7 @@ import threading
 import traceback
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
@@ -169,13 +169,16 @@ def run_job(job: Job) -> int:
 
 
 def multirun(hydra: Hydra, arguments: Namespace) -> int:
-    """A sweep, through Hydra's sweeper and launcher."""
+    """A sweep, through Hydra's sweeper and launcher, shown as it runs."""
     from hydra._internal.callbacks import Callbacks
     from hydra.core.plugins import Plugins
     from hydra.types import HydraContext
 
     from convpipe.cli import flags
+    from convpipe.cli.ending import ending_soon
     from convpipe.config import compose as config_compose
+    from convpipe.report.sweep import show_sweep
+    from convpipe.sweeps.events import GOES_ON
     from convpipe.sweeps.launched import run_hydra_job
 
     composed = config_compose.composed(hydra, flags.config_name(arguments), arguments.overrides, multirun=True)
@@ -183,4 +186,9 @@ def multirun(hydra: Hydra, arguments: Namespace) -> int:
     sweeper = Plugins.instance().instantiate_sweeper(
         config=composed, hydra_context=context, task_function=run_hydra_job
     )
-    return int(sweeper.sweep(arguments.overrides))
+    try:
+        with closing(sweeper.sweep(arguments.overrides)(ending_soon)) as events:
+            return show_sweep(events)
+    except KeyboardInterrupt as stop:
+        stop.add_note(GOES_ON)
+        raise

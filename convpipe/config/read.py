@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 from convpipe import sources
@@ -12,7 +12,7 @@ from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS, Execution, Job, 
 from convpipe.errors import ConfigError, did_you_mean
 from convpipe.fields import choice, optional, read, several, text, whole
 from convpipe.graph import lowerings
-from convpipe.graph.memo import Latest
+from convpipe.graph.memo import Memo
 from convpipe.graph.single import operation_class
 from convpipe.graph.spec import KEEPS, Layer, LoweringSettings, Spec
 from convpipe.ops import OPERATIONS
@@ -26,13 +26,23 @@ FREE_KEYS = ("data",)  # values that others may refer to, as ${data}
 KNOWN_KEYS = dict.fromkeys(SPEC_KEYS + EXECUTION_KEYS + FREE_KEYS)  # a set in their order
 
 
-def read_job(config: Mapping[str, Any]) -> Job:
-    """Check a plain config, every key of it.
+def read_job(config: Mapping[str, Any], memo: Memo | None = None) -> Job:
+    """Check a plain config, every key of it; a part that is the same object as in the last one is not read again.
 
     Raises:
         ConfigError: the first key that is unknown, missing or has an illegal value.
     """
-    return JobReader().read(config)
+    if not config.keys() <= KNOWN_KEYS.keys():
+        key = next(key for key in config if key not in KNOWN_KEYS)
+        raise unknown_key(str(key), config[key], list(KNOWN_KEYS))
+    memo = memo or Memo()
+    settings = [config.get(key) for key in EXECUTION_KEYS]
+    execution: Execution = memo.of_same("execution", settings, lambda: read_execution(config))
+    check_there(config)
+    spec = whole_spec(memo.each("settings", {key: config.get(key) for key in SPEC_KEYS}, read_part), memo)
+    if execution.trace:
+        check_trace(spec)
+    return Job(spec, execution)
 
 
 def read_execution(config: Mapping[str, Any]) -> Execution:
@@ -42,30 +52,6 @@ def read_execution(config: Mapping[str, Any]) -> Execution:
         ConfigError: an illegal value.
     """
     return read(Execution, "", {key: value for key, value in config.items() if key in EXECUTION_KEYS})
-
-
-class JobReader:
-    """Reads one config after another; a part that is the same object as last time is not read again."""
-
-    def __init__(self) -> None:
-        self.parts = Latest()
-
-    def read(self, config: Mapping[str, Any]) -> Job:
-        """Check a plain config, every key of it.
-
-        Raises:
-            ConfigError: the first key that is unknown, missing or has an illegal value.
-        """
-        if not config.keys() <= KNOWN_KEYS.keys():
-            key = next(key for key in config if key not in KNOWN_KEYS)
-            raise unknown_key(str(key), config[key], list(KNOWN_KEYS))
-        settings = [config.get(key) for key in EXECUTION_KEYS]
-        execution: Execution = self.parts.of_all("execution", settings, lambda: read_execution(config))
-        check_there(config)
-        spec = whole_spec(self.parts.each({key: config.get(key) for key in SPEC_KEYS}, read_part))
-        if execution.trace:
-            check_trace(spec)
-        return Job(spec, execution)
 
 
 def check_trace(spec: Spec) -> None:
@@ -92,10 +78,10 @@ def read_spec(config: Mapping[str, Any]) -> Spec:
         ConfigError: the first key that is unknown, missing or has an illegal value.
     """
     check_there(config)
-    return whole_spec({key: read_part(key, config.get(key)) for key in SPEC_KEYS})
+    return whole_spec({key: read_part(key, config.get(key)) for key in SPEC_KEYS}, Memo())
 
 
-def whole_spec(parts: Mapping[str, Any]) -> Spec:
+def whole_spec(parts: Mapping[str, Any], memo: Memo) -> Spec:
     """A spec of parts that are each checked: they go together, and the chain of stages is worked out.
 
     Raises:
@@ -106,15 +92,15 @@ def whole_spec(parts: Mapping[str, Any]) -> Spec:
         operation = "conv" if conv is None else conv.operation or "conv"
         if conv is not None:
             operation_class(conv)
-        lowering = named_lowering(operation, lowering.stages)
+        name = lowering.stages
+        lowering = memo.of_equal("lowering", (operation, name), lambda: named_lowering(operation, name))
     spec = Spec(**{**parts, "lowering": lowering})
     check_kind(spec)
     return spec
 
 
-@cache
 def named_lowering(operation: str, name: str | None) -> LoweringSettings:
-    """The chain that a lowering has for an operation: the same object each time."""
+    """The chain that a lowering has for an operation."""
     return LoweringSettings(lowerings.chain(operation, name, "lowering.stages"))
 
 

@@ -57,7 +57,7 @@ class SweepSettings:
 class Cluster:
     """Other machines to run a sweep on."""
 
-    kind: str = field(choice(["dask", "ray"]))
+    kind: str = field(text)  # one of the files in sweeps/clusters
     address: str | None = field(optional(text), None)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from convpipe.graph.memo import Memo
 from convpipe.graph.spec import Spec
 from convpipe.graph.work import Work
 from convpipe.sources import Signature, stream
@@ -15,27 +15,10 @@ from convpipe.tensors import Array, Tensor
 SINGLE = ("input", "filters", "bias", "grad")  # tensors that have a source of their own; all others are weights
 
 
-@dataclass
-class Shelf:
-    """Generated arrays that the next run may need again: the last of each name, and read-only."""
-
-    arrays: dict[str, tuple[Any, Array]] = field(default_factory=dict)
-
-    def take(self, name: str, recipe: Any, make: Callable[[], Array]) -> Array:
-        """The array of that recipe, made unless it lies here."""
-        kept = self.arrays.get(name)
-        if kept is not None and kept[0] == recipe:
-            return kept[1]
-        array = make()
-        array.flags.writeable = False
-        self.arrays[name] = (recipe, array)
-        return array
-
-
-def make_arrays(spec: Spec, work: Work, shelf: Shelf | None = None) -> dict[str, Array]:
+def make_arrays(spec: Spec, work: Work, memo: Memo | None = None) -> dict[str, Array]:
     """The given tensors of a spec's work, each from its own stream of the seed; the input is the whole batch.
 
-    What is generated lies on the shelf for the next run; files are read each time, as they may change.
+    What is generated is kept for the next run, read-only; files are read each time, as they may change.
     """
     arrays = {}
     for tensor in work.plan.given:
@@ -43,10 +26,19 @@ def make_arrays(spec: Spec, work: Work, shelf: Shelf | None = None) -> dict[str,
         shape = (work.batch, *tensor.shape[1:]) if tensor.name == "input" else tensor.shape
         wanted = Signature(shape, tensor.dtype)
         make = partial(make_array, spec, source, tensor, wanted)
-        recipe = (source, wanted, spec.seed, tensor.origin)
-        generated = shelf is not None and not hasattr(source, "path")
-        arrays[tensor.name] = shelf.take(tensor.name, recipe, make) if shelf is not None and generated else make()
+        if memo is None or hasattr(source, "path"):
+            arrays[tensor.name] = make()
+        else:
+            recipe = (source, wanted, spec.seed, tensor.origin)
+            arrays[tensor.name] = memo.of_equal(("array", tensor.name), recipe, partial(read_only, make))
     return arrays
+
+
+def read_only(make: Callable[[], Array]) -> Array:
+    """An array that nobody may change."""
+    array = make()
+    array.flags.writeable = False
+    return array
 
 
 def make_array(spec: Spec, source: Any, tensor: Tensor, wanted: Signature) -> Array:

@@ -16,11 +16,11 @@ from convpipe.archive.verify import verify
 from convpipe.archive.write import Draft, drafting, publish
 from convpipe.errors import ArchiveError, ConfigError, ValueRangeError
 from convpipe.execution import pipeline, provenance
-from convpipe.execution.inputs import Shelf, make_arrays, source_of
+from convpipe.execution.inputs import make_arrays, source_of
 from convpipe.execution.pipeline import StageResult
-from convpipe.graph.memo import Latest
+from convpipe.graph.memo import Memo
 from convpipe.graph.spec import Spec, describe
-from convpipe.graph.work import Planner, Work, plan_images
+from convpipe.graph.work import Work, checked_work, plan_images
 from convpipe.ops import OPERATIONS
 from convpipe.sources import Signature
 from convpipe.tensors import Array
@@ -52,7 +52,7 @@ class Outcome:
     seconds: dict[str, tuple[float, ...]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # a sweep keeps thousands
 class Prepared:
     """A spec with all that can be known before it runs."""
 
@@ -66,19 +66,13 @@ class Prepared:
         return self.described.identity
 
 
-class Preparer:
-    """Prepares one spec after another; of what is the same as in the last one nothing is worked out again."""
+def prepare(spec: Spec, memory: int, memo: Memo | None = None) -> Prepared:
+    """Plan a spec and describe it; of what is the same as in the last one nothing is worked out again.
 
-    def __init__(self) -> None:
-        self.planner, self.parts = Planner(), Latest()
-
-    def prepare(self, spec: Spec, memory: int) -> Prepared:
-        """Plan a spec and describe it.
-
-        Raises:
-            ConfigError: the spec cannot be run.
-        """
-        return Prepared(spec, describe(spec, self.parts), self.planner.work(spec, memory))
+    Raises:
+        ConfigError: the spec cannot be run.
+    """
+    return Prepared(spec, describe(spec, memo), checked_work(spec, memory, memo))
 
 
 def execute(spec: Spec, place: Place, on_stage: OnStage = ignore) -> Outcome:
@@ -89,7 +83,7 @@ def execute(spec: Spec, place: Place, on_stage: OnStage = ignore) -> Outcome:
         ArchiveError: the archive that is there is damaged, or a stage of it is not reproduced.
         StorageError: the disk refused.
     """
-    prepared = Preparer().prepare(spec, place.memory)
+    prepared = prepare(spec, place.memory)
     target = place.folder / prepared.identity
     with blas_threads(place.threads), drafting(target) as draft:
         seconds = fill(draft, prepared, place, on_stage)
@@ -106,13 +100,13 @@ def repeat(folder: Path, place: Place, spec: Spec, on_stage: OnStage = ignore) -
         ArchiveError: the archive is damaged, or a stage of it is not reproduced.
     """
     then = verify(folder)
-    prepared = Preparer().prepare(spec, place.memory)
+    prepared = prepare(spec, place.memory)
     with blas_threads(place.threads), drafting(place.folder / prepared.identity) as draft:
         seconds = fill(draft, prepared, place, on_stage)
         return Outcome(then, compared(then, draft, spec), seconds)
 
 
-def produce(prepared: Prepared, place: Place, shelf: Shelf) -> tuple[dict[str, Any], dict[str, Any]]:
+def produce(prepared: Prepared, place: Place, memo: Memo) -> tuple[dict[str, Any], dict[str, Any]]:
     """Run one point of a sweep into its place, BLAS's threads being set; gives its archive's manifest and last row.
 
     Where there is one already, as another process was faster, it stays, and this run is held against it.
@@ -122,7 +116,7 @@ def produce(prepared: Prepared, place: Place, shelf: Shelf) -> tuple[dict[str, A
     """
     target = place.folder / prepared.identity
     with drafting(target, tidy=False) as draft:
-        fill(draft, prepared, place, ignore, shelf)
+        fill(draft, prepared, place, ignore, memo)
         if publish(draft, target):
             return draft.manifest, draft.rows[-1]
         then = verify(target)
@@ -154,12 +148,12 @@ def blas_threads(threads: int) -> Iterator[None]:
 
 
 def fill(
-    draft: Draft, prepared: Prepared, place: Place, on_stage: OnStage, shelf: Shelf | None = None
+    draft: Draft, prepared: Prepared, place: Place, on_stage: OnStage, memo: Memo | None = None
 ) -> dict[str, tuple[float, ...]]:
     """Run the work into a draft and finish it; gives each recorded stage's times."""
     spec, work = prepared.spec, prepared.work
     draft.write("config.yaml", prepared.described.yaml)
-    arrays = make_arrays(spec, work, shelf)
+    arrays = make_arrays(spec, work, memo)
     whole = arrays["input"] if work.recorded < work.batch else None
     if whole is not None:
         arrays["input"] = whole[: work.recorded]

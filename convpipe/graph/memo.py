@@ -1,45 +1,53 @@
-"""What was made last under each name, so that runs one after another do not make the same thing again."""
+"""What was made last under each name, so that points one after another do not make the same thing again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from operator import is_
 from typing import Any
 
 
-class Latest:
-    """The last thing made under each name: made again only of other objects than then.
+class Memo:
+    """What was made last under each name, kept while it is made of the same things.
 
-    Nothing leaks from run to run: what is made here depends on nothing else, and nobody changes it or what it
-    was made of.
+    It is handed on from call to call, and lives as long as a sweep or a batch of it. Nothing leaks from run to run:
+    what is made here depends on nothing else, and nobody changes it or what it was made of.
 
-    >>> latest, pair = Latest(), [1, 2]
-    >>> first = latest.each({"one": pair, "two": 3}, lambda name, source: [source])
-    >>> second = latest.each({"one": pair, "two": 4}, lambda name, source: [source])
+    >>> memo, pair = Memo(), [1, 2]
+    >>> first = memo.each("copy", {"one": pair, "two": 3}, lambda name, thing: [thing])
+    >>> second = memo.each("copy", {"one": pair, "two": 4}, lambda name, thing: [thing])
     >>> second, second["one"] is first["one"]
     ({'one': [[1, 2]], 'two': [4]}, True)
     """
 
     def __init__(self) -> None:
-        self.kept: dict[str, tuple[Any, Any]] = {}
+        self.kept: dict[Hashable, tuple[Any, Any]] = {}
+        self.kinds: dict[str, dict[str, tuple[Any, Any]]] = {}
 
-    def each(self, sources: Mapping[str, Any], make: Callable[[str, Any], Any]) -> dict[str, Any]:
-        """``make(name, source)`` for each name."""
-        kept = self.kept
-        return {
-            name: last[1] if (last := kept.get(name)) and last[0] is source else self.anew(name, source, make)
-            for name, source in sources.items()
-        }
-
-    def anew(self, name: str, source: Any, make: Callable[[str, Any], Any]) -> Any:
-        """One thing, made and kept for the next time."""
-        made = make(name, source)
-        self.kept[name] = (source, made)
+    def each(self, kind: str, things: Mapping[str, Any], make: Callable[[str, Any], Any]) -> dict[str, Any]:
+        """``make(name, thing)`` for each name, made again only of another object than the last."""
+        kept = self.kinds.setdefault(kind, {})
+        made = {}
+        for name, thing in things.items():
+            last = kept.get(name)
+            if last is None or last[0] is not thing:
+                last = kept[name] = (thing, make(name, thing))
+            made[name] = last[1]
         return made
 
-    def of_all(self, name: str, sources: Sequence[Any], make: Callable[[], Any]) -> Any:
-        """One thing that is made of several objects, as many of them under one name each time."""
+    def of_same(self, name: Hashable, things: Sequence[Any], make: Callable[[], Any]) -> Any:
+        """One thing that is made of several, as many each time: made again unless all are the same objects.
+
+        Not equal ones: a config's 1, 1.0 and true are equal and yet read otherwise.
+        """
         last = self.kept.get(name)
-        if last is None or not all(map(is_, last[0], sources)):
-            last = self.kept[name] = (sources, make())
+        if last is None or not all(map(is_, last[0], things)):
+            last = self.kept[name] = (things, make())
+        return last[1]
+
+    def of_equal(self, name: Hashable, recipe: Any, make: Callable[[], Any]) -> Any:
+        """One thing that is made by a recipe: made again unless that is equal to the last."""
+        last = self.kept.get(name)
+        if last is None or last[0] != recipe:
+            last = self.kept[name] = (recipe, make())
         return last[1]

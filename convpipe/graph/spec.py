@@ -11,7 +11,7 @@ from typing import Any
 from convpipe.archive.identity import Described, Part, canonical_entry, config_cells, joined_id, run_id
 from convpipe.fields import field
 from convpipe.files.yaml import yaml_lines
-from convpipe.graph.memo import Latest
+from convpipe.graph.memo import Memo
 from convpipe.ops import Operation
 from convpipe.ops.kinds.convolving import ConvSettings
 from convpipe.ops.kinds.stages import Stage, stage_list
@@ -62,13 +62,13 @@ class Spec:
     record: int | None = None  # how many images of the batch have their stages recorded; None is all
 
 
-def describe(spec: Spec, latest: Latest | None = None) -> Described:
+def describe(spec: Spec, memo: Memo | None = None) -> Described:
     """A spec in every form that an archive needs; what is the same object as in the spec before is kept.
 
     A value that is null is left out, so that a setting added later changes no older run's identity.
     """
     there = {name: value for name, value in vars(spec).items() if value is not None}
-    parts: dict[str, Part] = (latest or Latest()).each(there, part_of)
+    parts: dict[str, Part] = (memo or Memo()).each("described", there, part_of)
     return Described(parts, joined_id([parts[key].entry for key in sorted(parts)]))
 
 

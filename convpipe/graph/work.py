@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from convpipe.errors import ConfigError
-from convpipe.graph.memo import Latest
+from convpipe.graph.memo import Memo
 from convpipe.graph.network import plan_network, resized
 from convpipe.graph.plan import Plan, readable
 from convpipe.graph.single import plan_run
@@ -14,7 +14,6 @@ from convpipe.sources import Signature
 
 # Of a network's batch, after the recorded images. Fixed, as BLAS may round the same image otherwise in another slice.
 SLICE = 64
-
 
 PLANNED = tuple(entry.name for entry in fields(Spec) if entry.name not in ("seed", "keep"))
 
@@ -65,27 +64,20 @@ def plan_work(spec: Spec, memory: int | None = None) -> Work:
     return whole_work(plan_run(spec)) if spec.network is None else network_work(spec, memory)
 
 
-class Planner:
-    """Plans one spec after another; where only the seed differs from the last, so does nothing of the plan."""
+def checked_work(spec: Spec, memory: int, memo: Memo | None = None) -> Work:
+    """The work of a spec, which fits into memory; where only the seed differs from the last, so does nothing of it.
 
-    def __init__(self) -> None:
-        self.last = Latest()
+    Raises:
+        ConfigError: settings that do not fit together, or a footprint over `memory`.
+    """
 
-    def work(self, spec: Spec, memory: int) -> Work:
-        """Plan a spec and check that it fits into memory.
-
-        Raises:
-            ConfigError: settings that do not fit together, or a footprint over `memory`.
-        """
-        parts = [memory, *(getattr(spec, name) for name in PLANNED)]
-        work: Work = self.last.of_all("work", parts, lambda: checked_work(spec, memory))
+    def make() -> Work:
+        work = plan_work(spec, memory)
+        check_memory(work, spec, memory)
         return work
 
-
-def checked_work(spec: Spec, memory: int) -> Work:
-    """The work of a spec, which fits into memory."""
-    work = plan_work(spec, memory)
-    check_memory(work, spec, memory)
+    things = [memory, *(getattr(spec, name) for name in PLANNED)]
+    work: Work = (memo or Memo()).of_same("work", things, make)
     return work
 
 

@@ -22,7 +22,7 @@ MOST_READY = 10_000  # steps of an axis that are made once and kept; of a longer
 LAST = 1 << 30  # the rank of what comes after all overrides
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # a sweep keeps thousands
 class Setting:
     """One override of a point: its key (with any prefix), its parsed value, and both as typed.
 
@@ -37,6 +37,15 @@ class Setting:
 
 
 Point = tuple[Setting, ...]
+
+
+def point_text(point: Point) -> str:
+    """A point's overrides as one would type them.
+
+    >>> point_text(())
+    'the only point'
+    """
+    return " ".join(setting.text for setting in point) or "the only point"
 
 
 @dataclass(frozen=True)

@@ -14,45 +14,47 @@ from convpipe.archive.format import FORMAT
 from convpipe.archive.table import Row, done_row, failed_row
 from convpipe.errors import ArchiveError, ConvpipeError, StorageError
 from convpipe.execution import provenance, runner
-from convpipe.execution.inputs import Shelf
-from convpipe.execution.runner import Place, Preparer
+from convpipe.execution.runner import Place, Prepared
+from convpipe.graph.memo import Memo
 from convpipe.graph.spec import Spec, describe
+from convpipe.sweeps.axes import Point, point_text
+from convpipe.sweeps.events import DIFFERS, DONE, FAILED, THERE, Done, PassedOver
 from convpipe.sweeps.executors import Pool
 
 BATCH_SECONDS = 0.25  # long against the milliseconds that scheduling a batch takes on a cluster
 MOST_IN_BATCH = 512
 CHECK_SECONDS = 1.0
 BATCHES_AHEAD = 3  # for each worker: one running, and some waiting
-DONE, THERE, FAILED, DIFFERS = "done", "there", "failed", "differs"
 MANIFEST = "manifest.json"
 # What a manifest of ours says; a text search is ten times as fast as reading the JSON.
 OURS = (f'"format": {FORMAT},'.encode(), f'"convpipe": "{provenance.VERSION}"'.encode())
 ONE_AT_A_TIME = Lock()  # the working folder and BLAS's threads belong to a whole process
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # a sweep keeps thousands
 class Task:
-    """One point, ready to run: the overrides are for people."""
+    """One point, ready to run wherever that is: it is planned, as that takes a while.
 
-    spec: Spec
+    A plan takes 142 us to make, and 51 to become bytes and a plan again in another process; a small network's takes
+    1540 and 130. Points of a batch that share one send it once.
+    """
+
+    point: Point
     place: Place
-    overrides: str
-    identity: str
+    prepared: Prepared
+
+    @property
+    def overrides(self) -> str:
+        """For people."""
+        return point_text(self.point)
+
+    @property
+    def identity(self) -> str:
+        """The id of its run."""
+        return self.prepared.identity
 
 
-@dataclass(frozen=True)
-class Done:
-    """What came of one point: it is done, was there by then, failed, or differs from its archive."""
-
-    run: str
-    overrides: str
-    status: str
-    seconds: float
-    row: Row | None
-    error: str = ""
-
-
-Finished = list[tuple[Place, Done]]
+Passing = PassedOver | Done  # what is no task any more, on its way to whoever counts it
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Batch:
     version: str = provenance.VERSION  # of who asks for it
 
 
-def run_batch(batch: Batch) -> Finished:
+def run_batch(batch: Batch) -> list[Done]:
     """Run some points one after another, in whichever process this is.
 
     Raises:
@@ -84,36 +86,41 @@ def run_batch(batch: Batch) -> Finished:
             os.chdir(before)
 
 
-def outcomes(batch: Batch) -> Iterator[tuple[Place, Done]]:
+def outcomes(batch: Batch) -> Iterator[Done]:
     """What comes of each point, up to the first failure where that stops the sweep."""
-    shelf, preparer = Shelf(), Preparer()
+    memo = Memo()
     for task in batch.tasks:
-        outcome = run_task(task, shelf, preparer)
-        yield task.place, outcome
+        outcome = run_task(task, memo)
+        yield outcome
         if batch.stop and outcome.status in (FAILED, DIFFERS):
             return
 
 
-def run_task(task: Task, shelf: Shelf, preparer: Preparer) -> Done:
+def run_task(task: Task, memo: Memo) -> Done:
     """Run one point; an error is its outcome, not the sweep's, unless it is the disk's."""
     start = perf_counter()
 
     def done(status: str, row: Row | None, error: str = "") -> Done:
-        return Done(task.identity, task.overrides, status, perf_counter() - start, row, error)
+        return Done(task.place.folder, task.identity, task.overrides, status, perf_counter() - start, row, error)
 
     if is_done(task.place.folder, task.identity):  # a point just like it, or another sweep, was faster
         return done(THERE, None)
     try:
-        prepared = preparer.prepare(task.spec, task.place.memory)
-        manifest, output = runner.produce(prepared, task.place, shelf)
+        manifest, output = runner.produce(task.prepared, task.place, memo)
     except StorageError:
         raise
     except ArchiveError as error:
         return done(DIFFERS, None, f"{in_one_line(error)}; without its folder it is computed anew")
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one point, the others go on
         text = in_one_line(error)
-        return done(FAILED, failed_row(describe(task.spec), text), text)
-    return done(DONE, done_row(prepared.described.cells, manifest, output))
+        return done(FAILED, failed_row(task.prepared.described, text), text)
+    return done(DONE, done_row(task.prepared.described.cells, manifest, output))
+
+
+def failed(point: Point, spec: Spec, place: Place, error: Exception) -> Done:
+    """What came of a point that could not be planned any more."""
+    text, described = in_one_line(error), describe(spec)
+    return Done(place.folder, described.identity, point_text(point), FAILED, 0.0, failed_row(described, text), text)
 
 
 def is_done(folder: Path, identity: str) -> bool:
@@ -149,10 +156,16 @@ class Average:
         self.value = seconds if not self.value else 0.9 * self.value + 0.1 * seconds
 
 
-def in_batches(tasks: Iterable[Task], seconds_each: Callable[[], float]) -> Iterator[list[Task]]:
-    """Tasks in batches of about BATCH_SECONDS, as far as the runs so far let one guess; one thread count in each."""
+def in_batches(found: Iterable[Task | Passing], seconds_each: Callable[[], float]) -> Iterator[list[Task] | Passing]:
+    """Tasks in batches of about BATCH_SECONDS, as far as the runs so far let one guess; one thread count in each.
+
+    What is no task passes through.
+    """
     batch: list[Task] = []
-    for task in tasks:
+    for task in found:
+        if not isinstance(task, Task):
+            yield task
+            continue
         if batch and task.place.threads != batch[0].place.threads:
             yield batch
             batch = []
@@ -169,8 +182,8 @@ def wanted_length(seconds_each: float) -> int:
     return min(MOST_IN_BATCH, max(1, int(BATCH_SECONDS / seconds_each))) if seconds_each else 1
 
 
-def run_all(tasks: Iterable[Task], pool: Pool, stop: bool) -> Iterator[Finished]:
-    """Run tasks in a pool, giving the outcomes of each batch as it is finished.
+def run_all(found: Iterable[Task | Passing], pool: Pool, stop: bool) -> Iterator[list[Done] | PassedOver]:
+    """Run tasks in a pool, giving the outcomes of each batch as it is finished, and what is no task as it comes.
 
     Tasks are taken only as fast as they are run, so memory does not grow with their number.
 
@@ -178,8 +191,11 @@ def run_all(tasks: Iterable[Task], pool: Pool, stop: bool) -> Iterator[Finished]
         StorageError: the disk refused, or a worker was lost for good.
     """
     seconds, folder = Average(), str(Path.cwd())
-    pending: set[Future[Finished]] = set()
-    for batch in in_batches(tasks, lambda: seconds.value):
+    pending: set[Future[list[Done]]] = set()
+    for batch in in_batches(found, lambda: seconds.value):
+        if not isinstance(batch, list):
+            yield [batch] if isinstance(batch, Done) else batch
+            continue
         pending.add(pool.executor.submit(run_batch, Batch(batch, folder, stop)))
         while len(pending) >= (pool.workers * BATCHES_AHEAD if pool.workers > 1 else 1):
             yield from finished(pending, seconds, pool)
@@ -187,14 +203,14 @@ def run_all(tasks: Iterable[Task], pool: Pool, stop: bool) -> Iterator[Finished]
         yield from finished(pending, seconds, pool)
 
 
-def finished(pending: set[Future[Finished]], seconds: Average, pool: Pool) -> Iterator[Finished]:
+def finished(pending: set[Future[list[Done]]], seconds: Average, pool: Pool) -> Iterator[list[Done]]:
     """Wait for some batch, and give its outcomes; the pool is looked after meanwhile."""
     while not (ready := wait(pending, CHECK_SECONDS, FIRST_COMPLETED).done):
         pool.check()
     for future in ready:
         pending.discard(future)
         found = future.result()
-        for _, outcome in found:
+        for outcome in found:
             if outcome.status != THERE:
                 seconds.add(outcome.seconds)
         yield found

@@ -1,4 +1,4 @@
-"""Where the batches of a sweep run: here, in processes of this machine, or on a Dask or Ray cluster.
+"""What runs the batches of a sweep: this process, or several of this machine; `clusters` has other machines.
 
 All are executors in the sense of `concurrent.futures`, so one loop serves them all.
 """
@@ -19,12 +19,8 @@ from typing import Any
 
 from convpipe.errors import StorageError
 from convpipe.execution import provenance
-from convpipe.sweeps.interrupts import ENDING, GOES_ON
-
-CONNECT_SECONDS = 10
-DASK_SCHEMES = ("tcp", "tls", "ws", "wss", "ucx")
-RAY_SCHEMES = ("", "ray")
-RAY_WORDS = (None, "auto", "local")  # in place of an address
+from convpipe.sweeps.events import GOES_ON
+from convpipe.sweeps.interrupts import ENDING
 
 
 def nothing_to_check() -> None:
@@ -57,9 +53,6 @@ class Here(Executor):
 def here() -> Iterator[Pool]:
     """No other process at all."""
     yield Pool(Here(), 1)
-
-
-# Processes of this machine
 
 
 @contextmanager

@@ -10,38 +10,46 @@ from typing import TYPE_CHECKING, Any
 from convpipe.config.compose import of_layer, plain_config
 from convpipe.config.read import read_job
 from convpipe.errors import StorageError, shown
-from convpipe.graph.spec import describe
-from convpipe.sweeps.axes import Point
-from convpipe.sweeps.batches import Batch, Done, Finished, Task, run_batch
+from convpipe.execution.runner import prepare
+from convpipe.sweeps.batches import Batch, Passing, Task, run_batch
 from convpipe.sweeps.composer import Composer
+from convpipe.sweeps.events import Done, PassedOver
 
 if TYPE_CHECKING:
     from hydra.plugins.launcher import Launcher
     from omegaconf import DictConfig
 
 
-def launch(composer: Composer, found: Iterable[tuple[Point, Task]], launcher: Launcher) -> Iterator[Finished]:
-    """Have a launcher run tasks, all in one go; gives their outcomes.
+def launch(
+    composer: Composer, found: Iterable[Task | Passing], launcher: Launcher
+) -> Iterator[list[Done] | PassedOver]:
+    """Have a launcher run tasks, all in one go; gives their outcomes, and before them what is no task.
 
     Raises:
         StorageError: the disk refused one of them; what the others did is there.
     """
-    wanted = list(found)
-    overrides = [[of_layer(text) for text in composer.overrides(point)] for point, _ in wanted]
+    wanted: list[Task] = []
+    for each in found:
+        if isinstance(each, Task):
+            wanted.append(each)
+        else:
+            yield [each] if isinstance(each, Done) else each
+    overrides = [[of_layer(text) for text in composer.overrides(task.point)] for task in wanted]
     try:
         returns = launcher.launch(overrides, initial_job_idx=0) if wanted else []
     except Exception as error:  # another's code: no Slurm here, a queue that there is not
         raise StorageError(f"hydra/launcher: {type(launcher).__name__} failed: {shown(error, 200)}") from error
-    for (_, task), answer in zip(wanted, returns, strict=True):
+    for task, answer in zip(wanted, returns, strict=True):
         outcome = answer._return_value  # as `return_value` prints what it raises
         if not isinstance(outcome, Done):
             raise outcome if isinstance(outcome, StorageError) else StorageError(f"{task.overrides}: {outcome}")
-        yield [(task.place, replace(outcome, overrides=task.overrides))]
+        yield [replace(outcome, folder=task.place.folder, overrides=task.overrides)]
 
 
 def run_hydra_job(config: DictConfig) -> Any:
     """One job of a launcher, in whichever process that starts."""
     job = read_job(plain_config(config))
-    task = Task(job.spec, job.execution.place, "", describe(job.spec).identity)
-    ((_, outcome),) = run_batch(Batch((task,), os.getcwd(), stop=False))
+    place = job.execution.place
+    task = Task((), place, prepare(job.spec, place.memory))
+    (outcome,) = run_batch(Batch((task,), os.getcwd(), stop=False))
     return outcome

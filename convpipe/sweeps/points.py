@@ -1,24 +1,77 @@
-"""The points of a sweep as jobs: each composed, sifted by `where` and read when it is its turn."""
+"""The points of a sweep: each composed, sifted by `where`, read and planned once, and kept until its turn comes."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
+from itertools import islice
 from typing import Any
 
 from convpipe.config.expressions import Expression
-from convpipe.config.read import JobReader
-from convpipe.config.settings import Job
+from convpipe.config.read import read_job
+from convpipe.config.settings import Execution, Job
 from convpipe.errors import ConfigError, GeometryError, GeometrySettingError, UsageError, shown
+from convpipe.execution.runner import Place, Prepared
 from convpipe.files.yaml import dotted
-from convpipe.graph.memo import Latest
-from convpipe.graph.spec import describe
-from convpipe.sweeps.axes import Point
+from convpipe.graph.memo import Memo
+from convpipe.graph.spec import Spec, describe
+from convpipe.graph.work import Work, checked_work
+from convpipe.sweeps.axes import Point, point_text
+from convpipe.sweeps.batches import Task, failed
 from convpipe.sweeps.composer import Composer
+from convpipe.sweeps.events import Done
 
 # What says how the whole sweep is run: an experiment that is swept over cannot say something else.
 OF_THE_SWEEP = ("where", "invalid", "retry", "on_error", "sweep", "workers", "cluster", "dry_run")
 MOST_CHARACTERS = 200  # of a point's overrides in a line
+# Of points that wait for their turn: 36,000 that differ in their seed alone, 2,800 of which each has a plan of its own.
+# A sweep of 10,000 takes 60 MiB in all, 59 if none is kept; one of 100,000 takes 78.
+MOST_KEPT_BYTES = 16 << 20
+POINT_BYTES = 460  # measured: 300 where its axis keeps its settings anyway, 463 elsewhere
+PLAN_BYTES_A_STEP = 1100  # measured: 1010 of a network, 1110 of a convolution and its settings
+
+
+class Left(Enum):
+    """Why a point does not run."""
+
+    OUT = "where leaves it out"
+    IMPOSSIBLE = "its sizes cannot be"
+
+
+@dataclass(frozen=True, slots=True)  # thousands are kept
+class Checked:
+    """A point that can run: composed, read and planned."""
+
+    point: Point
+    spec: Spec
+    place: Place
+    work: Work
+
+
+@dataclass
+class Kept:
+    """The first points of a sweep as the check made them, until their turn comes.
+
+    What is the same in one point as in the last is one object.
+    """
+
+    waiting: deque[Checked] = field(default_factory=deque)
+    points: int = 0  # of the space, those among them that do not run
+    bytes: int = 0
+    last: Work | None = None
+
+    def add(self, found: Checked | Left) -> None:
+        """Keep one more, if there is room."""
+        if self.bytes >= MOST_KEPT_BYTES:
+            return
+        self.points += 1
+        if isinstance(found, Checked):
+            self.waiting.append(found)
+            new = found.work is not self.last
+            self.bytes += POINT_BYTES + new * PLAN_BYTES_A_STEP * len(found.work.plan.steps)
+            self.last = found.work
 
 
 @dataclass
@@ -27,32 +80,78 @@ class Points:
 
     composer: Composer
     whole: Mapping[str, Any]  # the config of the sweep as a whole
+    execution: Execution
     where: Expression | None
-    reader: JobReader = field(default_factory=JobReader)
-    parts: Latest = field(default_factory=Latest)
-    left_out: int = 0
+    memo: Memo = field(default_factory=Memo)
+    kept: Kept = field(default_factory=Kept)
 
-    def jobs(self) -> Iterator[tuple[Point, Job]]:
-        """The job of every point that `where` lets through.
+    def checked(self) -> Iterator[Checked | Left]:
+        """Every point, whether it runs or not; the first of them are kept, if any is to run.
 
         Raises:
-            UsageError: a point whose config cannot be, named by its overrides.
+            UsageError: a point that cannot be, named by its overrides.
         """
-        self.left_out = 0
         for point in self.composer.sweep.space.points():
+            job = self.job(point)
             try:
-                config = self.composer.compose(point)
-                self.check_whole(config)
-                if self.where is not None and not self.where(dict(dotted(config))):
-                    self.left_out += 1
-                    continue
-                yield point, self.reader.read(config)
+                found = Left.OUT if job is None else self.planned(point, job)
             except ConfigError as error:
                 raise at_point(point, error) from error
+            if not self.execution.dry_run:
+                self.kept.add(found)
+            yield found
 
-    def identity(self, job: Job) -> str:
-        """The id of a job's run."""
-        return describe(job.spec, self.parts).identity
+    def turns(self) -> Iterator[Task | Done]:
+        """The points that run, at their turns: what the check has kept, then the others, made once more.
+
+        Of the others one may have become impossible, as a file that it reads has changed: then it has failed.
+        """
+        while self.kept.waiting:
+            yield self.task(self.kept.waiting.popleft())
+        for point in islice(self.composer.sweep.space.points(), self.kept.points, None):
+            job = self.job(point)
+            try:
+                found = Left.OUT if job is None else self.planned(point, job)
+            except ConfigError as error:
+                assert job is not None
+                yield failed(point, job.spec, job.execution.place, error)
+                continue
+            if isinstance(found, Checked):
+                yield self.task(found)
+
+    def task(self, found: Checked) -> Task:
+        """A point described, too, and so ready to run."""
+        prepared = Prepared(found.spec, describe(found.spec, self.memo), found.work)
+        return Task(found.point, found.place, prepared)
+
+    def job(self, point: Point) -> Job | None:
+        """A point's checked config, or None where `where` leaves it out.
+
+        Raises:
+            UsageError: it cannot be.
+        """
+        try:
+            config = self.composer.compose(point)
+            self.check_whole(config)
+            if self.where is not None and not self.where(dict(dotted(config))):
+                return None
+            return read_job(config, self.memo)
+        except ConfigError as error:
+            raise at_point(point, error) from error
+
+    def planned(self, point: Point, job: Job) -> Checked | Left:
+        """A point with its plan, or, where such are skipped, the word that its sizes cannot be.
+
+        Raises:
+            ConfigError: it cannot be planned.
+        """
+        place = job.execution.place
+        try:
+            return Checked(point, job.spec, place, checked_work(job.spec, place.memory, self.memo))
+        except ConfigError as error:
+            if self.execution.invalid == "error" or not is_impossible(error):
+                raise
+            return Left.IMPOSSIBLE
 
     def check_whole(self, config: Mapping[str, Any]) -> None:
         """A point says nothing of its own about how the sweep is run."""
@@ -67,15 +166,6 @@ def not_of_the_sweep(key: str, found: Any, whole: Any) -> ConfigError:
         name = next(name for name in {**whole, **found} if found.get(name) != whole.get(name))
         return not_of_the_sweep(f"{key}.{name}", found.get(name), whole.get(name))
     return ConfigError(key, found, f"{shown(whole)}, as the sweep itself has it", "sweep over such an experiment alone")
-
-
-def point_text(point: Point) -> str:
-    """A point's overrides as one would type them.
-
-    >>> point_text(())
-    'the only point'
-    """
-    return " ".join(setting.text for setting in point) or "the only point"
 
 
 def at_point(point: Point, error: Exception) -> UsageError:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from functools import partial
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,38 +13,50 @@ from convpipe.archive.table import Row
 from convpipe.config.compose import MAIN_CONFIG, plain_config
 from convpipe.config.expressions import compile_expression
 from convpipe.config.read import read_execution
-from convpipe.config.settings import Execution, Job
+from convpipe.config.settings import Execution
 from convpipe.errors import ConfigError, StorageError
 from convpipe.files.staging import remove_abandoned
 from convpipe.files.yaml import dotted
-from convpipe.graph.work import Planner
-from convpipe.report.console import console
-from convpipe.report.sweep_progress import SweepProgress, sweep_progress
-from convpipe.sweeps import executors as sweeps_executors
-from convpipe.sweeps.axes import Point
-from convpipe.sweeps.batches import THERE, Finished, Task, is_done, run_all
+from convpipe.sweeps import clusters, executors
+from convpipe.sweeps.batches import Passing, Task, is_done, run_all
 from convpipe.sweeps.composer import Base, Composer, base_of
-from convpipe.sweeps.dask import dask_cluster
-from convpipe.sweeps.executors import Pool, processes
-from convpipe.sweeps.interrupts import GOES_ON, ending_soon, uninterrupted
+from convpipe.sweeps.events import THERE, Closed, Done, Event, FailedBefore, Finished, PassedOver, Planned, There
+from convpipe.sweeps.executors import Pool
+from convpipe.sweeps.interrupts import uninterrupted
 from convpipe.sweeps.listed import override_text
-from convpipe.sweeps.points import Points, at_point, is_impossible, point_text
-from convpipe.sweeps.ray import ray_cluster
+from convpipe.sweeps.points import Checked, Left, Points
 from convpipe.sweeps.space import sweep_of
-from convpipe.sweeps.totals import Tally, Totals, show_tally
+from convpipe.sweeps.totals import Tally, Totals
 
 if TYPE_CHECKING:
     from hydra.plugins.launcher import Launcher
     from omegaconf import DictConfig
 
+# What the points of these collections run within where they run in this process.
+Watch = Callable[[Sequence[Path]], AbstractContextManager[None]]
 
-def sweep(config: DictConfig, params: Mapping[str, Any], arguments: Sequence[str], launcher: Launcher | None) -> int:
-    """Run a sweep; gives the exit code: 0, 1 where points failed, 3 where a repeat differed.
+
+def unwatched(folders: Sequence[Path]) -> AbstractContextManager[None]:
+    """Nobody watches."""
+    return nullcontext()
+
+
+def sweep(
+    config: DictConfig,
+    params: Mapping[str, Any],
+    arguments: Sequence[str],
+    launcher: Launcher | None,
+    watch: Watch = unwatched,
+) -> Generator[Event]:
+    """Run a sweep, and tell what happens.
+
+    However it ends, closed before its time included, what has run is in the books: whoever looks on closes it.
 
     Args:
         config: composed for the sweep as a whole: how to execute.
         params: hydra.sweeper.params; `arguments`, from the command line, come after and count more.
         launcher: a stock Hydra launcher, or None for our own.
+        watch: what the points run within where they run in this process.
 
     Raises:
         ConvpipeError: something is wrong with a point or with the whole; nothing has run.
@@ -55,12 +66,13 @@ def sweep(config: DictConfig, params: Mapping[str, Any], arguments: Sequence[str
     check_execution(execution, launched=launcher is not None)
     composer = composer_for(config, params, arguments, execution)
     where = None if execution.where is None else compile_expression("where", execution.where)
-    points = Points(composer, whole, where)
-    try:
-        return checked_sweep(points, execution, launcher)
-    except KeyboardInterrupt as stop:
-        stop.add_note(GOES_ON)
-        raise
+    points = Points(composer, whole, execution, where)
+    totals, folders = check_all(points)
+    yield Planned(totals, folders, execution.dry_run)
+    if not execution.dry_run:
+        tally = Tally()
+        yield from run_points(points, folders, tally, launcher, watch)
+        yield Closed(totals, tally, folders)
 
 
 def composer_for(
@@ -89,38 +101,41 @@ def check_execution(execution: Execution, *, launched: bool) -> None:
         raise ConfigError("trace", True, "false, as only a single run is traced")
     if cluster is not None and launched:
         raise ConfigError("cluster.kind", cluster.kind, "none beside hydra/launcher, which runs the points elsewhere")
+    if cluster is not None:
+        clusters.named(cluster.kind)
     if cluster is not None and cluster.address == "???":
         raise ConfigError("cluster.address", None, "the scheduler's address, such as tcp://HOST:8786")
     if execution.workers > 1 and (cluster is not None or launched):
         raise ConfigError("workers", execution.workers, "1 beside a cluster or a launcher, which has its own")
 
 
-def checked_sweep(points: Points, execution: Execution, launcher: Launcher | None) -> int:
-    """Check all points, then run those that have to; gives the exit code."""
-    totals, folders = check_all(points, execution)
-    if execution.dry_run:
-        print(totals)
-        return 0
-    tally = Tally()
+def run_points(
+    points: Points, folders: Sequence[Path], tally: Tally, launcher: Launcher | None, watch: Watch
+) -> Iterator[PassedOver | Finished]:
+    """Run what has to run, every outcome in the index before it is told; at the end, whatever end, the tables.
+
+    Raises:
+        StorageError: the disk refused, or a worker was lost for good.
+    """
+    execution = points.execution
     here = execution.workers == 1 and execution.cluster is None
-    with sweep_progress(totals.points) as progress:
-        try:
-            for folder in folders:
-                folder.mkdir(parents=True, exist_ok=True)
+    try:
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+            remove_abandoned(folder)
+        with watch(folders) if here else nullcontext(), closing(outcomes(points, launcher)) as found:
+            for each in found:
+                for event in noted(each) if isinstance(each, list) else (each,):
+                    tally.count(event)
+                    yield event
+                if execution.on_error == "stop" and (tally.failed or tally.differing):
+                    break
+    finally:
+        with uninterrupted():
+            for folder in filter(Path.is_dir, folders):
                 remove_abandoned(folder)
-            with ending_soon(folders) if here else nullcontext():
-                for batch in batches(points, execution, launcher, progress, tally):
-                    take_in(batch, progress, tally)
-                    if execution.on_error == "stop" and (tally.failed or tally.differing):
-                        break
-        finally:
-            with uninterrupted():
-                for folder in filter(Path.is_dir, folders):
-                    remove_abandoned(folder)
-                    refresh(folder)
+                refresh(folder)
     check_shared(tally, folders)
-    show_tally(console(), totals, tally, folders)
-    return tally.exit_code
 
 
 def check_shared(tally: Tally, folders: Sequence[Path]) -> None:
@@ -135,7 +150,7 @@ def check_shared(tally: Tally, folders: Sequence[Path]) -> None:
             raise StorageError(f"{folders[0]}: {missing}; a cluster needs a shared folder")
 
 
-def check_all(points: Points, execution: Execution) -> tuple[Totals, list[Path]]:
+def check_all(points: Points) -> tuple[Totals, tuple[Path, ...]]:
     """Plan every point; gives what they come to and the collections they belong to.
 
     Which of them are done is counted for a dry run alone, as each is looked up again at its turn.
@@ -143,27 +158,22 @@ def check_all(points: Points, execution: Execution) -> tuple[Totals, list[Path]]
     Raises:
         UsageError: a point that cannot run, unless ``invalid=skip``.
     """
-    totals = Totals()
+    totals, execution = Totals(), points.execution
     failed: dict[Path, Mapping[str, Any]] = {}
-    planner = Planner()
-    for point, job in points.jobs():
-        place = job.execution.place
-        try:
-            work = planner.work(job.spec, place.memory)
-        except ConfigError as error:
-            if execution.invalid == "error" or not is_impossible(error):
-                raise at_point(point, error) from error
-            totals.impossible += 1
+    for found in points.checked():
+        if not isinstance(found, Checked):
+            totals.left_out += found is Left.OUT
+            totals.impossible += found is Left.IMPOSSIBLE
             continue
-        if place.folder not in failed:
-            failed[place.folder] = failed_before(place.folder, execution)
+        folder = found.place.folder
+        if folder not in failed:
+            failed[folder] = failed_before(folder, execution)
         if execution.dry_run:
-            identity = points.identity(job)
-            totals.there += is_done(place.folder, identity)
-            totals.failed_before += identity in failed[place.folder]
-        totals.count(work, partial(point_text, point))
-    totals.left_out = points.left_out
-    return totals, list(failed)
+            identity = points.task(found).identity
+            totals.there += is_done(folder, identity)
+            totals.failed_before += identity in failed[folder]
+        totals.count(found)
+    return totals, tuple(failed)
 
 
 def failed_before(folder: Path, execution: Execution) -> Mapping[str, Any]:
@@ -171,68 +181,49 @@ def failed_before(folder: Path, execution: Execution) -> Mapping[str, Any]:
     return failures(folder) if execution.retry is None else {}
 
 
-def tasks(points: Points, execution: Execution, progress: SweepProgress, tally: Tally) -> Iterator[tuple[Point, Task]]:
-    """The points that have to run, each looked up at its turn: another sweep may have run it by then."""
+def turns(points: Points) -> Iterator[Task | Passing]:
+    """The points at their turns, each looked up: another sweep may have run it by then."""
     failed: dict[Path, Mapping[str, Any]] = {}
-    planner = Planner()
-    for point, job in points.jobs():
-        place, identity = job.execution.place, points.identity(job)
-        if is_done(place.folder, identity):
-            tally.there += 1
-            progress.skipped()
+    for task in points.turns():
+        if isinstance(task, Done):
+            yield task
             continue
-        if place.folder not in failed:
-            failed[place.folder] = failed_before(place.folder, execution)
-        if identity in failed[place.folder]:
-            tally.failed_before += 1
-            progress.failed_before()
-        elif execution.invalid == "error" or is_possible(job, planner):
-            yield point, Task(job.spec, place, point_text(point), identity)
+        folder, identity = task.place.folder, task.identity
+        if is_done(folder, identity):
+            yield There(identity)
+            continue
+        if folder not in failed:
+            failed[folder] = failed_before(folder, points.execution)
+        yield FailedBefore(identity) if identity in failed[folder] else task
 
 
-def is_possible(job: Job, planner: Planner) -> bool:
-    """Whether a point's sizes can be; what is wrong in another way has been refused before."""
-    try:
-        planner.work(job.spec, job.execution.place.memory)
-    except ConfigError:
-        return False
-    return True
-
-
-def batches(
-    points: Points, execution: Execution, launcher: Launcher | None, progress: SweepProgress, tally: Tally
-) -> Iterator[Finished]:
-    """Run what has to run; gives the outcomes as they come."""
-    found = tasks(points, execution, progress, tally)
+def outcomes(points: Points, launcher: Launcher | None) -> Generator[list[Done] | PassedOver]:
+    """What comes of the points, in batches, by a launcher or in a pool."""
     if launcher is not None:
         from convpipe.sweeps.launched import launch
 
-        yield from launch(points.composer, found, launcher)
+        yield from launch(points.composer, turns(points), launcher)
         return
-    with pool_for(execution) as pool:
-        yield from run_all((task for _, task in found), pool, execution.on_error == "stop")
+    with pool_for(points.execution) as pool:
+        yield from run_all(turns(points), pool, points.execution.on_error == "stop")
 
 
-def take_in(batch: Finished, progress: SweepProgress, tally: Tally) -> None:
-    """Note the rows of finished points in the indexes of their collections, count them, and show them."""
+def noted(batch: Iterable[Done]) -> Iterator[PassedOver | Finished]:
+    """A batch as events, after the rows of its points are in the indexes of their collections."""
     rows: dict[Path, list[Row]] = {}
-    for place, outcome in batch:
+    for outcome in batch:
         if outcome.row is not None:
-            rows.setdefault(place.folder, []).append(outcome.row)
-        tally.count(outcome)
+            rows.setdefault(outcome.folder, []).append(outcome.row)
     with uninterrupted():
         for folder, found in rows.items():
             note(folder, found)
-    for _, outcome in batch:
-        if outcome.status == THERE:
-            progress.skipped()
-        else:
-            progress.finished(outcome.overrides, outcome.error)
+    for outcome in batch:
+        yield There(outcome.run) if outcome.status == THERE else Finished(outcome)
 
 
 def pool_for(execution: Execution) -> AbstractContextManager[Pool]:
     """Where the points run."""
     cluster = execution.cluster
     if cluster is not None:
-        return {"dask": dask_cluster, "ray": ray_cluster}[cluster.kind](cluster.address)
-    return sweeps_executors.here() if execution.workers == 1 else processes(execution.workers)
+        return clusters.named(cluster.kind)(cluster.address)
+    return executors.here() if execution.workers == 1 else executors.processes(execution.workers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -42,11 +43,11 @@ class ConvpipeSweeper(Sweeper):
             )
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Run all points; gives the exit code."""
+        """The sweep, for whoever shows it to run: a function of what its points run within, which gives its events."""
         from convpipe.sweeps.sweep import sweep
 
         assert self.config is not None
-        return sweep(self.config, self.params, arguments, self.launcher)
+        return partial(sweep, self.config, self.params, arguments, self.launcher)
 
 
 # In Python and not in conf/hydra: two YAML files fewer to read at every start.

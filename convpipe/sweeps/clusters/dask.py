@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import logging
-import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from functools import partial
 from time import perf_counter
 from typing import Any
-from urllib.parse import urlsplit
 
 from convpipe.errors import ConfigError, StorageError, shown
-from convpipe.sweeps.executors import CONNECT_SECONDS, DASK_SCHEMES, Pool
-from convpipe.sweeps.interrupts import GOES_ON
+from convpipe.sweeps.clusters import CONNECT_SECONDS, check_answers
+from convpipe.sweeps.events import GOES_ON
+from convpipe.sweeps.executors import Pool
 
+SCHEMES = ("tcp", "tls", "ws", "wss", "ucx")
 LOST_SECONDS = 30  # without any worker
-
-
-# Clusters
 
 
 class DaskExecutor(Executor):
@@ -54,7 +51,7 @@ class DaskExecutor(Executor):
 
 
 @contextmanager
-def dask_cluster(address: str | None) -> Iterator[Pool]:
+def cluster(address: str | None) -> Iterator[Pool]:
     """An existing Dask cluster, by its scheduler's address.
 
     Raises:
@@ -69,13 +66,13 @@ def dask_cluster(address: str | None) -> Iterator[Pool]:
         raise ConfigError("cluster.kind", "dask", "the package dask", "pip install 'convpipe[dask]'") from error
     for name in ("distributed", "distributed.client", "distributed.gc", "tornado.application", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters to a sweep comes as an error
-    check_answers("Dask scheduler", address or "", DASK_SCHEMES)
+    check_answers("Dask scheduler", address or "", SCHEMES)
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
         raise StorageError(f"cluster.address: no Dask scheduler answers at {address}: {shown(error)}") from error
     with client:
-        workers, executor = dask_workers(client, address), DaskExecutor(client)
+        workers, executor = worker_count(client, address), DaskExecutor(client)
         try:
             yield Pool(executor, workers, DaskWatch(client, address).check)
         except (KilledWorker, CancelledError, CommClosedError) as error:
@@ -84,28 +81,7 @@ def dask_cluster(address: str | None) -> Iterator[Pool]:
             executor.shutdown()
 
 
-def check_answers(what: str, address: str, schemes: Sequence[str]) -> None:
-    """Somebody listens at an address; the clients themselves find out in 20 s (Dask's) to two minutes (Ray's).
-
-    Raises:
-        ConfigError: it is not an address.
-        StorageError: nobody answers there.
-    """
-    try:
-        parts = urlsplit(address if "://" in address else f"//{address}")
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host = port = None
-    if not (host and port and parts.scheme in schemes):
-        example = " or ".join(f"{scheme}://HOST:PORT" if scheme else "HOST:PORT" for scheme in schemes[:2])
-        raise ConfigError("cluster.address", address, f"the {what}'s address, {example}")
-    try:
-        socket.create_connection((host, port), CONNECT_SECONDS).close()
-    except OSError as error:
-        raise StorageError(f"cluster.address: no {what} answers at {address}: {shown(error)}") from error
-
-
-def dask_workers(client: Any, address: str | None) -> int:
+def worker_count(client: Any, address: str | None) -> int:
     """How many worker processes there are, each of which runs one batch at a time.
 
     Raises:

@@ -12,9 +12,12 @@ from functools import cache
 from typing import Any
 
 from convpipe.errors import ConfigError, ConvpipeError, StorageError, shown
-from convpipe.sweeps.dask import check_answers
-from convpipe.sweeps.executors import RAY_SCHEMES, RAY_WORDS, Pool
-from convpipe.sweeps.interrupts import GOES_ON
+from convpipe.sweeps.clusters import check_answers
+from convpipe.sweeps.events import GOES_ON
+from convpipe.sweeps.executors import Pool
+
+SCHEMES = ("", "ray")
+WORDS = (None, "auto", "local")  # in place of an address
 
 
 class RayExecutor(Executor):
@@ -31,7 +34,7 @@ class RayExecutor(Executor):
 
 
 @contextmanager
-def ray_cluster(address: str | None) -> Iterator[Pool]:
+def cluster(address: str | None) -> Iterator[Pool]:
     """An existing Ray cluster, or, without an address, one on this machine.
 
     Raises:
@@ -44,8 +47,8 @@ def ray_cluster(address: str | None) -> Iterator[Pool]:
         from ray.exceptions import RayError, RayTaskError
     except ImportError as error:
         raise ConfigError("cluster.kind", "ray", "the package ray", "pip install 'convpipe[ray]'") from error
-    if address not in RAY_WORDS:
-        check_answers("Ray cluster", str(address), RAY_SCHEMES)
+    if address not in WORDS:
+        check_answers("Ray cluster", str(address), SCHEMES)
     handler = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", include_dashboard=False)

@@ -1,0 +1,144 @@
+"""What a person sees of a sweep: counts and a rate as it runs, a line for each failure, and what came of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from convpipe.graph.plan import readable
+from convpipe.report.console import console, is_plain, readable_seconds, table
+from convpipe.sweeps.events import Closed, Done, Event, FailedBefore, Finished, Planned
+from convpipe.sweeps.totals import Totals
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+RETRY = "retry=failed runs them again"
+
+
+def show_sweep(events: Iterator[Event]) -> int:
+    """Show a sweep to its end; gives its exit code: 0, 1 where points failed, 3 where a repeat differed."""
+    planned = next(events)
+    assert isinstance(planned, Planned)
+    if planned.dry_run:
+        print(totals_text(planned.totals))
+        return 0
+    with sweep_progress(planned.totals.points) as progress:
+        for event in events:
+            if isinstance(event, Closed):
+                closed = event
+            else:
+                progress.show(event)
+    show_closed(console(), closed)
+    return closed.tally.exit_code
+
+
+def totals_text(totals: Totals) -> str:
+    """What the points of a sweep come to, in lines."""
+    lines = [f"{totals.points} points, {totals.there} of them already done, {totals.to_run} to run"]
+    if totals.failed_before:
+        lines.append(f"{totals.failed_before} failed before ({RETRY})")
+    lines += [
+        f"{totals.left_out} left out by where, {totals.impossible} impossible and skipped",
+        f"{totals.macs:,} multiply-adds, {readable(totals.bytes)} in arrays",
+    ]
+    if totals.points:
+        lines.append(f"largest run: {readable(totals.largest)} at its peak ({totals.largest_point})")
+    return "\n".join(lines)
+
+
+# While it runs
+
+
+class SweepProgress:
+    """Counts of a sweep as it runs: a bar on a terminal, and a line for each failure."""
+
+    def __init__(self, bar: Progress | None, total: int) -> None:
+        self.bar, self.counts = bar, {"done": 0, "skipped": 0, "failed": 0}
+        self.start = perf_counter()
+        self.task = bar.add_task("", total=total) if bar else None
+
+    def show(self, event: Event) -> None:
+        """Count one point; what failed just now is said at once."""
+        if isinstance(event, Finished):
+            self.count("failed" if event.outcome.error else "done")
+            if event.outcome.error:
+                self.say(f"failed: {event.outcome.overrides}: {event.outcome.error}")
+        else:
+            self.count("failed" if isinstance(event, FailedBefore) else "skipped")
+
+    def say(self, line: str) -> None:
+        """Print a line, above the bar where there is one."""
+        if self.bar:
+            self.bar.console.print(line, markup=False, soft_wrap=True)
+        else:
+            print(line, file=sys.stderr)
+
+    def count(self, what: str) -> None:
+        """One more of some kind."""
+        self.counts[what] += 1
+        if self.bar is not None and self.task is not None:
+            rate = self.counts["done"] / max(perf_counter() - self.start, 1e-9)
+            words = ", ".join(f"{count} {name}" for name, count in self.counts.items())
+            self.bar.update(self.task, advance=1, description=f"{words}, {rate:.0f}/s")
+
+
+@contextmanager
+def sweep_progress(total: int) -> Iterator[SweepProgress]:
+    """Progress of a sweep of so many points, on standard error."""
+    if is_plain(sys.stderr):
+        yield SweepProgress(None, total)
+        return
+    # imported here, as a sweep in a pipe does without these 17 ms
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(file=sys.stderr), transient=True, refresh_per_second=5) as bar:
+        yield SweepProgress(bar, total)
+
+
+# After it
+
+
+def show_closed(out: Console, closed: Closed) -> None:
+    """Print what came of a sweep: the fastest, the slowest, the first failures, and counts."""
+    rows, tally = table(out.no_color), closed.tally
+    for name in ("", "run", "time", "overrides"):
+        rows.add_column(name, justify="right" if name == "time" else "left")
+    for word, found in (("fastest", tally.fastest), ("slowest", tally.slowest), ("", tally.failures)):
+        for outcome in found:
+            rows.add_row(*outcome_cells(word, outcome))
+    if rows.row_count:
+        out.print(rows)
+        out.print()
+    where = ", ".join(map(str, closed.folders)) or "no points"
+    out.print(f"{', '.join(counts(closed))}: {where}", markup=False, soft_wrap=True)
+
+
+def outcome_cells(word: str, outcome: Done) -> tuple[str, str, str, Text]:
+    """One point's row of the table."""
+    return word or outcome.status, outcome.run, readable_seconds(outcome.seconds), Text(outcome.overrides)
+
+
+def counts(closed: Closed) -> Iterator[str]:
+    """How many points came to what; only the first three are said in any case."""
+    totals, tally = closed.totals, closed.tally
+    yield f"{tally.done} done"
+    yield f"{tally.there} there before"
+    yield f"{tally.failed} failed"
+    for count, what in (
+        (tally.differing, "not reproduced"),
+        (tally.failed_before, f"failed before ({RETRY})"),
+        (tally.not_run(totals), "not run"),
+        (totals.left_out, "left out by where"),
+        (totals.impossible, "impossible"),
+    ):
+        if count > 0:
+            yield f"{count} {what}"
