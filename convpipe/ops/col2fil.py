@@ -38,6 +38,7 @@ def col2fil(filter_matrix: Array, shape: Sizes) -> Array:
     Returns:
         (F, C/G, kh, kw): a view where `filter_matrix` is contiguous.
 
+    >>> import numpy as np
     >>> col2fil(np.zeros((6, 75)), (6, 3, 5, 5)).shape
     (6, 3, 5, 5)
     """

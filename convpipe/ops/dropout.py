@@ -44,6 +44,7 @@ def dropout(x: Array, rate: float = 0.5) -> Array:
         N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15, 2014,
         in the form that scales the kept cells during training.
 
+    >>> import numpy as np
     >>> dropout(np.array([1, 2]))
     array([1, 2])
     """

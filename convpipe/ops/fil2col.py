@@ -38,6 +38,7 @@ def fil2col(kernel: Array) -> Array:
     Returns:
         (F, C*kh*kw): a view where `kernel` is contiguous.
 
+    >>> import numpy as np
     >>> fil2col(np.ones((6, 3, 5, 5))).shape
     (6, 75)
     """

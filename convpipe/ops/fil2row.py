@@ -38,6 +38,7 @@ def fil2row(filters: Array, groups: int = 1) -> Array:
     Returns:
         (C*kh*kw, F/G), rows in C, kh, kw order: a view of contiguous `filters` where G is 1.
 
+    >>> import numpy as np
     >>> fil2row(np.arange(8).reshape(2, 1, 2, 2)).tolist()
     [[0, 4], [1, 5], [2, 6], [3, 7]]
     """

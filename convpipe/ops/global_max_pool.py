@@ -39,6 +39,7 @@ def global_max_pool(x: Array) -> Array:
     Source:
         ONNX GlobalMaxPool.
 
+    >>> import numpy as np
     >>> global_max_pool(np.arange(8).reshape(1, 2, 2, 2)).tolist()
     [[[[3]], [[7]]]]
     """

@@ -57,6 +57,7 @@ def im2col(
     Raises:
         GeometryError: sizes that do not fit.
 
+    >>> import numpy as np
     >>> im2col(np.arange(1, 10).reshape(1, 1, 3, 3), kh=2, kw=2)
     array([[1, 2, 4, 5],
            [2, 3, 5, 6],

@@ -41,6 +41,7 @@ def rows(maps: Array) -> Array:
     Returns:
         (N*out_h*out_w, F), a transposed (F, N*out_h*out_w); a view of a contiguous `maps` where N is 1.
 
+    >>> import numpy as np
     >>> rows(np.arange(8).reshape(1, 2, 2, 2)).tolist()
     [[0, 4], [1, 5], [2, 6], [3, 7]]
     """
