@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from convpipe.execution.provenance import VERSION as __version__
 
 if TYPE_CHECKING:
+    from convpipe.archive.collection import runs
     from convpipe.archive.read import load
-    from convpipe.archive.table import runs
     from convpipe.execution.functions import conv, conv_grad, conv_transpose
     from convpipe.ops.add import add
     from convpipe.ops.add_bias import add_bias
@@ -87,7 +87,7 @@ HOMES = {
     "conv_grad": "execution.functions",
     "conv_transpose": "execution.functions",
     "load": "archive.read",
-    "runs": "archive.table",
+    "runs": "archive.collection",
 }
 
 

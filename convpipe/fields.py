@@ -14,7 +14,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import index
 from typing import Any, TypeVar
 
 import numpy as np
@@ -32,20 +33,23 @@ def field(check: Check, default: Any = dataclasses.MISSING) -> Any:
     return dataclasses.field(default=default, metadata={"check": check})
 
 
-def read(kind: type[T], key: str, values: Mapping[str, Any]) -> T:
+def read(kind: type[T], key: str, values: Mapping[str, Any], beside: Sequence[str] = ()) -> T:
     """Make a `kind` of plain config values, every one checked.
+
+    Args:
+        beside: keys that are there, too, and read by somebody else.
 
     Raises:
         ConfigError: a key that `kind` does not have, one that is missing, or an illegal value.
     """
-    checked = read_given(kind, key, values)
+    checked = read_given(kind, key, values, beside)
     for entry in dataclasses.fields(kind):  # type: ignore[arg-type]
         if entry.name not in checked and entry.default is dataclasses.MISSING:
             raise ConfigError(join(key, entry.name), None, "a value for it")
     return kind(**checked)
 
 
-def read_given(kind: type[Any], key: str, values: Mapping[str, Any]) -> dict[str, Any]:
+def read_given(kind: type[Any], key: str, values: Mapping[str, Any], beside: Sequence[str] = ()) -> dict[str, Any]:
     """Some settings of a `kind`, every one checked; those that are not given are left out.
 
     Raises:
@@ -54,8 +58,9 @@ def read_given(kind: type[Any], key: str, values: Mapping[str, Any]) -> dict[str
     known = {entry.name: entry.metadata["check"] for entry in dataclasses.fields(kind) if "check" in entry.metadata}
     for name in values:
         if name not in known:
-            expected = f"no such key here; there are {', '.join(known)}" if known else "no settings, as there are none"
-            raise ConfigError(join(key, name), values[name], expected, did_you_mean(str(name), known))
+            there = (*beside, *known)
+            expected = f"no such key here; there are {', '.join(there)}" if there else "no settings, as there are none"
+            raise ConfigError(join(key, name), values[name], expected, did_you_mean(str(name), there))
     return {name: check(join(key, name), values[name]) for name, check in known.items() if name in values}
 
 
@@ -73,7 +78,7 @@ def whole(low: int | None = None, high: int | None = None) -> Check:
     """A whole number from `low` to `high`, both included."""
 
     def check(key: str, value: Any) -> int:
-        if not is_whole(value) or (low is not None and value < low) or (high is not None and value > high):
+        if not is_whole(value, low, high):
             raise ConfigError(key, value, f"a whole number{span(low, high)}")
         return int(value)
 
@@ -93,9 +98,13 @@ def number(low: float | None = None, high: float | None = None) -> Check:
     return check
 
 
-def is_whole(value: Any) -> bool:
-    """Whether a value is a whole number, Python's or NumPy's; a bool and an array are not."""
-    return hasattr(value, "__index__") and not isinstance(value, bool) and not getattr(value, "shape", ())
+def is_whole(value: Any, low: int | None = None, high: int | None = None) -> bool:
+    """Whether a value is a whole number of that range, Python's or NumPy's; a bool and an array are not."""
+    scalar = hasattr(value, "__index__") and not getattr(value, "shape", ())  # an array has __index__, and raises
+    if not scalar or isinstance(value, bool):
+        return False
+    found = index(value)
+    return (low is None or found >= low) and (high is None or found <= high)
 
 
 def span(low: float | None, high: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -9,26 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+Array = NDArray[Any]
+Sizes = tuple[int, ...]
+Wanted = tuple[int | None, ...]  # a shape whose sizes may be left to the file
+
 INTEGER_DTYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 FLOAT_DTYPES = ("float16", "float32", "float64")
 DTYPES = INTEGER_DTYPES + FLOAT_DTYPES
-
-
-def exact_range(dtype: np.dtype[Any]) -> tuple[int, int]:
-    """The whole numbers a dtype holds without a gap, smallest and largest.
-
-    >>> exact_range(np.dtype("int8")), exact_range(np.dtype("float32"))
-    ((-128, 127), (-16777216, 16777216))
-    """
-    if dtype.kind in "iu":
-        info = np.iinfo(dtype)
-        return int(info.min), int(info.max)
-    largest = int(2 ** (np.finfo(dtype).nmant + 1))
-    return -largest, largest
-
-
-Sizes = tuple[int, ...]
-Wanted = tuple[int | None, ...]  # a shape whose sizes may be left to the file
+MOST_AXES = 32  # NumPy 1's own limit
 
 
 @dataclass(frozen=True)
@@ -37,9 +26,6 @@ class Signature:
 
     shape: Sizes
     dtype: np.dtype[Any]
-
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -56,3 +42,25 @@ class Tensor:
     def bytes(self) -> int:
         """The size of its values in memory."""
         return prod(self.shape) * self.dtype.itemsize
+
+
+def exact_range(dtype: np.dtype[Any]) -> tuple[int, int]:
+    """The whole numbers a dtype holds without a gap, smallest and largest.
+
+    >>> exact_range(np.dtype("int8")), exact_range(np.dtype("float32"))
+    ((-128, 127), (-16777216, 16777216))
+    """
+    if dtype.kind in "iu":
+        info = np.iinfo(dtype)
+        return int(info.min), int(info.max)
+    largest = int(2 ** (np.finfo(dtype).nmant + 1))
+    return -largest, largest
+
+
+def shape_text(shape: Iterable[object]) -> str:
+    """A shape, or the letters of its axes, without blanks: as stages.csv and the plan have it.
+
+    >>> shape_text((25, 27)), shape_text(("N", "C"))
+    ('(25,27)', '(N,C)')
+    """
+    return f"({','.join(map(str, shape))})"

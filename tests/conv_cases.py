@@ -10,7 +10,13 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from convpipe import geometry, ops
+from convpipe import geometry
+from convpipe.ops.arrays.taps import unfold
+from convpipe.ops.fil2col import fil2col
+from convpipe.ops.matmul import matmul
+from convpipe.ops.pad import pad
+from convpipe.ops.reshape import reshape
+from convpipe.ops.transpose import channels_first
 
 Array = NDArray[Any]
 
@@ -120,10 +126,10 @@ def by_columns(
 ) -> Array:
     """The lecture's chain, every stage of it, as (N, F, out...)."""
     sizes = case.sizes
-    padded = ops.pad(x, sizes.pads, case.settings["pad_mode"], case.settings["pad_value"])
-    columns = ops.unfold(padded, sizes.kernel, sizes.stride, sizes.dilation)
-    product = ops.matmul(columns, ops.fil2col(w), bias, sizes.groups, dtype, overflow)
-    return ops.channels_first(ops.reshape(product, sizes.feature_map_shape))
+    padded = pad(x, sizes.pads, case.settings["pad_mode"], case.settings["pad_value"])
+    columns = unfold(padded, sizes.kernel, sizes.stride, sizes.dilation)
+    product = matmul(columns, fil2col(w), bias, sizes.groups, dtype, overflow)
+    return channels_first(reshape(product, sizes.feature_map_shape))
 
 
 def memory_orders(values: Array) -> Iterator[tuple[str, Array]]:

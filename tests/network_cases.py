@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from plan_cases import stages_of
 from run_cases import IM2COL
 
 from convpipe import sources
@@ -15,7 +16,7 @@ from convpipe.execution.pipeline import StageResult
 from convpipe.fields import read
 from convpipe.graph.network import plan_network
 from convpipe.graph.plan import Plan
-from convpipe.layers import Layer
+from convpipe.graph.spec import Layer
 from convpipe.sources import Signature, WeightSource, stream
 from convpipe.tensors import Array
 
@@ -50,7 +51,7 @@ def planned(
 ) -> Plan:
     """The plan of a network on a batch of that shape."""
     signature = Signature(shape, np.dtype(dtype))
-    return plan_network(layers_of(settings), signature, weights or weights_of(), stages or IM2COL)
+    return plan_network(layers_of(settings), signature, weights or weights_of(), stages_of(stages or IM2COL))
 
 
 def given(plan: Plan, x: Array, weights: WeightSource | None = None) -> dict[str, Array]:

@@ -476,6 +476,15 @@ def test_no_run_there(tmp_path: Path) -> None:
             verify(folder)
 
 
+@pytest.mark.parametrize("name", ["output.npy", "03_im2col.npy"])
+def test_an_array_is_not_read_through_a_link(run: Path, tmp_path: Path, name: str) -> None:
+    shutil.move(run / name, tmp_path / "elsewhere.npy")
+    (run / name).symlink_to(tmp_path / "elsewhere.npy")
+    loaded = load(run)
+    with pytest.raises(ArchiveError, match=f"{re.escape(name)}: expected a regular file$"):
+        assert loaded.output.size if name == "output.npy" else loaded.array("im2col").size
+
+
 HOSTILE_FILES = {
     "config.yaml": [
         b"- 1\n",

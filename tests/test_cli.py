@@ -328,7 +328,9 @@ def test_a_shell_completes(line: str, words: set[str], monkeypatch: pytest.Monke
     assert not canary.exists()
 
 
-LOADED = "import sys; from convpipe.cli import main; code = main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+LOADED = (
+    "import sys; from convpipe.cli.main import main; code = main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+)
 
 
 @pytest.mark.parametrize("words", [["--help"], ["experiment=lecture_4d"], ["dry_run=true"]], ids=" ".join)

@@ -18,9 +18,9 @@ import pytest
 from run_cases import FLOATS, a_run, contents, edit_manifest, hidden
 
 import convpipe as cp
-from convpipe.archive.collection import FIXED, INDEX, MEASURED, NOT_CONFIG, run_folders
-from convpipe.archive.index import note, rebuild, refresh, row_at, write_results
-from convpipe.archive.table import read_results, typed
+from convpipe.archive.collection import read_results, rebuild, refresh, run_folders
+from convpipe.archive.index import INDEX, note, row_at
+from convpipe.archive.table import FIXED, MEASURED, NOT_CONFIG, typed, write_results
 from convpipe.errors import ArchiveError, StorageError
 
 
@@ -106,6 +106,15 @@ def test_damaged_runs_are_listed_as_damaged(folder: Path, damage: str) -> None:
     (bad,) = [row for row in rows if row["status"] == "damaged"]
     assert bad["run"] == ("f" * 12 if damage == "other name" else first.name)
     assert not any(value for key, value in bad.items() if key not in FIXED)
+
+
+def test_an_index_that_was_cut_short_is_mended_once(folder: Path) -> None:
+    table_before, index = (folder / "results.csv").read_bytes(), folder / INDEX
+    whole = index.read_bytes().splitlines()
+    index.write_bytes(index.read_bytes()[:-10])
+    for _ in range(3):
+        assert refresh(folder).read_bytes() == table_before
+        assert index.read_bytes().splitlines() == [*whole[:-1], whole[-1][:-9], whole[-1]]
 
 
 def test_what_is_no_run_is_not_listed(folder: Path) -> None:

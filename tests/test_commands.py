@@ -20,9 +20,9 @@ from cli_runs import CHECKOUT, convpipe, process
 from run_cases import FLOATS, a_run
 
 import convpipe as cp
-from convpipe.archive.collection import FIXED, INDEX, MEASURED, run_folders, run_names
-from convpipe.archive.index import note, rebuild, write_rows
-from convpipe.archive.table import cell_value
+from convpipe.archive.collection import rebuild, run_folders, run_names
+from convpipe.archive.index import INDEX, note
+from convpipe.archive.table import FIXED, MEASURED, cell_value, write_rows
 from convpipe.cli.commands import COMMANDS
 from convpipe.errors import ConfigError
 from convpipe.report import listing
@@ -453,7 +453,7 @@ def test_ten_thousand_runs_are_listed(words: list[str], tmp_path: Path) -> None:
 
 
 def test_a_listing_does_without_the_heavy_libraries(made: Path) -> None:
-    code = "import sys; from convpipe.cli import main; main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+    code = "import sys; from convpipe.cli.main import main; main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
     done = subprocess.run(
         [sys.executable, "-c", code, "runs", str(made / "c"), "--sort=seed"],
         env={"PYTHONPATH": str(CHECKOUT)}, capture_output=True, text=True, check=True,

@@ -16,7 +16,8 @@ from convpipe.config.compose import config_folder
 from convpipe.config.read import read_job
 from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS
 from convpipe.errors import ConfigError
-from convpipe.lowerings.settings import ConvSettings, LoweringSettings
+from convpipe.graph.spec import LoweringSettings
+from convpipe.ops.kinds.convolving import ConvSettings
 
 
 @pytest.fixture(autouse=True)
@@ -171,15 +172,21 @@ SOURCES = [
     ("filters=lecture_1x1", r"filters: got 1, expected 3 channels in each filter"),
 ]
 STAGES = [
-    *((f"lowering.stages={value}", r"lowering\.stages: got .*, expected a list") for value in ("[]", "pad", "null")),
-    ("lowering.stages=[1,2]", r"lowering\.stages\[0\]: got 1, expected a text"),
+    ("lowering.stages=[]", r"lowering\.stages: got \[\], expected a list of at least one stage"),
+    ("lowering.stages=pad", r"lowering\.stages: got pad, expected one of auto, im2col, implicit, or a list of stages"),
+    ("lowering.stages=[1,2]", r"lowering\.stages\[0\]: got 1, expected one of "),
+    ("lowering.stages=[[pad]]", r"lowering\.stages\[0\]: got \['pad'\], expected one of "),
+    ("lowering.stages=[{pad:1}]", r"lowering\.stages\[0\]\.pad: got 1, expected settings of the stage"),
+    ("lowering.stages=[pad,{clip:{low:x}}]", r"lowering\.stages\[1\]\.clip\.low: got x, expected a number"),
     ("lowering.stages=[pad,im2cool,fil2col,matmul,reshape]", r"lowering\.stages\[1\]: .*\(did you mean im2col\?\)"),
     ("lowering.stages=[im2col,fil2col,matmul,reshape]", r"lowering\.stages: got im2col, .*'padded'.*\(there: input"),
     ("lowering.stages=[pad,fil2col,matmul,reshape]", r"lowering\.stages: got matmul, .*'columns'"),
-    ("lowering.stages=[pad,im2col,fil2col,matmul]", r"lowering\.stages: got matmul, .*'feature_map', not 'product'"),
     ("lowering.stages=[pad,pad,im2col,fil2col,matmul,reshape]", r"lowering\.stages: got pad, .*there already"),
-    ("lowering.stages=[pad,im2col,fil2col,implicit_gemm]", r"lowering\.stages: got im2col, .*nothing reads it"),
-    ("lowering={stages:[pad]}", r"lowering\.stages: got filters, .*nothing reads it"),
+    (
+        "lowering.stages=[pad,im2col,fil2col,implicit_gemm]",
+        r"lowering\.stages\[3\]: got implicit_gemm, expected the padded",
+    ),
+    ("lowering={stages:[fil2col]}", r"lowering\.stages: got input, .*nothing reads it"),
 ]
 EXECUTION = [
     *(

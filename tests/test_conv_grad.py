@@ -24,15 +24,17 @@ from conv_cases import (
     memory_orders,
 )
 from hypothesis import assume, given, settings, strategies as st
+from plan_cases import chain_of, plan_gradient, stages_of
 
-from convpipe import lowerings, reference
+from convpipe import reference
 from convpipe.errors import ConfigError, GeometryError, ValueRangeError
 from convpipe.execution import pipeline
 from convpipe.execution.bounds import float_bound
 from convpipe.execution.functions import conv, conv_grad
-from convpipe.graph.plan import Plan, plan_gradient, plan_run
+from convpipe.graph.plan import Plan
+from convpipe.graph.single import plan_run
 from convpipe.graph.spec import LoweringSettings, Spec
-from convpipe.lowerings.settings import ConvSettings
+from convpipe.ops.kinds.convolving import ConvSettings
 from convpipe.sources import FILTERS, GRADS, INPUTS, Signature
 from convpipe.sources.gradient import IntegersGrad
 from convpipe.sources.stream import stream
@@ -63,7 +65,7 @@ def planned(case: Case, name: str, dtype: str, **changes: Any) -> Plan:
     """The plan of one gradient."""
     x, w, grad = (Signature(s, np.dtype(dtype)) for s in (case.input_shape, case.filters_shape, output_shape(case)))
     chosen = replace(ConvSettings(operation=name), **case.settings, **changes)
-    return plan_gradient(x, w, grad, chosen, lowerings.ADJOINTS[name])  # type: ignore[index]
+    return plan_gradient(x, w, grad, chosen, chain_of(name))
 
 
 # Against the oracle
@@ -302,7 +304,7 @@ def test_every_stage_is_as_planned(case: Case, name: str, dtype: str, seed: int)
         made = result.step.makes
         assert (result.array.shape, result.array.dtype) == (made.shape, made.dtype), made.name
         assert len(made.axes) == len(made.shape)
-    assert [step.name for step in plan.steps] == list(lowerings.ADJOINTS[name])  # type: ignore[index]
+    assert [step.name for step in plan.steps] == list(chain_of(name))
     assert plan.output.name == name
 
 
@@ -343,20 +345,18 @@ def test_the_peak_is_within_the_plans(name: str, dtype: str, mode: str) -> None:
 @pytest.mark.parametrize("name", GRADIENTS)
 @pytest.mark.parametrize("other", ["conv_transpose", *GRADIENTS])
 def test_a_chain_of_another_operation_is_refused(name: str, other: str) -> None:
-    if name == other:
-        return
+    if {name, other} <= {"grad_input", "conv_transpose"} or name == other:
+        return  # what one of them crops, the other unpads
     case = Case((1, 4, 6, 6), (2, 4, 3, 3), {})
     x, w, grad = (Signature(s, np.dtype("i2")) for s in (case.input_shape, case.filters_shape, output_shape(case)))
-    with pytest.raises(ConfigError, match=r"^lowering\.stages\[[0-9]\]: got [a-z0-9_]+, expected one of "):
-        plan_gradient(x, w, grad, ConvSettings(operation=name), lowerings.ADJOINTS[other])  # type: ignore[index]
+    with pytest.raises(ConfigError, match=r"^lowering\.stages(\[[0-9]\])?: got [a-z0-9_]+, expected "):
+        plan_gradient(x, w, grad, ConvSettings(operation=name), chain_of(other))
 
 
-def test_a_chain_that_stops_early_is_refused() -> None:
+def test_a_chain_may_stop_early() -> None:
     case = Case((1, 4, 6, 6), (2, 4, 3, 3), {})
     x, w, grad = (Signature(s, np.dtype("i2")) for s in (case.input_shape, case.filters_shape, output_shape(case)))
-    message = r"^lowering\.stages: got rows, expected a last stage that makes 'grad_bias', not 'row_matrix'$"
-    with pytest.raises(ConfigError, match=message):
-        plan_gradient(x, w, grad, ConvSettings(operation="grad_bias"), ["rows"])
+    assert plan_gradient(x, w, grad, ConvSettings(operation="grad_bias"), ["rows"]).output.name == "row_matrix"
     with pytest.raises(ConfigError, match=r"^output_padding: got 1, expected 0, as grad_bias has no output_padding$"):
         plan_gradient(x, w, grad, ConvSettings(operation="grad_bias", output_padding=1), ["rows"])
 
@@ -368,7 +368,7 @@ def spec(name: str, **grad: Any) -> Spec:
     """A run of a small random input."""
     source = INPUTS.named("integers")("integers", shape=(1, 4, 6, 6))  # type: ignore[call-arg]
     bank = FILTERS.named("integers")("integers", count=6, kernel=3)  # type: ignore[call-arg]
-    lowering = LoweringSettings(lowerings.ADJOINTS[name])  # type: ignore[index]
+    lowering = LoweringSettings(stages_of(chain_of(name)))
     return Spec(0, source, bank, ConvSettings(operation=name), lowering, "output", **grad)
 
 

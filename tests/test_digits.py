@@ -127,7 +127,7 @@ def test_without_scikit_learn_it_says_what_to_install(
 
 
 def test_every_shipped_file_has_its_name_and_every_name_its_file() -> None:
-    assert sorted(path.name for path in SHIPPED_FOLDER.iterdir()) == sorted(f"{name}.npz" for name in SHIPPED)
+    assert sorted(path.name for path in SHIPPED_FOLDER.glob("*.npz")) == sorted(f"{name}.npz" for name in SHIPPED)
 
 
 def test_shipped_weights_are_read_by_name() -> None:

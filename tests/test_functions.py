@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import re
 import tracemalloc
 from itertools import product
@@ -25,14 +26,13 @@ from conv_cases import (
     memory_orders,
 )
 from hypothesis import given, strategies as st
+from plan_cases import LOWERINGS, plan_convolution
 
 import convpipe as cp
-from convpipe import lowerings, reference
+from convpipe import reference
 from convpipe.errors import ConfigError, ValueRangeError
 from convpipe.execution.bounds import float_bound
-from convpipe.graph.plan import plan_convolution
 from convpipe.graph.spec import ConvSettings
-from convpipe.lowerings import LOWERINGS
 from convpipe.sources import Signature
 
 EVERY_LOWERING = ["auto", *LOWERINGS]
@@ -203,6 +203,19 @@ def test_settings_are_refused_by_name(settings: dict[str, Any], match: str) -> N
         cp.conv(np.ones((1, 1, 4, 4)), np.ones((1, 1, 2, 2)), **settings)
 
 
+@pytest.mark.parametrize(("dtype", "largest"), [("float16", "65504"), ("float32", r"3\.40282e\+38")])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_padding_value_that_a_float_cannot_hold_is_refused(dtype: str, largest: str, sign: int) -> None:
+    x, w = np.ones((1, 1, 2, 2), dtype), np.ones((1, 1, 2, 2), dtype)
+    message = rf"^pad_value: got .*, expected a value that {dtype} holds, up to {largest}"
+    for value in (sign * np.finfo(dtype).max.item() * 1.01, sign * 1e300):
+        with pytest.raises(ConfigError, match=message):
+            cp.conv(x, w, pad=1, pad_value=value)
+    at_most = sign * np.finfo(dtype).max.item()
+    assert cp.pad(x, 1, value=at_most)[0, 0, 0, 0] == at_most
+    assert cp.pad(x, 1, value=sign * math.inf)[0, 0, 0, 0] == sign * math.inf
+
+
 @pytest.mark.parametrize(
     ("x", "w", "match"),
     [
@@ -242,7 +255,7 @@ def test_a_call_keeps_to_its_plans_memory(
     else:
         arrays = integers(x, "int8", "small", 1).astype(dtype), integers(w, "int8", "small", 2).astype(dtype)
     signatures = [Signature(array.shape, array.dtype) for array in arrays]
-    planned = plan_convolution(*signatures, ConvSettings(**settings), lowerings.get(lowering)).peak_bytes
+    planned = plan_convolution(*signatures, ConvSettings(**settings), lowering).peak_bytes
     gc.collect()
     tracemalloc.start()
     cp.conv(*arrays, **settings, lowering=lowering, overflow="wrap")

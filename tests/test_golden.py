@@ -12,9 +12,8 @@ import pytest
 from golden.make import ARCHIVES, GOLDEN, REFERENCES, RUNS
 from run_cases import a_place, contents, reseal, set_output
 
-from convpipe.archive.collection import run_folders
-from convpipe.archive.index import rebuild
-from convpipe.archive.read import load
+from convpipe.archive.collection import rebuild, run_folders
+from convpipe.archive.read import Run, load
 from convpipe.archive.verify import verify
 from convpipe.config.read import read_spec
 from convpipe.errors import ArchiveError
@@ -69,8 +68,27 @@ def test_it_is_reproduced(path: Path, tmp_path: Path) -> None:
     said = repeat(path, tmp_path)
     assert said.startswith("reproduced")
     assert contents(path) == before
-    if "lecture_4d" not in named(path) and load(path).config["input"]["source"] != "random":
+    if not sums_are_rounded(load(path)):
         assert "within" not in said  # whole numbers: to the bit, on every machine
+
+
+def sums_are_rounded(run: Run) -> bool:
+    """Whether the order of a sum matters: floats that are drawn are no whole numbers."""
+    return run.output.dtype.kind == "f" and run.config["input"]["source"] == "random"
+
+
+def test_only_the_lectures_random_floats_are_rounded() -> None:
+    assert {path.name for path in ALL if sums_are_rounded(load(path))} == {"a8c968642ce6"}
+
+
+@pytest.mark.parametrize("path", ALL, ids=named)
+def test_what_is_drawn_and_moved_is_the_same_to_the_bit(path: Path, tmp_path: Path) -> None:
+    then = load(path)
+    now = runner.execute(read_spec(then.config), a_place(tmp_path)).run
+    for row, again in zip(then.rows, now.rows, strict=True):
+        if row["op"] in ("matmul", "implicit_gemm") and sums_are_rounded(then):
+            break
+        assert (row["stage"], row["sha256"]) == (again["stage"], again["sha256"])
 
 
 @pytest.mark.parametrize("path", PATHS, ids=named)

@@ -1,9 +1,15 @@
-"""The order of the package: a module imports only from rows above its own, and nothing that could run a text."""
+"""The house: a room imports only from rooms below its own, and nothing that could run a text.
+
+python tests/test_imports.py     # the rooms, and which reads which
+"""
 
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,54 +18,35 @@ import convpipe
 
 PACKAGE = Path(convpipe.__file__).parent
 
-# Lowest first. Modules of one row, such as those of a sub-package, may import each other.
-ORDER = (
+# Lowest first: a room imports only from rows above its own. Modules of one room may import each other.
+ROOMS = (
     "errors",
-    "latest",
-    "expressions",
-    "plainyaml",
+    "tensors",
     "fields",
     "geometry",
-    "step",
-    "ops",
     "reference",
-    "reference_layers",
-    "evaluation",
-    "npyfile",
-    "npzfile",
-    "images",
+    "ops",
+    "files",
     "sources",
-    "lowerings",
-    "layers",
-    "spec",
-    "plan",
-    "network",
-    "planner",
-    "pipeline",
-    "functions",
-    "provenance",
-    "staging",
     "archive",
-    "reproduce",
-    "given",
-    "bounds",
-    "collection",
-    "views",
-    "runner",
-    "recall",
-    "hydra_errors",
-    "hydra_safety",
+    "graph",
+    "execution",
     "config",
+    "sweeps",
     "report",
-    "sweep",
-    "plugins",
-    "tools",
-    "flags",
-    "commands",
+    "api",
+    "testing",
     "cli",
     "__main__",
+    "weights",
 )
-HYDRA = ("config", "sweep", "plugins", "cli", "flags", "hydra_errors", "hydra_safety")
+TO_COME = {"api", "testing"}
+MOST_ARROWS = 100
+
+HYDRA = {"config", "sweeps", "api", "cli"}
+READERS_OF_THE_ORACLE = {"reference", "testing"}
+NOT_FOR_THE_ARCHIVE = ("convpipe.ops", "convpipe.graph", "convpipe.sources", "hydra", "omegaconf", "pandas")
+
 FORBIDDEN_MODULES = ("pickle", "cPickle", "_pickle", "dill", "cloudpickle", "marshal", "shelve", "hydra.utils")
 FORBIDDEN_NAMES = ("eval", "exec", "__import__")
 FORBIDDEN_ATTRIBUTES = ("instantiate", "get_method", "get_class", "system", "popen", "unsafe_load")
@@ -83,75 +70,169 @@ def imported(tree: ast.Module) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def room(name: str) -> str:
+    """The room a module of the package is in."""
+    return name.split(".")[0]
+
+
 def row(name: str) -> int:
-    """The row of a module of the package, by its first part.
+    """The row of a module's room.
 
     Raises:
         ValueError: it has none.
     """
-    first = name.split(".")[0]
-    if first not in ORDER:
-        raise ValueError(f"convpipe.{name} has no row in ORDER")
-    return ORDER.index(first)
-
-
-def wrong_imports(name: str, tree: ast.Module) -> list[str]:
-    """What a module imports from the package though it is not above its own row."""
-    own = [found.removeprefix("convpipe.") for found in imported(tree) if found.split(".")[0] == "convpipe"]
-    package = name.split(".")[0]
-    if name == "__init__":
-        return []
-    return [found for found in own if row(found) >= row(name) and found.split(".")[0] != package]
+    if room(name) not in ROOMS:
+        raise ValueError(f"convpipe.{name} has no row in ROOMS")
+    return ROOMS.index(room(name))
 
 
 MODULES = dict(sources())
 
 
+# The import graph
+
+
+@dataclass(frozen=True, order=True)
+class Arrow:
+    """One module of the package imports from another, or a room does."""
+
+    reader: str
+    read: str
+
+    @property
+    def rooms(self) -> Arrow:
+        return Arrow(room(self.reader), room(self.read))
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it leads to another room that is not below. The package itself, `__init__`, may read all."""
+        inside = room(self.reader) == room(self.read)
+        return self.reader != "__init__" and not inside and row(self.read) >= row(self.reader)
+
+    def __str__(self) -> str:
+        return f"{self.reader} -> {self.read}"
+
+
+def arrows_of(name: str, tree: ast.Module) -> set[Arrow]:
+    """From a module to those modules of the package that it imports, or a name of."""
+    own = (found.removeprefix("convpipe.") for found in imported(tree) if found.startswith("convpipe."))
+    return {Arrow(name, module_of(found)) for found in own}
+
+
+def module_of(name: str) -> str:
+    """The module that a dotted name is, or is in; the name as it is where there is none."""
+    parts = name.split(".")
+    starts = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
+    return next((start for start in starts if start in MODULES), name)
+
+
+def up(name: str, tree: ast.Module) -> list[str]:
+    """The arrows from a module that lead up."""
+    return [str(arrow) for arrow in sorted(arrows_of(name, tree)) if arrow.is_up]
+
+
+def arrows() -> set[Arrow]:
+    """All arrows of the package between modules."""
+    return {arrow for name, tree in MODULES.items() for arrow in arrows_of(name, tree) if arrow.read != arrow.reader}
+
+
+def between_rooms() -> set[Arrow]:
+    """All arrows of the package from one room to another."""
+    return {arrow.rooms for arrow in arrows() if arrow.rooms.reader != arrow.rooms.read}
+
+
+def print_graph() -> None:
+    """Every room with its modules and the rooms it reads, the sums, and the arrows that lead up."""
+    there = [name for name in (*ROOMS, "__init__") if name in map(room, MODULES)]
+    for name in there:
+        modules = sum(room(module) == name for module in MODULES)
+        read = {arrow.read for arrow in between_rooms() if arrow.reader == name}
+        print(f"{name:<10} {modules:>3}  {' '.join(sorted(read, key=row))}".rstrip())
+    wrong = sorted(arrow for arrow in arrows() if arrow.is_up)
+    print(f"{len(there)} rooms, {len(MODULES)} modules, ", end="")
+    print(f"{len(between_rooms())} arrows between rooms, {len(arrows())} between modules, {len(wrong)} up")
+    for arrow in wrong:
+        print("up:", arrow)
+
+
+def test_every_row_is_a_room_and_every_room_has_its_row() -> None:
+    there = {room(name) for name in MODULES} - {"__init__"}
+    assert there == set(ROOMS) - TO_COME
+
+
 @pytest.mark.parametrize("name", MODULES)
-def test_a_module_imports_only_from_rows_above(name: str) -> None:
-    assert name == "__init__" or row(name) >= 0
-    assert wrong_imports(name, MODULES[name]) == []
+def test_a_module_imports_only_from_rooms_below(name: str) -> None:
+    assert up(name, MODULES[name]) == []
+
+
+def test_there_are_few_arrows() -> None:
+    assert len(between_rooms()) <= MOST_ARROWS
 
 
 @pytest.mark.parametrize(
     ("name", "text", "wrong"),
     [
-        ("errors", "from convpipe.archive import load", ["archive.load"]),
-        ("plan", "def f():\n    from convpipe import cli", ["cli"]),
-        ("plan", "if TYPE_CHECKING:\n    import convpipe.archive", ["archive"]),
-        ("ops.matmul", "from convpipe.sources.random import uniform", ["sources.random.uniform"]),
-        ("reproduce", "from convpipe import archive, runner", ["runner"]),
+        ("errors", "from convpipe.archive.read import load", ["errors -> archive.read"]),
+        ("graph.plan", "def f():\n    from convpipe import cli", ["graph.plan -> cli"]),
+        ("archive.read", "if TYPE_CHECKING:\n    import convpipe.graph.spec", ["archive.read -> graph.spec"]),
+        ("ops.matmul", "from convpipe.sources.random import uniform", ["ops.matmul -> sources.random"]),
+        ("archive", "from convpipe import errors, execution", ["archive -> execution"]),
+        ("sweeps.sweep", "from convpipe.report import console", ["sweeps.sweep -> report.console"]),
         ("ops.matmul", "from convpipe.ops.padding import pad\nfrom convpipe.errors import ConfigError", []),
-        ("archive", "import numpy.linalg\nfrom convpipe import spec", []),
+        ("archive", "import numpy.linalg\nfrom convpipe import files", []),
+        ("__init__", "from convpipe import cli", []),
     ],
 )
-def test_a_wrong_import_is_found(name: str, text: str, wrong: list[str]) -> None:
-    assert wrong_imports(name, ast.parse(text)) == wrong
+def test_an_arrow_up_is_found(name: str, text: str, wrong: list[str]) -> None:
+    assert up(name, ast.parse(text)) == wrong
 
 
 def test_a_module_without_a_row_is_found() -> None:
     for name, text in (("utils", "import convpipe.errors"), ("cli", "from convpipe.utils import helper")):
-        with pytest.raises(ValueError, match=r"convpipe\.utils.* has no row in ORDER"):
-            wrong_imports(name, ast.parse(text))
+        with pytest.raises(ValueError, match=r"convpipe\.utils.* has no row in ROOMS"):
+            up(name, ast.parse(text))
+
+
+def test_the_graph_is_printed() -> None:
+    done = subprocess.run([sys.executable, __file__], capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert "archive" in [line.split()[0] for line in lines]
+    assert f"{len(between_rooms())} arrows between rooms" in done.stdout
+
+
+# Who knows what
 
 
 def test_the_oracle_shares_nothing() -> None:
-    assert [name for name in imported(MODULES["reference"]) if name.startswith("convpipe")] == []
+    read = {arrow.read for arrow in arrows() if room(arrow.reader) == "reference"}
+    assert {room(name) for name in read} <= {"reference"}
 
 
-def test_only_a_few_modules_know_hydra() -> None:
+def test_only_tests_read_the_oracle() -> None:
+    assert {room(arrow.reader) for arrow in arrows() if room(arrow.read) == "reference"} <= READERS_OF_THE_ORACLE
+
+
+def test_only_a_few_rooms_know_hydra() -> None:
     knowing = {
-        name.split(".")[0]
+        room(name)
         for name, tree in MODULES.items()
         if any(found.split(".")[0] in ("hydra", "omegaconf") for found in imported(tree))
     }
-    assert knowing <= set(HYDRA)
+    assert knowing <= HYDRA
 
 
 def test_pandas_is_imported_only_where_a_table_is_made() -> None:
     for name, tree in MODULES.items():
         top = ast.Module([node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)], [])
         assert not {"pandas", "matplotlib"} & {found.split(".")[0] for found in imported(top)}, name
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if room(name) == "archive"])
+def test_the_archive_is_read_without_what_made_it(name: str) -> None:
+    code = f"import sys, convpipe.{name}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert f"convpipe.{name}" in loaded
+    assert [found for found in loaded if f"{found}.".startswith(tuple(f"{no}." for no in NOT_FOR_THE_ARCHIVE))] == []
 
 
 # What a text could run
@@ -204,3 +285,7 @@ def test_nothing_runs_a_text(name: str) -> None:
 )
 def test_a_danger_is_found(text: str, found: list[str]) -> None:
     assert dangers(ast.parse(text)) == found
+
+
+if __name__ == "__main__":
+    print_graph()

@@ -146,7 +146,7 @@ def test_an_editable_install_reads_the_checkouts_config_tree(tmp_path: Path) -> 
     elsewhere.mkdir()
     where = "from convpipe.config import compose; print(compose.__file__, compose.config_folder())"
     found = run([programs / "python", "-c", where], elsewhere).split()
-    assert found == [str(checkout / "convpipe" / "config.py"), str(checkout / "conf")]
+    assert found == [str(checkout / "convpipe" / "config" / "compose.py"), str(checkout / "conf")]
     assert LECTURE_MAP in run([programs / "convpipe", "experiment=mine"], elsewhere)
     assert len(list(elsewhere.glob("runs/mine/*/manifest.json"))) == 1
 

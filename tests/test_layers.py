@@ -19,7 +19,8 @@ from convpipe import reference
 from convpipe.errors import ConfigError
 from convpipe.execution import pipeline
 from convpipe.graph.plan import Plan
-from convpipe.layers import LAYERS
+from convpipe.ops import OPERATIONS
+from convpipe.ops.kinds.operation import stands_alone
 from convpipe.reference import layers as reference_layers
 from convpipe.sources import WeightSource
 from convpipe.tensors import Array
@@ -40,6 +41,9 @@ ORACLES: dict[str, Callable[..., Array]] = {
     "batch_norm": reference_layers.batch_norm,
     "local_response_norm": reference_layers.local_response_norm,
     "flatten": reference_layers.flatten,
+    "clip": reference_layers.clip,
+    "pad": reference_layers.pad,
+    "transpose": lambda x: x.transpose(0, x.ndim - 1, *range(1, x.ndim - 1)),
     "add": lambda x, **_: reference_layers.add(x, x),
     "concat": lambda x, **chosen: reference_layers.concat(x, x, **chosen),
     "dropout": lambda x, rate: x,
@@ -50,6 +54,7 @@ ORACLES: dict[str, Callable[..., Array]] = {
     ),
 }
 TOLERANCES = {"float16": 1e-3, "float32": 2e-6, "float64": 1e-13}  # of the result's dtype: some sixteen roundings
+LAYERS = [name for name in OPERATIONS.ours() if stands_alone(OPERATIONS.get("", name))]
 NOT_SETTINGS = ("op", "inputs", "stages", "bias", "units", "layout")
 
 
@@ -103,6 +108,8 @@ def draw_settings(draw: st.DrawFn, op: str, shape: tuple[int, ...]) -> dict[str,
         "concat": st.fixed_dictionaries(
             {"inputs": st.just(["before", "before"]), "axis": st.integers(1, len(shape) - 1)}
         ),
+        "clip": st.fixed_dictionaries({"low": st.sampled_from([None, 0, 1]), "high": st.sampled_from([None, 1, 2])}),
+        "pad": st.fixed_dictionaries({"pad": st.integers(0, 2), "value": st.sampled_from([0, 1])}),
         "dropout": st.fixed_dictionaries({"rate": st.sampled_from([0, 0.5, 1])}),
         "scale": st.fixed_dictionaries({"divisor": st.sampled_from([255, 0.5]), "dtype": st.sampled_from(FLOATS)}),
     }
@@ -262,9 +269,12 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"op": "conv", "filters": 2, "kernel": 3, "bias": 3}, "network.a.bias: got 3, expected a text"),
     (
         {"op": "conv", "filters": 2, "kernel": 3, "stages": ["pad", "im2cl"]},
-        "network.a.stages[1]: got im2cl, expected one of pad, im2col",
+        "network.a.stages[1]: got im2cl, expected one of add",
     ),
-    ({"op": "conv", "filters": 2, "kernel": 3, "stages": ["pad"]}, "network.a.stages: got filters, expected a later"),
+    (
+        {"op": "conv", "filters": 2, "kernel": 3, "bias": False, "stages": ["pad"]},
+        "network.a.stages: got pad, expected a last stage that makes a feature map",
+    ),
     ({"op": "conv", "inputs": ["input", "input"]}, "network.a.inputs: got ['input', 'input'], expected one tensor"),
     ({"op": "conv_transpose", "filters": 2, "kernel": 3, "pad": 5}, "network.a.pad: got [5, 5], expected at most 7"),
     (
@@ -282,7 +292,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"op": "conv_transpose", "filters": 2, "kernel": 3, "pad_mode": "edge"}, "network.a.pad_mode: got edge, expected"),
     (
         {"op": "conv_transpose", "filters": 2, "kernel": 3, "stages": ["pad", "im2col"]},
-        "network.a.stages[0]: got pad, expected one of rows",
+        "network.a.stages[1]: got im2col, expected the padded input of a convolution",
     ),
     (
         {"op": "conv_transpose", "filters": 2, "kernel": 3, "output_shape": 99},
@@ -314,9 +324,9 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"op": "relu", "slope": 2}, "network.a.slope: got 2, expected no such key here; there are op, inputs"),
     ({"op": "relu", "inputs": []}, "network.a.inputs: got [], expected a list of at least one value"),
     ({"op": "relu", "inputs": "input"}, "network.a.inputs: got input, expected a list of at least one value"),
-    ({"op": "rellu"}, "network.a.op: got rellu, expected one of conv, conv_transpose"),
-    ({"op": None}, "network.a.op: got nothing, expected one of conv"),
-    ({"op": ["relu"]}, "network.a.op: got ['relu'], expected one of conv"),
+    ({"op": "rellu"}, "network.a.op: got rellu, expected one of add, "),
+    ({"op": None}, "network.a.op: got nothing, expected one of add"),
+    ({"op": ["relu"]}, "network.a.op: got ['relu'], expected one of add"),
 ]
 
 

@@ -15,7 +15,15 @@ from conv_cases import FLOATS, INTEGERS, Array, assert_exact, assert_within, flo
 from hypothesis import given, settings, strategies as st
 
 from convpipe.errors import ConfigError, GeometryError
-from convpipe.ops.activations import TILE_CELLS, dropout, gelu, leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
+from convpipe.ops.arrays.floats import TILE_CELLS
+from convpipe.ops.dropout import dropout
+from convpipe.ops.gelu import gelu
+from convpipe.ops.leaky_relu import leaky_relu
+from convpipe.ops.log_softmax import log_softmax
+from convpipe.ops.relu import relu
+from convpipe.ops.sigmoid import sigmoid
+from convpipe.ops.softmax import softmax
+from convpipe.ops.tanh import tanh
 from convpipe.reference import layers as reference_layers
 
 SEEDS = st.integers(0, 2**16)

@@ -13,8 +13,9 @@ from hypothesis import given, settings, strategies as st
 from convpipe import reference
 from convpipe.errors import GeometryError, ValueRangeError
 from convpipe.execution.bounds import float_bound
-from convpipe.ops.dense import dense, flatten
-from convpipe.ops.matmul import result_dtype
+from convpipe.ops.arrays.sums import result_dtype
+from convpipe.ops.dense import dense
+from convpipe.ops.flatten import flatten
 from convpipe.reference import layers as reference_layers
 
 SEEDS = st.integers(0, 2**16)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conv_cases import FLOATS, INTEGERS
 
-from convpipe.ops.floating import computing_float, result_float
+from convpipe.ops.arrays.floats import computing_float, result_float
 
 
 @pytest.mark.parametrize("dtype", INTEGERS)

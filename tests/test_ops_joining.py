@@ -13,11 +13,13 @@ import pytest
 from conv_cases import FLOATS, INTEGERS, Array, assert_exact, assert_within, floats, integers, memory_orders
 from hypothesis import given, settings, strategies as st
 
+import convpipe as cp
 from convpipe import reference
 from convpipe.errors import GeometryError, ValueRangeError
 from convpipe.execution.bounds import float_bound
-from convpipe.ops.joining import add, concat
-from convpipe.ops.matmul import result_dtype
+from convpipe.ops.add import add
+from convpipe.ops.arrays.sums import result_dtype
+from convpipe.ops.concat import concat
 from convpipe.reference import layers as reference_layers
 
 SEEDS = st.integers(0, 2**16)
@@ -119,6 +121,9 @@ def test_a_uint64_that_int64_cannot_hold() -> None:
     with pytest.raises(ValueRangeError, match=message):
         concat(signed, large)
     assert concat(large, large).dtype == np.uint64
+    mixed = np.array([[0, 2**63 + 1]], np.uint64)  # one that would fit is no excuse
+    with pytest.raises(ValueRangeError, match=r"^the value 9223372036854775809 does not fit int64"):
+        cp.concat(mixed, signed)
 
 
 # What holds for both

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import tracemalloc
 import warnings
 from typing import Any
@@ -27,10 +26,14 @@ from conv_cases import (
 )
 from hypothesis import given, settings, strategies as st
 
-from convpipe import ops, reference
+from convpipe import reference
 from convpipe.errors import ConfigError, ValueRangeError
 from convpipe.execution.bounds import float_bound
-from convpipe.ops.matmul import OVERFLOWS, integer_accumulator, largest, result_dtype, workspace
+from convpipe.ops.arrays.sums import OVERFLOWS, integer_accumulator, largest, result_dtype, workspace
+from convpipe.ops.fil2col import fil2col
+from convpipe.ops.im2col import im2col
+from convpipe.ops.matmul import matmul
+from convpipe.ops.reshape import reshape
 
 SEEDS = st.integers(0, 2**32 - 1)
 FLAVOURS = st.sampled_from(["any", "ends", "small"])
@@ -50,10 +53,10 @@ def test_the_lectures_feature_map(dtype: str) -> None:
 
 
 def test_the_lectures_shapes() -> None:
-    columns, filter_matrix = ops.im2col(np.ones((1, 3, 5, 5)), 3, 3, 1, 1), ops.fil2col(np.ones((6, 3, 3, 3)))
-    product = ops.matmul(columns, filter_matrix)
+    columns, filter_matrix = im2col(np.ones((1, 3, 5, 5)), 3, 3, 1, 1), fil2col(np.ones((6, 3, 3, 3)))
+    product = matmul(columns, filter_matrix)
     assert (columns.shape, filter_matrix.shape, product.shape) == ((25, 27), (6, 27), (25, 6))
-    assert ops.reshape(product, (1, 5, 5, 6))[0, 0, 0].tolist() == [12.0] * 6  # a corner sees 2x2 cells, 3 channels
+    assert reshape(product, (1, 5, 5, 6))[0, 0, 0].tolist() == [12.0] * 6  # a corner sees 2x2 cells, 3 channels
 
 
 # The whole chain against the oracle
@@ -151,10 +154,8 @@ def test_the_accumulator_at_its_edge_is_exact(taps: int, column: int, weight: in
     expected = [[sign * taps * column * weight] * 2, [sign * (taps * column - 1) * weight] * 2]
     wide = "int64" if sign < 0 else "uint64"
     true = np.array([*expected, expected[0]], object)
-    assert_exact(ops.matmul(columns, weights, dtype=wide, overflow="wrap"), reference.narrow(true, wide, "wrap"))
-    assert_exact(
-        ops.matmul(columns, weights, dtype=wide, overflow="saturate"), reference.narrow(true, wide, "saturate")
-    )
+    assert_exact(matmul(columns, weights, dtype=wide, overflow="wrap"), reference.narrow(true, wide, "wrap"))
+    assert_exact(matmul(columns, weights, dtype=wide, overflow="saturate"), reference.narrow(true, wide, "saturate"))
 
 
 def test_the_edges_are_where_they_are_said_to_be() -> None:
@@ -174,19 +175,19 @@ def test_the_bias_counts(bound: int, within: str, beyond: str) -> None:
     assert integer_accumulator(1, bound - 1, 1, 2) == beyond
     columns, weights = np.array([[bound - 1]], np.int64), np.array([[1]], np.int64)
     for bias in (1, 2):
-        product = ops.matmul(columns, weights, np.array([bias]), dtype="uint64")
+        product = matmul(columns, weights, np.array([bias]), dtype="uint64")
         assert product.tolist() == [[bound - 1 + bias]]
 
 
 def test_operands_themselves_fit_the_accumulator() -> None:
     assert integer_accumulator(5, 2**24 + 1, 0, 0) == np.float64
     assert integer_accumulator(0, 2**53 + 1, 1, 0) == np.int64
-    assert ops.matmul(np.array([[INT64_MINIMUM]]), np.array([[0]])).tolist() == [[0]]
+    assert matmul(np.array([[INT64_MINIMUM]]), np.array([[0]])).tolist() == [[0]]
 
 
 def test_partial_sums_do_not_matter_where_the_total_is_small() -> None:
     columns = np.array([[INT64_MAXIMUM, INT64_MAXIMUM, INT64_MINIMUM, INT64_MINIMUM, 5]])
-    assert ops.matmul(columns, np.ones((1, 5), np.int64), dtype="int8").tolist() == [[3]]
+    assert matmul(columns, np.ones((1, 5), np.int64), dtype="int8").tolist() == [[3]]
 
 
 @pytest.mark.parametrize("dtype", INTEGERS)
@@ -206,37 +207,37 @@ def test_a_sum_that_does_not_fit_is_told_with_its_value() -> None:
         r"^the exact sum 10000 does not fit int8 \(-128 to 127\); choose a wider dtype, or overflow=wrap or saturate$"
     )
     with pytest.raises(ValueRangeError, match=message):
-        ops.matmul(hundred, hundred)
+        matmul(hundred, hundred)
     with pytest.raises(ValueRangeError, match=r"^the exact sum -10000 does not fit uint16"):
-        ops.matmul(hundred, -hundred, dtype="uint16")
+        matmul(hundred, -hundred, dtype="uint16")
     with pytest.raises(ValueRangeError, match=r"^the exact sum -7 does not fit uint8"):
-        ops.matmul(np.array([[1], [-1]], np.int8), np.array([[7], [1]], np.int8), dtype="uint8")
-    assert ops.matmul(hundred, hundred, overflow="wrap").tolist() == [[16]]
-    assert ops.matmul(hundred, hundred, overflow="saturate").tolist() == [[127]]
-    assert ops.matmul(hundred, -hundred, overflow="saturate", dtype="uint8").tolist() == [[0]]
+        matmul(np.array([[1], [-1]], np.int8), np.array([[7], [1]], np.int8), dtype="uint8")
+    assert matmul(hundred, hundred, overflow="wrap").tolist() == [[16]]
+    assert matmul(hundred, hundred, overflow="saturate").tolist() == [[127]]
+    assert matmul(hundred, -hundred, overflow="saturate", dtype="uint8").tolist() == [[0]]
 
 
 def test_twice_2_to_the_62() -> None:
     columns, weights = np.array([[2**62, 2**62]]), np.array([[1, 1]])
     with pytest.raises(ValueRangeError, match=f"^the exact sum {2**63} does not fit int64"):
-        ops.matmul(columns, weights)
-    assert ops.matmul(columns, weights, dtype="uint64").tolist() == [[2**63]]
-    assert ops.matmul(columns, weights, overflow="wrap").tolist() == [[-(2**63)]]
-    assert ops.matmul(columns, weights, overflow="saturate").tolist() == [[2**63 - 1]]
-    assert ops.matmul(-columns, weights).tolist() == [[-(2**63)]]
+        matmul(columns, weights)
+    assert matmul(columns, weights, dtype="uint64").tolist() == [[2**63]]
+    assert matmul(columns, weights, overflow="wrap").tolist() == [[-(2**63)]]
+    assert matmul(columns, weights, overflow="saturate").tolist() == [[2**63 - 1]]
+    assert matmul(-columns, weights).tolist() == [[-(2**63)]]
 
 
 def test_saturating_leaves_what_fits_alone() -> None:
     columns = np.array([[INT64_MAXIMUM], [-1]])
-    product = ops.matmul(columns, np.array([[1]]), dtype="uint64", overflow="saturate")
+    product = matmul(columns, np.array([[1]]), dtype="uint64", overflow="saturate")
     assert product.tolist() == [[INT64_MAXIMUM], [0]]
 
 
 def test_uint64_maximum() -> None:
     columns = np.array([[UINT64_MAXIMUM]], np.uint64)
-    assert ops.matmul(columns, np.array([[1]], np.uint64)).tolist() == [[UINT64_MAXIMUM]]
-    assert ops.matmul(columns, columns, dtype="uint64", overflow="wrap").tolist() == [[1]]
-    assert ops.matmul(columns, np.array([[-1]], np.int8), overflow="saturate").tolist() == [[INT64_MINIMUM]]
+    assert matmul(columns, np.array([[1]], np.uint64)).tolist() == [[UINT64_MAXIMUM]]
+    assert matmul(columns, columns, dtype="uint64", overflow="wrap").tolist() == [[1]]
+    assert matmul(columns, np.array([[-1]], np.int8), overflow="saturate").tolist() == [[INT64_MINIMUM]]
 
 
 # Dtypes of results
@@ -266,22 +267,22 @@ def test_the_dtype_where_none_is_asked_for(operands: list[str], expected: str) -
 def test_floats_do_not_become_integers(operands: tuple[str, str]) -> None:
     columns, weights = (np.ones((1, 1), dtype) for dtype in operands)
     with pytest.raises(
-        ConfigError, match=r"^dtype: got int32, expected a float, as the input or the filters are floats$"
+        ConfigError, match=r"^dtype: got int32, expected a float dtype, as the input or the filters are floats$"
     ):
-        ops.matmul(columns, weights, dtype="int32")
+        matmul(columns, weights, dtype="int32")
 
 
 def test_exact_sums_in_a_float_are_rounded_once() -> None:
     big = np.array([[2**53 + 1]])
-    assert ops.matmul(big, np.array([[1]]), dtype="float64").tolist() == [[2.0**53]]
-    assert ops.matmul(np.array([[2049]]), np.array([[1]]), np.array([2]), dtype="float16").tolist() == [[2052.0]]
-    assert ops.matmul(np.array([[70000]]), np.array([[1]]), dtype="float16").tolist() == [[np.inf]]
+    assert matmul(big, np.array([[1]]), dtype="float64").tolist() == [[2.0**53]]
+    assert matmul(np.array([[2049]]), np.array([[1]]), np.array([2]), dtype="float16").tolist() == [[2052.0]]
+    assert matmul(np.array([[70000]]), np.array([[1]]), dtype="float16").tolist() == [[np.inf]]
 
 
 def test_float16_is_summed_in_float32() -> None:
     columns, ones = np.full((1, 4096), 1, np.float16), np.full((1, 4096), 1, np.float16)
-    assert ops.matmul(columns, ones).tolist() == [[4096.0]]  # a float16 sum of ones stops at 2048
-    assert ops.matmul(columns[:, :2049], ones[:, :2049], np.array([-2048], np.float16)).tolist() == [[1.0]]
+    assert matmul(columns, ones).tolist() == [[4096.0]]  # a float16 sum of ones stops at 2048
+    assert matmul(columns[:, :2049], ones[:, :2049], np.array([-2048], np.float16)).tolist() == [[1.0]]
 
 
 # Tiles, groups, memory
@@ -289,24 +290,24 @@ def test_float16_is_summed_in_float32() -> None:
 
 @pytest.mark.parametrize("dtypes", [("int8", "int8"), ("int64", "int64"), ("float16", "float16"), ("int16", "float64")])
 def test_tiles_meet_without_a_gap(monkeypatch: pytest.MonkeyPatch, dtypes: tuple[str, str]) -> None:
-    monkeypatch.setattr(sys.modules["convpipe.ops.matmul"], "TILE_BYTES", 200)  # the name alone is the function
+    monkeypatch.setattr("convpipe.ops.arrays.sums.TILE_BYTES", 200)
     columns, weights = (
         integers((shape, 7), "int8", "small", 1).astype(dtype) for shape, dtype in zip((53, 3), dtypes, strict=True)
     )
     expected = columns.astype(int) @ weights.astype(int).T + [1, 2, 3]
-    product = ops.matmul(columns, weights, np.array([1, 2, 3], weights.dtype))
+    product = matmul(columns, weights, np.array([1, 2, 3], weights.dtype))
     assert_exact(product, expected.astype(product.dtype))
 
 
 def test_one_large_product_in_real_tiles() -> None:
     columns, weights = integers((150_000, 9), "int16", "any", 0), integers((4, 9), "int8", "any", 1)
-    assert_exact(ops.matmul(columns, weights, dtype="int64"), columns.astype(int) @ weights.astype(int).T)
+    assert_exact(matmul(columns, weights, dtype="int64"), columns.astype(int) @ weights.astype(int).T)
 
 
 def test_groups_read_their_part_of_the_columns() -> None:
     columns, weights = np.array([[1, 10, 100, 1000]]), np.array([[1, 1], [2, 2], [1, 1], [3, 3]])
     bias = np.array([0, 1, 0, 2])
-    assert ops.matmul(columns, weights, bias, groups=2).tolist() == [[11, 23, 1100, 3302]]
+    assert matmul(columns, weights, bias, groups=2).tolist() == [[11, 23, 1100, 3302]]
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int64", "float16", "float32", "float64"])
@@ -317,10 +318,10 @@ def test_any_memory_order_gives_the_same_and_arguments_stay(dtype: str, position
         integers((4, 4), "int8", "small", 2).astype(dtype),
     )
     bias = np.arange(4).astype(dtype)
-    expected = ops.matmul(columns, weights, bias, groups=2)
+    expected = matmul(columns, weights, bias, groups=2)
     arrays = [list(memory_orders(array))[position][1] for array in (columns, weights, bias)]
     before = [array.copy() for array in arrays]
-    assert_exact(ops.matmul(*arrays, groups=2), expected)
+    assert_exact(matmul(*arrays, groups=2), expected)
     for array, copy in zip(arrays, before, strict=True):
         assert_exact(array, copy)
 
@@ -328,7 +329,7 @@ def test_any_memory_order_gives_the_same_and_arguments_stay(dtype: str, position
 @pytest.mark.parametrize("dtype", ["int8", "int64", "float16", "float32"])
 def test_the_product_is_filter_first_in_memory_and_new(dtype: str) -> None:
     columns, weights = np.ones((6, 1), dtype), np.ones((1, 1), dtype)
-    product = ops.matmul(columns, weights)
+    product = matmul(columns, weights)
     assert product.T.flags.c_contiguous
     assert product.flags.writeable
     assert not np.shares_memory(product, columns)
@@ -338,7 +339,7 @@ def test_the_product_is_filter_first_in_memory_and_new(dtype: str) -> None:
 @pytest.mark.parametrize("dtype", ["int8", "int64", "float16", "float32"])
 def test_products_of_nothing(dtype: str) -> None:
     def product(positions: int, taps: int, filters: int, **options: Any) -> list[Any]:
-        return ops.matmul(np.zeros((positions, taps), dtype), np.zeros((filters, taps), dtype), **options).tolist()
+        return matmul(np.zeros((positions, taps), dtype), np.zeros((filters, taps), dtype), **options).tolist()
 
     assert product(0, 3, 2) == []
     assert product(2, 3, 0) == [[], []]
@@ -349,14 +350,14 @@ def test_products_of_nothing(dtype: str) -> None:
 def test_products_of_nothing_beyond_int64() -> None:
     huge, nothing = np.full((2, 1), INT64_MINIMUM), np.zeros((0, 1), np.int64)
     for overflow in OVERFLOWS:
-        assert ops.matmul(nothing, huge, overflow=overflow).shape == (0, 2)
-        assert ops.matmul(huge, nothing, overflow=overflow).shape == (2, 0)
+        assert matmul(nothing, huge, overflow=overflow).shape == (0, 2)
+        assert matmul(huge, nothing, overflow=overflow).shape == (2, 0)
 
 
 def test_nan_and_infinity_pass_through() -> None:
     columns = np.array([[np.nan, 1], [np.inf, 1], [1, 1]], np.float32)
-    assert np.isnan(ops.matmul(columns, np.array([[1, 1]], np.float32))[0, 0])
-    assert ops.matmul(columns, np.array([[1, 1]], np.float32))[1:].tolist() == [[np.inf], [2.0]]
+    assert np.isnan(matmul(columns, np.array([[1, 1]], np.float32))[0, 0])
+    assert matmul(columns, np.array([[1, 1]], np.float32))[1:].tolist() == [[np.inf], [2.0]]
 
 
 # Memory
@@ -367,7 +368,7 @@ def peak_bytes(columns: np.ndarray, weights: np.ndarray, **options: Any) -> int:
     tracemalloc.start()
     try:
         with contextlib.suppress(ValueRangeError):
-            ops.matmul(columns, weights, **options)
+            matmul(columns, weights, **options)
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -399,9 +400,15 @@ def test_tracemalloc_sees_what_numpy_allocates() -> None:
 def test_the_workspace_check_sees_one_copy_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes, floats32 = (1000, 100, 100), ("float32", "float32")
     assert_workspace_is_enough(sizes, floats32, "small", np.dtype("float32"), "error")
-    monkeypatch.setattr(ops, "matmul", lambda columns, weights, **_: columns.copy() @ weights.T)
+    monkeypatch.setitem(globals(), "matmul", lambda columns, weights, **_: columns.copy() @ weights.T)
     with pytest.raises(AssertionError, match="bytes beside the result, 0 planned"):
         assert_workspace_is_enough(sizes, floats32, "small", np.dtype("float32"), "error")
+
+
+def test_the_workspace_of_plain_integers_is_not_planned_as_if_they_were_pythons() -> None:
+    columns, weights = operand((60_000, 1), "int8", "any"), operand((1, 64), "int8", "any").T
+    used = peak_bytes(columns, weights, dtype=np.dtype("int16"), overflow="wrap") - 60_000 * 64 * 2
+    assert workspace(60_000, weights.shape, np.dtype("int16"), columns.dtype, weights.dtype) < 4 * used
 
 
 @pytest.mark.parametrize("overflow", OVERFLOWS)

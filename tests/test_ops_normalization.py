@@ -13,8 +13,10 @@ import pytest
 from conv_cases import FLOATS, INTEGERS, Array, assert_exact, assert_within, floats, integers, memory_orders
 from hypothesis import given, settings, strategies as st
 
+import convpipe as cp
 from convpipe.errors import ConfigError, GeometryError
-from convpipe.ops.normalization import batch_norm, local_response_norm
+from convpipe.ops.batch_norm import batch_norm
+from convpipe.ops.local_response_norm import local_response_norm
 from convpipe.reference import layers as reference_layers
 
 SEEDS = st.integers(0, 2**16)
@@ -104,6 +106,13 @@ def test_local_response_norm(shape: tuple[int, ...], size: int, dtype: str, seed
     # sums of positive numbers: size + 4 roundings, a power of 3/4 of their error, its own and a quotient
     bound = ((size + 8) * eps + float(info.eps)) * abs(true) + 2 * float(info.smallest_subnormal)
     assert_within(got, true, bound)
+
+
+def test_the_defaults_are_the_papers_with_k_as_in_pytorch() -> None:
+    x = np.arange(1.0, 13).reshape(1, 12, 1)
+    true = reference_layers.local_response_norm(x, size=5, alpha=1e-4, beta=0.75, k=1)
+    np.testing.assert_allclose(cp.local_response_norm(x), true, rtol=1e-14)
+    assert cp.local_response_norm(x, alpha=0).tolist() == x.tolist()
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ import pytest
 from conv_cases import FLOATS, INTEGERS, Case, assert_exact, cases, integers, memory_orders
 from hypothesis import given, settings, strategies as st
 
-from convpipe import ops
 from convpipe.errors import GeometryError
-from convpipe.ops.padding import exactly, interior
+from convpipe.ops.arrays.taps import exactly, interior
+from convpipe.ops.pad import pad
 
 IMAGE = np.arange(1, 25, dtype=np.int16).reshape(1, 2, 3, 4)
 
@@ -29,11 +29,11 @@ IMAGE = np.arange(1, 25, dtype=np.int16).reshape(1, 2, 3, 4)
     ],
 )
 def test_the_lectures_page(pads: Any, expected: list[list[int]]) -> None:
-    assert ops.pad(np.array([[[[1, 2], [3, 4]]]]), pads).tolist() == [[expected]]
+    assert pad(np.array([[[[1, 2], [3, 4]]]]), pads).tolist() == [[expected]]
 
 
 def test_the_lectures_first_example() -> None:
-    assert ops.pad(np.array([[[1, 2]]]), [(1, 1)]).tolist() == [[[0, 1, 2, 0]]]
+    assert pad(np.array([[[1, 2]]]), [(1, 1)]).tolist() == [[[0, 1, 2, 0]]]
 
 
 @given(cases(), st.sampled_from(INTEGERS + FLOATS))
@@ -43,34 +43,34 @@ def test_numpy_pads_the_same(case: Case, dtype: str) -> None:
     x = integers(case.input_shape, "int8", "small", 0).astype(dtype)
     keywords = {"constant_values": value} if mode == "constant" else {}
     expected = np.pad(x, [(0, 0), (0, 0), *sizes.pads], mode=mode, **keywords)
-    assert_exact(ops.pad(x, sizes.pads, mode, value), expected)
+    assert_exact(pad(x, sizes.pads, mode, value), expected)
 
 
 def test_nothing_to_pad_is_the_same_array() -> None:
-    assert ops.pad(IMAGE, 0) is IMAGE
-    assert ops.pad(IMAGE, [[0, 0], [0, 0]], "reflect") is IMAGE
+    assert pad(IMAGE, 0) is IMAGE
+    assert pad(IMAGE, [[0, 0], [0, 0]], "reflect") is IMAGE
 
 
 @pytest.mark.parametrize("mode", ["constant", "reflect", "edge", "wrap"])
 def test_the_argument_is_neither_changed_nor_shared(mode: str) -> None:
-    expected = ops.pad(IMAGE, 1, mode).copy()
+    expected = pad(IMAGE, 1, mode).copy()
     for name, x in memory_orders(IMAGE):
         before = x.copy()
-        padded = ops.pad(x, 1, mode)
+        padded = pad(x, 1, mode)
         assert_exact(padded, expected)
         assert not np.shares_memory(padded, x), name
         assert_exact(x, before)
 
 
 def test_the_interior_is_the_input() -> None:
-    padded = ops.pad(IMAGE, [[1, 2], [0, 3]], value=9)
+    padded = pad(IMAGE, [[1, 2], [0, 3]], value=9)
     assert_exact(padded[interior(((1, 2), (0, 3)), (3, 4))], IMAGE)
     assert (padded == 9).sum() == padded.size - IMAGE.size + (IMAGE == 9).sum()
 
 
 def test_an_empty_batch() -> None:
-    assert ops.pad(np.zeros((0, 2, 3)), 2).shape == (0, 2, 7)
-    assert ops.pad(np.zeros((0, 2, 3)), 2, "reflect").shape == (0, 2, 7)
+    assert pad(np.zeros((0, 2, 3)), 2).shape == (0, 2, 7)
+    assert pad(np.zeros((0, 2, 3)), 2, "reflect").shape == (0, 2, 7)
 
 
 # Padding values
@@ -80,13 +80,13 @@ def test_an_empty_batch() -> None:
 def test_both_ends_of_an_integer_dtype_are_legal_values(dtype: str) -> None:
     info = np.iinfo(dtype)
     for value in (info.min, info.max):
-        assert ops.pad(np.zeros((1, 1, 1), dtype), 1, value=value).tolist() == [[[value, 0, value]]]
+        assert pad(np.zeros((1, 1, 1), dtype), 1, value=value).tolist() == [[[value, 0, value]]]
 
 
 @pytest.mark.parametrize("value", [0.1, -2.5, math.inf, -math.inf, math.nan, 1e-30])
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_a_float_value_is_rounded_to_the_dtype(dtype: str, value: float) -> None:
-    padded = ops.pad(np.zeros((1, 1, 1), dtype), 1, value=value)
+    padded = pad(np.zeros((1, 1, 1), dtype), 1, value=value)
     assert padded.dtype == dtype
     np.testing.assert_array_equal(padded[0, 0, [0, 2]], np.array([value, value]).astype(dtype))
 
@@ -111,7 +111,7 @@ def test_a_float_value_is_rounded_to_the_dtype(dtype: str, value: float) -> None
 def test_a_value_the_dtype_cannot_hold(dtype: str, value: float, message: str | None) -> None:
     expected = message or f"pad_value: got {value}, expected a value that {dtype} holds"
     with pytest.raises(GeometryError, match=f"^{re.escape(expected)}"):
-        ops.pad(np.zeros((1, 1, 1), dtype), 1, value=value)
+        pad(np.zeros((1, 1, 1), dtype), 1, value=value)
 
 
 def test_exactly_keeps_whole_floats() -> None:
@@ -133,17 +133,17 @@ def test_exactly_keeps_whole_floats() -> None:
 )
 def test_what_does_not_fit_is_named(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(GeometryError, match=f"^{re.escape(message)}"):
-        ops.pad(IMAGE, **arguments)
+        pad(IMAGE, **arguments)
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (2, 3), (1, 1, 2, 2, 2, 2)])
 def test_an_array_without_batch_and_channels_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(GeometryError, match=f"^input: got {re.escape(str(shape))}, expected 4 axes"):
-        ops.pad(np.zeros(shape), 1)
+        pad(np.zeros(shape), 1)
 
 
 @pytest.mark.parametrize("word", ["same", "same_lower", "valid"])
 def test_a_word_needs_a_kernel(word: str) -> None:
     message = f"^pad: got {word}, expected numbers, as a word can be worked out only with a kernel$"
     with pytest.raises(GeometryError, match=message):
-        ops.pad(IMAGE, word)
+        pad(IMAGE, word)

@@ -17,7 +17,10 @@ from pool_cases import PoolCase, pool_cases, undilated
 
 from convpipe.errors import GeometryError
 from convpipe.execution.bounds import float_bound
-from convpipe.ops.pooling import avg_pool, global_avg_pool, global_max_pool, max_pool
+from convpipe.ops.avg_pool import avg_pool
+from convpipe.ops.global_avg_pool import global_avg_pool
+from convpipe.ops.global_max_pool import global_max_pool
+from convpipe.ops.max_pool import max_pool
 from convpipe.reference import layers as reference_layers
 
 SEEDS = st.integers(0, 2**16)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from convpipe.execution import pipeline
 from convpipe.graph.plan import Plan, last_uses
 from convpipe.graph.step import Step
+from convpipe.ops import MAIN, Operation
 from convpipe.tensors import Array, Tensor
 
 FLOAT = np.dtype("float64")
@@ -22,8 +24,18 @@ def tensor(name: str) -> Tensor:
     return Tensor(name, (4,), FLOAT)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Called(Operation):
+    """A function as an operation."""
+
+    function: Callable[..., Array]
+
+    def run(self, *arrays: Array) -> Array:
+        return self.function(*arrays)
+
+
 def step(makes: str, *needs: str, run: Callable[..., Array]) -> Step:
-    return Step(f"make_{makes}", "op", needs, tensor(makes), run)
+    return Step(f"make_{makes}", "op", Called(function=run), needs, (MAIN,) * len(needs), tensor(makes))
 
 
 def chain(*steps: Step, given: tuple[str, ...] = ("x",)) -> Plan:

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 from conv_cases import Case, cases
 from hypothesis import given, strategies as st
+from plan_cases import LOWERINGS, plan_convolution
 from run_cases import IM2COL, IMPLICIT, a_spec
 
-from convpipe import lowerings, reference
-from convpipe.errors import ConfigError
+from convpipe import reference
+from convpipe.errors import ConfigError, GeometryError
 from convpipe.execution import pipeline
-from convpipe.graph import plan
-from convpipe.graph.plan import Plan, plan_convolution, plan_run, readable
+from convpipe.graph.plan import Plan, readable
+from convpipe.graph.single import at_conv, operation_of, plan_run
 from convpipe.graph.spec import ConvSettings
 from convpipe.graph.work import checked_work
-from convpipe.lowerings import LOWERINGS
-from convpipe.ops.matmul import result_dtype
+from convpipe.ops.arrays.sums import result_dtype
 from convpipe.sources import Signature
 
 LECTURE_TABLE = """\
@@ -39,9 +39,7 @@ def a_plan(
     x: tuple[int, ...], w: tuple[int, ...], lowering: str = "im2col", dtype: str = "int16", **settings: Any
 ) -> Plan:
     dtypes = np.dtype(dtype)
-    return plan_convolution(
-        Signature(x, dtypes), Signature(w, dtypes), ConvSettings(**settings), lowerings.get(lowering)
-    )
+    return plan_convolution(Signature(x, dtypes), Signature(w, dtypes), ConvSettings(**settings), lowering)
 
 
 # What it prints
@@ -119,7 +117,7 @@ def test_arrays_are_as_planned(case: Case, lowering: str, x: str, w: str, result
     signatures = [Signature(case.input_shape, np.dtype(x)), Signature(case.filters_shape, np.dtype(w))]
     bias = Signature(case.filters_shape[:1], np.dtype("int8")) if with_bias else None
     settings = ConvSettings(**case.settings, dtype=result)
-    made = plan_convolution(signatures[0], signatures[1], settings, lowerings.get(lowering), bias)
+    made = plan_convolution(signatures[0], signatures[1], settings, lowering, bias)
     arrays = {tensor.name: np.ones(tensor.shape, tensor.dtype) for tensor in made.given}
     for step_result in pipeline.run(made, arrays):
         tensor = step_result.step.makes
@@ -192,6 +190,14 @@ def test_what_is_still_needed_counts_at_the_peak() -> None:
     assert made.peak_bytes + 900_000 < hungry.peak_bytes <= made.peak_bytes + 10**6
 
 
+@pytest.mark.parametrize("changes", [{}, {"conv.pad": 1, "conv.pad_mode": "edge"}])
+def test_a_padding_value_that_is_not_used_may_be_any(changes: dict[str, Any]) -> None:
+    unused = {"input.dtype": "int8", "conv.pad_value": 4000, "conv.pad": 0, **changes}
+    assert plan_run(a_spec(unused)).output.dtype == plan_run(a_spec({**unused, "conv.pad_value": 0})).output.dtype
+    with pytest.raises(ConfigError, match=r"^conv\.pad_value: got 4000, expected a value that int8 holds, from -128"):
+        plan_run(a_spec({**unused, "conv.pad": 1, "conv.pad_mode": "constant"}))
+
+
 # Errors under the keys of the config
 
 
@@ -217,5 +223,18 @@ def test_errors_name_what_was_typed(changes: dict[str, Any], match: str) -> None
 
 
 def test_every_geometry_error_has_a_key_of_the_config() -> None:
-    for name in ("stride", "pad", "dilation", "groups", "pad_mode", "pad_value", "dtype", "input", "kernel"):
-        assert plan.CONFIG_KEYS[name].split(".")[0] in ("conv", "input", "filters")
+    operation = operation_of(ConvSettings())
+    for name in (
+        "stride",
+        "pad",
+        "dilation",
+        "groups",
+        "pad_mode",
+        "pad_value",
+        "dtype",
+        "input",
+        "kernel",
+        "channels",
+    ):
+        found = at_conv(GeometryError(name, 0, "something else"), operation)
+        assert found.key.split(".")[0] in ("conv", "input", "filters")

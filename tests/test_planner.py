@@ -10,7 +10,7 @@ from network_cases import RESIDUAL
 from run_cases import ROOMY, a_spec, network_spec
 
 from convpipe.errors import ConfigError
-from convpipe.graph.plan import plan_run
+from convpipe.graph.single import plan_run
 from convpipe.graph.work import SLICE, check_memory, plan_images, plan_work
 
 

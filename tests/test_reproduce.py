@@ -23,6 +23,7 @@ from run_cases import (
     set_output,
 )
 
+from convpipe import reference
 from convpipe.archive.read import Run, load
 from convpipe.errors import ArchiveError
 from convpipe.execution import runner
@@ -191,6 +192,17 @@ def test_floats_that_are_rounded_have_their_bound(tmp_path: Path, more: dict[str
     set_output(run.path, nudged(1))
     from_elsewhere(run.path)
     assert repeat(run, changes).startswith("reproduced within 0.")
+
+
+def test_the_bound_takes_the_paddings_magnitude(tmp_path: Path) -> None:
+    changes = {**FLOATS, "conv.pad": 2, "conv.pad_value": -3, "keep": "stages"}
+    run = a_run(tmp_path, changes)
+    bound = output_bound(a_spec(changes))
+    x, w = (np.abs(run.array(stage)) for stage in ("input", "filters"))
+    magnitude = np.moveaxis(reference.conv(x, w, pad=2, pad_value=3), 1, -1).astype(float)
+    assert bound is not None
+    np.testing.assert_allclose(bound.magnitude, magnitude, rtol=1e-12)
+    assert magnitude.min() > 0
 
 
 def test_a_zero_of_another_sign_is_another_bit(tmp_path: Path) -> None:

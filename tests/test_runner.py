@@ -24,7 +24,7 @@ from convpipe.errors import ArchiveError, ConfigError
 from convpipe.execution import attachments, runner
 from convpipe.execution.pipeline import StageResult
 from convpipe.files.npy import BLOCK_BYTES
-from convpipe.graph.plan import plan_run
+from convpipe.graph.single import plan_run
 
 CHECKOUT = Path(runner.__file__).parents[2]
 
@@ -126,6 +126,10 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         runner.execute(a_spec(), a_place(tmp_path / "c"), interrupt)
     assert not (tmp_path / "c").exists()
+    (tmp_path / "mine" / "empty").mkdir(parents=True)
+    with pytest.raises(KeyboardInterrupt):
+        runner.execute(a_spec(), a_place(tmp_path / "mine" / "empty" / "root" / "c"), interrupt)
+    assert [path.name for path in tmp_path.rglob("*")] == ["mine", "empty"]  # a person's own folders stay
 
 
 def test_blas_has_the_threads_it_is_given() -> None:
@@ -177,8 +181,7 @@ BESIDE = """
 import sys, time
 from pathlib import Path
 from run_cases import a_place, a_spec, hidden
-from convpipe.archive.collection import run_folders
-from convpipe.archive.index import rebuild
+from convpipe.archive.collection import rebuild, run_folders
 from convpipe.execution import runner
 folder = Path(sys.argv[1])
 

@@ -244,7 +244,7 @@ def test_networks_from_the_command_line(words: list[str], folder: Path) -> None:
 
 def test_a_setting_of_a_layer_is_set(folder: Path) -> None:
     layers = job(*SMALL, "network.conv1.stride=2", "network.pool.op=global_max_pool").spec.network or {}
-    assert (layers["conv1"].stride, layers["pool"].op) == (2, "global_max_pool")  # type: ignore[attr-defined]
+    assert (layers["conv1"].operation.stride, layers["pool"].op) == (2, "global_max_pool")  # type: ignore[attr-defined]
     assert identity(*SMALL, "network.conv1.stride=1") == identity(*SMALL)
     assert identity(*SMALL, "network.conv1.stride=2") != identity(*SMALL)
 

@@ -74,6 +74,8 @@ HOSTILE = {
     "negative": file_of(entry(data_offsets=[-96, 0])),
     "one offset": file_of(entry(data_offsets=[0])),
     "vast": file_of(entry(shape=[2**40, 2**40, 0], data_offsets=[0, 0])),
+    "too large to address": file_of(entry(shape=[2**59, 0], data_offsets=[0, 0])),
+    "an axis too many": file_of(entry(shape=[1] * 31 + [2, 12])),
     "negative shape": file_of(entry(shape=[-2, -3, 4])),
     "true shape": file_of(entry(shape=[True, 24])),
     "float shape": file_of(entry(shape=[2.0, 12])),
@@ -94,6 +96,16 @@ def test_a_hostile_file_is_one_line(kind: str, tmp_path: Path) -> None:
     path.write_bytes(HOSTILE[kind])
     with pytest.raises(ConfigError, match=r"^w\.path: got .*, expected [^\n]*$"):
         safetensors.read_array(str(path), "a", *KEYS)
+
+
+@pytest.mark.parametrize(
+    ("shape", "span"),
+    [([1] * 30 + [2, 12], [0, 96]), ([2, 3, 4], [0, 96]), ([1, 0, 2**58], [0, 0]), ([2**59 - 1, 0], [96, 96])],
+)
+def test_what_numpy_can_still_hold_is_read(shape: list[int], span: list[int], tmp_path: Path) -> None:
+    path = tmp_path / "f.safetensors"
+    path.write_bytes(file_of(entry(shape=shape, data_offsets=span)))
+    assert safetensors.read_array(str(path), "a", *KEYS).shape == tuple(shape)
 
 
 def test_a_path_that_is_no_file(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 import tracemalloc
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +209,52 @@ def test_uniform_does_not_round_up_to_high(dtype: str, low: float, high: float) 
     x = made(read_input(source="random", shape=[20_000], dtype=dtype, low=low, high=high)).astype(float)
     assert low <= x.min()
     assert x.max() < high
+
+
+def exact_draws(count: int) -> list[int]:
+    """What uniform numbers are made from: the first 53 of each 64 raw bits, by which NumPy stands for ever."""
+    return [int(raw) >> 11 for raw in stream(0, "test").random_raw(count)]
+
+
+@pytest.mark.parametrize("dtype", INTEGER_DTYPES)
+def test_uniform_integers_are_the_first_raw_bits(dtype: str) -> None:
+    info = np.iinfo(dtype)
+    bits = min(info.bits - 1, 53)
+    low = 0 if info.min == 0 else -(2 ** (bits - 1))
+    x = made(read_input(source="random", shape=[300], dtype=dtype, low=low, high=low + 2**bits))
+    assert x.tolist() == [low + (draw >> (53 - bits)) for draw in exact_draws(300)]
+
+
+@pytest.mark.parametrize("dtype", [name for name in INTEGER_DTYPES if not name.startswith("u")])
+def test_uniform_integers_are_rounded_down(dtype: str) -> None:
+    x = made(read_input(source="random", shape=[300], dtype=dtype, low=-2.5, high=1.5)).tolist()
+    assert x == [math.floor(Fraction(draw, 2**51) - Fraction(5, 2)) for draw in exact_draws(300)]
+    assert set(x) == {-3, -2, -1, 0, 1}
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_uniform_floats_are_the_raw_bits_rounded_once(dtype: str) -> None:
+    x = made(read_input(source="random", shape=[3000], dtype=dtype, low=-2, high=2))
+    below = np.nextafter(np.dtype(dtype).type(2), np.dtype(dtype).type(0))
+    exact = [draw / 2**51 - 2 for draw in exact_draws(3000)]
+    assert x.tolist() == [min(np.dtype(dtype).type(value), below).item() for value in exact]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_normal_numbers_are_numpys_scaled_and_rounded_once(dtype: str) -> None:
+    mean, std = 50, 7.25
+    x = made(read_input(source="random", shape=[300], dtype=dtype, distribution="normal", mean=mean, std=std)).tolist()
+    numbers = np.random.Generator(stream(0, "test")).standard_normal(300).tolist()
+    exact = [number * std + mean for number in numbers]
+    assert x == [round(value) if dtype in INTEGER_DTYPES else np.dtype(dtype).type(value).item() for value in exact]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "only"), [(2**53, 2**53 + 1, 2**53), (2**63 - 1025, 2**63 - 1, 2**63 - 1024), (-1, 0, -1)]
+)
+def test_the_last_number_below_high_where_floats_are_sparse(low: int, high: int, only: int) -> None:
+    x = made(read_input(source="random", shape=[300], dtype="int64", low=low, high=high))
+    assert set(x.tolist()) == {only}
 
 
 def test_normal_is_normal() -> None:

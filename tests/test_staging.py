@@ -11,9 +11,7 @@ from pathlib import Path
 import pytest
 from run_cases import a_place, a_run, a_spec, contents, hidden
 
-from convpipe.archive.collection import run_folders
-from convpipe.archive.index import rebuild
-from convpipe.archive.table import read_results
+from convpipe.archive.collection import read_results, rebuild, run_folders
 from convpipe.archive.verify import verify
 from convpipe.errors import StorageError
 from convpipe.execution import runner
@@ -26,7 +24,8 @@ SUICIDE = """
 import os, signal, sys
 from pathlib import Path
 from run_cases import a_place, a_spec
-from convpipe import archive, collection, runner
+from convpipe.archive import collection, write
+from convpipe.execution import runner
 folder, moment = Path(sys.argv[1]), sys.argv[2]
 
 def die():
@@ -45,8 +44,8 @@ def half(place, content):
     path.write_bytes(next(iter(content))[:5])
     return path.name == moment
 
-dies_in(archive, "write_file", half) if "." in moment or moment.isupper() else None
-dies_in(archive, "publish") if moment == "publish" else None
+dies_in(write, "write_file", half) if "." in moment or moment.isupper() else None
+dies_in(runner, "publish") if moment == "publish" else None
 if moment == "results":
     dies_in(collection.os, "replace")
 runner.execute(a_spec({"keep": "stages"}), a_place(folder), lambda done: die() if done.step.name == moment else None)

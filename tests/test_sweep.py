@@ -19,8 +19,7 @@ from run_cases import edit_manifest, hidden, set_output
 from sweep_cases import collected, column, fast_folder, results, statuses
 
 from convpipe.archive import write as archive_write
-from convpipe.archive.collection import run_folders, run_names
-from convpipe.archive.index import rebuild, refresh
+from convpipe.archive.collection import rebuild, refresh, run_folders, run_names
 from convpipe.archive.verify import verify
 from convpipe.errors import StorageError
 from convpipe.execution import provenance

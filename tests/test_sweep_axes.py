@@ -117,6 +117,13 @@ def test_what_is_refused(words: str, match: str) -> None:
     assert time.process_time() - start < 10  # half of one at most
 
 
+def test_the_last_word_on_a_key_counts() -> None:
+    assert [fixed.text for fixed in a_sweep("seed=5", "conv.pad=1", "seed=1,2").fixed] == ["conv.pad=1"]
+    assert points("seed=5", "seed=1,2") == ["seed=1", "seed=2"]
+    assert [fixed.text for fixed in a_sweep("seed=1,2", "conv.pad=1", "seed=5").fixed] == ["conv.pad=1", "seed=5"]
+    assert points("seed=1,2", "seed=5") == [""]
+
+
 def test_settings_that_points_may_have_of_their_own() -> None:
     words = ["name=a,b", "root=x,y", "threads=1,2", "limits.memory=1GiB,2GiB", "timing.repeats=1,2"]
     assert a_sweep(*words).space.size == 2**5
@@ -149,6 +156,14 @@ def test_a_sample_of_a_huge_space_costs_little() -> None:
     words = ["seed=range(1000000)", "conv.pad=range(1000000)", "limits.runs=1000000", "sweep.sample=5"]
     assert len(set(points(*words))) == 5
     assert time.process_time() - start < 10  # to look at each would take days
+
+
+@pytest.mark.parametrize(("start", "end", "kind"), [(0, 3, int), (0, 1.5, float), (0.5, 3, float), (0.5, 1.5, float)])
+def test_only_an_interval_between_whole_numbers_is_of_whole_numbers(start: float, end: float, kind: type) -> None:
+    numbers = random.Random(0)
+    drawn = [Interval("input.low", start, end).draw(numbers).value for _ in range(50)]
+    assert {type(value) for value in drawn} == {kind}
+    assert start <= min(drawn) < max(drawn) <= end
 
 
 def test_intervals_are_drawn_from() -> None:

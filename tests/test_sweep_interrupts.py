@@ -14,8 +14,7 @@ import pytest
 from cli_runs import CHECKOUT
 from run_cases import hidden
 
-from convpipe.archive.collection import failures
-from convpipe.archive.index import locked, note
+from convpipe.archive.index import failures, locked, note
 from convpipe.cli.ending import ending_soon
 from convpipe.cli.main import Stopped, stopping_on_signals
 from convpipe.files.staging import machine_mark

@@ -18,8 +18,7 @@ from cli_runs import convpipe, process
 from run_cases import hidden
 from sweep_cases import collected, fast_folder, results, statuses
 
-from convpipe.archive.collection import run_folders, run_names
-from convpipe.archive.index import rebuild
+from convpipe.archive.collection import rebuild, run_folders, run_names
 from convpipe.archive.verify import verify
 from convpipe.graph.memo import Memo
 from convpipe.graph.spec import Spec

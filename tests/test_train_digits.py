@@ -14,7 +14,7 @@ from cli_runs import convpipe, only_run
 
 import convpipe as cp
 from convpipe.files import npz
-from convpipe.ops.activations import softmax
+from convpipe.ops.softmax import softmax
 from convpipe.sources import stream
 from convpipe.sources.weights import SHIPPED_FOLDER
 from convpipe.weights import train_digits as tool

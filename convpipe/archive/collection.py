@@ -1,80 +1,38 @@
 """Many runs in one folder: which are there, and one table of them, results.csv.
 
-The runs themselves are the truth. Beside them lies a hidden index, a line of JSON for each run as it was made,
-so that the table of a long sweep need not read every run again; `rebuild` makes both anew from the runs.
+The runs themselves are the truth. `refresh` writes the table from the index beside them, which may lack runs,
+but never has another say; `rebuild` makes both anew from the runs.
 """
 
 from __future__ import annotations
 
-import json
+import csv
 import os
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convpipe.archive.identity import Described, config_cells
-from convpipe.archive.read import Run
+from convpipe.archive.identity import RUN_ID
+from convpipe.archive.index import INDEX, completed, failures, indexed, locked, row_at
+from convpipe.archive.table import (
+    Row,
+    as_table,
+    columns_of,
+    damaged_row,
+    result_row,
+    row_columns,
+    typed,
+    with_columns,
+    write_results,
+)
 from convpipe.archive.verify import verify
 from convpipe.errors import ArchiveError
+from convpipe.files.staging import hidden_name, storing
 
 if TYPE_CHECKING:
-    pass
+    import pandas as pd
 
-Row = dict[str, str]
 RESULTS = "results.csv"
-INDEX = ".index.jsonl"
-FAILED = ".failed.jsonl"
-FIXED = ("run", "status")
-MEASURED = ("output_shape", "output_sha256", "seconds")
-SOMETIMES = frozenset(("accuracy", "error"))  # columns only where some run has them
-NOT_CONFIG = SOMETIMES.union(FIXED, MEASURED)
-TEXTS = (*FIXED, "output_shape", "output_sha256", "error")
-DAMAGED = "damaged"
-RUN_ID = re.compile(r"[0-9a-f]{12}\Z")
-
-
-# Rows
-
-
-def done_row(cells: Mapping[str, str], manifest: Mapping[str, Any], output: Mapping[str, Any]) -> Row:
-    """A whole run as a row: its id, status, every config value, output and time."""
-    seconds = sum(min(repeats) for repeats in manifest["seconds"].values())
-    row = {
-        "run": manifest["run_id"],
-        "status": manifest["status"],
-        **cells,
-        "output_shape": output["shape"],
-        "output_sha256": output["sha256"],
-        "seconds": f"{seconds:.9f}",
-    }
-    if "evaluation" in manifest:
-        row["accuracy"] = f"{manifest['evaluation']['correct'] / max(manifest['evaluation']['images'], 1):.6f}"
-    return row
-
-
-def result_row(run: Run) -> Row:
-    """An archived run as a row."""
-    return done_row(config_cells(run.config), run.manifest, run.rows[-1])
-
-
-def damaged_row(folder: Path) -> Row:
-    """The row of a folder that is no readable run."""
-    return {"run": folder.name, "status": DAMAGED}
-
-
-def run_row(path: Path) -> Row:
-    """The row of one run, whatever its state.
-
-    A run counts as damaged that lacks a file, or whose texts or ids do not agree with their hashes; arrays,
-    which may be large, are only looked at by `archive.verify`.
-    """
-    try:
-        run = verify(path, arrays=False)
-    except ArchiveError:
-        return damaged_row(path)
-    return result_row(run) if run.manifest["run_id"] == path.name else damaged_row(path)
 
 
 # What is there
@@ -91,65 +49,106 @@ def run_names(folder: Path) -> list[str]:
         return sorted(entry.name for entry in entries if RUN_ID.match(entry.name) and entry.is_dir())
 
 
-def failures(folder: Path) -> dict[str, Row]:
-    """The rows of failed points that no run has replaced yet, by run id."""
+def run_row(path: Path) -> Row:
+    """The row of one run, whatever its state.
+
+    A run counts as damaged that lacks a file, or whose texts or ids do not agree with their hashes; arrays,
+    which may be large, are only looked at by `verify`.
+    """
     try:
-        lines = (folder / FAILED).read_bytes().splitlines()
-    except OSError:
-        return {}
-    rows = [row for line in lines if (row := whole_row(line)) is not None]
-    return {row["run"]: row for row in rows if not (folder / row["run"]).is_dir()}
+        run = verify(path, arrays=False)
+    except ArchiveError:
+        return damaged_row(path.name)
+    return result_row(run) if run.manifest["run_id"] == path.name else damaged_row(path.name)
 
 
-def failed_row(described: Described, error: str) -> Row:
-    """A point that failed, and why, as a row."""
-    return {"run": described.identity, "status": "failed", **described.cells, "error": error}
+def whole_rows(folder: Path) -> list[Row]:
+    """Every run as a row with all its config values: from the index, or from the run where that lacks it.
+
+    A run in the index is only looked at for its manifest, which is written last; `rebuild` reads all of it.
+    """
+    known, rows = indexed(folder), failures(folder)
+    for name in run_names(folder):
+        there = name in known and os.path.exists(f"{folder}/{name}/manifest.json")
+        rows[name] = known[name] if there else run_row(folder / name)
+    return [rows[name] for name in sorted(rows)]
 
 
-def whole_row(line: bytes) -> Row | None:
-    """The row of one line of JSON, or None of a line that a kill cut short."""
+# The table
+
+
+def read_results(folder: Path) -> list[Row]:
+    """The rows of results.csv, or of the index and the runs themselves where it lacks one; nothing is written.
+
+    Raises:
+        ArchiveError: there is no collection.
+    """
+    if not folder.is_dir():
+        raise ArchiveError(f"{folder}: no such collection")
     try:
-        row = json.loads(line)
-        return row if RUN_ID.match(row["run"]) else None
-    except (ValueError, KeyError, TypeError):
-        return None
+        with open(folder / RESULTS, newline="", encoding="utf-8") as file:
+            found: list[Row] = list(csv.DictReader(file))
+    except (OSError, ValueError, csv.Error):
+        found = []
+    listed = sorted([*run_names(folder), *failures(folder)])
+    if [row.get("run") for row in found] == listed and all(map(is_even, found)):
+        return found
+    rows = whole_rows(folder)
+    return with_columns(rows, columns_of(rows))
 
 
-# The index and the table
+def is_even(row: Mapping[Any, Any]) -> bool:
+    """Whether a line of a table had as many cells as its head."""
+    return None not in row and None not in row.values()
 
 
-@dataclass
-class Columns:
-    """The columns of a table, from the rows that are in it."""
+def runs(folder: str | Path) -> pd.DataFrame:
+    """The runs of a collection as a table: one row per run, numbers as numbers.
 
-    first: dict[str, str] | None = None  # every config key, with the value it had first
-    varying: set[str] = field(default_factory=set)
-    sometimes: set[str] = field(default_factory=set)
+    A column with numbers beside words or lists (``conv.pad``: 1, "same", [2, 1]) has each cell's own value.
 
-    def count(self, row: Row) -> None:
-        """Take one row's keys and values into account."""
-        self.sometimes |= SOMETIMES & row.keys()
-        if row["status"] == DAMAGED:
-            return
-        if self.first is None:
-            self.first = {key: value for key, value in row.items() if key not in NOT_CONFIG}
-            return
-        self.varying |= self.first.keys() - row.keys()
-        changed = {key for key, _ in row.items() - self.first.items()} - NOT_CONFIG
-        self.varying |= changed
-        if not changed <= self.first.keys():  # the rows before had nothing there
-            self.first |= {key: "" for key in row if key in changed and key not in self.first}
-
-    @property
-    def names(self) -> list[str]:
-        """What is fixed, the config values that vary in order of appearance, and what was measured."""
-        varying = [key for key in self.first or () if key in self.varying]
-        return [*FIXED, *varying, *MEASURED, *sorted(self.sometimes)]
+    Raises:
+        ArchiveError: there is no collection.
+    """
+    rows = read_results(Path(folder))
+    return as_table(rows, row_columns(rows), typed)
 
 
-def columns_of(rows: Iterable[Row]) -> list[str]:
-    """The columns that a table of these rows has."""
-    columns = Columns()
-    for row in rows:
-        columns.count(row)
-    return columns.names
+def refresh(folder: Path) -> Path:
+    """Bring results.csv up to date: rows of the index, and of runs that it lacks; it appears by one rename.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    with storing(folder / RESULTS), locked(folder):
+        return write_table(folder)
+
+
+def rebuild(folder: Path) -> Path:
+    """Write results.csv, and the index, anew from the runs themselves.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    with storing(folder / RESULTS), locked(folder):
+        (folder / INDEX).unlink(missing_ok=True)
+        return write_table(folder)
+
+
+def write_table(folder: Path) -> Path:
+    """Write results.csv from the index, after adding the runs that it lacks."""
+    names, failed = run_names(folder), failures(folder)
+    places = completed(folder, names, lambda name: run_row(folder / name))
+    listed = sorted([*names, *failed])
+    target = folder / RESULTS
+    temporary = folder / hidden_name(RESULTS)
+    try:
+        with (
+            open(folder / INDEX, "rb", buffering=0) as index,
+            open(temporary, "w", newline="", encoding="utf-8") as table,
+        ):
+            write_results(table, lambda: (failed.get(name) or row_at(index, places[name]) for name in listed))
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return target

@@ -16,21 +16,18 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from convpipe.tensors import Array, Sizes
-
-if TYPE_CHECKING:
-    pass
+from convpipe.tensors import Array, shape_text
 
 FORMAT = 1
 COLUMNS = ("stage", "op", "shape", "dtype", "bytes", "macs", "min", "max", "sha256", "file")
 TEXTS = ("config.yaml", "stages.csv")
 OUTPUT = "output.npy"
 UNHASHED = ("SHA256SUMS", "manifest.json")
-MOST_TEXT_BYTES = 64 << 20
+MOST_TEXT_BYTES = 64 << 20  # of a file that is read whole
 # What an archive may say: a hostile one cannot lead out of its folder, nor surprise who reads its numbers.
 NUMBER = r"-?\d{1,20}(?:\.\d{1,20})?(?:e[+-]\d{1,3})?|-?inf|nan|"
 ROW = {
@@ -55,9 +52,6 @@ def manifest_json(record: Mapping[str, Any]) -> bytes:
     return f"{{\n{lines}\n}}\n".encode()
 
 
-# The files' contents
-
-
 def stage_row(stage: str, op: str, array: Array, macs: int, sha256: str, file: str) -> dict[str, Any]:
     """One row of stages.csv."""
     # + 0, as NumPy finds either of 0.0 and -0.0, depending on the processor's instructions
@@ -80,15 +74,6 @@ def stage_row(stage: str, op: str, array: Array, macs: int, sha256: str, file: s
 def dtype_name(dtype: np.dtype[Any]) -> str:
     """A dtype's name, which NumPy works out anew each time."""
     return str(dtype.name)
-
-
-def shape_text(shape: Sizes) -> str:
-    """A shape as stages.csv has it.
-
-    >>> shape_text((25, 27))
-    '(25,27)'
-    """
-    return f"({','.join(map(str, shape))})"
 
 
 def csv_bytes(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> bytes:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from convpipe.files.yaml import dotted, encoded
 
-if TYPE_CHECKING:
-    pass
-
+RUN_ID = re.compile(r"[0-9a-f]{12}\Z")
 CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 

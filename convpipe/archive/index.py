@@ -1,29 +1,40 @@
-"""The hidden index beside the runs, and results.csv written from it."""
+"""Hidden beside the runs: an index, a line of JSON for each run as it was made, and the same of points that failed.
+
+So the table of a long sweep need not read every run again. Of two lines for one run the last counts; a line that
+a kill cut short counts for nothing.
+"""
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from io import FileIO
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import IO, Any
 
-from convpipe.archive.collection import FAILED, INDEX, RESULTS, Columns, Row, columns_of, failures, run_names, run_row
-from convpipe.files.staging import hidden_name, storing
+from convpipe.archive.identity import RUN_ID
+from convpipe.archive.table import FAILED, Row
+from convpipe.files.staging import storing
 
-if TYPE_CHECKING:
-    pass
-
+INDEX = ".index.jsonl"
+FAILURES = ".failed.jsonl"
 LOCK = ".lock"
+LOCK_SECONDS = 60
 ROW_START = b'{"run": "'
 ROW_LINE = re.compile(ROW_START + rb'([0-9a-f]{12})"')
-LOCK_SECONDS = 60
-GUESSED_FROM = 100  # rows
 LINE_BYTES = 2048  # of the index, for one row: few are longer
+
+
+def locked(folder: Path) -> Any:
+    """A lock that one process at a time holds to write to the index or the table."""
+    from filelock import FileLock
+
+    return FileLock(folder / LOCK, timeout=LOCK_SECONDS)
+
+
+# Writing
 
 
 def note(folder: Path, rows: Iterable[Row]) -> None:
@@ -34,8 +45,8 @@ def note(folder: Path, rows: Iterable[Row]) -> None:
     """
     found = list(rows)
     with storing(folder / INDEX), locked(folder):
-        for name, failed in ((INDEX, False), (FAILED, True)):
-            lines = "".join(json.dumps(row) + "\n" for row in found if (row["status"] == "failed") is failed)
+        for name, failed in ((INDEX, False), (FAILURES, True)):
+            lines = "".join(json.dumps(row) + "\n" for row in found if (row["status"] == FAILED) is failed)
             if lines:
                 add_lines(folder / name, lines.encode())
 
@@ -48,65 +59,52 @@ def add_lines(path: Path, lines: bytes) -> None:
         file.write(lines)
 
 
-def refresh(folder: Path) -> Path:
-    """Bring results.csv up to date: rows of the index, and of runs that it lacks; it appears by one rename.
-
-    Raises:
-        StorageError: the disk refused.
-    """
-    with storing(folder / RESULTS), locked(folder):
-        return write_table(folder)
+# Reading all of it
 
 
-def rebuild(folder: Path) -> Path:
-    """Write results.csv, and the index, anew from the runs themselves.
-
-    Raises:
-        StorageError: the disk refused.
-    """
-    with storing(folder / RESULTS), locked(folder):
-        (folder / INDEX).unlink(missing_ok=True)
-        return write_table(folder)
+def indexed(folder: Path) -> dict[str, Row]:
+    """The rows of runs that the index has, by run id, whether the runs are there or not."""
+    return rows_of(folder / INDEX)
 
 
-def locked(folder: Path) -> Any:
-    """A lock that one process at a time holds to write the table."""
-    from filelock import FileLock
-
-    return FileLock(folder / LOCK, timeout=LOCK_SECONDS)
+def failures(folder: Path) -> dict[str, Row]:
+    """The rows of failed points that no run has replaced yet, by run id."""
+    return {name: row for name, row in rows_of(folder / FAILURES).items() if not (folder / name).is_dir()}
 
 
-def write_table(folder: Path) -> Path:
-    """Write results.csv from the index, after adding the runs that it lacks."""
-    names, failed = run_names(folder), failures(folder)
-    places = completed_index(folder, names)
-    listed = sorted([*names, *failed])
-    target = folder / RESULTS
-    temporary = folder / hidden_name(RESULTS)
+def rows_of(path: Path) -> dict[str, Row]:
+    """The rows of a file of lines, by run id; none where there is no file."""
     try:
-        with (
-            open(folder / INDEX, "rb", buffering=0) as index,
-            open(temporary, "w", newline="", encoding="utf-8") as table,
-        ):
-            write_results(table, lambda: (failed.get(name) or row_at(index, places[name]) for name in listed))
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return target
+        lines = path.read_bytes().splitlines()
+    except OSError:
+        return {}
+    return {row["run"]: row for line in lines if (row := whole_row(line)) is not None}
 
 
-def completed_index(folder: Path, names: Iterable[str]) -> dict[str, int]:
-    """Where in the index each run's line begins, after adding those of the runs that it lacks."""
+def whole_row(line: bytes) -> Row | None:
+    """The row of one line of JSON, or None of a line that a kill cut short."""
+    try:
+        row: Row = json.loads(line)
+        return row if RUN_ID.match(row["run"]) else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+# Reading it row by row, as a long one need not fit into memory
+
+
+def completed(folder: Path, names: Iterable[str], made: Callable[[str], Row]) -> dict[str, int]:
+    """Where in the index each run's line begins, after adding those of the runs that it lacks, as `made` gives them."""
     with open(folder / INDEX, "a+b") as file:
-        places = index_places(file)
+        places = line_places(file)
         for name in names:
             if name not in places:
                 places[name] = file.seek(0, os.SEEK_END)
-                file.write(json.dumps(run_row(folder / name)).encode() + b"\n")
+                file.write(json.dumps(made(name)).encode() + b"\n")
     return places
 
 
-def index_places(file: Any) -> dict[str, int]:
+def line_places(file: IO[bytes]) -> dict[str, int]:
     """Where each run's last whole line begins; lines that a kill cut short are passed over.
 
     Only the lines' ends are looked at, as reading all of each would take a third of a table's time.
@@ -131,30 +129,3 @@ def row_at(index: FileIO, place: int) -> Row:
         text += more
     row: Row = json.loads(text.partition(b"\n")[0].decode())  # json itself would look for the encoding first
     return row
-
-
-def write_results(table: TextIO, rows: Callable[[], Iterable[Row]]) -> None:
-    """Write rows as a CSV table; `rows` gives them anew each time, as they need not fit into memory.
-
-    They are read once where the first of them show which columns there are, and otherwise once more.
-    """
-    guessed, found = columns_of(islice(rows(), GUESSED_FROM)), Columns()
-    write_rows(table, guessed, counted(rows(), found))
-    if found.names != guessed:
-        table.seek(0)
-        table.truncate()
-        write_rows(table, found.names, rows())
-
-
-def counted(rows: Iterable[Row], columns: Columns) -> Iterator[Row]:
-    """The same rows, each taken into account on its way."""
-    for row in rows:
-        columns.count(row)
-        yield row
-
-
-def write_rows(table: TextIO, columns: Sequence[str], rows: Iterable[Row]) -> None:
-    """Write a CSV table, what a row lacks left empty."""
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([row.get(column, "") for column in columns] for row in rows)

@@ -1,10 +1,6 @@
-"""One run on disk: written whole or not at all, verified by its own hashes, read without the code that made it.
+"""One run on disk, read without the code that made it: texts at once and checked, arrays when asked for.
 
-<run>/config.yaml    the resolved config
-      stages.csv     a row per stage, the same bytes on every repeat
-      output.npy     the last stage's array; with keep=stages also NN_<stage>.npy
-      SHA256SUMS     every file above; its own hash is the archive id
-      manifest.json  format, ids, status, timings, provenance; not hashed, as it differs from repeat to repeat
+What is read may be damaged or hostile: see `format` for what a file may say.
 """
 
 from __future__ import annotations
@@ -26,9 +22,6 @@ from convpipe.tensors import Array
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-# Reading
 
 
 @dataclass(frozen=True)

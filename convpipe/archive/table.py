@@ -1,77 +1,125 @@
-"""Rows of runs as tables: typed cells, columns that vary, data frames."""
+"""Rows and the table they make: a row for each run, the columns that vary, cells as values, CSV and data frames.
+
+In a row everything is text, as results.csv has it.
+"""
 
 from __future__ import annotations
 
 import ast
 import csv
 import math
-import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
+from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TextIO
 
-from convpipe.archive.collection import INDEX, RESULTS, TEXTS, Row, columns_of, failures, run_names, run_row, whole_row
-from convpipe.errors import ArchiveError
+from convpipe.archive.identity import Described, config_cells
+from convpipe.archive.read import Run
 
 if TYPE_CHECKING:
     import pandas as pd
 
+Row = dict[str, str]
+FIXED = ("run", "status")
+MEASURED = ("output_shape", "output_sha256", "seconds")
+SOMETIMES = frozenset(("accuracy", "error"))  # columns only where some run has them
+NOT_CONFIG = SOMETIMES.union(FIXED, MEASURED)
+TEXT_COLUMNS = (*FIXED, "output_shape", "output_sha256", "error")
+DAMAGED = "damaged"
+FAILED = "failed"
+GUESSED_FROM = 100  # rows
 NUMBER = re.compile(r"-?\d{1,100}(?:\.\d{1,100})?(?:e[+-]\d{1,3})?", re.ASCII)
 TRUTHS = {"True": True, "False": False, "": None}
 
 
-# Reading
+# A run as a row
 
 
-def read_results(folder: Path) -> list[Row]:
-    """The rows of results.csv, or of the index and the runs themselves where it lacks one; nothing is written.
-
-    Raises:
-        ArchiveError: there is no collection.
-    """
-    if not folder.is_dir():
-        raise ArchiveError(f"{folder}: no such collection")
-    try:
-        with open(folder / RESULTS, newline="", encoding="utf-8") as file:
-            found: list[Row] = list(csv.DictReader(file))
-    except (OSError, ValueError, csv.Error):
-        found = []
-    listed = sorted([*run_names(folder), *failures(folder)])
-    if [row.get("run") for row in found] == listed and all(map(is_even, found)):
-        return found
-    return results({row["run"]: row for row in whole_rows(folder)})
+def done_row(cells: Mapping[str, str], manifest: Mapping[str, Any], output: Mapping[str, Any]) -> Row:
+    """A whole run as a row: its id, status, every config value, output and time."""
+    seconds = sum(min(repeats) for repeats in manifest["seconds"].values())
+    row = {
+        "run": manifest["run_id"],
+        "status": manifest["status"],
+        **cells,
+        "output_shape": output["shape"],
+        "output_sha256": output["sha256"],
+        "seconds": f"{seconds:.9f}",
+    }
+    if "evaluation" in manifest:
+        row["accuracy"] = f"{manifest['evaluation']['correct'] / max(manifest['evaluation']['images'], 1):.6f}"
+    return row
 
 
-def is_even(row: Mapping[Any, Any]) -> bool:
-    """Whether a line of a table had as many cells as its head."""
-    return None not in row and None not in row.values()
+def result_row(run: Run) -> Row:
+    """An archived run as a row."""
+    return done_row(config_cells(run.config), run.manifest, run.rows[-1])
 
 
-def whole_rows(folder: Path) -> list[Row]:
-    """Every run as a row with all its config values: from the index, or from the run where that lacks it.
-
-    A run in the index is only looked at for its manifest, which is written last; `rebuild` reads all of it.
-    """
-    try:
-        lines = (folder / INDEX).read_bytes().splitlines()
-    except OSError:
-        lines = []
-    indexed = {row["run"]: row for line in lines if (row := whole_row(line)) is not None}
-    rows = failures(folder)
-    for name in run_names(folder):
-        there = name in indexed and os.path.exists(f"{folder}/{name}/manifest.json")
-        rows[name] = indexed[name] if there else run_row(folder / name)
-    return [rows[name] for name in sorted(rows)]
+def damaged_row(name: str) -> Row:
+    """A folder that is no readable run, as a row."""
+    return {"run": name, "status": DAMAGED}
 
 
-def results(rows: Mapping[str, Row]) -> list[Row]:
-    """Rows as the table has them: sorted, with its columns."""
-    listed = [rows[name] for name in sorted(rows)]
-    columns = columns_of(listed)
-    return [{column: row.get(column, "") for column in columns} for row in listed]
+def failed_row(described: Described, error: str) -> Row:
+    """A point that failed, and why, as a row."""
+    return {"run": described.identity, "status": FAILED, **described.cells, "error": error}
+
+
+# Columns
+
+
+@dataclass
+class Columns:
+    """The columns of a table, from the rows that are in it."""
+
+    first: dict[str, str] | None = None  # every config key, with the value it had first
+    varying: set[str] = field(default_factory=set)
+    sometimes: set[str] = field(default_factory=set)
+
+    def count(self, row: Row) -> None:
+        """Take one row's keys and values into account."""
+        self.sometimes |= SOMETIMES & row.keys()
+        if row["status"] == DAMAGED:
+            return
+        if self.first is None:
+            self.first = {key: value for key, value in row.items() if key not in NOT_CONFIG}
+            return
+        self.varying |= self.first.keys() - row.keys()
+        changed = {key for key, _ in row.items() - self.first.items()} - NOT_CONFIG
+        self.varying |= changed
+        if not changed <= self.first.keys():  # the rows before had nothing there
+            self.first |= {key: "" for key in row if key in changed and key not in self.first}
+
+    @property
+    def names(self) -> list[str]:
+        """What is fixed, the config values that vary in order of appearance, and what was measured."""
+        varying = [key for key in self.first or () if key in self.varying]
+        return [*FIXED, *varying, *MEASURED, *sorted(self.sometimes)]
+
+
+def columns_of(rows: Iterable[Row]) -> list[str]:
+    """The columns that a table of these rows has."""
+    columns = Columns()
+    for row in rows:
+        columns.count(row)
+    return columns.names
+
+
+def row_columns(rows: Sequence[Row]) -> list[str]:
+    """The columns of rows that all have the same, or of a table without rows."""
+    return list(rows[0]) if rows else columns_of(rows)
+
+
+def with_columns(rows: Iterable[Row], columns: Sequence[str]) -> list[Row]:
+    """The same rows with these columns alone, what a row lacks left empty."""
+    return [{column: row.get(column, "") for column in columns} for row in rows]
+
+
+# Cells
 
 
 def typed_row(row: Row) -> dict[str, Any]:
@@ -85,7 +133,7 @@ def cell_value(column: str, text: str) -> Any:
     >>> cell_value("conv.stride", "[2, 1]"), cell_value("seconds", "0.5"), cell_value("run", "123456789012")
     ([2, 1], 0.5, '123456789012')
     """
-    return (text or None) if column in TEXTS else plain_value(text)
+    return (text or None) if column in TEXT_COLUMNS else plain_value(text)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -109,21 +157,37 @@ def is_plain(value: Any) -> bool:
     return isinstance(value, str) or (isinstance(value, int | float) and math.isfinite(value))
 
 
-def runs(folder: str | Path) -> pd.DataFrame:
-    """The runs of a collection as a table: one row per run, numbers as numbers.
+# As CSV
 
-    A column with numbers beside words or lists (``conv.pad``: 1, "same", [2, 1]) has each cell's own value.
 
-    Raises:
-        ArchiveError: there is no collection.
+def write_results(table: TextIO, rows: Callable[[], Iterable[Row]]) -> None:
+    """Write rows as a CSV table; `rows` gives them anew each time, as they need not fit into memory.
+
+    They are read once where the first of them show which columns there are, and otherwise once more.
     """
-    rows = read_results(Path(folder))
-    return as_table(rows, row_columns(rows), typed)
+    guessed, found = columns_of(islice(rows(), GUESSED_FROM)), Columns()
+    write_rows(table, guessed, counted(rows(), found))
+    if found.names != guessed:
+        table.seek(0)
+        table.truncate()
+        write_rows(table, found.names, rows())
 
 
-def row_columns(rows: Sequence[Row]) -> list[str]:
-    """The columns of rows that all have the same, or of a table without rows."""
-    return list(rows[0]) if rows else columns_of(rows)
+def counted(rows: Iterable[Row], columns: Columns) -> Iterator[Row]:
+    """The same rows, each taken into account on its way."""
+    for row in rows:
+        columns.count(row)
+        yield row
+
+
+def write_rows(table: TextIO, columns: Sequence[str], rows: Iterable[Row]) -> None:
+    """Write a CSV table, what a row lacks left empty."""
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([row.get(column, "") for column in columns] for row in rows)
+
+
+# As a data frame
 
 
 def as_table(
@@ -134,7 +198,7 @@ def as_table(
 
     table = pd.DataFrame(rows, columns=list(columns))
     for column in table.columns:
-        if column not in TEXTS:
+        if column not in TEXT_COLUMNS:
             table[column] = read(table[column])
     return table
 

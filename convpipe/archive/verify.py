@@ -6,18 +6,12 @@ import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from convpipe.archive.format import OUTPUT, SUM_LINE, TEXTS, UNHASHED, shape_text, sums_bytes
+from convpipe.archive.format import OUTPUT, SUM_LINE, TEXTS, UNHASHED, sums_bytes
 from convpipe.archive.identity import run_id
 from convpipe.archive.read import Run, check_regular, load, read_bytes, stored_header
 from convpipe.errors import ArchiveError, shown
-
-if TYPE_CHECKING:
-    pass
-
-
-# Verifying
+from convpipe.tensors import shape_text
 
 
 def verify(folder: str | Path, *, arrays: bool = True) -> Run:

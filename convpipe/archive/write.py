@@ -10,20 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from convpipe.archive.format import COLUMNS, FORMAT, OUTPUT, csv_bytes, manifest_json, stage_row, sums_bytes
 from convpipe.files.npy import Block, array_sha256, blocks, npy_header
 from convpipe.files.staging import hidden_name, make_folder, remove_abandoned, remove_empty, storing
 from convpipe.tensors import Array
 
-if TYPE_CHECKING:
-    pass
-
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
-
-
-# Writing
 
 
 @dataclass

@@ -110,8 +110,7 @@ def runs_command(words: list[str]) -> int:
     given = parser.parse_intermixed_args(joined(words, "--sort"))
     path = one_collection(one_folder("runs", given.folders))
 
-    from convpipe.archive.index import rebuild
-    from convpipe.archive.table import read_results, whole_rows
+    from convpipe.archive.collection import read_results, rebuild, whole_rows
 
     if given.format == "parquet" and given.output is None:
         raise UsageError("runs: --format parquet: expected --output FILE beside it")
@@ -190,7 +189,7 @@ def one_collection(path: Path) -> Path:
 
 def runs_below(path: Path) -> Iterator[Path]:
     """Every run of a collection, or of the collections in a folder, however deep; sorted."""
-    from convpipe.archive.collection import RUN_ID
+    from convpipe.archive.identity import RUN_ID
 
     for name in sorted(entry.name for entry in os.scandir(path) if entry.is_dir(follow_symlinks=False)):
         if RUN_ID.match(name) or is_run(path / name):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from convpipe.archive.index import refresh
+from convpipe.archive.collection import refresh
 from convpipe.errors import STOPPED
 from convpipe.files.staging import remove_own
 from convpipe.sweeps.events import GOES_ON

@@ -143,7 +143,7 @@ def hydra_app(words: list[str]) -> int:
 
 def run_job(job: Job) -> int:
     """Run one checked job and show it, or only its plan."""
-    from convpipe.archive.index import refresh
+    from convpipe.archive.collection import refresh
     from convpipe.execution import runner
     from convpipe.graph.work import check_memory, plan_work
     from convpipe.report.console import console

@@ -1,4 +1,4 @@
-"""From Hydra's composed config to frozen, checked settings. With sweep and cli the only modules that know Hydra.
+"""From overrides to a composed config of plain values: nested dicts and lists, interpolations resolved.
 
 Configs choose, they never execute: nothing here instantiates, and `hydra_safety` refuses what Hydra itself
 could be told to run or to write elsewhere.
@@ -21,7 +21,6 @@ from convpipe.errors import ConfigError, ConvpipeError
 if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra
     from omegaconf import DictConfig
-
 
 LAYER_SETTING = re.compile(r"network\.\w+\.\w+=")
 MAIN_CONFIG = "config"

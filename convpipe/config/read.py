@@ -20,6 +20,7 @@ from convpipe.ops.conv import Conv
 from convpipe.ops.kinds.convolving import ConvSettings
 from convpipe.ops.kinds.operation import stands_alone
 
+WIRING = ("op", "inputs")  # of a layer, beside the settings of its operation
 REQUIRED_KEYS = ("seed", "input", "lowering", "keep")
 FREE_KEYS = ("data",)  # values that others may refer to, as ${data}
 KNOWN_KEYS = dict.fromkeys(SPEC_KEYS + EXECUTION_KEYS + FREE_KEYS)  # a set in their order
@@ -143,12 +144,12 @@ def read_layer(key: str, settings: Mapping[str, Any]) -> Layer:
     Raises:
         ConfigError: an operation that cannot stand alone.
     """
-    given = {name: value for name, value in settings.items() if name not in ("op", "inputs")}
+    given = {name: value for name, value in settings.items() if name not in WIRING}
     op = settings["op"]
     kind = OPERATIONS.get(f"{key}.op", op)
     if not stands_alone(kind):
         raise ConfigError(f"{key}.op", op, "an operation that can be a layer, not a stage of a convolution")
-    operation = read(kind, key, given)
+    operation = read(kind, key, given, WIRING)
     if isinstance(operation, Conv) and isinstance(operation.stages, str):
         operation = replace(operation, stages=lowerings.chain(op, operation.stages, f"{key}.stages"))
     return Layer(op, operation, optional(several(text))(f"{key}.inputs", settings.get("inputs")))

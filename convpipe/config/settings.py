@@ -7,16 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from convpipe.errors import ConfigError
 from convpipe.execution import provenance
 from convpipe.execution.runner import Place
 from convpipe.fields import choice, field, one_or_several, optional, read, several, size_in_bytes, text, truth, whole
 from convpipe.graph.spec import Spec
-
-if TYPE_CHECKING:
-    pass
 
 T = TypeVar("T")
 COLLECTION_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}\Z")  # file systems end at 255 bytes

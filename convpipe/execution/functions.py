@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from convpipe.errors import ConfigError, GeometryError
+from convpipe.errors import ConfigError
 from convpipe.execution import pipeline
 from convpipe.fields import read
 from convpipe.graph import lowerings
@@ -208,8 +208,6 @@ def planned(operation: Convolving, stages: tuple[Stage, ...], arrays: Mapping[st
 
     def give(weight: Weight) -> Tensor:
         array = arrays[weight.role]
-        if weight.role == "grad" and array.shape != weight.shape:
-            raise GeometryError("grad", array.shape, f"the shape {weight.shape} of the convolution's output")
         return Tensor(weight.role, array.shape, array.dtype, weight.axes)
 
     return plan_single(operation, stages, input_tensor(Signature(image.shape, image.dtype)), give)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from convpipe.archive.format import shape_text
 from convpipe.archive.read import Run
 from convpipe.errors import ArchiveError
 from convpipe.execution import pipeline
@@ -13,7 +12,7 @@ from convpipe.execution.runner import blas_threads
 from convpipe.files.npy import array_sha256
 from convpipe.graph.spec import Spec
 from convpipe.graph.work import Work
-from convpipe.tensors import Array, Tensor
+from convpipe.tensors import Array, Tensor, shape_text
 
 
 def recall(run: Run, spec: Spec, work: Work, names: Collection[str]) -> dict[str, Array]:

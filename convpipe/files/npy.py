@@ -1,7 +1,7 @@
-"""Reading .npy files that may be damaged or hostile: the size must add up before a byte of data is read.
+""".npy files, NumPy's NEP 1: written in one form alone, and read though they may be damaged or hostile.
 
-The format is NumPy's NEP 1. ``numpy.load`` is not used: it believes the header (and allocates what it claims),
-accepts trailing bytes, and raises a dozen kinds of error.
+The size must add up before a byte of data is read. ``numpy.load`` is not used: it believes the header (and allocates
+what it claims), accepts trailing bytes, and raises a dozen kinds of error.
 """
 
 from __future__ import annotations
@@ -21,59 +21,11 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from convpipe.errors import ConfigError, shown
-from convpipe.tensors import DTYPES, Array, Sizes
-
-Block = bytes | memoryview
-BLOCK_BYTES = 1 << 20  # 64 KiB to 8 MiB hash alike (100 MB in 0.1 s)
-
-
-@cache
-def little_endian(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """A dtype in the byte order of an archive."""
-    return dtype.newbyteorder("<")
-
-
-def blocks(array: Array) -> Iterator[memoryview]:
-    """The array's values as little-endian bytes in C order, a block at a time, copied only where they must be.
-
-    >>> [block.tobytes() for block in blocks(np.array([[1, 2]], ">i2"))]
-    [b'\\x01\\x00\\x02\\x00']
-    """
-    if array.nbytes <= BLOCK_BYTES or array.ndim == 0:
-        little = np.ascontiguousarray(array, little_endian(array.dtype))
-        yield little.reshape(-1).view(np.uint8).data
-    elif len(array) == 1:
-        yield from blocks(array[0])
-    else:
-        rows = max(1, len(array) * BLOCK_BYTES // array.nbytes)
-        for start in range(0, len(array), rows):
-            yield from blocks(array[start : start + rows])
-
-
-def array_sha256(array: Array) -> str:
-    """The SHA-256 of the array's values: little-endian, in C order."""
-    total = hashlib.sha256()
-    for block in blocks(array):
-        total.update(block)
-    return total.hexdigest()
-
-
-def npy_header(shape: Sizes, dtype: np.dtype[Any]) -> bytes:
-    """The header of an .npy file (format 1.0) in C order, little-endian.
-
-    Made here and not by NumPy, whose versions fill it up differently: an archive's id shall not depend on that.
-    """
-    descr = little_endian(dtype).str
-    text = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {tuple(map(int, shape))}, }}"
-    start = len(MAGIC) + 4  # the version and the text's length, two bytes each
-    text += " " * (-(start + len(text) + 1) % 64) + "\n"  # NEP 1: the data begins at a multiple of 64
-    return MAGIC + b"\x01\x00" + len(text).to_bytes(2, "little") + text.encode("ascii")
-
+from convpipe.tensors import DTYPES, MOST_AXES, Array, Sizes
 
 MAGIC = b"\x93NUMPY"
 LENGTH_BYTES = {1: 2, 2: 4, 3: 4}  # format version -> bytes of the header's length
 MOST_HEADER_BYTES = 64 * 1024
-MOST_AXES = 32  # NumPy 1's own limit
 # How a header may spell the dtypes there are: byte order, then kind and size.
 SPELLED = [order + np.dtype(name).str[1:] for name in DTYPES for order in "<>|"]
 STORED = {spelled: np.dtype(spelled) for spelled in SPELLED}
@@ -82,6 +34,12 @@ STORED = {spelled: np.dtype(spelled) for spelled in SPELLED}
 ENTRY = r"""\s*['"](\w+)['"]\s*:\s*('[^'"\\]*'|"[^'"\\]*"|True|False|\([\d,\s]*\))"""
 HEADER = re.compile(rf"\{{{ENTRY}\s*,{ENTRY}\s*,{ENTRY}\s*(?:,\s*)?\}}\s*", re.ASCII)
 SHAPE = re.compile(r"\(\s*\)|\(\s*(?:\d{1,19}\s*,\s*)+(?:\d{1,19}\s*)?\)", re.ASCII)
+BLOCK_BYTES = 1 << 20  # 64 KiB to 8 MiB hash alike (100 MB in 0.1 s)
+
+Block = bytes | memoryview
+
+
+# Reading
 
 
 @dataclass(frozen=True)
@@ -194,10 +152,14 @@ def stated_shape(text: str, path: str | PathLike[str], key: str) -> Sizes:
         raise ConfigError(
             key, path, f"a shape of at most {MOST_AXES} whole numbers", f"its header says {shown(repr(text))}"
         )
-    # an empty array passes the comparison with the file's size whatever its other sizes are; NumPy cannot make this one
-    if prod(max(size, 1) for size in shape) >= 2**59:
+    if not addressable(shape):
         raise ConfigError(key, path, "a shape that memory can address", f"its header says {shown(repr(text))}")
     return shape
+
+
+def addressable(shape: Sizes) -> bool:
+    """Whether NumPy can make an array of that shape: not even of no cells, where the other sizes are too large."""
+    return prod(max(size, 1) for size in shape) < 2**59
 
 
 def stated_dtype(text: str, path: str | PathLike[str], key: str) -> np.dtype[np.generic]:
@@ -205,3 +167,49 @@ def stated_dtype(text: str, path: str | PathLike[str], key: str) -> np.dtype[np.
     if text[0] not in "'\"" or text[1:-1] not in STORED:
         raise ConfigError(key, path, f"numbers of dtype {', '.join(DTYPES)}", f"its header says {shown(repr(text))}")
     return STORED[text[1:-1]]
+
+
+# Writing
+
+
+@cache
+def little_endian(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """A dtype in the byte order of an archive."""
+    return dtype.newbyteorder("<")
+
+
+def blocks(array: Array) -> Iterator[memoryview]:
+    """The array's values as little-endian bytes in C order, a block at a time, copied only where they must be.
+
+    >>> [block.tobytes() for block in blocks(np.array([[1, 2]], ">i2"))]
+    [b'\\x01\\x00\\x02\\x00']
+    """
+    if array.nbytes <= BLOCK_BYTES or array.ndim == 0:
+        little = np.ascontiguousarray(array, little_endian(array.dtype))
+        yield little.reshape(-1).view(np.uint8).data
+    elif len(array) == 1:
+        yield from blocks(array[0])
+    else:
+        rows = max(1, len(array) * BLOCK_BYTES // array.nbytes)
+        for start in range(0, len(array), rows):
+            yield from blocks(array[start : start + rows])
+
+
+def array_sha256(array: Array) -> str:
+    """The SHA-256 of the array's values: little-endian, in C order."""
+    total = hashlib.sha256()
+    for block in blocks(array):
+        total.update(block)
+    return total.hexdigest()
+
+
+def npy_header(shape: Sizes, dtype: np.dtype[Any]) -> bytes:
+    """The header of an .npy file (format 1.0) in C order, little-endian.
+
+    Made here and not by NumPy, whose versions fill it up differently: an archive's id shall not depend on that.
+    """
+    descr = little_endian(dtype).str
+    text = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {tuple(map(int, shape))}, }}"
+    start = len(MAGIC) + 4  # the version and the text's length, two bytes each
+    text += " " * (-(start + len(text) + 1) % 64) + "\n"  # NEP 1: the data begins at a multiple of 64
+    return MAGIC + b"\x01\x00" + len(text).to_bytes(2, "little") + text.encode("ascii")

@@ -14,10 +14,9 @@ from typing import IO, BinaryIO, cast
 import numpy as np
 
 from convpipe.errors import ConfigError, did_you_mean, shown
-from convpipe.files.npy import NpyHeader, header_of, opened, shaped
+from convpipe.files.npy import BLOCK_BYTES, NpyHeader, header_of, opened, shaped
 from convpipe.tensors import Array
 
-BLOCK_BYTES = 1 << 20
 LISTED = 300  # characters of the list of entries in an error line
 
 # What the zip module raises, beside OSError and ValueError, at archives that are damaged, encrypted or of the future.

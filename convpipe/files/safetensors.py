@@ -15,13 +15,12 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from convpipe.errors import ConfigError, did_you_mean, shown
-from convpipe.files.npy import opened
-from convpipe.tensors import DTYPES, Array, Sizes
+from convpipe.files.npy import addressable, opened
+from convpipe.tensors import DTYPES, MOST_AXES, Array, Sizes
 
 KIND = "a .safetensors file"
 LENGTH_BYTES = 8
 MOST_HEADER_BYTES = 100_000_000  # the format's own limit
-MOST_AXES = 32  # NumPy 1's own limit
 LISTED = 300  # characters of the list of arrays in an error line
 METADATA = "__metadata__"  # an entry that is no array
 LETTERS = {"f": "F", "i": "I", "u": "U"}
@@ -103,8 +102,8 @@ def described(entry: Any, size: int) -> Stored | None:
         return None
     start, stop = span
     fits = start <= stop <= size and stop - start == prod(shape) * STORED[dtype].itemsize
-    addressable = len(shape) <= MOST_AXES and prod(max(axis, 1) for axis in shape) < 2**59
-    return Stored(tuple(shape), STORED[dtype], start) if fits and addressable else None
+    possible = len(shape) <= MOST_AXES and addressable(shape)
+    return Stored(tuple(shape), STORED[dtype], start) if fits and possible else None
 
 
 def sizes(values: Any) -> bool:

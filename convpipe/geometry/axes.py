@@ -1,10 +1,11 @@
-"""One spatial axis and several: sizes, pads, strides, and the words for padding."""
+"""The spatial axes: how many there are, a value for each, how far a kernel reaches, and padding with its words."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from convpipe.errors import GeometryError, GeometrySettingError, did_you_mean
+from convpipe.fields import is_whole
 from convpipe.tensors import Sizes
 
 Pads = tuple[tuple[int, int], ...]
@@ -58,12 +59,6 @@ def pads_per_axis(value: Any, rank: int) -> Pads:
         expected = f"a whole number from 0, {rank} of them, {rank} pairs [before, after], or {', '.join(PAD_WORDS)}"
         raise GeometrySettingError("pad", value, expected, hint)
     return tuple((int(before), int(after)) for before, after in pairs)
-
-
-def is_whole(value: Any, low: int) -> bool:
-    """Whether a value is a whole number from `low`; a bool is not, NumPy's integers are."""
-    scalar = hasattr(value, "__index__") and not getattr(value, "shape", ())  # an array has __index__, and raises
-    return scalar and not isinstance(value, bool) and value.__index__() >= low
 
 
 def reach(kernel: int, dilation: int) -> int:
@@ -141,15 +136,12 @@ def check_filled(spatial: Sizes | list[int]) -> None:
             raise GeometryError("input", tuple(spatial), f"at least 1 along {letter}")
 
 
-# The other layers
-
-
 def axis_of(axis: Any, axes: int) -> int:
     """An axis of an array of so many, a negative one counted from the end.
 
     >>> axis_of(-1, axes=4)
     3
     """
-    if not is_whole(axis, -axes) or axis >= axes:
+    if not is_whole(axis, -axes, axes - 1):
         raise GeometrySettingError("axis", axis, f"a whole number from {-axes} to {axes - 1}")
     return int(axis) % axes

@@ -7,57 +7,18 @@ from math import prod
 from typing import Any
 
 from convpipe.errors import GeometryError, GeometrySettingError
-from convpipe.geometry.axes import (
-    AXES,
-    Pads,
-    check_pad_mode,
-    input_rank,
-    is_whole,
-    out_letters,
-    out_sizes,
-    per_axis,
-    reach,
-    solve_pads,
-)
+from convpipe.fields import is_whole
+from convpipe.geometry.axes import AXES, check_pad_mode, input_rank, out_letters, per_axis, solve_pads
+from convpipe.geometry.windows import Windows, check_reach
 from convpipe.tensors import Sizes
 
 
 @dataclass(frozen=True)
-class ConvGeometry:
+class ConvGeometry(Windows):
     """Every size of one convolution, solved; `solve` is the way to make one."""
 
-    batch: int
-    channels: int
-    spatial: Sizes
     filters: int
-    kernel: Sizes
-    stride: Sizes
-    dilation: Sizes
-    pads: Pads
     groups: int
-
-    @property
-    def rank(self) -> int:
-        """1, 2 or 3 spatial axes."""
-        return len(self.spatial)
-
-    @property
-    def padded(self) -> Sizes:
-        """The spatial sizes after padding."""
-        return tuple(size + before + after for size, (before, after) in zip(self.spatial, self.pads, strict=True))
-
-    @property
-    def out(self) -> Sizes:
-        """The spatial sizes of the feature map: out_d, out_h, out_w."""
-        return out_sizes(self.padded, self.kernel, self.stride, self.dilation)
-
-    @property
-    def unread(self) -> Sizes:
-        """Cells at the end of each padded axis that no kernel position reads: the stride's remainder."""
-        axes = zip(self.padded, self.out, self.kernel, self.stride, self.dilation, strict=True)
-        return tuple(
-            size - (out - 1) * stride - reach(kernel, dilation) for size, out, kernel, stride, dilation in axes
-        )
 
     @property
     def taps(self) -> int:
@@ -73,11 +34,6 @@ class ConvGeometry:
     def macs(self) -> int:
         """Multiply-adds of the whole convolution."""
         return self.positions * self.filters * self.taps
-
-    @property
-    def input_shape(self) -> Sizes:
-        """(N, C, H, W)."""
-        return (self.batch, self.channels, *self.spatial)
 
     @property
     def filters_shape(self) -> Sizes:
@@ -147,7 +103,7 @@ def solve(
     pads = solve_pads(pad, tuple(spatial), tuple(kernel), strides, dilations)
     check_pad_mode(pad_mode, pads, tuple(spatial))
     geometry = ConvGeometry(
-        batch, channels, tuple(spatial), filters, tuple(kernel), strides, dilations, pads, int(groups)
+        batch, channels, tuple(spatial), tuple(kernel), strides, dilations, pads, filters, int(groups)
     )
     check_reach(geometry)
     return geometry
@@ -175,13 +131,3 @@ def check_groups(channels: int, filters: int, depth: int, groups: Any) -> None:
     if depth != channels // groups:
         expected = f"{channels // groups} channels in each filter ({channels} input channels, {groups} groups)"
         raise GeometryError("channels", depth, expected)
-
-
-def check_reach(geometry: ConvGeometry) -> None:
-    """The dilated kernel fits into the padded input along every axis."""
-    axes = zip(AXES[geometry.rank], geometry.kernel, geometry.dilation, geometry.padded, strict=True)
-    for letter, kernel, dilation, size in axes:
-        if reach(kernel, dilation) > size:
-            dilated = f" (with dilation {dilation} it reaches {reach(kernel, dilation)})" if dilation > 1 else ""
-            expected = f"at most {size} along {letter}, the padded input's size{dilated}"
-            raise GeometryError("kernel", kernel, expected)

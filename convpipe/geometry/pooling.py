@@ -1,4 +1,4 @@
-"""Every size of a pooling."""
+"""Every size of a pooling: how many windows it has, and which cells each of them holds."""
 
 from __future__ import annotations
 
@@ -7,34 +7,17 @@ from math import prod
 from typing import Any
 
 from convpipe.errors import GeometryError
-from convpipe.geometry.axes import AXES, Pads, check_filled, input_rank, is_whole, per_axis, reach, solve_pads
+from convpipe.fields import is_whole
+from convpipe.geometry.axes import AXES, check_filled, input_rank, per_axis, reach, solve_pads
+from convpipe.geometry.windows import Windows, check_reach
 from convpipe.tensors import Sizes
-
-# Pooling
 
 
 @dataclass(frozen=True)
-class PoolGeometry:
+class PoolGeometry(Windows):
     """Every size of one pooling, solved; `solve_pool` is the way to make one."""
 
-    batch: int
-    channels: int
-    spatial: Sizes
-    kernel: Sizes
-    stride: Sizes
-    dilation: Sizes
-    pads: Pads
-    ceil_mode: bool
-
-    @property
-    def rank(self) -> int:
-        """1, 2 or 3 spatial axes."""
-        return len(self.spatial)
-
-    @property
-    def padded(self) -> Sizes:
-        """The spatial sizes after padding; with `ceil_mode` the last window may overhang them."""
-        return tuple(size + before + after for size, (before, after) in zip(self.spatial, self.pads, strict=True))
+    ceil_mode: bool  # whether the last window may overhang the padded input
 
     @property
     def out(self) -> Sizes:
@@ -43,21 +26,9 @@ class PoolGeometry:
         return tuple(pool_size(*axis, ceil_mode=self.ceil_mode) for axis in axes)
 
     @property
-    def unread(self) -> Sizes:
-        """Cells at the end of each padded axis that no window reads: the stride's remainder."""
-        axes = zip(self.padded, self.out, self.kernel, self.stride, self.dilation, strict=True)
-        ends = ((size, (out - 1) * stride + reach(kernel, dilation)) for size, out, kernel, stride, dilation in axes)
-        return tuple(max(size - end, 0) for size, end in ends)
-
-    @property
     def taps(self) -> int:
         """How many cells a whole window has, kh * kw."""
         return prod(self.kernel)
-
-    @property
-    def input_shape(self) -> Sizes:
-        """(N, C, H, W)."""
-        return (self.batch, self.channels, *self.spatial)
 
     @property
     def shape(self) -> Sizes:
@@ -91,7 +62,7 @@ def solve_pool(
     pads = solve_pads(pad, tuple(spatial), kernels, strides, dilations)
     sizes = PoolGeometry(batch, channels, tuple(spatial), kernels, strides, dilations, pads, bool(ceil_mode))
     check_pool_pads(pad, sizes)
-    check_pool_reach(sizes)
+    check_reach(sizes)
     return sizes
 
 
@@ -118,15 +89,6 @@ def check_pool_pads(pad: Any, sizes: PoolGeometry) -> None:
         if max(pair) >= reach(kernel, dilation):
             most = reach(kernel, dilation) - 1
             raise GeometryError("pad", list(pair), f"at most {most} on a side along {letter}, less than the kernel")
-
-
-def check_pool_reach(sizes: PoolGeometry) -> None:
-    """There is at least one window along every axis."""
-    axes = zip(AXES[sizes.rank], sizes.kernel, sizes.dilation, sizes.padded, sizes.out, strict=True)
-    for letter, kernel, dilation, size, out in axes:
-        if out < 1:
-            dilated = f" (with dilation {dilation} it reaches {reach(kernel, dilation)})" if dilation > 1 else ""
-            raise GeometryError("kernel", kernel, f"at most {size} along {letter}, the padded input's size{dilated}")
 
 
 def tap_reads(size: int, before: int, offset: int, stride: int, out: int) -> tuple[slice, slice]:

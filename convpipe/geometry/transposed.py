@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from convpipe.errors import GeometryError, GeometrySettingError
-from convpipe.geometry.axes import AXES, check_filled, is_whole, pads_per_axis, per_axis, reach
+from convpipe.fields import is_whole
+from convpipe.geometry.axes import AXES, check_filled, pads_per_axis, per_axis, reach
 from convpipe.geometry.convolution import ConvGeometry, check_ranks
 from convpipe.tensors import Sizes
-
-# Transposed convolution: the input gradient of a forward convolution, and sized by that one
 
 
 def solve_transposed(
@@ -55,7 +54,7 @@ def solve_transposed(
     sizes, starts = crop(axes, pad, output_padding, output_shape)
     pads = tuple((start, axis.full - size - start) for axis, size, start in zip(axes, sizes, starts, strict=True))
     return ConvGeometry(
-        batch, filters_shape[1] * int(groups), sizes, channels, kernel, strides, dilations, pads, int(groups)
+        batch, filters_shape[1] * int(groups), sizes, kernel, strides, dilations, pads, channels, int(groups)
     )
 
 

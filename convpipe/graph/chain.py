@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any
 
 from convpipe.errors import ConfigError
 from convpipe.graph.step import Step
@@ -30,7 +31,7 @@ class Chain:
     def add(self, stage: Stage, kind: type[Operation], conv: Convolution, later: Iterable[str], key: str) -> None:
         """Plan one more stage; roles that `later` stages cannot do without are left to those."""
         name = self.new_name(stage, kind)
-        operation = kind(**{**kind.of(conv), **dict(stage.settings)})
+        operation = complete(kind, {**kind.of(conv), **dict(stage.settings)}, f"{key}.{stage.op}")
         inputs = self.inputs(stage, kind, later)
         try:
             made = planned(operation, inputs)
@@ -52,7 +53,7 @@ class Chain:
         for needed in kind.after:
             if needed not in self.names:
                 raise self.missing(stage.op, needed)
-        if kind.result in self.names:
+        if kind.result and kind.result in self.names:
             raise ConfigError(self.key, stage.op, f"a tensor of its own; {kind.result!r} is there already")
         count = sum(step.op == stage.op for step in self.steps)
         name = f"{stage.op}_{count + 1}" if count else stage.op
@@ -102,14 +103,14 @@ def plan_chain(
     Raises:
         ConfigError: a stage whose input is missing, does not fit or is never used, with its place.
     """
-    main, *sides = (role for role in dict.fromkeys((*operation.given, *operation.sized_by)) if role in tensors)
+    main, *sides = (role for role in operation.given if role in tensors)
     chain = Chain(key, prefix, {MAIN: tensors[main], **{role: tensors[role] for role in sides}})
     chain.unread = {tensors[role].name: (role, f"{role!r} is given") for role in (main, *sides)}
     kinds = [OPERATIONS.get(f"{key}[{position}]", stage.op) for position, stage in enumerate(stages)]
     for position, (stage, kind) in enumerate(zip(stages, kinds, strict=True)):
         later = [role for each in kinds[position + 1 :] for role in each.reads if isinstance(role, str)]
         chain.add(stage, kind, conv, later, f"{key}[{position}]")
-    chain.check_read(tensors[role].name for role in operation.sized_by)
+    chain.check_read(tensors[role].name for role in operation.idle)
     check_asked(operation, chain.steps)
     return tuple(chain.steps)
 
@@ -120,6 +121,14 @@ def check_asked(operation: Convolving, steps: Sequence[Step]) -> None:
         asked = getattr(operation, name)
         if asked != idle and not any(hasattr(step.operation, name) for step in steps):
             raise ConfigError(name, asked, f"{idle or 'nothing'}, as no stage of the chain sums")
+
+
+def complete(kind: type[Operation], settings: Mapping[str, Any], key: str) -> Operation:
+    """An operation of these settings, in which none is missing."""
+    for entry in fields(kind):
+        if entry.default is MISSING and entry.name not in settings:
+            raise ConfigError(f"{key}.{entry.name}", None, "a value for it")
+    return kind(**settings)
 
 
 def planned(operation: Operation, inputs: Mapping[str, Tensor]) -> Made:

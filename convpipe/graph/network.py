@@ -51,8 +51,7 @@ def plan_single(operation: Convolving, stages: Sequence[Stage], x: Tensor, give:
     conv = operation.solve(tensors)
     steps = plan_chain(operation, conv, tensors, stages)
     read = {name for step in steps for name in step.needs}
-    order = dict.fromkeys((*operation.given, *operation.sized_by))
-    given = tuple(tensors[role] for role in order if role in tensors and role in read)
+    given = tuple(tensors[role] for role in operation.given if role in read)
     return Plan(given, steps, operation.notes(conv.sizes))
 
 
@@ -76,6 +75,8 @@ class Progress:
         operation = layer.operation
         if not type(operation).several and len(inputs) != 1:
             raise ConfigError("inputs", [tensor.name for tensor in inputs], "one tensor")
+        if isinstance(operation, Conv):
+            operation.check_channels(inputs[0].shape[1])
         sides = operation.ask(lambda weight: self.weigh(name, weight), inputs[0])
         if isinstance(operation, Conv):
             steps = self.convolve(name, layer.op, operation, {"input": inputs[0], **sides})

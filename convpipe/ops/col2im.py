@@ -32,7 +32,7 @@ class Col2im(BetweenStage):
         kernel = prod(sizes.kernel)
         parts, padded, terms = prod(sizes.out) * kernel, prod(sizes.padded), sizes.filters // sizes.groups
         memory = fold_workspace(parts, padded, terms, kernel, *conv.operands)
-        return Made(sizes.padded_shape, x.dtype, ("N", *conv.image), workspace=memory)
+        return Made(sizes.padded_shape, x.dtype, ("N", *conv.operation.image_letters(sizes.rank)), workspace=memory)
 
     def run(self, x: Array) -> Array:
         """`fold_exactly`."""

@@ -26,9 +26,10 @@ class Conv(Convolving):
     stages: Any = field(stage_list, None)
 
     given = ("input", "filters", "bias")
-    sized_by = ("filters",)
+    idle = ("filters",)
     lacks = ("output_padding", "output_shape")
-    explained = True
+    forward = True
+    backward = False
 
     def ask(self, give: Give, x: Tensor) -> dict[str, Tensor]:
         """The filters, and the bias if there is one."""
@@ -39,7 +40,15 @@ class Conv(Convolving):
 
     def filters_shape(self, channels: int, rank: int) -> Wanted:
         """(F, C/G, kernel), as far as the settings state it."""
-        return (self.filters, per_group("input channels", channels, self.groups), *self.kernel_sizes(rank))
+        return (self.filters, channels // self.groups, *self.kernel_sizes(rank))
+
+    def check_channels(self, channels: int) -> None:
+        """The groups divide the channels, from which the shape of the filters follows.
+
+        Raises:
+            ConfigError: they do not.
+        """
+        per_group("input channels", channels, self.groups)
 
     def filter_letters(self) -> tuple[str, str]:
         """What the filters' first two axes are called."""

@@ -16,7 +16,8 @@ class ConvTranspose(Conv):
     """A transposed convolution: rows ... crop."""
 
     lacks = ("pad_mode", "pad_value")
-    explained = False
+    forward = False
+    backward = True
 
     def sizes(self, tensors: Mapping[str, Tensor]) -> ConvGeometry:
         """The geometry of the convolution that it is the input gradient of."""
@@ -30,6 +31,9 @@ class ConvTranspose(Conv):
             dilation=self.dilation,
             groups=self.groups,
         )
+
+    def check_channels(self, channels: int) -> None:
+        """Nothing: each filter has the maps of its group."""
 
     def filters_shape(self, channels: int, rank: int) -> Wanted:
         """(C, F/G, kernel), as far as the settings state it."""

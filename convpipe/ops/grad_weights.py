@@ -12,3 +12,4 @@ class GradWeights(Gradient):
     """The gradient with respect to the filters."""
 
     given = ("input", "grad")
+    forward = True

@@ -30,7 +30,7 @@ class Pad(Operation):
     @classmethod
     def of(cls, conv: Convolution) -> dict[str, Any]:
         """The convolution's padding."""
-        return {"pad": conv.sizes.pads, "mode": conv.pad_mode, "value": conv.pad_value}
+        return {"pad": conv.sizes.pads, "mode": conv.operation.pad_mode, "value": conv.operation.pad_value}
 
     def plan(self, x: Tensor) -> Made:
         """Larger spatial axes."""

@@ -21,6 +21,8 @@ class Rows(ConvStage):
     def plan(self, grad: Tensor) -> Made:
         """(N*out_h*out_w, F)."""
         sizes = self.conv.sizes
+        if not self.conv.operation.backward:
+            raise GeometryError("x", "the input", "the gradient of a result, or the input of a transposed convolution")
         if grad.shape != (sizes.batch, sizes.filters, *sizes.out):
             raise GeometryError("x", grad.shape, f"the shape {(sizes.batch, sizes.filters, *sizes.out)}")
         return Made(sizes.product_shape, grad.dtype, ("*".join((grad.axes[0], *grad.axes[2:])), grad.axes[1]))

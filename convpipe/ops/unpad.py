@@ -24,4 +24,4 @@ class Unpad(UnpadStage):
     def run(self, x: Array) -> Array:
         """`unpad`."""
         conv = self.conv
-        return unpad(x, pads=conv.sizes.pads, mode=conv.pad_mode, dtype=self.target, overflow=self.overflow)
+        return unpad(x, pads=conv.sizes.pads, mode=conv.operation.pad_mode, dtype=self.target, overflow=self.overflow)

@@ -2,70 +2,24 @@
 
 from __future__ import annotations
 
-from convpipe.reference.adjoint import conv_grad, conv_transpose, cropped, scatter, scattered
-from convpipe.reference.convolution import (
-    Axis,
-    Link,
-    Settings,
-    axis_cells,
-    col2im,
-    conv,
-    convolve,
-    links,
-    magnitude,
-    meeting,
-    out_shape,
-    sides,
-    source,
-    spatial_axes,
-    spread,
-    starts,
-)
-from convpipe.reference.numbers import (
-    Array,
-    Exact,
-    Index,
-    exact,
-    fits,
-    limits,
-    narrow,
-    quotient,
-    rounded,
-    saturate,
-    wrap,
-)
+from convpipe.reference.adjoint import conv_grad, conv_transpose
+from convpipe.reference.convolution import Settings, col2im, conv, links, magnitude, out_shape, sides, source, starts
+from convpipe.reference.numbers import exact, limits, narrow, rounded
 
 __all__ = [
-    "Array",
-    "Axis",
-    "Exact",
-    "Index",
-    "Link",
     "Settings",
-    "axis_cells",
     "col2im",
     "conv",
     "conv_grad",
     "conv_transpose",
-    "convolve",
-    "cropped",
     "exact",
-    "fits",
     "limits",
     "links",
     "magnitude",
-    "meeting",
     "narrow",
     "out_shape",
-    "quotient",
     "rounded",
-    "saturate",
-    "scatter",
-    "scattered",
     "sides",
     "source",
-    "spatial_axes",
-    "spread",
     "starts",
-    "wrap",
 ]

@@ -1,4 +1,4 @@
-"""The oracle of transposed convolutions and gradients, by loops over single products."""
+"""The oracle of convolution backwards: the same single products, added up per input cell or per weight."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import numpy as np
 
 from convpipe.reference.convolution import Settings, links, spread
 from convpipe.reference.numbers import Array, Exact, Index, exact, rounded
-
-# Backwards: the same products, added up per input cell or per weight
 
 
 def conv_transpose(

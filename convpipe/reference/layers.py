@@ -1,8 +1,8 @@
 """The oracle of the layers beside convolution: plain Python, one cell at a time.
 
-As in `reference`, nothing is shared with the code that it judges: windows are counted and not computed by formula,
-sums are made of exact fractions, and what is no fraction comes from `math`. Results are Python numbers (dtype
-object) where they are exact, else float64.
+As in `convolution` beside it, nothing is shared with the code that it judges: windows are counted and not computed by
+formula, sums are made of exact fractions, and what is no fraction comes from `math`. Results are Python numbers
+(dtype object) where they are exact, else float64.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from convpipe import reference
-from convpipe.reference.numbers import Array, Index
+from convpipe.reference.convolution import conv, sides, spread, starts
+from convpipe.reference.numbers import Array, Index, limits
 
 Cells = list[int | None]  # what one window holds along one axis: input cells, None for padding; no overhang
 
@@ -32,7 +32,7 @@ def max_pool(
     >>> max_pool(np.array([[[1, 5, 2]]]), 2, stride=1).tolist()
     [[[5, 5]]]
     """
-    least = -math.inf if x.dtype.kind == "f" else reference.limits(x.dtype)[0]
+    least = -math.inf if x.dtype.kind == "f" else limits(x.dtype)[0]
     axes = spatial_windows(x.shape, kernel, stride, pad, dilation, ceil_mode)
     return per_window(x, axes, lambda real, _: max(real, default=least))
 
@@ -77,8 +77,8 @@ def spatial_windows(
 ) -> list[list[Cells]]:
     """The windows along each spatial axis."""
     rank = len(shape) - 2
-    pads = [pad] * rank if isinstance(pad, str) else reference.spread(pad, rank)
-    settings = [reference.spread(value, rank) for value in (kernel, kernel if stride is None else stride, dilation)]
+    pads = [pad] * rank if isinstance(pad, str) else spread(pad, rank)
+    settings = [spread(value, rank) for value in (kernel, kernel if stride is None else stride, dilation)]
     axes: Iterator[tuple[Any, ...]] = zip(shape[2:], *settings, pads, strict=True)
     return [axis_windows(*axis, ceil_mode=ceil_mode) for axis in axes]
 
@@ -89,12 +89,13 @@ def axis_windows(size: int, kernel: int, stride: int, dilation: int, pad: Any, *
     >>> axis_windows(3, kernel=2, stride=2, dilation=1, pad=0, ceil_mode=True)
     [[0, 1], [2]]
     """
-    before, after = reference.sides(size, kernel, stride, dilation, pad)
+    before, after = sides(size, kernel, stride, dilation, pad)
     span = dilation * (kernel - 1) + 1
-    starts = reference.starts(before + size + after, kernel, stride, dilation)
     if ceil_mode:
-        starts = list(overhanging_starts(before, size, after, span, stride))
-    taps = [[start + tap * dilation - before for tap in range(kernel)] for start in starts]
+        first_cells = list(overhanging_starts(before, size, after, span, stride))
+    else:
+        first_cells = starts(before + size + after, kernel, stride, dilation)
+    taps = [[start + tap * dilation - before for tap in range(kernel)] for start in first_cells]
     return [[cell if 0 <= cell < size else None for cell in row if cell < size + after] for row in taps]
 
 
@@ -112,6 +113,25 @@ def overhanging_starts(before: int, size: int, after: int, span: int, stride: in
 def relu(x: Array) -> Array:
     """x where it is positive, else 0."""
     return each(x, lambda value: value if value > 0 else 0)
+
+
+def clip(x: Array, low: float | None = None, high: float | None = None) -> Array:
+    """Each cell, or the limit that it is beyond."""
+
+    def limited(value: Any) -> Any:
+        if low is not None and value < low:
+            return low
+        return high if high is not None and value > high else value
+
+    return each(x, limited)
+
+
+def pad(x: Array, pad: int, value: float = 0) -> Array:
+    """As many cells of that value on every side of the spatial axes."""
+    grown = np.full((*x.shape[:2], *(size + 2 * pad for size in x.shape[2:])), value, object)
+    for index in np.ndindex(x.shape):
+        grown[(*index[:2], *(at + pad for at in index[2:]))] = x[index].item()
+    return grown
 
 
 def leaky_relu(x: Array, slope: float = 0.01) -> Array:
@@ -174,10 +194,10 @@ def batch_norm(x: Array, scale: Array, shift: Array, mean: Array, variance: Arra
     """(x - mean) * scale / sqrt(variance + epsilon) + shift, the root to 100 bits, rounded once to float64."""
     result = np.empty(x.shape)
     for index in np.ndindex(x.shape):
-        scaling, moving, centre, spread = (
+        scaling, moving, centre, width = (
             Fraction(values[index[1]].item()) for values in (scale, shift, mean, variance)
         )
-        factor = scaling / root(spread + Fraction(epsilon))
+        factor = scaling / root(width + Fraction(epsilon))
         result[index] = float((Fraction(x[index].item()) - centre) * factor + moving)
     return result
 
@@ -208,7 +228,7 @@ def local_response_norm(x: Array, size: int = 5, alpha: float = 1e-4, beta: floa
 
 def dense(x: Array, weights: Array, bias: Array | None = None) -> Array:
     """x @ weights + bias, exactly: a convolution of images of one cell."""
-    return reference.conv(x[:, :, None], weights.T[:, :, None], bias)[:, :, 0]
+    return conv(x[:, :, None], weights.T[:, :, None], bias)[:, :, 0]
 
 
 def flatten(x: Array) -> Array:

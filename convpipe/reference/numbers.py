@@ -13,9 +13,6 @@ Array = NDArray[Any]
 Index = tuple[int, ...]
 
 
-# Exact numbers
-
-
 @dataclass(frozen=True)
 class Exact:
     """Numbers kept exactly: Python integers, each a number of 1/unit."""

@@ -77,11 +77,11 @@ def operation_explained(spec: Spec, layer: str | None) -> Convolving:
         if layer is not None:
             raise ConfigError("--layer", layer, "no layer, as the run is a single convolution")
         operation = operation_of(spec.conv)
-        if not operation.explained:
+        if operation.backward:
             raise ConfigError("explain", spec.conv.operation, "a run of a forward convolution")
         return operation
     operations = {name: found.operation for name, found in spec.network.items()}
-    there = {name: found for name, found in operations.items() if isinstance(found, Convolving) and found.explained}
+    there = {name: found for name, found in operations.items() if isinstance(found, Convolving) and not found.backward}
     if layer not in there:
         of = f"one of {', '.join(there)}" if there else "a network with one"
         raise ConfigError("--layer", layer, f"a convolution layer: {of}", did_you_mean(layer or "", there))

@@ -11,11 +11,20 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from convpipe.archive.collection import Row, columns_of
-from convpipe.archive.index import write_rows
-from convpipe.archive.table import as_table, cell_value, row_columns, typed_row, uniform
+from convpipe.archive.table import (
+    Row,
+    as_table,
+    cell_value,
+    columns_of,
+    row_columns,
+    typed_row,
+    uniform,
+    with_columns,
+    write_rows,
+)
 from convpipe.config.expressions import compile_expression
 from convpipe.errors import ConfigError, UsageError, did_you_mean
+from convpipe.files.endings import ending
 from convpipe.files.staging import storing
 
 FORMATS = ("table", "csv", "json", "parquet")
@@ -102,7 +111,7 @@ def chosen(rows: Sequence[Row], choice: Choice) -> Listing:
     kept = list(rows) if choice.where is None else list(where(rows, choice.where, known))
     if choice.sort is not None:
         kept = in_order(kept, choice.sort, known)
-    return Listing([{column: row.get(column, "") for column in columns} for row in kept], columns, len(rows))
+    return Listing(with_columns(kept, columns), columns, len(rows))
 
 
 def where(rows: Sequence[Row], text: str, known: Sequence[str]) -> Iterator[Row]:
@@ -164,8 +173,8 @@ def file_format(output: str | None) -> str:
     >>> file_format("x.csv"), file_format("x.txt"), file_format(None)
     ('csv', 'table', 'table')
     """
-    ending = Path(output or "").suffix.removeprefix(".").lower()
-    return ending if ending in FORMATS else "table"
+    form = ending(output or "")
+    return form if form in FORMATS else "table"
 
 
 def table_text(listing: Listing) -> str:

@@ -11,9 +11,7 @@ import numpy as np
 
 from convpipe.errors import ConfigError
 from convpipe.fields import choice, dtype_name, field, fits
-from convpipe.tensors import Array, Signature, Sizes
-
-MOST_AXES = 32
+from convpipe.tensors import MOST_AXES, Array, Signature, Sizes
 
 
 def nested(key: str, value: Any) -> tuple[Any, ...]:

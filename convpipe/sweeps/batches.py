@@ -10,8 +10,8 @@ from pathlib import Path
 from threading import Lock
 from time import perf_counter
 
-from convpipe.archive.collection import Row, done_row, failed_row
 from convpipe.archive.format import FORMAT
+from convpipe.archive.table import Row, done_row, failed_row
 from convpipe.errors import ArchiveError, ConvpipeError, StorageError
 from convpipe.execution import provenance, runner
 from convpipe.execution.runner import Place, Prepared

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convpipe.archive.collection import Row
+from convpipe.archive.table import Row
 
 if TYPE_CHECKING:
     from convpipe.sweeps.totals import Tally, Totals

@@ -7,8 +7,9 @@ from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convpipe.archive.collection import Row, failures
-from convpipe.archive.index import note, refresh
+from convpipe.archive.collection import refresh
+from convpipe.archive.index import failures, note
+from convpipe.archive.table import Row
 from convpipe.config.compose import MAIN_CONFIG, plain_config
 from convpipe.config.expressions import compile_expression
 from convpipe.config.read import read_execution

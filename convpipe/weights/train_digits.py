@@ -27,6 +27,7 @@ from convpipe.execution.evaluation import evaluate
 from convpipe.execution.functions import conv, conv_grad
 from convpipe.execution.runner import blas_threads
 from convpipe.fields import whole
+from convpipe.files.endings import ending
 from convpipe.files.npy import blocks, npy_header
 from convpipe.ops.arrays.windows import tap_windows
 from convpipe.ops.dense import dense
@@ -263,7 +264,7 @@ def check_place(out: Path) -> None:
     Raises:
         ConfigError: there is none, or the name is not that of an .npz file.
     """
-    if out.suffix != ".npz" or not out.parent.is_dir():
+    if ending(out) != "npz" or not out.parent.is_dir():
         raise ConfigError("OUT.npz", out, "a file name that ends with .npz, in a folder that there is")
 
 

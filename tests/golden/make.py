@@ -25,6 +25,8 @@ ARCHIVES: dict[str, str] = {
     "conv.dtype=int8 conv.overflow=saturate conv.stride=[2,3]",
     "grouped": "input=integers filters=integers input.shape=[2,4,7,6] filters.kernel=[2,3] conv.groups=2 "
     "conv.dilation=[2,1] conv.pad=[[0,1],[2,0]] conv.pad_value=-3 keep=stages",
+    "random_integers": "input=random filters=random input.dtype=int16 filters.dtype=int8 input.low=-100 "
+    "input.high=100.5 filters.low=-8 filters.high=8 conv.pad=1",
 }
 REFERENCES = ("lecture_3d", "lecture_4d")
 

@@ -16,8 +16,13 @@ OWN = "im2col"  # has a chain for every operation
 
 
 def names(operation: str) -> list[str]:
-    """The lowerings that an operation has."""
-    return [name for name in file_names(__name__) if operation in chains_of(name)]
+    """The lowerings that an operation has; ``auto`` is the fastest where there is more than one.
+
+    >>> names("conv")
+    ['auto', 'im2col', 'implicit']
+    """
+    found = [name for name in file_names(__name__) if operation in chains_of(name)]
+    return ["auto", *found] if AUTO in found else found
 
 
 def chains_of(name: str) -> dict[str, tuple[str, ...]]:
@@ -37,8 +42,9 @@ def chain(operation: str, stages: str | tuple[Stage, ...] | None = None, key: st
     """
     if isinstance(stages, tuple):
         return stages
-    name = AUTO if stages == "auto" else stages or OWN
-    if name not in file_names(__name__) or operation not in chains_of(name):
-        known = names(operation)
-        raise ConfigError(key, stages, f"one of {', '.join(known)}, or a list of stages", did_you_mean(name, known))
-    return tuple(map(Stage, chains_of(name)[operation]))
+    known = names(operation)
+    if stages == operation:  # an older name for its own
+        stages = OWN
+    if stages is not None and stages not in known:
+        raise ConfigError(key, stages, f"one of {', '.join(known)}, or a list of stages", did_you_mean(stages, known))
+    return tuple(map(Stage, chains_of(AUTO if stages == "auto" else stages or OWN)[operation]))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from convpipe.geometry import kernel_letters
+from convpipe.errors import GeometryError
+from convpipe.geometry import ConvGeometry, kernel_letters
 from convpipe.ops.arrays.adjoints import between_dtype, between_overflow, copies, unpad_workspace
 from convpipe.ops.arrays.sums import Overflow
 from convpipe.ops.kinds.convolving import Convolving, ConvStage, SumStage
@@ -30,7 +32,7 @@ class BetweenStage(ConvStage):
     @property
     def between_overflow(self) -> Overflow:
         """What happens to a sum that this dtype does not hold."""
-        return between_overflow(self.conv.output, self.conv.overflow)
+        return between_overflow(self.conv.output, self.conv.operation.overflow)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +47,7 @@ class UnpadStage(SumStage):
         """The bytes that it may need beside its result."""
         sizes, conv = self.conv.sizes, self.conv
         axes = zip(sizes.spatial, sizes.pads, strict=True)
-        repeats = prod(copies(size, pair, conv.pad_mode) for size, pair in axes)
+        repeats = prod(copies(size, pair, conv.operation.pad_mode) for size, pair in axes)
         terms = sizes.filters // sizes.groups * prod(sizes.kernel) * repeats
         cells = sizes.channels * max(prod(sizes.padded), prod(sizes.spatial))
         between = between_dtype(conv.output, *conv.operands)
@@ -56,8 +58,8 @@ class UnpadStage(SumStage):
 class Gradient(Convolving):
     """A gradient of a convolution, given the gradient of its output."""
 
-    sized_by = ("input", "filters")
     lacks = ("output_padding", "output_shape")
+    layer = False
 
     def ask(self, give: Give, x: Tensor) -> dict[str, Tensor]:
         """The convolution's filters, and the gradient of its output."""
@@ -69,3 +71,11 @@ class Gradient(Convolving):
         shape = (sizes.batch, sizes.filters, *sizes.out)
         grad = give(Weight("grad", shape, ("N", "F", *sizes.feature_map_axes[1:-1])))
         return {"filters": filters, "grad": grad}
+
+    def sizes(self, tensors: Mapping[str, Tensor]) -> ConvGeometry:
+        """The geometry of the convolution that it is a gradient of."""
+        sizes, grad = super().sizes(tensors), tensors["grad"]
+        expected = (sizes.batch, sizes.filters, *sizes.out)
+        if grad.shape != expected:
+            raise GeometryError("grad", grad.shape, f"the shape {expected} of the convolution's output")
+        return sizes

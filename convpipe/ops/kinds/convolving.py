@@ -15,7 +15,7 @@ from convpipe.fields import anything, choice, dtype_name, field, number, optiona
 from convpipe.geometry import AXES, ConvGeometry
 from convpipe.ops.arrays.sums import OVERFLOWS, Overflow, target_dtype
 from convpipe.ops.arrays.taps import exactly
-from convpipe.ops.kinds.operation import Give, Operation, solved
+from convpipe.ops.kinds.operation import Give, Operation, op_name, solved
 from convpipe.tensors import Array, Tensor
 
 # What settings say where an operation has none of them.
@@ -29,14 +29,10 @@ class Convolution:
     The sizes of a transposed convolution are those of `geometry.solve_transposed`: the forward convolution's.
     """
 
+    operation: Convolving
     sizes: ConvGeometry
     operands: tuple[np.dtype[Any], ...]  # of the tensors that meet in the product, perhaps with the bias
     output: np.dtype[Any]  # of the result, where no stage on the way changes it
-    dtype: str | None  # that was asked for
-    overflow: Overflow
-    pad_mode: str
-    pad_value: float
-    image: tuple[str, ...]  # the letters of the forward image: C, H, W; of a transposed one's output F, out_h, out_w
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +61,7 @@ class SumStage(ConvStage):
     @classmethod
     def of(cls, conv: Convolution) -> dict[str, Any]:
         """The convolution, its dtype and its rule."""
-        return {"conv": conv, "dtype": conv.dtype, "overflow": conv.overflow}
+        return {"conv": conv, "dtype": conv.operation.dtype, "overflow": conv.operation.overflow}
 
     @property
     def target(self) -> np.dtype[Any]:
@@ -77,8 +73,10 @@ def check_padded(conv: Convolution, x: Tensor) -> None:
     """What a stage unfolds is the padded image.
 
     Raises:
-        GeometryError: a tensor of another shape, which some stage has made of that.
+        GeometryError: another tensor, or one of another shape, which some stage has made of that.
     """
+    if not conv.operation.forward:
+        raise GeometryError("x", "a gradient", "the padded input of a convolution")
     if x.shape != conv.sizes.padded_shape:
         raise GeometryError("x", x.shape, f"the padded input's shape {conv.sizes.padded_shape}")
 
@@ -119,9 +117,10 @@ class Convolving(ConvSettings, Operation):
     operation: None = field(nothing, None)
 
     given: ClassVar[tuple[str, ...]]  # the tensors that it computes with, by role, the main one first
-    sized_by: ClassVar[tuple[str, ...]]  # those that a chain may leave unread, as their sizes count
+    idle: ClassVar[tuple[str, ...]] = ()  # those that a chain may leave unread, as their sizes count
     lacks: ClassVar[tuple[str, ...]]  # settings that it does not have
-    explained: ClassVar[bool] = False  # whether each of its cells is the sum over one window
+    forward: ClassVar[bool] = False  # whether its main tensor is the image that filters meet
+    backward: ClassVar[bool] = True  # whether it starts from the gradient of a result
     # where the config of a run sets what sizes complain of, if not in conv
     keys: ClassVar[Mapping[str, str]] = {"input": "input.shape", "kernel": "filters.kernel", "channels": "filters"}
 
@@ -142,9 +141,7 @@ class Convolving(ConvSettings, Operation):
         self.check_unused()
         sizes = self.sizes(tensors)
         operands = tuple(tensors[role].dtype for role in self.given if role in tensors)
-        output = target_dtype(self.dtype, *operands)
-        letters = self.image_letters(sizes.rank)
-        return Convolution(sizes, operands, output, self.dtype, self.overflow, self.pad_mode, self.pad_value, letters)
+        return Convolution(self, sizes, operands, target_dtype(self.dtype, *operands))
 
     def sizes(self, tensors: Mapping[str, Tensor]) -> ConvGeometry:
         """The geometry of the convolution that it is, or is a gradient of."""
@@ -154,11 +151,11 @@ class Convolving(ConvSettings, Operation):
         return sizes
 
     def image_letters(self, rank: int) -> tuple[str, ...]:
-        """The letters of the forward image."""
+        """The letters of the forward image; of a transposed one, that is its output."""
         return ("C", *AXES[rank])
 
     def forward_sizes(self, x: Tensor, w: Tensor) -> ConvGeometry:
-        """The geometry of the convolution that it is, or is a gradient of."""
+        """The geometry of a convolution of these settings."""
         return geometry.solve(
             x.shape,
             w.shape,
@@ -175,7 +172,7 @@ class Convolving(ConvSettings, Operation):
             got, idle = getattr(self, name), IDLE[name]
             if got is not None and got != idle:
                 expected = "nothing" if idle is None else idle
-                raise GeometryError(name, got, f"{expected}, as this operation has no {name}")
+                raise GeometryError(name, got, f"{expected}, as {op_name(type(self))} has no {name}")
 
     def notes(self, sizes: ConvGeometry) -> tuple[str, ...]:
         """What a stride that does not divide leaves out, in words."""

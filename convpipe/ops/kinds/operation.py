@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -80,6 +81,7 @@ class Operation(ABC):
 
     adds_up: ClassVar[bool] = False  # whether it adds floats up, so that their last bits are the machine's
     linear: ClassVar[bool] = False  # whether outputs of magnitudes bound what the rounding of inputs can do
+    layer: ClassVar[bool] = True  # whether a network can have it
     called: ClassVar[str] = ""  # what its output is called where it is a run's; "": as `result`
 
     @classmethod
@@ -120,6 +122,16 @@ def like(tensor: Tensor, **changes: Any) -> Made:
     return Made(**{"shape": tensor.shape, "dtype": tensor.dtype, "axes": tensor.axes, **changes})
 
 
+def op_name(kind: type[Operation]) -> str:
+    """The name of a kind of operation of ours: that of its file.
+
+    >>> class MaxPool: ...
+    >>> op_name(MaxPool)
+    'max_pool'
+    """
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
+
+
 def words(kind: type[Operation] | None) -> str:
     """What the output of a kind of operation is called."""
     return (kind.called or kind.result.replace("_", " ") or "output") if kind else "output"
@@ -136,7 +148,7 @@ def workspace_of(made: Made, inputs: Sequence[Tensor]) -> int:
 def stands_alone(kind: type[Operation]) -> bool:
     """Whether an operation can be a layer: it works on the main tensor, and no field waits for a convolution."""
     waits = any("check" not in entry.metadata for entry in dataclasses.fields(kind))
-    return kind.makes == MAIN and MAIN in kind.reads and not waits
+    return kind.layer and kind.makes == MAIN and MAIN in kind.reads and not waits
 
 
 def chosen(kind: type[Operation], given: Mapping[str, Any]) -> dict[str, Any]:

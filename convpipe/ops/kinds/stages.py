@@ -37,7 +37,7 @@ def stage_list(key: str, value: Any) -> str | tuple[Stage, ...] | None:
     if value is None or (isinstance(value, str) and value):
         return value
     if not isinstance(value, Sequence) or not value:
-        raise ConfigError(key, value, "at least one stage")
+        raise ConfigError(key, value, "a list of at least one stage, or the name of a lowering")
     return tuple(read_stage(f"{key}[{position}]", entry) for position, entry in enumerate(value))
 
 

@@ -1,0 +1,15 @@
+"""What a file's name ends in, where that decides what is in it."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+
+
+def ending(path: str | PathLike[str]) -> str:
+    """The last part of a file's name without its point, in small letters; empty where there is none.
+
+    >>> ending("points/VGG16.CSV"), ending("notes")
+    ('csv', '')
+    """
+    return Path(path).suffix.removeprefix(".").lower()
