@@ -84,9 +84,18 @@ def read_spec(config: Mapping[str, Any]) -> Spec:
 def whole_spec(parts: Mapping[str, Any], memo: Memo) -> Spec:
     """A spec of parts that are each checked: they go together, and the chain of stages is worked out.
 
+    Where only the seed differs from the last, they do as they did.
+
     Raises:
         ConfigError: parts that do not go together.
     """
+    others = [part for key, part in parts.items() if key != "seed"]
+    spec: Spec = memo.of_same("spec", others, lambda: checked_spec(parts, memo))
+    return Spec(**{**vars(spec), "seed": parts["seed"]})
+
+
+def checked_spec(parts: Mapping[str, Any], memo: Memo) -> Spec:
+    """A spec of parts that go together, with its chain of stages: the same object as the last, if it is equal."""
     conv, lowering = parts["conv"], parts["lowering"]
     if not isinstance(lowering.stages, tuple):
         operation = "conv" if conv is None else conv.operation or "conv"

@@ -52,7 +52,7 @@ class Outcome:
     seconds: dict[str, tuple[float, ...]]
 
 
-@dataclass(frozen=True, slots=True)  # a sweep keeps thousands
+@dataclass(frozen=True)
 class Prepared:
     """A spec with all that can be known before it runs."""
 

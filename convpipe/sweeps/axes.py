@@ -22,7 +22,7 @@ MOST_READY = 10_000  # steps of an axis that are made once and kept; of a longer
 LAST = 1 << 30  # the rank of what comes after all overrides
 
 
-@dataclass(frozen=True, slots=True)  # a sweep keeps thousands
+@dataclass(frozen=True)
 class Setting:
     """One override of a point: its key (with any prefix), its parsed value, and both as typed.
 

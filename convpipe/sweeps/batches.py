@@ -31,7 +31,7 @@ OURS = (f'"format": {FORMAT},'.encode(), f'"convpipe": "{provenance.VERSION}"'.e
 ONE_AT_A_TIME = Lock()  # the working folder and BLAS's threads belong to a whole process
 
 
-@dataclass(frozen=True, slots=True)  # a sweep keeps thousands
+@dataclass(frozen=True)
 class Task:
     """One point, ready to run wherever that is: it is planned, as that takes a while.
 
