@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,6 @@ def tensor(name: str) -> Tensor:
     return Tensor(name, (4,), FLOAT)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Called(Operation):
     """A function as an operation."""
 

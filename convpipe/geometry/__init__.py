@@ -5,8 +5,6 @@ height and width (`spatial`); kd, kh, kw the kernel's; out_d, out_h, out_w the o
 The output size is that of PyTorch and ONNX: floor((size + before + after - dilation*(kernel-1) - 1) / stride) + 1.
 """
 
-from __future__ import annotations
-
 from convpipe.fields import is_whole
 from convpipe.geometry.axes import (
     AXES,

@@ -1,7 +1,5 @@
 """The chain of one convolution: its stages in order, each on what it reads, checked to be whole."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any

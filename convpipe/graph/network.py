@@ -3,8 +3,6 @@
 A single convolution is a graph of one node without a name, whose result stays in the lecture's order.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """What a plan is made of: an operation that makes one tensor from others, and the key of its settings."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields
 
 from convpipe.errors import ConfigError, ValueRangeError

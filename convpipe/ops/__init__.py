@@ -4,8 +4,6 @@ A file holds the pure array function and its node: its settings, what it makes o
 about it. `OPERATIONS` finds one by its name; installed packages join by the entry points ``convpipe.ops``.
 """
 
-from __future__ import annotations
-
 from convpipe.ops.kinds.operation import MAIN, Made, Operation, like
 from convpipe.ops.kinds.registry import OPERATIONS
 

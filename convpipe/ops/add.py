@@ -1,9 +1,6 @@
 """The sum of several tensors of one shape: where branches of a network meet."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -23,7 +20,6 @@ from convpipe.ops.kinds.operation import Made, Operation, like
 from convpipe.tensors import Array, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class Add(Operation):
     """The sum of several tensors of one shape."""
 

@@ -1,8 +1,5 @@
 """A bias added as a stage of its own, where matmul shall not do it."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -24,7 +21,6 @@ from convpipe.ops.kinds.operation import MAIN, Made, like
 from convpipe.tensors import Array, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class AddBias(SumStage):
     """x and bias -> their sum: one value for each filter, along the last axis."""
 

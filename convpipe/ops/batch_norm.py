@@ -1,8 +1,5 @@
 """Normalisation by stored statistics, per channel (inference)."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +14,6 @@ from convpipe.tensors import Array, Tensor
 USUAL = {"scale": "weight", "shift": "bias", "mean": "running_mean", "variance": "running_var"}
 
 
-@dataclass(frozen=True, kw_only=True)
 class BatchNorm(Operation):
     """Normalisation by stored statistics, per channel (inference)."""
 

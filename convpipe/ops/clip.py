@@ -1,8 +1,5 @@
 """Each cell brought into a range."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +10,6 @@ from convpipe.ops.kinds.operation import Made, Operation
 from convpipe.tensors import Array, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class Clip(Operation):
     """Each cell from `low` to `high`; one that is null does not limit."""
 

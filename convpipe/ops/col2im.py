@@ -1,8 +1,5 @@
 """Columns back to images, overlaps added up: the adjoint of `im2col`."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -19,7 +16,6 @@ from convpipe.tensors import Array, Sizes, Tensor
 UFUNC_BUFFERS = 3 * 8192 * 8  # bytes that NumPy may buffer while it adds up strided planes
 
 
-@dataclass(frozen=True, kw_only=True)
 class Col2im(BetweenStage):
     """tap_columns -> padded_sums."""
 

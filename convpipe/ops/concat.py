@@ -1,8 +1,5 @@
 """Several tensors beside each other along one axis."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +12,6 @@ from convpipe.ops.kinds.operation import Made, like
 from convpipe.tensors import Array, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class Concat(AxisOperation):
     """Several tensors beside each other along one axis, by default the channels."""
 

@@ -1,8 +1,5 @@
 """A convolution (cross-correlation, as every deep-learning library means it)."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Any
 
 from convpipe.errors import ConfigError
@@ -15,7 +12,6 @@ from convpipe.ops.kinds.weighted import bias_name, bias_of
 from convpipe.tensors import Tensor, Wanted
 
 
-@dataclass(frozen=True, kw_only=True)
 class Conv(Convolving):
     """A convolution: pad ... reshape, or the stages of another lowering."""
 

@@ -1,9 +1,6 @@
 """A transposed convolution: the input gradient of a convolution, as a layer."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from convpipe import geometry
 from convpipe.geometry import AXES, ConvGeometry, out_letters
@@ -11,7 +8,6 @@ from convpipe.ops.conv import Conv, per_group
 from convpipe.tensors import Tensor, Wanted
 
 
-@dataclass(frozen=True, kw_only=True)
 class ConvTranspose(Conv):
     """A transposed convolution: rows ... crop."""
 

@@ -1,8 +1,5 @@
 """The feature map in a padded sum: the last stage of a transposed convolution."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +12,6 @@ from convpipe.ops.kinds.operation import Made
 from convpipe.tensors import Array, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class Crop(UnpadStage):
     """padded_sums and perhaps bias -> feature_map."""
 

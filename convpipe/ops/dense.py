@@ -1,8 +1,5 @@
 """Rows times weights: a fully connected layer."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Any
 
 from convpipe import geometry
@@ -16,7 +13,6 @@ from convpipe.tensors import Array, Sizes, Tensor, Wanted
 LAYOUTS = ("in_out", "out_in")
 
 
-@dataclass(frozen=True, kw_only=True)
 class Dense(Operation):
     """A fully connected layer, (N, in) -> (N, units)."""
 

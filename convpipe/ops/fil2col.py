@@ -1,8 +1,5 @@
 """Filters to a matrix, a row for each."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from math import prod
 
 from convpipe.geometry import kernel_letters
@@ -11,7 +8,6 @@ from convpipe.ops.kinds.operation import Made
 from convpipe.tensors import Array, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class Fil2col(ConvStage):
     """filters -> filter_matrix."""
 

@@ -1,8 +1,5 @@
 """Every tap of the filters as one row: the filter matrix transposed, group by group."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from math import prod
 
 from convpipe.ops.kinds.convolving import ConvStage
@@ -10,7 +7,6 @@ from convpipe.ops.kinds.operation import Made
 from convpipe.tensors import Array, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class Fil2row(ConvStage):
     """filters -> tap_matrix."""
 

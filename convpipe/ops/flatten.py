@@ -1,15 +1,10 @@
 """Images laid out as rows, channel by channel."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-
 from convpipe import geometry
 from convpipe.ops.kinds.operation import Made, Operation, like
 from convpipe.tensors import Array, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class Flatten(Operation):
     """(N, C, H, W) -> (N, C*H*W)."""
 

@@ -1,9 +1,6 @@
 """The Gaussian error linear unit."""
 
-from __future__ import annotations
-
 import math
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -20,7 +17,6 @@ APPROXIMATIONS: tuple[Approximation, ...] = ("none", "tanh")
 erfc = np.frompyfunc(math.erfc, 1, 1)  # NumPy has none
 
 
-@dataclass(frozen=True, kw_only=True)
 class Gelu(Operation):
     """The Gaussian error linear unit."""
 

@@ -1,9 +1,5 @@
 """The mean of each channel."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-
 import numpy as np
 
 from convpipe import geometry
@@ -13,7 +9,6 @@ from convpipe.ops.kinds.operation import Made, Operation, like
 from convpipe.tensors import Array, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class GlobalAvgPool(Operation):
     """The mean of each channel."""
 

@@ -1,9 +1,5 @@
 """The largest value of each channel."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-
 from convpipe import geometry
 from convpipe.ops.arrays.floats import positive_zeros
 from convpipe.ops.arrays.windows import spatial_axes
@@ -11,7 +7,6 @@ from convpipe.ops.kinds.operation import Made, Operation, like
 from convpipe.tensors import Array, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class GlobalMaxPool(Operation):
     """The largest value of each channel."""
 

@@ -1,8 +1,5 @@
 """Images to columns: the heart of the lecture."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Any
 
 from convpipe.geometry import kernel_letters, out_letters
@@ -13,7 +10,6 @@ from convpipe.ops.pad import pad as pad_axes
 from convpipe.tensors import Array, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class Im2col(ConvStage):
     """padded -> columns."""
 

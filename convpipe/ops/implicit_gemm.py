@@ -1,8 +1,5 @@
 """Convolution by implicit GEMM: the column matrix is made and used a tile at a time, and never stands whole."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -18,7 +15,6 @@ from convpipe.ops.matmul import matmul
 from convpipe.tensors import Array, Sizes, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class ImplicitGemm(SumStage):
     """padded, filters and perhaps bias -> feature_map, the columns made and used tile by tile."""
 

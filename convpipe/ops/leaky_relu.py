@@ -1,9 +1,5 @@
 """x where it is positive, slope * x elsewhere."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-
 import numpy as np
 
 from convpipe.fields import field, number
@@ -12,7 +8,6 @@ from convpipe.ops.kinds.operation import Operation
 from convpipe.tensors import Array
 
 
-@dataclass(frozen=True, kw_only=True)
 class LeakyRelu(Operation):
     """x where it is positive, slope * x elsewhere."""
 

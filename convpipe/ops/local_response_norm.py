@@ -1,9 +1,5 @@
 """Normalisation over neighbouring channels (Krizhevsky et al., 2012)."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-
 import numpy as np
 
 from convpipe import geometry
@@ -14,7 +10,6 @@ from convpipe.ops.kinds.operation import Operation
 from convpipe.tensors import Array
 
 
-@dataclass(frozen=True, kw_only=True)
 class LocalResponseNorm(Operation):
     """Normalisation over neighbouring channels (Krizhevsky et al., 2012)."""
 

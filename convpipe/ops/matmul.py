@@ -1,8 +1,5 @@
 """Columns times filters, exact for integers: through BLAS where that is proven exact, wider otherwise."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,7 +19,6 @@ from convpipe.ops.kinds.operation import MAIN, Made
 from convpipe.tensors import Array, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class Matmul(SumStage):
     """columns, filter_matrix and perhaps bias -> product."""
 

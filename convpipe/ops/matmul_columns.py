@@ -1,8 +1,5 @@
 """Rows times patches, summed over all positions."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +12,6 @@ from convpipe.ops.matmul import matmul
 from convpipe.tensors import Array, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class MatmulColumns(SumStage):
     """row_matrix, columns -> grad_filter_matrix."""
 

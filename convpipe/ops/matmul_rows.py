@@ -1,8 +1,5 @@
 """Every row spread over the taps of the filters."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Any
 
 from convpipe.errors import ValueRangeError
@@ -14,7 +11,6 @@ from convpipe.ops.matmul import matmul
 from convpipe.tensors import Array, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class MatmulRows(BetweenStage):
     """row_matrix, tap_matrix -> tap_columns."""
 

@@ -1,8 +1,5 @@
 """The largest value of each window."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +12,6 @@ from convpipe.ops.kinds.operation import Made, Operation, like
 from convpipe.tensors import Array, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class MaxPool(Operation):
     """The largest value of each window."""
 

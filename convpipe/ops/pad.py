@@ -1,8 +1,5 @@
 """Padding of the spatial axes."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +13,6 @@ from convpipe.ops.kinds.operation import Made, Operation, like
 from convpipe.tensors import Array, Sizes, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class Pad(Operation):
     """x -> padded; as a stage with the convolution's padding."""
 

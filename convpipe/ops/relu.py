@@ -1,9 +1,5 @@
 """max(x, 0); integers stay integers."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-
 import numpy as np
 
 from convpipe.ops.arrays.floats import positive_zeros
@@ -11,7 +7,6 @@ from convpipe.ops.kinds.operation import Operation
 from convpipe.tensors import Array
 
 
-@dataclass(frozen=True, kw_only=True)
 class Relu(Operation):
     """max(x, 0); integers stay integers."""
 

@@ -1,8 +1,5 @@
 """x / divisor, in floats: 255 brings the values of a picture to [0, 1]."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +10,6 @@ from convpipe.ops.kinds.operation import Made, Operation, like
 from convpipe.tensors import FLOAT_DTYPES, Array, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class Scale(Operation):
     """x / divisor, in floats: 255 brings the values of a picture to [0, 1]."""
 

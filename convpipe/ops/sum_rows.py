@@ -1,8 +1,5 @@
 """All rows added up: the gradient of the bias."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +11,6 @@ from convpipe.ops.matmul import matmul
 from convpipe.tensors import Array, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class SumRows(SumStage):
     """row_matrix -> grad_bias."""
 

@@ -1,9 +1,5 @@
 """The hyperbolic tangent of each cell, in floats."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-
 import numpy as np
 
 from convpipe.ops.arrays.floats import by_cell, result_float
@@ -11,7 +7,6 @@ from convpipe.ops.kinds.operation import Operation
 from convpipe.tensors import Array
 
 
-@dataclass(frozen=True, kw_only=True)
 class Tanh(Operation):
     """The hyperbolic tangent of each cell, in floats."""
 

@@ -5,8 +5,6 @@ formula, sums are made of exact fractions, and what is no fraction comes from `m
 (dtype object) where they are exact, else float64.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 from fractions import Fraction

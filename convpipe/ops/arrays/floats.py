@@ -5,8 +5,6 @@ in float64 and give float64, NaN gives NaN, and infinity what IEEE arithmetic sa
 not depend, to the bit, on how the input lies in memory or which other images are in the batch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -4,8 +4,6 @@ col[:, :, y, x] = every cell that tap (y, x) of the kernel meets. (The lecture's
 output positions instead; its own trace, and this code, loop over taps.)
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import product
 from math import prod

@@ -4,8 +4,6 @@ No column tensor is made, and nothing is padded: a tap is combined only with the
 inside the input.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import product
 from typing import Any

@@ -1,9 +1,5 @@
 """Operations along one axis of what they read."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-
 from convpipe import geometry
 from convpipe.errors import ConfigError
 from convpipe.fields import field, whole
@@ -23,7 +19,6 @@ def within_image(axis: int, axes: int) -> int:
     return found
 
 
-@dataclass(frozen=True, kw_only=True)
 class AxisOperation(Operation):
     """An operation along one axis, by default the channels, or classes."""
 

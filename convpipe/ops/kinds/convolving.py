@@ -35,7 +35,6 @@ class Convolution:
     output: np.dtype[Any]  # of the result, where no stage on the way changes it
 
 
-@dataclass(frozen=True, kw_only=True)
 class ConvStage(Operation):
     """A stage that only a convolution can have, as it needs its sizes."""
 
@@ -49,7 +48,6 @@ class ConvStage(Operation):
         return {"conv": conv}
 
 
-@dataclass(frozen=True, kw_only=True)
 class SumStage(ConvStage):
     """A stage whose sums are the convolution's result, in its dtype and after its rule for what does not fit."""
 
@@ -110,7 +108,6 @@ def nothing(key: str, value: Any) -> None:
         raise ConfigError(key, value, "nothing, as op says what the layer does")
 
 
-@dataclass(frozen=True, kw_only=True)
 class Convolving(ConvSettings, Operation):
     """An operation that expands to the chain of its lowering."""
 

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 import numpy as np
 
@@ -55,20 +55,24 @@ def solved() -> Any:
     return dataclasses.field()
 
 
+@dataclass_transform(frozen_default=True, kw_only_default=True)
 @dataclass(frozen=True, kw_only=True)
 class Operation(ABC):
     """A stage of a convolution and a layer of a network alike: its fields are its settings.
 
-    An operation is a frozen dataclass in a file of its own, named as the operation is, whose fields carry their
-    checks (`convpipe.fields.field`). One that works cell by cell needs `run` alone:
+    Each is a frozen dataclass (a subclass becomes one by itself) in a file of its own, named as the operation is,
+    whose fields carry their checks (`convpipe.fields.field`). One that works cell by cell needs `run` alone:
 
-        @dataclass(frozen=True, kw_only=True)
         class Cube(Operation):
             '''x * x * x.'''
 
             def run(self, x):
                 return x * x * x
     """
+
+    def __init_subclass__(cls) -> None:
+        """Make every kind of operation a frozen dataclass."""
+        dataclass(frozen=True, kw_only=True)(cls)
 
     # Inputs by role; of several roles, the first that there is. One that it `may_read` is left to a later stage
     # that cannot do without it. `plan` and `run` take main tensors in order, and the others by role.

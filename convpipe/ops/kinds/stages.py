@@ -1,7 +1,5 @@
 """A chain as settings: its stages, each an operation by its name, perhaps with settings of its own."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
