@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from convpipe.errors import ConfigError, GeometryError, did_you_mean
-from convpipe.geometry import AXES, input_rank
+from convpipe.geometry.axes import AXES, input_rank
 from convpipe.graph import lowerings
 from convpipe.graph.chain import plan_chain, step_of
 from convpipe.graph.plan import Plan

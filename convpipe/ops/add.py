@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from convpipe import geometry
+from convpipe.geometry.layers import same_shape
 from convpipe.ops.arrays.sums import (
     INT64_EXACT,
     OBJECT_BYTES,
@@ -27,7 +27,7 @@ class Add(Operation):
 
     def plan(self, *inputs: Tensor) -> Made:
         """A tensor like the first, in a dtype for all."""
-        shape = geometry.same_shape(*(tensor.shape for tensor in inputs))
+        shape = same_shape(*(tensor.shape for tensor in inputs))
         dtypes = [tensor.dtype for tensor in inputs]
         target = result_dtype(*dtypes)
         return like(inputs[0], dtype=target, workspace=workspace(prod(shape[1:]), target, dtypes))
@@ -58,7 +58,7 @@ def add(*tensors: Array) -> Array:
     >>> add(np.array([[1, 2]], np.int8), np.array([[100, 100]], np.uint8))
     array([[101, 102]], dtype=int16)
     """
-    shape = geometry.same_shape(*(tensor.shape for tensor in tensors))
+    shape = same_shape(*(tensor.shape for tensor in tensors))
     target = result_dtype(*(tensor.dtype for tensor in tensors))
     accumulator = sum_accumulator(target, tensors)
     if accumulator == target:

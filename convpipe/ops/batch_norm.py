@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from convpipe import geometry
 from convpipe.errors import ConfigError
 from convpipe.fields import field, number, optional, text
+from convpipe.geometry.layers import check_per_channel
 from convpipe.ops.arrays.floats import computing_float, result_float
 from convpipe.ops.kinds.operation import MAIN, Give, Made, Operation, Weight, like
 from convpipe.tensors import Array, Tensor
@@ -64,7 +64,7 @@ def batch_norm(x: Array, scale: Array, shift: Array, mean: Array, variance: Arra
     """
     parameters = {"scale": scale, "shift": shift, "mean": mean, "variance": variance}
     for name, values in parameters.items():
-        geometry.check_per_channel(name, values.shape, x.shape)
+        check_per_channel(name, values.shape, x.shape)
     check_spread(variance, epsilon)
     common = np.result_type(x, *parameters.values())
     with np.errstate(all="ignore"):

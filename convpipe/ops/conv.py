@@ -4,7 +4,7 @@ from typing import Any
 
 from convpipe.errors import ConfigError
 from convpipe.fields import field, one_or_several, optional, text, whole
-from convpipe.geometry import kernel_letters
+from convpipe.geometry.axes import kernel_letters
 from convpipe.ops.kinds.convolving import Convolving
 from convpipe.ops.kinds.operation import Give, Weight
 from convpipe.ops.kinds.stages import stage_list

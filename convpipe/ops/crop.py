@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from convpipe.geometry import Pads
+from convpipe.geometry.axes import Pads
 from convpipe.ops.arrays.adjoints import unpad
 from convpipe.ops.arrays.sums import Overflow
 from convpipe.ops.kinds.adjoint import UnpadStage

@@ -2,7 +2,7 @@
 
 from math import prod
 
-from convpipe.geometry import kernel_letters
+from convpipe.geometry.axes import kernel_letters
 from convpipe.ops.kinds.convolving import ConvStage
 from convpipe.ops.kinds.operation import Made
 from convpipe.tensors import Array, Tensor

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from convpipe.geometry import kernel_letters, out_letters
+from convpipe.geometry.axes import kernel_letters, out_letters
 from convpipe.ops.arrays.taps import solve_patches, unfold
 from convpipe.ops.kinds.convolving import ConvStage, check_padded
 from convpipe.ops.kinds.operation import Made

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from convpipe.geometry import ConvGeometry, out_sizes, reach
+from convpipe.geometry.axes import out_sizes, reach
+from convpipe.geometry.convolution import ConvGeometry
 from convpipe.ops.arrays.sums import TILE_BYTES, Overflow, target_dtype, workspace as product_workspace
 from convpipe.ops.arrays.taps import unfold
 from convpipe.ops.fil2col import fil2col

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from convpipe.geometry import kernel_letters
+from convpipe.geometry.axes import kernel_letters
 from convpipe.ops.arrays.sums import Overflow, result_dtype, workspace as product_workspace
 from convpipe.ops.kinds.convolving import SumStage
 from convpipe.ops.kinds.operation import MAIN, Made

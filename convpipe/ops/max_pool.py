@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from convpipe import geometry
 from convpipe.fields import anything, field, truth
+from convpipe.geometry.pooling import solve_pool
 from convpipe.ops.arrays.floats import positive_zeros
 from convpipe.ops.arrays.windows import least, tap_windows
 from convpipe.ops.kinds.operation import Made, Operation, like
@@ -23,7 +23,7 @@ class MaxPool(Operation):
 
     def plan(self, x: Tensor) -> Made:
         """Smaller spatial axes."""
-        return like(x, shape=geometry.solve_pool(x.shape, **vars(self)).shape)
+        return like(x, shape=solve_pool(x.shape, **vars(self)).shape)
 
     def run(self, x: Array) -> Array:
         """`max_pool`."""
@@ -56,7 +56,7 @@ def max_pool(
     array([[[[ 5,  7],
              [13, 15]]]])
     """
-    sizes = geometry.solve_pool(x.shape, kernel=kernel, stride=stride, pad=pad, dilation=dilation, ceil_mode=ceil_mode)
+    sizes = solve_pool(x.shape, kernel=kernel, stride=stride, pad=pad, dilation=dilation, ceil_mode=ceil_mode)
     result = np.full(sizes.shape, least(x.dtype), x.dtype)
     for positions, cells in tap_windows(sizes):
         planes = result[positions]  # (N, C, the windows in which this tap is no padding)

@@ -1,7 +1,7 @@
 """A feature map in the order in which the next layer reads it."""
 
 from convpipe.errors import GeometryError
-from convpipe.geometry import AXES, RANKS
+from convpipe.geometry.axes import AXES, RANKS
 from convpipe.ops.kinds.operation import Made, Operation, like
 from convpipe.tensors import Array, Tensor
 

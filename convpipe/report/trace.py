@@ -6,8 +6,8 @@ from typing import TextIO
 
 import numpy as np
 
-from convpipe import geometry
 from convpipe.archive.read import Run
+from convpipe.geometry.convolution import solve
 from convpipe.ops.arrays.taps import fill_columns
 from convpipe.tensors import Array, Sizes
 
@@ -18,7 +18,7 @@ def show_trace(out: TextIO, run: Run) -> None:
     The tensor is (N, C, kh, kw, out_h, out_w), as in the lecture, before it becomes a matrix.
     """
     conv = run.config["conv"]
-    sizes = geometry.solve(
+    sizes = solve(
         run.array("input").shape,
         filters_shape(run),
         **{key: conv[key] for key in ("stride", "pad", "dilation", "groups", "pad_mode")},

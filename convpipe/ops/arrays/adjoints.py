@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from convpipe.errors import ValueRangeError
-from convpipe.geometry import Pads
+from convpipe.geometry.axes import Pads
 from convpipe.ops.arrays.sums import OBJECT_BYTES, Overflow, fitted, largest, may_leave_int64
 from convpipe.tensors import Array
 

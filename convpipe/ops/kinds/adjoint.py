@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from convpipe.errors import GeometryError
-from convpipe.geometry import ConvGeometry, kernel_letters
+from convpipe.geometry.axes import kernel_letters
+from convpipe.geometry.convolution import ConvGeometry
 from convpipe.ops.arrays.adjoints import between_dtype, between_overflow, copies, unpad_workspace
 from convpipe.ops.arrays.sums import Overflow
 from convpipe.ops.kinds.convolving import Convolving, ConvStage, SumStage

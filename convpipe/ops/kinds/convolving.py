@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from convpipe import geometry
 from convpipe.errors import ConfigError, GeometryError
 from convpipe.fields import anything, choice, dtype_name, field, number, optional, text, whole
-from convpipe.geometry import AXES, ConvGeometry
+from convpipe.geometry import convolution
+from convpipe.geometry.axes import AXES
+from convpipe.geometry.convolution import ConvGeometry
 from convpipe.ops.arrays.sums import OVERFLOWS, Overflow, target_dtype
 from convpipe.ops.arrays.taps import exactly
 from convpipe.ops.kinds.operation import Give, Operation, op_name, solved
@@ -153,7 +154,7 @@ class Convolving(ConvSettings, Operation):
 
     def forward_sizes(self, x: Tensor, w: Tensor) -> ConvGeometry:
         """The geometry of a convolution of these settings."""
-        return geometry.solve(
+        return convolution.solve(
             x.shape,
             w.shape,
             stride=self.stride,
