@@ -1,10 +1,14 @@
 """What a plan is made of: an operation that makes one tensor from others, and the key of its settings."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from convpipe.errors import ConfigError, ValueRangeError
 from convpipe.ops import MAIN, Operation
+from convpipe.ops.kinds.operation import workspace_of
 from convpipe.tensors import Array, Tensor
+
+Inputs = Sequence[tuple[str, Tensor]]  # tensors with the roles that they are read in
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,20 @@ class Step:
             setting = "overflow" if hasattr(self.operation, "overflow") else "op"
             got = getattr(self.operation, setting, self.op)
             raise ConfigError(f"{self.key}.{setting}", got, "sums that fit", str(error)) from error
+
+
+def plan_step(name: str, op: str, operation: Operation, inputs: Inputs, makes: str) -> Step:
+    """An operation on its inputs as a step, which makes a tensor of that name.
+
+    Raises:
+        ConfigError: inputs that do not fit, under bare names of roles and settings.
+    """
+    roles, tensors = zip(*inputs, strict=True)
+    mains = [tensor for role, tensor in inputs if role == MAIN]
+    made = operation.plan(*mains, **{role: tensor for role, tensor in inputs if role != MAIN})
+    tensor = Tensor(makes, made.shape, made.dtype, made.axes)
+    needs = tuple(each.name for each in tensors)
+    return Step(name, op, operation, needs, roles, tensor, made.macs, workspace_of(made, tensors))
 
 
 def under(key: str, operation: Operation, error: ConfigError) -> ConfigError:
