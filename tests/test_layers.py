@@ -39,6 +39,7 @@ ORACLES: dict[str, Callable[..., Array]] = {
     ),
     "transpose": lambda x: x.transpose(0, x.ndim - 1, *range(1, x.ndim - 1)),
 }
+TOLERANCES = {"float16": 1e-3, "float32": 2e-6, "float64": 1e-13}  # of the result's dtype: some sixteen roundings
 LAYERS = [name for name in OPERATIONS.ours() if stands_alone(OPERATIONS.get("", name))]
 NOT_SETTINGS = ("op", "inputs", "stages", "bias", "units", "layout")
 

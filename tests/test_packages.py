@@ -109,7 +109,9 @@ def test_an_installed_package_brings_an_operation(wheel: Path, tmp_path: Path) -
     assert refused(programs, tmp_path, "lowering.stages=[not_one]").startswith(f"convpipe: {key} not_one, expected a c")
     assert "powers 1.2" in refused(programs, tmp_path, "lowering.stages=[gone]")
     assert "did you mean power?" in refused(programs, tmp_path, "lowering.stages=[powr]")
-    assert "float32, expected integers" in refused(programs, tmp_path, "input=random", "lowering.stages=[pad,power]")
+    assert "expected integers; it reads float32" in refused(
+        programs, tmp_path, "input=random", "lowering.stages=[pad,power]"
+    )
 
     install(package("stronger", tmp_path), programs)
     line = refused(programs, tmp_path, "lowering.stages=[pad,power]")
