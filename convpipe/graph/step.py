@@ -18,8 +18,8 @@ class Step:
     name: str
     op: str
     operation: Operation
-    needs: tuple[str, ...]
-    roles: tuple[str, ...]  # of each, in the operation
+    needs: tuple[str, ...]  # main tensors, and then
+    sides: tuple[str, ...]  # those with a role of their own, which these are
     makes: Tensor
     macs: int = 0
     workspace: int = 0  # bytes it may allocate beside its result
@@ -32,10 +32,9 @@ class Step:
             ConfigError: values that the operation does not take.
             ValueRangeError: an exact sum that does not fit; of a layer, that is a ConfigError.
         """
-        pairs = list(zip(self.roles, arrays, strict=True))
-        mains = [array for role, array in pairs if role == MAIN]
+        mains = len(arrays) - len(self.sides)
         try:
-            return self.operation.run(*mains, **{role: array for role, array in pairs if role != MAIN})
+            return self.operation.run(*arrays[:mains], **dict(zip(self.sides, arrays[mains:], strict=True)))
         except ConfigError as error:
             raise under(self.key, self.operation, error) from error
         except ValueRangeError as error:
@@ -52,12 +51,13 @@ def plan_step(name: str, op: str, operation: Operation, inputs: Inputs, makes: s
     Raises:
         ConfigError: inputs that do not fit, under bare names of roles and settings.
     """
-    roles, tensors = zip(*inputs, strict=True)
     mains = [tensor for role, tensor in inputs if role == MAIN]
-    made = operation.plan(*mains, **{role: tensor for role, tensor in inputs if role != MAIN})
+    sides = {role: tensor for role, tensor in inputs if role != MAIN}
+    made = operation.plan(*mains, **sides)
     tensor = Tensor(makes, made.shape, made.dtype, made.axes)
-    needs = tuple(each.name for each in tensors)
-    return Step(name, op, operation, needs, roles, tensor, made.macs, workspace_of(made, tensors))
+    reads = (*mains, *sides.values())
+    needs = tuple(each.name for each in reads)
+    return Step(name, op, operation, needs, tuple(sides), tensor, made.macs, workspace_of(made, reads))
 
 
 def under(key: str, operation: Operation, error: ConfigError) -> ConfigError:

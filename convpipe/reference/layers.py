@@ -182,6 +182,8 @@ def each(x: Array, function: Callable[[Any], Any]) -> Array:
 
 def each_row(x: Array, axis: int, function: Callable[[list[float]], list[float]]) -> Array:
     """A function of each row of cells along an axis."""
+    if not x.size:  # of which NumPy takes none
+        return x.astype(float)
     return np.apply_along_axis(lambda row: np.array(function([float(cell) for cell in row])), axis, x)
 
 
