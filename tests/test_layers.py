@@ -101,6 +101,7 @@ def draw_settings(draw: st.DrawFn, op: str, shape: tuple[int, ...]) -> dict[str,
         ),
         "clip": st.fixed_dictionaries({"low": st.sampled_from([None, 0, 1]), "high": st.sampled_from([None, 1, 2])}),
         "pad": st.fixed_dictionaries({"pad": st.integers(0, 2), "value": st.sampled_from([0, 1])}),
+        "upsample": st.fixed_dictionaries({"factor": st.integers(1, 3)}),
         "dropout": st.fixed_dictionaries({"rate": st.sampled_from([0, 0.5, 1])}),
         "scale": st.fixed_dictionaries({"divisor": st.sampled_from([255, 0.5]), "dtype": st.sampled_from(FLOATS)}),
     }

@@ -132,6 +132,14 @@ def pad(x: Array, pad: int, value: float = 0) -> Array:
     return grown
 
 
+def upsample(x: Array, factor: int) -> Array:
+    """At each cell, the one that lies where it does in the image before it was enlarged."""
+    result = np.empty((*x.shape[:2], *(size * factor for size in x.shape[2:])), x.dtype)
+    for index in np.ndindex(result.shape):
+        result[index] = x[(*index[:2], *(at // factor for at in index[2:]))]
+    return result
+
+
 def leaky_relu(x: Array, slope: float = 0.01) -> Array:
     """x where it is positive, else slope * x."""
     return each(x, lambda value: value if value > 0 else slope * value)
