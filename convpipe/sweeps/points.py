@@ -1,7 +1,5 @@
 """The points of a sweep: each composed, sifted by `where`, read and planned once, and kept until its turn comes."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +19,7 @@ from convpipe.graph.work import Work, checked_work
 from convpipe.sweeps.axes import Point, point_text
 from convpipe.sweeps.batches import Task, failed
 from convpipe.sweeps.composer import Composer
-from convpipe.sweeps.events import Done
+from convpipe.sweeps.outcomes import Done
 
 # What says how the whole sweep is run: an experiment that is swept over cannot say something else.
 OF_THE_SWEEP = ("where", "invalid", "retry", "on_error", "sweep", "workers", "cluster", "dry_run")
