@@ -4,19 +4,16 @@ An axis is a list of settings that advance together; the points are the product 
 random sample where one is asked for. Nothing is expanded before its size is known.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil, prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from hydra.core.override_parser.types import Override, QuotedString, Transformer
 
 from convpipe.errors import ConfigError, did_you_mean
-
-if TYPE_CHECKING:
-    from hydra.core.override_parser.types import Override
 
 MOST_READY = 10_000  # steps of an axis that are made once and kept; of a longer one each is made anew
 LAST = 1 << 30  # the rank of what comes after all overrides
@@ -233,8 +230,6 @@ def plain_value(element: Any) -> Any:
     """A parsed value as plain Python: quoted texts without their quotes, ranges' numbers as they are."""
     if isinstance(element, int | float | str):
         return element
-    from hydra.core.override_parser.types import QuotedString
-
     if isinstance(element, QuotedString):
         return element.text
     if isinstance(element, list):
@@ -248,8 +243,6 @@ def text_of(element: Any) -> str:
     """A parsed value as one would type it."""
     if type(element) is int:
         return str(element)
-    from hydra.core.override_parser.types import Transformer
-
     return str(Transformer.str(element))
 
 

@@ -6,22 +6,20 @@ composition only for overrides that do more than set a value. The outcome is the
 it against Hydra's.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+from hydra._internal.hydra import Hydra
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from convpipe.config.compose import LAYER_SETTING, compose, composed, plain_config
 from convpipe.errors import ConfigError
 from convpipe.sweeps.axes import Point, Setting
 from convpipe.sweeps.space import Sweep
-
-if TYPE_CHECKING:
-    from hydra._internal.hydra import Hydra
-    from omegaconf import DictConfig
 
 
 @dataclass
@@ -42,8 +40,8 @@ class Composer:
     hydra: Hydra
     config_name: str
     sweep: Sweep
-    params: Mapping[str, Any] = field(default_factory=dict)  # hydra.sweeper.params, which all points share
-    bases: dict[tuple[str, ...], Base] = field(default_factory=dict)
+    params: Mapping[str, Any]  # hydra.sweeper.params, which all points share
+    bases: dict[tuple[str, ...], Base]
 
     def compose(self, point: Point) -> dict[str, Any]:
         """A point's plain config.
@@ -52,7 +50,7 @@ class Composer:
             ConvpipeError: whatever is wrong with it, in one line.
         """
         values = [setting for setting in point if not setting.is_group]
-        if self.tangled or not all(map(sets_value, values)):
+        if self.sweep.tangled or not all(map(sets_value, values)):
             return self.whole(point)
         base = self.base(tuple(setting.text for setting in point if setting.is_group))
         if base.config is None:
@@ -61,16 +59,9 @@ class Composer:
             return with_values(base.plain, values)
         return self.resolved(base.config, point, values)
 
-    @cached_property
-    def tangled(self) -> bool:
-        """Whether the order of overrides counts."""
-        return self.sweep.tangled
-
     def overrides(self, point: Point) -> list[str]:
         """A point's overrides, those that all points share among them, in the order they were typed."""
-        ranked = [(each.rank, each.text) for each in self.sweep.fixed]
-        ranked += [(setting.rank, setting.text) for setting in point]
-        return [text for _, text in sorted(ranked, key=lambda pair: pair[0])]
+        return [setting.text for setting in sorted((*self.sweep.fixed, *point), key=attrgetter("rank"))]
 
     def whole(self, point: Point) -> dict[str, Any]:
         """A point's config as Hydra itself composes it."""
@@ -97,9 +88,6 @@ class Composer:
 
     def resolved(self, config: DictConfig, point: Point, values: Sequence[Setting]) -> dict[str, Any]:
         """A point whose config has interpolations or new layers' settings: values set on a copy, then resolved."""
-        from omegaconf import OmegaConf
-        from omegaconf.errors import OmegaConfBaseException
-
         config = copy.deepcopy(config)
         try:
             for setting in values:
@@ -123,8 +111,6 @@ def has_dict(value: Any) -> bool:
 
 def base_of(config: DictConfig) -> Base:
     """A composed config as a base for points, without Hydra's node."""
-    from omegaconf import OmegaConf
-
     task = {str(key): config._get_node(key) for key in config if key != "hydra"}
     plain = {
         key: OmegaConf.to_container(node, resolve=False) if OmegaConf.is_config(node) else node._value()  # type: ignore[union-attr]

@@ -1,58 +1,39 @@
 """From a sweep's overrides to the space of its points."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from itertools import accumulate
+
+from hydra._internal.hydra import Hydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 
 from convpipe.config.compose import config_folder
 from convpipe.config.hydra_safety import parsed, refuse_unsafe
 from convpipe.config.settings import EXECUTION_KEYS, Execution, SweepSettings
 from convpipe.errors import ConfigError
-from convpipe.sweeps.axes import LAST, Axis, Interval, Listed, Setting, Space, axis_of, plain_value, zipped
+from convpipe.sweeps.axes import Axis, Interval, Listed, Setting, Space, axis_of, plain_value, zipped
 from convpipe.sweeps.listed import KEY, listed_points, points_file
-
-if TYPE_CHECKING:
-    from hydra._internal.hydra import Hydra
-    from hydra.core.override_parser.types import Override
 
 # How to execute, and yet each point may have its own.
 OF_A_POINT = ("name", "root", "threads", "timing", "limits.memory")
 
 
 @dataclass(frozen=True)
-class Fixed:
-    """An override that all points share, and its place among all overrides."""
-
-    key: str
-    text: str
-    rank: int
-    is_group: bool
-
-
-@dataclass(frozen=True)
 class Sweep:
     """Overrides that all points share, and the space of those in which they differ."""
 
-    fixed: tuple[Fixed, ...]
+    fixed: tuple[Setting, ...]
     space: Space
 
-    @property
+    @cached_property
     def tangled(self) -> bool:
         """Whether two overrides set the same value, or one a part of the other's: then their order counts."""
         keys = [bare(each.key) for each in self.fixed if not each.is_group]
         keys += [bare(key) for axis in (*self.space.axes, *self.space.intervals) for key in value_keys(axis)]
-        return any(two.startswith(f"{one}.") or one == two for one, two in pairs(sorted(keys)))
-
-
-def pairs(keys: Sequence[str]) -> Iterable[tuple[str, str]]:
-    """Each key with every later one that begins like it."""
-    for position, one in enumerate(keys):
-        for two in keys[position + 1 :]:
-            if not two.startswith(one):
-                break
-            yield one, two
+        above = {group for key in keys for group in accumulate(key.split("."), "{}.{}".format) if group != key}
+        return len(set(keys)) < len(keys) or not above.isdisjoint(keys)
 
 
 def value_keys(axis: Axis | Listed | Interval) -> Iterable[str]:
@@ -75,7 +56,7 @@ def sweep_of(hydra: Hydra, overrides: Sequence[str], execution: Execution) -> Sw
     Raises:
         ConfigError: an axis without values, more points than limits.runs, or settings of sweep.* that do not fit.
     """
-    fixed: dict[str, Fixed] = {}
+    fixed: dict[str, Setting] = {}
     axes: dict[str, Axis | Interval] = {}
     for rank, override in enumerate(parse(hydra, overrides)):
         key = override.get_key_element()
@@ -84,20 +65,19 @@ def sweep_of(hydra: Hydra, overrides: Sequence[str], execution: Execution) -> Sw
         options = group_options(hydra, override.key_or_group)
         if override.is_sweep_override():
             check_sweepable(key, override)
-            seed = execution.sweep.seed
-            axes[key] = axis_of(override, rank, options, execution.limits.runs, seed)
+            axes[key] = axis_of(override, rank, options, execution.limits.runs, execution.sweep.seed)
         else:
-            of_group = options is not None and not isinstance(override.value(), dict)
-            fixed[key] = Fixed(key, str(override.input_line), rank, of_group)
+            value = override.value()
+            chooses = options is not None and not isinstance(value, dict)
+            fixed[key] = Setting(key, value, str(override.input_line), chooses, rank)
     space = space_of(hydra, list(axes.values()), list(fixed), execution.sweep)
-    check_size(space, execution.limits.runs)
+    if space.size > execution.limits.runs:
+        raise ConfigError("limits.runs", execution.limits.runs, f"at least {space.size}, the points of this sweep")
     return Sweep(tuple(fixed.values()), space)
 
 
 def parse(hydra: Hydra, overrides: Sequence[str]) -> list[Override]:
     """Overrides, parsed with the config groups at hand, which a glob chooses from."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
     refuse_unsafe(overrides)  # and errors in our words
     found: list[Override] = OverridesParser.create(config_loader=hydra.config_loader).parse_overrides(list(overrides))
     return [override for override in found if not override.is_hydra_override()]
@@ -120,8 +100,7 @@ def space_of(hydra: Hydra, axes: Sequence[Axis | Interval], fixed: Sequence[str]
     """The space of all axes, zipped, listed and sampled as sweep.* says."""
     intervals = tuple(axis for axis in axes if isinstance(axis, Interval))
     if intervals and settings.sample is None:
-        hint = "how many numbers to draw"
-        raise ConfigError(intervals[0].key, "an interval", "sweep.sample=COUNT beside it", hint)
+        raise ConfigError(intervals[0].key, "an interval", "sweep.sample=COUNT beside it", "how many numbers to draw")
     steps: list[Axis | Listed] = list(zipped([axis for axis in axes if isinstance(axis, Axis)], lists(settings)))
     if settings.points is not None:
         listed = points_axis(hydra, settings.points)
@@ -166,10 +145,4 @@ def listed_setting(hydra: Hydra, groups: dict[str, bool], key: str, value: str) 
     check_sweepable(key, override)
     if key not in groups:
         groups[key] = group_options(hydra, override.key_or_group) is not None
-    return Setting(key, plain_value(override.value()), text, groups[key], LAST)
-
-
-def check_size(space: Space, most: int) -> None:
-    """There are not more points than allowed, counted before any is made."""
-    if space.size > most:
-        raise ConfigError("limits.runs", most, f"at least {space.size}, the points of this sweep")
+    return Setting(key, plain_value(override.value()), text, groups[key])
