@@ -1,9 +1,7 @@
 """One run from its spec to its place on disk: plan, make the arrays, run the stages, archive, compare."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,6 @@ from convpipe.ops import OPERATIONS
 from convpipe.sources import Signature
 from convpipe.tensors import Array
 
-DTYPE_KEY = "conv.dtype"  # what to set where an exact sum does not fit
 OnStage = Callable[[StageResult], None]
 
 
@@ -140,11 +137,10 @@ def compared(then: Run, draft: Draft, spec: Spec) -> str:
         raise ArchiveError(f"{error} ({between}: floats may differ in their last bits)") from error
 
 
-@contextmanager
-def blas_threads(threads: int) -> Iterator[None]:
-    """Limit BLAS to that many threads."""
-    with provenance.thread_pools().limit(limits=threads, user_api="blas"):
-        yield
+def blas_threads(threads: int) -> AbstractContextManager[object]:
+    """Limit BLAS to that many threads, from now to the end of the block."""
+    limit: AbstractContextManager[object] = provenance.thread_pools().limit(limits=threads, user_api="blas")
+    return limit
 
 
 def fill(
@@ -154,18 +150,17 @@ def fill(
     spec, work = prepared.spec, prepared.work
     draft.write("config.yaml", prepared.described.yaml)
     arrays = make_arrays(spec, work, memo)
-    whole = arrays["input"] if work.recorded < work.batch else None
-    if whole is not None:
-        arrays["input"] = whole[: work.recorded]
+    batch = arrays.copy() if work.recorded < work.batch else {}
+    if batch:
+        arrays["input"] = batch["input"][: work.recorded]
     for tensor in work.plan.given:
         draft.add(tensor.name, source_of(spec, tensor).source, arrays[tensor.name], kept=spec.keep == "stages")
-    weights = {} if whole is None else {name: array for name, array in arrays.items() if name != "input"}
     try:
         seconds, output = recorded(draft, spec, work, place, arrays, on_stage)
-        if whole is not None:
-            output = rest_of_batch(draft, spec, work, whole, weights)
+        if batch:
+            output = rest_of_batch(draft, spec, work, batch)
     except ValueRangeError as error:
-        raise ConfigError(DTYPE_KEY, work.plan.output.dtype, "a dtype that holds every sum", str(error)) from error
+        raise ConfigError("conv.dtype", work.plan.output.dtype, "a dtype that holds every sum", str(error)) from error
     draft.finish({**manifest(prepared, place, seconds), **attachments(draft, spec, output, work)})
     return seconds
 
@@ -194,14 +189,14 @@ def recorded(
     return seconds, result.array
 
 
-def rest_of_batch(draft: Draft, spec: Spec, work: Work, batch: Array, weights: dict[str, Array]) -> Array:
+def rest_of_batch(draft: Draft, spec: Spec, work: Work, batch: dict[str, Array]) -> Array:
     """Run the whole batch in slices for its output alone: the recorded images as they were recorded."""
-    shape = work.plan.output.shape
-    output = np.empty((work.batch, *shape[1:]), work.plan.output.dtype)
+    output = np.empty((work.batch, *work.plan.output.shape[1:]), work.plan.output.dtype)
+    images = batch["input"]
     starts = [0, *range(work.recorded, work.batch, work.slice)]
     for start, stop in zip(starts, [*starts[1:], work.batch], strict=True):
-        plan = plan_images(spec, Signature(batch.shape, batch.dtype), stop - start)
-        output[start:stop] = pipeline.output(plan, {"input": batch[start:stop], **weights})
+        plan = plan_images(spec, Signature(images.shape, images.dtype), stop - start)
+        output[start:stop] = pipeline.output(plan, {**batch, "input": images[start:stop]})
     draft.add("output", "batch", output, macs=work.macs - work.plan.macs, kept=False, last=True)
     return output
 
@@ -211,8 +206,7 @@ def manifest(prepared: Prepared, place: Place, seconds: dict[str, tuple[float, .
     plan, work = prepared.work.plan, prepared.work
     sliced = {"slice": work.slice} if work.recorded < work.batch else {}  # how many images ran at a time
     axes = {tensor.name: tensor.axes for tensor in plan.given} | {step.name: step.makes.axes for step in plan.steps}
-    origins = {step.op: OPERATIONS.origin(step.op) for step in plan.steps}
-    installed = {name: origin for name, origin in origins.items() if origin is not None}
+    installed = {step.op: origin for step in plan.steps if (origin := OPERATIONS.origin(step.op)) is not None}
     return {
         "run_id": prepared.identity,
         "status": "done",

@@ -58,7 +58,7 @@ class Swept:
         """The setting of one step."""
         value = self.values[position]
         chooses = self.is_group and not isinstance(value, dict)
-        return Setting(self.key, plain_value(value), f"{self.key}={text_of(value)}", chooses, self.rank)
+        return Setting(self.key, plain_value(value), f"{self.key}={Transformer.str(value)}", chooses, self.rank)
 
     @property
     def sets_values(self) -> bool:
@@ -206,7 +206,9 @@ def swept_values(override: Override, most: int, seed: int) -> Sequence[Any]:
     """The values of a choice or a range; shuffled ones in the same order every time."""
     swept: Any = override.value()
     if override.is_range_sweep():
-        count = range_count(override, swept)
+        if not swept.step:
+            raise ConfigError(override.get_key_element(), override.input_line, "a step other than 0")
+        count = max(0, ceil((swept.stop - swept.start) / swept.step))  # range(0,1000000000) costs nothing yet
         if count > most or (isinstance(swept.range(), range) and not swept.shuffle):
             return swept.range() if isinstance(swept.range(), range) else range(count)  # refused by its length
     shuffled = getattr(swept, "shuffle", False)
@@ -218,18 +220,8 @@ def swept_values(override: Override, most: int, seed: int) -> Sequence[Any]:
     return values
 
 
-def range_count(override: Override, swept: Any) -> int:
-    """How many values a range has: ``range(0,1000000000)`` costs nothing yet."""
-    if not swept.step:
-        raise ConfigError(override.get_key_element(), override.input_line, "a step other than 0")
-    count: int = ceil((swept.stop - swept.start) / swept.step)
-    return max(0, count)
-
-
 def plain_value(element: Any) -> Any:
     """A parsed value as plain Python: quoted texts without their quotes, ranges' numbers as they are."""
-    if isinstance(element, int | float | str):
-        return element
     if isinstance(element, QuotedString):
         return element.text
     if isinstance(element, list):
@@ -237,13 +229,6 @@ def plain_value(element: Any) -> Any:
     if isinstance(element, dict):
         return {plain_value(key): plain_value(value) for key, value in element.items()}
     return element
-
-
-def text_of(element: Any) -> str:
-    """A parsed value as one would type it."""
-    if type(element) is int:
-        return str(element)
-    return str(Transformer.str(element))
 
 
 def zipped(axes: Sequence[Axis], together: Sequence[Sequence[str]]) -> tuple[Axis, ...]:
@@ -258,11 +243,9 @@ def zipped(axes: Sequence[Axis], together: Sequence[Sequence[str]]) -> tuple[Axi
         if len({len(axis) for axis in found}) > 1:
             lengths = ", ".join(f"{axis.keys[0]} has {len(axis)}" for axis in found)
             raise ConfigError("sweep.zip", list(keys), "keys with equally many values", lengths)
-        place = min(merged.index(axis) for axis in found)
+        place = min(map(merged.index, found))
         joined = Axis(tuple(part for axis in found for part in axis.parts))
-        merged = [
-            joined if axis is merged[place] else axis for axis in merged if axis not in found or axis is merged[place]
-        ]
+        merged = [joined if at == place else axis for at, axis in enumerate(merged) if at == place or axis not in found]
     return tuple(merged)
 
 

@@ -1,8 +1,10 @@
 """Running the points of a sweep in batches, whatever runs them, with at most a few batches on their way."""
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -21,9 +23,9 @@ from convpipe.sweeps.outcomes import DIFFERS, DONE, FAILED, THERE, Done, PassedO
 
 BATCH_SECONDS = 0.25  # long against the milliseconds that scheduling a batch takes on a cluster
 MOST_IN_BATCH = 512
+LAST_RUNS = 20  # whose mean says how many the next batches hold
 CHECK_SECONDS = 1.0
 BATCHES_AHEAD = 3  # for each worker: one running, and some waiting
-MANIFEST = "manifest.json"
 # What a manifest of ours says; a text search is ten times as fast as reading the JSON.
 OURS = (f'"format": {FORMAT},'.encode(), f'"convpipe": "{provenance.VERSION}"'.encode())
 ONE_AT_A_TIME = Lock()  # the working folder and BLAS's threads belong to a whole process
@@ -73,15 +75,11 @@ def run_batch(batch: Batch) -> list[Done]:
     """
     if batch.version != provenance.VERSION:
         raise StorageError(f"a worker has convpipe {provenance.VERSION}, expected {batch.version}, as its client has")
-    with ONE_AT_A_TIME, runner.blas_threads(batch.tasks[0].place.threads):
-        before = os.getcwd()
-        try:
-            os.chdir(batch.folder)
+    try:
+        with ONE_AT_A_TIME, runner.blas_threads(batch.tasks[0].place.threads), chdir(batch.folder):
             return list(outcomes(batch))
-        except FileNotFoundError as error:
-            raise StorageError(f"{batch.folder}: not there for a worker; a cluster needs a shared folder") from error
-        finally:
-            os.chdir(before)
+    except FileNotFoundError as error:
+        raise StorageError(f"{batch.folder}: not there for a worker; a cluster needs a shared folder") from error
 
 
 def outcomes(batch: Batch) -> Iterator[Done]:
@@ -126,7 +124,7 @@ def is_done(folder: Path, identity: str) -> bool:
 
     Another version's, or one without a readable manifest, is not passed over: it is computed again and compared.
     """
-    path = f"{folder}/{identity}/{MANIFEST}"  # pathlib would take longer than the file
+    path = f"{folder}/{identity}/manifest.json"  # pathlib would take longer than the file
     if not os.access(path, os.F_OK):  # a third of the time of an open() that fails
         return False
     try:
@@ -143,21 +141,10 @@ def in_one_line(error: Exception) -> str:
     return text if isinstance(error, ConvpipeError) else f"unexpected {type(error).__name__}: {text}".rstrip(": ")
 
 
-class Average:
-    """The mean of the last runs' times, for the size of the next batches."""
-
-    def __init__(self) -> None:
-        self.value = 0.0
-
-    def add(self, seconds: float) -> None:
-        """Take one more into account."""
-        self.value = seconds if not self.value else 0.9 * self.value + 0.1 * seconds
-
-
 def in_batches(found: Iterable[Task | Passing], seconds_each: Callable[[], float]) -> Iterator[list[Task] | Passing]:
     """Tasks in batches of about BATCH_SECONDS, as far as the runs so far let one guess; one thread count in each.
 
-    What is no task passes through.
+    One task makes a batch while none has been timed, as it may take minutes. What is no task passes through.
     """
     batch: list[Task] = []
     for task in found:
@@ -168,16 +155,12 @@ def in_batches(found: Iterable[Task | Passing], seconds_each: Callable[[], float
             yield batch
             batch = []
         batch.append(task)
-        if len(batch) >= wanted_length(seconds_each()):
+        seconds = seconds_each()
+        if not seconds or len(batch) >= min(MOST_IN_BATCH, int(BATCH_SECONDS / seconds)):
             yield batch
             batch = []
     if batch:
         yield batch
-
-
-def wanted_length(seconds_each: float) -> int:
-    """How many runs of that length make a batch; one while none has been timed, as it may take minutes."""
-    return min(MOST_IN_BATCH, max(1, int(BATCH_SECONDS / seconds_each))) if seconds_each else 1
 
 
 def run_all(found: Iterable[Task | Passing], pool: Pool, stop: bool) -> Iterator[list[Done] | PassedOver]:
@@ -188,9 +171,9 @@ def run_all(found: Iterable[Task | Passing], pool: Pool, stop: bool) -> Iterator
     Raises:
         StorageError: the disk refused, or a worker was lost for good.
     """
-    seconds, folder = Average(), str(Path.cwd())
+    seconds, folder = deque[float](maxlen=LAST_RUNS), str(Path.cwd())
     pending: set[Future[list[Done]]] = set()
-    for batch in in_batches(found, lambda: seconds.value):
+    for batch in in_batches(found, lambda: sum(seconds) / max(len(seconds), 1)):
         if not isinstance(batch, list):
             yield [batch] if isinstance(batch, Done) else batch
             continue
@@ -201,14 +184,12 @@ def run_all(found: Iterable[Task | Passing], pool: Pool, stop: bool) -> Iterator
         yield from finished(pending, seconds, pool)
 
 
-def finished(pending: set[Future[list[Done]]], seconds: Average, pool: Pool) -> Iterator[list[Done]]:
+def finished(pending: set[Future[list[Done]]], seconds: deque[float], pool: Pool) -> Iterator[list[Done]]:
     """Wait for some batch, and give its outcomes; the pool is looked after meanwhile."""
     while not (ready := wait(pending, CHECK_SECONDS, FIRST_COMPLETED).done):
         pool.check()
     for future in ready:
         pending.discard(future)
         found = future.result()
-        for outcome in found:
-            if outcome.status != THERE:
-                seconds.add(outcome.seconds)
+        seconds.extend(outcome.seconds for outcome in found if outcome.status != THERE)
         yield found

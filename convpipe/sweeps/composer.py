@@ -100,37 +100,19 @@ class Composer:
 
 def sets_value(setting: Setting) -> bool:
     """Whether an override does no more than set a value: no prefix, no dict to merge, nothing to be worked out."""
-    plain_key = setting.key[0] not in "+~" and "@" not in setting.key
-    return plain_key and not has_dict(setting.value) and "$" not in setting.text and "???" not in setting.text
-
-
-def has_dict(value: Any) -> bool:
-    """Whether a value is a dict, or a list with one in it."""
-    return isinstance(value, dict) or (isinstance(value, list) and any(map(has_dict, value)))
+    key, text = setting.key, setting.text
+    return key[0] not in "+~" and "@" not in key and "{" not in text and "$" not in text and "???" not in text
 
 
 def base_of(config: DictConfig) -> Base:
     """A composed config as a base for points, without Hydra's node."""
-    task = {str(key): config._get_node(key) for key in config if key != "hydra"}
-    plain = {
-        key: OmegaConf.to_container(node, resolve=False) if OmegaConf.is_config(node) else node._value()  # type: ignore[union-attr]
-        for key, node in task.items()
-    }
-    if mentions(plain, "${hydra"):
+    task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    plain: Any = OmegaConf.to_container(task, resolve=False)
+    text = str(plain)
+    if "${hydra" in text:
         return Base(None, None)
-    unsettled = mentions(plain, "${") or mentions(plain, "???")
-    without_hydra = OmegaConf.masked_copy(config, list(task))
-    OmegaConf.set_struct(without_hydra, True)  # no new keys, as Hydra has it
-    return Base(without_hydra, None if unsettled else plain)
-
-
-def mentions(value: Any, text: str) -> bool:
-    """Whether a text stands in a plain value, or in a key or value within it."""
-    if isinstance(value, Mapping):
-        return any(mentions(entry, text) for pair in value.items() for entry in pair)
-    if isinstance(value, list):
-        return any(mentions(entry, text) for entry in value)
-    return isinstance(value, str) and text in value
+    OmegaConf.set_struct(task, True)  # no new keys, as Hydra has it
+    return Base(task, None if "${" in text or "???" in text else plain)
 
 
 def known_leaf(plain: Mapping[str, Any], setting: Setting) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 
 from convpipe.errors import StorageError
 from convpipe.execution import provenance
-from convpipe.sweeps.interrupts import ENDING
+from convpipe.sweeps.interrupts import uninterrupted
 from convpipe.sweeps.outcomes import GOES_ON
 
 
@@ -66,7 +66,8 @@ def processes(workers: int) -> Iterator[Pool]:
     before = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=obey_parent)
     try:
-        start(pool)
+        with uninterrupted():  # a signal that comes meanwhile waits, so that it finds every worker ready for it
+            pool.submit(os.getpid)  # starts them
         yield Pool(pool, workers)
     except BrokenProcessPool as error:
         raise StorageError(f"a worker process was killed (for want of memory?); {GOES_ON}") from error
@@ -77,23 +78,10 @@ def processes(workers: int) -> Iterator[Pool]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def start(pool: ProcessPoolExecutor) -> None:
-    """Start the workers; a signal that comes meanwhile waits, so that it finds every worker ready for it."""
-    if not hasattr(signal, "pthread_sigmask"):
-        return
-    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
-    try:
-        pool.submit(os.getpid)
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
-
-
 def obey_parent() -> None:
     """Set up a worker: its parent alone decides what a signal means, and it does not outlive its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the terminal
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     threading.Thread(target=end_with_parent, daemon=True).start()
 
 

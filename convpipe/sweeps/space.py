@@ -1,8 +1,8 @@
 """From a sweep's overrides to the space of its points."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property, partial
 from itertools import accumulate
 
 from hydra._internal.hydra import Hydra
@@ -125,24 +125,22 @@ def lists(settings: SweepSettings) -> Sequence[Sequence[str]]:
 def points_axis(hydra: Hydra, name: str) -> Listed:
     """The points of a file, or of a list in conf/points by its name, each a step of one axis."""
     path = points_file(name, config_folder() / "points")
-    groups: dict[str, bool] = {}
+    options = cache(partial(group_options, hydra))
     points = []
     for number, row in enumerate(listed_points(path), start=1):
         try:
-            points.append(tuple(listed_setting(hydra, groups, key, value) for key, value in row.items()))
+            points.append(tuple(listed_setting(options, key, value) for key, value in row.items()))
         except ConfigError as error:
             raise ConfigError(f"{KEY}: point {number}: {error.key}", error.got, error.expected, error.hint) from error
     return Listed(tuple(points))
 
 
-def listed_setting(hydra: Hydra, groups: dict[str, bool], key: str, value: str) -> Setting:
-    """One value of a listed point; `groups` remembers which keys are groups."""
+def listed_setting(options: Callable[[str], list[str] | None], key: str, value: str) -> Setting:
+    """One value of a listed point; `options` gives those of a group."""
     text = f"{key}={value}"
     refuse_unsafe([text])
     override = parsed(text)
     if override.is_sweep_override() or override.is_hydra_override():
         raise ConfigError(key, value, "one value of convpipe's own, [a list] in brackets")
     check_sweepable(key, override)
-    if key not in groups:
-        groups[key] = group_options(hydra, override.key_or_group) is not None
-    return Setting(key, plain_value(override.value()), text, groups[key])
+    return Setting(key, plain_value(override.value()), text, options(override.key_or_group) is not None)

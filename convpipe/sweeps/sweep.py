@@ -1,12 +1,14 @@
 """A sweep from its overrides to its results: all points checked, those that are there skipped, the rest run."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.plugins.launcher import Launcher
+from omegaconf import DictConfig
 
 from convpipe.archive.collection import refresh
 from convpipe.archive.index import failures, note
@@ -25,23 +27,15 @@ from convpipe.sweeps.composer import Base, Composer, base_of
 from convpipe.sweeps.events import Closed, Event, Planned
 from convpipe.sweeps.executors import Pool
 from convpipe.sweeps.interrupts import uninterrupted
+from convpipe.sweeps.launched import launch
 from convpipe.sweeps.listed import override_text
 from convpipe.sweeps.outcomes import THERE, Done, FailedBefore, Finished, PassedOver, There
 from convpipe.sweeps.points import Checked, Left, Points
 from convpipe.sweeps.space import sweep_of
 from convpipe.sweeps.totals import Tally, Totals
 
-if TYPE_CHECKING:
-    from hydra.plugins.launcher import Launcher
-    from omegaconf import DictConfig
-
 # What the points of these collections run within where they run in this process.
-Watch = Callable[[Sequence[Path]], AbstractContextManager[None]]
-
-
-def unwatched(folders: Sequence[Path]) -> AbstractContextManager[None]:
-    """Nobody watches."""
-    return nullcontext()
+Watch = Callable[[Sequence[Path]], AbstractContextManager[object]]
 
 
 def sweep(
@@ -49,7 +43,7 @@ def sweep(
     params: Mapping[str, Any],
     arguments: Sequence[str],
     launcher: Launcher | None,
-    watch: Watch = unwatched,
+    watch: Watch = nullcontext,
 ) -> Generator[Event]:
     """Run a sweep, and tell what happens.
 
@@ -82,8 +76,6 @@ def composer_for(
     config: DictConfig, params: Mapping[str, Any], arguments: Sequence[str], execution: Execution
 ) -> Composer:
     """What composes the points of a sweep."""
-    from hydra.core.global_hydra import GlobalHydra
-
     hydra = GlobalHydra.instance().hydra
     assert hydra is not None
     name = config.hydra.job.config_name or MAIN_CONFIG
@@ -161,50 +153,43 @@ def check_all(points: Points) -> tuple[Totals, tuple[Path, ...]]:
     Raises:
         UsageError: a point that cannot run, unless ``invalid=skip``.
     """
-    totals, execution = Totals(), points.execution
-    failed: dict[Path, Mapping[str, Any]] = {}
+    totals, folders = Totals(), dict[Path, None]()
+    failed = failed_before(points.execution)
     for found in points.checked():
         if not isinstance(found, Checked):
             totals.left_out += found is Left.OUT
             totals.impossible += found is Left.IMPOSSIBLE
             continue
         folder = found.place.folder
-        if folder not in failed:
-            failed[folder] = failed_before(folder, execution)
-        if execution.dry_run:
+        folders[folder] = None
+        if points.execution.dry_run:
             identity = points.task(found).identity
             totals.there += is_done(folder, identity)
-            totals.failed_before += identity in failed[folder]
+            totals.failed_before += identity in failed(folder)
         totals.count(found.work, partial(point_text, found.point))
-    return totals, tuple(failed)
+    return totals, tuple(folders)
 
 
-def failed_before(folder: Path, execution: Execution) -> Mapping[str, Any]:
-    """The points that failed in an earlier sweep, and are not to be tried again."""
-    return failures(folder) if execution.retry is None else {}
+def failed_before(execution: Execution) -> Callable[[Path], Mapping[str, Row]]:
+    """What gives the points of a folder that failed in an earlier sweep, and are not to be tried again."""
+    return cache(failures) if execution.retry is None else lambda folder: {}
 
 
 def turns(points: Points) -> Iterator[Task | Passing]:
     """The points at their turns, each looked up: another sweep may have run it by then."""
-    failed: dict[Path, Mapping[str, Any]] = {}
+    failed = failed_before(points.execution)
     for task in points.turns():
         if isinstance(task, Done):
             yield task
-            continue
-        folder, identity = task.place.folder, task.identity
-        if is_done(folder, identity):
-            yield There(identity)
-            continue
-        if folder not in failed:
-            failed[folder] = failed_before(folder, points.execution)
-        yield FailedBefore(identity) if identity in failed[folder] else task
+        elif is_done(task.place.folder, task.identity):
+            yield There(task.identity)
+        else:
+            yield FailedBefore(task.identity) if task.identity in failed(task.place.folder) else task
 
 
 def outcomes(points: Points, launcher: Launcher | None) -> Generator[list[Done] | PassedOver]:
     """What comes of the points, in batches, by a launcher or in a pool."""
     if launcher is not None:
-        from convpipe.sweeps.launched import launch
-
         yield from launch(points.composer, turns(points), launcher)
         return
     with pool_for(points.execution) as pool:

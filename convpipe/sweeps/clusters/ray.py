@@ -1,7 +1,5 @@
 """Points on a Ray cluster."""
 
-from __future__ import annotations
-
 import os
 import signal
 import threading

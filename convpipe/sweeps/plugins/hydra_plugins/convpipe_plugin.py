@@ -1,7 +1,5 @@
 """Our sweeper and launcher, where Hydra looks for such: thin, all logic is in `convpipe.sweeps`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
