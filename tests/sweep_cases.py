@@ -30,14 +30,14 @@ def composer(*words: str) -> Composer:
     hydra = make_hydra(arguments)
     config = composed(hydra, config_name(arguments), arguments.overrides, multirun=True)
     execution = read_execution(plain_config(config, missing=True))
-    return composer_for(config, config.hydra.sweeper.params or {}, arguments.overrides, execution)
+    return composer_for(config, arguments.overrides, execution)
 
 
 def events(*words: str, watch: Watch = nullcontext) -> Generator[Event]:
     """What happens in a command line's sweep."""
     arguments = parsed_flags(["-m", *words])
     config = composed(make_hydra(arguments), config_name(arguments), arguments.overrides, multirun=True)
-    return sweep(config, config.hydra.sweeper.params or {}, arguments.overrides, None, watch)
+    return sweep(config, arguments.overrides, None, watch)
 
 
 def a_sweep(*words: str) -> Sweep:

@@ -1,7 +1,6 @@
 """One run from its spec to its place on disk: plan, make the arrays, run the stages, archive, compare."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from convpipe.sources import Signature
 from convpipe.tensors import Array
 
 OnStage = Callable[[StageResult], None]
+Seconds = dict[str, tuple[float, ...]]  # of each recorded stage, one for each repeat
 
 
 def ignore(result: StageResult) -> None:
@@ -46,7 +46,7 @@ class Outcome:
 
     run: Run
     verdict: str
-    seconds: dict[str, tuple[float, ...]]
+    seconds: Seconds
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,13 @@ class Prepared:
         return self.described.identity
 
 
-def prepare(spec: Spec, memory: int, memo: Memo | None = None) -> Prepared:
-    """Plan a spec and describe it; of what is the same as in the last one nothing is worked out again.
+def prepare(spec: Spec, memory: int) -> Prepared:
+    """Plan a spec and describe it.
 
     Raises:
         ConfigError: the spec cannot be run.
     """
-    return Prepared(spec, describe(spec, memo), checked_work(spec, memory, memo))
+    return Prepared(spec, describe(spec), checked_work(spec, memory))
 
 
 def execute(spec: Spec, place: Place, on_stage: OnStage = ignore) -> Outcome:
@@ -137,15 +137,12 @@ def compared(then: Run, draft: Draft, spec: Spec) -> str:
         raise ArchiveError(f"{error} ({between}: floats may differ in their last bits)") from error
 
 
-def blas_threads(threads: int) -> AbstractContextManager[object]:
+def blas_threads(threads: int) -> Any:
     """Limit BLAS to that many threads, from now to the end of the block."""
-    limit: AbstractContextManager[object] = provenance.thread_pools().limit(limits=threads, user_api="blas")
-    return limit
+    return provenance.thread_pools().limit(limits=threads, user_api="blas")
 
 
-def fill(
-    draft: Draft, prepared: Prepared, place: Place, on_stage: OnStage, memo: Memo | None = None
-) -> dict[str, tuple[float, ...]]:
+def fill(draft: Draft, prepared: Prepared, place: Place, on_stage: OnStage, memo: Memo | None = None) -> Seconds:
     """Run the work into a draft and finish it; gives each recorded stage's times."""
     spec, work = prepared.spec, prepared.work
     draft.write("config.yaml", prepared.described.yaml)
@@ -161,22 +158,18 @@ def fill(
             output = rest_of_batch(draft, spec, work, batch)
     except ValueRangeError as error:
         raise ConfigError("conv.dtype", work.plan.output.dtype, "a dtype that holds every sum", str(error)) from error
-    draft.finish({**manifest(prepared, place, seconds), **attachments(draft, spec, output, work)})
+    found = manifest(prepared, place, seconds)
+    if spec.input.source == "image" or spec.labels is not None:  # pictures and an evaluation
+        from convpipe.execution.attachments import attach
+
+        found |= attach(draft, spec, output, work.plan.output.axes)
+    draft.finish(found)
     return seconds
-
-
-def attachments(draft: Draft, spec: Spec, output: Array, work: Work) -> dict[str, Any]:
-    """An output's pictures and evaluation, where it has any; gives what the manifest says of them."""
-    if spec.input.source != "image" and spec.labels is None:
-        return {}
-    from convpipe.execution.attachments import attach
-
-    return attach(draft, spec, output, work.plan.output.axes)
 
 
 def recorded(
     draft: Draft, spec: Spec, work: Work, place: Place, arrays: dict[str, Array], on_stage: OnStage
-) -> tuple[dict[str, tuple[float, ...]], Array]:
+) -> tuple[Seconds, Array]:
     """Run the plan of the recorded images, every stage noted; gives each stage's times and the last's array."""
     seconds = {}
     alone = work.recorded == work.batch
@@ -201,7 +194,7 @@ def rest_of_batch(draft: Draft, spec: Spec, work: Work, batch: dict[str, Array])
     return output
 
 
-def manifest(prepared: Prepared, place: Place, seconds: dict[str, tuple[float, ...]]) -> dict[str, Any]:
+def manifest(prepared: Prepared, place: Place, seconds: Seconds) -> dict[str, Any]:
     """What manifest.json says beside its format and the archive id."""
     plan, work = prepared.work.plan, prepared.work
     sliced = {"slice": work.slice} if work.recorded < work.batch else {}  # how many images ran at a time

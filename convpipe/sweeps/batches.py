@@ -48,11 +48,6 @@ class Task:
         """For people."""
         return point_text(self.point)
 
-    @property
-    def identity(self) -> str:
-        """The id of its run."""
-        return self.prepared.identity
-
 
 Passing = PassedOver | Done  # what is no task any more, on its way to whoever counts it
 
@@ -94,12 +89,12 @@ def outcomes(batch: Batch) -> Iterator[Done]:
 
 def run_task(task: Task, memo: Memo) -> Done:
     """Run one point; an error is its outcome, not the sweep's, unless it is the disk's."""
-    start = perf_counter()
+    start, folder, identity = perf_counter(), task.place.folder, task.prepared.identity
 
     def done(status: str, row: Row | None, error: str = "") -> Done:
-        return Done(task.place.folder, task.identity, task.overrides, status, perf_counter() - start, row, error)
+        return Done(folder, identity, task.overrides, status, perf_counter() - start, row, error)
 
-    if is_done(task.place.folder, task.identity):  # a point just like it, or another sweep, was faster
+    if is_done(folder, identity):  # a point just like it, or another sweep, was faster
         return done(THERE, None)
     try:
         manifest, output = runner.produce(task.prepared, task.place, memo)

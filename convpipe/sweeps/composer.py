@@ -74,17 +74,13 @@ class Composer:
             ConvpipeError: it cannot be composed, or it brings axes of its own.
         """
         if choices not in self.bases:
-            fixed = [each.text for each in self.sweep.fixed]
-            config = composed(self.hydra, self.config_name, [*fixed, *choices])
-            self.check_params(config)
+            config = composed(self.hydra, self.config_name, [*(each.text for each in self.sweep.fixed), *choices])
+            for key, value in (config.hydra.sweeper.params or {}).items():  # which would be left out without a word
+                if self.params.get(key) != value:
+                    expected = "no axes in a choice that is itself swept"
+                    raise ConfigError("hydra.sweeper.params", f"{key}={value}", expected)
             self.bases[choices] = base_of(config)
         return self.bases[choices]
-
-    def check_params(self, config: DictConfig) -> None:
-        """A choice that is swept over brings no axes of its own, which would be left out without a word."""
-        for key, value in (config.hydra.sweeper.params or {}).items():
-            if self.params.get(key) != value:
-                raise ConfigError("hydra.sweeper.params", f"{key}={value}", "no axes in a choice that is itself swept")
 
     def resolved(self, config: DictConfig, point: Point, values: Sequence[Setting]) -> dict[str, Any]:
         """A point whose config has interpolations or new layers' settings: values set on a copy, then resolved."""

@@ -21,17 +21,13 @@ from convpipe.sweeps.interrupts import uninterrupted
 from convpipe.sweeps.outcomes import GOES_ON
 
 
-def nothing_to_check() -> None:
-    """Of processes of this machine the executor itself says when one is lost."""
-
-
 @dataclass(frozen=True)
 class Pool:
     """What runs batches: so many at once, and looked after now and then while none comes back."""
 
     executor: Executor
     workers: int
-    check: Callable[[], None] = nothing_to_check
+    check: Callable[[], None] = lambda: None  # of this machine's processes the executor says when one is lost
 
 
 class Here(Executor):
@@ -45,12 +41,6 @@ class Here(Executor):
         except Exception as error:  # noqa: BLE001 - a future carries any error to whoever asks for its result
             future.set_exception(error)
         return future
-
-
-@contextmanager
-def here() -> Iterator[Pool]:
-    """No other process at all."""
-    yield Pool(Here(), 1)
 
 
 @contextmanager
@@ -72,7 +62,9 @@ def processes(workers: int) -> Iterator[Pool]:
     except BrokenProcessPool as error:
         raise StorageError(f"a worker process was killed (for want of memory?); {GOES_ON}") from error
     except BaseException:
-        stop_children(before)
+        for child in set(multiprocessing.active_children()) - before:
+            child.kill()  # at once: what it had under way stays hidden and is cleared later
+            child.join(1)
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -91,12 +83,3 @@ def end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-def stop_children(before: set[Any]) -> None:
-    """End the processes started since, at once: what they had under way stays hidden and is cleared later."""
-    children = [child for child in multiprocessing.active_children() if child not in before]
-    for child in children:
-        child.kill()
-    for child in children:
-        child.join(1)

@@ -48,5 +48,4 @@ def run_hydra_job(config: DictConfig) -> Any:
     job = read_job(plain_config(config))
     place = job.execution.place
     task = Task((), place, prepare(job.spec, place.memory))
-    (outcome,) = run_batch(Batch((task,), os.getcwd(), stop=False))
-    return outcome
+    return run_batch(Batch((task,), os.getcwd(), stop=False))[0]

@@ -11,7 +11,6 @@ from convpipe.files.endings import ending
 from convpipe.files.yaml import dotted, read_yaml
 
 KEY = "sweep.points"
-ENDINGS = ("csv", "yaml", "yml")
 
 
 def points_file(name: str, shipped: Path) -> Path:
@@ -20,7 +19,7 @@ def points_file(name: str, shipped: Path) -> Path:
     Raises:
         ConfigError: it is neither.
     """
-    if ending(name) in ENDINGS:
+    if ending(name) in ("csv", "yaml", "yml"):
         return Path(name)
     names = sorted(path.stem for path in shipped.glob("*.csv"))
     if name not in names:
@@ -56,7 +55,8 @@ def csv_points(content: str) -> list[dict[str, str]]:
     [{'seed': '1', 'input.shape': '[1,3,8,8]'}, {'seed': '2'}]
     """
     table = csv.reader(io.StringIO(content, newline=""), strict=True, skipinitialspace=True)
-    header, *rows = [[cell.strip() for cell in row] for row in table if row] or [[]]
+    rows = ([cell.strip() for cell in row] for row in table if row)
+    header = next(rows, [])
     if len(header) == 1 and ";" in header[0]:
         raise ConfigError(f"{KEY}: header", header[0], "commas between the columns")
     if not all(header) or len(set(header)) < len(header):

@@ -1,9 +1,9 @@
 """From a sweep's overrides to the space of its points."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
-from itertools import accumulate
+from itertools import accumulate, chain
 
 from hydra._internal.hydra import Hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -13,7 +13,7 @@ from convpipe.config.compose import config_folder
 from convpipe.config.hydra_safety import parsed, refuse_unsafe
 from convpipe.config.settings import EXECUTION_KEYS, Execution, SweepSettings
 from convpipe.errors import ConfigError
-from convpipe.sweeps.axes import Axis, Interval, Listed, Setting, Space, axis_of, plain_value, zipped
+from convpipe.sweeps.axes import Axis, Interval, Listed, Setting, Space, axis_of, zipped
 from convpipe.sweeps.listed import KEY, listed_points, points_file
 
 # How to execute, and yet each point may have its own.
@@ -37,12 +37,12 @@ class Sweep:
 
 
 def value_keys(axis: Axis | Listed | Interval) -> Iterable[str]:
-    """The keys of an axis that set values, not choices of a group."""
+    """The keys of an axis that set values, not choices of a group alone: a group's dict sets what is in it."""
     if isinstance(axis, Interval):
         return [axis.key]
     if isinstance(axis, Axis):
-        return [part.key for part in axis.parts if part.sets_values]
-    return {setting.key for step in axis.steps for setting in step if not setting.is_group}
+        return [part.key for part in axis.parts if not part.is_group or any(isinstance(v, dict) for v in part.values)]
+    return {setting.key for setting in chain.from_iterable(axis.steps) if not setting.is_group}
 
 
 def bare(key: str) -> str:
@@ -70,7 +70,7 @@ def sweep_of(hydra: Hydra, overrides: Sequence[str], execution: Execution) -> Sw
             value = override.value()
             chooses = options is not None and not isinstance(value, dict)
             fixed[key] = Setting(key, value, str(override.input_line), chooses, rank)
-    space = space_of(hydra, list(axes.values()), list(fixed), execution.sweep)
+    space = space_of(hydra, axes, fixed, execution.sweep)
     if space.size > execution.limits.runs:
         raise ConfigError("limits.runs", execution.limits.runs, f"at least {space.size}, the points of this sweep")
     return Sweep(tuple(fixed.values()), space)
@@ -92,24 +92,23 @@ def check_sweepable(key: str, override: Override) -> None:
 
 def group_options(hydra: Hydra, group: str) -> list[str] | None:
     """The options of a config group; None for a key that is no group."""
-    options: list[str] = hydra.config_loader.get_group_options(group)
-    return options or None
+    return hydra.config_loader.get_group_options(group) or None
 
 
-def space_of(hydra: Hydra, axes: Sequence[Axis | Interval], fixed: Sequence[str], settings: SweepSettings) -> Space:
+def space_of(hydra: Hydra, axes: dict[str, Axis | Interval], fixed: Container[str], settings: SweepSettings) -> Space:
     """The space of all axes, zipped, listed and sampled as sweep.* says."""
-    intervals = tuple(axis for axis in axes if isinstance(axis, Interval))
+    intervals = tuple(axis for axis in axes.values() if isinstance(axis, Interval))
     if intervals and settings.sample is None:
         raise ConfigError(intervals[0].key, "an interval", "sweep.sample=COUNT beside it", "how many numbers to draw")
-    steps: list[Axis | Listed] = list(zipped([axis for axis in axes if isinstance(axis, Axis)], lists(settings)))
+    swept = [axis for axis in axes.values() if isinstance(axis, Axis)]
+    steps: tuple[Axis | Listed, ...] = zipped(swept, lists(settings))
     if settings.points is not None:
         listed = points_axis(hydra, settings.points)
-        given = {*fixed, *(key for axis in steps for key in axis.keys), *(interval.key for interval in intervals)}
-        for key in listed.keys:
-            if key in given:
+        for key in (setting.key for setting in chain.from_iterable(listed.steps)):
+            if key in fixed or key in axes:
                 raise ConfigError(key, "another value", "none beside sweep.points, which sets it for each point")
-        steps.insert(0, listed)
-    return Space(tuple(steps), intervals, settings.sample, settings.seed)
+        steps = (listed, *steps)
+    return Space(steps, intervals, settings.sample, settings.seed)
 
 
 def lists(settings: SweepSettings) -> Sequence[Sequence[str]]:
@@ -143,4 +142,4 @@ def listed_setting(options: Callable[[str], list[str] | None], key: str, value: 
     if override.is_sweep_override() or override.is_hydra_override():
         raise ConfigError(key, value, "one value of convpipe's own, [a list] in brackets")
     check_sweepable(key, override)
-    return Setting(key, plain_value(override.value()), text, options(override.key_or_group) is not None)
+    return Setting(key, override.value(), text, options(override.key_or_group) is not None)

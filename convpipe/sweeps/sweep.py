@@ -4,7 +4,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import AbstractContextManager, closing, nullcontext
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.plugins.launcher import Launcher
@@ -20,12 +19,12 @@ from convpipe.config.settings import Execution
 from convpipe.errors import ConfigError, StorageError
 from convpipe.files.staging import remove_abandoned
 from convpipe.files.yaml import dotted
-from convpipe.sweeps import clusters, executors
+from convpipe.sweeps import clusters
 from convpipe.sweeps.axes import point_text
 from convpipe.sweeps.batches import Passing, Task, is_done, run_all
 from convpipe.sweeps.composer import Base, Composer, base_of
 from convpipe.sweeps.events import Closed, Event, Planned
-from convpipe.sweeps.executors import Pool
+from convpipe.sweeps.executors import Here, Pool, processes
 from convpipe.sweeps.interrupts import uninterrupted
 from convpipe.sweeps.launched import launch
 from convpipe.sweeps.listed import override_text
@@ -39,19 +38,15 @@ Watch = Callable[[Sequence[Path]], AbstractContextManager[object]]
 
 
 def sweep(
-    config: DictConfig,
-    params: Mapping[str, Any],
-    arguments: Sequence[str],
-    launcher: Launcher | None,
-    watch: Watch = nullcontext,
+    config: DictConfig, arguments: Sequence[str], launcher: Launcher | None, watch: Watch = nullcontext
 ) -> Generator[Event]:
     """Run a sweep, and tell what happens.
 
     However it ends, closed before its time included, what has run is in the books: whoever looks on closes it.
 
     Args:
-        config: composed for the sweep as a whole: how to execute.
-        params: hydra.sweeper.params; `arguments`, from the command line, come after and count more.
+        config: composed for the sweep as a whole: how to execute, and axes as hydra.sweeper.params.
+        arguments: from the command line; they come after those axes and count more.
         launcher: a stock Hydra launcher, or None for our own.
         watch: what the points run within where they run in this process.
 
@@ -61,7 +56,7 @@ def sweep(
     whole = plain_config(config, missing=True)
     execution = read_execution(whole)
     check_execution(execution, launched=launcher is not None)
-    composer = composer_for(config, params, arguments, execution)
+    composer = composer_for(config, arguments, execution)
     where = None if execution.where is None else compile_expression("where", execution.where)
     points = Points(composer, whole, execution, where)
     totals, folders = check_all(points)
@@ -72,13 +67,12 @@ def sweep(
         yield Closed(totals, tally, folders)
 
 
-def composer_for(
-    config: DictConfig, params: Mapping[str, Any], arguments: Sequence[str], execution: Execution
-) -> Composer:
+def composer_for(config: DictConfig, arguments: Sequence[str], execution: Execution) -> Composer:
     """What composes the points of a sweep."""
     hydra = GlobalHydra.instance().hydra
     assert hydra is not None
     name = config.hydra.job.config_name or MAIN_CONFIG
+    params = dict(config.hydra.sweeper.params or {})
     texts = [f"{key}={override_text(value)}" for key, value in dotted(params)]
     # with no axes from a file, the config of the whole is what points that choose nothing are set on
     bases: dict[tuple[str, ...], Base] = {} if params else {(): base_of(config)}
@@ -163,7 +157,7 @@ def check_all(points: Points) -> tuple[Totals, tuple[Path, ...]]:
         folder = found.place.folder
         folders[folder] = None
         if points.execution.dry_run:
-            identity = points.task(found).identity
+            identity = points.task(found).prepared.identity
             totals.there += is_done(folder, identity)
             totals.failed_before += identity in failed(folder)
         totals.count(found.work, partial(point_text, found.point))
@@ -181,10 +175,10 @@ def turns(points: Points) -> Iterator[Task | Passing]:
     for task in points.turns():
         if isinstance(task, Done):
             yield task
-        elif is_done(task.place.folder, task.identity):
-            yield There(task.identity)
+        elif is_done(task.place.folder, identity := task.prepared.identity):
+            yield There(identity)
         else:
-            yield FailedBefore(task.identity) if task.identity in failed(task.place.folder) else task
+            yield FailedBefore(identity) if identity in failed(task.place.folder) else task
 
 
 def outcomes(points: Points, launcher: Launcher | None) -> Generator[list[Done] | PassedOver]:
@@ -214,4 +208,4 @@ def pool_for(execution: Execution) -> AbstractContextManager[Pool]:
     cluster = execution.cluster
     if cluster is not None:
         return clusters.named(cluster.kind)(cluster.address)
-    return executors.here() if execution.workers == 1 else executors.processes(execution.workers)
+    return nullcontext(Pool(Here(), 1)) if execution.workers == 1 else processes(execution.workers)

@@ -42,7 +42,6 @@ SHAPES = {
     "dense1.weight": (64, 10),
     "dense1.bias": (10,),
 }
-LARGEST_PIXEL = 16
 
 
 @dataclass(frozen=True)
@@ -62,14 +61,6 @@ class Split:
 
     images: Array
     classes: Array
-
-
-@dataclass(frozen=True)
-class State:
-    """Where training stands: the weights, and the step that momentum carries on."""
-
-    weights: Weights
-    velocity: Weights
 
 
 @dataclass(frozen=True)
@@ -164,15 +155,17 @@ def max_pool_grad(x: Array, grad: Array, kernel: int) -> Array:
 def train(split: Split, settings: Settings) -> Iterator[Epoch]:
     """Mini-batch gradient descent with momentum, one epoch at a time."""
     weights = start_weights(settings.seed)
-    state = State(weights, {name: np.zeros_like(array) for name, array in weights.items()})
+    velocity = {name: np.zeros_like(array) for name, array in weights.items()}
     bits = stream(settings.seed, "order")
     for epoch in range(settings.epochs):
         rate = settings.rate * (1 - epoch / settings.epochs)
         losses = []
         for batch in batches(split, bits, settings.batch):
-            state, loss = stepped(state, batch, rate, settings.momentum)
-            losses.append(loss)
-        yield Epoch(float(np.mean(losses)), state.weights)
+            made = forward(weights, batch.images)
+            losses.append(cross_entropy(made["dense1"], batch.classes))
+            grads = backward(weights, made, batch.classes)
+            weights, velocity = step(weights, velocity, grads, rate, settings.momentum)
+        yield Epoch(float(np.mean(losses)), weights)
 
 
 def batches(split: Split, bits: np.random.PCG64, size: int) -> Iterator[Split]:
@@ -182,13 +175,10 @@ def batches(split: Split, bits: np.random.PCG64, size: int) -> Iterator[Split]:
         yield Split(split.images[rows], split.classes[rows])
 
 
-def stepped(state: State, batch: Split, rate: float, momentum: float) -> tuple[State, float]:
-    """The state after one step down the gradient of a batch, and the batch's loss before it."""
-    made = forward(state.weights, batch.images)
-    grads = backward(state.weights, made, batch.classes)
-    velocity = {name: momentum * state.velocity[name] - rate * grad for name, grad in grads.items()}
-    weights = {name: array + velocity[name] for name, array in state.weights.items()}
-    return State(weights, velocity), cross_entropy(made["dense1"], batch.classes)
+def step(weights: Weights, velocity: Weights, grads: Weights, rate: float, momentum: float) -> tuple[Weights, Weights]:
+    """The weights after one step down the gradients, and the step, which momentum carries on."""
+    velocity = {name: momentum * velocity[name] - rate * grad for name, grad in grads.items()}
+    return {name: array + velocity[name] for name, array in weights.items()}, velocity
 
 
 def accuracy(weights: Weights, split: Split) -> float:
@@ -202,7 +192,7 @@ def read_split(name: str) -> Split:
     Raises:
         ConfigError: scikit-learn is not installed.
     """
-    return Split((digits.images(name) / LARGEST_PIXEL).astype(np.float32), digits.classes(name))
+    return Split((digits.images(name) / 16).astype(np.float32), digits.classes(name))  # 16 is the largest pixel
 
 
 # The command

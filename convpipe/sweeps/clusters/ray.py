@@ -22,7 +22,6 @@ class RayExecutor(Executor):
     """Ray tasks as futures; Ray runs a lost worker's tasks again by itself."""
 
     def __init__(self, ray: Any) -> None:
-        self.ray = ray
         self.remote = cache(lambda fn: ray.remote(fn).options(max_retries=-1))
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
