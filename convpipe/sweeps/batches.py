@@ -63,7 +63,7 @@ class Batch:
 
 
 def run_batch(batch: Batch) -> list[Done]:
-    """Run some points one after another, in whichever process this is.
+    """Run points one after another, in whichever process this is, up to the first failure where that stops the sweep.
 
     Raises:
         StorageError: the disk refused, or this process has another version of the code.
@@ -72,19 +72,14 @@ def run_batch(batch: Batch) -> list[Done]:
         raise StorageError(f"a worker has convpipe {provenance.VERSION}, expected {batch.version}, as its client has")
     try:
         with ONE_AT_A_TIME, runner.blas_threads(batch.tasks[0].place.threads), chdir(batch.folder):
-            return list(outcomes(batch))
+            memo, done = Memo(), list[Done]()
+            for task in batch.tasks:
+                done.append(run_task(task, memo))
+                if batch.stop and done[-1].status in (FAILED, DIFFERS):
+                    break
+            return done
     except FileNotFoundError as error:
         raise StorageError(f"{batch.folder}: not there for a worker; a cluster needs a shared folder") from error
-
-
-def outcomes(batch: Batch) -> Iterator[Done]:
-    """What comes of each point, up to the first failure where that stops the sweep."""
-    memo = Memo()
-    for task in batch.tasks:
-        outcome = run_task(task, memo)
-        yield outcome
-        if batch.stop and outcome.status in (FAILED, DIFFERS):
-            return
 
 
 def run_task(task: Task, memo: Memo) -> Done:

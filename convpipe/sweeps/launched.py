@@ -47,5 +47,4 @@ def run_hydra_job(config: DictConfig) -> Any:
     """One job of a launcher, in whichever process that starts."""
     job = read_job(plain_config(config))
     place = job.execution.place
-    task = Task((), place, prepare(job.spec, place.memory))
-    return run_batch(Batch((task,), os.getcwd(), stop=False))[0]
+    return run_batch(Batch((Task((), place, prepare(job.spec, place.memory)),), os.getcwd(), stop=False))[0]

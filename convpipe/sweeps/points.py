@@ -119,8 +119,7 @@ class Points:
 
     def task(self, found: Checked) -> Task:
         """A point described, too, and so ready to run."""
-        prepared = Prepared(found.spec, describe(found.spec, self.memo), found.work)
-        return Task(found.point, found.place, prepared)
+        return Task(found.point, found.place, Prepared(found.spec, describe(found.spec, self.memo), found.work))
 
     def job(self, point: Point) -> Job | None:
         """A point's checked config, or None where `where` leaves it out.

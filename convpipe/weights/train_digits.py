@@ -200,10 +200,9 @@ def read_split(name: str) -> Split:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train and write the weights; gives the exit code."""
-    usual = Settings()
     parser = argparse.ArgumentParser("python -m convpipe.weights.train_digits", description=__doc__.partition(":")[0])
-    parser.add_argument("--seed", type=int, default=usual.seed, help=f"default {usual.seed}")
-    parser.add_argument("--epochs", type=int, default=usual.epochs, help=f"default {usual.epochs}")
+    parser.add_argument("--seed", type=int, default=Settings.seed, help=f"default {Settings.seed}")
+    parser.add_argument("--epochs", type=int, default=Settings.epochs, help=f"default {Settings.epochs}")
     parser.add_argument("out", type=Path, metavar="OUT.npz", help="where the weights go")
     options = parser.parse_args(arguments)
     try:

@@ -13,7 +13,6 @@ from convpipe.sweeps.clusters import CONNECT_SECONDS, check_answers
 from convpipe.sweeps.executors import Pool
 from convpipe.sweeps.outcomes import GOES_ON
 
-SCHEMES = ("tcp", "tls", "ws", "wss", "ucx")
 LOST_SECONDS = 30  # without any worker
 
 
@@ -78,7 +77,7 @@ def cluster(address: str | None) -> Iterator[Pool]:
         raise ConfigError("cluster.kind", "dask", "the package dask", "pip install 'convpipe[dask]'") from error
     for name in ("distributed", "distributed.client", "distributed.gc", "tornado.application", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters to a sweep comes as an error
-    check_answers("Dask scheduler", address or "", SCHEMES)
+    check_answers("Dask scheduler", address or "", ("tcp", "tls", "ws", "wss", "ucx"))
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
