@@ -16,7 +16,6 @@ from convpipe.sweeps.outcomes import GOES_ON
 
 GRACE_SECONDS = 1.0  # for the main thread to take note of a signal
 TABLE_SECONDS = 0.5
-SHOW_CURSOR = "\r\x1b[K\x1b[?25h"  # a progress bar hides it
 
 
 @contextmanager
@@ -64,7 +63,7 @@ def end(number: int, folders: Sequence[Path]) -> None:
         table.start()
         table.join(TABLE_SECONDS)
     if sys.stderr.isatty():
-        sys.stderr.write(SHOW_CURSOR)
+        sys.stderr.write("\r\x1b[K\x1b[?25h")  # shows the cursor, which a progress bar hides
     print(f"convpipe: interrupted; {GOES_ON}", file=sys.stderr, flush=True)
     os._exit(STOPPED + number)
 

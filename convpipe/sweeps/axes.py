@@ -15,7 +15,7 @@ from hydra.core.override_parser.types import Override, Transformer
 
 from convpipe.errors import ConfigError, did_you_mean
 
-MOST_READY = 10_000  # steps of an axis that are kept once made
+MOST_READY = 10_000  # steps of an axis that are kept once made; of a longer one only the last is
 LAST = 1 << 30  # the rank of what comes after all overrides
 
 
@@ -59,7 +59,8 @@ class Swept:
         value = self.values[position]
         chooses = self.is_group and not isinstance(value, dict)
         plain = Override._convert_value(value)  # as Hydra has it where there is one value
-        return Setting(self.key, plain, f"{self.key}={Transformer.str(value)}", chooses, self.rank)
+        text = str(value) if type(value) is int else Transformer.str(value)  # a tenth of the time
+        return Setting(self.key, plain, f"{self.key}={text}", chooses, self.rank)
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ class Axis:
     @cached_property
     def at(self) -> Callable[[int], Point]:
         """What gives the settings of one step: the same objects again, so that what reads configs knows them."""
-        return lru_cache(MOST_READY)(lambda position: tuple(part.at(position) for part in self.parts))
+        most = MOST_READY if len(self) <= MOST_READY else 1
+        return lru_cache(most)(lambda position: tuple(part.at(position) for part in self.parts))
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,6 @@ from convpipe.sweeps.outcomes import Done
 
 # What says how the whole sweep is run: an experiment that is swept over cannot say something else.
 OF_THE_SWEEP = ("where", "invalid", "retry", "on_error", "sweep", "workers", "cluster", "dry_run")
-MOST_CHARACTERS = 200  # of a point's overrides in a line
 # Of points that wait for their turn: 18,000 that differ in their seed alone, 1,400 of which each has a plan of its own.
 # A sweep of 10,000 takes 60.4 MiB in all, and 58.9 if none is kept; to make one once more takes 0.03 to 0.2 ms.
 MOST_KEPT_BYTES = 8 << 20
@@ -163,7 +162,7 @@ def not_of_the_sweep(key: str, found: Any, whole: Any) -> ConfigError:
 
 def at_point(point: Point, error: Exception) -> UsageError:
     """An error with the overrides of the point that it is about."""
-    return UsageError(f"{shown(point_text(point), MOST_CHARACTERS)}: {error}")
+    return UsageError(f"{shown(point_text(point), 200)}: {error}")
 
 
 def is_impossible(error: ConfigError) -> bool:
