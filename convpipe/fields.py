@@ -9,8 +9,6 @@
 A check takes the key and the value and returns the value, normalised, or raises ConfigError.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import sys

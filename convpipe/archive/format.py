@@ -7,8 +7,6 @@
       manifest.json  format, ids, status, timings, provenance; not hashed, as it differs from repeat to repeat
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -4,8 +4,6 @@ So the table of a long sweep need not read every run again. Of two lines for one
 a kill cut short counts for nothing.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """Whether a run on disk is whole and unchanged: every file against its hash, every id against its source."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Mapping

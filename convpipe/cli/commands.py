@@ -1,7 +1,5 @@
 """The sub-commands: what the command line does with archives that are there."""
 
-from __future__ import annotations
-
 import os
 import sys
 from argparse import ArgumentParser

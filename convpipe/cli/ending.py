@@ -1,7 +1,5 @@
 """Signals that do not wait: Ctrl-C ends a sweep within two seconds, whatever it is doing."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

@@ -4,8 +4,6 @@ Comparisons, and / or / not, + - * / // %, in, lists, dotted names, [index] and 
 walked, never evaluated as Python: there is nothing in it to call, assign or reach into.
 """
 
-from __future__ import annotations
-
 import ast
 import operator
 import warnings

@@ -1,7 +1,5 @@
 """Hydra's and OmegaConf's errors as one line of ours: the key, what came, what was expected, a did-you-mean."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Callable, Iterable, Sequence

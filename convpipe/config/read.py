@@ -1,7 +1,5 @@
 """From plain config values to checked settings, every key of them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial

@@ -1,7 +1,5 @@
 """What a config may say, as frozen dataclasses: how to execute, and the job as a whole."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields

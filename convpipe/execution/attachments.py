@@ -1,7 +1,5 @@
 """What a person wants of an output beside its numbers: pictures of a picture's maps, answers held against labels."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

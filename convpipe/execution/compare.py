@@ -1,7 +1,5 @@
 """Whether a repeat gave what the archive holds: to the bit, or, for floats made elsewhere, within a bound."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """How often a network's largest output names the right class."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

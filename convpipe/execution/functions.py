@@ -1,7 +1,5 @@
 """Convolution as Python functions: NCHW arrays in, NCHW arrays out."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any

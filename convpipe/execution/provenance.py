@@ -1,7 +1,5 @@
 """Where a result was made: which machine, versions, BLAS kernel and threads; a registry of keys."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import platform

@@ -1,7 +1,5 @@
 """An archived run's arrays: those that were kept are read, the others made again and held against their hashes."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator
 
 from convpipe.archive.read import Run

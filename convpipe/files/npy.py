@@ -4,8 +4,6 @@ The size must add up before a byte of data is read. ``numpy.load`` is not used: 
 what it claims), accepts trailing bytes, and raises a dozen kinds of error.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 import stat

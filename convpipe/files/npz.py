@@ -1,7 +1,5 @@
 """Reading single arrays out of .npz files (zip archives of .npy files), with the same guards as for .npy."""
 
-from __future__ import annotations
-
 import lzma
 import struct
 import zipfile

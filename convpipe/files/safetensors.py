@@ -4,8 +4,6 @@ The format (github.com/huggingface/safetensors): eight bytes, little-endian, are
 of each array its dtype, its shape, and from which byte to which of the rest its values lie, in C order.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from math import prod

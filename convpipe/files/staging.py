@@ -1,7 +1,5 @@
 """Work in progress on disk: hidden, named after its process, and cleared away when that was killed."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import platform

@@ -1,7 +1,5 @@
 """One output cell of a convolution, taken apart: which pixels met which weights, and what came of it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -67,7 +65,7 @@ class Cell:
     def agrees(self) -> bool:
         """Whether the sum is the stored value: exactly for integers, within the rounding bound for floats.
 
-        The stored sum and this one each lie within `reference.float_bound` of the true one.
+        The stored sum and this one each lie within `execution.bounds.float_bound` of the true one.
         """
         if self.dtype.kind in "iu":
             return bool(self.in_range == self.stored)

@@ -1,7 +1,5 @@
 """Where reports are printed: a console for terminals and one for pipes, tables and numbers for both."""
 
-from __future__ import annotations
-
 import os
 import sys
 from typing import TextIO

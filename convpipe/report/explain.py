@@ -1,7 +1,5 @@
 """How one output cell came about, as the lecture's slide shows it: pixels times weights, channel by channel."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, TextIO
 

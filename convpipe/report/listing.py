@@ -1,7 +1,5 @@
 """A collection's runs as a listing: chosen, sorted, and as a table, CSV, JSON or Parquet."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +7,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from convpipe.archive.table import (
     Row,
@@ -35,7 +33,7 @@ MOST_NAMED = 20  # columns in an error
 class Missing(float):
     """What a run lacks: it compares with nothing, so that an expression about it leaves the run out."""
 
-    def __new__(cls) -> Missing:
+    def __new__(cls) -> Self:
         """Not a number, in arithmetic as well."""
         return super().__new__(cls, "nan")
 
@@ -59,7 +57,7 @@ class Missing(float):
     def __len__(self) -> int:
         return 0
 
-    def __getitem__(self, index: Any) -> Missing:
+    def __getitem__(self, index: Any) -> Self:
         return self
 
 

@@ -1,7 +1,5 @@
 """What a person sees of a run's result, by its axes: maps, a table of answers, or just the values."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,11 +11,10 @@ from rich.console import Console
 
 from convpipe.archive.read import Run, read_bytes
 from convpipe.errors import ArchiveError
-from convpipe.graph.plan import shape_text
 from convpipe.ops import OPERATIONS
 from convpipe.ops.kinds.operation import words
 from convpipe.report.console import PLAIN_WIDTH, short_number, table
-from convpipe.tensors import Array
+from convpipe.tensors import Array, shape_text
 
 CONFUSION = "confusion.csv"
 LARGEST_PRINTED_MAP = 12 * 12  # cells

@@ -1,7 +1,5 @@
 """A progress bar for what takes over a second, and nothing at all for what does not."""
 
-from __future__ import annotations
-
 import sys
 import threading
 from collections.abc import Callable, Iterator

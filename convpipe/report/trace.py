@@ -1,7 +1,5 @@
 """The lecture's trace: how the column tensor fills, one kernel tap after another."""
 
-from __future__ import annotations
-
 from typing import TextIO
 
 import numpy as np

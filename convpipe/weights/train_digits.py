@@ -7,8 +7,6 @@ thread: on one machine the same command makes the same bytes. Where BLAS adds in
 in their last digits at first, and more with every step.
 """
 
-from __future__ import annotations
-
 import argparse
 import io
 import sys
