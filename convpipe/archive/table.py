@@ -6,7 +6,6 @@ In a row everything is text, as results.csv has it.
 from __future__ import annotations
 
 import ast
-import csv
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TextIO
 
+from convpipe.archive.format import write_rows
 from convpipe.archive.identity import Described, config_cells
 from convpipe.archive.read import Run
 
@@ -178,13 +178,6 @@ def counted(rows: Iterable[Row], columns: Columns) -> Iterator[Row]:
     for row in rows:
         columns.count(row)
         yield row
-
-
-def write_rows(table: TextIO, columns: Sequence[str], rows: Iterable[Row]) -> None:
-    """Write a CSV table, what a row lacks left empty."""
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([row.get(column, "") for column in columns] for row in rows)
 
 
 # As a data frame

@@ -114,8 +114,10 @@ def runs_command(words: list[str]) -> int:
         raise UsageError("runs: --format parquet: expected --output FILE beside it")
     if given.rebuild:
         rebuild(path)
-    choice = listing.Choice(given.where, given.sort, given.columns)
-    found = listing.whole(read_results(path)) if choice.is_all else listing.chosen(whole_rows(path), choice)
+    if (given.where, given.sort, given.columns) == (None, None, None):
+        found = listing.whole(read_results(path))
+    else:
+        found = listing.chosen(whole_rows(path), given.where, given.sort, given.columns)
     form = given.format or listing.file_format(given.output)
     if given.output is not None:
         listing.write_listing(found, form, Path(given.output))

@@ -25,7 +25,7 @@ class Channel:
     @property
     def products(self) -> list[Any]:
         """Pixel times weight, tap by tap, exact for integers."""
-        return [x * w for x, w in zip(numbers(self.pixels), numbers(self.weights), strict=True)]
+        return [x * w for x, w in zip(self.pixels.ravel().tolist(), self.weights.ravel().tolist(), strict=True)]
 
     @property
     def total(self) -> Any:
@@ -48,11 +48,6 @@ class Cell:
     def total(self) -> Any:
         """All partial sums and the bias."""
         return sum(channel.total for channel in self.channels) + (0 if self.bias is None else self.bias)
-
-    @property
-    def letters(self) -> tuple[str, ...]:
-        """What the indices are called."""
-        return cell_letters(len(self.indices) - 2)
 
     @property
     def in_range(self) -> Any:
@@ -82,11 +77,6 @@ class Cell:
         """sum|x||w| + |bias|, which bounds how rounding can move the sum."""
         parts = sum(abs(float(part)) for channel in self.channels for part in channel.products)
         return parts + abs(float(self.bias or 0))
-
-
-def numbers(values: Array) -> list[Any]:
-    """The values in C order as Python numbers: whole ones exact at any size."""
-    return list(values.reshape(-1).tolist())
 
 
 def cell_letters(rank: int) -> tuple[str, ...]:

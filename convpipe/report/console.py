@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Collection, Iterable
 from typing import TextIO
 
 from rich import box
@@ -32,11 +33,15 @@ def is_plain(stream: TextIO) -> bool:
     return bool(os.environ.get("NO_COLOR")) or not stream.isatty()
 
 
-def table(plain: bool) -> Table:
-    """An empty table, with a rule below its head on a terminal and bare elsewhere."""
+def table(plain: bool, titles: Iterable[str] = (), left: Collection[str] = ()) -> Table:
+    """An empty table with these columns, numbers to the right; a rule below its head on a terminal, bare elsewhere."""
     if plain:
-        return Table(box=None, pad_edge=False)
-    return Table(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+        rows = Table(box=None, pad_edge=False)
+    else:
+        rows = Table(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for title in titles:
+        rows.add_column(title, justify="left" if title in left else "right")
+    return rows
 
 
 def short_number(text: str) -> str:

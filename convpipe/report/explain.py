@@ -12,8 +12,7 @@ from convpipe.graph.spec import Spec
 from convpipe.graph.step import Step
 from convpipe.graph.work import Work, plan_work
 from convpipe.ops.kinds.convolving import Convolving
-from convpipe.report.cell import Cell, Channel, cell_of, check_at, numbers
-from convpipe.tensors import Array, Sizes
+from convpipe.report.cell import Cell, Channel, cell_letters, cell_of, check_at
 
 PADDING = "({})"  # a pixel that padding put there
 MOST_CHANNELS = 16  # printed tap by tap; of the others only the sums
@@ -91,7 +90,8 @@ def operation_explained(spec: Spec, layer: str | None) -> Convolving:
 
 def show_cell(out: TextIO, cell: Cell) -> None:
     """Print how a cell came about, and whether it is the stored value."""
-    where = ", ".join(f"{letter}={index}" for letter, index in zip(cell.letters, cell.indices, strict=True))
+    letters = cell_letters(len(cell.indices) - 2)
+    where = ", ".join(f"{letter}={index}" for letter, index in zip(letters, cell.indices, strict=True))
     bracketed = any(channel.padding.any() for channel in cell.channels)
     print(f"cell {where} ({cell.dtype}){'; padding stands in brackets' if bracketed else ''}", file=out)
     for channel in cell.channels[:MOST_CHANNELS]:
@@ -108,7 +108,12 @@ def show_cell(out: TextIO, cell: Cell) -> None:
 def show_channel(out: TextIO, channel: Channel) -> None:
     """Print one channel's pixels, weights and products side by side, and their sum."""
     print(f"\nchannel {channel.number}: pixels | weights | pixels * weights", file=out)
-    for line in beside(pixel_rows(channel), text_rows(channel.weights), product_rows(channel)):
+    pixels, weights = (list(map(short, values.ravel().tolist())) for values in (channel.pixels, channel.weights))
+    outside = channel.padding.ravel().tolist()
+    bracketed = [PADDING.format(text) if mark else text for text, mark in zip(pixels, outside, strict=True)]
+    products = [f"{short(part)} +" for part in channel.products]  # with the plus signs of the lecture's slide
+    products[-1] = products[-1].replace(" +", "  ")
+    for line in beside(*(in_rows(texts, channel.pixels.shape[-1]) for texts in (bracketed, weights, products))):
         print(f"  {line}", file=out)
     print(f"  sum: {short(channel.total)}", file=out)
 
@@ -124,35 +129,12 @@ def verdict(cell: Cell) -> str:
     return f"as stored, within the rounding of {cell.dtype}"
 
 
-def pixel_rows(channel: Channel) -> list[list[str]]:
-    """The pixels as rows of texts, padding in brackets."""
-    marks = channel.padding.reshape(-1).tolist()
-    texts = [
-        PADDING.format(short(x)) if mark else short(x) for x, mark in zip(numbers(channel.pixels), marks, strict=True)
-    ]
-    return in_rows(texts, channel.pixels.shape)
-
-
-def product_rows(channel: Channel) -> list[list[str]]:
-    """The products as rows of texts, with the plus signs of the lecture's slide."""
-    rows = in_rows([short(part) for part in channel.products], channel.pixels.shape)
-    flat = [[f"{text} +" for text in row] for row in rows]
-    flat[-1][-1] = f"{rows[-1][-1]}  "
-    return flat
-
-
-def text_rows(values: Array) -> list[list[str]]:
-    """Values as rows of texts."""
-    return in_rows([short(value) for value in numbers(values)], values.shape)
-
-
-def in_rows(texts: Sequence[str], shape: Sizes) -> list[list[str]]:
+def in_rows(texts: Sequence[str], width: int) -> list[Sequence[str]]:
     """Texts in rows as wide as the last axis; the planes of a kernel of three axes follow one under the other."""
-    width = shape[-1]
-    return [list(texts[start : start + width]) for start in range(0, len(texts), width)]
+    return [texts[start : start + width] for start in range(0, len(texts), width)]
 
 
-def beside(*blocks: list[list[str]]) -> list[str]:
+def beside(*blocks: Sequence[Sequence[str]]) -> list[str]:
     """Blocks of texts side by side, aligned to the right.
 
     >>> beside([["1", "-2"], ["3", "4"]], [["x"], ["y"]])

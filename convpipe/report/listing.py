@@ -5,21 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
-from io import StringIO
 from pathlib import Path
 from typing import Any, Self
 
-from convpipe.archive.table import (
-    Row,
-    as_table,
-    cell_value,
-    columns_of,
-    row_columns,
-    typed_row,
-    uniform,
-    with_columns,
-    write_rows,
-)
+from convpipe.archive.format import csv_bytes
+from convpipe.archive.table import Row, as_table, cell_value, columns_of, row_columns, typed_row, uniform, with_columns
 from convpipe.config.expressions import compile_expression
 from convpipe.errors import ConfigError, UsageError, did_you_mean
 from convpipe.files.endings import ending
@@ -65,20 +55,6 @@ MISSING = Missing()
 
 
 @dataclass(frozen=True)
-class Choice:
-    """Which runs to list, in which order and with which columns."""
-
-    where: str | None = None
-    sort: str | None = None
-    columns: str | None = None
-
-    @property
-    def is_all(self) -> bool:
-        """Whether every run is listed as results.csv has it."""
-        return self == Choice()
-
-
-@dataclass(frozen=True)
 class Listing:
     """Rows to list, each with the same columns, which there are even where no row is left of `total`."""
 
@@ -92,8 +68,8 @@ def whole(rows: Sequence[Row]) -> Listing:
     return Listing(rows, row_columns(rows), len(rows))
 
 
-def chosen(rows: Sequence[Row], choice: Choice) -> Listing:
-    """The rows that a choice leaves, in its order and with its columns, by default those that vary.
+def chosen(rows: Sequence[Row], where: str | None, sort: str | None, columns: str | None) -> Listing:
+    """The rows for which `where` holds, in the order of `sort`, with some columns, by default those that vary.
 
     Args:
         rows: with every config value of each run.
@@ -102,17 +78,16 @@ def chosen(rows: Sequence[Row], choice: Choice) -> Listing:
         ConfigError: a column that there is not, or an expression that cannot be.
     """
     known = list({column: None for row in rows for column in row})
-    if choice.columns is None:
-        columns = columns_of(rows)
-    else:
-        columns = [column_named("--columns", name, known) for name in choice.columns.split(",")]
-    kept = list(rows) if choice.where is None else list(where(rows, choice.where, known))
-    if choice.sort is not None:
-        kept = in_order(kept, choice.sort, known)
-    return Listing(with_columns(kept, columns), columns, len(rows))
+    names = columns_of(rows)
+    if columns is not None:
+        names = [column_named("--columns", name, known) for name in columns.split(",")]
+    kept = list(rows) if where is None else list(holding(rows, where, known))
+    if sort is not None:
+        kept = in_order(kept, sort, known)
+    return Listing(with_columns(kept, names), names, len(rows))
 
 
-def where(rows: Sequence[Row], text: str, known: Sequence[str]) -> Iterator[Row]:
+def holding(rows: Sequence[Row], text: str, known: Sequence[str]) -> Iterator[Row]:
     """The rows for which an expression holds."""
     holds = compile_expression("--where", text)
     lacking = dict.fromkeys(known, MISSING)
@@ -205,9 +180,7 @@ def short_cell(text: str) -> str:
 
 def csv_text(listing: Listing) -> str:
     """A listing as CSV, cells whole."""
-    text = StringIO()
-    write_rows(text, listing.columns, listing.rows)
-    return text.getvalue()
+    return csv_bytes(listing.columns, listing.rows).decode()
 
 
 def json_text(listing: Listing) -> str:

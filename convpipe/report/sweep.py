@@ -109,9 +109,7 @@ def sweep_progress(total: int) -> Iterator[SweepProgress]:
 
 def show_closed(out: Console, closed: Closed) -> None:
     """Print what came of a sweep: the fastest, the slowest, the first failures, and counts."""
-    rows, tally = table(out.no_color), closed.tally
-    for name in ("", "run", "time", "overrides"):
-        rows.add_column(name, justify="right" if name == "time" else "left")
+    rows, tally = table(out.no_color, ("", "run", "time", "overrides"), left=("", "run", "overrides")), closed.tally
     for word, found in (("fastest", tally.fastest), ("slowest", tally.slowest), ("", tally.failures)):
         for outcome in found:
             rows.add_row(*outcome_cells(word, outcome))
