@@ -11,8 +11,10 @@ A check takes the key and the value and returns the value, normalised, or raises
 
 import dataclasses
 import math
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from operator import index
 from typing import Any, TypeVar
 
@@ -24,6 +26,7 @@ from convpipe.tensors import DTYPES, exact_range
 Check = Callable[[str, Any], Any]
 T = TypeVar("T")
 LARGEST = sys.float_info.max
+SIZE = re.compile(r"(.*?)\s*(?:([kmgt])(ib|b)?|b)?\s*", re.IGNORECASE)
 
 
 def field(check: Check, default: Any = dataclasses.MISSING) -> Any:
@@ -166,22 +169,15 @@ def size_in_bytes(key: str, value: Any) -> int:
     >>> size_in_bytes("limits.memory", "2GiB")
     2147483648
     """
-    expected = "a size such as 500MB, 2GiB or a whole number of bytes"
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return value
-    if not isinstance(value, str):
-        raise ConfigError(key, value, expected)
-    digits = value.strip().rstrip("BKMGTikmgtb ")
-    unit = value.strip()[len(digits) :].strip().lower()
-    powers = {"": 1, "b": 1}
-    for power, letter in enumerate("kmgt", start=1):
-        powers |= {letter + "b": 1000**power, letter + "ib": 1024**power, letter: 1000**power}
-    try:
-        amount = float(digits) * powers[unit]
-    except (KeyError, ValueError):
-        raise ConfigError(key, value, expected) from None
+    amount, match = math.nan, SIZE.fullmatch(value) if isinstance(value, str) else None
+    if match:
+        base = 1024 if (match[3] or "").lower() == "ib" else 1000
+        with suppress(ValueError):
+            amount = float(match[1]) * base ** " kmgt".index((match[2] or " ").lower())
     if not 1 <= amount < math.inf:
-        raise ConfigError(key, value, expected)
+        raise ConfigError(key, value, "a size such as 500MB, 2GiB or a whole number of bytes")
     return int(amount)
 
 

@@ -96,9 +96,8 @@ def refused(message: str) -> NoReturn:
         flag = message.removeprefix(mark).split()[0]
         known = [name for action in flag_parser()._actions for name in action.option_strings]
         near = did_you_mean(flag.partition("=")[0], known)
-        raise UsageError(
-            f"{flag}: no such flag; convpipe --help shows those there are" + (f" ({near})" if near else "")
-        )
+        hint = f" ({near})" if near else ""
+        raise UsageError(f"{flag}: no such flag; convpipe --help shows those there are{hint}")
     raise UsageError(message.removeprefix("argument "))
 
 

@@ -24,19 +24,7 @@ if TYPE_CHECKING:
 
 LAYER_SETTING = re.compile(r"network\.\w+\.\w+=")
 MAIN_CONFIG = "config"
-GROUPS = (
-    "input",
-    "filters",
-    "conv",
-    "lowering",
-    "bias",
-    "grad",
-    "network",
-    "weights",
-    "labels",
-    "cluster",
-    "experiment",
-)
+GROUPS = {*SPEC_KEYS, "cluster", "experiment"} - {"seed", "keep", "record"}
 NO_SEARCH_PATH = "hydra.searchpath=[]"
 
 
@@ -179,16 +167,13 @@ def plain_config(config: DictConfig, *, missing: bool = False) -> dict[str, Any]
         if key == "hydra":
             continue
         try:
-            if OmegaConf.is_missing(config, key):
+            if missing and OmegaConf.is_missing(config, key):
                 plain[str(key)] = "???"
-                if not missing:
-                    raise ConfigError(str(key), "???", "a value for it")
                 continue
-            node = config[key]
-            nested = OmegaConf.is_config(node)
-            plain[str(key)] = (
-                OmegaConf.to_container(node, resolve=True, throw_on_missing=not missing) if nested else node
-            )
+            value = config[key]
+            if OmegaConf.is_config(value):
+                value = OmegaConf.to_container(value, resolve=True, throw_on_missing=not missing)
+            plain[str(key)] = value
         except (OmegaConfBaseException, RecursionError) as error:
             raise explained(error, written(config, getattr(error, "full_key", None)), lambda key: ("", ())) from error
     return plain

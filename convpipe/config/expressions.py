@@ -63,7 +63,9 @@ def compile_expression(key: str, text: str) -> Expression:
             tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ConfigError(key, text, f"an expression of {ALLOWED}", getattr(error, "msg", "")) from error
-    check(key, text, tree)
+    for node in ast.walk(tree):
+        if not allowed(node):
+            raise ConfigError(key, text, f"an expression of {ALLOWED}", f"not {type(node).__name__}")
 
     def value_of(values: Mapping[str, Any]) -> Any:
         try:
@@ -72,13 +74,6 @@ def compile_expression(key: str, text: str) -> Expression:
             raise ConfigError(key, text, "values that go together in it", str(error)) from error
 
     return value_of
-
-
-def check(key: str, text: str, tree: ast.expr) -> None:
-    """Nothing but what the language has stands in the tree."""
-    for node in ast.walk(tree):
-        if not allowed(node):
-            raise ConfigError(key, text, f"an expression of {ALLOWED}", f"not {type(node).__name__}")
 
 
 def allowed(node: ast.AST) -> bool:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from convpipe import sources
-from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS, Execution, Job, T, mapping
+from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS, Execution, Job, T, group, mapping
 from convpipe.errors import ConfigError, did_you_mean
 from convpipe.fields import choice, optional, read, several, text, whole
 from convpipe.graph import lowerings
@@ -99,16 +99,11 @@ def checked_spec(parts: Mapping[str, Any], memo: Memo) -> Spec:
         operation = "conv" if conv is None else conv.operation or "conv"
         if conv is not None:
             operation_class(conv)
-        name = lowering.stages
-        lowering = memo.of_equal("lowering", (operation, name), lambda: named_lowering(operation, name))
+        chain = partial(lowerings.chain, operation, lowering.stages, "lowering.stages")
+        lowering = memo.of_equal("lowering", (operation, lowering.stages), lambda: LoweringSettings(chain()))
     spec = Spec(**{**parts, "lowering": lowering})
     check_kind(spec)
     return spec
-
-
-def named_lowering(operation: str, name: str | None) -> LoweringSettings:
-    """The chain that a lowering has for an operation."""
-    return LoweringSettings(lowerings.chain(operation, name, "lowering.stages"))
 
 
 def check_there(config: Mapping[str, Any]) -> None:
@@ -126,11 +121,6 @@ def read_part(key: str, value: Any) -> Any:
 def if_given(read_value: Callable[[str, Any], T]) -> Callable[[str, Any], T | None]:
     """A reader of a group of settings that gives None where it is null or empty."""
     return lambda key, value: None if value is None or value == {} else read_value(key, value)
-
-
-def read_group(kind: type[T], key: str, value: Any) -> T:
-    """A group of settings of one kind."""
-    return read(kind, key, mapping(key, value))
 
 
 def read_network(key: str, value: Any) -> dict[str, Layer]:
@@ -193,8 +183,8 @@ PARTS: dict[str, Callable[[str, Any], Any]] = {
     "seed": whole(0, 2**64 - 1),
     "input": partial(read_source, get=sources.INPUTS.named),
     "filters": if_given(partial(read_source, get=sources.FILTERS.named)),
-    "conv": if_given(partial(read_group, ConvSettings)),
-    "lowering": partial(read_group, LoweringSettings),
+    "conv": if_given(group(ConvSettings)),
+    "lowering": group(LoweringSettings),
     "keep": choice(KEEPS),
     "bias": if_given(partial(read_source, get=sources.BIASES.named)),
     "grad": if_given(partial(read_source, get=sources.GRADS.named)),

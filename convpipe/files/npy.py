@@ -145,13 +145,12 @@ def header_text(file: BinaryIO, path: str | PathLike[str], key: str) -> str:
 
 def stated_shape(text: str, path: str | PathLike[str], key: str) -> Sizes:
     """The shape a header states, its sizes whole numbers from 0."""
+    says = f"its header says {shown(repr(text))}"
     shape = tuple(int(digits) for digits in re.findall(r"\d+", text)) if SHAPE.fullmatch(text) else None
     if shape is None or len(shape) > MOST_AXES:
-        raise ConfigError(
-            key, path, f"a shape of at most {MOST_AXES} whole numbers", f"its header says {shown(repr(text))}"
-        )
+        raise ConfigError(key, path, f"a shape of at most {MOST_AXES} whole numbers", says)
     if not addressable(shape):
-        raise ConfigError(key, path, "a shape that memory can address", f"its header says {shown(repr(text))}")
+        raise ConfigError(key, path, "a shape that memory can address", says)
     return shape
 
 
