@@ -13,19 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convpipe.archive.identity import RUN_ID
-from convpipe.archive.index import INDEX, completed, failures, indexed, locked, row_at
-from convpipe.archive.table import (
-    Row,
-    as_table,
-    columns_of,
-    damaged_row,
-    result_row,
-    row_columns,
-    typed,
-    with_columns,
-    write_results,
-)
-from convpipe.archive.verify import verify
+from convpipe.archive.index import INDEX, completed, failures, locked, row_at, rows_of
+from convpipe.archive.table import Row, as_table, columns_of, row_columns, run_row, typed, with_columns, write_results
 from convpipe.errors import ArchiveError
 from convpipe.files.staging import hidden_name, storing
 
@@ -49,25 +38,12 @@ def run_names(folder: Path) -> list[str]:
         return sorted(entry.name for entry in entries if RUN_ID.match(entry.name) and entry.is_dir())
 
 
-def run_row(path: Path) -> Row:
-    """The row of one run, whatever its state.
-
-    A run counts as damaged that lacks a file, or whose texts or ids do not agree with their hashes; arrays,
-    which may be large, are only looked at by `verify`.
-    """
-    try:
-        run = verify(path, arrays=False)
-    except ArchiveError:
-        return damaged_row(path.name)
-    return result_row(run) if run.manifest["run_id"] == path.name else damaged_row(path.name)
-
-
 def whole_rows(folder: Path) -> list[Row]:
     """Every run as a row with all its config values: from the index, or from the run where that lacks it.
 
     A run in the index is only looked at for its manifest, which is written last; `rebuild` reads all of it.
     """
-    known, rows = indexed(folder), failures(folder)
+    known, rows = rows_of(folder / INDEX), failures(folder)
     for name in run_names(folder):
         there = name in known and os.path.exists(f"{folder}/{name}/manifest.json")
         rows[name] = known[name] if there else run_row(folder / name)

@@ -53,18 +53,9 @@ def stage_row(stage: str, op: str, array: Array, macs: int, sha256: str, file: s
     """One row of stages.csv."""
     # + 0, as NumPy finds either of 0.0 and -0.0, depending on the processor's instructions
     low, high = (array.min().item() + 0, array.max().item() + 0) if array.size else ("", "")
-    return {
-        "stage": stage,
-        "op": op,
-        "shape": shape_text(array.shape),
-        "dtype": dtype_name(array.dtype),
-        "bytes": array.nbytes,
-        "macs": macs,
-        "min": low,
-        "max": high,
-        "sha256": sha256,
-        "file": file,
-    }
+    dtype, sizes = dtype_name(array.dtype), shape_text(array.shape)
+    values = (stage, op, sizes, dtype, array.nbytes, macs, low, high, sha256, file)
+    return dict(zip(COLUMNS, values, strict=True))
 
 
 @cache

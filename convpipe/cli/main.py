@@ -133,7 +133,7 @@ def hydra_app(words: list[str]) -> int:
     hydra = flags.make_hydra(arguments)
     if arguments.multirun:
         return multirun(hydra, arguments)
-    job = read_job(compose(hydra, flags.config_name(arguments), arguments.overrides))
+    job = read_job(compose(hydra, arguments.config_name, arguments.overrides))
     check_single_run(arguments.overrides)
     return run_job(job)
 
@@ -170,14 +170,13 @@ def multirun(hydra: Hydra, arguments: Namespace) -> int:
     from hydra.core.plugins import Plugins
     from hydra.types import HydraContext
 
-    from convpipe.cli import flags
     from convpipe.cli.ending import ending_soon
     from convpipe.config import compose as config_compose
     from convpipe.report.sweep import show_sweep
     from convpipe.sweeps.events import GOES_ON
     from convpipe.sweeps.launched import run_hydra_job
 
-    composed = config_compose.composed(hydra, flags.config_name(arguments), arguments.overrides, multirun=True)
+    composed = config_compose.composed(hydra, arguments.config_name, arguments.overrides, multirun=True)
     context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks())
     plugins = Plugins.instance()
     sweeper = plugins.instantiate_sweeper(config=composed, hydra_context=context, task_function=run_hydra_job)

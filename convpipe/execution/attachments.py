@@ -33,9 +33,6 @@ def draw(draft: Draft, feature_map: Array) -> None:
 
 def confusion_csv(evaluation: Evaluation) -> bytes:
     """A confusion table: a row for each true class, a column for each answer."""
-    classes = range(len(evaluation.confusion))
-    rows = [
-        {"class": true, **dict(zip(map(str, classes), counts, strict=True))}
-        for true, counts in enumerate(evaluation.confusion.tolist())
-    ]
-    return csv_bytes(["class", *map(str, classes)], rows)
+    columns = ["class", *map(str, range(len(evaluation.confusion)))]
+    rows = [dict(zip(columns, (true, *counts), strict=True)) for true, counts in enumerate(evaluation.confusion)]
+    return csv_bytes(columns, rows)

@@ -13,9 +13,8 @@ from convpipe.graph import lowerings
 from convpipe.graph.network import input_tensor, plan_single
 from convpipe.graph.plan import Plan
 from convpipe.graph.single import operation_of
-from convpipe.ops.kinds.convolving import Convolving, ConvSettings
+from convpipe.ops.kinds.convolving import ConvSettings
 from convpipe.ops.kinds.operation import Weight
-from convpipe.ops.kinds.stages import Stage
 from convpipe.ops.transpose import channels_first
 from convpipe.tensors import DTYPES, Array, Signature, Tensor
 
@@ -74,8 +73,7 @@ def conv(
         dtype=dtype,
         overflow=overflow,
     )
-    operation = operation_of(settings, bias=bias is not None)
-    return channels_first(computed(operation, lowerings.chain("conv", lowering), arrays))
+    return channels_first(pipeline.output(planned(settings, arrays, lowering), arrays))
 
 
 def conv_transpose(
@@ -133,8 +131,7 @@ def conv_transpose(
     )
     if bias is not None:
         arrays["bias"] = checked_bias(numeric("bias", bias), settings.groups * arrays["filters"].shape[1])
-    operation = operation_of(settings, bias=bias is not None)
-    return channels_first(computed(operation, lowerings.chain("conv_transpose"), arrays))
+    return channels_first(pipeline.output(planned(settings, arrays), arrays))
 
 
 def conv_grad(
@@ -184,24 +181,20 @@ def conv_grad(
         overflow=overflow,
     )
     names = ("grad_input", "grad_weights", "grad_bias")
-    operations = [operation_of(replace(settings, operation=name)) for name in names]
     # all are planned, and so checked, before any runs
-    plans = [planned(each, lowerings.chain(name), arrays) for name, each in zip(names, operations, strict=True)]
-    of_input, of_weights, of_bias = (output(plan, arrays) for plan in plans)
+    plans = [planned(replace(settings, operation=name), arrays) for name in names]
+    of_input, of_weights, of_bias = (pipeline.output(plan, arrays) for plan in plans)
     return of_input, of_weights, of_bias
 
 
-def computed(operation: Convolving, stages: tuple[Stage, ...], arrays: Mapping[str, Array]) -> Array:
-    """The result of an operation on arrays by role."""
-    return output(planned(operation, stages, arrays), arrays)
-
-
-def planned(operation: Convolving, stages: tuple[Stage, ...], arrays: Mapping[str, Array]) -> Plan:
-    """The plan of an operation on arrays by role.
+def planned(settings: ConvSettings, arrays: Mapping[str, Array], lowering: str | None = None) -> Plan:
+    """The plan of what the settings name on arrays by role, by default in its own lowering.
 
     Raises:
         ConfigError: arrays that do not fit.
     """
+    operation = operation_of(settings, bias="bias" in arrays)
+    stages = lowerings.chain(settings.operation or "conv", lowering)
     image = arrays["input"]
 
     def give(weight: Weight) -> Tensor:
@@ -209,11 +202,6 @@ def planned(operation: Convolving, stages: tuple[Stage, ...], arrays: Mapping[st
         return Tensor(weight.role, array.shape, array.dtype, weight.axes)
 
     return plan_single(operation, stages, input_tensor(Signature(image.shape, image.dtype)), give)
-
-
-def output(plan: Plan, arrays: Mapping[str, Array]) -> Array:
-    """The result of a plan on those of the arrays that it starts from."""
-    return pipeline.output(plan, {tensor.name: arrays[tensor.name] for tensor in plan.given})
 
 
 def read_settings(*, dtype: Any, **values: Any) -> ConvSettings:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from convpipe.graph.plan import readable
 from convpipe.report.console import console, is_plain, readable_seconds, table
-from convpipe.sweeps.events import Closed, Done, Event, FailedBefore, Finished, Planned
+from convpipe.sweeps.events import Closed, Event, FailedBefore, Finished, Planned
 from convpipe.sweeps.totals import Totals
 
 if TYPE_CHECKING:
@@ -112,17 +112,13 @@ def show_closed(out: Console, closed: Closed) -> None:
     rows, tally = table(out.no_color, ("", "run", "time", "overrides"), left=("", "run", "overrides")), closed.tally
     for word, found in (("fastest", tally.fastest), ("slowest", tally.slowest), ("", tally.failures)):
         for outcome in found:
-            rows.add_row(*outcome_cells(word, outcome))
+            seconds = readable_seconds(outcome.seconds)
+            rows.add_row(word or outcome.status, outcome.run, seconds, Text(outcome.overrides))
     if rows.row_count:
         out.print(rows)
         out.print()
     where = ", ".join(map(str, closed.folders)) or "no points"
     out.print(f"{', '.join(counts(closed))}: {where}", markup=False, soft_wrap=True)
-
-
-def outcome_cells(word: str, outcome: Done) -> tuple[str, str, str, Text]:
-    """One point's row of the table."""
-    return word or outcome.status, outcome.run, readable_seconds(outcome.seconds), Text(outcome.overrides)
 
 
 def counts(closed: Closed) -> Iterator[str]:

@@ -275,13 +275,9 @@ def shown_training(settings: Settings) -> Weights:
     for epoch in train(training, settings):
         weights = epoch.weights
         shares = [100 * accuracy(weights, split) for split in (training, testing)]
-        print(f"{epoch.number:5}  {epoch.loss:.4f}  {shares[0]:6.2f}  {shares[1]:6.2f}  {seconds_since(start):7.1f}")
+        seconds = time.perf_counter() - start
+        print(f"{epoch.number:5}  {epoch.loss:.4f}  {shares[0]:6.2f}  {shares[1]:6.2f}  {seconds:7.1f}")
     return weights
-
-
-def seconds_since(start: float) -> float:
-    """The time that has passed."""
-    return time.perf_counter() - start
 
 
 def npz_bytes(weights: Weights) -> bytes:
