@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from convpipe.archive.identity import RUN_ID
 from convpipe.archive.index import INDEX, completed, failures, locked, row_at, rows_of
@@ -67,15 +66,12 @@ def read_results(folder: Path) -> list[Row]:
     except (OSError, ValueError, csv.Error):
         found = []
     listed = sorted([*run_names(folder), *failures(folder)])
-    if [row.get("run") for row in found] == listed and all(map(is_even, found)):
+    # a line with more cells than the head has a None as key, one with fewer has it as a value
+    even = all(None not in row and None not in row.values() for row in found)
+    if even and [row.get("run") for row in found] == listed:
         return found
     rows = whole_rows(folder)
     return with_columns(rows, columns_of(rows))
-
-
-def is_even(row: Mapping[Any, Any]) -> bool:
-    """Whether a line of a table had as many cells as its head."""
-    return None not in row and None not in row.values()
 
 
 def runs(folder: str | Path) -> pd.DataFrame:

@@ -50,6 +50,7 @@ Flags:
 
 Exit codes: 0 ok, 1 some runs failed, 2 config or usage, 3 integrity, 4 I/O, 130 and 143 interrupted
 """)
+# Flags that ask for something else than a run.
 SHOWING = ("help", "hydra_help", "cfg", "info", "shell_completion")
 SHELLS = ("bash", "zsh", "fish")
 LINE_WIDTH = 80
@@ -112,11 +113,6 @@ def check_together(arguments: Namespace) -> None:
     for name in ("resolve", "package"):
         if getattr(arguments, name) and not arguments.cfg:
             raise UsageError(f"--{name}: expected --cfg beside it, as in --cfg job --{name}")
-
-
-def asks_to_show(arguments: Namespace) -> bool:
-    """Whether a flag asks for something else than a run."""
-    return any(getattr(arguments, name) for name in SHOWING)
 
 
 def make_hydra(arguments: Namespace) -> Hydra:

@@ -127,7 +127,7 @@ def hydra_app(words: list[str]) -> int:
     from convpipe.config.read import read_job
 
     arguments = flags.parsed_flags(words)
-    if flags.asks_to_show(arguments):
+    if any(getattr(arguments, name) for name in flags.SHOWING):
         print(flags.answer(arguments, COMMANDS), end="")
         return 0
     hydra = flags.make_hydra(arguments)

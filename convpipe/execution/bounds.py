@@ -70,11 +70,9 @@ def output_bound(spec: Spec) -> Bound | None:
 
     None where nobody has derived one: for a network, for stages that are not linear or have settings of their own.
     """
-    if spec.conv is None:
+    if spec.conv is None or any(stage.settings for stage in spec.lowering.stages):
         return None
     work = plan_work(spec)
-    if any(stage.settings for stage in spec.lowering.stages):
-        return None
     if not all(type(step.operation).linear for step in work.plan.steps):
         return None
     arrays = make_arrays(spec, work)

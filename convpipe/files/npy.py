@@ -42,7 +42,7 @@ Block = bytes | memoryview
 
 @dataclass(frozen=True)
 class NpyHeader:
-    """What a .npy file says of itself, found true of its size; `dtype` in the file's own byte order."""
+    """What a file says of an array in it, found true of its size; of .npy, `dtype` is in the file's own byte order."""
 
     shape: Sizes
     dtype: np.dtype[np.generic]

@@ -201,13 +201,9 @@ def write_listing(listing: Listing, form: str, path: Path) -> None:
     """
     with storing(path):
         if form == "parquet":
-            write_parquet(listing, path)
+            if find_spec("pyarrow") is None:
+                raise UsageError("--format: parquet needs pyarrow: pip install 'convpipe[parquet]'")
+            # numbers as numbers, a column with numbers beside words or lists as texts
+            as_table(listing.rows, listing.columns, uniform).to_parquet(path, index=False, engine="pyarrow")
         else:
             path.write_text(TEXTS[form](listing), encoding="utf-8", newline="")
-
-
-def write_parquet(listing: Listing, path: Path) -> None:
-    """Write a listing as a Parquet file, numbers as numbers, a column with numbers beside words or lists as texts."""
-    if find_spec("pyarrow") is None:
-        raise UsageError("--format: parquet needs pyarrow: pip install 'convpipe[parquet]'")
-    as_table(listing.rows, listing.columns, uniform).to_parquet(path, index=False, engine="pyarrow")
