@@ -385,8 +385,10 @@ def test_pictures_that_are_not_drawn_say_why(tmp_path: Path) -> None:
 
 
 def test_markup_in_names_is_text(tmp_path: Path) -> None:
-    answer = convpipe(f'root="{tmp_path}/[bold]x"')
-    assert f"new: {tmp_path}/[bold]x/lecture_3d/" in answer.out
+    answer = convpipe(f'root="{tmp_path}/[bold]x:bug:"')
+    assert f"new: {tmp_path}/[bold]x:bug:/lecture_3d/" in answer.out
+    answer = convpipe("-m", f'root="{tmp_path}/[bold]x:bug:"', "seed=1,2")
+    assert answer.out.endswith(f": {tmp_path}/[bold]x:bug:/lecture_3d\n")
 
 
 # --- the table ---------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Collection, Iterable
+from functools import partial
 from typing import TextIO
 
 from rich import box
@@ -23,9 +24,8 @@ class ShownConsole(Console):
 def console(stream: TextIO | None = None) -> Console:
     """A console for standard output: coloured and boxed on a terminal, plain elsewhere or with NO_COLOR."""
     target = stream or sys.stdout
-    if is_plain(target):
-        return ShownConsole(file=target, no_color=True, force_terminal=False, width=PLAIN_WIDTH, highlight=False)
-    return ShownConsole(file=target, highlight=False)
+    made = partial(ShownConsole, file=target, highlight=False, emoji=False)  # a folder's :bug: is no picture
+    return made(no_color=True, force_terminal=False, width=PLAIN_WIDTH) if is_plain(target) else made()
 
 
 def is_plain(stream: TextIO) -> bool:

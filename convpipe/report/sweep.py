@@ -61,7 +61,7 @@ class SweepProgress:
 
     def __init__(self, bar: Progress | None, total: int) -> None:
         self.bar, self.counts = bar, {"done": 0, "skipped": 0, "failed": 0}
-        self.start = perf_counter()
+        self.console, self.start = bar.console if bar else console(sys.stderr), perf_counter()
         self.task = bar.add_task("", total=total) if bar else None
 
     def show(self, event: Event) -> None:
@@ -69,16 +69,10 @@ class SweepProgress:
         if isinstance(event, Finished):
             self.count("failed" if event.outcome.error else "done")
             if event.outcome.error:
-                self.say(f"failed: {event.outcome.overrides}: {event.outcome.error}")
+                line = f"failed: {event.outcome.overrides}: {event.outcome.error}"
+                self.console.print(line, markup=False, soft_wrap=True)  # above the bar where there is one
         else:
             self.count("failed" if isinstance(event, FailedBefore) else "skipped")
-
-    def say(self, line: str) -> None:
-        """Print a line, above the bar where there is one."""
-        if self.bar:
-            self.bar.console.print(line, markup=False, soft_wrap=True)
-        else:
-            print(line, file=sys.stderr)
 
     def count(self, what: str) -> None:
         """One more of some kind."""
@@ -96,11 +90,10 @@ def sweep_progress(total: int) -> Iterator[SweepProgress]:
         yield SweepProgress(None, total)
         return
     # imported here, as a sweep in a pipe does without these 17 ms
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(file=sys.stderr), transient=True, refresh_per_second=5) as bar:
+    with Progress(*columns, console=console(sys.stderr), transient=True, refresh_per_second=5) as bar:
         yield SweepProgress(bar, total)
 
 
