@@ -7,80 +7,44 @@
 Names are loaded when they are first used, so that the command line starts fast.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convpipe.execution.provenance import VERSION as __version__
+from convpipe.execution.provenance import VERSION
 
 if TYPE_CHECKING:
-    from convpipe.archive.collection import runs
-    from convpipe.archive.read import load
-    from convpipe.execution.functions import conv, conv_grad, conv_transpose
-    from convpipe.ops.add import add
-    from convpipe.ops.add_bias import add_bias
-    from convpipe.ops.avg_pool import avg_pool
-    from convpipe.ops.batch_norm import batch_norm
-    from convpipe.ops.col2im import col2im
-    from convpipe.ops.concat import concat
-    from convpipe.ops.dense import dense
-    from convpipe.ops.dropout import dropout
-    from convpipe.ops.fil2col import fil2col
-    from convpipe.ops.flatten import flatten
-    from convpipe.ops.gelu import gelu
-    from convpipe.ops.global_avg_pool import global_avg_pool
-    from convpipe.ops.global_max_pool import global_max_pool
-    from convpipe.ops.im2col import im2col
-    from convpipe.ops.leaky_relu import leaky_relu
-    from convpipe.ops.local_response_norm import local_response_norm
-    from convpipe.ops.log_softmax import log_softmax
-    from convpipe.ops.matmul import matmul
-    from convpipe.ops.max_pool import max_pool
-    from convpipe.ops.pad import pad
-    from convpipe.ops.relu import relu
-    from convpipe.ops.reshape import reshape
-    from convpipe.ops.scale import scale
-    from convpipe.ops.sigmoid import sigmoid
-    from convpipe.ops.softmax import softmax
-    from convpipe.ops.tanh import tanh
+    from convpipe.archive.collection import runs as runs
+    from convpipe.archive.read import load as load
+    from convpipe.execution.functions import conv as conv, conv_grad as conv_grad, conv_transpose as conv_transpose
+    from convpipe.ops.add import add as add
+    from convpipe.ops.add_bias import add_bias as add_bias
+    from convpipe.ops.avg_pool import avg_pool as avg_pool
+    from convpipe.ops.batch_norm import batch_norm as batch_norm
+    from convpipe.ops.col2im import col2im as col2im
+    from convpipe.ops.concat import concat as concat
+    from convpipe.ops.dense import dense as dense
+    from convpipe.ops.dropout import dropout as dropout
+    from convpipe.ops.fil2col import fil2col as fil2col
+    from convpipe.ops.flatten import flatten as flatten
+    from convpipe.ops.gelu import gelu as gelu
+    from convpipe.ops.global_avg_pool import global_avg_pool as global_avg_pool
+    from convpipe.ops.global_max_pool import global_max_pool as global_max_pool
+    from convpipe.ops.im2col import im2col as im2col
+    from convpipe.ops.leaky_relu import leaky_relu as leaky_relu
+    from convpipe.ops.local_response_norm import local_response_norm as local_response_norm
+    from convpipe.ops.log_softmax import log_softmax as log_softmax
+    from convpipe.ops.matmul import matmul as matmul
+    from convpipe.ops.max_pool import max_pool as max_pool
+    from convpipe.ops.pad import pad as pad
+    from convpipe.ops.relu import relu as relu
+    from convpipe.ops.reshape import reshape as reshape
+    from convpipe.ops.scale import scale as scale
+    from convpipe.ops.sigmoid import sigmoid as sigmoid
+    from convpipe.ops.softmax import softmax as softmax
+    from convpipe.ops.tanh import tanh as tanh
 
-__all__ = [
-    "__version__",
-    "add",
-    "add_bias",
-    "avg_pool",
-    "batch_norm",
-    "col2im",
-    "concat",
-    "conv",
-    "conv_grad",
-    "conv_transpose",
-    "dense",
-    "dropout",
-    "fil2col",
-    "flatten",
-    "gelu",
-    "global_avg_pool",
-    "global_max_pool",
-    "im2col",
-    "leaky_relu",
-    "load",
-    "local_response_norm",
-    "log_softmax",
-    "matmul",
-    "max_pool",
-    "pad",
-    "relu",
-    "reshape",
-    "runs",
-    "scale",
-    "sigmoid",
-    "softmax",
-    "tanh",
-]
-
+__version__ = VERSION
 # Where names are at home that are no operation's array function, which lies in the file of its own name.
 HOMES = {
     "conv": "execution.functions",
@@ -89,12 +53,12 @@ HOMES = {
     "load": "archive.read",
     "runs": "archive.collection",
 }
-
-
 OPERATIONS = Path(__file__).with_name("ops")
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__all__":
+        return [each for each in __dir__() if each in globals() or hasattr(import_module(__name__), each)]
     home = HOMES.get(name, f"ops.{name}")
     if name in HOMES or (OPERATIONS / f"{name}.py").is_file():
         found = vars(import_module(f"convpipe.{home}")).get(name)
@@ -104,4 +68,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*__all__, *(path.stem for path in OPERATIONS.glob("[a-z]*.py"))})
+    return sorted({"__version__", *HOMES, *(path.stem for path in OPERATIONS.glob("[a-z]*.py"))})

@@ -1,7 +1,5 @@
 """Arrays that exist, and those that do not yet: names, shapes, dtypes and their ranges."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod

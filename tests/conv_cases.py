@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from convpipe import geometry
+from convpipe.geometry.convolution import ConvGeometry, solve
 from convpipe.ops.arrays.taps import unfold
 from convpipe.ops.fil2col import fil2col
 from convpipe.ops.matmul import matmul
@@ -46,10 +46,10 @@ class Case:
     settings: dict[str, Any]
 
     @property
-    def sizes(self) -> geometry.ConvGeometry:
+    def sizes(self) -> ConvGeometry:
         """The geometry under test."""
         known = {key: value for key, value in self.settings.items() if key != "pad_value"}
-        return geometry.solve(self.input_shape, self.filters_shape, **known)
+        return solve(self.input_shape, self.filters_shape, **known)
 
 
 @st.composite

@@ -8,7 +8,7 @@ from typing import Any
 from conv_cases import forms
 from hypothesis import strategies as st
 
-from convpipe import geometry
+from convpipe.geometry.pooling import PoolGeometry, solve_pool
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,9 @@ class PoolCase:
     settings: dict[str, Any]
 
     @property
-    def sizes(self) -> geometry.PoolGeometry:
+    def sizes(self) -> PoolGeometry:
         """The geometry under test."""
-        return geometry.solve_pool(self.input_shape, **self.settings)
+        return solve_pool(self.input_shape, **self.settings)
 
 
 @st.composite

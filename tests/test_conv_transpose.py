@@ -16,11 +16,13 @@ from hypothesis import assume, given, settings, strategies as st
 from plan_cases import plan_convolution, stages_of
 
 import convpipe as cp
-from convpipe import geometry, reference
+from convpipe import reference
 from convpipe.errors import ConfigError, GeometryError, ValueRangeError
 from convpipe.execution import pipeline
 from convpipe.execution.bounds import float_bound
 from convpipe.execution.functions import conv, conv_transpose
+from convpipe.geometry.convolution import ConvGeometry, solve
+from convpipe.geometry.transposed import solve_transposed
 from convpipe.graph.plan import Plan
 from convpipe.graph.single import plan_run
 from convpipe.graph.spec import LoweringSettings, Spec
@@ -41,9 +43,9 @@ class TransposedCase:
     settings: dict[str, Any]
 
     @property
-    def sizes(self) -> geometry.ConvGeometry:
+    def sizes(self) -> ConvGeometry:
         """The geometry under test."""
-        return geometry.solve_transposed(self.input_shape, self.filters_shape, **self.settings)
+        return solve_transposed(self.input_shape, self.filters_shape, **self.settings)
 
     @property
     def terms(self) -> int:
@@ -100,7 +102,7 @@ def test_every_size_is_the_oracles_and_the_forward_convolutions(case: Transposed
     assert sizes.unread == (0,) * sizes.rank
     if all(after >= 0 for _, after in sizes.pads):
         chosen = {key: case.settings[key] for key in ("stride", "dilation", "groups")}
-        assert geometry.solve(shape, case.filters_shape, pad=sizes.pads, **chosen) == sizes
+        assert solve(shape, case.filters_shape, pad=sizes.pads, **chosen) == sizes
 
 
 @given(transposed_cases())
@@ -108,16 +110,16 @@ def test_every_size_is_the_oracles_and_the_forward_convolutions(case: Transposed
 def test_the_output_shape_says_the_same_as_the_output_padding(case: TransposedCase) -> None:
     by_padding = case.sizes
     chosen = {**case.settings, "output_padding": 0, "output_shape": list(by_padding.spatial)}
-    assert geometry.solve_transposed(case.input_shape, case.filters_shape, **chosen) == by_padding
+    assert solve_transposed(case.input_shape, case.filters_shape, **chosen) == by_padding
 
 
 @given(transposed_cases(), st.data())
 @settings(max_examples=100)
 def test_a_smaller_output_shape_is_cropped_as_onnx_does(case: TransposedCase, data: st.DataObject) -> None:
     chosen = {key: case.settings[key] for key in ("stride", "dilation", "groups")}
-    full = geometry.solve_transposed(case.input_shape, case.filters_shape, **chosen).spatial
+    full = solve_transposed(case.input_shape, case.filters_shape, **chosen).spatial
     wanted = [data.draw(st.integers(1, size)) for size in full]
-    sizes = geometry.solve_transposed(case.input_shape, case.filters_shape, output_shape=wanted, **chosen)
+    sizes = solve_transposed(case.input_shape, case.filters_shape, output_shape=wanted, **chosen)
     assert list(sizes.spatial) == wanted
     for (before, after), size, rest in zip(sizes.pads, full, wanted, strict=True):
         assert before + after == size - rest
@@ -129,23 +131,23 @@ def test_a_smaller_output_shape_is_cropped_as_onnx_does(case: TransposedCase, da
 @settings(max_examples=60)
 def test_same_is_the_adjoint_of_the_forward_same(word: str, case: TransposedCase, data: st.DataObject) -> None:
     chosen = {key: case.settings[key] for key in ("stride", "dilation", "groups")}
-    sizes = geometry.solve_transposed(case.input_shape, case.filters_shape, pad=word, **chosen)
+    sizes = solve_transposed(case.input_shape, case.filters_shape, pad=word, **chosen)
     size = tuple(size * stride for size, stride in zip(case.input_shape[2:], sizes.stride, strict=True))
     assert sizes.spatial == size
-    forward = geometry.solve(sizes.input_shape, case.filters_shape, pad=word, **chosen)
+    forward = solve(sizes.input_shape, case.filters_shape, pad=word, **chosen)
     assert forward.out == sizes.out
     assert [before for before, _ in forward.pads] == [before for before, _ in sizes.pads]
 
 
 def test_same_with_an_output_shape() -> None:
-    sizes = geometry.solve_transposed((1, 1, 4), (1, 1, 3), stride=2, pad="same", output_shape=7)
+    sizes = solve_transposed((1, 1, 4), (1, 1, 3), stride=2, pad="same", output_shape=7)
     assert (sizes.spatial, sizes.pads) == ((7,), ((1, 1),))
-    sizes = geometry.solve_transposed((1, 1, 4), (1, 1, 1), stride=2, pad="same", output_shape=8)
+    sizes = solve_transposed((1, 1, 4), (1, 1, 1), stride=2, pad="same", output_shape=8)
     assert (sizes.spatial, sizes.pads) == ((8,), ((0, -1),))
 
 
 def test_valid_is_no_padding() -> None:
-    assert geometry.solve_transposed((1, 1, 4), (1, 1, 3), pad="valid").spatial == (6,)
+    assert solve_transposed((1, 1, 4), (1, 1, 3), pad="valid").spatial == (6,)
 
 
 MISFITS: list[tuple[Any, Any, dict[str, Any], str]] = [
@@ -218,7 +220,7 @@ MISFITS: list[tuple[Any, Any, dict[str, Any], str]] = [
 @pytest.mark.parametrize(("x", "w", "arguments", "message"), MISFITS)
 def test_what_does_not_fit_is_named(x: Any, w: Any, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(GeometryError, match=f"^{re.escape(message)}"):
-        geometry.solve_transposed(x, w, **arguments)
+        solve_transposed(x, w, **arguments)
     with pytest.raises(ConfigError, match=f"^{message.split(':')[0]}: got "):
         conv_transpose(np.zeros(x), np.zeros(w), **arguments)
 

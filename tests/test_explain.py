@@ -16,7 +16,7 @@ from convpipe.archive.format import stage_row
 from convpipe.archive.read import load
 from convpipe.errors import ConfigError
 from convpipe.files.npy import array_sha256
-from convpipe.geometry import solve
+from convpipe.geometry.convolution import solve
 from convpipe.report.cell import Cell, Channel, cell_of
 from convpipe.report.explain import explained
 

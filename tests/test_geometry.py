@@ -11,8 +11,10 @@ import pytest
 from conv_cases import Case, cases
 from hypothesis import given, settings, strategies as st
 
-from convpipe import geometry, reference
+from convpipe import reference
 from convpipe.errors import ConfigError, GeometryError
+from convpipe.geometry.axes import Pads, per_axis, same_pads
+from convpipe.geometry.convolution import solve
 
 SMALL = st.integers(1, 7)
 
@@ -44,9 +46,9 @@ def test_output_size_is_a_count(size: int, before: int, after: int, kernel: int,
     expected = count(padded, kernel, stride, dilation)
     if expected == 0:
         with pytest.raises(GeometryError, match=rf"^kernel: got {kernel}, expected at most {padded} along W"):
-            geometry.solve((1, 1, size), (1, 1, kernel), **arguments)
+            solve((1, 1, size), (1, 1, kernel), **arguments)
         return
-    sizes = geometry.solve((1, 1, size), (1, 1, kernel), **arguments)
+    sizes = solve((1, 1, size), (1, 1, kernel), **arguments)
     assert sizes.out == (expected,)
     assert sizes.unread == (padded - 1 - ((expected - 1) * stride + (kernel - 1) * dilation),)
 
@@ -56,7 +58,7 @@ def test_output_size_is_a_count(size: int, before: int, after: int, kernel: int,
 def test_same_is_the_least_padding_that_gives_size_over_stride(
     size: int, kernel: int, stride: int, dilation: int, lower: bool
 ) -> None:
-    before, after = geometry.same_pads(size, kernel, stride, dilation, lower=lower)
+    before, after = same_pads(size, kernel, stride, dilation, lower=lower)
     assert count(size + before + after, kernel, stride, dilation) == ceil(size / stride)
     if before + after:
         assert count(size + before + after - 1, kernel, stride, dilation) < ceil(size / stride)
@@ -89,24 +91,24 @@ def test_macs_are_the_products_of_the_oracle(case: Case) -> None:
 
 
 def test_the_lectures_sizes() -> None:
-    sizes = geometry.solve((1, 3, 5, 5), (6, 3, 3, 3), stride=1, pad=1)
+    sizes = solve((1, 3, 5, 5), (6, 3, 3, 3), stride=1, pad=1)
     assert sizes.columns_shape == (25, 27)
     assert sizes.filter_matrix_shape == (6, 27)
     assert sizes.product_shape == (25, 6)
     assert sizes.feature_map_shape == (1, 5, 5, 6)
-    assert geometry.solve((9, 3, 5, 5), (6, 3, 5, 5)).columns_shape == (9, 75)
-    assert geometry.solve((90, 3, 5, 5), (6, 3, 5, 5)).columns_shape == (90, 75)
-    assert geometry.solve((1, 3, 4, 4), (1, 3, 3, 3)).out == (2, 2)
+    assert solve((9, 3, 5, 5), (6, 3, 5, 5)).columns_shape == (9, 75)
+    assert solve((90, 3, 5, 5), (6, 3, 5, 5)).columns_shape == (90, 75)
+    assert solve((1, 3, 4, 4), (1, 3, 3, 3)).out == (2, 2)
 
 
 def test_sizes_beyond_int64_stay_exact() -> None:
-    sizes = geometry.solve((2**40, 1, 2**40), (2**40, 1, 3))
+    sizes = solve((2**40, 1, 2**40), (2**40, 1, 3))
     assert sizes.macs == 2**80 * 3 * (2**40 - 2)
 
 
 def test_a_geometry_can_be_compared_and_hashed() -> None:
-    first = geometry.solve((1, 1, 5), (1, 1, 3), stride=[2], pad=[[1, 1]])
-    second = geometry.solve((1, 1, 5), (1, 1, 3), stride=2, pad=1)
+    first = solve((1, 1, 5), (1, 1, 3), stride=[2], pad=[[1, 1]])
+    second = solve((1, 1, 5), (1, 1, 3), stride=2, pad=1)
     assert first == second
     assert len({first, second}) == 1
 
@@ -116,7 +118,7 @@ def test_a_geometry_can_be_compared_and_hashed() -> None:
 
 @pytest.mark.parametrize("value", [2, np.int64(2), np.uint8(2), [2, 2], (2, 2), [np.int32(2), 2]])
 def test_one_number_or_one_per_axis(value: Any) -> None:
-    values = geometry.per_axis("stride", value, rank=2)
+    values = per_axis("stride", value, rank=2)
     assert values == (2, 2)
     assert all(type(entry) is int for entry in values)
 
@@ -134,13 +136,13 @@ def test_one_number_or_one_per_axis(value: Any) -> None:
         ("same_lower", ((1, 0), (1, 0))),
     ],
 )
-def test_ways_to_write_a_padding(pad: Any, expected: geometry.Pads) -> None:
-    assert geometry.solve((1, 1, 5, 5), (1, 1, 2, 2), pad=pad).pads == expected
+def test_ways_to_write_a_padding(pad: Any, expected: Pads) -> None:
+    assert solve((1, 1, 5, 5), (1, 1, 2, 2), pad=pad).pads == expected
 
 
 def test_a_mode_takes_pads_up_to_its_limit() -> None:
     for mode, most in (("reflect", 3), ("wrap", 4), ("edge", 9), ("constant", 9)):
-        assert geometry.solve((1, 1, 4), (1, 1, 1), pad=most, pad_mode=mode).padded == (4 + 2 * most,)
+        assert solve((1, 1, 4), (1, 1, 1), pad=most, pad_mode=mode).padded == (4 + 2 * most,)
 
 
 # What does not fit
@@ -222,7 +224,7 @@ MISFITS: list[tuple[Any, Any, dict[str, Any], str]] = [
 @pytest.mark.parametrize(("x", "w", "arguments", "message"), MISFITS)
 def test_what_does_not_fit_is_named(x: Any, w: Any, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(GeometryError, match=f"^{re.escape(message)}$"):
-        geometry.solve(x, w, **arguments)
+        solve(x, w, **arguments)
 
 
 @pytest.mark.parametrize("rank", [1, 2, 3])
@@ -232,18 +234,18 @@ def test_axes_are_named_by_their_letters(rank: int) -> None:
         kernel = [1] * rank
         kernel[axis] = 5
         with pytest.raises(GeometryError, match=f"^kernel: got 5, expected at most 4 along {letter}, "):
-            geometry.solve((1, 1, *[4] * rank), (1, 1, *kernel))
+            solve((1, 1, *[4] * rank), (1, 1, *kernel))
 
 
 @pytest.mark.parametrize("name", ["stride", "dilation", "pad"])
 def test_an_array_is_refused_by_name(name: str) -> None:
     with pytest.raises(GeometryError, match=f"^{name}: got "):
-        geometry.solve((1, 1, 5, 5), (1, 1, 2, 2), **{name: np.array([1, 1])})
+        solve((1, 1, 5, 5), (1, 1, 2, 2), **{name: np.array([1, 1])})
 
 
 def test_an_error_takes_the_name_its_user_typed() -> None:
     with pytest.raises(GeometryError) as caught:
-        geometry.solve(X, W, stride=0)
+        solve(X, W, stride=0)
     named = caught.value.at({"stride": "conv.stride"})
     assert isinstance(named, GeometryError)
     assert isinstance(named, ConfigError)

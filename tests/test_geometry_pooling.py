@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from pool_cases import PoolCase, pool_cases
 
-from convpipe import geometry
 from convpipe.errors import GeometryError
+from convpipe.geometry.axes import axis_of
+from convpipe.geometry.layers import check_per_channel, concat_shape, dense_shape, flatten_shape, same_shape
+from convpipe.geometry.pooling import pool_size, solve_pool, tap_reads, window_cells
 from convpipe.reference import layers as reference_layers
 
 
@@ -36,9 +38,9 @@ def test_window_cells_are_counted(case: PoolCase) -> None:
     )
     known = zip(sizes.spatial, sizes.pads, sizes.kernel, sizes.stride, sizes.out, strict=True)
     for windows, axis in zip(axes, known, strict=True):
-        assert geometry.window_cells(*axis) == tuple(map(len, windows))
+        assert window_cells(*axis) == tuple(map(len, windows))
         real = tuple(sum(cell is not None for cell in window) for window in windows)
-        assert geometry.window_cells(*axis, include_pad=False) == real
+        assert window_cells(*axis, include_pad=False) == real
         assert min(real) >= 1
 
 
@@ -51,7 +53,7 @@ def test_window_cells_are_counted(case: PoolCase) -> None:
 )
 @settings(max_examples=400)
 def test_taps_read_what_lies_inside(size: int, before: int, offset: int, stride: int, out: int) -> None:
-    positions, cells = geometry.tap_reads(size, before, offset, stride, out)
+    positions, cells = tap_reads(size, before, offset, stride, out)
     met = [(at, at * stride + offset - before) for at in range(out)]
     inside = [(at, cell) for at, cell in met if 0 <= cell < size]
     assert list(zip(range(out)[positions], range(size)[cells], strict=True)) == inside
@@ -71,8 +73,8 @@ def test_taps_read_what_lies_inside(size: int, before: int, offset: int, stride:
     ],
 )
 def test_ceil_mode_by_hand(size: int, kernel: int, stride: int, pads: tuple[int, int], floor: int, ceil: int) -> None:
-    assert geometry.pool_size(size, kernel, stride, 1, pads) == floor
-    assert geometry.pool_size(size, kernel, stride, 1, pads, ceil_mode=True) == ceil
+    assert pool_size(size, kernel, stride, 1, pads) == floor
+    assert pool_size(size, kernel, stride, 1, pads, ceil_mode=True) == ceil
 
 
 @pytest.mark.parametrize("word", ["same", "same_lower"])
@@ -81,20 +83,20 @@ def test_same_is_size_over_stride_with_and_without_ceil_mode(word: str, ceil_mod
     for size in range(1, 9):
         for kernel in range(1, 5):
             for stride in range(1, 5):
-                sizes = geometry.solve_pool(
+                sizes = solve_pool(
                     (1, 1, size), kernel=kernel, stride=stride, pad=word, dilation=2, ceil_mode=ceil_mode
                 )
                 assert sizes.out == (-(-size // stride),)
 
 
 def test_everything_that_a_pooling_knows() -> None:
-    sizes = geometry.solve_pool((2, 3, 9, 8), kernel=(3, 2), stride=2, pad=[[0, 1], [1, 0]], dilation=(2, 1))
+    sizes = solve_pool((2, 3, 9, 8), kernel=(3, 2), stride=2, pad=[[0, 1], [1, 0]], dilation=(2, 1))
     assert sizes.rank == 2
     assert sizes.padded == (10, 9)
     assert sizes.out == (3, 4)
     assert sizes.unread == (1, 1)
     assert sizes.taps == 6
-    assert geometry.solve_pool((1, 1, 5), kernel=2, ceil_mode=True).unread == (0,)
+    assert solve_pool((1, 1, 5), kernel=2, ceil_mode=True).unread == (0,)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +130,7 @@ def test_everything_that_a_pooling_knows() -> None:
 )
 def test_what_does_not_fit_is_named(shape: tuple[int, ...], given_: dict[str, Any], message: str) -> None:
     with pytest.raises(GeometryError, match=f"^{re.escape(message)}"):
-        geometry.solve_pool(shape, **given_)
+        solve_pool(shape, **given_)
 
 
 def test_the_sizes_of_torch() -> None:
@@ -144,9 +146,9 @@ def test_the_sizes_of_torch() -> None:
             ).shape[3]
         except RuntimeError:
             with pytest.raises(GeometryError, match=r"^kernel: "):
-                geometry.solve_pool((1, 1, size), kernel=kernel, pad=pad, **chosen)
+                solve_pool((1, 1, size), kernel=kernel, pad=pad, **chosen)
             continue
-        assert geometry.solve_pool((1, 1, size), kernel=kernel, pad=pad, **chosen).out == (theirs,)
+        assert solve_pool((1, 1, size), kernel=kernel, pad=pad, **chosen).out == (theirs,)
 
 
 # The other layers
@@ -154,33 +156,33 @@ def test_the_sizes_of_torch() -> None:
 
 @pytest.mark.parametrize(("axis", "expected"), [(0, 0), (3, 3), (-1, 3), (-4, 0), (np.int64(2), 2)])
 def test_an_axis_may_be_counted_from_the_end(axis: int, expected: int) -> None:
-    assert geometry.axis_of(axis, axes=4) == expected
+    assert axis_of(axis, axes=4) == expected
 
 
 @pytest.mark.parametrize("axis", [4, -5, 1.0, True, "1"])
 def test_an_axis_that_is_not_there(axis: Any) -> None:
     with pytest.raises(GeometryError, match=f"^axis: got {axis}, expected a whole number from -4 to 3$"):
-        geometry.axis_of(axis, axes=4)
+        axis_of(axis, axes=4)
 
 
 @pytest.mark.parametrize(
     ("function", "arguments", "message"),
     [
-        (geometry.flatten_shape, ((3,),), "input: got (3,), expected at least 2 axes, N and C"),
-        (geometry.dense_shape, ((1, 2, 3), (2, 3)), "input: got (1, 2, 3), expected 2 axes (N, in); a flatten"),
-        (geometry.dense_shape, ((1, 2), (3, 2)), "weights: got (3, 2), expected the shape (2, out), one row per input"),
-        (geometry.dense_shape, ((1, 2), (2,)), "weights: got (2,), expected the shape (2, out)"),
-        (geometry.dense_shape, ((1, 2), (2, 3), (2,)), "bias: got (2,), expected the shape (3,), one value per output"),
-        (geometry.check_per_channel, ("scale", (2,), (1, 3, 4)), "scale: got (2,), expected the shape (3,), one value"),
-        (geometry.same_shape, (), "tensors: got nothing, expected at least one"),
-        (geometry.same_shape, ((1, 2), (2, 1)), "tensors: got (2, 1), expected the shape (1, 2) of the first"),
-        (geometry.concat_shape, (), "tensors: got nothing, expected at least one"),
+        (flatten_shape, ((3,),), "input: got (3,), expected at least 2 axes, N and C"),
+        (dense_shape, ((1, 2, 3), (2, 3)), "input: got (1, 2, 3), expected 2 axes (N, in); a flatten"),
+        (dense_shape, ((1, 2), (3, 2)), "weights: got (3, 2), expected the shape (2, out), one row per input"),
+        (dense_shape, ((1, 2), (2,)), "weights: got (2,), expected the shape (2, out)"),
+        (dense_shape, ((1, 2), (2, 3), (2,)), "bias: got (2,), expected the shape (3,), one value per output"),
+        (check_per_channel, ("scale", (2,), (1, 3, 4)), "scale: got (2,), expected the shape (3,), one value"),
+        (same_shape, (), "tensors: got nothing, expected at least one"),
+        (same_shape, ((1, 2), (2, 1)), "tensors: got (2, 1), expected the shape (1, 2) of the first"),
+        (concat_shape, (), "tensors: got nothing, expected at least one"),
         (
-            geometry.concat_shape,
+            concat_shape,
             ((1, 2, 3), (1, 2, 4)),
             "tensors: got (1, 2, 4), expected the shape (1, 2, 3) of the first, but for axis 1",
         ),
-        (geometry.concat_shape, ((1, 2), (1, 2, 3)), "tensors: got (1, 2, 3), expected the shape (1, 2)"),
+        (concat_shape, ((1, 2), (1, 2, 3)), "tensors: got (1, 2, 3), expected the shape (1, 2)"),
     ],
 )
 def test_shapes_that_do_not_fit_are_named(function: Any, arguments: tuple[Any, ...], message: str) -> None:
@@ -189,4 +191,4 @@ def test_shapes_that_do_not_fit_are_named(function: Any, arguments: tuple[Any, .
 
 
 def test_concat_adds_up_one_axis() -> None:
-    assert geometry.concat_shape((1, 2, 3), (1, 2, 4), (1, 2, 0), axis=-1) == (1, 2, 7)
+    assert concat_shape((1, 2, 3), (1, 2, 4), (1, 2, 0), axis=-1) == (1, 2, 7)

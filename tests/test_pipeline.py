@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import pytest
 from convpipe.execution import pipeline
 from convpipe.graph.plan import Plan, last_uses
 from convpipe.graph.step import Step
-from convpipe.ops import MAIN, Operation
+from convpipe.ops import Operation
 from convpipe.tensors import Array, Tensor
 
 FLOAT = np.dtype("float64")
@@ -24,7 +23,6 @@ def tensor(name: str) -> Tensor:
     return Tensor(name, (4,), FLOAT)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Called(Operation):
     """A function as an operation."""
 
@@ -35,7 +33,7 @@ class Called(Operation):
 
 
 def step(makes: str, *needs: str, run: Callable[..., Array]) -> Step:
-    return Step(f"make_{makes}", "op", Called(function=run), needs, (MAIN,) * len(needs), tensor(makes))
+    return Step(f"make_{makes}", "op", Called(function=run), needs, (), tensor(makes))
 
 
 def chain(*steps: Step, given: tuple[str, ...] = ("x",)) -> Plan:

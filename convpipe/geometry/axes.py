@@ -1,7 +1,5 @@
 """The spatial axes: how many there are, a value for each, how far a kernel reaches, and padding with its words."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from convpipe.errors import GeometryError, GeometrySettingError, did_you_mean

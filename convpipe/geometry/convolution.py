@@ -1,7 +1,5 @@
 """Every size of one convolution, solved."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import prod
 from typing import Any

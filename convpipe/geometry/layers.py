@@ -1,7 +1,5 @@
 """The shapes of operations that have no window: flattened, multiplied, joined."""
 
-from __future__ import annotations
-
 from math import prod
 from typing import Any
 

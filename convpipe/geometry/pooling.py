@@ -1,7 +1,5 @@
 """Every size of a pooling: how many windows it has, and which cells each of them holds."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import prod
 from typing import Any

@@ -1,7 +1,5 @@
 """Every size of a transposed convolution: the input gradient of a forward one, and sized by that."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Where a kernel lies on the spatial axes of a batch: what the sizes of convolution and pooling have in common."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from convpipe.errors import GeometryError

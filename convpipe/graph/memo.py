@@ -1,7 +1,5 @@
 """What was made last under each name, so that points one after another do not make the same thing again."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from operator import is_
 from typing import Any

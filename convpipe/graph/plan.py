@@ -1,7 +1,5 @@
 """The plan of a run: every stage with its shape, dtype, bytes and multiply-adds, before any array exists."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """A run of a single convolution: its tensors come from the sources that its spec names."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields, replace
 
 from convpipe.errors import ConfigError, GeometryError

@@ -1,7 +1,5 @@
 """What one run is: frozen, checked settings. Equal specs are the same run."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Hashable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """From a spec to all that is to be computed: one convolution, or a network whose batch may run in slices."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields
 
 from convpipe.errors import ConfigError

@@ -1,15 +1,13 @@
 """The sum of several tensors of one shape: where branches of a network meet."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from convpipe import geometry
+from convpipe.geometry.layers import same_shape
+from convpipe.ops import Array, Made, Operation, Tensor, like
 from convpipe.ops.arrays.sums import (
     INT64_EXACT,
     OBJECT_BYTES,
@@ -19,11 +17,8 @@ from convpipe.ops.arrays.sums import (
     narrowed,
     result_dtype,
 )
-from convpipe.ops.kinds.operation import Made, Operation, like
-from convpipe.tensors import Array, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class Add(Operation):
     """The sum of several tensors of one shape."""
 
@@ -31,7 +26,7 @@ class Add(Operation):
 
     def plan(self, *inputs: Tensor) -> Made:
         """A tensor like the first, in a dtype for all."""
-        shape = geometry.same_shape(*(tensor.shape for tensor in inputs))
+        shape = same_shape(*(tensor.shape for tensor in inputs))
         dtypes = [tensor.dtype for tensor in inputs]
         target = result_dtype(*dtypes)
         return like(inputs[0], dtype=target, workspace=workspace(prod(shape[1:]), target, dtypes))
@@ -62,7 +57,7 @@ def add(*tensors: Array) -> Array:
     >>> add(np.array([[1, 2]], np.int8), np.array([[100, 100]], np.uint8))
     array([[101, 102]], dtype=int16)
     """
-    shape = geometry.same_shape(*(tensor.shape for tensor in tensors))
+    shape = same_shape(*(tensor.shape for tensor in tensors))
     target = result_dtype(*(tensor.dtype for tensor in tensors))
     accumulator = sum_accumulator(target, tensors)
     if accumulator == target:

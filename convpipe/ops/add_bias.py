@@ -1,14 +1,11 @@
 """A bias added as a stage of its own, where matmul shall not do it."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from convpipe.errors import GeometryError
+from convpipe.ops import MAIN, Array, GeometryError, Made, SumStage, Tensor, like
 from convpipe.ops.arrays.sums import (
     INT64_EXACT,
     OBJECT_BYTES,
@@ -19,12 +16,8 @@ from convpipe.ops.arrays.sums import (
     narrowed,
     target_dtype,
 )
-from convpipe.ops.kinds.convolving import SumStage
-from convpipe.ops.kinds.operation import MAIN, Made, like
-from convpipe.tensors import Array, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class AddBias(SumStage):
     """x and bias -> their sum: one value for each filter, along the last axis."""
 

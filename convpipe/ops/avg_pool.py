@@ -1,21 +1,16 @@
 """The mean of each window."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from convpipe import geometry
 from convpipe.fields import anything, field, truth
+from convpipe.geometry.pooling import solve_pool
+from convpipe.ops import Array, Made, Operation, Tensor, like
 from convpipe.ops.arrays.floats import computing_float, result_float
 from convpipe.ops.arrays.windows import divisors, tap_windows
-from convpipe.ops.kinds.operation import Made, Operation, like
-from convpipe.tensors import Array, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class AvgPool(Operation):
     """The mean of each window."""
 
@@ -28,7 +23,7 @@ class AvgPool(Operation):
     def plan(self, x: Tensor) -> Made:
         """Smaller spatial axes, in floats."""
         sized = {name: value for name, value in vars(self).items() if name != "count_include_pad"}
-        return like(x, shape=geometry.solve_pool(x.shape, **sized).shape, dtype=result_float(x.dtype))
+        return like(x, shape=solve_pool(x.shape, **sized).shape, dtype=result_float(x.dtype))
 
     def run(self, x: Array) -> Array:
         """`avg_pool`."""
@@ -66,7 +61,7 @@ def avg_pool(
     array([[[[ 2.5,  4.5],
              [10.5, 12.5]]]])
     """
-    sizes = geometry.solve_pool(x.shape, kernel=kernel, stride=stride, pad=pad, ceil_mode=ceil_mode)
+    sizes = solve_pool(x.shape, kernel=kernel, stride=stride, pad=pad, ceil_mode=ceil_mode)
     sums = np.zeros(sizes.shape, computing_float(x.dtype))
     with np.errstate(all="ignore"):
         for positions, cells in tap_windows(sizes):

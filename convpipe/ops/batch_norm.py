@@ -1,23 +1,17 @@
 """Normalisation by stored statistics, per channel (inference)."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from convpipe import geometry
-from convpipe.errors import ConfigError
 from convpipe.fields import field, number, optional, text
+from convpipe.geometry.layers import check_per_channel
+from convpipe.ops import MAIN, Array, ConfigError, Give, Made, Operation, Tensor, Weight, like
 from convpipe.ops.arrays.floats import computing_float, result_float
-from convpipe.ops.kinds.operation import MAIN, Give, Made, Operation, Weight, like
-from convpipe.tensors import Array, Tensor
 
 USUAL = {"scale": "weight", "shift": "bias", "mean": "running_mean", "variance": "running_var"}
 
 
-@dataclass(frozen=True, kw_only=True)
 class BatchNorm(Operation):
     """Normalisation by stored statistics, per channel (inference)."""
 
@@ -68,7 +62,7 @@ def batch_norm(x: Array, scale: Array, shift: Array, mean: Array, variance: Arra
     """
     parameters = {"scale": scale, "shift": shift, "mean": mean, "variance": variance}
     for name, values in parameters.items():
-        geometry.check_per_channel(name, values.shape, x.shape)
+        check_per_channel(name, values.shape, x.shape)
     check_spread(variance, epsilon)
     common = np.result_type(x, *parameters.values())
     with np.errstate(all="ignore"):

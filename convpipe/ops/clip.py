@@ -1,19 +1,12 @@
 """Each cell brought into a range."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from convpipe.errors import ConfigError
-from convpipe.fields import field, number, optional
-from convpipe.ops.kinds.operation import Made, Operation
-from convpipe.tensors import Array, Tensor
+from convpipe.ops import Array, ConfigError, Made, Operation, Tensor, field, number, optional
 
 
-@dataclass(frozen=True, kw_only=True)
 class Clip(Operation):
     """Each cell from `low` to `high`; one that is null does not limit."""
 

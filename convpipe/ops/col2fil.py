@@ -1,16 +1,9 @@
 """A filter matrix back to filters: the inverse of `fil2col`."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-
-from convpipe.geometry import kernel_letters
-from convpipe.ops.kinds.convolving import ConvStage
-from convpipe.ops.kinds.operation import Made
-from convpipe.tensors import Array, Sizes, Tensor
+from convpipe.geometry.axes import kernel_letters
+from convpipe.ops import Array, ConvStage, Made, Sizes, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class Col2fil(ConvStage):
     """grad_filter_matrix -> grad_weights."""
 

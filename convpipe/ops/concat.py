@@ -1,21 +1,15 @@
 """Several tensors beside each other along one axis."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from convpipe import geometry
-from convpipe.errors import ValueRangeError
+from convpipe.geometry.axes import axis_of
+from convpipe.geometry.layers import concat_shape
+from convpipe.ops import Array, AxisOperation, Made, Tensor, ValueRangeError, like, within_image
 from convpipe.ops.arrays.sums import result_dtype
-from convpipe.ops.kinds.axis import AxisOperation, within_image
-from convpipe.ops.kinds.operation import Made, like
-from convpipe.tensors import Array, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class Concat(AxisOperation):
     """Several tensors beside each other along one axis, by default the channels."""
 
@@ -25,7 +19,7 @@ class Concat(AxisOperation):
     def plan(self, *inputs: Tensor) -> Made:
         """A tensor like the first, but longer."""
         axis = within_image(self.axis, len(inputs[0].shape))
-        shape = geometry.concat_shape(*(tensor.shape for tensor in inputs), axis=axis)
+        shape = concat_shape(*(tensor.shape for tensor in inputs), axis=axis)
         return like(inputs[0], shape=shape, dtype=result_dtype(*(tensor.dtype for tensor in inputs)), workspace=0)
 
     def run(self, *arrays: Array) -> Array:
@@ -53,8 +47,8 @@ def concat(*tensors: Array, axis: int = 1) -> Array:
     >>> concat(np.array([[1, 2]]), np.array([[3]]))
     array([[1, 2, 3]])
     """
-    shape = geometry.concat_shape(*(tensor.shape for tensor in tensors), axis=axis)
-    along = geometry.axis_of(axis, len(shape))
+    shape = concat_shape(*(tensor.shape for tensor in tensors), axis=axis)
+    along = axis_of(axis, len(shape))
     result = np.empty(shape, result_dtype(*(tensor.dtype for tensor in tensors)))
     start = 0
     for tensor in tensors:

@@ -1,21 +1,12 @@
 """A convolution (cross-correlation, as every deep-learning library means it)."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Any
 
-from convpipe.errors import ConfigError
 from convpipe.fields import field, one_or_several, optional, text, whole
-from convpipe.geometry import kernel_letters
-from convpipe.ops.kinds.convolving import Convolving
-from convpipe.ops.kinds.operation import Give, Weight
-from convpipe.ops.kinds.stages import stage_list
-from convpipe.ops.kinds.weighted import bias_name, bias_of
-from convpipe.tensors import Tensor, Wanted
+from convpipe.geometry.axes import kernel_letters
+from convpipe.ops import ConfigError, Convolving, Give, Tensor, Wanted, Weight, bias_name, bias_of, stage_list
 
 
-@dataclass(frozen=True, kw_only=True)
 class Conv(Convolving):
     """A convolution: pad ... reshape, or the stages of another lowering."""
 

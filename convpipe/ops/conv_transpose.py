@@ -1,17 +1,14 @@
 """A transposed convolution: the input gradient of a convolution, as a layer."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from convpipe import geometry
-from convpipe.geometry import AXES, ConvGeometry, out_letters
+from convpipe.geometry.axes import AXES, out_letters
+from convpipe.geometry.convolution import ConvGeometry
+from convpipe.geometry.transposed import solve_transposed
+from convpipe.ops import Tensor, Wanted
 from convpipe.ops.conv import Conv, per_group
-from convpipe.tensors import Tensor, Wanted
 
 
-@dataclass(frozen=True, kw_only=True)
 class ConvTranspose(Conv):
     """A transposed convolution: rows ... crop."""
 
@@ -21,7 +18,7 @@ class ConvTranspose(Conv):
 
     def sizes(self, tensors: Mapping[str, Tensor]) -> ConvGeometry:
         """The geometry of the convolution that it is the input gradient of."""
-        return geometry.solve_transposed(
+        return solve_transposed(
             tensors["input"].shape,
             tensors["filters"].shape,
             stride=self.stride,

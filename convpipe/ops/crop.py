@@ -1,21 +1,15 @@
 """The feature map in a padded sum: the last stage of a transposed convolution."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from convpipe.geometry import Pads
+from convpipe.geometry.axes import Pads
+from convpipe.ops import Array, Made, Tensor, UnpadStage
 from convpipe.ops.arrays.adjoints import unpad
 from convpipe.ops.arrays.sums import Overflow
-from convpipe.ops.kinds.adjoint import UnpadStage
-from convpipe.ops.kinds.operation import Made
-from convpipe.tensors import Array, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class Crop(UnpadStage):
     """padded_sums and perhaps bias -> feature_map."""
 

@@ -1,22 +1,16 @@
 """Rows times weights: a fully connected layer."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Any
 
-from convpipe import geometry
 from convpipe.fields import choice, field, optional, text, whole
+from convpipe.geometry.layers import dense_shape
+from convpipe.ops import MAIN, Array, Give, Made, Operation, Sizes, Tensor, Wanted, Weight, bias_name, bias_of
 from convpipe.ops.arrays.sums import Overflow, result_dtype, workspace
-from convpipe.ops.kinds.operation import MAIN, Give, Made, Operation, Weight
-from convpipe.ops.kinds.weighted import bias_name, bias_of
 from convpipe.ops.matmul import matmul
-from convpipe.tensors import Array, Sizes, Tensor, Wanted
 
 LAYOUTS = ("in_out", "out_in")
 
 
-@dataclass(frozen=True, kw_only=True)
 class Dense(Operation):
     """A fully connected layer, (N, in) -> (N, units)."""
 
@@ -32,7 +26,7 @@ class Dense(Operation):
 
     def ask(self, give: Give, x: Tensor) -> dict[str, Tensor]:
         """The weights, and the bias if there is one."""
-        geometry.dense_shape(x.shape, (x.shape[-1], self.units or 0))  # what it reads has two axes
+        dense_shape(x.shape, (x.shape[-1], self.units or 0))  # what it reads has two axes
         shape: Wanted = (x.shape[1], self.units)
         turned = self.layout == "out_in"
         w = give(Weight("weights", shape[::-1] if turned else shape, self.letters, "weight", self.weights))
@@ -45,7 +39,7 @@ class Dense(Operation):
 
     def plan(self, x: Tensor, weights: Tensor, bias: Tensor | None = None) -> Made:
         """One matrix product."""
-        size = geometry.dense_shape(x.shape, self.in_out(weights.shape))
+        size = dense_shape(x.shape, self.in_out(weights.shape))
         dtypes = [tensor.dtype for tensor in (x, weights, bias) if tensor is not None]
         target, macs = result_dtype(*dtypes), size[0] * weights.shape[0] * weights.shape[1]
         return Made(size, target, ("N", "units"), macs, workspace(size[0], (size[1], x.shape[1]), target, *dtypes))
@@ -82,5 +76,5 @@ def dense(
     >>> dense(np.array([[1, 2]]), np.array([[1, 0, 1], [0, 1, 1]]), bias=np.array([0, 0, 10]))
     array([[ 1,  2, 13]])
     """
-    geometry.dense_shape(x.shape, weights.shape, None if bias is None else bias.shape)
+    dense_shape(x.shape, weights.shape, None if bias is None else bias.shape)
     return matmul(x, weights.T, bias, dtype=dtype, overflow=overflow)

@@ -1,16 +1,8 @@
 """The identity: at inference nothing is dropped."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-
-from convpipe.errors import ConfigError
-from convpipe.fields import field, number
-from convpipe.ops.kinds.operation import Made, Operation, like
-from convpipe.tensors import Array, Tensor
+from convpipe.ops import Array, ConfigError, Made, Operation, Tensor, field, like, number
 
 
-@dataclass(frozen=True, kw_only=True)
 class Dropout(Operation):
     """The identity: at inference nothing is dropped."""
 

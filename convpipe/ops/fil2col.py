@@ -1,17 +1,11 @@
 """Filters to a matrix, a row for each."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from math import prod
 
-from convpipe.geometry import kernel_letters
-from convpipe.ops.kinds.convolving import ConvStage
-from convpipe.ops.kinds.operation import Made
-from convpipe.tensors import Array, Tensor
+from convpipe.geometry.axes import kernel_letters
+from convpipe.ops import Array, ConvStage, Made, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class Fil2col(ConvStage):
     """filters -> filter_matrix."""
 

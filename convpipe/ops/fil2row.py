@@ -1,16 +1,10 @@
 """Every tap of the filters as one row: the filter matrix transposed, group by group."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from math import prod
 
-from convpipe.ops.kinds.convolving import ConvStage
-from convpipe.ops.kinds.operation import Made
-from convpipe.tensors import Array, Tensor
+from convpipe.ops import Array, ConvStage, Made, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class Fil2row(ConvStage):
     """filters -> tap_matrix."""
 

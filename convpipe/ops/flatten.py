@@ -1,15 +1,9 @@
 """Images laid out as rows, channel by channel."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-
-from convpipe import geometry
-from convpipe.ops.kinds.operation import Made, Operation, like
-from convpipe.tensors import Array, Tensor
+from convpipe.geometry.layers import flatten_shape
+from convpipe.ops import Array, Made, Operation, Tensor, like
 
 
-@dataclass(frozen=True, kw_only=True)
 class Flatten(Operation):
     """(N, C, H, W) -> (N, C*H*W)."""
 
@@ -17,7 +11,7 @@ class Flatten(Operation):
 
     def plan(self, x: Tensor) -> Made:
         """(N, C*H*W)."""
-        return like(x, shape=geometry.flatten_shape(x.shape), axes=("N", "*".join(x.axes[1:])), workspace=0)
+        return like(x, shape=flatten_shape(x.shape), axes=("N", "*".join(x.axes[1:])), workspace=0)
 
     def run(self, x: Array) -> Array:
         """`flatten`."""
@@ -41,4 +35,4 @@ def flatten(x: Array) -> Array:
     array([[0, 1, 2, 3],
            [4, 5, 6, 7]])
     """
-    return x.reshape(geometry.flatten_shape(x.shape))
+    return x.reshape(flatten_shape(x.shape))

@@ -1,18 +1,13 @@
 """The Gaussian error linear unit."""
 
-from __future__ import annotations
-
 import math
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from convpipe.errors import ConfigError, did_you_mean
-from convpipe.fields import choice, field
+from convpipe.errors import did_you_mean
+from convpipe.ops import Array, ConfigError, Operation, choice, field
 from convpipe.ops.arrays.floats import by_cell, result_float
-from convpipe.ops.kinds.operation import Operation
-from convpipe.tensors import Array
 
 Approximation = Literal["none", "tanh"]
 APPROXIMATIONS: tuple[Approximation, ...] = ("none", "tanh")
@@ -20,7 +15,6 @@ APPROXIMATIONS: tuple[Approximation, ...] = ("none", "tanh")
 erfc = np.frompyfunc(math.erfc, 1, 1)  # NumPy has none
 
 
-@dataclass(frozen=True, kw_only=True)
 class Gelu(Operation):
     """The Gaussian error linear unit."""
 

@@ -1,25 +1,19 @@
 """The mean of each channel."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-
 import numpy as np
 
-from convpipe import geometry
+from convpipe.geometry.pooling import solve_pool
+from convpipe.ops import Array, Made, Operation, Tensor, like
 from convpipe.ops.arrays.floats import computing_float, result_float
 from convpipe.ops.arrays.windows import spatial_axes
-from convpipe.ops.kinds.operation import Made, Operation, like
-from convpipe.tensors import Array, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class GlobalAvgPool(Operation):
     """The mean of each channel."""
 
     def plan(self, x: Tensor) -> Made:
         """(N, C, 1, 1)."""
-        return like(x, shape=geometry.solve_pool(x.shape, kernel=x.shape[2:]).shape, dtype=result_float(x.dtype))
+        return like(x, shape=solve_pool(x.shape, kernel=x.shape[2:]).shape, dtype=result_float(x.dtype))
 
     def run(self, x: Array) -> Array:
         """`global_avg_pool`."""

@@ -1,23 +1,17 @@
 """The largest value of each channel."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-
-from convpipe import geometry
+from convpipe.geometry.pooling import solve_pool
+from convpipe.ops import Array, Made, Operation, Tensor, like
 from convpipe.ops.arrays.floats import positive_zeros
 from convpipe.ops.arrays.windows import spatial_axes
-from convpipe.ops.kinds.operation import Made, Operation, like
-from convpipe.tensors import Array, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class GlobalMaxPool(Operation):
     """The largest value of each channel."""
 
     def plan(self, x: Tensor) -> Made:
         """(N, C, 1, 1)."""
-        return like(x, shape=geometry.solve_pool(x.shape, kernel=x.shape[2:]).shape)
+        return like(x, shape=solve_pool(x.shape, kernel=x.shape[2:]).shape)
 
     def run(self, x: Array) -> Array:
         """`global_max_pool`."""

@@ -1,24 +1,19 @@
 """Convolution by implicit GEMM: the column matrix is made and used a tile at a time, and never stands whole."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from convpipe.geometry import ConvGeometry, out_sizes, reach
+from convpipe.geometry.axes import out_sizes, reach
+from convpipe.geometry.convolution import ConvGeometry
+from convpipe.ops import MAIN, Array, Made, Sizes, SumStage, Tensor, check_padded
 from convpipe.ops.arrays.sums import TILE_BYTES, Overflow, target_dtype, workspace as product_workspace
 from convpipe.ops.arrays.taps import unfold
 from convpipe.ops.fil2col import fil2col
-from convpipe.ops.kinds.convolving import SumStage, check_padded
-from convpipe.ops.kinds.operation import MAIN, Made
 from convpipe.ops.matmul import matmul
-from convpipe.tensors import Array, Sizes, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class ImplicitGemm(SumStage):
     """padded, filters and perhaps bias -> feature_map, the columns made and used tile by tile."""
 

@@ -1,18 +1,11 @@
 """x where it is positive, slope * x elsewhere."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-
 import numpy as np
 
-from convpipe.fields import field, number
+from convpipe.ops import Array, Operation, field, number
 from convpipe.ops.arrays.floats import by_cell, result_float
-from convpipe.ops.kinds.operation import Operation
-from convpipe.tensors import Array
 
 
-@dataclass(frozen=True, kw_only=True)
 class LeakyRelu(Operation):
     """x where it is positive, slope * x elsewhere."""
 

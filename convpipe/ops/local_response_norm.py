@@ -1,20 +1,13 @@
 """Normalisation over neighbouring channels (Krizhevsky et al., 2012)."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-
 import numpy as np
 
-from convpipe import geometry
-from convpipe.errors import GeometryError
-from convpipe.fields import field, number, whole
+from convpipe.fields import field, is_whole, number, whole
+from convpipe.geometry.layers import flatten_shape
+from convpipe.ops import Array, GeometryError, Operation
 from convpipe.ops.arrays.floats import computing_float, result_float
-from convpipe.ops.kinds.operation import Operation
-from convpipe.tensors import Array
 
 
-@dataclass(frozen=True, kw_only=True)
 class LocalResponseNorm(Operation):
     """Normalisation over neighbouring channels (Krizhevsky et al., 2012)."""
 
@@ -53,9 +46,9 @@ def local_response_norm(x: Array, size: int = 5, alpha: float = 1e-4, beta: floa
     >>> local_response_norm(np.array([[[1.0], [2.0], [2.0]]]), size=3, alpha=3, beta=1, k=0).ravel().tolist()
     [0.2, 0.2222222222222222, 0.25]
     """
-    if not geometry.is_whole(size, 1):
+    if not is_whole(size, 1):
         raise GeometryError("size", size, "a whole number from 1")
-    geometry.flatten_shape(x.shape)
+    flatten_shape(x.shape)
     with np.errstate(all="ignore"):
         result = window_sums(np.square(x, dtype=computing_float(x.dtype), order="C"), int(size))
         result *= alpha / size

@@ -1,17 +1,11 @@
 """The logarithm of softmax along one axis, by default the classes."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-
 import numpy as np
 
+from convpipe.ops import Array, AxisOperation
 from convpipe.ops.arrays.floats import below_largest, result_float
-from convpipe.ops.kinds.axis import AxisOperation
-from convpipe.tensors import Array
 
 
-@dataclass(frozen=True, kw_only=True)
 class LogSoftmax(AxisOperation):
     """The logarithm of softmax along one axis, by default the classes."""
 

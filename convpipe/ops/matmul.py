@@ -1,13 +1,10 @@
 """Columns times filters, exact for integers: through BLAS where that is proven exact, wider otherwise."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from convpipe.errors import GeometryError
+from convpipe.ops import MAIN, Array, GeometryError, Made, SumStage, Tensor
 from convpipe.ops.arrays.sums import (
     Overflow,
     exact_accumulator,
@@ -17,12 +14,8 @@ from convpipe.ops.arrays.sums import (
     tile_rows,
     workspace,
 )
-from convpipe.ops.kinds.convolving import SumStage
-from convpipe.ops.kinds.operation import MAIN, Made
-from convpipe.tensors import Array, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class Matmul(SumStage):
     """columns, filter_matrix and perhaps bias -> product."""
 

@@ -1,21 +1,15 @@
 """Rows times patches, summed over all positions."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from convpipe.geometry import kernel_letters
+from convpipe.geometry.axes import kernel_letters
+from convpipe.ops import MAIN, Array, Made, SumStage, Tensor
 from convpipe.ops.arrays.sums import Overflow, result_dtype, workspace as product_workspace
-from convpipe.ops.kinds.convolving import SumStage
-from convpipe.ops.kinds.operation import MAIN, Made
 from convpipe.ops.matmul import matmul
-from convpipe.tensors import Array, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class MatmulColumns(SumStage):
     """row_matrix, columns -> grad_filter_matrix."""
 

@@ -1,20 +1,13 @@
 """Every row spread over the taps of the filters."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Any
 
-from convpipe.errors import ValueRangeError
+from convpipe.ops import Array, BetweenStage, Made, Tensor, ValueRangeError
 from convpipe.ops.arrays.adjoints import on_the_way
 from convpipe.ops.arrays.sums import Overflow, workspace
-from convpipe.ops.kinds.adjoint import BetweenStage
-from convpipe.ops.kinds.operation import Made
 from convpipe.ops.matmul import matmul
-from convpipe.tensors import Array, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class MatmulRows(BetweenStage):
     """row_matrix, tap_matrix -> tap_columns."""
 

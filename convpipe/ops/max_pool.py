@@ -1,21 +1,16 @@
 """The largest value of each window."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from convpipe import geometry
 from convpipe.fields import anything, field, truth
+from convpipe.geometry.pooling import solve_pool
+from convpipe.ops import Array, Made, Operation, Tensor, like
 from convpipe.ops.arrays.floats import positive_zeros
 from convpipe.ops.arrays.windows import least, tap_windows
-from convpipe.ops.kinds.operation import Made, Operation, like
-from convpipe.tensors import Array, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class MaxPool(Operation):
     """The largest value of each window."""
 
@@ -27,7 +22,7 @@ class MaxPool(Operation):
 
     def plan(self, x: Tensor) -> Made:
         """Smaller spatial axes."""
-        return like(x, shape=geometry.solve_pool(x.shape, **vars(self)).shape)
+        return like(x, shape=solve_pool(x.shape, **vars(self)).shape)
 
     def run(self, x: Array) -> Array:
         """`max_pool`."""
@@ -60,7 +55,7 @@ def max_pool(
     array([[[[ 5,  7],
              [13, 15]]]])
     """
-    sizes = geometry.solve_pool(x.shape, kernel=kernel, stride=stride, pad=pad, dilation=dilation, ceil_mode=ceil_mode)
+    sizes = solve_pool(x.shape, kernel=kernel, stride=stride, pad=pad, dilation=dilation, ceil_mode=ceil_mode)
     result = np.full(sizes.shape, least(x.dtype), x.dtype)
     for positions, cells in tap_windows(sizes):
         planes = result[positions]  # (N, C, the windows in which this tap is no padding)

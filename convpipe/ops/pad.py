@@ -1,27 +1,20 @@
 """Padding of the spatial axes."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from convpipe import geometry
-from convpipe.errors import GeometryError
 from convpipe.fields import anything, choice, field, number
+from convpipe.geometry.axes import PAD_MODES, RANKS, Pads, check_pad_mode, pads_per_axis
+from convpipe.ops import Array, Convolution, GeometryError, Made, Operation, Sizes, Tensor, like
 from convpipe.ops.arrays.taps import exactly, interior
-from convpipe.ops.kinds.convolving import Convolution
-from convpipe.ops.kinds.operation import Made, Operation, like
-from convpipe.tensors import Array, Sizes, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class Pad(Operation):
     """x -> padded; as a stage with the convolution's padding."""
 
     pad: Any = field(anything, 1)
-    mode: str = field(choice(geometry.PAD_MODES), "constant")
+    mode: str = field(choice(PAD_MODES), "constant")
     value: float = field(number(), 0)
 
     result = "padded"
@@ -76,17 +69,17 @@ def pad(x: Array, pad: Any = 1, mode: str = "constant", value: float = 0) -> Arr
     return padded
 
 
-def solved_pads(shape: Sizes, pad: Any, mode: str) -> geometry.Pads:
+def solved_pads(shape: Sizes, pad: Any, mode: str) -> Pads:
     """(before, after) for each spatial axis of (N, C, H, W).
 
     Raises:
         GeometryError: a pad or mode that the shape cannot take.
     """
     spatial = shape[2:]
-    if len(spatial) not in geometry.RANKS:
+    if len(spatial) not in RANKS:
         raise GeometryError("input", shape, "4 axes (N, C, H, W), or 3 or 5 with one or three spatial ones")
     if isinstance(pad, str):
         raise GeometryError("pad", pad, "numbers, as a word can be worked out only with a kernel")
-    pads = geometry.pads_per_axis(pad, len(spatial))
-    geometry.check_pad_mode(mode, pads, spatial)
+    pads = pads_per_axis(pad, len(spatial))
+    check_pad_mode(mode, pads, spatial)
     return pads

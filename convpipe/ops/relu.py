@@ -1,17 +1,11 @@
 """max(x, 0); integers stay integers."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-
 import numpy as np
 
+from convpipe.ops import Array, Operation
 from convpipe.ops.arrays.floats import positive_zeros
-from convpipe.ops.kinds.operation import Operation
-from convpipe.tensors import Array
 
 
-@dataclass(frozen=True, kw_only=True)
 class Relu(Operation):
     """max(x, 0); integers stay integers."""
 

@@ -1,16 +1,8 @@
 """From a matrix back to images."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-
-from convpipe.errors import GeometryError
-from convpipe.ops.kinds.convolving import ConvStage
-from convpipe.ops.kinds.operation import Made
-from convpipe.tensors import Array, Sizes, Tensor
+from convpipe.ops import Array, ConvStage, GeometryError, Made, Sizes, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class Reshape(ConvStage):
     """product -> feature_map, in the lecture's order."""
 

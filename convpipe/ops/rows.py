@@ -1,17 +1,10 @@
 """What lies at each position as one row: the adjoint of `reshape`."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from math import prod
 
-from convpipe.errors import GeometryError
-from convpipe.ops.kinds.convolving import ConvStage
-from convpipe.ops.kinds.operation import MAIN, Made
-from convpipe.tensors import Array, Tensor
+from convpipe.ops import MAIN, Array, ConvStage, GeometryError, Made, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class Rows(ConvStage):
     """grad, or the main tensor where that is the gradient -> row_matrix."""
 

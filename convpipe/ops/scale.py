@@ -1,19 +1,13 @@
 """x / divisor, in floats: 255 brings the values of a picture to [0, 1]."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from convpipe.errors import ConfigError
 from convpipe.fields import dtype_name, field, number
-from convpipe.ops.kinds.operation import Made, Operation, like
-from convpipe.tensors import FLOAT_DTYPES, Array, Tensor
+from convpipe.ops import FLOAT_DTYPES, Array, ConfigError, Made, Operation, Tensor, like
 
 
-@dataclass(frozen=True, kw_only=True)
 class Scale(Operation):
     """x / divisor, in floats: 255 brings the values of a picture to [0, 1]."""
 

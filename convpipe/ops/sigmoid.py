@@ -1,17 +1,11 @@
 """The logistic function of each cell, in floats."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-
 import numpy as np
 
+from convpipe.ops import Array, Operation
 from convpipe.ops.arrays.floats import by_cell, result_float
-from convpipe.ops.kinds.operation import Operation
-from convpipe.tensors import Array
 
 
-@dataclass(frozen=True, kw_only=True)
 class Sigmoid(Operation):
     """The logistic function of each cell, in floats."""
 

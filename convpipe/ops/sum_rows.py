@@ -1,20 +1,14 @@
 """All rows added up: the gradient of the bias."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from convpipe.ops import Array, Made, SumStage, Tensor
 from convpipe.ops.arrays.sums import Overflow, workspace as product_workspace
-from convpipe.ops.kinds.convolving import SumStage
-from convpipe.ops.kinds.operation import Made
 from convpipe.ops.matmul import matmul
-from convpipe.tensors import Array, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class SumRows(SumStage):
     """row_matrix -> grad_bias."""
 

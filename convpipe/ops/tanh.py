@@ -1,17 +1,11 @@
 """The hyperbolic tangent of each cell, in floats."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-
 import numpy as np
 
+from convpipe.ops import Array, Operation
 from convpipe.ops.arrays.floats import by_cell, result_float
-from convpipe.ops.kinds.operation import Operation
-from convpipe.tensors import Array
 
 
-@dataclass(frozen=True, kw_only=True)
 class Tanh(Operation):
     """The hyperbolic tangent of each cell, in floats."""
 

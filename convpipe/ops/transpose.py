@@ -1,16 +1,9 @@
 """A feature map in the order in which the next layer reads it."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-
-from convpipe.errors import GeometryError
-from convpipe.geometry import AXES, RANKS
-from convpipe.ops.kinds.operation import Made, Operation, like
-from convpipe.tensors import Array, Tensor
+from convpipe.geometry.axes import AXES, RANKS
+from convpipe.ops import Array, GeometryError, Made, Operation, Tensor, like
 
 
-@dataclass(frozen=True, kw_only=True)
 class Transpose(Operation):
     """(N, out_h, out_w, F) -> (N, C, H, W): channels first."""
 

@@ -1,16 +1,9 @@
 """The padding of a batch taken back: the adjoint of `pad`."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-
+from convpipe.ops import Array, Made, Tensor, UnpadStage
 from convpipe.ops.arrays.adjoints import unpad
-from convpipe.ops.kinds.adjoint import UnpadStage
-from convpipe.ops.kinds.operation import Made
-from convpipe.tensors import Array, Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class Unpad(UnpadStage):
     """padded_sums -> grad_input."""
 

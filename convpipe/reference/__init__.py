@@ -1,7 +1,5 @@
 """The oracle: naive loops that share no code with what they judge."""
 
-from __future__ import annotations
-
 from convpipe.reference.adjoint import conv_grad, conv_transpose
 from convpipe.reference.convolution import Settings, col2im, conv, links, magnitude, out_shape, sides, source, starts
 from convpipe.reference.numbers import exact, limits, narrow, rounded

@@ -1,7 +1,5 @@
 """The oracle of convolution backwards: the same single products, added up per input cell or per weight."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

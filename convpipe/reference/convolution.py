@@ -8,8 +8,6 @@ Everything rests on `links`, the list of products that make a convolution. Whoev
 output cell convolves; per input cell, or per weight, they have a gradient.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

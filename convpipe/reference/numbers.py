@@ -1,7 +1,5 @@
 """The oracle's numbers: exact fractions, and what a dtype makes of them."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any

@@ -8,7 +8,8 @@ import numpy as np
 
 from convpipe.errors import ConfigError
 from convpipe.execution.bounds import float_bound
-from convpipe.geometry import ConvGeometry, out_letters
+from convpipe.geometry.axes import out_letters
+from convpipe.geometry.convolution import ConvGeometry
 from convpipe.ops.arrays.sums import Overflow, narrowed
 from convpipe.tensors import Array, Sizes
 

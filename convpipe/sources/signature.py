@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from convpipe import geometry
 from convpipe.errors import ConfigError, GeometryError
+from convpipe.geometry.axes import per_axis
 from convpipe.tensors import Signature, Sizes
 
 
@@ -37,7 +37,7 @@ def bank(count: int, kernel: Any, channels: int, groups: int, rank: int, dtype: 
     (6, 2, 3, 3)
     """
     try:
-        sizes = geometry.per_axis("kernel", kernel, rank)
+        sizes = per_axis("kernel", kernel, rank)
     except GeometryError as error:
         raise error.at({"kernel": "filters.kernel"}) from None
     return signature("filters.kernel", (count, channels // groups, *sizes), dtype)

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 
-from convpipe import geometry
 from convpipe.archive.write import write_file
 from convpipe.errors import ConfigError, ConvpipeError
 from convpipe.execution.evaluation import evaluate
@@ -27,6 +26,7 @@ from convpipe.execution.runner import blas_threads
 from convpipe.fields import whole
 from convpipe.files.endings import ending
 from convpipe.files.npy import blocks, npy_header
+from convpipe.geometry.pooling import solve_pool
 from convpipe.ops.arrays.windows import tap_windows
 from convpipe.ops.dense import dense
 from convpipe.ops.flatten import flatten
@@ -172,7 +172,7 @@ def max_pool_grad(x: Array, grad: Array, kernel: int) -> Array:
     array([[[ 0, 10, 20,  0]]])
     """
     largest, left, result = max_pool(x, kernel), grad.copy(), np.zeros(x.shape, grad.dtype)
-    for windows, cells in tap_windows(geometry.solve_pool(x.shape, kernel=kernel)):
+    for windows, cells in tap_windows(solve_pool(x.shape, kernel=kernel)):
         takes = np.where(x[cells] == largest[windows], left[windows], 0)
         result[cells] += takes
         left[windows] -= takes  # exactly 0 where it was taken

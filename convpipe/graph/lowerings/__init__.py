@@ -3,8 +3,6 @@
 CHAINS = {"conv": ("pad", "implicit_gemm")}
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 
 from convpipe.errors import ConfigError, did_you_mean

@@ -1,7 +1,5 @@
 """The lecture's way: lay every patch out as a row, multiply once; backwards, spread every row over the taps."""
 
-from __future__ import annotations
-
 SPREADING = ("rows", "fil2row", "matmul_rows", "col2im")
 
 CHAINS = {

@@ -3,8 +3,6 @@
 Source: V. Dumoulin and F. Visin, A guide to convolution arithmetic for deep learning, arXiv:1603.07285, chapter 4.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from itertools import product
 from math import prod
@@ -13,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from convpipe.errors import ValueRangeError
-from convpipe.geometry import Pads
+from convpipe.geometry.axes import Pads
 from convpipe.ops.arrays.sums import OBJECT_BYTES, Overflow, fitted, largest, may_leave_int64
 from convpipe.tensors import Array
 

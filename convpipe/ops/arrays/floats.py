@@ -5,14 +5,12 @@ in float64 and give float64, NaN gives NaN, and infinity what IEEE arithmetic sa
 not depend, to the bit, on how the input lies in memory or which other images are in the batch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from convpipe import geometry
+from convpipe.geometry.axes import axis_of
 from convpipe.tensors import Array
 
 TILE_CELLS = 1 << 15  # so that a function's temporaries stay in the cache, and out of the plan's memory
@@ -60,7 +58,7 @@ def by_cell(x: Array, function: Callable[[Array], Array]) -> Array:
 
 def below_largest(x: Array, axis: Any) -> Array:
     """Every cell less the largest of its row, a new array of `computing_float` in C order."""
-    along = geometry.axis_of(axis, x.ndim)
+    along = axis_of(axis, x.ndim)
     shifted = np.array(x, computing_float(x.dtype), order="C")
     shifted -= shifted.max(along, keepdims=True, initial=-np.inf)
     return shifted

@@ -1,7 +1,5 @@
 """Sums of products: the dtype that holds them exactly, the rule for those that do not fit, and their memory."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 import numpy as np

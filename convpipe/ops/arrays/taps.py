@@ -4,8 +4,6 @@ col[:, :, y, x] = every cell that tap (y, x) of the kernel meets. (The lecture's
 output positions instead; its own trace, and this code, loop over taps.)
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import product
 from math import prod
@@ -13,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from convpipe import geometry
 from convpipe.errors import GeometryError
+from convpipe.geometry.axes import Pads, out_sizes, per_axis
+from convpipe.geometry.convolution import ConvGeometry, solve
 from convpipe.tensors import Array, Sizes
 
 
@@ -51,7 +50,7 @@ def unfold(padded: Array, kernel: Sizes, stride: Sizes, dilation: Sizes, memory:
         memory: a flat array, at least as large as the result, for the columns to lie in.
     """
     batch, channels, *size = padded.shape
-    out = geometry.out_sizes(tuple(size), kernel, stride, dilation)
+    out = out_sizes(tuple(size), kernel, stride, dilation)
     shape = (channels, *kernel, batch, *out)
     buffer = np.empty(shape, padded.dtype) if memory is None else memory[: prod(shape)].reshape(shape)
     for _ in fill_columns(padded, buffer, stride, dilation):
@@ -62,7 +61,7 @@ def unfold(padded: Array, kernel: Sizes, stride: Sizes, dilation: Sizes, memory:
 def fold(columns: Array, padded_shape: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Array:
     """`col2im` onto a padded image, with one, two or three spatial axes."""
     batch, channels, *size = padded_shape
-    out = geometry.out_sizes(tuple(size), kernel, stride, dilation)
+    out = out_sizes(tuple(size), kernel, stride, dilation)
     expected = (batch * prod(out), channels * prod(kernel))
     if columns.shape != expected:
         raise GeometryError("columns", columns.shape, f"the shape {expected} of this image and kernel")
@@ -75,17 +74,15 @@ def fold(columns: Array, padded_shape: Sizes, kernel: Sizes, stride: Sizes, dila
 
 def solve_patches(
     img_shape: Sizes, kh: int, kw: int, stride: Any, pad: Any, dilation: Any, pad_mode: str
-) -> geometry.ConvGeometry:
+) -> ConvGeometry:
     """The sizes of a convolution of one filter, for functions that have an image and no filters."""
     if len(img_shape) != 4:
         raise GeometryError("input", img_shape, "4 axes: N, C, H, W")
-    kernel = geometry.per_axis("kernel", (kh, kw), rank=2)
-    return geometry.solve(
-        img_shape, (1, img_shape[1], *kernel), stride=stride, pad=pad, dilation=dilation, pad_mode=pad_mode
-    )
+    kernel = per_axis("kernel", (kh, kw), rank=2)
+    return solve(img_shape, (1, img_shape[1], *kernel), stride=stride, pad=pad, dilation=dilation, pad_mode=pad_mode)
 
 
-def interior(pads: geometry.Pads, spatial: Sizes) -> tuple[slice, ...]:
+def interior(pads: Pads, spatial: Sizes) -> tuple[slice, ...]:
     """Where the unpadded cells lie in a padded batch."""
     cells = (slice(before, before + size) for (before, _), size in zip(pads, spatial, strict=True))
     return (slice(None), slice(None), *cells)

@@ -4,16 +4,14 @@ No column tensor is made, and nothing is padded: a tap is combined only with the
 inside the input.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
 import numpy as np
 
-from convpipe import geometry
-from convpipe.geometry import PoolGeometry
+from convpipe.geometry.axes import check_filled, input_rank
+from convpipe.geometry.pooling import PoolGeometry, tap_reads, window_cells
 from convpipe.tensors import Array
 
 Window = tuple[Any, ...]  # an index: whole planes, one slice per spatial axis
@@ -23,17 +21,14 @@ def tap_windows(sizes: PoolGeometry) -> Iterator[tuple[Window, Window]]:
     """For each kernel tap, the output cells for which it lies inside the input, and the cells it meets there."""
     for tap in product(*map(range, sizes.kernel)):
         axes = zip(sizes.spatial, sizes.pads, tap, sizes.dilation, sizes.stride, sizes.out, strict=True)
-        reads = [
-            geometry.tap_reads(size, before, at * step, stride, out)
-            for size, (before, _), at, step, stride, out in axes
-        ]
+        reads = [tap_reads(size, before, at * step, stride, out) for size, (before, _), at, step, stride, out in axes]
         yield (..., *(positions for positions, _ in reads)), (..., *(cells for _, cells in reads))
 
 
 def divisors(sizes: PoolGeometry, include_pad: bool, dtype: np.dtype[Any]) -> Array:
     """How many cells count in each window: (out_h, out_w)."""
     axes = zip(sizes.spatial, sizes.pads, sizes.kernel, sizes.stride, sizes.out, strict=True)
-    counts = [np.array(geometry.window_cells(*axis, include_pad=include_pad), dtype) for axis in axes]
+    counts = [np.array(window_cells(*axis, include_pad=include_pad), dtype) for axis in axes]
     result: Array = np.ones((), dtype)
     for count in counts:
         result = result[..., None] * count
@@ -47,6 +42,6 @@ def least(dtype: np.dtype[Any]) -> Any:
 
 def spatial_axes(x: Array) -> tuple[int, ...]:
     """The axes of H and W in (N, C, H, W), each known to have a cell."""
-    geometry.input_rank(x.shape)
-    geometry.check_filled(x.shape[2:])
+    input_rank(x.shape)
+    check_filled(x.shape[2:])
     return tuple(range(2, x.ndim))

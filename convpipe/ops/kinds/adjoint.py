@@ -1,16 +1,14 @@
 """Gradients of a convolution, and the stages through which sums travel back."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from convpipe.errors import GeometryError
-from convpipe.geometry import ConvGeometry, kernel_letters
+from convpipe.geometry.axes import kernel_letters
+from convpipe.geometry.convolution import ConvGeometry
 from convpipe.ops.arrays.adjoints import between_dtype, between_overflow, copies, unpad_workspace
 from convpipe.ops.arrays.sums import Overflow
 from convpipe.ops.kinds.convolving import Convolving, ConvStage, SumStage
@@ -18,7 +16,6 @@ from convpipe.ops.kinds.operation import Give, Weight
 from convpipe.tensors import Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
 class BetweenStage(ConvStage):
     """A stage that adds up on the way to the result, in a dtype that holds what may come."""
 
@@ -35,7 +32,6 @@ class BetweenStage(ConvStage):
         return between_overflow(self.conv.output, self.conv.operation.overflow)
 
 
-@dataclass(frozen=True, kw_only=True)
 class UnpadStage(SumStage):
     """A stage that takes the padding of summed images back."""
 
@@ -54,7 +50,6 @@ class UnpadStage(SumStage):
         return unpad_workspace(cells, sizes.channels, terms, between, *conv.operands)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Gradient(Convolving):
     """A gradient of a convolution, given the gradient of its output."""
 

@@ -1,12 +1,8 @@
 """Operations along one axis of what they read."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-
-from convpipe import geometry
 from convpipe.errors import ConfigError
 from convpipe.fields import field, whole
+from convpipe.geometry.axes import axis_of
 from convpipe.ops.kinds.operation import Made, Operation
 from convpipe.tensors import Tensor
 
@@ -17,13 +13,12 @@ def within_image(axis: int, axes: int) -> int:
     >>> within_image(-1, axes=4)
     3
     """
-    found = geometry.axis_of(axis, axes)
+    found = axis_of(axis, axes)
     if not found:
         raise ConfigError("axis", axis, f"an axis from 1 to {axes - 1}, as 0 is the batch")
     return found
 
 
-@dataclass(frozen=True, kw_only=True)
 class AxisOperation(Operation):
     """An operation along one axis, by default the channels, or classes."""
 

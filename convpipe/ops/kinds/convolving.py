@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from convpipe import geometry
 from convpipe.errors import ConfigError, GeometryError
 from convpipe.fields import anything, choice, dtype_name, field, number, optional, text, whole
-from convpipe.geometry import AXES, ConvGeometry
+from convpipe.geometry import convolution
+from convpipe.geometry.axes import AXES
+from convpipe.geometry.convolution import ConvGeometry
 from convpipe.ops.arrays.sums import OVERFLOWS, Overflow, target_dtype
 from convpipe.ops.arrays.taps import exactly
 from convpipe.ops.kinds.operation import Give, Operation, op_name, solved
@@ -35,7 +36,6 @@ class Convolution:
     output: np.dtype[Any]  # of the result, where no stage on the way changes it
 
 
-@dataclass(frozen=True, kw_only=True)
 class ConvStage(Operation):
     """A stage that only a convolution can have, as it needs its sizes."""
 
@@ -49,7 +49,6 @@ class ConvStage(Operation):
         return {"conv": conv}
 
 
-@dataclass(frozen=True, kw_only=True)
 class SumStage(ConvStage):
     """A stage whose sums are the convolution's result, in its dtype and after its rule for what does not fit."""
 
@@ -110,11 +109,12 @@ def nothing(key: str, value: Any) -> None:
         raise ConfigError(key, value, "nothing, as op says what the layer does")
 
 
-@dataclass(frozen=True, kw_only=True)
 class Convolving(ConvSettings, Operation):
     """An operation that expands to the chain of its lowering."""
 
     operation: None = field(nothing, None)
+
+    stage = False
 
     given: ClassVar[tuple[str, ...]]  # the tensors that it computes with, by role, the main one first
     idle: ClassVar[tuple[str, ...]] = ()  # those that a chain may leave unread, as their sizes count
@@ -156,7 +156,7 @@ class Convolving(ConvSettings, Operation):
 
     def forward_sizes(self, x: Tensor, w: Tensor) -> ConvGeometry:
         """The geometry of a convolution of these settings."""
-        return geometry.solve(
+        return convolution.solve(
             x.shape,
             w.shape,
             stride=self.stride,

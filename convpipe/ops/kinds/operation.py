@@ -1,22 +1,17 @@
 """What an operation is: settings of its own, inputs by role, one output, and the facts about it."""
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, dataclass_transform
 
 import numpy as np
 
 from convpipe.ops.arrays.floats import TILE_CELLS
 from convpipe.tensors import Array, Sizes, Tensor, Wanted
-
-if TYPE_CHECKING:
-    from convpipe.ops.kinds.convolving import Convolution
 
 MAIN = "x"  # the role of the tensor that passes along a chain, and of what a layer reads
 WIDE_COPIES = 4  # of the largest tensor in float64: more than any operation here takes that works cell by cell
@@ -55,20 +50,24 @@ def solved() -> Any:
     return dataclasses.field()
 
 
+@dataclass_transform(frozen_default=True, kw_only_default=True)
 @dataclass(frozen=True, kw_only=True)
 class Operation(ABC):
     """A stage of a convolution and a layer of a network alike: its fields are its settings.
 
-    An operation is a frozen dataclass in a file of its own, named as the operation is, whose fields carry their
-    checks (`convpipe.fields.field`). One that works cell by cell needs `run` alone:
+    Each is a frozen dataclass (a subclass becomes one by itself) in a file of its own, named as the operation is,
+    whose fields carry their checks (`convpipe.fields.field`). One that works cell by cell needs `run` alone:
 
-        @dataclass(frozen=True, kw_only=True)
         class Cube(Operation):
             '''x * x * x.'''
 
             def run(self, x):
                 return x * x * x
     """
+
+    def __init_subclass__(cls) -> None:
+        """Make every kind of operation a frozen dataclass."""
+        dataclass(frozen=True, kw_only=True)(cls)
 
     # Inputs by role; of several roles, the first that there is. One that it `may_read` is left to a later stage
     # that cannot do without it. `plan` and `run` take main tensors in order, and the others by role.
@@ -82,11 +81,12 @@ class Operation(ABC):
     adds_up: ClassVar[bool] = False  # whether it adds floats up, so that their last bits are the machine's
     linear: ClassVar[bool] = False  # whether outputs of magnitudes bound what the rounding of inputs can do
     layer: ClassVar[bool] = True  # whether a network can have it
+    stage: ClassVar[bool] = True  # whether a chain can have it
     called: ClassVar[str] = ""  # what its output is called where it is a run's; "": as `result`
 
     @classmethod
-    def of(cls, conv: Convolution) -> dict[str, Any]:
-        """Its fields as the convolution has it whose stage it is; settings of its own come before these."""
+    def of(cls, conv: Any) -> dict[str, Any]:
+        """Its fields as the solved `Convolution` has it whose stage it is; settings of its own come before these."""
         return {}
 
     def ask(self, give: Give, x: Tensor) -> dict[str, Tensor]:

@@ -1,7 +1,5 @@
 """Kinds of things by name: each in a file that is called as it is, imported when it is asked for."""
 
-from __future__ import annotations
-
 import pkgutil
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What operations with a bias share."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from convpipe.fields import text
