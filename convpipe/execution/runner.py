@@ -22,8 +22,7 @@ from convpipe.graph.memo import Memo
 from convpipe.graph.spec import Spec, describe
 from convpipe.graph.work import Work, checked_work, plan_images
 from convpipe.ops import OPERATIONS
-from convpipe.sources import Signature
-from convpipe.tensors import Array
+from convpipe.tensors import Array, Signature
 
 DTYPE_KEY = "conv.dtype"  # what to set where an exact sum does not fit
 OnStage = Callable[[StageResult], None]

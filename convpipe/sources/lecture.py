@@ -1,36 +1,28 @@
 """Arrays written out number by number, as the lecture's are."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from convpipe.errors import ConfigError
-from convpipe.fields import choice, dtype_name, field, fits
+from convpipe.fields import dtype_name, field, fits, within
+from convpipe.sources.kinds.source import ANY, ARRAYS, Request, Source
 from convpipe.tensors import MOST_AXES, Array, Signature, Sizes
 
 
-def nested(key: str, value: Any) -> tuple[Any, ...]:
-    """Lists of lists of numbers, of one shape throughout; gives tuples."""
+def nested(key: str, value: Any, axes: int = 0) -> Any:
+    """Lists of lists of numbers, each of one shape throughout, as tuples."""
     if not isinstance(value, list | tuple):
-        raise ConfigError(key, value, "a list of numbers, or of lists")
-    entries: tuple[Any, ...] = evenly(key, value, axes=1)
-    return entries
-
-
-def evenly(key: str, value: Any, axes: int) -> Any:
-    """A number as it is, a list as a tuple whose entries all have the shape of the first."""
-    if not isinstance(value, list | tuple):
+        if axes == 0:
+            raise ConfigError(key, value, "a list of numbers, or of lists")
         return finite(key, value)
     if not value:
         raise ConfigError(key, "an empty list", "at least one value")
-    if axes > MOST_AXES:
+    if axes == MOST_AXES:
         raise ConfigError(key, value, f"at most {MOST_AXES} lists within each other")
-    entries = tuple(evenly(f"{key}[{place}]", entry, axes + 1) for place, entry in enumerate(value))
+    entries = tuple(nested(f"{key}[{place}]", entry, axes + 1) for place, entry in enumerate(value))
     for place, entry in enumerate(entries):
         if shape_of(entry) != shape_of(entries[0]):
             raise ConfigError(f"{key}[{place}]", value[place], f"{as_words(shape_of(entries[0]))}, as in {key}[0]")
@@ -71,51 +63,30 @@ def leaves(key: str, values: Any) -> Iterator[tuple[str, int | float]]:
 
 def check_holds(dtype: np.dtype[Any], key: str, value: int | float) -> None:
     """Integer dtypes hold a number exactly or not at all; float dtypes may round it but not to infinity."""
-    if dtype.kind in "iu":
-        if not isinstance(value, int):
-            raise ConfigError(key, value, f"a whole number, as the dtype is {dtype}")
-        fits(key, value, dtype)
+    if dtype.kind == "f":
+        within(key, value, dtype)
         return
-    largest = float(np.finfo(dtype).max)
-    if not -largest <= value <= largest:
-        raise ConfigError(key, value, f"a number that {dtype} holds, from {-largest:g} to {largest:g}")
+    if not isinstance(value, int):
+        raise ConfigError(key, value, f"a whole number, as the dtype is {dtype}")
+    fits(key, value, dtype)
 
 
-@dataclass(frozen=True)
-class Literal:
+class Lecture(Source):
     """Numbers as nested lists; every list of one depth is equally long."""
 
-    source: str = field(choice(["lecture"]))
+    roles = (*ARRAYS, "labels")
+
     values: tuple[Any, ...] = field(nested)
     dtype: str = field(dtype_name(), "int16")
-    key: ClassVar[str]
 
     def __post_init__(self) -> None:
-        for key, value in leaves(f"{self.key}.values", self.values):
+        for key, value in leaves(self.key("values"), self.values):
             check_holds(np.dtype(self.dtype), key, value)
 
-    def make(self, signature: Signature, bits: np.random.PCG64) -> Array:
-        """The array of the numbers; `bits` is not used."""
-        return np.array(self.values, signature.dtype)
-
-
-@dataclass(frozen=True)
-class LiteralInput(Literal):
-    """An input written out, (N, C, H, W)."""
-
-    key: ClassVar[str] = "input"
-
-    def signature(self) -> Signature:
+    def signature(self, request: Request = ANY) -> Signature:
         """The shape of the lists."""
-        return Signature(shape_of(self.values), np.dtype(self.dtype))
+        return self.stated(shape_of(self.values), self.dtype, request, "values")
 
-
-@dataclass(frozen=True)
-class LiteralFilters(Literal):
-    """Filters written out, (F, C/G, kh, kw)."""
-
-    key: ClassVar[str] = "filters"
-
-    def signature(self, channels: int, groups: int, rank: int) -> Signature:
-        """The shape of the lists; whether it suits the input, the geometry judges."""
-        return Signature(shape_of(self.values), np.dtype(self.dtype))
+    def make(self, signature: Signature, bits: np.random.PCG64, entry: str = "") -> Array:
+        """The array of the numbers."""
+        return np.array(self.values, signature.dtype)
