@@ -13,7 +13,7 @@ import pytest
 from convpipe.execution import pipeline
 from convpipe.graph.plan import Plan, last_uses
 from convpipe.graph.step import Step
-from convpipe.ops import MAIN, Operation
+from convpipe.ops import Operation
 from convpipe.tensors import Array, Tensor
 
 FLOAT = np.dtype("float64")
@@ -33,7 +33,7 @@ class Called(Operation):
 
 
 def step(makes: str, *needs: str, run: Callable[..., Array]) -> Step:
-    return Step(f"make_{makes}", "op", Called(function=run), needs, (MAIN,) * len(needs), tensor(makes))
+    return Step(f"make_{makes}", "op", Called(function=run), needs, (), tensor(makes))
 
 
 def chain(*steps: Step, given: tuple[str, ...] = ("x",)) -> Plan:

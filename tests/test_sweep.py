@@ -26,9 +26,9 @@ from convpipe.execution import provenance
 from convpipe.report.sweep import SweepProgress
 from convpipe.sweeps import batches
 from convpipe.sweeps.batches import Batch, Task
-from convpipe.sweeps.events import Done, FailedBefore, Finished, There
 from convpipe.sweeps.executors import Pool
 from convpipe.sweeps.listed import listed_points
+from convpipe.sweeps.outcomes import Done, FailedBefore, Finished, There
 
 SMALL = ("root=r", "experiment=lecture_4d")
 C = Path("r/lecture_4d")

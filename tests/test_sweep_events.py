@@ -17,7 +17,8 @@ from convpipe.errors import UsageError
 from convpipe.graph.memo import Memo
 from convpipe.sweeps import clusters, points
 from convpipe.sweeps.composer import Composer
-from convpipe.sweeps.events import Closed, Event, FailedBefore, Finished, Planned, There
+from convpipe.sweeps.events import Closed, Event, Planned
+from convpipe.sweeps.outcomes import FailedBefore, Finished, There
 
 SMALL = ("root=r", "name=c", "experiment=lecture_4d")
 C = Path("r/c")

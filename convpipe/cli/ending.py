@@ -13,8 +13,8 @@ from pathlib import Path
 from convpipe.archive.collection import refresh
 from convpipe.errors import STOPPED
 from convpipe.files.staging import remove_own
-from convpipe.sweeps.events import GOES_ON
 from convpipe.sweeps.interrupts import ENDING
+from convpipe.sweeps.outcomes import GOES_ON
 
 GRACE_SECONDS = 1.0  # for the main thread to take note of a signal
 TABLE_SECONDS = 0.5

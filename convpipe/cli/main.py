@@ -178,8 +178,8 @@ def multirun(hydra: Hydra, arguments: Namespace) -> int:
     from convpipe.cli.ending import ending_soon
     from convpipe.config import compose as config_compose
     from convpipe.report.sweep import show_sweep
-    from convpipe.sweeps.events import GOES_ON
     from convpipe.sweeps.launched import run_hydra_job
+    from convpipe.sweeps.outcomes import GOES_ON
 
     composed = config_compose.composed(hydra, flags.config_name(arguments), arguments.overrides, multirun=True)
     context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks())

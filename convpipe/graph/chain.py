@@ -5,10 +5,9 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 from convpipe.errors import ConfigError
-from convpipe.graph.step import Step
-from convpipe.ops import MAIN, OPERATIONS, Made, Operation
+from convpipe.graph.step import Step, plan_step
+from convpipe.ops import MAIN, OPERATIONS, Operation
 from convpipe.ops.kinds.convolving import Convolution, Convolving, ConvSettings
-from convpipe.ops.kinds.operation import workspace_of
 from convpipe.ops.kinds.stages import Stage
 from convpipe.tensors import Tensor
 
@@ -31,16 +30,16 @@ class Chain:
         name = self.new_name(stage, kind)
         operation = complete(kind, {**kind.of(conv), **dict(stage.settings)}, f"{key}.{stage.op}")
         inputs = self.inputs(stage, kind, later)
+        makes = kind.result or name
         try:
-            made = planned(operation, inputs)
+            step = plan_step(self.prefix + name, stage.op, operation, inputs, self.prefix + makes)
         except ConfigError as error:
             raise at_stage(error, stage, key) from error
-        tensor = Tensor(self.prefix + (kind.result or name), made.shape, made.dtype, made.axes)
-        self.steps.append(step_of(self.prefix + name, stage.op, operation, inputs, tensor, made))
-        for read in inputs.values():
-            self.unread.pop(read.name, None)
-        self.unread[tensor.name] = (name, f"{name} makes {kind.result or name!r}")
-        self.roles[kind.makes] = tensor
+        self.steps.append(step)
+        for read in step.needs:
+            self.unread.pop(read, None)
+        self.unread[step.makes.name] = (name, f"{name} makes {makes!r}")
+        self.roles[kind.makes] = step.makes
 
     def new_name(self, stage: Stage, kind: type[Operation]) -> str:
         """The stage's name, with a number where it is not the first of its operation.
@@ -58,17 +57,17 @@ class Chain:
         self.names |= {kind.result, name}
         return name
 
-    def inputs(self, stage: Stage, kind: type[Operation], later: Iterable[str]) -> dict[str, Tensor]:
-        """The tensors that a stage reads, by role."""
-        found = {}
+    def inputs(self, stage: Stage, kind: type[Operation], later: Iterable[str]) -> list[tuple[str, Tensor]]:
+        """The tensors that a stage reads, with their roles."""
+        found = []
         for role in kind.reads:
             choices = (role,) if isinstance(role, str) else role
-            there = [each for each in choices if each in self.roles]
+            there = [self.roles[each] for each in choices if each in self.roles]
             if not there:
                 raise self.missing(stage.op, choices[0])
-            found[choices[0]] = self.roles[there[0]]
-        needed = set(later)
-        return found | {role: self.roles[role] for role in kind.may_read if role in self.roles and role not in needed}
+            found.append((choices[0], there[0]))
+        left = {*kind.may_read} - {*later}
+        return found + [(role, self.roles[role]) for role in kind.may_read if role in self.roles and role in left]
 
     def missing(self, stage: str, needed: str) -> ConfigError:
         """A stage that needs what no stage before it has made."""
@@ -127,20 +126,6 @@ def complete(kind: type[Operation], settings: Mapping[str, Any], key: str) -> Op
         if entry.default is MISSING and entry.name not in settings:
             raise ConfigError(f"{key}.{entry.name}", None, "a value for it")
     return kind(**settings)
-
-
-def planned(operation: Operation, inputs: Mapping[str, Tensor]) -> Made:
-    """What an operation makes of its inputs by role."""
-    sides = {role: tensor for role, tensor in inputs.items() if role != MAIN}
-    return operation.plan(*([inputs[MAIN]] if MAIN in inputs else []), **sides)
-
-
-def step_of(name: str, op: str, operation: Operation, inputs: Mapping[str, Tensor], tensor: Tensor, made: Made) -> Step:
-    """An operation on its inputs by role, as a step."""
-    needs = tuple(each.name for each in inputs.values())
-    return Step(
-        name, op, operation, needs, tuple(inputs), tensor, made.macs, workspace_of(made, tuple(inputs.values()))
-    )
 
 
 def at_stage(error: ConfigError, stage: Stage, key: str) -> ConfigError:

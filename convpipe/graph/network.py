@@ -10,15 +10,16 @@ from dataclasses import dataclass, field, replace
 from convpipe.errors import ConfigError, GeometryError, did_you_mean
 from convpipe.geometry.axes import AXES, input_rank
 from convpipe.graph import lowerings
-from convpipe.graph.chain import plan_chain, step_of
+from convpipe.graph.chain import plan_chain
 from convpipe.graph.plan import Plan
 from convpipe.graph.spec import Layer
-from convpipe.graph.step import Step, under
-from convpipe.ops import MAIN, OPERATIONS
+from convpipe.graph.step import Step, plan_step, under
+from convpipe.ops import MAIN
 from convpipe.ops.conv import Conv
 from convpipe.ops.kinds.convolving import Convolving
 from convpipe.ops.kinds.operation import Give, Weight
 from convpipe.ops.kinds.stages import Stage
+from convpipe.ops.transpose import Transpose
 from convpipe.sources import Request, Source
 from convpipe.tensors import Signature, Tensor
 
@@ -95,10 +96,7 @@ class Progress:
             expected = f"a last stage that makes a feature map (N, ..., F), not {made.axes}"
             raise ConfigError(key, steps[-1].op, expected)
         self.notes += [f"{name}: {note}" for note in operation.notes(conv.sizes)]
-        transpose = OPERATIONS.get(key, "transpose")()
-        made_first = transpose.plan(made)
-        tensor = Tensor(name, made_first.shape, made_first.dtype, made_first.axes)
-        return [*steps, step_of(f"{name}/transpose", "transpose", transpose, {MAIN: made}, tensor, made_first)]
+        return [*steps, plan_step(f"{name}/transpose", "transpose", Transpose(), [(MAIN, made)], name)]
 
     def weigh(self, layer: str, weight: Weight) -> Tensor:
         """A tensor of weights, noted as given."""
@@ -114,20 +112,18 @@ class Progress:
 
 def layer_step(name: str, layer: Layer, inputs: Sequence[Tensor], sides: Mapping[str, Tensor]) -> Step:
     """A layer that is one step, named as the layer is."""
+    mains = [(MAIN, tensor) for tensor in inputs]
     try:
-        made = layer.operation.plan(*inputs, **sides)
+        step = plan_step(name, layer.op, layer.operation, [*mains, *sides.items()], name)
     except GeometryError as error:
         wrong = [tensor.name for tensor in inputs[1:] if tensor.shape == error.got]
         if not wrong:
             raise
         raise ConfigError("inputs", f"{wrong[0]} {error.got}", f"{error.expected}, {inputs[0].name}") from error
-    if made.axes[:1] != ("N",):
-        expected = f"an operation that keeps the images of a batch apart; it makes {made.axes}"
+    if step.makes.axes[:1] != ("N",):
+        expected = f"an operation that keeps the images of a batch apart; it makes {step.makes.axes}"
         raise ConfigError("op", layer.op, expected)
-    tensor = Tensor(name, made.shape, made.dtype, made.axes)
-    step = step_of(name, layer.op, layer.operation, {MAIN: inputs[0], **sides}, tensor, made)
-    mains = tuple(each.name for each in inputs)
-    return replace(step, needs=(*mains, *step.needs[1:]), roles=(*(MAIN for _ in mains), *step.roles[1:]))
+    return step
 
 
 def plan_network(network: Mapping[str, Layer], x: Signature, weights: Source | None, stages: Sequence[Stage]) -> Plan:

@@ -1,10 +1,14 @@
 """What a plan is made of: an operation that makes one tensor from others, and the key of its settings."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from convpipe.errors import ConfigError, ValueRangeError
 from convpipe.ops import MAIN, Operation
+from convpipe.ops.kinds.operation import workspace_of
 from convpipe.tensors import Array, Tensor
+
+Inputs = Sequence[tuple[str, Tensor]]  # tensors with the roles that they are read in
 
 
 @dataclass(frozen=True)
@@ -14,8 +18,8 @@ class Step:
     name: str
     op: str
     operation: Operation
-    needs: tuple[str, ...]
-    roles: tuple[str, ...]  # of each, in the operation
+    needs: tuple[str, ...]  # main tensors, and then
+    sides: tuple[str, ...]  # those with a role of their own, which these are
     makes: Tensor
     macs: int = 0
     workspace: int = 0  # bytes it may allocate beside its result
@@ -28,10 +32,9 @@ class Step:
             ConfigError: values that the operation does not take.
             ValueRangeError: an exact sum that does not fit; of a layer, that is a ConfigError.
         """
-        pairs = list(zip(self.roles, arrays, strict=True))
-        mains = [array for role, array in pairs if role == MAIN]
+        mains = len(arrays) - len(self.sides)
         try:
-            return self.operation.run(*mains, **{role: array for role, array in pairs if role != MAIN})
+            return self.operation.run(*arrays[:mains], **dict(zip(self.sides, arrays[mains:], strict=True)))
         except ConfigError as error:
             raise under(self.key, self.operation, error) from error
         except ValueRangeError as error:
@@ -40,6 +43,21 @@ class Step:
             setting = "overflow" if hasattr(self.operation, "overflow") else "op"
             got = getattr(self.operation, setting, self.op)
             raise ConfigError(f"{self.key}.{setting}", got, "sums that fit", str(error)) from error
+
+
+def plan_step(name: str, op: str, operation: Operation, inputs: Inputs, makes: str) -> Step:
+    """An operation on its inputs as a step, which makes a tensor of that name.
+
+    Raises:
+        ConfigError: inputs that do not fit, under bare names of roles and settings.
+    """
+    mains = [tensor for role, tensor in inputs if role == MAIN]
+    sides = {role: tensor for role, tensor in inputs if role != MAIN}
+    made = operation.plan(*mains, **sides)
+    tensor = Tensor(makes, made.shape, made.dtype, made.axes)
+    reads = (*mains, *sides.values())
+    needs = tuple(each.name for each in reads)
+    return Step(name, op, operation, needs, tuple(sides), tensor, made.macs, workspace_of(made, reads))
 
 
 def under(key: str, operation: Operation, error: ConfigError) -> ConfigError:

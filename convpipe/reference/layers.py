@@ -132,6 +132,14 @@ def pad(x: Array, pad: int, value: float = 0) -> Array:
     return grown
 
 
+def upsample(x: Array, factor: int) -> Array:
+    """At each cell, the one that lies where it does in the image before it was enlarged."""
+    result = np.empty((*x.shape[:2], *(size * factor for size in x.shape[2:])), x.dtype)
+    for index in np.ndindex(result.shape):
+        result[index] = x[(*index[:2], *(at // factor for at in index[2:]))]
+    return result
+
+
 def leaky_relu(x: Array, slope: float = 0.01) -> Array:
     """x where it is positive, else slope * x."""
     return each(x, lambda value: value if value > 0 else slope * value)
@@ -182,6 +190,8 @@ def each(x: Array, function: Callable[[Any], Any]) -> Array:
 
 def each_row(x: Array, axis: int, function: Callable[[list[float]], list[float]]) -> Array:
     """A function of each row of cells along an axis."""
+    if not x.size:  # of which NumPy takes none
+        return x.astype(float)
     return np.apply_along_axis(lambda row: np.array(function([float(cell) for cell in row])), axis, x)
 
 

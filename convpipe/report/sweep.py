@@ -13,7 +13,8 @@ from rich.text import Text
 
 from convpipe.graph.plan import readable
 from convpipe.report.console import console, is_plain, readable_seconds, table
-from convpipe.sweeps.events import Closed, Done, Event, FailedBefore, Finished, Planned
+from convpipe.sweeps.events import Closed, Event, Planned
+from convpipe.sweeps.outcomes import Done, FailedBefore, Finished
 from convpipe.sweeps.totals import Totals
 
 if TYPE_CHECKING:

@@ -1,7 +1,5 @@
 """Running the points of a sweep in batches, whatever runs them, with at most a few batches on their way."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -18,8 +16,8 @@ from convpipe.execution.runner import Place, Prepared
 from convpipe.graph.memo import Memo
 from convpipe.graph.spec import Spec, describe
 from convpipe.sweeps.axes import Point, point_text
-from convpipe.sweeps.events import DIFFERS, DONE, FAILED, THERE, Done, PassedOver
 from convpipe.sweeps.executors import Pool
+from convpipe.sweeps.outcomes import DIFFERS, DONE, FAILED, THERE, Done, PassedOver
 
 BATCH_SECONDS = 0.25  # long against the milliseconds that scheduling a batch takes on a cluster
 MOST_IN_BATCH = 512

@@ -3,8 +3,6 @@
 All are executors in the sense of `concurrent.futures`, so one loop serves them all.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import signal
@@ -19,8 +17,8 @@ from typing import Any
 
 from convpipe.errors import StorageError
 from convpipe.execution import provenance
-from convpipe.sweeps.events import GOES_ON
 from convpipe.sweeps.interrupts import ENDING
+from convpipe.sweeps.outcomes import GOES_ON
 
 
 def nothing_to_check() -> None:

@@ -1,7 +1,5 @@
 """Signals that wait, as what must be done whole is."""
 
-from __future__ import annotations
-
 import signal
 import threading
 from collections.abc import Iterator

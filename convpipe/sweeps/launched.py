@@ -13,7 +13,7 @@ from convpipe.errors import StorageError, shown
 from convpipe.execution.runner import prepare
 from convpipe.sweeps.batches import Batch, Passing, Task, run_batch
 from convpipe.sweeps.composer import Composer
-from convpipe.sweeps.events import Done, PassedOver
+from convpipe.sweeps.outcomes import Done, PassedOver
 
 if TYPE_CHECKING:
     from hydra.plugins.launcher import Launcher

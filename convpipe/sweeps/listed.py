@@ -1,7 +1,5 @@
 """Points written out one by one in a file, such as the layers of a real network."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence

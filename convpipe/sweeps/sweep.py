@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,14 @@ from convpipe.errors import ConfigError, StorageError
 from convpipe.files.staging import remove_abandoned
 from convpipe.files.yaml import dotted
 from convpipe.sweeps import clusters, executors
+from convpipe.sweeps.axes import point_text
 from convpipe.sweeps.batches import Passing, Task, is_done, run_all
 from convpipe.sweeps.composer import Base, Composer, base_of
-from convpipe.sweeps.events import THERE, Closed, Done, Event, FailedBefore, Finished, PassedOver, Planned, There
+from convpipe.sweeps.events import Closed, Event, Planned
 from convpipe.sweeps.executors import Pool
 from convpipe.sweeps.interrupts import uninterrupted
 from convpipe.sweeps.listed import override_text
+from convpipe.sweeps.outcomes import THERE, Done, FailedBefore, Finished, PassedOver, There
 from convpipe.sweeps.points import Checked, Left, Points
 from convpipe.sweeps.space import sweep_of
 from convpipe.sweeps.totals import Tally, Totals
@@ -172,7 +175,7 @@ def check_all(points: Points) -> tuple[Totals, tuple[Path, ...]]:
             identity = points.task(found).identity
             totals.there += is_done(folder, identity)
             totals.failed_before += identity in failed[folder]
-        totals.count(found)
+        totals.count(found.work, partial(point_text, found.point))
     return totals, tuple(failed)
 
 

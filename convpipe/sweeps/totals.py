@@ -1,13 +1,10 @@
 """What the points of a sweep come to, as numbers: counted before any runs, and what came of them after."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from convpipe.sweeps.axes import point_text
-from convpipe.sweeps.events import DIFFERS, FAILED, Done, FailedBefore, Finished, PassedOver, There
-from convpipe.sweeps.points import Checked
+from convpipe.graph.work import Work
+from convpipe.sweeps.outcomes import DIFFERS, FAILED, Done, FailedBefore, Finished, PassedOver, There
 
 MOST_LISTED = 3
 
@@ -26,14 +23,13 @@ class Totals:
     largest: int = -1
     largest_point: str = ""
 
-    def count(self, found: Checked) -> None:
-        """Take one point into account."""
-        work = found.work
+    def count(self, work: Work, text: Callable[[], str]) -> None:
+        """Take one point into account; `text` gives its overrides."""
         self.points += 1
         self.bytes += work.plan.bytes
         self.macs += work.macs
         if work.peak_bytes > self.largest:
-            self.largest, self.largest_point = work.peak_bytes, point_text(found.point)
+            self.largest, self.largest_point = work.peak_bytes, text()
 
     @property
     def to_run(self) -> int:

@@ -1,22 +1,17 @@
 """What an operation is: settings of its own, inputs by role, one output, and the facts about it."""
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
+from typing import Any, ClassVar, dataclass_transform
 
 import numpy as np
 
 from convpipe.ops.arrays.floats import TILE_CELLS
 from convpipe.tensors import Array, Sizes, Tensor, Wanted
-
-if TYPE_CHECKING:
-    from convpipe.ops.kinds.convolving import Convolution
 
 MAIN = "x"  # the role of the tensor that passes along a chain, and of what a layer reads
 WIDE_COPIES = 4  # of the largest tensor in float64: more than any operation here takes that works cell by cell
@@ -89,8 +84,8 @@ class Operation(ABC):
     called: ClassVar[str] = ""  # what its output is called where it is a run's; "": as `result`
 
     @classmethod
-    def of(cls, conv: Convolution) -> dict[str, Any]:
-        """Its fields as the convolution has it whose stage it is; settings of its own come before these."""
+    def of(cls, conv: Any) -> dict[str, Any]:
+        """Its fields as the solved `Convolution` has it whose stage it is; settings of its own come before these."""
         return {}
 
     def ask(self, give: Give, x: Tensor) -> dict[str, Tensor]:

@@ -12,8 +12,8 @@ from typing import Any
 
 from convpipe.errors import ConfigError, StorageError, shown
 from convpipe.sweeps.clusters import CONNECT_SECONDS, check_answers
-from convpipe.sweeps.events import GOES_ON
 from convpipe.sweeps.executors import Pool
+from convpipe.sweeps.outcomes import GOES_ON
 
 SCHEMES = ("tcp", "tls", "ws", "wss", "ucx")
 LOST_SECONDS = 30  # without any worker

@@ -13,8 +13,8 @@ from typing import Any
 
 from convpipe.errors import ConfigError, ConvpipeError, StorageError, shown
 from convpipe.sweeps.clusters import check_answers
-from convpipe.sweeps.events import GOES_ON
 from convpipe.sweeps.executors import Pool
+from convpipe.sweeps.outcomes import GOES_ON
 
 SCHEMES = ("", "ray")
 WORDS = (None, "auto", "local")  # in place of an address

@@ -1,0 +1,53 @@
+"""Spatial axes enlarged by whole factors, each cell repeated."""
+
+from typing import Any
+
+import numpy as np
+
+from convpipe.fields import field, one_or_several, whole
+from convpipe.geometry.axes import input_rank, per_axis
+from convpipe.ops import Made, Operation, like
+from convpipe.tensors import Array, Tensor
+
+
+class Upsample(Operation):
+    """Each cell as a block of `factor` cells along every spatial axis."""
+
+    factor: Any = field(one_or_several(whole(1)), 2)
+
+    linear = True
+
+    def plan(self, x: Tensor) -> Made:
+        """Larger spatial axes."""
+        factors = per_axis("factor", self.factor, input_rank(x.shape))
+        spatial = (size * by for size, by in zip(x.shape[2:], factors, strict=True))
+        return like(x, shape=(*x.shape[:2], *spatial))
+
+    def run(self, x: Array) -> Array:
+        """`upsample`."""
+        return upsample(x, self.factor)
+
+
+def upsample(x: Array, factor: Any = 2) -> Array:
+    """Repeat each cell along the spatial axes: the nearest neighbour, enlarged by whole factors.
+
+    Args:
+        x: (N, C, H, W), or with one or three spatial axes; any dtype, which the result keeps.
+        factor: a whole number from 1, or one per axis.
+
+    Returns:
+        (N, C, H*factor, W*factor), a new array.
+
+    Raises:
+        GeometryError: a factor that is none, or another number of axes.
+
+    Source:
+        torch.nn.Upsample(mode="nearest"); ONNX Resize with nearest and asymmetric coordinates.
+
+    >>> upsample(np.array([[[1, 2]]]), 3)
+    array([[[1, 1, 1, 2, 2, 2]]])
+    """
+    result = np.array(x, order="C")
+    for axis, by in enumerate(per_axis("factor", factor, input_rank(x.shape)), start=2):
+        result = np.repeat(result, by, axis)
+    return result
