@@ -1,7 +1,6 @@
 """Arrays written out number by number, as the lecture's are."""
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -52,23 +51,17 @@ def as_words(shape: Sizes) -> str:
     return f"a list of shape {list(shape)}" if shape else "a number"
 
 
-def leaves(key: str, values: Any) -> Iterator[tuple[str, int | float]]:
-    """Every number with its key, such as ``input.values[0][2]``."""
-    if not isinstance(values, tuple):
-        yield key, values
-        return
-    for place, entry in enumerate(values):
-        yield from leaves(f"{key}[{place}]", entry)
-
-
-def check_holds(dtype: np.dtype[Any], key: str, value: int | float) -> None:
+def check_holds(key: str, values: Any, dtype: np.dtype[Any]) -> None:
     """Integer dtypes hold a number exactly or not at all; float dtypes may round it but not to infinity."""
-    if dtype.kind == "f":
-        within(key, value, dtype)
-        return
-    if not isinstance(value, int):
-        raise ConfigError(key, value, f"a whole number, as the dtype is {dtype}")
-    fits(key, value, dtype)
+    if isinstance(values, tuple):
+        for place, entry in enumerate(values):
+            check_holds(f"{key}[{place}]", entry, dtype)
+    elif dtype.kind == "f":
+        within(key, values, dtype)
+    elif isinstance(values, int):
+        fits(key, values, dtype)
+    else:
+        raise ConfigError(key, values, f"a whole number, as the dtype is {dtype}")
 
 
 class Lecture(Source):
@@ -80,8 +73,7 @@ class Lecture(Source):
     dtype: str = field(dtype_name(), "int16")
 
     def __post_init__(self) -> None:
-        for key, value in leaves(self.key("values"), self.values):
-            check_holds(np.dtype(self.dtype), key, value)
+        check_holds(self.key("values"), self.values, np.dtype(self.dtype))
 
     def signature(self, request: Request = ANY) -> Signature:
         """The shape of the lists."""
