@@ -219,3 +219,11 @@ def test_the_trace_of_more_than_one_channel(tmp_path: Path) -> None:
     made = cp.load(only_run(tmp_path))
     assert answer.out.count("\n-----\n") == 1 + 9
     assert str(made.array("im2col")) in answer.out
+
+
+@pytest.mark.parametrize(("stages", "first"), [("pad,im2col", 3), ("pad,{clip:{high:1}},im2col", 1)])
+def test_a_chain_that_ends_in_columns_is_traced(stages: str, first: int, tmp_path: Path) -> None:
+    answer = convpipe("trace=true", "keep=stages", f"root={tmp_path}", f"lowering.stages=[{stages}]")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.count("col[:, :, ") == 9
+    assert re.search(rf"as a matrix \(4, 27\):\n\[\[1 [{'1' if first == 1 else '2'}]", answer.out)

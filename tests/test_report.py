@@ -33,9 +33,8 @@ def on_a_terminal(*words: str, columns: int = 80, **environment: str) -> str:
         for name in ("NO_COLOR", "COLUMNS", "LINES"):
             os.environ.pop(name, None)
         os.environ.update({"TERM": "xterm-256color", "PYTHONPATH": str(CHECKOUT), **environment})
-        time.sleep(0.1)  # until the width is set
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         os.execv(sys.executable, [sys.executable, "-m", "convpipe", *words])
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     printed = b""
     try:
         while part := os.read(terminal, 65536):
