@@ -22,7 +22,7 @@ from convpipe.graph.plan import Plan
 from convpipe.ops import OPERATIONS
 from convpipe.ops.kinds.operation import stands_alone
 from convpipe.reference import layers as reference_layers
-from convpipe.sources import WeightSource
+from convpipe.sources import Source
 from convpipe.tensors import Array
 
 # Oracles that are called otherwise than by the operation's name and with its settings alone.
@@ -202,7 +202,7 @@ LARGE: dict[str, dict[str, Any]] = {
 }
 
 
-def peak_of(plan: Plan, dtype: str, source: WeightSource) -> int:
+def peak_of(plan: Plan, dtype: str, source: Source) -> int:
     """The most memory there was from when the plan's arrays stood ready, which the pipeline lets go of in time."""
     gc.collect()
     tracemalloc.start()

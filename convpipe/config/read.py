@@ -5,7 +5,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from convpipe import sources
 from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS, Execution, Job, T, group, mapping
 from convpipe.errors import ConfigError, did_you_mean
 from convpipe.fields import choice, optional, read, several, text, whole
@@ -17,6 +16,8 @@ from convpipe.ops import OPERATIONS
 from convpipe.ops.conv import Conv
 from convpipe.ops.kinds.convolving import ConvSettings
 from convpipe.ops.kinds.operation import stands_alone
+from convpipe.sources import Source, read_source
+from convpipe.sources.kinds.source import ROLES
 
 WIRING = ("op", "inputs")  # of a layer, beside the settings of its operation
 REQUIRED_KEYS = ("seed", "input", "lowering", "keep")
@@ -172,24 +173,19 @@ def check_kind(spec: Spec) -> None:
         raise ConfigError("bias", spec.bias.source, "bias=none, as a gradient does not depend on it")
 
 
-def read_source(group: str, value: Any, get: Callable[[object], type[T]]) -> T:
-    """The settings of the source that a group names."""
-    settings = mapping(group, value)
-    return read(get(settings.get("source")), group, settings)
+def read_group_source(role: str, value: Any) -> Source:
+    """The source that a group of settings names."""
+    return read_source(role, mapping(role, value))
 
 
 # How each key of a spec is read.
 PARTS: dict[str, Callable[[str, Any], Any]] = {
     "seed": whole(0, 2**64 - 1),
-    "input": partial(read_source, get=sources.INPUTS.named),
-    "filters": if_given(partial(read_source, get=sources.FILTERS.named)),
+    **dict.fromkeys(ROLES, if_given(read_group_source)),
+    "input": read_group_source,
     "conv": if_given(group(ConvSettings)),
     "lowering": group(LoweringSettings),
     "keep": choice(KEEPS),
-    "bias": if_given(partial(read_source, get=sources.BIASES.named)),
-    "grad": if_given(partial(read_source, get=sources.GRADS.named)),
     "network": if_given(read_network),
-    "weights": if_given(partial(read_source, get=sources.WEIGHTS.named)),
-    "labels": if_given(partial(read_source, get=sources.LABELS.named)),
     "record": optional(whole(1)),
 }

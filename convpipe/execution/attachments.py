@@ -6,6 +6,7 @@ from typing import Any
 from convpipe.archive.format import csv_bytes
 from convpipe.archive.write import Draft
 from convpipe.execution.evaluation import Evaluation, evaluate
+from convpipe.execution.inputs import make_labels
 from convpipe.files.images import picture
 from convpipe.graph.spec import Spec
 from convpipe.tensors import Array
@@ -19,7 +20,7 @@ def attach(draft: Draft, spec: Spec, output: Array, axes: Sequence[str]) -> dict
         draw(draft, output)
     if spec.labels is None:
         return {}
-    evaluation = evaluate(output, spec.labels.make())
+    evaluation = evaluate(output, make_labels(spec.labels, spec.seed, len(output)))
     draft.write("confusion.csv", confusion_csv(evaluation))
     return {"evaluation": {"images": evaluation.images, "correct": evaluation.correct}}
 

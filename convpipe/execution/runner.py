@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +22,10 @@ from convpipe.graph.memo import Memo
 from convpipe.graph.spec import Spec, describe
 from convpipe.graph.work import Work, checked_work, plan_images
 from convpipe.ops import OPERATIONS
-from convpipe.sources import Signature
-from convpipe.tensors import Array
+from convpipe.ops.kinds.registry import Registry
+from convpipe.sources import SOURCES
+from convpipe.sources.kinds.source import ROLES
+from convpipe.tensors import Array, Signature
 
 DTYPE_KEY = "conv.dtype"  # what to set where an exact sum does not fit
 OnStage = Callable[[StageResult], None]
@@ -211,14 +213,22 @@ def manifest(prepared: Prepared, place: Place, seconds: dict[str, tuple[float, .
     plan, work = prepared.work.plan, prepared.work
     sliced = {"slice": work.slice} if work.recorded < work.batch else {}  # how many images ran at a time
     axes = {tensor.name: tensor.axes for tensor in plan.given} | {step.name: step.makes.axes for step in plan.steps}
-    origins = {step.op: OPERATIONS.origin(step.op) for step in plan.steps}
-    installed = {name: origin for name, origin in origins.items() if origin is not None}
+    sources = [getattr(prepared.spec, role) for role in ROLES]
+    operations = installed(OPERATIONS, [step.op for step in plan.steps])
+    others = installed(SOURCES, [source.source for source in sources if source is not None])
     return {
         "run_id": prepared.identity,
         "status": "done",
         "seconds": seconds,
         "axes": axes,
         **sliced,
-        **({"operations": installed} if installed else {}),
+        **({"operations": operations} if operations else {}),
+        **({"sources": others} if others else {}),
         "provenance": provenance.collect(place.threads),
     }
+
+
+def installed(registry: Registry[Any], names: Iterable[str]) -> dict[str, str]:
+    """The distributions and versions of those names that are not ours."""
+    origins = {name: registry.origin(name) for name in names}
+    return {name: origin for name, origin in origins.items() if origin is not None}

@@ -34,9 +34,9 @@ from convpipe.ops.log_softmax import log_softmax
 from convpipe.ops.max_pool import max_pool
 from convpipe.ops.relu import relu
 from convpipe.ops.softmax import softmax
-from convpipe.sources import Signature, digits, stream
-from convpipe.sources.weights import RandomWeights
-from convpipe.tensors import Array
+from convpipe.sources import read_source, stream
+from convpipe.sources.digits import Digits
+from convpipe.tensors import Array, Signature
 
 Weights = dict[str, Array]  # by the names that conf/network/digits_small.yaml gives them
 
@@ -92,11 +92,11 @@ class Epoch:
 
 def start_weights(seed: int) -> Weights:
     """Normal numbers of variance 2/fan-in, each array from the stream of its name; every bias 0."""
-    source = RandomWeights("random")
+    source = read_source("weights", {"source": "random"})
     return {
         name: np.zeros(shape, np.float32)
         if name.endswith("bias")
-        else source.make(name, Signature(shape, np.dtype(np.float32)), stream(seed, name))
+        else source.make(Signature(shape, np.dtype(np.float32)), stream(seed, name))
         for name, shape in SHAPES.items()
     }
 
@@ -224,7 +224,8 @@ def read_split(name: str) -> Split:
     Raises:
         ConfigError: scikit-learn is not installed.
     """
-    return Split((digits.images(name) / LARGEST_PIXEL).astype(np.float32), digits.classes(name))
+    images, classes = (Digits(role=role, source="digits", split=name).array() for role in ("input", "labels"))
+    return Split((images / LARGEST_PIXEL).astype(np.float32), classes)
 
 
 # The command
