@@ -13,7 +13,7 @@ from convpipe.graph.work import Work
 from convpipe.tensors import Array, Tensor, shape_text
 
 
-def recall(run: Run, spec: Spec, work: Work, names: Collection[str]) -> dict[str, Array]:
+def stage_arrays(run: Run, spec: Spec, work: Work, names: Collection[str]) -> dict[str, Array]:
     """The arrays of some stages, by the names that stages.csv has.
 
     Args:

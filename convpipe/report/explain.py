@@ -6,7 +6,7 @@ from typing import Any, TextIO
 from convpipe.archive.read import Run
 from convpipe.config.read import read_spec
 from convpipe.errors import ConfigError, did_you_mean
-from convpipe.execution.remake import recall
+from convpipe.execution.remake import stage_arrays
 from convpipe.graph.single import operation_of
 from convpipe.graph.spec import Spec
 from convpipe.graph.step import Step
@@ -38,7 +38,7 @@ def explained(run: Run, at: Sequence[int], layer: str | None = None) -> Cell:
     check_recorded(at, work)
     check_at(at, sizes)
     parts = {part: rows.get(f"{prefix}{part}") for part in ("padded", "filters", "bias", "feature_map")}
-    arrays = recall(run, spec, work, [row for row in parts.values() if row is not None])
+    arrays = stage_arrays(run, spec, work, [row for row in parts.values() if row is not None])
     found = {part: None if row is None else arrays[row] for part, row in parts.items()}
     return cell_of(sizes, **found, at=at, overflow=conv.overflow)  # type: ignore[arg-type]
 

@@ -84,8 +84,8 @@ def normal(generator: np.random.Generator, mean: float, std: float, dtype: np.dt
     # Generator's stream may change between NumPy versions, rarely and announced; the archive records the version
     values = generator.standard_normal(count)
     with np.errstate(over="ignore"):  # a vast std: infinity is clipped below
-        values *= std
-        values += mean
+        values *= float(std)
+        values += float(mean)
     if dtype.kind in "iu":
         np.rint(values, out=values)
     return np.clip(values, *limits(dtype), out=values)
