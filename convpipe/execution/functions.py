@@ -1,7 +1,7 @@
 """Convolution as Python functions: NCHW arrays in, NCHW arrays out."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -60,19 +60,7 @@ def conv(
     array([[[[ 8, 12],
              [20, 24]]]])
     """
-    arrays = {"input": numeric("x", x), "filters": numeric("w", w)}
-    if bias is not None:
-        arrays["bias"] = checked_bias(numeric("bias", bias), len(arrays["filters"]))
-    settings = read_settings(
-        stride=stride,
-        pad=pad,
-        dilation=dilation,
-        groups=groups,
-        pad_mode=pad_mode,
-        pad_value=pad_value,
-        dtype=dtype,
-        overflow=overflow,
-    )
+    settings, arrays = read_settings(locals()), given(x, w, bias)
     return channels_first(pipeline.output(planned(settings, arrays, lowering), arrays))
 
 
@@ -117,20 +105,7 @@ def conv_transpose(
     >>> conv_transpose(np.array([[[1, 2]]]), np.array([[[1, 10, 100]]]), stride=2).tolist()
     [[[1, 10, 102, 20, 200]]]
     """
-    arrays = {"input": numeric("x", x), "filters": numeric("w", w)}
-    settings = read_settings(
-        operation="conv_transpose",
-        stride=stride,
-        pad=pad,
-        output_padding=output_padding,
-        output_shape=output_shape,
-        dilation=dilation,
-        groups=groups,
-        dtype=dtype,
-        overflow=overflow,
-    )
-    if bias is not None:
-        arrays["bias"] = checked_bias(numeric("bias", bias), settings.groups * arrays["filters"].shape[1])
+    settings, arrays = read_settings({**locals(), "operation": "conv_transpose"}), given(x, w, bias)
     return channels_first(pipeline.output(planned(settings, arrays), arrays))
 
 
@@ -169,17 +144,7 @@ def conv_grad(
     >>> [values.tolist() for values in grads]
     [[[[10, -9, -1]]], [[[-1, -1]]], [0]]
     """
-    arrays = {"input": numeric("x", x), "filters": numeric("w", w), "grad": numeric("grad", grad)}
-    settings = read_settings(
-        stride=stride,
-        pad=pad,
-        dilation=dilation,
-        groups=groups,
-        pad_mode=pad_mode,
-        pad_value=pad_value,
-        dtype=dtype,
-        overflow=overflow,
-    )
+    settings, arrays = read_settings(locals()), given(x, w) | {"grad": numeric("grad", grad)}
     names = ("grad_input", "grad_weights", "grad_bias")
     # all are planned, and so checked, before any runs
     plans = [planned(replace(settings, operation=name), arrays) for name in names]
@@ -204,9 +169,17 @@ def planned(settings: ConvSettings, arrays: Mapping[str, Array], lowering: str |
     return plan_single(operation, stages, input_tensor(Signature(image.shape, image.dtype)), give)
 
 
-def read_settings(*, dtype: Any, **values: Any) -> ConvSettings:
-    """Keyword arguments as checked settings."""
-    return read(ConvSettings, "", {**values, "dtype": None if dtype is None else dtype_name(dtype)})
+def read_settings(arguments: Mapping[str, Any]) -> ConvSettings:
+    """Those arguments of a function that are settings of a convolution, checked."""
+    known = {entry.name: arguments[entry.name] for entry in fields(ConvSettings) if entry.name in arguments}
+    dtype = known["dtype"]
+    return read(ConvSettings, "", {**known, "dtype": None if dtype is None else dtype_name(dtype)})
+
+
+def given(x: Any, w: Any, bias: Any = None) -> dict[str, Array]:
+    """The arrays of a convolution, by role."""
+    named = {"input": numeric("x", x), "filters": numeric("w", w)}
+    return named if bias is None else named | {"bias": numeric("bias", bias)}
 
 
 def dtype_name(dtype: Any) -> str:
@@ -234,10 +207,3 @@ def numeric(name: str, values: Any) -> Array:
     if array.dtype.name not in DTYPES:
         raise ConfigError(name, array.dtype, f"one of {', '.join(DTYPES)}")
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
-
-
-def checked_bias(bias: Array, filters: int) -> Array:
-    """A bias with one value per filter."""
-    if bias.shape != (filters,):
-        raise ConfigError("bias", bias.shape, f"the shape {(filters,)}, one value per filter")
-    return bias
