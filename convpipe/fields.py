@@ -9,44 +9,64 @@
 A check takes the key and the value and returns the value, normalised, or raises ConfigError.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from operator import index
 from typing import Any, TypeVar
 
 import numpy as np
 
 from convpipe.errors import ConfigError, did_you_mean
-from convpipe.tensors import DTYPES, exact_range
+from convpipe.tensors import DTYPES, exact_range, full_range
 
 Check = Callable[[str, Any], Any]
 T = TypeVar("T")
 LARGEST = sys.float_info.max
+SIZE = re.compile(r"(.*?)\s*(?:([kmgt])(ib|b)?|b)?\s*", re.IGNORECASE)
 
 
-def field(check: Check, default: Any = dataclasses.MISSING) -> Any:
-    """A dataclass field with its check; without a default the key must be given."""
-    return dataclasses.field(default=default, metadata={"check": check})
+def field(check: Check, default: Any = dataclasses.MISSING, under: Mapping[str, Any] | None = None) -> Any:
+    """A dataclass field with its check; without a default the key must be given.
+
+    Args:
+        under: other defaults, by the key that the settings stand under. Where there is no `default` beside them, it
+            is a setting under these keys alone, and null under others.
+    """
+    everywhere = under is None or default is not dataclasses.MISSING
+    metadata = {"check": check, "under": under or {}, "everywhere": everywhere}
+    return dataclasses.field(default=default if everywhere else None, metadata=metadata)
 
 
-def read(kind: type[T], key: str, values: Mapping[str, Any], beside: Sequence[str] = ()) -> T:
+def settings_of(kind: type[Any], key: str) -> dict[str, tuple[Check, Any]]:
+    """The settings of a `kind` that stand under a key: each one's check and default."""
+    found = {}
+    for entry in dataclasses.fields(kind):
+        data = entry.metadata
+        if "check" in data and (data["everywhere"] or key in data["under"]):
+            found[entry.name] = data["check"], data["under"].get(key, entry.default)
+    return found
+
+
+def read(kind: type[T], key: str, values: Mapping[str, Any], beside: Sequence[str] = (), **more: Any) -> T:
     """Make a `kind` of plain config values, every one checked.
 
     Args:
         beside: keys that are there, too, and read by somebody else.
+        more: fields that no user sets.
 
     Raises:
         ConfigError: a key that `kind` does not have, one that is missing, or an illegal value.
     """
-    checked = read_given(kind, key, values, beside)
-    for entry in dataclasses.fields(kind):  # type: ignore[arg-type]
-        if entry.name not in checked and entry.default is dataclasses.MISSING:
-            raise ConfigError(join(key, entry.name), None, "a value for it")
-    return kind(**checked)
+    defaults = {name: default for name, (_, default) in settings_of(kind, key).items()}
+    given = {**defaults, **read_given(kind, key, values, beside)}
+    for name, value in given.items():
+        if value is dataclasses.MISSING:
+            raise ConfigError(join(key, name), None, "a value for it")
+    return kind(**given, **more)
 
 
 def read_given(kind: type[Any], key: str, values: Mapping[str, Any], beside: Sequence[str] = ()) -> dict[str, Any]:
@@ -55,13 +75,13 @@ def read_given(kind: type[Any], key: str, values: Mapping[str, Any], beside: Seq
     Raises:
         ConfigError: a key that `kind` does not have, or an illegal value.
     """
-    known = {entry.name: entry.metadata["check"] for entry in dataclasses.fields(kind) if "check" in entry.metadata}
+    known = settings_of(kind, key)
     for name in values:
         if name not in known:
             there = (*beside, *known)
             expected = f"no such key here; there are {', '.join(there)}" if there else "no settings, as there are none"
             raise ConfigError(join(key, name), values[name], expected, did_you_mean(str(name), there))
-    return {name: check(join(key, name), values[name]) for name, check in known.items() if name in values}
+    return {name: check(join(key, name), values[name]) for name, (check, _) in known.items() if name in values}
 
 
 def join(key: str, name: object) -> str:
@@ -168,22 +188,15 @@ def size_in_bytes(key: str, value: Any) -> int:
     >>> size_in_bytes("limits.memory", "2GiB")
     2147483648
     """
-    expected = "a size such as 500MB, 2GiB or a whole number of bytes"
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return value
-    if not isinstance(value, str):
-        raise ConfigError(key, value, expected)
-    digits = value.strip().rstrip("BKMGTikmgtb ")
-    unit = value.strip()[len(digits) :].strip().lower()
-    powers = {"": 1, "b": 1}
-    for power, letter in enumerate("kmgt", start=1):
-        powers |= {letter + "b": 1000**power, letter + "ib": 1024**power, letter: 1000**power}
-    try:
-        amount = float(digits) * powers[unit]
-    except (KeyError, ValueError):
-        raise ConfigError(key, value, expected) from None
+    amount, match = math.nan, SIZE.fullmatch(value) if isinstance(value, str) else None
+    if match:
+        base = 1024 if (match[3] or "").lower() == "ib" else 1000
+        with suppress(ValueError):
+            amount = float(match[1]) * base ** " kmgt".index((match[2] or " ").lower())
     if not 1 <= amount < math.inf:
-        raise ConfigError(key, value, expected)
+        raise ConfigError(key, value, "a size such as 500MB, 2GiB or a whole number of bytes")
     return int(amount)
 
 
@@ -197,4 +210,12 @@ def fits(key: str, value: int, dtype: np.dtype[Any]) -> int:
     low, high = exact_range(dtype)
     if not low <= value <= high:
         raise ConfigError(key, value, f"a whole number that {dtype} holds exactly, from {low} to {high}")
+    return value
+
+
+def within(key: str, value: float, dtype: np.dtype[Any]) -> float:
+    """A number within the range of `dtype`."""
+    low, high = full_range(dtype)
+    if not low <= value <= high:  # Python compares int with float exactly, NumPy would round
+        raise ConfigError(key, value, f"a number that {dtype} holds, from {low:g} to {high:g}")
     return value

@@ -55,6 +55,16 @@ def exact_range(dtype: np.dtype[Any]) -> tuple[int, int]:
     return -largest, largest
 
 
+def full_range(dtype: np.dtype[Any]) -> tuple[int, int]:
+    """The smallest and the largest number of a dtype, infinities left out.
+
+    >>> full_range(np.dtype("float16"))
+    (-65504, 65504)
+    """
+    info: Any = np.iinfo(dtype) if dtype.kind in "iu" else np.finfo(dtype)
+    return int(info.min), int(info.max)
+
+
 def shape_text(shape: Iterable[object]) -> str:
     """A shape, or the letters of its axes, without blanks: as stages.csv and the plan have it.
 

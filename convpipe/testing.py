@@ -1,4 +1,4 @@
-"""Conformance checks: what every operation keeps to, ours and those of installed packages.
+"""Conformance checks: what every operation and every source keeps to, ours and those of installed packages.
 
 check_operation(Cube, {}, np.arange(-8, 8).reshape(2, 2, 2, 2), oracle=lambda x: x**3)
 """
@@ -13,6 +13,7 @@ import numpy as np
 from convpipe.fields import read
 from convpipe.ops import Made, Operation
 from convpipe.ops.kinds.operation import workspace_of
+from convpipe.sources import Request, Source, stream
 from convpipe.tensors import Array, Tensor
 
 ALLOWANCE = 1 << 18  # bytes of Python's own objects
@@ -64,20 +65,54 @@ def check_operation(
     return result
 
 
+def check_source(kind: type[Source], role: str, settings: Mapping[str, Any], request: Request | None = None) -> Array:
+    """Hold a source to what the planner and the archive rely on; gives its array.
+
+    Args:
+        kind: its class.
+        role: the group of the config that it stands in.
+        settings: as YAML would have them, `source` among them.
+        request: what its place asks for, by default an input of any shape.
+
+    Raises:
+        AssertionError: what does not hold, in words.
+        ConfigError: settings or a request that the source refuses.
+
+    >>> from convpipe.sources.integers import Integers
+    >>> check_source(Integers, "bias", {"source": "integers"}, Request((3,))).shape
+    (3,)
+    """
+    assert role in kind.roles, f"it is for {', '.join(kind.roles)}"
+    source, asked = read(kind, role, settings, role=role), request or Request()
+    check_settings(source)
+    signature = source.signature(asked)
+    array, again = (source.make(signature, stream(0, "test"), asked.entry) for _ in range(2))
+    assert array.shape == signature.shape, f"it made the shape {array.shape}, promised was {signature.shape}"
+    assert array.dtype == signature.dtype, f"it made {array.dtype}, promised was {signature.dtype}"
+    assert type(array) is np.ndarray, f"it made a {type(array).__name__}"
+    assert array.flags.c_contiguous, "its array is not C-ordered"
+    assert array.flags.writeable, "its array cannot be written"
+    assert array.dtype.isnative, f"its array has the byte order {array.dtype.byteorder}"
+    check_same(again, array, "a second time")
+    assert not np.shares_memory(array, again), "two of its arrays share memory"
+    return array
+
+
 def letters(x: Array) -> tuple[str, ...]:
     """What the axes of a test's array are called: N, C and as many spatial ones as there are."""
     spatial = LETTERS[5 - (x.ndim - 2) :] if x.ndim > 2 else ()
     return (*LETTERS[: min(x.ndim, 2)], *spatial)
 
 
-def check_settings(operation: Operation) -> None:
-    """Settings are checked, frozen, and equal ones make equal operations; the class says what it does."""
+def check_settings(operation: Operation | Source) -> None:
+    """Settings are checked, frozen, and equal ones make equal objects; the class says what it does."""
     kind = type(operation)
     assert (kind.__doc__ or "").strip(), f"{kind.__name__} has no docstring"
-    assert dataclasses.replace(operation) == operation, "equal settings make operations that differ"
-    assert hash(dataclasses.replace(operation)) == hash(operation), "equal settings make operations that differ"
+    assert dataclasses.replace(operation) == operation, "equal settings make objects that differ"
+    assert hash(dataclasses.replace(operation)) == hash(operation), "equal settings make objects that differ"
     for entry in dataclasses.fields(operation):
-        assert "check" in entry.metadata, f"the field {entry.name} has no check: use convpipe.fields.field"
+        checked = "check" in entry.metadata or entry.name == "role"
+        assert checked, f"the field {entry.name} has no check: use convpipe.fields.field"
 
 
 def check_made(made: Made, result: Array) -> None:

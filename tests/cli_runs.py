@@ -13,7 +13,7 @@ from pathlib import Path
 
 from convpipe.archive.identity import run_id
 from convpipe.cli import main
-from convpipe.cli.flags import config_name, make_hydra, parsed_flags
+from convpipe.cli.flags import make_hydra, parsed_flags
 from convpipe.config.compose import compose
 from convpipe.config.read import read_job
 from convpipe.config.settings import Job
@@ -58,7 +58,7 @@ def contents(folder: Path) -> set[str]:
 def job(*words: str) -> Job:
     """The checked config of a command line; nothing is run."""
     arguments = parsed_flags(list(words))
-    return read_job(compose(make_hydra(arguments), config_name(arguments), arguments.overrides))
+    return read_job(compose(make_hydra(arguments), arguments.config_name, arguments.overrides))
 
 
 def identity(*words: str) -> str:

@@ -9,16 +9,14 @@ import numpy as np
 from plan_cases import stages_of
 from run_cases import IM2COL
 
-from convpipe import sources
 from convpipe.config.read import read_network
 from convpipe.execution import pipeline
 from convpipe.execution.pipeline import StageResult
-from convpipe.fields import read
 from convpipe.graph.network import plan_network
 from convpipe.graph.plan import Plan
 from convpipe.graph.spec import Layer
-from convpipe.sources import Signature, WeightSource, stream
-from convpipe.tensors import Array
+from convpipe.sources import Source, read_source, stream
+from convpipe.tensors import Array, Signature
 
 Settings = dict[str, Any]
 
@@ -38,15 +36,15 @@ def layers_of(settings: dict[str, Settings]) -> dict[str, Layer]:
     return read_network("network", settings)
 
 
-def weights_of(source: str = "integers", **settings: Any) -> WeightSource:
-    return read(sources.WEIGHTS.named(source), "weights", {"source": source, **settings})
+def weights_of(source: str = "integers", **settings: Any) -> Source:
+    return read_source("weights", {"source": source, **settings})
 
 
 def planned(
     settings: dict[str, Settings],
     shape: tuple[int, ...],
     dtype: str = "int16",
-    weights: WeightSource | None = None,
+    weights: Source | None = None,
     stages: list[str] | None = None,
 ) -> Plan:
     """The plan of a network on a batch of that shape."""
@@ -54,12 +52,12 @@ def planned(
     return plan_network(layers_of(settings), signature, weights or weights_of(), stages_of(stages or IM2COL))
 
 
-def given(plan: Plan, x: Array, weights: WeightSource | None = None) -> dict[str, Array]:
+def given(plan: Plan, x: Array, weights: Source | None = None) -> dict[str, Array]:
     """What a plan starts from: the input, and weights from their streams."""
     source = weights or weights_of()
     made = {"input": x}
     for tensor in plan.given[1:]:
-        made[tensor.name] = source.make(tensor.origin, Signature(tensor.shape, tensor.dtype), stream(0, tensor.name))
+        made[tensor.name] = source.make(Signature(tensor.shape, tensor.dtype), stream(0, tensor.name), tensor.origin)
     return made
 
 

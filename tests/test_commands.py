@@ -21,8 +21,9 @@ from run_cases import FLOATS, a_run
 
 import convpipe as cp
 from convpipe.archive.collection import rebuild, run_folders, run_names
+from convpipe.archive.format import write_rows
 from convpipe.archive.index import INDEX, note
-from convpipe.archive.table import FIXED, MEASURED, cell_value, write_rows
+from convpipe.archive.table import FIXED, MEASURED, cell_value
 from convpipe.cli.commands import COMMANDS
 from convpipe.errors import ConfigError
 from convpipe.report import listing

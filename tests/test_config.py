@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from convpipe.config.compose import config_folder
 from convpipe.config.read import read_job
 from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS
 from convpipe.errors import ConfigError
+from convpipe.fields import settings_of
 from convpipe.graph.spec import LoweringSettings
 from convpipe.ops.kinds.convolving import ConvSettings
 
@@ -57,13 +57,13 @@ UNKNOWN_KEYS = [
     ("+seed=1", r"seed: got 1, expected no '\+', as the key is there already"),
 ]
 CHOICES = [
-    ("input=rando", r"input: got rando, expected one of digits, image, integers, .*\(did you mean random\?\)"),
+    ("input=rando", r"input: got rando, expected one of csv, digits, image, integers, .*\(did you mean random\?\)"),
     ("filters=sobelx", r"filters: got sobelx, expected one of .*\(did you mean sobel_x\?\)"),
     ("conv=defalt", r"conv: got defalt, expected one of .*default.*\(did you mean default\?\)"),
     ("lowering=im2cal", r"lowering: got im2cal, expected one of .*\(did you mean im2col\?\)"),
     ("experiment=lecture3d", r"experiment: got lecture3d, expected one of .*\(did you mean lecture_3d\?\)"),
     ("experiment=a/b", r"experiment: got a/b, expected one of .*edges, "),
-    ("input=", r"input: got nothing, expected one of digits, image, "),
+    ("input=", r"input: got nothing, expected one of csv, digits, image, "),
     ("experiment=", r"experiment: got nothing, expected one of "),
     ("input=null", r"input: got null, expected the name of a choice of input"),
     ("experiment=null", r"experiment: got null, .*\(~experiment leaves it out\)"),
@@ -142,12 +142,12 @@ SOURCES = [
     ("input=random input.std=-1", r"input\.std: got -1, expected a number from 0"),
     ("input=integers input.low=-99999999999999999999", r"input\.low: got -9+, expected .*int16"),
     ("input.source=randm", r"input\.source: got randm, expected one of .*\(did you mean random\?\)"),
-    ("input.source=null", r"input\.source: got nothing, expected one of lecture"),
-    ("input.source=5", r"input\.source: got 5, expected one of lecture"),
+    ("input.source=null", r"input\.source: got nothing, expected one of classic"),
+    ("input.source=5", r"input\.source: got 5, expected one of classic"),
     ("input.source=random", r"input\.values: got .*, expected .*shape"),
     ("input=[random,integers]", r"input\.distribution: got uniform, expected .*low, high, shape"),
-    ("filters.source=foo", r"filters\.source: got foo, expected one of lecture"),
-    ("filters.source=image", r"filters\.source: got image, expected one of lecture"),
+    ("filters.source=foo", r"filters\.source: got foo, expected one of classic"),
+    ("filters.source=image", r"filters\.source: got image, expected one of classic, csv"),
     ("input.values=5", r"input\.values: got 5, expected a list"),
     ("input.values=[[1,2],[3]]", r"input\.values\[1\]: got \[3\], expected .*shape \[2\]"),
     ("input.values=[]", r"input\.values: got an empty list"),
@@ -420,15 +420,15 @@ SPEC_CHANGES = {
     "filters.normalize": ("filters=gaussian filters.normalize=false", "filters.normalize=true"),
 }  # fmt: skip
 # Settings of other operations and of networks, which are tested with those.
-LATER = {"conv.operation", "conv.output_padding", "conv.output_shape", "input.entry", "input.split"}
+LATER = {"conv.operation", "conv.output_padding", "conv.output_shape", "input.entry", "filters.entry", "input.split"}
 LATER |= {"bias", "grad", "network", "weights", "labels", "record"}
 
 
 def test_every_key_of_the_spec_is_tried() -> None:
     kinds: list[tuple[str, type]] = [("conv", ConvSettings), ("lowering", LoweringSettings)]
-    kinds += [("input", kind) for kind in sources.INPUTS.values()]
-    kinds += [("filters", kind) for kind in sources.FILTERS.values()]
-    keys = {f"{group}.{entry.name}" for group, kind in kinds for entry in fields(kind)}
+    every = [sources.SOURCES.get("", name) for name in sources.SOURCES.ours()]
+    kinds += [(group, kind) for group in ("input", "filters") for kind in every if group in kind.roles]
+    keys = {f"{group}.{name}" for group, kind in kinds for name in settings_of(kind, group)}
     keys |= set(SPEC_KEYS) - {group for group, kind in kinds}
     assert set(SPEC_CHANGES) == keys - LATER
 

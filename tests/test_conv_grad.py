@@ -35,9 +35,8 @@ from convpipe.graph.plan import Plan
 from convpipe.graph.single import plan_run
 from convpipe.graph.spec import LoweringSettings, Spec
 from convpipe.ops.kinds.convolving import ConvSettings
-from convpipe.sources import FILTERS, GRADS, INPUTS, Signature
-from convpipe.sources.gradient import IntegersGrad
-from convpipe.sources.stream import stream
+from convpipe.sources import Request, read_source, stream
+from convpipe.tensors import Signature
 
 SEEDS = st.integers(0, 2**32 - 1)
 GRADIENTS = ("grad_input", "grad_weights", "grad_bias")
@@ -366,8 +365,8 @@ def test_a_chain_may_stop_early() -> None:
 
 def spec(name: str, **grad: Any) -> Spec:
     """A run of a small random input."""
-    source = INPUTS.named("integers")("integers", shape=(1, 4, 6, 6))  # type: ignore[call-arg]
-    bank = FILTERS.named("integers")("integers", count=6, kernel=3)  # type: ignore[call-arg]
+    source = read_source("input", {"source": "integers", "shape": [1, 4, 6, 6]})
+    bank = read_source("filters", {"source": "integers", "count": 6, "kernel": 3})
     lowering = LoweringSettings(stages_of(chain_of(name)))
     return Spec(0, source, bank, ConvSettings(operation=name), lowering, "output", **grad)
 
@@ -378,10 +377,10 @@ def test_a_run_without_a_gradient_says_so(name: str) -> None:
         plan_run(spec(name))
 
 
-@pytest.mark.parametrize("name", GRADS)
+@pytest.mark.parametrize("name", ["integers", "random"])
 def test_a_source_draws_a_gradient_of_the_outputs_shape(name: str) -> None:
-    source = GRADS[name](name)  # type: ignore[call-arg]
-    signature = source.signature((1, 6, 4, 4))
+    source = read_source("grad", {"source": name})
+    signature = source.signature(Request((1, 6, 4, 4)))
     first, second = (source.make(signature, stream(0, "grad")) for _ in range(2))
     assert (first.shape, first.dtype) == (signature.shape, signature.dtype)
     assert_exact(first, second)
@@ -389,12 +388,12 @@ def test_a_source_draws_a_gradient_of_the_outputs_shape(name: str) -> None:
 
 def test_a_source_names_its_own_key() -> None:
     with pytest.raises(ConfigError, match=r"^grad\.high: got 0, expected a whole number above low, 5"):
-        IntegersGrad("integers", low=5, high=0)
+        read_source("grad", {"source": "integers", "low": 5, "high": 0})
 
 
 def test_a_gradient_too_large_for_any_memory_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"^grad: got .*, expected a shape of fewer than 2\*\*63 bytes"):
-        IntegersGrad("integers").signature((2**40, 2**40))
+        read_source("grad", {"source": "integers"}).signature(Request((2**40, 2**40)))
 
 
 def test_the_errors_are_geometry_errors() -> None:

@@ -27,7 +27,8 @@ from convpipe.graph.plan import Plan
 from convpipe.graph.single import plan_run
 from convpipe.graph.spec import LoweringSettings, Spec
 from convpipe.ops.kinds.convolving import ConvSettings
-from convpipe.sources import FILTERS, INPUTS, FilterSource, Signature
+from convpipe.sources import Source, read_source
+from convpipe.tensors import Signature
 
 SEEDS = st.integers(0, 2**32 - 1)
 STAGES = ("rows", "fil2row", "matmul_rows", "col2im", "crop")
@@ -620,21 +621,21 @@ def test_a_convolution_has_none_of_its_settings(changes: dict[str, Any], message
 # A whole run's plan
 
 
-def spec(conv_settings: ConvSettings, filters: FilterSource, stages: tuple[str, ...] = STAGES) -> Spec:
+def spec(conv_settings: ConvSettings, filters: Source, stages: tuple[str, ...] = STAGES) -> Spec:
     """A run of a small random input."""
-    source = INPUTS.named("integers")("integers", shape=(1, 4, 3, 3))  # type: ignore[call-arg]
+    source = read_source("input", {"source": "integers", "shape": [1, 4, 3, 3]})
     return Spec(0, source, filters, conv_settings, LoweringSettings(stages_of(stages)), "output")
 
 
 def test_the_filters_of_a_run_are_turned() -> None:
-    bank = FILTERS.named("integers")("integers", count=6, kernel=3)  # type: ignore[call-arg]
+    bank = read_source("filters", {"source": "integers", "count": 6, "kernel": 3})
     plan = plan_run(spec(replace(TRANSPOSED, groups=2, stride=2), bank))
     assert [tensor.shape for tensor in plan.given] == [(1, 4, 3, 3), (4, 3, 3, 3)]
     assert plan.output.shape == (1, 7, 7, 6)
 
 
 def test_a_run_names_the_key_that_does_not_fit() -> None:
-    bank = FILTERS.named("integers")("integers", count=6, kernel=3)  # type: ignore[call-arg]
+    bank = read_source("filters", {"source": "integers", "count": 6, "kernel": 3})
     with pytest.raises(ConfigError, match=r"^conv\.output_padding: got 1, expected less than 1 along H"):
         plan_run(spec(replace(TRANSPOSED, output_padding=1), bank))
     with pytest.raises(ConfigError, match=r"^conv\.groups: got 4, expected a divisor of the 6 filters"):
@@ -645,5 +646,5 @@ def test_a_run_names_the_key_that_does_not_fit() -> None:
 
 def test_written_out_filters_are_taken_as_they_are() -> None:
     values = tuple((((1, 2),),) for _ in range(4))
-    bank = FILTERS.named("lecture")("lecture", values=values)  # type: ignore[call-arg]
+    bank = read_source("filters", {"source": "lecture", "values": values})
     assert plan_run(spec(TRANSPOSED, bank)).given[1].shape == (4, 1, 1, 2)

@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 from cli_runs import convpipe, job, only_run, refused
 
-from convpipe import fields
 from convpipe.archive.read import load
 from convpipe.archive.verify import verify
 from convpipe.errors import ConfigError
-from convpipe.sources import INPUTS, LABELS, WEIGHTS, Signature, digits, stream
-from convpipe.sources.weights import SHIPPED, SHIPPED_FOLDER
-from convpipe.tensors import DTYPES
+from convpipe.sources import Request, digits, read_source, stream
+from convpipe.sources.shipped import SHIPPED, SHIPPED_FOLDER
+from convpipe.tensors import DTYPES, Signature
 
 needs_sklearn = pytest.mark.skipif(find_spec("sklearn") is None, reason="no scikit-learn (the extra: digits)")
 COUNTS = {"train": 1347, "test": 450}
@@ -26,15 +25,15 @@ RIGHT = 445  # of the test images: 98.89 %
 
 
 def read_input(**values: Any) -> Any:
-    return fields.read(INPUTS.named("digits"), "input", {"source": "digits", **values})
+    return read_source("input", {"source": "digits", **values})
 
 
 def read_labels(**values: Any) -> Any:
-    return fields.read(LABELS.named("digits"), "labels", {"source": "digits", **values})
+    return read_source("labels", {"source": "digits", **values})
 
 
 def read_weights(**values: Any) -> Any:
-    return fields.read(WEIGHTS.named("shipped"), "weights", {"source": "shipped", **values})
+    return read_source("weights", {"source": "shipped", **values})
 
 
 def made(source: Any) -> Any:
@@ -54,9 +53,9 @@ def test_a_split_is_what_its_signature_says(split: str) -> None:
     assert images.flags.c_contiguous
     assert (images.min(), images.max()) == (0, 16)
     labels = read_labels(split=split)
-    labels.check(len(images))
-    assert labels.make().dtype == np.int64
-    assert set(labels.make().tolist()) == set(range(10))
+    assert labels.signature(Request((len(images),))).dtype == np.int64
+    assert made(labels).dtype == np.int64
+    assert set(made(labels).tolist()) == set(range(10))
 
 
 @needs_sklearn
@@ -68,12 +67,12 @@ def test_the_splits_share_no_image_and_leave_none_out() -> None:
     whole[::4] = made(read_input(split="test"))[:, 0]
     whole[np.arange(1797) % 4 > 0] = made(read_input(split="train"))[:, 0]
     np.testing.assert_array_equal(whole, data.images)
-    np.testing.assert_array_equal(read_labels(split="test").make(), data.target[::4])
+    np.testing.assert_array_equal(made(read_labels(split="test")), data.target[::4])
 
 
 @needs_sklearn
 def test_the_test_images_have_every_class_about_as_often() -> None:
-    assert np.bincount(read_labels().make()).tolist() == [44, 45, 43, 38, 49, 45, 45, 47, 44, 50]
+    assert np.bincount(made(read_labels())).tolist() == [44, 45, 43, 38, 49, 45, 45, 47, 44, 50]
 
 
 @needs_sklearn
@@ -87,15 +86,15 @@ def test_images_in_every_dtype(dtype: str) -> None:
 @needs_sklearn
 def test_who_changes_an_array_changes_no_other() -> None:
     made(read_input())[:] = 99
-    read_labels().make()[:] = 99
+    made(read_labels())[:] = 99
     assert made(read_input()).max() == 16
-    assert read_labels().make().max() == 9
+    assert made(read_labels()).max() == 9
 
 
 @needs_sklearn
 def test_labels_of_the_other_split_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^labels\.split: got train, 1347 labels, expected 450 labels, one for each"):
-        read_labels(split="train").check(450)
+    with pytest.raises(ConfigError, match=r"^labels\.split: got \(1347,\), expected labels of the shape \(450,\)"):
+        read_labels(split="train").signature(Request((450,)))
 
 
 @pytest.mark.parametrize("read", [read_input, read_labels])
@@ -105,8 +104,8 @@ def test_a_split_that_there_is_not(read: Any) -> None:
 
 
 def test_labels_of_an_unknown_source() -> None:
-    with pytest.raises(ConfigError, match=r"^labels\.source: got digit, expected one of npz, digits \(did you mean"):
-        LABELS.named("digit")
+    with pytest.raises(ConfigError, match=r"^labels\.source: got digit, expected one of .*\(did you mean digits"):
+        read_source("labels", {"source": "digit"})
 
 
 @pytest.mark.parametrize("words", ["", "dry_run=true", "input=integers input.shape=[2,1,8,8]"])
@@ -132,15 +131,15 @@ def test_every_shipped_file_has_its_name_and_every_name_its_file() -> None:
 
 def test_shipped_weights_are_read_by_name() -> None:
     source = read_weights(name="digits_small")
-    signature = source.signature("conv2.weight", (None, 8, 3, 3), "network.conv2.weights")
+    signature = source.signature(Request((None, 8, 3, 3), entry="conv2.weight", key="network.conv2.weights"))
     assert signature == Signature((16, 8, 3, 3), np.dtype(np.float32))
-    array = source.make("conv2.weight", signature, stream(0, "conv2/filters"))
+    array = source.make(signature, stream(0, "conv2/filters"), "conv2.weight")
     assert (array.shape, array.dtype) == (signature.shape, signature.dtype)
 
 
 def test_shipped_weights_in_another_float_dtype() -> None:
-    signature = read_weights(name="digits_small", dtype="float16").signature("conv1.bias", (8,), "network.conv1.bias")
-    assert signature.dtype == np.float16
+    source = read_weights(name="digits_small", dtype="float16")
+    assert source.signature(Request((8,), entry="conv1.bias", key="network.conv1.bias")).dtype == np.float16
 
 
 @pytest.mark.parametrize("name", ["digits_smal", "../weights/digits_small", "", None])
@@ -152,7 +151,9 @@ def test_only_names_of_the_list_are_shipped(name: Any) -> None:
 def test_shipped_weights_of_another_shape_are_refused() -> None:
     expected = r"^network\.conv1\.weights: got \(8, 1, 3, 3\), expected weights of the shape \(8, 1, 5, 5\)"
     with pytest.raises(ConfigError, match=expected):
-        read_weights(name="digits_small").signature("conv1.weight", (8, 1, 5, 5), "network.conv1.weights")
+        read_weights(name="digits_small").signature(
+            Request((8, 1, 5, 5), entry="conv1.weight", key="network.conv1.weights")
+        )
 
 
 # --- the experiment
@@ -170,7 +171,7 @@ def test_the_experiment_classifies_the_test_images(tmp_path: Path) -> None:
         table = np.array([[int(row[str(answered)]) for answered in range(10)] for row in csv.DictReader(file)])
     assert table.sum() == 450
     assert table.trace() == RIGHT
-    assert table.sum(axis=1).tolist() == np.bincount(read_labels().make()).tolist()
+    assert table.sum(axis=1).tolist() == np.bincount(made(read_labels())).tolist()
 
 
 @needs_sklearn
@@ -195,4 +196,4 @@ def test_every_stage_of_the_first_image_is_on_record(tmp_path: Path) -> None:
 def test_the_labels_follow_the_inputs_split() -> None:
     spec = job("experiment=digits_small", "input.split=train").spec
     assert spec.labels is not None
-    assert len(spec.labels.make()) == spec.input.signature().shape[0] == 1347
+    assert len(made(spec.labels)) == spec.input.signature().shape[0] == 1347

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from cli_runs import convpipe, only_run
 from conv_cases import assert_within
+from test_safetensors import file_of
 
 import convpipe as cp
 from convpipe import reference
@@ -42,6 +43,7 @@ EXPERIMENTS = {
     "vgg16": "a7a277ba1db9db9b",
 }
 INPUTS = {
+    "csv": "ad6717ca911dc1b0",
     "digits": "916a0a74d03f90ce",
     "image": "800f2d9eac3ef086",
     "integers": "913887612d47d5a8",
@@ -49,9 +51,11 @@ INPUTS = {
     "lecture_2x2": "0c81e521b42831ba",
     "npy": "1883aad446017c9a",
     "npz": "1883aad446017c9a",
+    "safetensors": "1883aad446017c9a",
 }
 FILTERS = {
     "classic": "3f438cb1e3deb699",
+    "csv": "91e823c0f9fd7688",
     "emboss": "9b16beba8a71c3ed",
     "identity": "182af151db2444f8",
     "integers": "c4b2baf68a77be94",
@@ -59,9 +63,11 @@ FILTERS = {
     "lecture": "14aa9e322b10eb31",
     "lecture_1x1": "c537227b1a9128f0",
     "npy": "ae46d860b0859cd8",
+    "npz": "ae46d860b0859cd8",
     "prewitt": "2fca3933454b7e19",
     "prewitt_x": "2fca3933454b7e19",
     "prewitt_y": "43162cbe7671f516",
+    "safetensors": "ae46d860b0859cd8",
     "sharpen": "f5b92e595a828043",
     "sobel_x": "b76cdcda78a3905c",
     "sobel_y": "29993ac7bae867d4",
@@ -77,8 +83,13 @@ def files(tmp_path: Path) -> dict[str, Path]:
     image.fromarray(numbers.astype(np.uint8).reshape(20, 30, 3)).save(tmp_path / "photo.png")
     np.save(tmp_path / "input.npy", (numbers[:432] % 19 - 9).astype(np.int16).reshape(2, 3, 8, 9))
     np.save(tmp_path / "filters.npy", (numbers[500:608] % 17 - 8).astype(np.int16).reshape(4, 3, 3, 3))
-    np.savez(tmp_path / "input.npz", images=np.load(tmp_path / "input.npy"))
-    return {name: tmp_path / name for name in ("photo.png", "input.npy", "filters.npy", "input.npz")}
+    for role, entry in (("input", "images"), ("filters", "filters")):
+        array = np.load(tmp_path / f"{role}.npy")
+        np.savez(tmp_path / f"{role}.npz", **{entry: array})
+        header = {"dtype": "I16", "shape": array.shape, "data_offsets": [0, array.nbytes]}
+        (tmp_path / f"{role}.safetensors").write_bytes(file_of({role: header}, array.tobytes()))
+        np.savetxt(tmp_path / f"{role}.csv", array[0, 0], "%d", ",")
+    return {path.name: path for path in tmp_path.iterdir()}
 
 
 def run(root: Path, *words: str) -> Run:
@@ -112,19 +123,17 @@ def test_every_experiment(name: str, tmp_path: Path, files: dict[str, Path]) -> 
 
 @pytest.mark.parametrize("name", choices("input"))
 def test_every_input(name: str, tmp_path: Path, files: dict[str, Path]) -> None:
-    needs = {
-        "image": [f"input.path={files['photo.png']}"],
-        "npy": [f"input.path={files['input.npy']}"],
-        "npz": [f"input.path={files['input.npz']}", "input.entry=images"],
-    }
+    needs = {kind: [f"input.path={files[f'input.{kind}']}"] for kind in ("csv", "npy", "npz", "safetensors")}
+    needs["image"] = [f"input.path={files['photo.png']}"]
     made = run(tmp_path, "keep=stages", f"input={name}", "filters=integers", "filters.kernel=2", *needs.get(name, []))
     assert_output(made, INPUTS.get(name))
 
 
 @pytest.mark.parametrize("name", choices("filters"))
 def test_every_bank_of_filters(name: str, tmp_path: Path, files: dict[str, Path]) -> None:
-    needs = {"npy": [f"filters.path={files['filters.npy']}"], "lecture_1x1": ["input.shape=[1,1,8,8]"],
-             "lecture_2x2": ["input.shape=[1,1,8,8]"]}  # fmt: skip
+    needs = {kind: [f"filters.path={files[f'filters.{kind}']}"] for kind in ("csv", "npy", "npz", "safetensors")}
+    for flat in ("csv", "lecture_1x1", "lecture_2x2"):
+        needs[flat] = [*needs.get(flat, []), "input.shape=[1,1,8,8]"]
     made = run(tmp_path, "keep=stages", "input=integers", f"filters={name}", *needs.get(name, []))
     assert_output(made, FILTERS.get(name))
 
@@ -210,3 +219,11 @@ def test_the_trace_of_more_than_one_channel(tmp_path: Path) -> None:
     made = cp.load(only_run(tmp_path))
     assert answer.out.count("\n-----\n") == 1 + 9
     assert str(made.array("im2col")) in answer.out
+
+
+@pytest.mark.parametrize(("stages", "first"), [("pad,im2col", 3), ("pad,{clip:{high:1}},im2col", 1)])
+def test_a_chain_that_ends_in_columns_is_traced(stages: str, first: int, tmp_path: Path) -> None:
+    answer = convpipe("trace=true", "keep=stages", f"root={tmp_path}", f"lowering.stages=[{stages}]")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.count("col[:, :, ") == 9
+    assert re.search(rf"as a matrix \(4, 27\):\n\[\[1 [{'1' if first == 1 else '2'}]", answer.out)

@@ -33,12 +33,11 @@ from convpipe import reference
 from convpipe.errors import ConfigError, ValueRangeError
 from convpipe.execution.bounds import float_bound
 from convpipe.graph.spec import ConvSettings
-from convpipe.sources import Signature
+from convpipe.tensors import Signature
 
 EVERY_LOWERING = ["auto", *LOWERINGS]
 SEEDS = st.integers(0, 2**32 - 1)
 OBJECTS = 64 << 10  # bytes of Python objects that a call makes beside its arrays
-
 
 # Values
 

@@ -22,7 +22,7 @@ from convpipe.graph.plan import Plan
 from convpipe.ops import OPERATIONS
 from convpipe.ops.kinds.operation import stands_alone
 from convpipe.reference import layers as reference_layers
-from convpipe.sources import WeightSource
+from convpipe.sources import Source
 from convpipe.tensors import Array
 
 # Oracles that are called otherwise than by the operation's name and with its settings alone.
@@ -172,6 +172,13 @@ def test_the_oracle_sees_a_setting_that_does_not_arrive() -> None:
         hold_against_oracle({"op": "max_pool", "kernel": 2, "stride": 1, "pad": 0}, x, made, {})
 
 
+@pytest.mark.parametrize("op", ["leaky_relu", "gelu", "softmax", "log_softmax", "local_response_norm"])
+def test_a_layers_defaults_are_its_oracles(op: str) -> None:
+    x = np.arange(-12.0, 12).reshape(2, 6, 2, 1)
+    got = output(planned({"layer": {"op": op}}, x.shape, "float64"), {"input": x})
+    np.testing.assert_allclose(got, getattr(reference_layers, op)(x).astype(float), rtol=1e-13)
+
+
 @pytest.mark.parametrize("dtype", INTEGERS + FLOATS)
 def test_scaled_pictures_are_divided_once(dtype: str) -> None:
     x = np.arange(128).astype(dtype).reshape(1, 1, 8, 16)
@@ -195,7 +202,7 @@ LARGE: dict[str, dict[str, Any]] = {
 }
 
 
-def peak_of(plan: Plan, dtype: str, source: WeightSource) -> int:
+def peak_of(plan: Plan, dtype: str, source: Source) -> int:
     """The most memory there was from when the plan's arrays stood ready, which the pipeline lets go of in time."""
     gc.collect()
     tracemalloc.start()

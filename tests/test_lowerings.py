@@ -89,6 +89,7 @@ def test_a_chain_that_is_not_whole_is_refused(stages: list[Any], match: str) -> 
         (["pad", "im2cl"], r"lowering\.stages\[1\]: got im2cl, expected one of .*did you mean im2col"),
         (["__import__"], r"lowering\.stages\[0\]: got __import__, expected one of "),
         ([{"pad": {}, "clip": {}}], r"lowering\.stages\[0\]: got .*, expected one of "),
+        (["pad", "conv"], r"lowering\.stages\[1\]: got conv, expected an operation that can be a stage"),
         ([{"clip": 3}], r"lowering\.stages\[0\]\.clip: got 3, expected settings of the stage"),
         ([{"clip": {"lo": 3}}], r"lowering\.stages\[0\]\.clip\.lo: got 3, expected no such key.*did you mean low\?"),
         ([{"fil2col": {"low": 3}}], r"lowering\.stages\[0\]\.fil2col\.low: got 3, expected no settings"),

@@ -149,7 +149,7 @@ EDGES = [
 def test_the_accumulator_at_its_edge_is_exact(taps: int, column: int, weight: int, accumulator: str, sign: int) -> None:
     assert integer_accumulator(taps, column, weight, 0) == accumulator
     columns = np.full((3, taps), column, np.uint64)
-    columns[1, 0] -= 1  # a neighbour whose last digit would be lost
+    columns[1, 0] = column - 1  # a neighbour whose last digit would be lost
     weights = np.full((2, taps), sign * weight, np.uint64 if sign > 0 else np.int64)
     expected = [[sign * taps * column * weight] * 2, [sign * (taps * column - 1) * weight] * 2]
     wide = "int64" if sign < 0 else "uint64"

@@ -23,6 +23,9 @@ power = "{name}:Power"
 relu = "{name}:NotRelu"
 not_one = "{name}:field"
 gone = "{name}:Gone"
+[project.entry-points."convpipe.sources"]
+ramp = "{name}:Ramp"
+integers = "{name}:Ramp"
 """
 CODE = '''
 """Powers of cells."""
@@ -30,6 +33,9 @@ CODE = '''
 from convpipe.errors import ConfigError
 from convpipe.fields import field, whole
 from convpipe.ops import Operation, like
+from convpipe.sources import Request, Source
+from convpipe.tensors import Signature
+import numpy as np
 
 
 class Power(Operation):
@@ -46,6 +52,19 @@ class Power(Operation):
         return x**self.exponent
 
 
+class Ramp(Source):
+    """0, by, 2 * by ... in the shape asked for, as an input in 4 x 4."""
+
+    roles = ("input", "bias")
+    by: int = field(whole(), 1, under={"bias": 2})
+
+    def signature(self, request=Request()):
+        return Signature(request.shape or (1, 3, 4, 4), np.dtype("int64"))
+
+    def make(self, signature, bits, entry=""):
+        return self.by * np.arange(np.prod(signature.shape)).reshape(signature.shape)
+
+
 class NotRelu(Operation):
     """Nothing that relu does."""
 
@@ -54,8 +73,10 @@ class NotRelu(Operation):
 '''
 CHECK = """
 import numpy as np
-from convpipe.testing import check_operation
-from powers import Power
+from convpipe.sources import Request
+from convpipe.testing import check_operation, check_source
+from powers import Power, Ramp
+assert check_source(Ramp, "bias", {"source": "ramp"}, Request((3,))).tolist() == [0, 2, 4]
 check_operation(Power, {"exponent": 3}, np.arange(-8, 8).reshape(2, 2, 2, 2), oracle=lambda x, exponent: x * x * x)
 print("conforms")
 """
@@ -104,6 +125,17 @@ def test_an_installed_package_brings_an_operation(wheel: Path, tmp_path: Path) -
     run([programs / "convpipe", *(f"+{word}" if word == layers else word for word in words)], tmp_path)
     (output,) = (tmp_path / "runs/net").glob("*/output.npy")
     assert np.load(output).max() == 27
+
+    for role in ("input", "filters"):
+        (tmp_path / "mine" / role).mkdir(parents=True)
+        (tmp_path / "mine" / role / "ramp.yaml").write_text("source: ramp\nby: 3\n")
+    words = ["--config-dir", tmp_path / "mine", "name=ramp", "keep=stages"]
+    run([programs / "convpipe", *words, "input=ramp"], tmp_path)
+    (given,) = (tmp_path / "runs/ramp").glob("*/*_input.npy")
+    assert np.load(given).ravel().tolist() == list(range(0, 144, 3))
+    assert json.loads((given.parent / "manifest.json").read_text())["sources"] == {"ramp": "powers 1.2"}
+    line = refused(programs, tmp_path, *map(str, words), "filters=ramp")
+    assert line.endswith("(ramp is for input, bias)")
 
     key = r"lowering.stages[0]: got"
     assert refused(programs, tmp_path, "lowering.stages=[not_one]").startswith(f"convpipe: {key} not_one, expected a c")

@@ -21,7 +21,7 @@ from convpipe.graph.single import at_conv, operation_of, plan_run
 from convpipe.graph.spec import ConvSettings
 from convpipe.graph.work import checked_work
 from convpipe.ops.arrays.sums import result_dtype
-from convpipe.sources import Signature
+from convpipe.tensors import Signature
 
 LECTURE_TABLE = """\
 stage    makes          shape      axes                     dtype  bytes  macs

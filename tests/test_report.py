@@ -33,9 +33,8 @@ def on_a_terminal(*words: str, columns: int = 80, **environment: str) -> str:
         for name in ("NO_COLOR", "COLUMNS", "LINES"):
             os.environ.pop(name, None)
         os.environ.update({"TERM": "xterm-256color", "PYTHONPATH": str(CHECKOUT), **environment})
-        time.sleep(0.1)  # until the width is set
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         os.execv(sys.executable, [sys.executable, "-m", "convpipe", *words])
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     printed = b""
     try:
         while part := os.read(terminal, 65536):
@@ -281,6 +280,22 @@ def test_a_run_of_every_kind(experiment: str, line: str, tmp_path: Path) -> None
     assert re.match(line, a_run(tmp_path, f"experiment={experiment}")[1])
 
 
+@pytest.mark.parametrize(
+    ("stages", "line"),
+    [
+        ("pad,im2col", "no maps: the chain ends in columns"),
+        ("pad,im2col,fil2col,matmul", "no maps: the chain ends in product"),
+    ],
+)
+def test_a_chain_that_ends_early_says_why_there_are_no_maps(stages: str, line: str, tmp_path: Path) -> None:
+    assert line in a_run(tmp_path, f"lowering.stages=[{stages}]")[1].splitlines()
+
+
+@pytest.mark.parametrize("experiment", ["lecture_3d", "lecture_pad", "transpose", "grad_bias", "tiny"])
+def test_other_runs_have_no_such_line(experiment: str, tmp_path: Path) -> None:
+    assert "the chain ends" not in a_run(tmp_path, f"experiment={experiment}")[1]
+
+
 def test_a_network_that_ends_in_maps(tmp_path: Path) -> None:
     layers = [f"~network.{name}" for name in ("pool", "flatten", "dense", "softmax")]
     assert a_run(tmp_path, "network=tiny", "input=integers", *layers)[1].startswith("output   min ")
@@ -361,9 +376,18 @@ def test_the_pictures_are_named(name: str, line: str, tmp_path: Path) -> None:
     assert len(list(only_run(tmp_path / "runs").glob("map_*.png"))) == 3
 
 
+def test_pictures_that_are_not_drawn_say_why(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    image.fromarray(np.arange(300, dtype=np.uint8).reshape(10, 10, 3)).save(tmp_path / "x.png")
+    words = ["input=image", f"input.path={tmp_path}/x.png", "lowering.stages=[pad]", f"root={tmp_path}/runs"]
+    assert "no pictures: the chain ends in padded\n" in convpipe(*words).out
+
+
 def test_markup_in_names_is_text(tmp_path: Path) -> None:
-    answer = convpipe(f'root="{tmp_path}/[bold]x"')
-    assert f"new: {tmp_path}/[bold]x/lecture_3d/" in answer.out
+    answer = convpipe(f'root="{tmp_path}/[bold]x:bug:"')
+    assert f"new: {tmp_path}/[bold]x:bug:/lecture_3d/" in answer.out
+    answer = convpipe("-m", f'root="{tmp_path}/[bold]x:bug:"', "seed=1,2")
+    assert answer.out.endswith(f": {tmp_path}/[bold]x:bug:/lecture_3d\n")
 
 
 # --- the table ---------------------------------------------------------------------------------------------------

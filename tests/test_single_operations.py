@@ -192,9 +192,12 @@ def test_naming_the_convolution_is_no_other_run() -> None:
             "conv.pad_mode: got edge, expected constant, as conv_t",
         ),
         ("+conv.operation=grads", "conv.operation: got grads, expected one of conv, conv_transpose, grad_bias"),
-        ("bias=lecture bias.values=[1,2]", "bias.values: got (2,), expected the shape (6,), one value per filter"),
+        ("bias=lecture bias.values=[1,2]", "bias.values: got (2,), expected bias of the shape (6,)"),
         ("bias=npy bias.path=no.npy", "bias.path: got no.npy, expected a .npy file that can be read"),
-        ("bias=integer", "bias: got integer, expected one of integers, lecture, none, npy, random"),
+        (
+            "bias=integer",
+            "bias: got integer, expected one of csv, integers, lecture, none, npy, npz, random, safetensors",
+        ),
         (
             "conv=grad_input lowering=grad_input grad=integers conv.dtype=int8 grad.low=100 grad.high=101",
             "conv.dtype: got int8, expected a dtype that holds every sum (the exact sum ",

@@ -14,37 +14,49 @@ import numpy as np
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings, strategies as st
+from test_safetensors import file_of
 
-from convpipe import fields
 from convpipe.errors import ConfigError
-from convpipe.sources import FILTERS, INPUTS, Signature, stream
+from convpipe.fields import settings_of
+from convpipe.sources import SOURCES, Request, read_source, stream
 from convpipe.sources.classic import NAMES, SIZED
-from convpipe.sources.files import unchanged
-from convpipe.sources.stream import CHUNK
-from convpipe.tensors import DTYPES, INTEGER_DTYPES, exact_range
+from convpipe.sources.kinds.files import unchanged
+from convpipe.sources.kinds.source import ROLES, suits
+from convpipe.sources.kinds.stream import CHUNK
+from convpipe.tensors import DTYPES, INTEGER_DTYPES, Signature, exact_range
+from convpipe.testing import check_source
 
 CONF = Path(__file__).parent.parent / "conf"
-INPUT_FILES = sorted((CONF / "input").glob("*.yaml"))
-FILTER_FILES = [path for path in sorted((CONF / "filters").glob("*.yaml")) if path.stem != "none"]
+SOURCE_FILES = [path for role in ROLES for path in sorted((CONF / role).glob("*.yaml")) if path.stem != "none"]
 GOLDEN_RAW = [
     3152210811302566520,
     10710393312986939500,
 ]  # stream(0, "input"): a change here changes every random run there is
 
 
+def sources_for(role: str) -> list[str]:
+    """The names of our sources that can fill a role."""
+    return [name for name in SOURCES.ours() if role in SOURCES.get("", name).roles]
+
+
 def read_input(**values: Any) -> Any:
     """An input source of plain values."""
-    return fields.read(INPUTS.named(values.get("source")), "input", values)
+    return read_source("input", values)
 
 
 def read_filters(**values: Any) -> Any:
     """A filter source of plain values."""
-    return fields.read(FILTERS.named(values.get("source")), "filters", values)
+    return read_source("filters", values)
+
+
+def filters_for(channels: int, groups: int, rank: int) -> Request:
+    """What a convolution asks of its filters."""
+    return Request((None, channels // groups, *(None,) * rank), groups)
 
 
 def made(source: Any, *geometry: int, seed: int = 0) -> Any:
-    """The array of a source, found to be as its signature says."""
-    signature = source.signature(*geometry)
+    """The array of a source, found to be as its signature says; filters for channels, groups and a rank."""
+    signature = source.signature(filters_for(*geometry) if geometry else Request())
     array = source.make(signature, stream(seed, "test"))
     assert type(array) is np.ndarray
     assert array.flags.c_contiguous
@@ -58,25 +70,25 @@ def made(source: Any, *geometry: int, seed: int = 0) -> Any:
 
 
 def test_an_unknown_source_is_an_error_with_a_guess() -> None:
-    with pytest.raises(ConfigError, match=r"^input\.source: got randon, expected one of lecture, .*mean random"):
-        INPUTS.named("randon")
-    with pytest.raises(ConfigError, match=r"^filters\.source: got nothing, expected one of lecture, .*classic"):
-        FILTERS.named(None)
+    with pytest.raises(ConfigError, match=r"^input\.source: got randon, expected one of classic, .*mean random"):
+        read_input(source="randon")
+    with pytest.raises(ConfigError, match=r"^filters\.source: got nothing, expected one of classic, "):
+        read_filters()
 
 
 @pytest.mark.parametrize("name", [3, ["random"], {"random": 1}, True])
 def test_a_source_that_is_no_name_is_an_error(name: object) -> None:
     with pytest.raises(ConfigError, match=r"^input\.source: got .*expected one of"):
-        INPUTS.named(name)
+        read_input(source=name)
 
 
-@pytest.mark.parametrize("name", INPUTS)
+@pytest.mark.parametrize("name", sources_for("input"))
 def test_a_setting_that_an_input_does_not_have(name: str) -> None:
     with pytest.raises(ConfigError, match=r"^input\.shap: got 3, expected no such key here; there are source, "):
         read_input(source=name, shap=3)
 
 
-@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize("name", sources_for("filters"))
 def test_a_setting_that_filters_do_not_have(name: str) -> None:
     with pytest.raises(ConfigError, match=r"^filters\.cont: got 3, expected no such key here; there are source, "):
         read_filters(source=name, cont=3)
@@ -387,7 +399,7 @@ def test_a_kernel_of_one_size_or_one_per_axis(name: str, kernel: Any, rank: int,
 @pytest.mark.parametrize("name", ["random", "integers"])
 def test_a_kernel_of_another_rank_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=r"^filters\.kernel: got \(3, 3\), .*a list of 3 \(D, H, W\)"):
-        read_filters(source=name).signature(3, 1, 3)
+        read_filters(source=name).signature(filters_for(3, 1, 3))
 
 
 DRAWS = [
@@ -653,63 +665,129 @@ def test_classic_settings_that_are_refused(values: dict[str, Any], message: str)
 @pytest.mark.parametrize("rank", [1, 3])
 def test_classic_kernels_are_for_two_axes(rank: int) -> None:
     with pytest.raises(ConfigError, match=rf"^filters\.source: got classic, .*H x W .not {rank}-D"):
-        read_filters(source="classic", names=["box"]).signature(3, 1, rank)
+        read_filters(source="classic", names=["box"]).signature(filters_for(3, 1, rank))
 
 
-# --- the shipped YAML
+# --- the shipped YAML: every source in every role
+
+SHAPES = {
+    "input": (1, 3, 4, 4),
+    "filters": (1, 3, 2, 2),
+    "bias": (2,),
+    "grad": (1, 1, 2, 2),
+    "weights": (2, 3),
+    "labels": (2,),
+}
 
 
-def filled_in(path: Path, tmp_path: Path) -> Any:
-    """The values of a YAML file, with a file put where it asks for one."""
-    values = yaml.safe_load(path.read_text())
-    if values.get("path") == "???" and values["source"] == "npy":
-        np.save(tmp_path / "x.npy", np.ones((1, 3, 4, 4)))
-        values["path"] = str(tmp_path / "x.npy")
-    if values.get("path") == "???" and values["source"] == "npz":
-        np.savez(tmp_path / "x.npz", images=np.ones((1, 3, 4, 4)))
-        values["path"] = str(tmp_path / "x.npz")
-    if values.get("path") == "???":
+def request_of(role: str, name: str) -> Request:
+    """What a place of that role asks for."""
+    if name == "shipped":
+        return Request((8, 1, 3, 3), entry="conv1.weight", key="network.conv1.weights")
+    if name == "digits":
+        return Request((450,)) if role == "labels" else Request()
+    shapes = {"input": None, "filters": (None, 3, None, None)}
+    return Request(shapes.get(role, SHAPES[role]), entry="a" if role == "weights" else "", key="network.a.weights")
+
+
+def saved_as(kind: str, folder: Path, role: str, entry: str) -> str:
+    """A file of that kind with ones in the shape of a role."""
+    array, path = np.ones(SHAPES[role], np.int16), folder / f"x.{kind}"
+    if kind == "npy":
+        np.save(path, array)
+    elif kind == "npz":
+        np.savez(path, **{entry: array})
+    elif kind == "csv":
+        path.write_text("1,1\n1,1\n" if array.ndim == 4 else "1,1\n")
+    elif kind == "safetensors":
+        header = {"dtype": "I16", "shape": array.shape, "data_offsets": [0, array.nbytes]}
+        path.write_bytes(file_of({entry: header}, array.tobytes()))
+    else:
         pillow = pytest.importorskip("PIL.Image", reason="Pillow is the optional extra `image`")
-        pillow.new("RGB", (4, 4)).save(tmp_path / "x.png")
-        values["path"] = str(tmp_path / "x.png")
+        pillow.new("RGB", (4, 4)).save(path.with_suffix(".png"))
+        return str(path.with_suffix(".png"))
+    return str(path)
+
+
+def filled_in(path: Path, folder: Path) -> dict[str, Any]:
+    """The values of a YAML file, with a file or numbers put where it asks for some."""
+    values: dict[str, Any] = yaml.safe_load(path.read_text())
+    role = path.parent.name
+    if "defaults" in values:
+        other, _ = values.pop("defaults")
+        return {**filled_in(path.with_name(f"{other}.yaml"), folder), **values}
+    if values.get("path") == "???":
+        entry = "a" if role == "weights" else values.get("entry") or role
+        values["path"] = saved_as(values["source"], folder, role, entry)
+    if values.get("values") == "???":
+        values["values"] = np.ones(SHAPES[role], int).tolist()
     return values
 
 
-@pytest.mark.parametrize("path", INPUT_FILES, ids=lambda path: path.stem)
-def test_every_input_file_reads(path: Path, tmp_path: Path) -> None:
-    values = filled_in(path, tmp_path)
-    source = read_input(**values)
-    assert made(source).ndim == 4
-    assert set(values) == set(vars(source)), "the file sets every field"
+@pytest.mark.parametrize("path", SOURCE_FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_every_source_makes_in_every_role_what_its_signature_says(path: Path, tmp_path: Path) -> None:
+    role, values = path.parent.name, filled_in(path, tmp_path)
+    if values["source"] == "digits":
+        pytest.importorskip("sklearn", reason="scikit-learn is the optional extra `digits`")
+    source, request = read_source(role, values), request_of(role, values["source"])
+    signature = source.signature(request)
+    assert request.shape is None or suits(signature.shape, request.shape) or role == "filters"
+    check_source(type(source), role, values, request)
+    assert set(values) == set(settings_of(type(source), role)), "the file sets every field"
 
 
-@pytest.mark.parametrize("path", FILTER_FILES, ids=lambda path: path.stem)
-def test_every_filters_file_reads(path: Path, tmp_path: Path) -> None:
-    values = filled_in(path, tmp_path)
-    source = read_filters(**values)
-    assert made(source, 3, 1, 2).ndim == 4
-    assert set(values) == set(vars(source)), "the file sets every field"
+@pytest.mark.parametrize("role", ROLES)
+def test_every_source_has_a_file_for_every_role(role: str) -> None:
+    files = [path for path in SOURCE_FILES if path.parent.name == role]
+    assert {yaml.safe_load(path.read_text()).get("source") for path in files} - {None} == set(sources_for(role))
 
 
-@pytest.mark.parametrize("path", INPUT_FILES + FILTER_FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+@pytest.mark.parametrize("role", ROLES)
+def test_a_source_that_cannot_fill_a_role(role: str) -> None:
+    for name in set(SOURCES.ours()) - set(sources_for(role)):
+        with pytest.raises(ConfigError, match=rf"^{role}\.source: got {name}, expected one of .* \({name} is for "):
+            read_source(role, {"source": name})
+
+
+def test_one_source_does_not_import_the_others() -> None:
+    code = "from convpipe.sources import read_source; read_source('input', {'source': 'integers'}); import sys; "
+    code += "print(*sorted(name for name in sys.modules if name.startswith('convpipe.sources.')))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=CONF.parent)
+    kinds = ["kinds", "kinds.drawn", "kinds.source", "kinds.stream"]
+    assert run.stdout.split() == [f"convpipe.sources.{name}" for name in ["integers", *kinds]]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("1,2\n3\n", r"expected rows of equally many numbers, at least one \(there are rows of \[1, 2\]\)"),
+        ("", r"expected rows of equally many numbers"),
+        ("1,x\n", r"expected finite numbers with commas between them \(there is 'x'\)"),
+        ("1,nan\n", r"expected finite numbers with commas between them \(there is 'nan'\)"),
+        (f"{10**30}\n", r"expected numbers that int64 or float64 holds"),
+    ],
+)
+def test_csv_files_that_are_refused(text: str, line: str, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(text)
+    with pytest.raises(ConfigError, match=rf"^input\.path: got .*, {line}"):
+        read_input(source="csv", path=str(tmp_path / "x.csv")).signature()
+
+
+def test_a_matrix_of_numbers(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("\ufeff1, -2,3\n\n4,5,6\n")
+    assert made(read_input(source="csv", path=str(tmp_path / "x.csv"))).tolist() == [[[[1, -2, 3], [4, 5, 6]]]]
+    (tmp_path / "x.csv").write_text("0.5,1\n")
+    assert made(read_input(source="csv", path=str(tmp_path / "x.csv"))).dtype == np.float64
+
+
+@pytest.mark.parametrize("path", SOURCE_FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_every_key_has_a_comment_above_it(path: Path) -> None:
     lines = path.read_text().splitlines()
     keys = [place for place, line in enumerate(lines) if line[0].isalpha()]
-    assert keys
-    assert all(lines[place - 1].startswith("# ") for place in keys)
-
-
-@pytest.mark.parametrize("name", ["random", "integers"])
-def test_the_files_hold_the_defaults(name: str) -> None:
-    for key, read, group in (("input", read_input, "input"), ("filters", read_filters, "filters")):
-        values = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
-        assert read(**values) == read(source=name), key
-
-
-def test_every_source_has_a_file() -> None:
-    for registry, files in ((INPUTS, INPUT_FILES), (FILTERS, FILTER_FILES)):
-        assert {yaml.safe_load(path.read_text())["source"] for path in files} == set(registry)
+    assert lines[0].startswith("# ")
+    if "defaults" not in lines[1]:  # else the keys are the other file's
+        assert all(lines[place - 1].startswith("# ") for place in keys)
 
 
 def test_every_classic_kernel_has_a_file() -> None:
-    assert {*NAMES, "prewitt", "classic"} <= {path.stem for path in FILTER_FILES}
+    assert {*NAMES, "prewitt", "classic"} <= {path.stem for path in (CONF / "filters").glob("*.yaml")}

@@ -16,7 +16,7 @@ import convpipe as cp
 from convpipe.files import npz
 from convpipe.ops.softmax import softmax
 from convpipe.sources import stream
-from convpipe.sources.weights import SHIPPED_FOLDER
+from convpipe.sources.shipped import SHIPPED_FOLDER
 from convpipe.weights import train_digits as tool
 from convpipe.weights.train_digits import SHAPES, Settings, Split, Weights
 

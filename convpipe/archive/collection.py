@@ -8,24 +8,12 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from convpipe.archive.identity import RUN_ID
-from convpipe.archive.index import INDEX, completed, failures, indexed, locked, row_at
-from convpipe.archive.table import (
-    Row,
-    as_table,
-    columns_of,
-    damaged_row,
-    result_row,
-    row_columns,
-    typed,
-    with_columns,
-    write_results,
-)
-from convpipe.archive.verify import verify
+from convpipe.archive.index import INDEX, completed, failures, locked, row_at, rows_of
+from convpipe.archive.table import Row, as_table, columns_of, row_columns, run_row, typed, with_columns, write_results
 from convpipe.errors import ArchiveError
 from convpipe.files.staging import hidden_name, storing
 
@@ -49,25 +37,12 @@ def run_names(folder: Path) -> list[str]:
         return sorted(entry.name for entry in entries if RUN_ID.match(entry.name) and entry.is_dir())
 
 
-def run_row(path: Path) -> Row:
-    """The row of one run, whatever its state.
-
-    A run counts as damaged that lacks a file, or whose texts or ids do not agree with their hashes; arrays,
-    which may be large, are only looked at by `verify`.
-    """
-    try:
-        run = verify(path, arrays=False)
-    except ArchiveError:
-        return damaged_row(path.name)
-    return result_row(run) if run.manifest["run_id"] == path.name else damaged_row(path.name)
-
-
 def whole_rows(folder: Path) -> list[Row]:
     """Every run as a row with all its config values: from the index, or from the run where that lacks it.
 
     A run in the index is only looked at for its manifest, which is written last; `rebuild` reads all of it.
     """
-    known, rows = indexed(folder), failures(folder)
+    known, rows = rows_of(folder / INDEX), failures(folder)
     for name in run_names(folder):
         there = name in known and os.path.exists(f"{folder}/{name}/manifest.json")
         rows[name] = known[name] if there else run_row(folder / name)
@@ -91,15 +66,12 @@ def read_results(folder: Path) -> list[Row]:
     except (OSError, ValueError, csv.Error):
         found = []
     listed = sorted([*run_names(folder), *failures(folder)])
-    if [row.get("run") for row in found] == listed and all(map(is_even, found)):
+    # a line with more cells than the head has a None as key, one with fewer has it as a value
+    even = all(None not in row and None not in row.values() for row in found)
+    if even and [row.get("run") for row in found] == listed:
         return found
     rows = whole_rows(folder)
     return with_columns(rows, columns_of(rows))
-
-
-def is_even(row: Mapping[Any, Any]) -> bool:
-    """Whether a line of a table had as many cells as its head."""
-    return None not in row and None not in row.values()
 
 
 def runs(folder: str | Path) -> pd.DataFrame:

@@ -7,16 +7,13 @@
       manifest.json  format, ids, status, timings, provenance; not hashed, as it differs from repeat to repeat
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from operator import itemgetter
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -56,18 +53,9 @@ def stage_row(stage: str, op: str, array: Array, macs: int, sha256: str, file: s
     """One row of stages.csv."""
     # + 0, as NumPy finds either of 0.0 and -0.0, depending on the processor's instructions
     low, high = (array.min().item() + 0, array.max().item() + 0) if array.size else ("", "")
-    return {
-        "stage": stage,
-        "op": op,
-        "shape": shape_text(array.shape),
-        "dtype": dtype_name(array.dtype),
-        "bytes": array.nbytes,
-        "macs": macs,
-        "min": low,
-        "max": high,
-        "sha256": sha256,
-        "file": file,
-    }
+    dtype, sizes = dtype_name(array.dtype), shape_text(array.shape)
+    values = (stage, op, sizes, dtype, array.nbytes, macs, low, high, sha256, file)
+    return dict(zip(COLUMNS, values, strict=True))
 
 
 @cache
@@ -76,13 +64,18 @@ def dtype_name(dtype: np.dtype[Any]) -> str:
     return str(dtype.name)
 
 
-def csv_bytes(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> bytes:
+def csv_bytes(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
     """A CSV table with a header line."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(map(itemgetter(*columns), rows))
+    write_rows(text, columns, rows)
     return text.getvalue().encode()
+
+
+def write_rows(table: TextIO, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a CSV table, what a row lacks left empty."""
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([row.get(column, "") for column in columns] for row in rows)
 
 
 def sums_bytes(sums: Mapping[str, str]) -> bytes:

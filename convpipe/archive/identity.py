@@ -1,7 +1,5 @@
 """What a run is called: the hash of its config in canonical form; and the config in the forms an archive needs."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

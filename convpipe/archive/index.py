@@ -4,8 +4,6 @@ So the table of a long sweep need not read every run again. Of two lines for one
 a kill cut short counts for nothing.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -62,18 +60,13 @@ def add_lines(path: Path, lines: bytes) -> None:
 # Reading all of it
 
 
-def indexed(folder: Path) -> dict[str, Row]:
-    """The rows of runs that the index has, by run id, whether the runs are there or not."""
-    return rows_of(folder / INDEX)
-
-
 def failures(folder: Path) -> dict[str, Row]:
     """The rows of failed points that no run has replaced yet, by run id."""
     return {name: row for name, row in rows_of(folder / FAILURES).items() if not (folder / name).is_dir()}
 
 
 def rows_of(path: Path) -> dict[str, Row]:
-    """The rows of a file of lines, by run id; none where there is no file."""
+    """The rows of a file of lines by run id, whether the runs are there or not; none where there is no file."""
     try:
         lines = path.read_bytes().splitlines()
     except OSError:

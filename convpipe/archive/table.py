@@ -6,18 +6,21 @@ In a row everything is text, as results.csv has it.
 from __future__ import annotations
 
 import ast
-import csv
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from convpipe.archive.format import write_rows
 from convpipe.archive.identity import Described, config_cells
-from convpipe.archive.read import Run
+from convpipe.archive.verify import verify
+from convpipe.errors import ArchiveError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,14 +57,17 @@ def done_row(cells: Mapping[str, str], manifest: Mapping[str, Any], output: Mapp
     return row
 
 
-def result_row(run: Run) -> Row:
-    """An archived run as a row."""
-    return done_row(config_cells(run.config), run.manifest, run.rows[-1])
+def run_row(path: Path) -> Row:
+    """The row of one run on disk, whatever its state.
 
-
-def damaged_row(name: str) -> Row:
-    """A folder that is no readable run, as a row."""
-    return {"run": name, "status": DAMAGED}
+    A run counts as damaged that lacks a file, or whose texts or ids do not agree with their hashes; arrays,
+    which may be large, are only looked at by `verify`.
+    """
+    with suppress(ArchiveError):
+        run = verify(path, arrays=False)
+        if run.manifest["run_id"] == path.name:
+            return done_row(config_cells(run.config), run.manifest, run.rows[-1])
+    return {"run": path.name, "status": DAMAGED}
 
 
 def failed_row(described: Described, error: str) -> Row:
@@ -178,13 +184,6 @@ def counted(rows: Iterable[Row], columns: Columns) -> Iterator[Row]:
     for row in rows:
         columns.count(row)
         yield row
-
-
-def write_rows(table: TextIO, columns: Sequence[str], rows: Iterable[Row]) -> None:
-    """Write a CSV table, what a row lacks left empty."""
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([row.get(column, "") for column in columns] for row in rows)
 
 
 # As a data frame

@@ -1,7 +1,5 @@
 """One run written whole or not at all: in a hidden folder beside its place, moved there in one step."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

@@ -1,10 +1,8 @@
 """The sub-commands: what the command line does with archives that are there."""
 
-from __future__ import annotations
-
 import os
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -27,11 +25,23 @@ class CommandParser(ArgumentParser):
         """Raise instead of printing the usage."""
         raise UsageError(f"{self.command}: {message.removeprefix('argument ')}")
 
+    def read(self, words: list[str], *, run: bool = False) -> Namespace:
+        """The arguments; `path` is the one among them that has no name, a folder that exists, or a run."""
+        given = self.parse_intermixed_args(words)
+        if len(given.folders) != 1:
+            raise UsageError(f"{self.command}: got {len(given.folders)} arguments, expected one path")
+        given.path = Path(given.folders[0])
+        if not given.path.is_dir():
+            raise UsageError(f"{self.command}: got {given.path}, expected a folder")
+        if run and not is_run(given.path):
+            raise UsageError(f"{self.command}: got {given.path}, expected a run")
+        return given
+
 
 def verify_command(words: list[str]) -> int:
     """``convpipe verify PATH``: every hash of a run, or of all runs below a folder."""
     parser = CommandParser("verify", "check every hash of a run, or of all runs below a folder", "PATH")
-    path = one_folder("verify", parser.parse_intermixed_args(words).folders)
+    path = parser.read(words).path
 
     from convpipe.archive.verify import verify
 
@@ -54,7 +64,7 @@ def verify_command(words: list[str]) -> int:
 def reproduce_command(words: list[str]) -> int:
     """``convpipe reproduce RUN``: compute an archived run again and compare."""
     parser = CommandParser("reproduce", "compute an archived run again and compare it stage by stage", "RUN")
-    path = one_run("reproduce", parser.parse_intermixed_args(words).folders)
+    path = parser.read(words, run=True).path
 
     import tempfile
 
@@ -81,17 +91,16 @@ def explain_command(words: list[str]) -> int:
     parser = CommandParser("explain", what, "RUN --at N,F,Y,X [--layer NAME]")
     parser.add_argument("--at", required=True, metavar="N,F,Y,X", help="image, filter, and position along each axis")
     parser.add_argument("--layer", metavar="NAME", help="of a network: which convolution layer")
-    given = parser.parse_intermixed_args(words)
+    given = parser.read(words, run=True)
     at = whole_numbers("--at", given.at)
-    path = one_run("explain", given.folders)
 
     from convpipe.archive.verify import verify
     from convpipe.report.explain import explained, show_cell
 
-    cell = explained(verify(path), at, given.layer)
+    cell = explained(verify(given.path), at, given.layer)
     show_cell(sys.stdout, cell)
     if not cell.agrees:
-        raise ArchiveError(f"{path}: at {given.at}: got {cell.stored} stored, expected {cell.total}")
+        raise ArchiveError(f"{given.path}: at {given.at}: got {cell.stored} stored, expected {cell.total}")
     return 0
 
 
@@ -107,8 +116,9 @@ def runs_command(words: list[str]) -> int:
     parser.add_argument("--format", choices=listing.FORMATS, help=by_ending)
     parser.add_argument("--output", metavar="FILE", help="write there (parquet needs it)")
     parser.add_argument("--rebuild", action="store_true", help="first make results.csv anew from the runs")
-    given = parser.parse_intermixed_args(joined(words, "--sort"))
-    path = one_collection(one_folder("runs", given.folders))
+    given = parser.read(joined(words, "--sort"))
+    path = given.path
+    check_collection(path)
 
     from convpipe.archive.collection import read_results, rebuild, whole_rows
 
@@ -116,8 +126,10 @@ def runs_command(words: list[str]) -> int:
         raise UsageError("runs: --format parquet: expected --output FILE beside it")
     if given.rebuild:
         rebuild(path)
-    choice = listing.Choice(given.where, given.sort, given.columns)
-    found = listing.whole(read_results(path)) if choice.is_all else listing.chosen(whole_rows(path), choice)
+    if (given.where, given.sort, given.columns) == (None, None, None):
+        found = listing.whole(read_results(path))
+    else:
+        found = listing.chosen(whole_rows(path), given.where, given.sort, given.columns)
     form = given.format or listing.file_format(given.output)
     if given.output is not None:
         listing.write_listing(found, form, Path(given.output))
@@ -156,25 +168,8 @@ def whole_numbers(option: str, text: str) -> tuple[int, ...]:
         raise ConfigError(option, text, "whole numbers with commas between them: n,f,y,x") from error
 
 
-def one_folder(command: str, folders: list[str]) -> Path:
-    """The one argument of a command, a folder that exists."""
-    if len(folders) != 1:
-        raise UsageError(f"{command}: got {len(folders)} arguments, expected one path")
-    if not Path(folders[0]).is_dir():
-        raise UsageError(f"{command}: got {folders[0]}, expected a folder")
-    return Path(folders[0])
-
-
-def one_run(command: str, folders: list[str]) -> Path:
-    """The one argument of a command, a run."""
-    path = one_folder(command, folders)
-    if not is_run(path):
-        raise UsageError(f"{command}: got {path}, expected a run")
-    return path
-
-
-def one_collection(path: Path) -> Path:
-    """A folder, unless it is a run, or holds collections instead of runs."""
+def check_collection(path: Path) -> None:
+    """The folder is no run, and holds no collections instead of runs."""
     from convpipe.archive.collection import RESULTS, run_names
 
     if is_run(path):
@@ -184,7 +179,6 @@ def one_collection(path: Path) -> Path:
         more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
         there = f", such as {', '.join(found[:MOST_NAMED])}{more}" if found else ""
         raise UsageError(f"runs: got {path}, expected a collection of runs{there}")
-    return path
 
 
 def runs_below(path: Path) -> Iterator[Path]:

@@ -7,7 +7,7 @@ import io
 import os
 import string
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from textwrap import wrap
@@ -21,8 +21,6 @@ from convpipe.errors import ConfigError, ConvpipeError, UsageError, did_you_mean
 from convpipe.execution import provenance
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
-
     from hydra._internal.hydra import Hydra
 
 HELP = string.Template("""\
@@ -52,6 +50,7 @@ Flags:
 
 Exit codes: 0 ok, 1 some runs failed, 2 config or usage, 3 integrity, 4 I/O, 130 and 143 interrupted
 """)
+# Flags that ask for something else than a run.
 SHOWING = ("help", "hydra_help", "cfg", "info", "shell_completion")
 SHELLS = ("bash", "zsh", "fish")
 LINE_WIDTH = 80
@@ -68,11 +67,15 @@ def parsed_flags(words: list[str]) -> Namespace:
         raise UsageError("--experimental-rerun: it would read a pickle; use convpipe reproduce RUN")
     if arguments.config_path is not None:
         raise UsageError("--config-path: the config tree is convpipe's own; add yours with --config-dir")
-    if arguments.config_dir is not None:
-        check_readable_folder("--config-dir", arguments.config_dir)
+    folder = arguments.config_dir
+    if folder is not None and not Path(folder).is_dir():
+        raise UsageError(f"--config-dir: got {folder}, expected a folder")
+    if folder is not None and not os.access(folder, os.R_OK | os.X_OK):
+        raise UsageError(f"--config-dir: got {folder}, expected a folder that can be read")
     if arguments.config_name == "":
         raise UsageError("--config-name: got nothing, expected the name of a main config")
     check_together(arguments)
+    arguments.config_name = arguments.config_name or MAIN_CONFIG
     return arguments
 
 
@@ -96,18 +99,9 @@ def refused(message: str) -> NoReturn:
         flag = message.removeprefix(mark).split()[0]
         known = [name for action in flag_parser()._actions for name in action.option_strings]
         near = did_you_mean(flag.partition("=")[0], known)
-        raise UsageError(
-            f"{flag}: no such flag; convpipe --help shows those there are" + (f" ({near})" if near else "")
-        )
+        hint = f" ({near})" if near else ""
+        raise UsageError(f"{flag}: no such flag; convpipe --help shows those there are{hint}")
     raise UsageError(message.removeprefix("argument "))
-
-
-def check_readable_folder(flag: str, path: str) -> None:
-    """A folder that can be listed."""
-    if not Path(path).is_dir():
-        raise UsageError(f"{flag}: got {path}, expected a folder")
-    if not os.access(path, os.R_OK | os.X_OK):
-        raise UsageError(f"{flag}: got {path}, expected a folder that can be read")
 
 
 def check_together(arguments: Namespace) -> None:
@@ -119,16 +113,6 @@ def check_together(arguments: Namespace) -> None:
     for name in ("resolve", "package"):
         if getattr(arguments, name) and not arguments.cfg:
             raise UsageError(f"--{name}: expected --cfg beside it, as in --cfg job --{name}")
-
-
-def asks_to_show(arguments: Namespace) -> bool:
-    """Whether a flag asks for something else than a run."""
-    return any(getattr(arguments, name) for name in SHOWING)
-
-
-def config_name(arguments: Namespace) -> str:
-    """The main config's name."""
-    return arguments.config_name or MAIN_CONFIG
 
 
 def make_hydra(arguments: Namespace) -> Hydra:
@@ -162,7 +146,7 @@ def answer(arguments: Namespace, commands: Collection[str]) -> str:
     """
     if arguments.shell_completion:
         return completion(arguments, commands)
-    hydra, name = make_hydra(arguments), config_name(arguments)
+    hydra, name = make_hydra(arguments), arguments.config_name
     # checked before Hydra shows anything, as it sets up the logging that a config file may have chosen
     composed = config_compose.composed(hydra, name, arguments.overrides)
     if arguments.help:

@@ -10,7 +10,7 @@ import threading
 import traceback
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
@@ -59,11 +59,11 @@ def stopping_on_signals() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> NoReturn:
         raise Stopped(number)
 
-    numbers = [number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None]
-    if threading.current_thread() is not threading.main_thread():
-        numbers = []  # only the main thread may set handlers
-    # one that is ignored stays so: nohup ignores SIGHUP
-    ours = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    ours = []
+    if threading.current_thread() is threading.main_thread():  # which alone may set handlers
+        numbers = [number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None]
+        # one that is ignored stays so: nohup ignores SIGHUP
+        ours = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
     for number in ours:
         signal.signal(number, stop)
     try:
@@ -81,10 +81,8 @@ def print_anything() -> None:
 
 def close_output() -> None:
     """The reader of our output went away: be quiet at exit, too (as Python's docs advise on SIGPIPE)."""
-    try:
+    with suppress(OSError, ValueError):  # not a file: nothing is written to it at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):  # not a file: nothing is written to it at exit
-        return
 
 
 def reported(error: Exception) -> int:
@@ -113,11 +111,10 @@ def dispatch(words: list[str]) -> int:
 
     if words and not words[0].startswith("-") and "=" not in words[0] and not words[0].startswith(("~", "+")):
         if words[0] not in COMMANDS:
-            hint = did_you_mean(words[0], COMMANDS)
-            raise UsageError(
-                f"{words[0]}: no such command; there are {', '.join(COMMANDS)}, and settings as key=value"
-                + (f" ({hint})" if hint else "")
-            )
+            near = did_you_mean(words[0], COMMANDS)
+            hint = f" ({near})" if near else ""
+            there = ", ".join(COMMANDS)
+            raise UsageError(f"{words[0]}: no such command; there are {there}, and settings as key=value{hint}")
         return COMMANDS[words[0]](words[1:])
     return hydra_app(words)
 
@@ -130,13 +127,13 @@ def hydra_app(words: list[str]) -> int:
     from convpipe.config.read import read_job
 
     arguments = flags.parsed_flags(words)
-    if flags.asks_to_show(arguments):
+    if any(getattr(arguments, name) for name in flags.SHOWING):
         print(flags.answer(arguments, COMMANDS), end="")
         return 0
     hydra = flags.make_hydra(arguments)
     if arguments.multirun:
         return multirun(hydra, arguments)
-    job = read_job(compose(hydra, flags.config_name(arguments), arguments.overrides))
+    job = read_job(compose(hydra, arguments.config_name, arguments.overrides))
     check_single_run(arguments.overrides)
     return run_job(job)
 
@@ -156,7 +153,6 @@ def run_job(job: Job) -> int:
         print(work)
         check_memory(work, job.spec, place.memory)
         return 0
-    check_memory(work, job.spec, place.memory)
     with progress(len(work.plan.steps), "stages") as done:
         outcome = runner.execute(job.spec, place, lambda result: done(result.step.name))
     refresh(place.folder)
@@ -174,18 +170,16 @@ def multirun(hydra: Hydra, arguments: Namespace) -> int:
     from hydra.core.plugins import Plugins
     from hydra.types import HydraContext
 
-    from convpipe.cli import flags
     from convpipe.cli.ending import ending_soon
     from convpipe.config import compose as config_compose
     from convpipe.report.sweep import show_sweep
     from convpipe.sweeps.launched import run_hydra_job
     from convpipe.sweeps.outcomes import GOES_ON
 
-    composed = config_compose.composed(hydra, flags.config_name(arguments), arguments.overrides, multirun=True)
+    composed = config_compose.composed(hydra, arguments.config_name, arguments.overrides, multirun=True)
     context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks())
-    sweeper = Plugins.instance().instantiate_sweeper(
-        config=composed, hydra_context=context, task_function=run_hydra_job
-    )
+    plugins = Plugins.instance()
+    sweeper = plugins.instantiate_sweeper(config=composed, hydra_context=context, task_function=run_hydra_job)
     try:
         with closing(sweeper.sweep(arguments.overrides)(ending_soon)) as events:
             return show_sweep(events)

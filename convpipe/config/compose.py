@@ -24,19 +24,7 @@ if TYPE_CHECKING:
 
 LAYER_SETTING = re.compile(r"network\.\w+\.\w+=")
 MAIN_CONFIG = "config"
-GROUPS = (
-    "input",
-    "filters",
-    "conv",
-    "lowering",
-    "bias",
-    "grad",
-    "network",
-    "weights",
-    "labels",
-    "cluster",
-    "experiment",
-)
+GROUPS = {*SPEC_KEYS, "cluster", "experiment"} - {"seed", "keep", "record"}
 NO_SEARCH_PATH = "hydra.searchpath=[]"
 
 
@@ -97,7 +85,7 @@ def of_layer(override: str) -> str:
 
 
 def check_single_values(overrides: Sequence[str], multirun: bool) -> None:
-    """A sweep's several values are for -m, and a group's choice is a name."""
+    """A sweep's several values are for -m, and a group's choice is a name, or several, or its settings as a dict."""
     from hydra.core.override_parser.types import ValueType
 
     for line in overrides:
@@ -107,7 +95,11 @@ def check_single_values(overrides: Sequence[str], multirun: bool) -> None:
             quoted = " or quotes" if override.value_type == ValueType.SIMPLE_CHOICE_SWEEP else ""
             raise ConfigError(key, value, f"one value, [a list]{quoted}, or -m for a sweep")
         if key in GROUPS and not (override.is_delete() or override.is_sweep_override()):
-            check_choice(key, value, override.value())
+            chosen = override.value()
+            names = chosen if isinstance(chosen, list) else [chosen]
+            if not isinstance(chosen, dict) and not all(isinstance(name, str) for name in names):
+                hint = "~experiment leaves it out" if key == "experiment" else ""
+                raise ConfigError(key, value, f"the name of a choice of {key}", hint)
 
 
 def check_single_run(overrides: Sequence[str]) -> None:
@@ -120,14 +112,6 @@ def check_single_run(overrides: Sequence[str]) -> None:
         key, value = parsed(line).key_or_group, line.partition("=")[2]
         if key.split(".")[0] in ("sweep", "cluster") and value != "none":
             raise ConfigError(key, value, "-m beside it, as it is for sweeps")
-
-
-def check_choice(key: str, given: str, value: object) -> None:
-    """A group's choice is a name, or several, or its settings as a dict."""
-    names = value if isinstance(value, list) else [value]
-    if not isinstance(value, dict) and not all(isinstance(name, str) for name in names):
-        hint = "~experiment leaves it out" if key == "experiment" else ""
-        raise ConfigError(key, given, f"the name of a choice of {key}", hint)
 
 
 def check_search_path(hydra: Hydra, config_name: str | None) -> None:
@@ -179,16 +163,13 @@ def plain_config(config: DictConfig, *, missing: bool = False) -> dict[str, Any]
         if key == "hydra":
             continue
         try:
-            if OmegaConf.is_missing(config, key):
+            if missing and OmegaConf.is_missing(config, key):
                 plain[str(key)] = "???"
-                if not missing:
-                    raise ConfigError(str(key), "???", "a value for it")
                 continue
-            node = config[key]
-            nested = OmegaConf.is_config(node)
-            plain[str(key)] = (
-                OmegaConf.to_container(node, resolve=True, throw_on_missing=not missing) if nested else node
-            )
+            value = config[key]
+            if OmegaConf.is_config(value):
+                value = OmegaConf.to_container(value, resolve=True, throw_on_missing=not missing)
+            plain[str(key)] = value
         except (OmegaConfBaseException, RecursionError) as error:
             raise explained(error, written(config, getattr(error, "full_key", None)), lambda key: ("", ())) from error
     return plain

@@ -1,15 +1,14 @@
 """A tiny expression language over named values, for a sweep's ``where`` and ``runs --where``.
 
 Comparisons, and / or / not, + - * / // %, in, lists, dotted names, [index] and min, max, abs, len. It is
-walked, never evaluated as Python: there is nothing in it to call, assign or reach into.
+read node by node, never evaluated as Python: there is nothing in it to call, assign or reach into.
 """
-
-from __future__ import annotations
 
 import ast
 import operator
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from convpipe.errors import ConfigError, did_you_mean
@@ -62,43 +61,51 @@ def compile_expression(key: str, text: str) -> Expression:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Python's advice to programmers
-            tree = ast.parse(text.strip(), mode="eval").body
+            found = compiled(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ConfigError(key, text, f"an expression of {ALLOWED}", getattr(error, "msg", "")) from error
-    check(key, text, tree)
 
     def value_of(values: Mapping[str, Any]) -> Any:
         try:
-            return walk(tree, values)
+            return found(values)
         except (TypeError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
             raise ConfigError(key, text, "values that go together in it", str(error)) from error
 
     return value_of
 
 
-def check(key: str, text: str, tree: ast.expr) -> None:
-    """Nothing but what the language has stands in the tree."""
-    for node in ast.walk(tree):
-        if not allowed(node):
-            raise ConfigError(key, text, f"an expression of {ALLOWED}", f"not {type(node).__name__}")
+def compiled(node: ast.expr) -> Expression:
+    """A function that gives the value of a node.
 
-
-def allowed(node: ast.AST) -> bool:
-    """Whether one node belongs to the language."""
-    if isinstance(node, ast.Constant):
-        return isinstance(node.value, int | float | str | None)
-    if isinstance(node, ast.BinOp):
-        return type(node.op) in BINARY
-    if isinstance(node, ast.UnaryOp):
-        return type(node.op) in UNARY
-    if isinstance(node, ast.Compare):
-        return all(type(op) in COMPARE for op in node.ops)
-    if isinstance(node, ast.Call):
-        return isinstance(node.func, ast.Name) and node.func.id in FUNCTIONS and not node.keywords
-    if isinstance(node, ast.Attribute):
-        return bool(dotted(node))
-    plain = (ast.Name, ast.BoolOp, ast.List, ast.Tuple, ast.Subscript, ast.expr_context)
-    return isinstance(node, (*plain, ast.operator, ast.unaryop, ast.cmpop, ast.boolop))
+    Raises:
+        SyntaxError: a node that the language does not have.
+    """
+    match node:
+        case ast.Constant(value=int() | float() | str() | None as value):
+            return lambda values: value
+        case ast.Name() | ast.Attribute() if name := dotted(node):
+            return partial(look_up, name)
+        case ast.BoolOp(op=op, values=nodes):
+            every, parts = all if isinstance(op, ast.And) else any, [compiled(part) for part in nodes]
+            return lambda values: every(part(values) for part in parts)  # looked at only as far as needed
+        case ast.Compare(left=left, ops=ops, comparators=nodes) if all(type(op) in COMPARE for op in ops):
+            parts = [compiled(part) for part in (left, *nodes)]
+            return partial(compared, [COMPARE[type(op)] for op in ops], parts)
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in BINARY:
+            return partial(combined, BINARY[type(op)], compiled(left), compiled(right))
+        case ast.UnaryOp(op=op, operand=operand) if type(op) in UNARY:
+            apply, part = UNARY[type(op)], compiled(operand)
+            return lambda values: apply(part(values))
+        case ast.List(elts=nodes) | ast.Tuple(elts=nodes):
+            parts = [compiled(entry) for entry in nodes]
+            return lambda values: [entry(values) for entry in parts]
+        case ast.Subscript(value=left, slice=right):
+            whole, part = compiled(left), compiled(right)
+            return lambda values: whole(values)[part(values)]
+        case ast.Call(func=ast.Name(id=name), args=nodes, keywords=[]) if name in FUNCTIONS:
+            parts = [compiled(argument) for argument in nodes]
+            return lambda values: FUNCTIONS[name](*(argument(values) for argument in parts))
+    raise SyntaxError(f"not {type(node).__name__}")
 
 
 def dotted(node: ast.expr) -> str:
@@ -110,49 +117,22 @@ def dotted(node: ast.expr) -> str:
     return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else ""
 
 
-def walk(node: ast.expr, values: Mapping[str, Any]) -> Any:
-    """The value of one node."""
-    if isinstance(node, ast.Constant):
-        return node.value
-    if isinstance(node, ast.Name | ast.Attribute):
-        return look_up(dotted(node), values)
-    if isinstance(node, ast.BoolOp):
-        return bool_of(node, values)
-    if isinstance(node, ast.Compare):
-        return compared(node, values)
-    if isinstance(node, ast.BinOp):
-        return combined(node, values)
-    if isinstance(node, ast.UnaryOp):
-        return UNARY[type(node.op)](walk(node.operand, values))
-    if isinstance(node, ast.List | ast.Tuple):
-        return [walk(entry, values) for entry in node.elts]
-    if isinstance(node, ast.Subscript):
-        return walk(node.value, values)[walk(node.slice, values)]
-    assert isinstance(node, ast.Call)
-    assert isinstance(node.func, ast.Name)
-    return FUNCTIONS[node.func.id](*(walk(argument, values) for argument in node.args))
-
-
-def combined(node: ast.BinOp, values: Mapping[str, Any]) -> Any:
+def combined(apply: Callable[[Any, Any], Any], first: Expression, second: Expression, values: Mapping[str, Any]) -> Any:
     """The result of arithmetic, of numbers alone: a text times a number could fill the memory."""
-    left, right = walk(node.left, values), walk(node.right, values)
+    left, right = first(values), second(values)
     if not isinstance(left, int | float) or not isinstance(right, int | float):
         raise TypeError(f"arithmetic of {left!r} and {right!r}")
-    return BINARY[type(node.op)](left, right)
+    return apply(left, right)
 
 
-def bool_of(node: ast.BoolOp, values: Mapping[str, Any]) -> bool:
-    """and, or: the parts are looked at only as far as needed."""
-    parts = (bool(walk(part, values)) for part in node.values)
-    return all(parts) if isinstance(node.op, ast.And) else any(parts)
-
-
-def compared(node: ast.Compare, values: Mapping[str, Any]) -> bool:
-    """A chain of comparisons."""
-    left = walk(node.left, values)
-    for op, part in zip(node.ops, node.comparators, strict=True):
-        right = walk(part, values)
-        if not COMPARE[type(op)](left, right):
+def compared(
+    operators: Sequence[Callable[[Any, Any], bool]], parts: Sequence[Expression], values: Mapping[str, Any]
+) -> bool:
+    """A chain of comparisons: each part is worked out once, and only as far as needed."""
+    left = parts[0](values)
+    for holds, part in zip(operators, parts[1:], strict=True):
+        right = part(values)
+        if not holds(left, right):
             return False
         left = right
     return True

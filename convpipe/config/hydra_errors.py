@@ -1,7 +1,5 @@
 """Hydra's and OmegaConf's errors as one line of ours: the key, what came, what was expected, a did-you-mean."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -14,9 +12,8 @@ UNKNOWN = re.compile(r"Could not (?:override|delete from config\.) '([^']+)'")
 NOT_THAT_VALUE = re.compile(r"Could not delete from config\. The value of '([^']+)' is (.*) and not (.*)\.", re.DOTALL)
 THERE_ALREADY = re.compile(r"Could not append to config\. An item is already at '([^']+)'")
 NOT_FOUND = re.compile(r"Could not load '([^']+)'|Cannot find primary config '([^']+)'")
-MISSING = re.compile(
-    r"resolving interpolation: Missing mandatory value: (\S+)"
-)  # of another key, by way of an interpolation
+# Of another key, by way of an interpolation.
+MISSING = re.compile(r"resolving interpolation: Missing mandatory value: (\S+)")
 MERGE = re.compile(r"Error merging override ([^=\s]+)=")
 
 

@@ -1,14 +1,11 @@
 """From plain config values to checked settings, every key of them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from convpipe import sources
-from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS, Execution, Job, T, mapping
+from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS, Execution, Job, T, group, mapping
 from convpipe.errors import ConfigError, did_you_mean
 from convpipe.fields import choice, optional, read, several, text, whole
 from convpipe.graph import lowerings
@@ -19,6 +16,8 @@ from convpipe.ops import OPERATIONS
 from convpipe.ops.conv import Conv
 from convpipe.ops.kinds.convolving import ConvSettings
 from convpipe.ops.kinds.operation import stands_alone
+from convpipe.sources import Source, read_source
+from convpipe.sources.kinds.source import ROLES
 
 WIRING = ("op", "inputs")  # of a layer, beside the settings of its operation
 REQUIRED_KEYS = ("seed", "input", "lowering", "keep")
@@ -101,16 +100,11 @@ def checked_spec(parts: Mapping[str, Any], memo: Memo) -> Spec:
         operation = "conv" if conv is None else conv.operation or "conv"
         if conv is not None:
             operation_class(conv)
-        name = lowering.stages
-        lowering = memo.of_equal("lowering", (operation, name), lambda: named_lowering(operation, name))
+        chain = partial(lowerings.chain, operation, lowering.stages, "lowering.stages")
+        lowering = memo.of_equal("lowering", (operation, lowering.stages), lambda: LoweringSettings(chain()))
     spec = Spec(**{**parts, "lowering": lowering})
     check_kind(spec)
     return spec
-
-
-def named_lowering(operation: str, name: str | None) -> LoweringSettings:
-    """The chain that a lowering has for an operation."""
-    return LoweringSettings(lowerings.chain(operation, name, "lowering.stages"))
 
 
 def check_there(config: Mapping[str, Any]) -> None:
@@ -128,11 +122,6 @@ def read_part(key: str, value: Any) -> Any:
 def if_given(read_value: Callable[[str, Any], T]) -> Callable[[str, Any], T | None]:
     """A reader of a group of settings that gives None where it is null or empty."""
     return lambda key, value: None if value is None or value == {} else read_value(key, value)
-
-
-def read_group(kind: type[T], key: str, value: Any) -> T:
-    """A group of settings of one kind."""
-    return read(kind, key, mapping(key, value))
 
 
 def read_network(key: str, value: Any) -> dict[str, Layer]:
@@ -184,24 +173,19 @@ def check_kind(spec: Spec) -> None:
         raise ConfigError("bias", spec.bias.source, "bias=none, as a gradient does not depend on it")
 
 
-def read_source(group: str, value: Any, get: Callable[[object], type[T]]) -> T:
-    """The settings of the source that a group names."""
-    settings = mapping(group, value)
-    return read(get(settings.get("source")), group, settings)
+def read_group_source(role: str, value: Any) -> Source:
+    """The source that a group of settings names."""
+    return read_source(role, mapping(role, value))
 
 
 # How each key of a spec is read.
 PARTS: dict[str, Callable[[str, Any], Any]] = {
     "seed": whole(0, 2**64 - 1),
-    "input": partial(read_source, get=sources.INPUTS.named),
-    "filters": if_given(partial(read_source, get=sources.FILTERS.named)),
-    "conv": if_given(partial(read_group, ConvSettings)),
-    "lowering": partial(read_group, LoweringSettings),
+    **dict.fromkeys(ROLES, if_given(read_group_source)),
+    "input": read_group_source,
+    "conv": if_given(group(ConvSettings)),
+    "lowering": group(LoweringSettings),
     "keep": choice(KEEPS),
-    "bias": if_given(partial(read_source, get=sources.BIASES.named)),
-    "grad": if_given(partial(read_source, get=sources.GRADS.named)),
     "network": if_given(read_network),
-    "weights": if_given(partial(read_source, get=sources.WEIGHTS.named)),
-    "labels": if_given(partial(read_source, get=sources.LABELS.named)),
     "record": optional(whole(1)),
 }

@@ -1,9 +1,7 @@
 """What a config may say, as frozen dataclasses: how to execute, and the job as a whole."""
 
-from __future__ import annotations
-
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +24,18 @@ def collection_name(key: str, value: Any) -> str:
         hint = f"in quotes: name=\"'{value}'\"" if isinstance(value, int) else ""
         raise ConfigError(key, value, "a folder name of at most 200 letters, digits, '_', '-' and '.'", hint)
     return value
+
+
+def mapping(key: str, value: Any) -> Mapping[str, Any]:
+    """A group of settings."""
+    if not isinstance(value, Mapping):
+        raise ConfigError(key, value, "a group of settings")
+    return value
+
+
+def group(kind: type[T]) -> Callable[[str, Any], T]:
+    """A reader of a group of settings of one kind."""
+    return lambda key, value: read(kind, key, mapping(key, value))
 
 
 @dataclass(frozen=True)
@@ -71,14 +81,14 @@ class Execution:
     trace: bool = field(truth, False)
     workers: int = field(whole(1, 4096), 1)
     threads: int = field(whole(1, 4096), 1)
-    limits: Limits = field(lambda key, value: read(Limits, key, mapping(key, value)), Limits())
-    timing: Timing = field(lambda key, value: read(Timing, key, mapping(key, value)), Timing())
-    sweep: SweepSettings = field(lambda key, value: read(SweepSettings, key, mapping(key, value)), SweepSettings())
+    limits: Limits = field(group(Limits), Limits())
+    timing: Timing = field(group(Timing), Timing())
+    sweep: SweepSettings = field(group(SweepSettings), SweepSettings())
     where: str | None = field(optional(text), None)
     invalid: str = field(choice(["error", "skip"]), "error")
     retry: str | None = field(optional(choice(["failed"])), None)
     on_error: str = field(choice(["continue", "stop"]), "continue")
-    cluster: Cluster | None = field(lambda key, value: read_cluster(key, value), None)
+    cluster: Cluster | None = field(lambda key, value: group(Cluster)(key, value) if value else None, None)
 
     @cached_property
     def place(self) -> Place:
@@ -93,18 +103,6 @@ class Job:
 
     spec: Spec
     execution: Execution
-
-
-def read_cluster(key: str, value: Any) -> Cluster | None:
-    """A cluster's settings, or none."""
-    return read(Cluster, key, mapping(key, value)) if value else None
-
-
-def mapping(key: str, value: Any) -> Mapping[str, Any]:
-    """A group of settings."""
-    if not isinstance(value, Mapping):
-        raise ConfigError(key, value, "a group of settings")
-    return value
 
 
 SPEC_KEYS = tuple(entry.name for entry in fields(Spec))

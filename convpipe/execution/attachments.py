@@ -1,13 +1,12 @@
 """What a person wants of an output beside its numbers: pictures of a picture's maps, answers held against labels."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
 from convpipe.archive.format import csv_bytes
 from convpipe.archive.write import Draft
 from convpipe.execution.evaluation import Evaluation, evaluate
+from convpipe.execution.inputs import make_labels
 from convpipe.files.images import picture
 from convpipe.graph.spec import Spec
 from convpipe.tensors import Array
@@ -21,7 +20,7 @@ def attach(draft: Draft, spec: Spec, output: Array, axes: Sequence[str]) -> dict
         draw(draft, output)
     if spec.labels is None:
         return {}
-    evaluation = evaluate(output, spec.labels.make())
+    evaluation = evaluate(output, make_labels(spec.labels, spec.seed, len(output)))
     draft.write("confusion.csv", confusion_csv(evaluation))
     return {"evaluation": {"images": evaluation.images, "correct": evaluation.correct}}
 
@@ -35,9 +34,6 @@ def draw(draft: Draft, feature_map: Array) -> None:
 
 def confusion_csv(evaluation: Evaluation) -> bytes:
     """A confusion table: a row for each true class, a column for each answer."""
-    classes = range(len(evaluation.confusion))
-    rows = [
-        {"class": true, **dict(zip(map(str, classes), counts, strict=True))}
-        for true, counts in enumerate(evaluation.confusion.tolist())
-    ]
-    return csv_bytes(["class", *map(str, classes)], rows)
+    columns = ["class", *map(str, range(len(evaluation.confusion)))]
+    rows = [dict(zip(columns, (true, *counts), strict=True)) for true, counts in enumerate(evaluation.confusion)]
+    return csv_bytes(columns, rows)

@@ -1,7 +1,5 @@
 """Whether a repeat gave what the archive holds: to the bit, or, for floats made elsewhere, within a bound."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -60,10 +58,8 @@ def compare(then: Run, now: Run, bound: Callable[[], Bound | None]) -> str:
     if excess > 1:
         amount = f"{excess:.3g} times" if excess < np.inf else "in a cell that every machine gives alike, more than"
         raise ArchiveError(f"{wrong}; {amount} the float bound allows ({environment}){age}")
-    return (
-        f"reproduced within {excess:.2g} of the float bound, not to the bit, "
-        f"as the environment differs: {environment}{age}"
-    )
+    near = f"reproduced within {excess:.2g} of the float bound, not to the bit"
+    return f"{near}, as the environment differs: {environment}{age}"
 
 
 def made_by(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:

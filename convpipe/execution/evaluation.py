@@ -1,7 +1,5 @@
 """How often a network's largest output names the right class."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,9 +44,8 @@ def evaluate(scores: Array, labels: Array) -> Evaluation:
     0.5
     """
     if scores.ndim != 2 or len(scores) != len(labels):
-        raise ConfigError(
-            "labels", f"{len(labels)} labels", f"one for each row of an output (N, classes), not {scores.shape}"
-        )
+        expected = f"one for each row of an output (N, classes), not {scores.shape}"
+        raise ConfigError("labels", f"{len(labels)} labels", expected)
     classes = scores.shape[1]
     if labels.size and not (labels.min() >= 0 and labels.max() < classes):
         raise ConfigError("labels", f"{labels.min()} to {labels.max()}", f"classes from 0 to {classes - 1}")

@@ -1,9 +1,7 @@
 """Convolution as Python functions: NCHW arrays in, NCHW arrays out."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +13,8 @@ from convpipe.graph import lowerings
 from convpipe.graph.network import input_tensor, plan_single
 from convpipe.graph.plan import Plan
 from convpipe.graph.single import operation_of
-from convpipe.ops.kinds.convolving import Convolving, ConvSettings
+from convpipe.ops.kinds.convolving import ConvSettings
 from convpipe.ops.kinds.operation import Weight
-from convpipe.ops.kinds.stages import Stage
 from convpipe.ops.transpose import channels_first
 from convpipe.tensors import DTYPES, Array, Signature, Tensor
 
@@ -63,21 +60,8 @@ def conv(
     array([[[[ 8, 12],
              [20, 24]]]])
     """
-    arrays = {"input": numeric("x", x), "filters": numeric("w", w)}
-    if bias is not None:
-        arrays["bias"] = checked_bias(numeric("bias", bias), len(arrays["filters"]))
-    settings = read_settings(
-        stride=stride,
-        pad=pad,
-        dilation=dilation,
-        groups=groups,
-        pad_mode=pad_mode,
-        pad_value=pad_value,
-        dtype=dtype,
-        overflow=overflow,
-    )
-    operation = operation_of(settings, bias=bias is not None)
-    return channels_first(computed(operation, lowerings.chain("conv", lowering), arrays))
+    settings, arrays = read_settings(locals()), given(x, w, bias)
+    return channels_first(pipeline.output(planned(settings, arrays, lowering), arrays))
 
 
 def conv_transpose(
@@ -121,22 +105,8 @@ def conv_transpose(
     >>> conv_transpose(np.array([[[1, 2]]]), np.array([[[1, 10, 100]]]), stride=2).tolist()
     [[[1, 10, 102, 20, 200]]]
     """
-    arrays = {"input": numeric("x", x), "filters": numeric("w", w)}
-    settings = read_settings(
-        operation="conv_transpose",
-        stride=stride,
-        pad=pad,
-        output_padding=output_padding,
-        output_shape=output_shape,
-        dilation=dilation,
-        groups=groups,
-        dtype=dtype,
-        overflow=overflow,
-    )
-    if bias is not None:
-        arrays["bias"] = checked_bias(numeric("bias", bias), settings.groups * arrays["filters"].shape[1])
-    operation = operation_of(settings, bias=bias is not None)
-    return channels_first(computed(operation, lowerings.chain("conv_transpose"), arrays))
+    settings, arrays = read_settings({**locals(), "operation": "conv_transpose"}), given(x, w, bias)
+    return channels_first(pipeline.output(planned(settings, arrays), arrays))
 
 
 def conv_grad(
@@ -174,36 +144,22 @@ def conv_grad(
     >>> [values.tolist() for values in grads]
     [[[[10, -9, -1]]], [[[-1, -1]]], [0]]
     """
-    arrays = {"input": numeric("x", x), "filters": numeric("w", w), "grad": numeric("grad", grad)}
-    settings = read_settings(
-        stride=stride,
-        pad=pad,
-        dilation=dilation,
-        groups=groups,
-        pad_mode=pad_mode,
-        pad_value=pad_value,
-        dtype=dtype,
-        overflow=overflow,
-    )
+    settings, arrays = read_settings(locals()), given(x, w) | {"grad": numeric("grad", grad)}
     names = ("grad_input", "grad_weights", "grad_bias")
-    operations = [operation_of(replace(settings, operation=name)) for name in names]
     # all are planned, and so checked, before any runs
-    plans = [planned(each, lowerings.chain(name), arrays) for name, each in zip(names, operations, strict=True)]
-    of_input, of_weights, of_bias = (output(plan, arrays) for plan in plans)
+    plans = [planned(replace(settings, operation=name), arrays) for name in names]
+    of_input, of_weights, of_bias = (pipeline.output(plan, arrays) for plan in plans)
     return of_input, of_weights, of_bias
 
 
-def computed(operation: Convolving, stages: tuple[Stage, ...], arrays: Mapping[str, Array]) -> Array:
-    """The result of an operation on arrays by role."""
-    return output(planned(operation, stages, arrays), arrays)
-
-
-def planned(operation: Convolving, stages: tuple[Stage, ...], arrays: Mapping[str, Array]) -> Plan:
-    """The plan of an operation on arrays by role.
+def planned(settings: ConvSettings, arrays: Mapping[str, Array], lowering: str | None = None) -> Plan:
+    """The plan of what the settings name on arrays by role, by default in its own lowering.
 
     Raises:
         ConfigError: arrays that do not fit.
     """
+    operation = operation_of(settings, bias="bias" in arrays)
+    stages = lowerings.chain(settings.operation or "conv", lowering)
     image = arrays["input"]
 
     def give(weight: Weight) -> Tensor:
@@ -213,14 +169,17 @@ def planned(operation: Convolving, stages: tuple[Stage, ...], arrays: Mapping[st
     return plan_single(operation, stages, input_tensor(Signature(image.shape, image.dtype)), give)
 
 
-def output(plan: Plan, arrays: Mapping[str, Array]) -> Array:
-    """The result of a plan on those of the arrays that it starts from."""
-    return pipeline.output(plan, {tensor.name: arrays[tensor.name] for tensor in plan.given})
+def read_settings(arguments: Mapping[str, Any]) -> ConvSettings:
+    """Those arguments of a function that are settings of a convolution, checked."""
+    known = {entry.name: arguments[entry.name] for entry in fields(ConvSettings) if entry.name in arguments}
+    dtype = known["dtype"]
+    return read(ConvSettings, "", {**known, "dtype": None if dtype is None else dtype_name(dtype)})
 
 
-def read_settings(*, dtype: Any, **values: Any) -> ConvSettings:
-    """Keyword arguments as checked settings."""
-    return read(ConvSettings, "", {**values, "dtype": None if dtype is None else dtype_name(dtype)})
+def given(x: Any, w: Any, bias: Any = None) -> dict[str, Array]:
+    """The arrays of a convolution, by role."""
+    named = {"input": numeric("x", x), "filters": numeric("w", w)}
+    return named if bias is None else named | {"bias": numeric("bias", bias)}
 
 
 def dtype_name(dtype: Any) -> str:
@@ -248,10 +207,3 @@ def numeric(name: str, values: Any) -> Array:
     if array.dtype.name not in DTYPES:
         raise ConfigError(name, array.dtype, f"one of {', '.join(DTYPES)}")
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
-
-
-def checked_bias(bias: Array, filters: int) -> Array:
-    """A bias with one value per filter."""
-    if bias.shape != (filters,):
-        raise ConfigError("bias", bias.shape, f"the shape {(filters,)}, one value per filter")
-    return bias

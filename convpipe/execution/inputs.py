@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+
+import numpy as np
 
 from convpipe.graph.memo import Memo
 from convpipe.graph.spec import Spec
 from convpipe.graph.work import Work
-from convpipe.sources import Signature, stream
-from convpipe.tensors import Array, Tensor
+from convpipe.sources import Request, Source, stream
+from convpipe.tensors import Array, Signature, Tensor
 
 SINGLE = ("input", "filters", "bias", "grad")  # tensors that have a source of their own; all others are weights
 
@@ -41,15 +42,19 @@ def read_only(make: Callable[[], Array]) -> Array:
     return array
 
 
-def make_array(spec: Spec, source: Any, tensor: Tensor, wanted: Signature) -> Array:
+def make_array(spec: Spec, source: Source, tensor: Tensor, wanted: Signature) -> Array:
     """One given tensor, from its own stream of the seed."""
     bits = stream(spec.seed, tensor.name)
-    array: Array = source.make(tensor.origin, wanted, bits) if tensor.origin else source.make(wanted, bits)
-    return array
+    return source.make(wanted, bits, tensor.origin)
 
 
-def source_of(spec: Spec, tensor: Tensor) -> Any:
+def make_labels(labels: Source, seed: int, images: int) -> Array:
+    """The class of each image, (N,), int64."""
+    return labels.make(labels.signature(Request((images,))), stream(seed, "labels")).astype(np.int64)
+
+
+def source_of(spec: Spec, tensor: Tensor) -> Source:
     """Where a given tensor comes from."""
-    source = getattr(spec, tensor.name) if tensor.name in SINGLE else spec.weights
+    source: Source | None = getattr(spec, tensor.name) if tensor.name in SINGLE else spec.weights
     assert source is not None
     return source

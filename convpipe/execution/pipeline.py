@@ -1,7 +1,5 @@
 """Running a plan: a loop over its steps, timed. It knows no disk, no config and no geometry."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from time import perf_counter

@@ -1,14 +1,13 @@
 """Where a result was made: which machine, versions, BLAS kernel and threads; a registry of keys."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,49 +22,7 @@ class Key:
     unit: str
     numeric: bool
     meaning: str
-
-
-KEYS: dict[str, Key] = {
-    "convpipe": Key(str, "version", False, "version of this package"),
-    "code_sha256": Key(str, "hex", False, "hash over this package's own source files"),
-    "python": Key(str, "version", False, "version of Python"),
-    "numpy": Key(str, "version", True, "version of NumPy"),
-    "blas": Key(str, "name and version", True, "the BLAS library NumPy calls"),
-    "blas_kernel": Key(str, "name", True, "which of its kernels that library chose for this processor"),
-    "threads": Key(int, "threads", True, "how many threads BLAS was limited to"),
-    "cpu": Key(str, "name", True, "the processor's model"),
-    "architecture": Key(str, "name", True, "the processor's instruction set"),
-    "system": Key(str, "name and release", False, "the operating system"),
-    "cores": Key(int, "cores", False, "processors this process may use"),
-    "memory": Key(int, "bytes", False, "memory of the machine"),
-    "started": Key(str, "UTC, ISO 8601", False, "when the run began"),
-}
-
-
-def collect(threads: int) -> dict[str, Any]:
-    """All of `KEYS` for this process, now."""
-    return {**machine(), "threads": threads, "started": datetime.now(UTC).isoformat(timespec="milliseconds")}
-
-
-@cache
-def machine() -> dict[str, Any]:
-    """What stays the same as long as the process lives."""
-    import numpy as np
-
-    blas, kernel = blas_library()
-    return {
-        "convpipe": VERSION,
-        "code_sha256": code_sha256(),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "blas": blas,
-        "blas_kernel": kernel,
-        "cpu": cpu_model(),
-        "architecture": platform.machine(),
-        "system": f"{platform.system()} {platform.release()}",
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        "memory": memory_bytes(),
-    }
+    find: Callable[[], Any] | None = None  # where it stays the same as long as the process lives
 
 
 def blas_library() -> tuple[str, str]:
@@ -111,6 +68,44 @@ def memory_bytes() -> int:
     except OSError:
         return total
     return min(total, int(limit)) if limit.isdigit() else total
+
+
+def system() -> str:
+    """The operating system and its release."""
+    return f"{platform.system()} {platform.release()}"
+
+
+def processors() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+KEYS: dict[str, Key] = {
+    "convpipe": Key(str, "version", False, "version of this package", lambda: VERSION),
+    "code_sha256": Key(str, "hex", False, "hash over this package's own source files", code_sha256),
+    "python": Key(str, "version", False, "version of Python", platform.python_version),
+    "numpy": Key(str, "version", True, "version of NumPy", lambda: import_module("numpy").__version__),
+    "blas": Key(str, "name and version", True, "the BLAS library NumPy calls", lambda: blas_library()[0]),
+    "blas_kernel": Key(str, "name", True, "which of its kernels it chose for this CPU", lambda: blas_library()[1]),
+    "threads": Key(int, "threads", True, "how many threads BLAS was limited to"),
+    "cpu": Key(str, "name", True, "the processor's model", cpu_model),
+    "architecture": Key(str, "name", True, "the processor's instruction set", platform.machine),
+    "system": Key(str, "name and release", False, "the operating system", system),
+    "cores": Key(int, "cores", False, "processors this process may use", processors),
+    "memory": Key(int, "bytes", False, "memory of the machine", memory_bytes),
+    "started": Key(str, "UTC, ISO 8601", False, "when the run began"),
+}
+
+
+def collect(threads: int) -> dict[str, Any]:
+    """All of `KEYS` for this process, now."""
+    return {**machine(), "threads": threads, "started": datetime.now(UTC).isoformat(timespec="milliseconds")}
+
+
+@cache
+def machine() -> dict[str, Any]:
+    """What stays the same as long as the process lives."""
+    return {name: key.find() for name, key in KEYS.items() if key.find is not None}
 
 
 def numeric_differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -1,7 +1,5 @@
 """An archived run's arrays: those that were kept are read, the others made again and held against their hashes."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator
 
 from convpipe.archive.read import Run
@@ -15,7 +13,7 @@ from convpipe.graph.work import Work
 from convpipe.tensors import Array, Tensor, shape_text
 
 
-def recall(run: Run, spec: Spec, work: Work, names: Collection[str]) -> dict[str, Array]:
+def stage_arrays(run: Run, spec: Spec, work: Work, names: Collection[str]) -> dict[str, Array]:
     """The arrays of some stages, by the names that stages.csv has.
 
     Args:
@@ -31,7 +29,11 @@ def recall(run: Run, spec: Spec, work: Work, names: Collection[str]) -> dict[str
     found = {name: run.array(name) for name in names if rows[name]["file"]}
     with blas_threads(int(run.manifest["provenance"].get("threads", 1))):
         for name, array in remade(spec, work, [name for name in names if name not in found]):
-            check_remade(run, rows[name]["sha256"], name, array)
+            remade_sha256, expected = array_sha256(array), rows[name]["sha256"]
+            if remade_sha256 != expected:
+                hint = "keep=stages archives the arrays themselves"
+                differs = f"has sha256 {remade_sha256}, stages.csv says {expected} ({hint})"
+                raise ArchiveError(f"{run.path}: made again, stage {name!r} {differs}")
             found[name] = array
     check_shapes(run, work, found)
     return found
@@ -53,16 +55,6 @@ def remade(spec: Spec, work: Work, names: Collection[str]) -> Iterator[tuple[str
         if result.step.name in wanted:
             wanted.remove(result.step.name)
             yield result.step.name, result.array
-
-
-def check_remade(run: Run, expected: str, name: str, array: Array) -> None:
-    """A stage made again has the values that were archived."""
-    found = array_sha256(array)
-    if found != expected:
-        hint = "keep=stages archives the arrays themselves"
-        raise ArchiveError(
-            f"{run.path}: made again, stage {name!r} has sha256 {found}, stages.csv says {expected} ({hint})"
-        )
 
 
 def check_shapes(run: Run, work: Work, arrays: dict[str, Array]) -> None:

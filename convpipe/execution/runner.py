@@ -1,6 +1,6 @@
 """One run from its spec to its place on disk: plan, make the arrays, run the stages, archive, compare."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,10 @@ from convpipe.graph.memo import Memo
 from convpipe.graph.spec import Spec, describe
 from convpipe.graph.work import Work, checked_work, plan_images
 from convpipe.ops import OPERATIONS
-from convpipe.sources import Signature
-from convpipe.tensors import Array
+from convpipe.ops.kinds.registry import Registry
+from convpipe.sources import SOURCES
+from convpipe.sources.kinds.source import ROLES
+from convpipe.tensors import Array, Signature
 
 OnStage = Callable[[StageResult], None]
 Seconds = dict[str, tuple[float, ...]]  # of each recorded stage, one for each repeat
@@ -199,13 +201,22 @@ def manifest(prepared: Prepared, place: Place, seconds: Seconds) -> dict[str, An
     plan, work = prepared.work.plan, prepared.work
     sliced = {"slice": work.slice} if work.recorded < work.batch else {}  # how many images ran at a time
     axes = {tensor.name: tensor.axes for tensor in plan.given} | {step.name: step.makes.axes for step in plan.steps}
-    installed = {step.op: origin for step in plan.steps if (origin := OPERATIONS.origin(step.op)) is not None}
+    sources = [getattr(prepared.spec, role) for role in ROLES]
+    operations = installed(OPERATIONS, [step.op for step in plan.steps])
+    others = installed(SOURCES, [source.source for source in sources if source is not None])
     return {
         "run_id": prepared.identity,
         "status": "done",
         "seconds": seconds,
         "axes": axes,
         **sliced,
-        **({"operations": installed} if installed else {}),
+        **({"operations": operations} if operations else {}),
+        **({"sources": others} if others else {}),
         "provenance": provenance.collect(place.threads),
     }
+
+
+def installed(registry: Registry[Any], names: Iterable[str]) -> dict[str, str]:
+    """The distributions and versions of those names that are not ours."""
+    origins = {name: registry.origin(name) for name in names}
+    return {name: origin for name, origin in origins.items() if origin is not None}

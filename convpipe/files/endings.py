@@ -1,7 +1,5 @@
 """What a file's name ends in, where that decides what is in it."""
 
-from __future__ import annotations
-
 from os import PathLike
 from pathlib import Path
 

@@ -23,17 +23,7 @@ MODES = {"rgb": ("RGB", 3), "grey": ("L", 1)}  # our name -> Pillow's, and how m
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 BAND_ROWS = 64  # converted at a time: a whole second image in memory is what this avoids
 
-# EXIF 2.32, tag 0x0112: what turns the stored image upright: swap H and W, then flip H, then flip W.
-ORIENTATION_TAG = 0x0112
-UPRIGHT = {
-    2: (False, False, True),
-    3: (False, True, True),
-    4: (False, True, False),
-    5: (True, False, False),
-    6: (True, False, True),
-    7: (True, True, True),
-    8: (True, True, False),
-}
+ORIENTATION_TAG = 0x0112  # EXIF 2.32
 
 
 def image_size(path: str | PathLike[str], key: str = "input.path") -> tuple[int, int]:
@@ -89,13 +79,13 @@ def band_planes(band: Image, mode: str) -> Array:
 
 
 def turn(image: Image) -> tuple[bool, bool, bool]:
-    """What holds an image that is not loaded yet upright, as in `UPRIGHT`."""
+    """What holds an image that is not loaded yet upright: whether to swap H and W, then flip H, then flip W."""
     import PIL.Image
 
-    if image.format == "TIFF":  # Pillow turns these itself, when it loads them
-        return (False, False, False)
-    # the base class's: a PNG's own getexif decodes the whole image in search of a late tag
-    return UPRIGHT.get(PIL.Image.Image.getexif(image).get(ORIENTATION_TAG, 1), (False, False, False))
+    # Pillow turns a TIFF itself, when it loads it; and a PNG's own getexif decodes it all in search of a late tag
+    exif = {} if image.format == "TIFF" else PIL.Image.Image.getexif(image)
+    orientation = exif.get(ORIENTATION_TAG, 1)
+    return orientation in (5, 6, 7, 8), orientation in (3, 4, 7, 8), orientation in (2, 3, 6, 7)
 
 
 @contextmanager

@@ -4,8 +4,6 @@ The size must add up before a byte of data is read. ``numpy.load`` is not used: 
 what it claims), accepts trailing bytes, and raises a dozen kinds of error.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 import stat
@@ -44,7 +42,7 @@ Block = bytes | memoryview
 
 @dataclass(frozen=True)
 class NpyHeader:
-    """What a .npy file says of itself, found true of its size; `dtype` in the file's own byte order."""
+    """What a file says of an array in it, found true of its size; of .npy, `dtype` is in the file's own byte order."""
 
     shape: Sizes
     dtype: np.dtype[np.generic]
@@ -147,13 +145,12 @@ def header_text(file: BinaryIO, path: str | PathLike[str], key: str) -> str:
 
 def stated_shape(text: str, path: str | PathLike[str], key: str) -> Sizes:
     """The shape a header states, its sizes whole numbers from 0."""
+    says = f"its header says {shown(repr(text))}"
     shape = tuple(int(digits) for digits in re.findall(r"\d+", text)) if SHAPE.fullmatch(text) else None
     if shape is None or len(shape) > MOST_AXES:
-        raise ConfigError(
-            key, path, f"a shape of at most {MOST_AXES} whole numbers", f"its header says {shown(repr(text))}"
-        )
+        raise ConfigError(key, path, f"a shape of at most {MOST_AXES} whole numbers", says)
     if not addressable(shape):
-        raise ConfigError(key, path, "a shape that memory can address", f"its header says {shown(repr(text))}")
+        raise ConfigError(key, path, "a shape that memory can address", says)
     return shape
 
 

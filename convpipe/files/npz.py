@@ -1,15 +1,13 @@
 """Reading single arrays out of .npz files (zip archives of .npy files), with the same guards as for .npy."""
 
-from __future__ import annotations
-
 import lzma
 import struct
-import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
 from typing import IO, BinaryIO, cast
+from zipfile import BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 
@@ -20,17 +18,7 @@ from convpipe.tensors import Array
 LISTED = 300  # characters of the list of entries in an error line
 
 # What the zip module raises, beside OSError and ValueError, at archives that are damaged, encrypted or of the future.
-DAMAGES = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    EOFError,
-    IndexError,
-    NotImplementedError,
-    OverflowError,
-    RuntimeError,
-)
+DAMAGES = (BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, IndexError, OverflowError, RuntimeError)
 
 
 def read_header(path: str, entry: str, key: str = "path", entry_key: str = "") -> NpyHeader:
@@ -79,7 +67,7 @@ def member(path: str, entry: str, key: str, entry_key: str) -> Iterator[tuple[IO
     """One entry of an .npz file, open, and its size as the file states it."""
     with opened(path, key, "an .npz file") as plain:
         try:
-            with zipfile.ZipFile(plain) as archive:
+            with ZipFile(plain) as archive:
                 info = entry_of(archive, path, entry, key, entry_key)
                 with archive.open(info) as file:
                     yield file, info.file_size
@@ -88,7 +76,7 @@ def member(path: str, entry: str, key: str, entry_key: str) -> Iterator[tuple[IO
             raise ConfigError(key, path, "an .npz file that can be read", reason) from error
 
 
-def entry_of(archive: zipfile.ZipFile, path: str, entry: str, key: str, entry_key: str) -> zipfile.ZipInfo:
+def entry_of(archive: ZipFile, path: str, entry: str, key: str, entry_key: str) -> ZipInfo:
     """Where an array lies.
 
     Raises:

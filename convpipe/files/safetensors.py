@@ -4,10 +4,8 @@ The format (github.com/huggingface/safetensors): eight bytes, little-endian, are
 of each array its dtype, its shape, and from which byte to which of the rest its values lie, in C order.
 """
 
-from __future__ import annotations
-
 import json
-from dataclasses import dataclass
+from dataclasses import replace
 from math import prod
 from os import fstat
 from typing import Any, BinaryIO
@@ -15,8 +13,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from convpipe.errors import ConfigError, did_you_mean, shown
-from convpipe.files.npy import addressable, opened
-from convpipe.tensors import DTYPES, MOST_AXES, Array, Sizes
+from convpipe.files.npy import NpyHeader, addressable, opened
+from convpipe.tensors import DTYPES, MOST_AXES, Array
 
 KIND = "a .safetensors file"
 LENGTH_BYTES = 8
@@ -27,16 +25,7 @@ LETTERS = {"f": "F", "i": "I", "u": "U"}
 STORED = {f"{LETTERS[np.dtype(name).kind]}{8 * np.dtype(name).itemsize}": np.dtype(name) for name in DTYPES}
 
 
-@dataclass(frozen=True)
-class Stored:
-    """What a file says of one array, found true of the file's size."""
-
-    shape: Sizes
-    dtype: np.dtype[Any]
-    offset: int  # bytes before the values
-
-
-def read_header(path: str, entry: str, key: str, entry_key: str) -> Stored:
+def read_header(path: str, entry: str, key: str, entry_key: str) -> NpyHeader:
     """Read and check what a file says of one array, and none of the array.
 
     Args:
@@ -66,7 +55,7 @@ def read_array(path: str, entry: str, key: str, entry_key: str) -> Array:
     return flat.astype(found.dtype, copy=False).reshape(found.shape)
 
 
-def stored(file: BinaryIO, path: str, entry: str, key: str, entry_key: str) -> Stored:
+def stored(file: BinaryIO, path: str, entry: str, key: str, entry_key: str) -> NpyHeader:
     """What an open file says of one array."""
     size = fstat(file.fileno()).st_size
     arrays, start = header(file, size, path, key)
@@ -77,7 +66,7 @@ def stored(file: BinaryIO, path: str, entry: str, key: str, entry_key: str) -> S
     if found is None:
         expected = f"an array {entry} of at most {MOST_AXES} axes and dtype {', '.join(STORED)} that lies in the file"
         raise ConfigError(key, path, expected, f"its header says {shown(arrays[entry], 120)}")
-    return Stored(found.shape, found.dtype, start + found.offset)
+    return replace(found, offset=start + found.offset)
 
 
 def header(file: BinaryIO, size: int, path: str, key: str) -> tuple[dict[str, Any], int]:
@@ -94,7 +83,7 @@ def header(file: BinaryIO, size: int, path: str, key: str) -> tuple[dict[str, An
     return {name: entry for name, entry in entries.items() if name != METADATA}, LENGTH_BYTES + length
 
 
-def described(entry: Any, size: int) -> Stored | None:
+def described(entry: Any, size: int) -> NpyHeader | None:
     """What one entry of a header means, or None where it is no array within that many bytes."""
     entry = entry if isinstance(entry, dict) else {}
     dtype, shape, span = (entry.get(name) for name in ("dtype", "shape", "data_offsets"))
@@ -103,7 +92,7 @@ def described(entry: Any, size: int) -> Stored | None:
     start, stop = span
     fits = start <= stop <= size and stop - start == prod(shape) * STORED[dtype].itemsize
     possible = len(shape) <= MOST_AXES and addressable(shape)
-    return Stored(tuple(shape), STORED[dtype], start) if fits and possible else None
+    return NpyHeader(tuple(shape), STORED[dtype], False, start) if fits and possible else None
 
 
 def sizes(values: Any) -> bool:

@@ -1,13 +1,12 @@
 """Work in progress on disk: hidden, named after its process, and cleared away when that was killed."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import platform
 import re
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -108,8 +107,6 @@ def make_folder(folder: Path, made: list[Path]) -> None:
 
 def remove_empty(folders: Sequence[Path]) -> None:
     """Take away the folders made for a draft that came to nothing, innermost first."""
-    for folder in folders:
-        try:
+    with suppress(OSError):
+        for folder in folders:
             folder.rmdir()
-        except OSError:
-            return

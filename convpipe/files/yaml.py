@@ -1,7 +1,5 @@
 """Plain configs as YAML and back: nested keys with numbers, texts and lists, and nothing that could be code."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Mapping

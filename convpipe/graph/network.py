@@ -20,7 +20,7 @@ from convpipe.ops.kinds.convolving import Convolving
 from convpipe.ops.kinds.operation import Give, Weight
 from convpipe.ops.kinds.stages import Stage
 from convpipe.ops.transpose import Transpose
-from convpipe.sources import WeightSource
+from convpipe.sources import Request, Source
 from convpipe.tensors import Signature, Tensor
 
 LAYER_NAME = re.compile(r"[A-Za-z_]\w{0,99}\Z", re.ASCII)
@@ -58,7 +58,7 @@ def plan_single(operation: Convolving, stages: Sequence[Stage], x: Tensor, give:
 class Progress:
     """A network as far as it is planned."""
 
-    weights: WeightSource | None
+    weights: Source | None
     stages: Sequence[Stage]  # of convolutions that have none of their own
     tensors: dict[str, Tensor]
     given: list[Tensor]
@@ -104,7 +104,7 @@ class Progress:
             raise ConfigError("weights", None, f"a source of weights, as the layer {layer} has some")
         key = f"network.{layer}.{weight.setting or weight.role}"
         origin = weight.entry or f"{layer}.{weight.usual}"
-        found = self.weights.signature(origin, weight.shape, key)
+        found = self.weights.signature(Request(weight.shape, entry=origin, key=key))
         tensor = Tensor(f"{layer}/{weight.role}", found.shape, found.dtype, weight.axes, origin)
         self.given.append(tensor)
         return tensor
@@ -126,9 +126,7 @@ def layer_step(name: str, layer: Layer, inputs: Sequence[Tensor], sides: Mapping
     return step
 
 
-def plan_network(
-    network: Mapping[str, Layer], x: Signature, weights: WeightSource | None, stages: Sequence[Stage]
-) -> Plan:
+def plan_network(network: Mapping[str, Layer], x: Signature, weights: Source | None, stages: Sequence[Stage]) -> Plan:
     """Plan a network on a batch of that shape.
 
     Raises:

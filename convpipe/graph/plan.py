@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from convpipe.graph.step import Step
-from convpipe.tensors import Tensor
+from convpipe.tensors import Tensor, shape_text
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
@@ -70,15 +70,6 @@ def last_uses(steps: Sequence[Step]) -> dict[str, int]:
 def described(tensor: Tensor) -> tuple[str, str, str, str]:
     """A tensor's shape, axes, dtype and bytes, as texts."""
     return shape_text(tensor.shape), shape_text(tensor.axes), str(tensor.dtype), f"{tensor.bytes:,}"
-
-
-def shape_text(sizes: Sequence[object]) -> str:
-    """Sizes in brackets, without blanks.
-
-    >>> shape_text((25, 27))
-    '(25,27)'
-    """
-    return f"({','.join(map(str, sizes))})"
 
 
 def readable(count: int) -> str:

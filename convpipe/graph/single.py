@@ -1,16 +1,16 @@
 """A run of a single convolution: its tensors come from the sources that its spec names."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
-from convpipe.errors import ConfigError, GeometryError
+from convpipe.errors import ConfigError
 from convpipe.graph.network import input_tensor, plan_single
 from convpipe.graph.plan import Plan
 from convpipe.graph.spec import Spec
 from convpipe.ops import OPERATIONS
 from convpipe.ops.kinds.convolving import Convolving, ConvSettings
 from convpipe.ops.kinds.operation import Weight
-from convpipe.sources import FilterSource
-from convpipe.tensors import Signature, Sizes, Tensor
+from convpipe.sources import Request
+from convpipe.tensors import Tensor
 
 
 def operation_class(conv: ConvSettings) -> type[Convolving]:
@@ -70,32 +70,6 @@ class Sourced:
         if source is None:
             operation = self.spec.conv and self.spec.conv.operation
             raise ConfigError(weight.role, None, f"a source such as integers, as {operation or 'conv'} starts from it")
-        if weight.role == "filters":
-            assert self.spec.conv is not None
-            found = filters_signature(source, weight, self.spec.conv.groups)
-        else:
-            found = source.signature(known(weight))
+        assert self.spec.conv is not None
+        found = source.signature(Request(weight.shape, self.spec.conv.groups))
         return Tensor(weight.role, found.shape, found.dtype, weight.axes)
-
-
-def known(weight: Weight) -> Sizes:
-    """A shape that follows from the sizes of others."""
-    return tuple(size for size in weight.shape if size is not None)
-
-
-def filters_signature(source: FilterSource, weight: Weight, groups: int) -> Signature:
-    """The signature of a source's filters, (F, C/G, kernel...), or (C, F/G, kernel...) of a transposed convolution.
-
-    There a source that is told a count has that many feature maps.
-    """
-    first, depth, *kernel = weight.shape
-    count: int | None = getattr(source, "count", None)
-    if depth is not None or count is None:
-        channels = first if depth is None else depth * groups
-        assert channels is not None
-        return source.signature(channels=channels, groups=groups, rank=len(kernel))
-    if count % groups:
-        raise GeometryError("groups", groups, f"a divisor of the {count} filters")
-    forward = source.signature(channels=count, groups=groups, rank=len(kernel))
-    assert first is not None
-    return replace(forward, shape=(first, *forward.shape[1:]))

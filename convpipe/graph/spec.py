@@ -13,7 +13,7 @@ from convpipe.graph.memo import Memo
 from convpipe.ops import Operation
 from convpipe.ops.kinds.convolving import ConvSettings
 from convpipe.ops.kinds.stages import Stage, stage_list
-from convpipe.sources import BiasSource, FilterSource, GradSource, InputSource, LabelSource, WeightSource
+from convpipe.sources import Source
 
 __all__ = ["KEEPS", "ConvSettings", "LoweringSettings", "Spec", "describe", "plain", "run_id"]
 KEEPS = ("output", "stages")
@@ -47,16 +47,16 @@ class Spec:
     """
 
     seed: int
-    input: InputSource
-    filters: FilterSource | None
+    input: Source
+    filters: Source | None
     conv: ConvSettings | None
     lowering: LoweringSettings
     keep: str
-    bias: BiasSource | None = None
-    grad: GradSource | None = None
+    bias: Source | None = None
+    grad: Source | None = None
     network: dict[str, Layer] | None = None
-    weights: WeightSource | None = None
-    labels: LabelSource | None = None
+    weights: Source | None = None
+    labels: Source | None = None
     record: int | None = None  # how many images of the batch have their stages recorded; None is all
 
 
@@ -97,5 +97,5 @@ def listed(value: Any) -> Any:
 
 @cache
 def field_names(kind: Hashable) -> tuple[str, ...]:
-    """The names of a dataclass's fields, in order."""
-    return tuple(entry.name for entry in dataclasses.fields(kind))  # type: ignore[arg-type]
+    """The names of a dataclass's settings, in order."""
+    return tuple(entry.name for entry in dataclasses.fields(kind) if "check" in entry.metadata)  # type: ignore[arg-type]

@@ -8,7 +8,8 @@ from convpipe.graph.network import plan_network, resized
 from convpipe.graph.plan import Plan, readable
 from convpipe.graph.single import plan_run
 from convpipe.graph.spec import Spec
-from convpipe.sources import Signature
+from convpipe.sources import Request, Source
+from convpipe.tensors import Signature
 
 # Of a network's batch, after the recorded images. Fixed, as BLAS may round the same image otherwise in another slice.
 SLICE = 64
@@ -102,7 +103,7 @@ def network_work(spec: Spec, memory: int | None) -> Work:
     given = spec.input.signature()
     batch = given.shape[0] if given.shape else 0
     if spec.labels is not None:
-        spec.labels.check(batch)
+        check_labels(spec.labels, batch)
     if spec.record is None or spec.record >= batch:
         if spec.record is not None and spec.record > batch:
             raise ConfigError("record", spec.record, f"at most {batch}, the images there are")
@@ -115,6 +116,17 @@ def network_work(spec: Spec, memory: int | None) -> Work:
         if memory is None or batch * ends + peak <= memory or size == 1:
             return Work(plan, batch, spec.record, size, batch * ends, peak)
         size = -(-size // 2)
+
+
+def check_labels(labels: Source, images: int) -> None:
+    """There is one whole number for each image.
+
+    Raises:
+        ConfigError: other labels.
+    """
+    found = labels.signature(Request((images,)))
+    if found.dtype.kind not in "iu":
+        raise ConfigError("labels", found.dtype, "whole numbers, the class of each image")
 
 
 def plan_answers(spec: Spec, given: Signature, images: int) -> Plan:

@@ -2,9 +2,17 @@
 
 A file holds the pure array function and its node: its settings, what it makes of which inputs, and the facts
 about it. `OPERATIONS` finds one by its name; installed packages join by the entry points ``convpipe.ops``.
+
+What the file of an operation needs is imported from here.
 """
 
-from convpipe.ops.kinds.operation import MAIN, Made, Operation, like
+from convpipe.errors import ConfigError, GeometryError, ValueRangeError
+from convpipe.fields import anything, choice, field, number, optional, text, whole
+from convpipe.ops.kinds.adjoint import BetweenStage, Gradient, UnpadStage
+from convpipe.ops.kinds.axis import AxisOperation, within_image
+from convpipe.ops.kinds.convolving import Convolution, Convolving, ConvStage, SumStage, check_padded
+from convpipe.ops.kinds.operation import MAIN, Give, Made, Operation, Weight, like
 from convpipe.ops.kinds.registry import OPERATIONS
-
-__all__ = ["MAIN", "OPERATIONS", "Made", "Operation", "like"]
+from convpipe.ops.kinds.stages import stage_list
+from convpipe.ops.kinds.weighted import bias_name, bias_of
+from convpipe.tensors import FLOAT_DTYPES, Array, Sizes, Tensor, Wanted

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from convpipe.geometry.layers import same_shape
+from convpipe.ops import Array, Made, Operation, Tensor, like
 from convpipe.ops.arrays.sums import (
     INT64_EXACT,
     OBJECT_BYTES,
@@ -16,8 +17,6 @@ from convpipe.ops.arrays.sums import (
     narrowed,
     result_dtype,
 )
-from convpipe.ops.kinds.operation import Made, Operation, like
-from convpipe.tensors import Array, Tensor
 
 
 class Add(Operation):

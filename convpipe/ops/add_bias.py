@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from convpipe.errors import GeometryError
+from convpipe.ops import MAIN, Array, GeometryError, Made, SumStage, Tensor, like
 from convpipe.ops.arrays.sums import (
     INT64_EXACT,
     OBJECT_BYTES,
@@ -16,9 +16,6 @@ from convpipe.ops.arrays.sums import (
     narrowed,
     target_dtype,
 )
-from convpipe.ops.kinds.convolving import SumStage
-from convpipe.ops.kinds.operation import MAIN, Made, like
-from convpipe.tensors import Array, Tensor
 
 
 class AddBias(SumStage):

@@ -6,10 +6,9 @@ import numpy as np
 
 from convpipe.fields import anything, field, truth
 from convpipe.geometry.pooling import solve_pool
+from convpipe.ops import Array, Made, Operation, Tensor, like
 from convpipe.ops.arrays.floats import computing_float, result_float
 from convpipe.ops.arrays.windows import divisors, tap_windows
-from convpipe.ops.kinds.operation import Made, Operation, like
-from convpipe.tensors import Array, Tensor
 
 
 class AvgPool(Operation):

@@ -4,12 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from convpipe.errors import ConfigError
 from convpipe.fields import field, number, optional, text
 from convpipe.geometry.layers import check_per_channel
+from convpipe.ops import MAIN, Array, ConfigError, Give, Made, Operation, Tensor, Weight, like
 from convpipe.ops.arrays.floats import computing_float, result_float
-from convpipe.ops.kinds.operation import MAIN, Give, Made, Operation, Weight, like
-from convpipe.tensors import Array, Tensor
 
 USUAL = {"scale": "weight", "shift": "bias", "mean": "running_mean", "variance": "running_var"}
 

@@ -4,10 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from convpipe.errors import ConfigError
-from convpipe.fields import field, number, optional
-from convpipe.ops.kinds.operation import Made, Operation
-from convpipe.tensors import Array, Tensor
+from convpipe.ops import Array, ConfigError, Made, Operation, Tensor, field, number, optional
 
 
 class Clip(Operation):

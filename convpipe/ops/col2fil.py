@@ -1,9 +1,7 @@
 """A filter matrix back to filters: the inverse of `fil2col`."""
 
 from convpipe.geometry.axes import kernel_letters
-from convpipe.ops.kinds.convolving import ConvStage
-from convpipe.ops.kinds.operation import Made
-from convpipe.tensors import Array, Sizes, Tensor
+from convpipe.ops import Array, ConvStage, Made, Sizes, Tensor
 
 
 class Col2fil(ConvStage):

@@ -5,13 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from convpipe.errors import ValueRangeError
+from convpipe.ops import Array, BetweenStage, Made, Sizes, Tensor, ValueRangeError
 from convpipe.ops.arrays.adjoints import holds, on_the_way
 from convpipe.ops.arrays.sums import OBJECT_BYTES, Overflow, may_leave_int64, narrowed
 from convpipe.ops.arrays.taps import fold, interior, solve_patches
-from convpipe.ops.kinds.adjoint import BetweenStage
-from convpipe.ops.kinds.operation import Made
-from convpipe.tensors import Array, Sizes, Tensor
 
 UFUNC_BUFFERS = 3 * 8192 * 8  # bytes that NumPy may buffer while it adds up strided planes
 

@@ -4,13 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from convpipe.errors import ValueRangeError
 from convpipe.geometry.axes import axis_of
 from convpipe.geometry.layers import concat_shape
+from convpipe.ops import Array, AxisOperation, Made, Tensor, ValueRangeError, like, within_image
 from convpipe.ops.arrays.sums import result_dtype
-from convpipe.ops.kinds.axis import AxisOperation, within_image
-from convpipe.ops.kinds.operation import Made, like
-from convpipe.tensors import Array, Tensor
 
 
 class Concat(AxisOperation):

@@ -2,14 +2,9 @@
 
 from typing import Any
 
-from convpipe.errors import ConfigError
 from convpipe.fields import field, one_or_several, optional, text, whole
 from convpipe.geometry.axes import kernel_letters
-from convpipe.ops.kinds.convolving import Convolving
-from convpipe.ops.kinds.operation import Give, Weight
-from convpipe.ops.kinds.stages import stage_list
-from convpipe.ops.kinds.weighted import bias_name, bias_of
-from convpipe.tensors import Tensor, Wanted
+from convpipe.ops import ConfigError, Convolving, Give, Tensor, Wanted, Weight, bias_name, bias_of, stage_list
 
 
 class Conv(Convolving):

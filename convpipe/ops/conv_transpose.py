@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from convpipe.geometry.axes import AXES, out_letters
 from convpipe.geometry.convolution import ConvGeometry
 from convpipe.geometry.transposed import solve_transposed
+from convpipe.ops import Tensor, Wanted
 from convpipe.ops.conv import Conv, per_group
-from convpipe.tensors import Tensor, Wanted
 
 
 class ConvTranspose(Conv):

@@ -5,11 +5,9 @@ from typing import Any
 import numpy as np
 
 from convpipe.geometry.axes import Pads
+from convpipe.ops import Array, Made, Tensor, UnpadStage
 from convpipe.ops.arrays.adjoints import unpad
 from convpipe.ops.arrays.sums import Overflow
-from convpipe.ops.kinds.adjoint import UnpadStage
-from convpipe.ops.kinds.operation import Made
-from convpipe.tensors import Array, Tensor
 
 
 class Crop(UnpadStage):

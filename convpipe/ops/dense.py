@@ -4,11 +4,9 @@ from typing import Any
 
 from convpipe.fields import choice, field, optional, text, whole
 from convpipe.geometry.layers import dense_shape
+from convpipe.ops import MAIN, Array, Give, Made, Operation, Sizes, Tensor, Wanted, Weight, bias_name, bias_of
 from convpipe.ops.arrays.sums import Overflow, result_dtype, workspace
-from convpipe.ops.kinds.operation import MAIN, Give, Made, Operation, Weight
-from convpipe.ops.kinds.weighted import bias_name, bias_of
 from convpipe.ops.matmul import matmul
-from convpipe.tensors import Array, Sizes, Tensor, Wanted
 
 LAYOUTS = ("in_out", "out_in")
 

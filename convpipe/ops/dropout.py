@@ -1,9 +1,6 @@
 """The identity: at inference nothing is dropped."""
 
-from convpipe.errors import ConfigError
-from convpipe.fields import field, number
-from convpipe.ops.kinds.operation import Made, Operation, like
-from convpipe.tensors import Array, Tensor
+from convpipe.ops import Array, ConfigError, Made, Operation, Tensor, field, like, number
 
 
 class Dropout(Operation):

@@ -3,9 +3,7 @@
 from math import prod
 
 from convpipe.geometry.axes import kernel_letters
-from convpipe.ops.kinds.convolving import ConvStage
-from convpipe.ops.kinds.operation import Made
-from convpipe.tensors import Array, Tensor
+from convpipe.ops import Array, ConvStage, Made, Tensor
 
 
 class Fil2col(ConvStage):

@@ -2,9 +2,7 @@
 
 from math import prod
 
-from convpipe.ops.kinds.convolving import ConvStage
-from convpipe.ops.kinds.operation import Made
-from convpipe.tensors import Array, Tensor
+from convpipe.ops import Array, ConvStage, Made, Tensor
 
 
 class Fil2row(ConvStage):

@@ -1,8 +1,7 @@
 """Images laid out as rows, channel by channel."""
 
 from convpipe.geometry.layers import flatten_shape
-from convpipe.ops.kinds.operation import Made, Operation, like
-from convpipe.tensors import Array, Tensor
+from convpipe.ops import Array, Made, Operation, Tensor, like
 
 
 class Flatten(Operation):

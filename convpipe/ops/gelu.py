@@ -5,11 +5,9 @@ from typing import Literal
 
 import numpy as np
 
-from convpipe.errors import ConfigError, did_you_mean
-from convpipe.fields import choice, field
+from convpipe.errors import did_you_mean
+from convpipe.ops import Array, ConfigError, Operation, choice, field
 from convpipe.ops.arrays.floats import by_cell, result_float
-from convpipe.ops.kinds.operation import Operation
-from convpipe.tensors import Array
 
 Approximation = Literal["none", "tanh"]
 APPROXIMATIONS: tuple[Approximation, ...] = ("none", "tanh")

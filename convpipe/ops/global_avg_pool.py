@@ -3,10 +3,9 @@
 import numpy as np
 
 from convpipe.geometry.pooling import solve_pool
+from convpipe.ops import Array, Made, Operation, Tensor, like
 from convpipe.ops.arrays.floats import computing_float, result_float
 from convpipe.ops.arrays.windows import spatial_axes
-from convpipe.ops.kinds.operation import Made, Operation, like
-from convpipe.tensors import Array, Tensor
 
 
 class GlobalAvgPool(Operation):

@@ -1,10 +1,9 @@
 """The largest value of each channel."""
 
 from convpipe.geometry.pooling import solve_pool
+from convpipe.ops import Array, Made, Operation, Tensor, like
 from convpipe.ops.arrays.floats import positive_zeros
 from convpipe.ops.arrays.windows import spatial_axes
-from convpipe.ops.kinds.operation import Made, Operation, like
-from convpipe.tensors import Array, Tensor
 
 
 class GlobalMaxPool(Operation):

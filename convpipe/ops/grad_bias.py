@@ -1,6 +1,6 @@
 """The gradient of a loss with respect to a convolution's bias."""
 
-from convpipe.ops.kinds.adjoint import Gradient
+from convpipe.ops import Gradient
 
 
 class GradBias(Gradient):

@@ -1,6 +1,6 @@
 """The gradient of a loss with respect to a convolution's filters."""
 
-from convpipe.ops.kinds.adjoint import Gradient
+from convpipe.ops import Gradient
 
 
 class GradWeights(Gradient):

@@ -3,11 +3,9 @@
 from typing import Any
 
 from convpipe.geometry.axes import kernel_letters, out_letters
+from convpipe.ops import Array, ConvStage, Made, Tensor, check_padded
 from convpipe.ops.arrays.taps import solve_patches, unfold
-from convpipe.ops.kinds.convolving import ConvStage, check_padded
-from convpipe.ops.kinds.operation import Made
 from convpipe.ops.pad import pad as pad_axes
-from convpipe.tensors import Array, Tensor
 
 
 class Im2col(ConvStage):

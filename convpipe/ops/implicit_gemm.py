@@ -7,13 +7,11 @@ import numpy as np
 
 from convpipe.geometry.axes import out_sizes, reach
 from convpipe.geometry.convolution import ConvGeometry
+from convpipe.ops import MAIN, Array, Made, Sizes, SumStage, Tensor, check_padded
 from convpipe.ops.arrays.sums import TILE_BYTES, Overflow, target_dtype, workspace as product_workspace
 from convpipe.ops.arrays.taps import unfold
 from convpipe.ops.fil2col import fil2col
-from convpipe.ops.kinds.convolving import SumStage, check_padded
-from convpipe.ops.kinds.operation import MAIN, Made
 from convpipe.ops.matmul import matmul
-from convpipe.tensors import Array, Sizes, Tensor
 
 
 class ImplicitGemm(SumStage):

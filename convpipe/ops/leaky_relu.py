@@ -2,10 +2,8 @@
 
 import numpy as np
 
-from convpipe.fields import field, number
+from convpipe.ops import Array, Operation, field, number
 from convpipe.ops.arrays.floats import by_cell, result_float
-from convpipe.ops.kinds.operation import Operation
-from convpipe.tensors import Array
 
 
 class LeakyRelu(Operation):

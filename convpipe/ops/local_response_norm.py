@@ -2,12 +2,10 @@
 
 import numpy as np
 
-from convpipe.errors import GeometryError
 from convpipe.fields import field, is_whole, number, whole
 from convpipe.geometry.layers import flatten_shape
+from convpipe.ops import Array, GeometryError, Operation
 from convpipe.ops.arrays.floats import computing_float, result_float
-from convpipe.ops.kinds.operation import Operation
-from convpipe.tensors import Array
 
 
 class LocalResponseNorm(Operation):

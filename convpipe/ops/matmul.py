@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from convpipe.errors import GeometryError
+from convpipe.ops import MAIN, Array, GeometryError, Made, SumStage, Tensor
 from convpipe.ops.arrays.sums import (
     Overflow,
     exact_accumulator,
@@ -14,9 +14,6 @@ from convpipe.ops.arrays.sums import (
     tile_rows,
     workspace,
 )
-from convpipe.ops.kinds.convolving import SumStage
-from convpipe.ops.kinds.operation import MAIN, Made
-from convpipe.tensors import Array, Tensor
 
 
 class Matmul(SumStage):

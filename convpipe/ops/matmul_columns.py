@@ -5,11 +5,9 @@ from typing import Any
 import numpy as np
 
 from convpipe.geometry.axes import kernel_letters
+from convpipe.ops import MAIN, Array, Made, SumStage, Tensor
 from convpipe.ops.arrays.sums import Overflow, result_dtype, workspace as product_workspace
-from convpipe.ops.kinds.convolving import SumStage
-from convpipe.ops.kinds.operation import MAIN, Made
 from convpipe.ops.matmul import matmul
-from convpipe.tensors import Array, Tensor
 
 
 class MatmulColumns(SumStage):

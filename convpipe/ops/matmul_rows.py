@@ -2,13 +2,10 @@
 
 from typing import Any
 
-from convpipe.errors import ValueRangeError
+from convpipe.ops import Array, BetweenStage, Made, Tensor, ValueRangeError
 from convpipe.ops.arrays.adjoints import on_the_way
 from convpipe.ops.arrays.sums import Overflow, workspace
-from convpipe.ops.kinds.adjoint import BetweenStage
-from convpipe.ops.kinds.operation import Made
 from convpipe.ops.matmul import matmul
-from convpipe.tensors import Array, Tensor
 
 
 class MatmulRows(BetweenStage):

@@ -6,10 +6,9 @@ import numpy as np
 
 from convpipe.fields import anything, field, truth
 from convpipe.geometry.pooling import solve_pool
+from convpipe.ops import Array, Made, Operation, Tensor, like
 from convpipe.ops.arrays.floats import positive_zeros
 from convpipe.ops.arrays.windows import least, tap_windows
-from convpipe.ops.kinds.operation import Made, Operation, like
-from convpipe.tensors import Array, Tensor
 
 
 class MaxPool(Operation):

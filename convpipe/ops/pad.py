@@ -4,13 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from convpipe.errors import GeometryError
 from convpipe.fields import anything, choice, field, number
 from convpipe.geometry.axes import PAD_MODES, RANKS, Pads, check_pad_mode, pads_per_axis
+from convpipe.ops import Array, Convolution, GeometryError, Made, Operation, Sizes, Tensor, like
 from convpipe.ops.arrays.taps import exactly, interior
-from convpipe.ops.kinds.convolving import Convolution
-from convpipe.ops.kinds.operation import Made, Operation, like
-from convpipe.tensors import Array, Sizes, Tensor
 
 
 class Pad(Operation):

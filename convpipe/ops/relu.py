@@ -2,9 +2,8 @@
 
 import numpy as np
 
+from convpipe.ops import Array, Operation
 from convpipe.ops.arrays.floats import positive_zeros
-from convpipe.ops.kinds.operation import Operation
-from convpipe.tensors import Array
 
 
 class Relu(Operation):

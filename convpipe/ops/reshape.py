@@ -1,9 +1,6 @@
 """From a matrix back to images."""
 
-from convpipe.errors import GeometryError
-from convpipe.ops.kinds.convolving import ConvStage
-from convpipe.ops.kinds.operation import Made
-from convpipe.tensors import Array, Sizes, Tensor
+from convpipe.ops import Array, ConvStage, GeometryError, Made, Sizes, Tensor
 
 
 class Reshape(ConvStage):

@@ -2,10 +2,7 @@
 
 from math import prod
 
-from convpipe.errors import GeometryError
-from convpipe.ops.kinds.convolving import ConvStage
-from convpipe.ops.kinds.operation import MAIN, Made
-from convpipe.tensors import Array, Tensor
+from convpipe.ops import MAIN, Array, ConvStage, GeometryError, Made, Tensor
 
 
 class Rows(ConvStage):

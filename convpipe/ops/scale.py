@@ -4,10 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from convpipe.errors import ConfigError
 from convpipe.fields import dtype_name, field, number
-from convpipe.ops.kinds.operation import Made, Operation, like
-from convpipe.tensors import FLOAT_DTYPES, Array, Tensor
+from convpipe.ops import FLOAT_DTYPES, Array, ConfigError, Made, Operation, Tensor, like
 
 
 class Scale(Operation):

@@ -2,9 +2,8 @@
 
 import numpy as np
 
+from convpipe.ops import Array, Operation
 from convpipe.ops.arrays.floats import by_cell, result_float
-from convpipe.ops.kinds.operation import Operation
-from convpipe.tensors import Array
 
 
 class Sigmoid(Operation):

@@ -2,9 +2,8 @@
 
 import numpy as np
 
+from convpipe.ops import Array, AxisOperation
 from convpipe.ops.arrays.floats import below_largest, result_float
-from convpipe.ops.kinds.axis import AxisOperation
-from convpipe.tensors import Array
 
 
 class Softmax(AxisOperation):

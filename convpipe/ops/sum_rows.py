@@ -4,11 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from convpipe.ops import Array, Made, SumStage, Tensor
 from convpipe.ops.arrays.sums import Overflow, workspace as product_workspace
-from convpipe.ops.kinds.convolving import SumStage
-from convpipe.ops.kinds.operation import Made
 from convpipe.ops.matmul import matmul
-from convpipe.tensors import Array, Tensor
 
 
 class SumRows(SumStage):

@@ -1,9 +1,7 @@
 """A feature map in the order in which the next layer reads it."""
 
-from convpipe.errors import GeometryError
 from convpipe.geometry.axes import AXES, RANKS
-from convpipe.ops.kinds.operation import Made, Operation, like
-from convpipe.tensors import Array, Tensor
+from convpipe.ops import Array, GeometryError, Made, Operation, Tensor, like
 
 
 class Transpose(Operation):

@@ -1,9 +1,7 @@
 """The padding of a batch taken back: the adjoint of `pad`."""
 
+from convpipe.ops import Array, Made, Tensor, UnpadStage
 from convpipe.ops.arrays.adjoints import unpad
-from convpipe.ops.kinds.adjoint import UnpadStage
-from convpipe.ops.kinds.operation import Made
-from convpipe.tensors import Array, Tensor
 
 
 class Unpad(UnpadStage):

@@ -6,8 +6,7 @@ import numpy as np
 
 from convpipe.fields import field, one_or_several, whole
 from convpipe.geometry.axes import input_rank, per_axis
-from convpipe.ops import Made, Operation, like
-from convpipe.tensors import Array, Tensor
+from convpipe.ops import Array, Made, Operation, Tensor, like
 
 
 class Upsample(Operation):

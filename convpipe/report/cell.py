@@ -1,7 +1,5 @@
 """One output cell of a convolution, taken apart: which pixels met which weights, and what came of it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +26,7 @@ class Channel:
     @property
     def products(self) -> list[Any]:
         """Pixel times weight, tap by tap, exact for integers."""
-        return [x * w for x, w in zip(numbers(self.pixels), numbers(self.weights), strict=True)]
+        return [x * w for x, w in zip(self.pixels.ravel().tolist(), self.weights.ravel().tolist(), strict=True)]
 
     @property
     def total(self) -> Any:
@@ -53,25 +51,16 @@ class Cell:
         return sum(channel.total for channel in self.channels) + (0 if self.bias is None else self.bias)
 
     @property
-    def letters(self) -> tuple[str, ...]:
-        """What the indices are called."""
-        return cell_letters(len(self.indices) - 2)
-
-    @property
-    def in_range(self) -> Any:
-        """The sum as the result's dtype has it: integers after the overflow rule, floats as they are."""
-        if self.dtype.kind == "f" or self.overflow == "error":
-            return self.total
-        return narrowed(np.array([self.total], object), self.dtype, self.overflow)[0].item()
-
-    @property
     def agrees(self) -> bool:
-        """Whether the sum is the stored value: exactly for integers, within the rounding bound for floats.
+        """Whether the sum, after the overflow rule, is the stored value: of floats, within the rounding bound.
 
-        The stored sum and this one each lie within `reference.float_bound` of the true one.
+        The stored sum and this one each lie within `execution.bounds.float_bound` of the true one.
         """
         if self.dtype.kind in "iu":
-            return bool(self.in_range == self.stored)
+            total = self.total
+            if self.overflow != "error":
+                total = narrowed(np.array([total], object), self.dtype, self.overflow)[0].item()
+            return bool(total == self.stored)
         with np.errstate(all="ignore"):
             total = float(self.total)
             if not np.isfinite(total):
@@ -85,11 +74,6 @@ class Cell:
         """sum|x||w| + |bias|, which bounds how rounding can move the sum."""
         parts = sum(abs(float(part)) for channel in self.channels for part in channel.products)
         return parts + abs(float(self.bias or 0))
-
-
-def numbers(values: Array) -> list[Any]:
-    """The values in C order as Python numbers: whole ones exact at any size."""
-    return list(values.reshape(-1).tolist())
 
 
 def cell_letters(rank: int) -> tuple[str, ...]:
@@ -131,7 +115,7 @@ def cell_of(
         slice(start * stride, start * stride + (kernel - 1) * dilation + 1, dilation)
         for start, stride, kernel, dilation in zip(position, sizes.stride, sizes.kernel, sizes.dilation, strict=True)
     )
-    outside = padding_mask(sizes)[window]
+    outside = np.pad(np.zeros(sizes.spatial, bool), sizes.pads, constant_values=True)[window]
     channels = tuple(Channel(first + c, padded[(n, first + c, *window)], filters[f, c], outside) for c in range(depth))
     own_bias = None if bias is None else bias[f].item()
     stored = feature_map[(n, *position, f)].item()
@@ -149,11 +133,3 @@ def check_at(at: Sequence[int], sizes: ConvGeometry) -> None:
             raise ConfigError("--at", got, f"no cell at all, as the feature map is empty along {letter}")
         if not 0 <= index < size:
             raise ConfigError("--at", got, f"{letter} from 0 to {size - 1}")
-
-
-def padding_mask(sizes: ConvGeometry) -> Array:
-    """True where a padded image holds padding."""
-    mask = np.ones(sizes.padded, bool)
-    inside = (slice(before, before + size) for (before, _), size in zip(sizes.pads, sizes.spatial, strict=True))
-    mask[tuple(inside)] = False
-    return mask

@@ -1,9 +1,9 @@
 """Where reports are printed: a console for terminals and one for pipes, tables and numbers for both."""
 
-from __future__ import annotations
-
 import os
 import sys
+from collections.abc import Collection, Iterable
+from functools import partial
 from typing import TextIO
 
 from rich import box
@@ -24,9 +24,8 @@ class ShownConsole(Console):
 def console(stream: TextIO | None = None) -> Console:
     """A console for standard output: coloured and boxed on a terminal, plain elsewhere or with NO_COLOR."""
     target = stream or sys.stdout
-    if is_plain(target):
-        return ShownConsole(file=target, no_color=True, force_terminal=False, width=PLAIN_WIDTH, highlight=False)
-    return ShownConsole(file=target, highlight=False)
+    made = partial(ShownConsole, file=target, highlight=False, emoji=False)  # a folder's :bug: is no picture
+    return made(no_color=True, force_terminal=False, width=PLAIN_WIDTH) if is_plain(target) else made()
 
 
 def is_plain(stream: TextIO) -> bool:
@@ -34,11 +33,15 @@ def is_plain(stream: TextIO) -> bool:
     return bool(os.environ.get("NO_COLOR")) or not stream.isatty()
 
 
-def table(plain: bool) -> Table:
-    """An empty table, with a rule below its head on a terminal and bare elsewhere."""
+def table(plain: bool, titles: Iterable[str] = (), left: Collection[str] = ()) -> Table:
+    """An empty table with these columns, numbers to the right; a rule below its head on a terminal, bare elsewhere."""
     if plain:
-        return Table(box=None, pad_edge=False)
-    return Table(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+        rows = Table(box=None, pad_edge=False)
+    else:
+        rows = Table(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for title in titles:
+        rows.add_column(title, justify="left" if title in left else "right")
+    return rows
 
 
 def short_number(text: str) -> str:

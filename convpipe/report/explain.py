@@ -1,21 +1,18 @@
 """How one output cell came about, as the lecture's slide shows it: pixels times weights, channel by channel."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, TextIO
 
 from convpipe.archive.read import Run
 from convpipe.config.read import read_spec
 from convpipe.errors import ConfigError, did_you_mean
-from convpipe.execution.remake import recall
+from convpipe.execution.remake import stage_arrays
 from convpipe.graph.single import operation_of
 from convpipe.graph.spec import Spec
 from convpipe.graph.step import Step
 from convpipe.graph.work import Work, plan_work
 from convpipe.ops.kinds.convolving import Convolving
-from convpipe.report.cell import Cell, Channel, cell_of, check_at, numbers
-from convpipe.tensors import Array, Sizes
+from convpipe.report.cell import Cell, Channel, cell_letters, cell_of, check_at
 
 PADDING = "({})"  # a pixel that padding put there
 MOST_CHANNELS = 16  # printed tap by tap; of the others only the sums
@@ -41,7 +38,7 @@ def explained(run: Run, at: Sequence[int], layer: str | None = None) -> Cell:
     check_recorded(at, work)
     check_at(at, sizes)
     parts = {part: rows.get(f"{prefix}{part}") for part in ("padded", "filters", "bias", "feature_map")}
-    arrays = recall(run, spec, work, [row for row in parts.values() if row is not None])
+    arrays = stage_arrays(run, spec, work, [row for row in parts.values() if row is not None])
     found = {part: None if row is None else arrays[row] for part, row in parts.items()}
     return cell_of(sizes, **found, at=at, overflow=conv.overflow)  # type: ignore[arg-type]
 
@@ -93,7 +90,8 @@ def operation_explained(spec: Spec, layer: str | None) -> Convolving:
 
 def show_cell(out: TextIO, cell: Cell) -> None:
     """Print how a cell came about, and whether it is the stored value."""
-    where = ", ".join(f"{letter}={index}" for letter, index in zip(cell.letters, cell.indices, strict=True))
+    letters = cell_letters(len(cell.indices) - 2)
+    where = ", ".join(f"{letter}={index}" for letter, index in zip(letters, cell.indices, strict=True))
     bracketed = any(channel.padding.any() for channel in cell.channels)
     print(f"cell {where} ({cell.dtype}){'; padding stands in brackets' if bracketed else ''}", file=out)
     for channel in cell.channels[:MOST_CHANNELS]:
@@ -110,7 +108,12 @@ def show_cell(out: TextIO, cell: Cell) -> None:
 def show_channel(out: TextIO, channel: Channel) -> None:
     """Print one channel's pixels, weights and products side by side, and their sum."""
     print(f"\nchannel {channel.number}: pixels | weights | pixels * weights", file=out)
-    for line in beside(pixel_rows(channel), text_rows(channel.weights), product_rows(channel)):
+    pixels, weights = (list(map(short, values.ravel().tolist())) for values in (channel.pixels, channel.weights))
+    outside = channel.padding.ravel().tolist()
+    bracketed = [PADDING.format(text) if mark else text for text, mark in zip(pixels, outside, strict=True)]
+    products = [f"{short(part)} +" for part in channel.products]  # with the plus signs of the lecture's slide
+    products[-1] = products[-1].replace(" +", "  ")
+    for line in beside(*(in_rows(texts, channel.pixels.shape[-1]) for texts in (bracketed, weights, products))):
         print(f"  {line}", file=out)
     print(f"  sum: {short(channel.total)}", file=out)
 
@@ -126,35 +129,12 @@ def verdict(cell: Cell) -> str:
     return f"as stored, within the rounding of {cell.dtype}"
 
 
-def pixel_rows(channel: Channel) -> list[list[str]]:
-    """The pixels as rows of texts, padding in brackets."""
-    marks = channel.padding.reshape(-1).tolist()
-    texts = [
-        PADDING.format(short(x)) if mark else short(x) for x, mark in zip(numbers(channel.pixels), marks, strict=True)
-    ]
-    return in_rows(texts, channel.pixels.shape)
-
-
-def product_rows(channel: Channel) -> list[list[str]]:
-    """The products as rows of texts, with the plus signs of the lecture's slide."""
-    rows = in_rows([short(part) for part in channel.products], channel.pixels.shape)
-    flat = [[f"{text} +" for text in row] for row in rows]
-    flat[-1][-1] = f"{rows[-1][-1]}  "
-    return flat
-
-
-def text_rows(values: Array) -> list[list[str]]:
-    """Values as rows of texts."""
-    return in_rows([short(value) for value in numbers(values)], values.shape)
-
-
-def in_rows(texts: Sequence[str], shape: Sizes) -> list[list[str]]:
+def in_rows(texts: Sequence[str], width: int) -> list[Sequence[str]]:
     """Texts in rows as wide as the last axis; the planes of a kernel of three axes follow one under the other."""
-    width = shape[-1]
-    return [list(texts[start : start + width]) for start in range(0, len(texts), width)]
+    return [texts[start : start + width] for start in range(0, len(texts), width)]
 
 
-def beside(*blocks: list[list[str]]) -> list[str]:
+def beside(*blocks: Sequence[Sequence[str]]) -> list[str]:
     """Blocks of texts side by side, aligned to the right.
 
     >>> beside([["1", "-2"], ["3", "4"]], [["x"], ["y"]])

@@ -1,27 +1,15 @@
 """A collection's runs as a listing: chosen, sorted, and as a table, CSV, JSON or Parquet."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
-from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from convpipe.archive.table import (
-    Row,
-    as_table,
-    cell_value,
-    columns_of,
-    row_columns,
-    typed_row,
-    uniform,
-    with_columns,
-    write_rows,
-)
+from convpipe.archive.format import csv_bytes
+from convpipe.archive.table import Row, as_table, cell_value, columns_of, row_columns, typed_row, uniform, with_columns
 from convpipe.config.expressions import compile_expression
 from convpipe.errors import ConfigError, UsageError, did_you_mean
 from convpipe.files.endings import ending
@@ -35,7 +23,7 @@ MOST_NAMED = 20  # columns in an error
 class Missing(float):
     """What a run lacks: it compares with nothing, so that an expression about it leaves the run out."""
 
-    def __new__(cls) -> Missing:
+    def __new__(cls) -> Self:
         """Not a number, in arithmetic as well."""
         return super().__new__(cls, "nan")
 
@@ -59,25 +47,11 @@ class Missing(float):
     def __len__(self) -> int:
         return 0
 
-    def __getitem__(self, index: Any) -> Missing:
+    def __getitem__(self, index: Any) -> Self:
         return self
 
 
 MISSING = Missing()
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Which runs to list, in which order and with which columns."""
-
-    where: str | None = None
-    sort: str | None = None
-    columns: str | None = None
-
-    @property
-    def is_all(self) -> bool:
-        """Whether every run is listed as results.csv has it."""
-        return self == Choice()
 
 
 @dataclass(frozen=True)
@@ -94,8 +68,8 @@ def whole(rows: Sequence[Row]) -> Listing:
     return Listing(rows, row_columns(rows), len(rows))
 
 
-def chosen(rows: Sequence[Row], choice: Choice) -> Listing:
-    """The rows that a choice leaves, in its order and with its columns, by default those that vary.
+def chosen(rows: Sequence[Row], where: str | None, sort: str | None, columns: str | None) -> Listing:
+    """The rows for which `where` holds, in the order of `sort`, with some columns, by default those that vary.
 
     Args:
         rows: with every config value of each run.
@@ -104,17 +78,16 @@ def chosen(rows: Sequence[Row], choice: Choice) -> Listing:
         ConfigError: a column that there is not, or an expression that cannot be.
     """
     known = list({column: None for row in rows for column in row})
-    if choice.columns is None:
-        columns = columns_of(rows)
-    else:
-        columns = [column_named("--columns", name, known) for name in choice.columns.split(",")]
-    kept = list(rows) if choice.where is None else list(where(rows, choice.where, known))
-    if choice.sort is not None:
-        kept = in_order(kept, choice.sort, known)
-    return Listing(with_columns(kept, columns), columns, len(rows))
+    names = columns_of(rows)
+    if columns is not None:
+        names = [column_named("--columns", name, known) for name in columns.split(",")]
+    kept = list(rows) if where is None else list(holding(rows, where, known))
+    if sort is not None:
+        kept = in_order(kept, sort, known)
+    return Listing(with_columns(kept, names), names, len(rows))
 
 
-def where(rows: Sequence[Row], text: str, known: Sequence[str]) -> Iterator[Row]:
+def holding(rows: Sequence[Row], text: str, known: Sequence[str]) -> Iterator[Row]:
     """The rows for which an expression holds."""
     holds = compile_expression("--where", text)
     lacking = dict.fromkeys(known, MISSING)
@@ -207,9 +180,7 @@ def short_cell(text: str) -> str:
 
 def csv_text(listing: Listing) -> str:
     """A listing as CSV, cells whole."""
-    text = StringIO()
-    write_rows(text, listing.columns, listing.rows)
-    return text.getvalue()
+    return csv_bytes(listing.columns, listing.rows).decode()
 
 
 def json_text(listing: Listing) -> str:
@@ -230,13 +201,9 @@ def write_listing(listing: Listing, form: str, path: Path) -> None:
     """
     with storing(path):
         if form == "parquet":
-            write_parquet(listing, path)
+            if find_spec("pyarrow") is None:
+                raise UsageError("--format: parquet needs pyarrow: pip install 'convpipe[parquet]'")
+            # numbers as numbers, a column with numbers beside words or lists as texts
+            as_table(listing.rows, listing.columns, uniform).to_parquet(path, index=False, engine="pyarrow")
         else:
             path.write_text(TEXTS[form](listing), encoding="utf-8", newline="")
-
-
-def write_parquet(listing: Listing, path: Path) -> None:
-    """Write a listing as a Parquet file, numbers as numbers, a column with numbers beside words or lists as texts."""
-    if find_spec("pyarrow") is None:
-        raise UsageError("--format: parquet needs pyarrow: pip install 'convpipe[parquet]'")
-    as_table(listing.rows, listing.columns, uniform).to_parquet(path, index=False, engine="pyarrow")

@@ -1,7 +1,5 @@
 """What a person sees of a run's result, by its axes: maps, a table of answers, or just the values."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,11 +11,10 @@ from rich.console import Console
 
 from convpipe.archive.read import Run, read_bytes
 from convpipe.errors import ArchiveError
-from convpipe.graph.plan import shape_text
 from convpipe.ops import OPERATIONS
 from convpipe.ops.kinds.operation import words
 from convpipe.report.console import PLAIN_WIDTH, short_number, table
-from convpipe.tensors import Array
+from convpipe.tensors import Array, shape_text
 
 CONFUSION = "confusion.csv"
 LARGEST_PRINTED_MAP = 12 * 12  # cells
@@ -64,8 +61,20 @@ def show_output(out: Console, run: Run) -> None:
         show_answers(out, values)
     else:
         show_values(out, name, values)
+    if axes and not feature_map:
+        show_lack(out, run, name, maps)
     show_confusion(out, run)
     show_pictures(out, run)
+
+
+def show_lack(out: Console, run: Run, name: str, maps: Maps | None) -> None:
+    """Say why a convolution shows no maps, or draws none: its stages end before the feature map.
+
+    A network has none to show in any case, nor has a gradient, which starts from one.
+    """
+    rows = {row["stage"]: row for row in run.rows}
+    if run.config.get("conv") and "grad" not in rows and (maps is None or rows["input"]["op"] == "image"):
+        out.print(f"no {'maps' if maps is None else 'pictures'}: the chain ends in {name}", markup=False)
 
 
 def output_axes(run: Run, rank: int) -> tuple[str, ...]:
@@ -104,9 +113,7 @@ def show_maps(out: Console, name: str, maps: Maps) -> None:
 
 def show_summary(out: Console, name: str, maps: Maps) -> None:
     """Print range and mean of each map, the first MOST_SUMMARY_ROWS of them."""
-    rows = table(out.no_color)
-    for title in (name, "min", "max", "mean"):
-        rows.add_column(title, justify="left" if title == name else "right")
+    rows = table(out.no_color, (name, "min", "max", "mean"), left=(name,))
     for (label, plane), _ in zip(maps, range(MOST_SUMMARY_ROWS), strict=False):
         rows.add_row(label, *range_texts(plane))
     out.print(rows)
@@ -123,9 +130,7 @@ def range_texts(values: Array) -> tuple[str, str, str]:
 
 def show_answers(out: Console, scores: Array) -> None:
     """Print what the first rows of (N, classes) answer: the class of the largest score."""
-    rows = table(out.no_color)
-    for title in ("image", "answer", "score"):
-        rows.add_column(title, justify="right")
+    rows = table(out.no_color, ("image", "answer", "score"))
     for n, row in enumerate(scores[:MOST_ANSWERS]):
         answer = int(row.argmax())
         rows.add_row(f"n={n}", str(answer), short_number(str(row[answer])))
@@ -169,9 +174,7 @@ def show_confusion(out: Console, run: Run) -> None:
     classes = len(found.confusion)
     if classes > MOST_CLASSES:
         return
-    rows = table(out.no_color)
-    for title in ("true\\answer", *map(str, range(classes))):
-        rows.add_column(title, justify="right")
+    rows = table(out.no_color, ("true\\answer", *map(str, range(classes))))
     for true, counts in enumerate(found.confusion.tolist()):
         rows.add_row(str(true), *(str(count) if count else "." for count in counts))
     out.print(rows)

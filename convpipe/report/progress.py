@@ -1,13 +1,11 @@
 """A progress bar for what takes over a second, and nothing at all for what does not."""
 
-from __future__ import annotations
-
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from convpipe.report.console import is_plain
+from convpipe.report.console import console, is_plain
 
 DELAY_SECONDS = 1.0
 
@@ -22,17 +20,10 @@ def progress(total: int, what: str, delay: float = DELAY_SECONDS) -> Iterator[Ca
         yield lambda name: None
         return
     # imported here, as a run in a pipe does without these 17 ms
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-    )
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    bar = Progress(*columns, console=Console(file=sys.stderr), transient=True)
+    bar = Progress(*columns, console=console(sys.stderr), transient=True)
     task = bar.add_task(what, total=total)
     timer = threading.Timer(delay, bar.start)
     timer.daemon = True

@@ -1,7 +1,5 @@
 """What a person sees of an archived run: a table of its stages, its result, what became of it and its folder."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console

@@ -14,7 +14,7 @@ from rich.text import Text
 from convpipe.graph.plan import readable
 from convpipe.report.console import console, is_plain, readable_seconds, table
 from convpipe.sweeps.events import Closed, Event, Planned
-from convpipe.sweeps.outcomes import Done, FailedBefore, Finished
+from convpipe.sweeps.outcomes import FailedBefore, Finished
 from convpipe.sweeps.totals import Totals
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class SweepProgress:
 
     def __init__(self, bar: Progress | None, total: int) -> None:
         self.bar, self.counts = bar, {"done": 0, "skipped": 0, "failed": 0}
-        self.start = perf_counter()
+        self.console, self.start = bar.console if bar else console(sys.stderr), perf_counter()
         self.task = bar.add_task("", total=total) if bar else None
 
     def show(self, event: Event) -> None:
@@ -70,16 +70,10 @@ class SweepProgress:
         if isinstance(event, Finished):
             self.count("failed" if event.outcome.error else "done")
             if event.outcome.error:
-                self.say(f"failed: {event.outcome.overrides}: {event.outcome.error}")
+                line = f"failed: {event.outcome.overrides}: {event.outcome.error}"
+                self.console.print(line, markup=False, soft_wrap=True)  # above the bar where there is one
         else:
             self.count("failed" if isinstance(event, FailedBefore) else "skipped")
-
-    def say(self, line: str) -> None:
-        """Print a line, above the bar where there is one."""
-        if self.bar:
-            self.bar.console.print(line, markup=False, soft_wrap=True)
-        else:
-            print(line, file=sys.stderr)
 
     def count(self, what: str) -> None:
         """One more of some kind."""
@@ -97,11 +91,10 @@ def sweep_progress(total: int) -> Iterator[SweepProgress]:
         yield SweepProgress(None, total)
         return
     # imported here, as a sweep in a pipe does without these 17 ms
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(file=sys.stderr), transient=True, refresh_per_second=5) as bar:
+    with Progress(*columns, console=console(sys.stderr), transient=True, refresh_per_second=5) as bar:
         yield SweepProgress(bar, total)
 
 
@@ -110,22 +103,16 @@ def sweep_progress(total: int) -> Iterator[SweepProgress]:
 
 def show_closed(out: Console, closed: Closed) -> None:
     """Print what came of a sweep: the fastest, the slowest, the first failures, and counts."""
-    rows, tally = table(out.no_color), closed.tally
-    for name in ("", "run", "time", "overrides"):
-        rows.add_column(name, justify="right" if name == "time" else "left")
+    rows, tally = table(out.no_color, ("", "run", "time", "overrides"), left=("", "run", "overrides")), closed.tally
     for word, found in (("fastest", tally.fastest), ("slowest", tally.slowest), ("", tally.failures)):
         for outcome in found:
-            rows.add_row(*outcome_cells(word, outcome))
+            seconds = readable_seconds(outcome.seconds)
+            rows.add_row(word or outcome.status, outcome.run, seconds, Text(outcome.overrides))
     if rows.row_count:
         out.print(rows)
         out.print()
     where = ", ".join(map(str, closed.folders)) or "no points"
     out.print(f"{', '.join(counts(closed))}: {where}", markup=False, soft_wrap=True)
-
-
-def outcome_cells(word: str, outcome: Done) -> tuple[str, str, str, Text]:
-    """One point's row of the table."""
-    return word or outcome.status, outcome.run, readable_seconds(outcome.seconds), Text(outcome.overrides)
 
 
 def counts(closed: Closed) -> Iterator[str]:

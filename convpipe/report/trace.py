@@ -1,15 +1,15 @@
 """The lecture's trace: how the column tensor fills, one kernel tap after another."""
 
-from __future__ import annotations
-
 from typing import TextIO
 
 import numpy as np
 
 from convpipe.archive.read import Run
-from convpipe.geometry.convolution import solve
+from convpipe.config.read import read_spec
+from convpipe.graph.single import plan_run
 from convpipe.ops.arrays.taps import fill_columns
-from convpipe.tensors import Array, Sizes
+from convpipe.ops.im2col import Im2col
+from convpipe.tensors import Array
 
 
 def show_trace(out: TextIO, run: Run) -> None:
@@ -17,13 +17,9 @@ def show_trace(out: TextIO, run: Run) -> None:
 
     The tensor is (N, C, kh, kw, out_h, out_w), as in the lecture, before it becomes a matrix.
     """
-    conv = run.config["conv"]
-    sizes = solve(
-        run.array("input").shape,
-        filters_shape(run),
-        **{key: conv[key] for key in ("stride", "pad", "dilation", "groups", "pad_mode")},
-    )
-    padded = run.array("pad")
+    steps = plan_run(read_spec(run.config)).steps
+    (sizes, read), *_ = ((s.operation.conv.sizes, s.needs[0]) for s in steps if isinstance(s.operation, Im2col))
+    padded = run.array(next(step.name for step in steps if step.makes.name == read))
     buffer = np.zeros((sizes.channels, *sizes.kernel, sizes.batch, *sizes.out), padded.dtype)
     col = np.moveaxis(buffer, 1 + sizes.rank, 0)  # (N, C, kh, kw, out_h, out_w)
     print_part(out, "before:", col)
@@ -32,12 +28,6 @@ def show_trace(out: TextIO, run: Run) -> None:
         print_part(out, f"col[{indices}]:", planes.swapaxes(0, 1))
     print_part(out, "Final result:", col, rule=False)
     print_part(out, f"as a matrix {run.array('im2col').shape}:", run.array("im2col"), rule=False)
-
-
-def filters_shape(run: Run) -> Sizes:
-    """The shape of the filters; a run that reads none makes their gradient, which has the same."""
-    there = any(row["stage"] == "filters" for row in run.rows)
-    return run.array("filters").shape if there else run.output.shape
 
 
 def print_part(out: TextIO, title: str, values: Array, *, rule: bool = True) -> None:

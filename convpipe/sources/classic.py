@@ -4,17 +4,14 @@ They are applied as deep learning does, not flipped: sobel_x answers to values t
 Source: Gonzalez & Woods, Digital Image Processing; gaussian is the binomial approximation.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import comb
 
 import numpy as np
 
-from convpipe.errors import ConfigError
 from convpipe.fields import choice, dtype_name, field, several, truth, whole
-from convpipe.sources.signature import signature
+from convpipe.sources.kinds.drawn import signature as bank_signature
+from convpipe.sources.kinds.source import ANY, Request, Source
 from convpipe.tensors import FLOAT_DTYPES, Array, Signature, exact_range
 
 Kernel = tuple[tuple[int, ...], ...]
@@ -58,11 +55,11 @@ SMOOTHING = ("gaussian", "box")  # those that `normalize` divides by their sum
 NAMES = (*FIXED, *SIZED)
 
 
-@dataclass(frozen=True)
-class ClassicFilters:
+class Classic(Source):
     """A bank of named kernels: each on every input channel by itself, or on the sum of the channels."""
 
-    source: str = field(choice(["classic"]))
+    roles = ("filters",)
+
     names: tuple[str, ...] = field(several(choice(NAMES)))
     channels: str = field(choice(["each", "sum"]), "each")
     kernel: int = field(whole(1, LARGEST), FIXED_SIZE)
@@ -70,25 +67,33 @@ class ClassicFilters:
     normalize: bool = field(truth, False)
 
     def __post_init__(self) -> None:
-        check_size(self.names, self.kernel)
+        if self.kernel % 2 == 0:
+            raise self.wrong("kernel", self.kernel, "an odd whole number, so that the kernel has a middle")
+        fixed = [name for name in self.names if name in FIXED]
+        if fixed and self.kernel != FIXED_SIZE:
+            raise self.wrong("kernel", self.kernel, f"{FIXED_SIZE}, the only size of {fixed[0]}")
         if self.normalize and self.dtype not in FLOAT_DTYPES:
-            raise ConfigError("filters.dtype", self.dtype, f"one of {', '.join(FLOAT_DTYPES)}, to normalize")
+            raise self.wrong("dtype", self.dtype, f"one of {', '.join(FLOAT_DTYPES)}, to normalize")
         for name in self.names:
             self.weights(name)
 
-    def signature(self, channels: int, groups: int, rank: int) -> Signature:
+    def signature(self, request: Request = ANY) -> Signature:
         """(F, C/G, k, k): F is names * C for ``each``, names * G for ``sum``.
 
         Raises:
             ConfigError: an input that has not two spatial axes.
         """
-        if rank != 2:
-            raise ConfigError("filters.source", "classic", "another source: these kernels are H x W", f"not {rank}-D")
-        count = len(self.names) * (channels if self.channels == "each" else groups)
-        return signature("filters.names", (count, channels // groups, self.kernel, self.kernel), self.dtype)
+        first, depth, *spatial = request.shape or (None, None)
+        if len(spatial) != 2:
+            expected = "another source: these kernels are H x W"
+            raise self.wrong("source", "classic", expected, f"not {len(spatial)}-D")
+        channels = (first or 0) if depth is None else depth * request.groups
+        count = len(self.names) * (channels if self.channels == "each" else request.groups)
+        shape = (count, channels // request.groups, self.kernel, self.kernel)
+        return bank_signature(self.key("names"), shape, self.dtype)
 
-    def make(self, signature: Signature, bits: np.random.PCG64) -> Array:
-        """Lay the kernels out; `bits` is not used."""
+    def make(self, signature: Signature, bits: np.random.PCG64, entry: str = "") -> Array:
+        """Lay the kernels out."""
         bank = np.zeros(signature.shape, signature.dtype)
         weights = np.stack([self.weights(name) for name in self.names])
         if self.channels == "sum":
@@ -109,14 +114,5 @@ class ClassicFilters:
             return np.array([[weight / total for weight in row] for row in rows], dtype)
         low, high = exact_range(dtype)
         if not all(low <= weight <= high for row in rows for weight in row):
-            raise ConfigError("filters.dtype", self.dtype, f"a dtype that holds every weight of {name} exactly")
+            raise self.wrong("dtype", self.dtype, f"a dtype that holds every weight of {name} exactly")
         return np.array(rows, dtype)
-
-
-def check_size(names: tuple[str, ...], size: int) -> None:
-    """An odd size, and 3 where a kernel comes in that size only."""
-    if size % 2 == 0:
-        raise ConfigError("filters.kernel", size, "an odd whole number, so that the kernel has a middle")
-    for name in names:
-        if name in FIXED and size != FIXED_SIZE:
-            raise ConfigError("filters.kernel", size, f"{FIXED_SIZE}, the only size of {name}")

@@ -4,15 +4,12 @@ Every fourth image, from the first, is for testing (450), the others are for tra
 are of one writer, so both splits have every writer. Source: UCI, "Optical recognition of handwritten digits", 1998.
 """
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 
-from convpipe.errors import ConfigError
 from convpipe.fields import choice, dtype_name, field
+from convpipe.sources.kinds.source import ANY, Request, Source
 from convpipe.tensors import Array, Signature
 
 # A quarter has 38 to 50 images of each class. A fifth would have 26 to 48, as the writers went from 0 to 9 in turn.
@@ -20,61 +17,35 @@ EVERY = 4
 SPLITS = ("train", "test")
 
 
-@dataclass(frozen=True)
-class DigitsInput:
-    """The images of one split, (N, 1, 8, 8), with values 0 (paper) to 16 (ink)."""
+class Digits(Source):
+    """One split: images (N, 1, 8, 8) with values 0 (paper) to 16 (ink), or as labels their classes (N,), 0 to 9."""
 
-    source: str = field(choice(["digits"]))
+    roles = ("input", "labels")
+
     split: str = field(choice(SPLITS), "test")
-    dtype: str = field(dtype_name(), "uint8")
+    dtype: str | None = field(dtype_name(), under={"input": "uint8"})
 
-    def signature(self) -> Signature:
-        """The shape of the split."""
-        return Signature(images(self.split, "input.source").shape, np.dtype(self.dtype))
-
-    def make(self, signature: Signature, bits: np.random.PCG64) -> Array:
-        """A copy of the images; `bits` is not used."""
-        return images(self.split, "input.source").astype(signature.dtype)
-
-
-@dataclass(frozen=True)
-class DigitsLabels:
-    """The classes of one split, 0 to 9."""
-
-    source: str = field(choice(["digits"]))
-    split: str = field(choice(SPLITS), "test")
-
-    def check(self, images: int) -> None:
-        """There is one label for each image.
+    def signature(self, request: Request = ANY) -> Signature:
+        """The shape of the split.
 
         Raises:
-            ConfigError: a batch that is not this split.
+            ConfigError: scikit-learn is not installed, or another number of images.
         """
-        there = len(self.make())
-        if there != images:
-            raise ConfigError("labels.split", f"{self.split}, {there} labels", f"{images} labels, one for each image")
+        array = self.array()
+        return self.stated(array.shape, self.dtype or array.dtype, request, "split")
 
-    def make(self) -> Array:
-        """The labels."""
-        return classes(self.split, "labels.source")
+    def make(self, signature: Signature, bits: np.random.PCG64, entry: str = "") -> Array:
+        """The images or the classes, a copy."""
+        return self.array().astype(signature.dtype)
 
-
-def images(split: str, key: str = "source") -> Array:
-    """The images of one split, (N, 1, 8, 8), uint8.
-
-    Raises:
-        ConfigError: scikit-learn is not installed; under `key`.
-    """
-    return part(load(key)[0], split)
-
-
-def classes(split: str, key: str = "source") -> Array:
-    """The classes of one split, (N,), int64.
-
-    Raises:
-        ConfigError: scikit-learn is not installed; under `key`.
-    """
-    return part(load(key)[1], split)
+    def array(self) -> Array:
+        """What the split has."""
+        try:
+            images, classes = bundled()
+        except ImportError as error:
+            hint = "pip install 'convpipe[digits]'"
+            raise self.wrong("source", "digits", "the package scikit-learn", hint) from error
+        return part(classes if self.role == "labels" else images, self.split)
 
 
 def part(rows: Array, split: str) -> Array:
@@ -86,14 +57,6 @@ def part(rows: Array, split: str) -> Array:
     tests: Array = np.arange(len(rows)) % EVERY == 0
     taken: Array = rows[tests if split == "test" else ~tests]
     return taken
-
-
-def load(key: str) -> tuple[Array, Array]:
-    """All images and all classes; where scikit-learn is missing, an error that names `key`."""
-    try:
-        return bundled()
-    except ImportError as error:
-        raise ConfigError(key, "digits", "the package scikit-learn", "pip install 'convpipe[digits]'") from error
 
 
 @cache

@@ -1,66 +1,44 @@
 """Random whole numbers, in any dtype: sums of them can be exact, so that equality is."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from convpipe.errors import ConfigError
-from convpipe.fields import choice, dtype_name, field, fits, one_or_several, several, whole
-from convpipe.sources.signature import bank, signature
-from convpipe.sources.stream import filled
+from convpipe.fields import dtype_name, field, fits, one_or_several, several, whole
+from convpipe.sources.kinds.drawn import drawn
+from convpipe.sources.kinds.source import ANY, ARRAYS, Request, Source
+from convpipe.sources.kinds.stream import filled
 from convpipe.tensors import Array, Signature, Sizes, exact_range
 
 
-@dataclass(frozen=True)
-class Integers:
+class Integers(Source):
     """Whole numbers from `low` to below `high`, as in NumPy."""
 
-    source: str = field(choice(["integers"]))
-    dtype: str = field(dtype_name(), "int16")
-    low: int = field(whole(), -8)
-    high: int = field(whole(), 8)
-    key: ClassVar[str]
+    roles = (*ARRAYS, "weights")
+
+    dtype: str = field(dtype_name(), "int16", under={"weights": "float32"})
+    low: int = field(whole(), -8, under={"weights": -2})
+    high: int = field(whole(), 8, under={"weights": 3})
+    shape: Sizes | None = field(several(whole(0)), under={"input": (1, 3, 8, 8)})
+    count: int | None = field(whole(1), under={"filters": 4})
+    kernel: Any = field(one_or_several(whole(1)), under={"filters": (3, 3)})
 
     def __post_init__(self) -> None:
         kind = np.dtype(self.dtype)
-        fits(f"{self.key}.low", self.low, kind)
+        fits(self.key("low"), self.low, kind)
         most = exact_range(kind)[1] + 1  # `high` itself is never drawn
         if not self.low < self.high <= most:
             expected = f"a whole number above low, {self.low}, and at most {most} for {kind}"
-            raise ConfigError(f"{self.key}.high", self.high, expected)
+            raise self.wrong("high", self.high, expected)
 
-    def make(self, signature: Signature, bits: np.random.PCG64) -> Array:
+    def signature(self, request: Request = ANY) -> Signature:
+        """The shape of the settings, or the one asked for."""
+        return drawn(self.role, request, self.dtype, self.shape, self.count, self.kernel)
+
+    def make(self, signature: Signature, bits: np.random.PCG64, entry: str = "") -> Array:
         """Draw the array from `bits`; more filters begin with the values of fewer."""
         return filled(signature, partial(whole_numbers, bits, self.low, self.high))
-
-
-@dataclass(frozen=True)
-class IntegersInput(Integers):
-    """An input of whole numbers, (N, C, H, W)."""
-
-    shape: Sizes = field(several(whole(0)), (1, 3, 8, 8))
-    key: ClassVar[str] = "input"
-
-    def signature(self) -> Signature:
-        """The shape asked for."""
-        return signature("input.shape", self.shape, self.dtype)
-
-
-@dataclass(frozen=True)
-class IntegersFilters(Integers):
-    """Filters of whole numbers, (F, C/G, kh, kw)."""
-
-    count: int = field(whole(1), 4)
-    kernel: Any = field(one_or_several(whole(1)), (3, 3))
-    key: ClassVar[str] = "filters"
-
-    def signature(self, channels: int, groups: int, rank: int) -> Signature:
-        """As many filters as asked for, as deep as the input's groups."""
-        return bank(self.count, self.kernel, channels, groups, rank, self.dtype)
 
 
 def whole_numbers(bits: np.random.PCG64, low: int, high: int, count: int) -> Array:

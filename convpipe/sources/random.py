@@ -1,74 +1,71 @@
 """Random numbers, uniform or normal."""
 
-from __future__ import annotations
-
 import math
-from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any, ClassVar
+from math import prod
+from typing import Any
 
 import numpy as np
 
 from convpipe.errors import ConfigError, shown
-from convpipe.fields import choice, dtype_name, field, number, one_or_several, several, whole
-from convpipe.sources.signature import bank, signature
-from convpipe.sources.stream import filled
-from convpipe.tensors import Array, Signature, Sizes
+from convpipe.fields import choice, dtype_name, field, number, one_or_several, several, whole, within
+from convpipe.sources.kinds.drawn import drawn
+from convpipe.sources.kinds.source import ANY, ARRAYS, Request, Source
+from convpipe.sources.kinds.stream import filled
+from convpipe.tensors import FLOAT_DTYPES, Array, Signature, Sizes, full_range
 
 DISTRIBUTIONS = ("uniform", "normal")
 
 
-@dataclass(frozen=True)
-class Random:
-    """Numbers from a distribution; integer dtypes take them rounded down (uniform) or to the nearest (normal)."""
+class Random(Source):
+    """Numbers from a distribution; integer dtypes take them rounded down (uniform) or to the nearest (normal).
 
-    source: str = field(choice(["random"]))
+    Weights are normal with variance 2 / fan-in (He et al., 2015), where no trained ones are wanted.
+    """
+
+    roles = (*ARRAYS, "weights")
+
     dtype: str = field(dtype_name(), "float32")
-    distribution: str = field(choice(DISTRIBUTIONS), "uniform")
-    low: float = field(number(), 0.0)
-    high: float = field(number(), 1.0)
-    mean: float = field(number(), 0.0)
-    std: float = field(number(low=0), 1.0)
-    key: ClassVar[str]
+    distribution: str | None = field(choice(DISTRIBUTIONS), under=dict.fromkeys(ARRAYS, "uniform"))
+    low: float = field(number(), under=dict.fromkeys(ARRAYS, 0.0))
+    high: float = field(number(), under=dict.fromkeys(ARRAYS, 1.0))
+    mean: float = field(number(), under=dict.fromkeys(ARRAYS, 0.0))
+    std: float = field(number(low=0), under=dict.fromkeys(ARRAYS, 1.0))
+    shape: Sizes | None = field(several(whole(0)), under={"input": (1, 3, 8, 8)})
+    count: int | None = field(whole(1), under={"filters": 4})
+    kernel: Any = field(one_or_several(whole(1)), under={"filters": (3, 3)})
 
     def __post_init__(self) -> None:
         kind = np.dtype(self.dtype)
-        for name in ("low", "high") if self.distribution == "uniform" else ("mean",):
-            check_within(f"{self.key}.{name}", getattr(self, name), kind)
+        if self.distribution is None and self.dtype not in FLOAT_DTYPES:
+            raise self.wrong("dtype", self.dtype, f"one of {', '.join(FLOAT_DTYPES)}")
+        if self.distribution == "normal":
+            within(self.key("mean"), self.mean, kind)
         if self.distribution == "uniform":
-            check_interval(f"{self.key}.high", self.low, self.high, kind)
+            within(self.key("low"), self.low, kind)
+            within(self.key("high"), self.high, kind)
+            check_interval(self.key("high"), self.low, self.high, kind)
 
-    def make(self, signature: Signature, bits: np.random.PCG64) -> Array:
+    def signature(self, request: Request = ANY) -> Signature:
+        """The shape of the settings, or the one asked for."""
+        return drawn(self.role, request, self.dtype, self.shape, self.count, self.kernel)
+
+    def make(self, signature: Signature, bits: np.random.PCG64, entry: str = "") -> Array:
         """Draw the array from `bits`; a longer array begins with the values of a shorter one."""
         if self.distribution == "uniform":
             return filled(signature, partial(uniform, bits, self.low, self.high, signature.dtype))
-        generator = np.random.Generator(bits)
-        return filled(signature, partial(normal, generator, self.mean, self.std, signature.dtype))
+        mean, std = (self.mean, self.std) if self.distribution else (0.0, std_of(signature.shape))
+        return filled(signature, partial(normal, np.random.Generator(bits), mean, std, signature.dtype))
 
 
-@dataclass(frozen=True)
-class RandomInput(Random):
-    """A random input, (N, C, H, W)."""
+def std_of(shape: Sizes) -> float:
+    """The standard deviation of weights (F, C/G, kernel...) or (inputs, units), by how many one sum has.
 
-    shape: Sizes = field(several(whole(0)), (1, 3, 8, 8))
-    key: ClassVar[str] = "input"
-
-    def signature(self) -> Signature:
-        """The shape asked for."""
-        return signature("input.shape", self.shape, self.dtype)
-
-
-@dataclass(frozen=True)
-class RandomFilters(Random):
-    """Random filters, (F, C/G, kh, kw)."""
-
-    count: int = field(whole(1), 4)
-    kernel: Any = field(one_or_several(whole(1)), (3, 3))
-    key: ClassVar[str] = "filters"
-
-    def signature(self, channels: int, groups: int, rank: int) -> Signature:
-        """As many filters as asked for, as deep as the input's groups."""
-        return bank(self.count, self.kernel, channels, groups, rank, self.dtype)
+    >>> std_of((4, 2, 2, 2)), std_of((8, 3))
+    (0.5, 0.5)
+    """
+    fan_in: int = prod(shape[1:]) if len(shape) > 2 else shape[0]
+    return float((2 / max(fan_in, 1)) ** 0.5)
 
 
 def uniform(bits: np.random.PCG64, low: float, high: float, dtype: np.dtype[Any], count: int) -> Array:
@@ -87,8 +84,8 @@ def normal(generator: np.random.Generator, mean: float, std: float, dtype: np.dt
     # Generator's stream may change between NumPy versions, rarely and announced; the archive records the version
     values = generator.standard_normal(count)
     with np.errstate(over="ignore"):  # a vast std: infinity is clipped below
-        values *= std
-        values += mean
+        values *= float(std)
+        values += float(mean)
     if dtype.kind in "iu":
         np.rint(values, out=values)
     return np.clip(values, *limits(dtype), out=values)
@@ -121,17 +118,9 @@ def limits(dtype: np.dtype[Any]) -> tuple[float, float]:
     >>> limits(np.dtype("int64")) == (-(2.0**63), 2.0**63 - 1024)
     True
     """
-    info: Any = np.iinfo(dtype) if dtype.kind in "iu" else np.finfo(dtype)
-    largest = float(info.max)
-    return float(info.min), math.nextafter(largest, 0) if largest > int(info.max) else largest
-
-
-def check_within(key: str, value: float, dtype: np.dtype[Any]) -> None:
-    """A number within the range of a dtype."""
-    info: Any = np.iinfo(dtype) if dtype.kind in "iu" else np.finfo(dtype)
-    low, high = info.min.item() if dtype.kind == "f" else info.min, info.max.item() if dtype.kind == "f" else info.max
-    if not low <= value <= high:
-        raise ConfigError(key, value, f"a number that {dtype} holds, from {low:g} to {high:g}")
+    low, high = full_range(dtype)
+    largest = float(high)
+    return float(low), math.nextafter(largest, 0) if largest > high else largest
 
 
 def check_interval(key: str, low: float, high: float, dtype: np.dtype[Any]) -> None:

@@ -28,9 +28,9 @@ from convpipe.files.endings import ending
 from convpipe.files.npy import blocks, npy_header
 from convpipe.geometry.pooling import solve_pool
 from convpipe.ops.arrays.windows import tap_windows
-from convpipe.sources import Signature, digits, stream
-from convpipe.sources.weights import RandomWeights
-from convpipe.tensors import Array
+from convpipe.sources import read_source, stream
+from convpipe.sources.digits import Digits
+from convpipe.tensors import Array, Signature
 
 Weights = dict[str, Array]  # by the names that conf/network/digits_small.yaml gives them
 
@@ -76,11 +76,11 @@ class Epoch:
 
 def start_weights(seed: int) -> Weights:
     """Normal numbers of variance 2/fan-in, each array from the stream of its name; every bias 0."""
-    source = RandomWeights("random")
+    source = read_source("weights", {"source": "random"})
     return {
         name: np.zeros(shape, np.float32)
         if name.endswith("bias")
-        else source.make(name, Signature(shape, np.dtype(np.float32)), stream(seed, name))
+        else source.make(Signature(shape, np.dtype(np.float32)), stream(seed, name))
         for name, shape in SHAPES.items()
     }
 
@@ -192,7 +192,8 @@ def read_split(name: str) -> Split:
     Raises:
         ConfigError: scikit-learn is not installed.
     """
-    return Split((digits.images(name) / 16).astype(np.float32), digits.classes(name))  # 16 is the largest pixel
+    images, classes = (Digits(role=role, source="digits", split=name).array() for role in ("input", "labels"))
+    return Split((images / 16).astype(np.float32), classes)  # 16 is the largest pixel
 
 
 # The command

@@ -114,6 +114,8 @@ class Convolving(ConvSettings, Operation):
 
     operation: None = field(nothing, None)
 
+    stage = False
+
     given: ClassVar[tuple[str, ...]]  # the tensors that it computes with, by role, the main one first
     idle: ClassVar[tuple[str, ...]] = ()  # those that a chain may leave unread, as their sizes count
     lacks: ClassVar[tuple[str, ...]]  # settings that it does not have

@@ -81,6 +81,7 @@ class Operation(ABC):
     adds_up: ClassVar[bool] = False  # whether it adds floats up, so that their last bits are the machine's
     linear: ClassVar[bool] = False  # whether outputs of magnitudes bound what the rounding of inputs can do
     layer: ClassVar[bool] = True  # whether a network can have it
+    stage: ClassVar[bool] = True  # whether a chain can have it
     called: ClassVar[str] = ""  # what its output is called where it is a run's; "": as `result`
 
     @classmethod

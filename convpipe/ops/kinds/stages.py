@@ -50,5 +50,7 @@ def read_stage(key: str, value: Any) -> Stage:
     if given is not None and not isinstance(given, Mapping):
         raise ConfigError(f"{key}.{name}", given, "settings of the stage")
     kind = OPERATIONS.get(key, name)
+    if not kind.stage:
+        raise ConfigError(key, name, "an operation that can be a stage, not one that has stages itself")
     read = read_given(kind, f"{key}.{name}", given or {})
     return Stage(name, tuple(sorted(chosen(kind, read).items())))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from convpipe.errors import GeometryError
 from convpipe.fields import text
 from convpipe.ops.kinds.operation import Give, Weight
 from convpipe.tensors import Tensor
@@ -13,6 +14,14 @@ def bias_name(key: str, value: Any) -> bool | str:
 
 
 def bias_of(give: Give, bias: bool | str, size: int) -> dict[str, Tensor]:
-    """The bias, of that many values, if there is one."""
-    entry = bias if isinstance(bias, str) else None
-    return {"bias": give(Weight("bias", (size,), ("F",), "bias", entry))} if bias else {}
+    """The bias, of that many values, if there is one.
+
+    Raises:
+        GeometryError: it has another shape.
+    """
+    if not bias:
+        return {}
+    found = give(Weight("bias", (size,), ("F",), "bias", bias if isinstance(bias, str) else None))
+    if found.shape != (size,):
+        raise GeometryError("bias", found.shape, f"the shape {(size,)}, one value per filter")
+    return {"bias": found}

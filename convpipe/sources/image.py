@@ -1,37 +1,33 @@
 """Images from files."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-
 import numpy as np
 
-from convpipe.errors import ConfigError
 from convpipe.fields import choice, dtype_name, field, text
 from convpipe.files.images import MODES, image_size, read_image
+from convpipe.sources.kinds.source import ANY, Request, Source
 from convpipe.tensors import DTYPES, Array, Signature, exact_range
 
 PIXEL_DTYPES = tuple(name for name in DTYPES if exact_range(np.dtype(name))[1] >= 255)
 
 
-@dataclass(frozen=True)
-class ImageInput:
+class Image(Source):
     """One image as a batch of one, (1, C, H, W) with values 0..255."""
 
-    source: str = field(choice(["image"]))
+    roles = ("input",)
+
     path: str = field(text)
     mode: str = field(choice(MODES), "rgb")
     dtype: str = field(dtype_name(PIXEL_DTYPES), "uint8")
 
-    def signature(self) -> Signature:
+    def signature(self, request: Request = ANY) -> Signature:
         """The size in the file's header, and the channels of the mode."""
-        height, width = image_size(self.path, "input.path")
+        height, width = image_size(self.path, self.key("path"))
         return Signature((1, MODES[self.mode][1], height, width), np.dtype(self.dtype))
 
-    def make(self, signature: Signature, bits: np.random.PCG64) -> Array:
-        """Decode the image; `bits` is not used."""
-        array = read_image(self.path, self.mode, "input.path")
+    def make(self, signature: Signature, bits: np.random.PCG64, entry: str = "") -> Array:
+        """Decode the image."""
+        array = read_image(self.path, self.mode, self.key("path"))
         if array.shape != signature.shape:
             expected = f"an image {signature.shape}, as it was when planned"
-            raise ConfigError("input.path", self.path, expected, f"it is {array.shape} now")
+            raise self.wrong("path", self.path, expected, f"it is {array.shape} now")
         return array.astype(signature.dtype, copy=False)

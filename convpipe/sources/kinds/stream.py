@@ -1,7 +1,5 @@
 """Random bits: one stream for each name, and arrays filled from it piece by piece."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 import numpy as np

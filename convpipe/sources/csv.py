@@ -1,0 +1,21 @@
+"""A matrix of numbers from a .csv file."""
+
+from convpipe.files.csv import read_matrix
+from convpipe.sources.kinds.files import File
+from convpipe.sources.kinds.source import ARRAYS, Request
+from convpipe.tensors import Array
+
+
+class Csv(File):
+    """The numbers of a .csv file, H lines of W: one channel of one image, one kernel, or a row of values."""
+
+    roles = (*ARRAYS, "labels")
+
+    def header(self, request: Request) -> Array:
+        """The array itself, as the file has no header."""
+        return self.read("")
+
+    def read(self, entry: str) -> Array:
+        """The numbers, (1, 1, H, W), of a bias and labels (H * W,)."""
+        matrix = read_matrix(self.path, self.key("path"))
+        return matrix.reshape(-1) if self.role in ("bias", "labels") else matrix[None, None]

@@ -1,0 +1,1 @@
+"""What kinds of sources there are, and what several of them need."""

@@ -1,0 +1,116 @@
+"""What a source is: settings of its own, and an array for a place that asks for one."""
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, dataclass_transform
+
+import numpy as np
+
+from convpipe.errors import ConfigError
+from convpipe.fields import field, read, text
+from convpipe.ops.kinds.registry import Registry
+from convpipe.tensors import Array, Signature, Sizes, Wanted
+
+ARRAYS = ("input", "filters", "bias", "grad")  # roles of one array
+ROLES = (*ARRAYS, "weights", "labels")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the place of a tensor asks of its source."""
+
+    shape: Wanted | None = None  # None: the source's own
+    groups: int = 1  # of the convolution whose filters they are
+    entry: str = ""  # the tensor's name in a file of weights
+    key: str = ""  # the config key that complaints name, where that is not the source's
+
+
+ANY = Request()
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+@dataclass(frozen=True, kw_only=True)
+class Source(ABC):
+    """Where arrays come from: its fields are its settings.
+
+    Each is a frozen dataclass (a subclass becomes one by itself) in a file of its own, named as the source is, whose
+    fields carry their checks and defaults (`convpipe.fields.field`), which may differ by role. `read_source` makes
+    one; it raises its errors under `key`, and its arrays are C-ordered, of exactly the signature that it gave.
+    """
+
+    roles: ClassVar[tuple[str, ...]] = ROLES  # the groups of the config that can have it
+
+    role: str = dataclasses.field()
+    source: str = field(text)
+
+    def __init_subclass__(cls) -> None:
+        """Make every kind of source a frozen dataclass."""
+        dataclass(frozen=True, kw_only=True)(cls)
+
+    @abstractmethod
+    def signature(self, request: Request = ANY) -> Signature:
+        """The shape and dtype to come; of a file only the header is read.
+
+        Raises:
+            ConfigError: it cannot give what is asked for.
+        """
+
+    @abstractmethod
+    def make(self, signature: Signature, bits: np.random.PCG64, entry: str = "") -> Array:
+        """The array of a signature, drawn from `bits` or of that entry of a file.
+
+        Raises:
+            ConfigError: the source does not have it, or no longer.
+        """
+
+    def key(self, setting: str) -> str:
+        """The config key of one of its settings."""
+        return f"{self.role}.{setting}"
+
+    def wrong(self, setting: str, got: object, expected: str, hint: str = "") -> ConfigError:
+        """A complaint about one of its settings."""
+        return ConfigError(self.key(setting), got, expected, hint)
+
+    def stated(self, shape: Sizes, dtype: Any, request: Request, setting: str) -> Signature:
+        """The signature of an array that the source has as it is.
+
+        Raises:
+            ConfigError: another shape than the one asked for; whether filters suit, the geometry judges.
+        """
+        wanted = None if self.role == "filters" else request.shape
+        if wanted is not None and not suits(shape, wanted):
+            sizes = ", ".join("any" if size is None else str(size) for size in wanted)
+            expected = f"{self.role} of the shape ({sizes}{',' * (len(wanted) == 1)})"
+            raise ConfigError(request.key or self.key(setting), shape, expected)
+        return Signature(shape, np.dtype(dtype))
+
+
+def suits(shape: Sizes, wanted: Wanted) -> bool:
+    """Whether a shape is the wanted one, where that says something.
+
+    >>> suits((2, 3), (2, None)), suits((2, 3), (2,))
+    (True, False)
+    """
+    return len(shape) == len(wanted) and all(size in (None, have) for have, size in zip(shape, wanted, strict=True))
+
+
+SOURCES: Registry[Source] = Registry("convpipe.sources", Source)  # type: ignore[type-abstract]
+
+
+def read_source(role: str, settings: Mapping[str, Any]) -> Source:
+    """The source that settings name, for a role.
+
+    Raises:
+        ConfigError: there is none of that name, it cannot fill the role, or a setting is not legal.
+
+    >>> read_source("bias", {"source": "integers", "high": 9}).signature(Request((4,)))
+    Signature(shape=(4,), dtype=dtype('int16'))
+    """
+    key, name = f"{role}.source", settings.get("source")
+    kind = SOURCES.get(key, name)
+    if role not in kind.roles:
+        known = [other for other in SOURCES.ours() if role in SOURCES.get(key, other).roles]
+        raise ConfigError(key, name, f"one of {', '.join(known)}", f"{name} is for {', '.join(kind.roles)}")
+    return read(kind, role, settings, role=role)

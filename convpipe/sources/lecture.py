@@ -1,0 +1,84 @@
+"""Arrays written out number by number, as the lecture's are."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from convpipe.errors import ConfigError
+from convpipe.fields import dtype_name, field, fits, within
+from convpipe.sources.kinds.source import ANY, ARRAYS, Request, Source
+from convpipe.tensors import MOST_AXES, Array, Signature, Sizes
+
+
+def nested(key: str, value: Any, axes: int = 0) -> Any:
+    """Lists of lists of numbers, each of one shape throughout, as tuples."""
+    if not isinstance(value, list | tuple):
+        if axes == 0:
+            raise ConfigError(key, value, "a list of numbers, or of lists")
+        return finite(key, value)
+    if not value:
+        raise ConfigError(key, "an empty list", "at least one value")
+    if axes == MOST_AXES:
+        raise ConfigError(key, value, f"at most {MOST_AXES} lists within each other")
+    entries = tuple(nested(f"{key}[{place}]", entry, axes + 1) for place, entry in enumerate(value))
+    for place, entry in enumerate(entries):
+        if shape_of(entry) != shape_of(entries[0]):
+            raise ConfigError(f"{key}[{place}]", value[place], f"{as_words(shape_of(entries[0]))}, as in {key}[0]")
+    return entries
+
+
+def finite(key: str, value: Any) -> int | float:
+    """A number that is neither a bool, nor infinite, nor NaN; whole ones of any size."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigError(key, value, "a number")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(key, value, "a finite number")
+    return value
+
+
+def shape_of(values: Any) -> Sizes:
+    """The shape of evenly nested tuples.
+
+    >>> shape_of(((1, 2, 3), (4, 5, 6)))
+    (2, 3)
+    """
+    return (len(values), *shape_of(values[0])) if isinstance(values, tuple) else ()
+
+
+def as_words(shape: Sizes) -> str:
+    """A shape for an error line."""
+    return f"a list of shape {list(shape)}" if shape else "a number"
+
+
+def check_holds(key: str, values: Any, dtype: np.dtype[Any]) -> None:
+    """Integer dtypes hold a number exactly or not at all; float dtypes may round it but not to infinity."""
+    if isinstance(values, tuple):
+        for place, entry in enumerate(values):
+            check_holds(f"{key}[{place}]", entry, dtype)
+    elif dtype.kind == "f":
+        within(key, values, dtype)
+    elif isinstance(values, int):
+        fits(key, values, dtype)
+    else:
+        raise ConfigError(key, values, f"a whole number, as the dtype is {dtype}")
+
+
+class Lecture(Source):
+    """Numbers as nested lists; every list of one depth is equally long."""
+
+    roles = (*ARRAYS, "labels")
+
+    values: tuple[Any, ...] = field(nested)
+    dtype: str = field(dtype_name(), "int16")
+
+    def __post_init__(self) -> None:
+        check_holds(self.key("values"), self.values, np.dtype(self.dtype))
+
+    def signature(self, request: Request = ANY) -> Signature:
+        """The shape of the lists."""
+        return self.stated(shape_of(self.values), self.dtype, request, "values")
+
+    def make(self, signature: Signature, bits: np.random.PCG64, entry: str = "") -> Array:
+        """The array of the numbers."""
+        return np.array(self.values, signature.dtype)
