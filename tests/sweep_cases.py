@@ -7,7 +7,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from convpipe.files.staging import HIDDEN
 from convpipe.sweeps.composer import Composer
 from convpipe.sweeps.events import Event
 from convpipe.sweeps.space import Sweep
-from convpipe.sweeps.sweep import Watch, composer_for, sweep, unwatched
+from convpipe.sweeps.sweep import Watch, composer_for, sweep
 
 SHM = Path("/dev/shm")  # in memory, as a sweep makes many files
 EPHEMERAL = ("seconds", "provenance")  # of a manifest: when and how fast
@@ -30,14 +30,14 @@ def composer(*words: str) -> Composer:
     hydra = make_hydra(arguments)
     config = composed(hydra, arguments.config_name, arguments.overrides, multirun=True)
     execution = read_execution(plain_config(config, missing=True))
-    return composer_for(config, config.hydra.sweeper.params or {}, arguments.overrides, execution)
+    return composer_for(config, arguments.overrides, execution)
 
 
-def events(*words: str, watch: Watch = unwatched) -> Generator[Event]:
+def events(*words: str, watch: Watch = nullcontext) -> Generator[Event]:
     """What happens in a command line's sweep."""
     arguments = parsed_flags(["-m", *words])
     config = composed(make_hydra(arguments), arguments.config_name, arguments.overrides, multirun=True)
-    return sweep(config, config.hydra.sweeper.params or {}, arguments.overrides, None, watch)
+    return sweep(config, arguments.overrides, None, watch)
 
 
 def a_sweep(*words: str) -> Sweep:

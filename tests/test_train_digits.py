@@ -18,7 +18,7 @@ from convpipe.ops.softmax import softmax
 from convpipe.sources import stream
 from convpipe.sources.shipped import SHIPPED_FOLDER
 from convpipe.weights import train_digits as tool
-from convpipe.weights.train_digits import SHAPES, Settings, Split, State, Weights
+from convpipe.weights.train_digits import SHAPES, Settings, Split, Weights
 
 needs_sklearn = pytest.mark.skipif(find_spec("sklearn") is None, reason="no scikit-learn (the extra: digits)")
 SHIPPED_FILE = SHIPPED_FOLDER / "digits_small.npz"
@@ -132,19 +132,26 @@ def test_a_step_without_momentum_goes_down_the_gradient() -> None:
     weights, batch = tool.start_weights(0), some_images(4)
     grads = tool.backward(weights, tool.forward(weights, batch.images), batch.classes)
     velocity = {name: np.ones_like(array) for name, array in weights.items()}
-    state, loss = tool.stepped(State(weights, velocity), batch, rate=0.5, momentum=0)
-    assert loss == loss_of(weights, batch)
-    for name, array in state.weights.items():
+    after, _ = tool.step(weights, velocity, grads, rate=0.5, momentum=0)
+    for name, array in after.items():
         np.testing.assert_array_equal(array, weights[name] - np.float32(0.5) * grads[name])
         assert array.dtype == np.float32
 
 
 def test_momentum_carries_the_last_step_on() -> None:
-    weights, batch = tool.start_weights(0), some_images(4)
+    weights = tool.start_weights(0)
     velocity = {name: np.full_like(array, 2) for name, array in weights.items()}
-    state, _ = tool.stepped(State(weights, velocity), batch, rate=0, momentum=0.25)
-    for name, array in state.weights.items():
+    after, carried = tool.step(weights, velocity, weights, rate=0, momentum=0.25)
+    assert {float(value) for array in carried.values() for value in array.flat} == {0.5}
+    for name, array in after.items():
         np.testing.assert_array_equal(array, weights[name] + np.float32(0.5))
+
+
+def test_an_epochs_loss_is_of_before_its_steps() -> None:
+    batch = some_images(4)
+    (epoch,) = tool.train(batch, Settings(epochs=1, batch=4, rate=0.5))
+    assert epoch.loss == pytest.approx(loss_of(tool.start_weights(0), batch), rel=1e-6)
+    assert epoch.loss != pytest.approx(loss_of(epoch.weights, batch), rel=1e-3)
 
 
 def test_a_few_epochs_lower_the_loss() -> None:

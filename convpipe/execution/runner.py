@@ -1,9 +1,6 @@
 """One run from its spec to its place on disk: plan, make the arrays, run the stages, archive, compare."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,13 +19,12 @@ from convpipe.graph.memo import Memo
 from convpipe.graph.spec import Spec, describe
 from convpipe.graph.work import Work, checked_work, plan_images
 from convpipe.ops import OPERATIONS
-from convpipe.ops.kinds.registry import Registry
 from convpipe.sources import SOURCES
 from convpipe.sources.kinds.source import ROLES
 from convpipe.tensors import Array, Signature
 
-DTYPE_KEY = "conv.dtype"  # what to set where an exact sum does not fit
 OnStage = Callable[[StageResult], None]
+Seconds = dict[str, tuple[float, ...]]  # of each recorded stage, one for each repeat
 
 
 def ignore(result: StageResult) -> None:
@@ -51,7 +47,7 @@ class Outcome:
 
     run: Run
     verdict: str
-    seconds: dict[str, tuple[float, ...]]
+    seconds: Seconds
 
 
 @dataclass(frozen=True)
@@ -68,13 +64,13 @@ class Prepared:
         return self.described.identity
 
 
-def prepare(spec: Spec, memory: int, memo: Memo | None = None) -> Prepared:
-    """Plan a spec and describe it; of what is the same as in the last one nothing is worked out again.
+def prepare(spec: Spec, memory: int) -> Prepared:
+    """Plan a spec and describe it.
 
     Raises:
         ConfigError: the spec cannot be run.
     """
-    return Prepared(spec, describe(spec, memo), checked_work(spec, memory, memo))
+    return Prepared(spec, describe(spec), checked_work(spec, memory))
 
 
 def execute(spec: Spec, place: Place, on_stage: OnStage = ignore) -> Outcome:
@@ -142,48 +138,39 @@ def compared(then: Run, draft: Draft, spec: Spec) -> str:
         raise ArchiveError(f"{error} ({between}: floats may differ in their last bits)") from error
 
 
-@contextmanager
-def blas_threads(threads: int) -> Iterator[None]:
-    """Limit BLAS to that many threads."""
-    with provenance.thread_pools().limit(limits=threads, user_api="blas"):
-        yield
+def blas_threads(threads: int) -> Any:
+    """Limit BLAS to that many threads, from now to the end of the block."""
+    return provenance.thread_pools().limit(limits=threads, user_api="blas")
 
 
-def fill(
-    draft: Draft, prepared: Prepared, place: Place, on_stage: OnStage, memo: Memo | None = None
-) -> dict[str, tuple[float, ...]]:
+def fill(draft: Draft, prepared: Prepared, place: Place, on_stage: OnStage, memo: Memo | None = None) -> Seconds:
     """Run the work into a draft and finish it; gives each recorded stage's times."""
     spec, work = prepared.spec, prepared.work
     draft.write("config.yaml", prepared.described.yaml)
     arrays = make_arrays(spec, work, memo)
-    whole = arrays["input"] if work.recorded < work.batch else None
-    if whole is not None:
-        arrays["input"] = whole[: work.recorded]
+    batch = arrays.copy() if work.recorded < work.batch else {}
+    if batch:
+        arrays["input"] = batch["input"][: work.recorded]
     for tensor in work.plan.given:
         draft.add(tensor.name, source_of(spec, tensor).source, arrays[tensor.name], kept=spec.keep == "stages")
-    weights = {} if whole is None else {name: array for name, array in arrays.items() if name != "input"}
     try:
         seconds, output = recorded(draft, spec, work, place, arrays, on_stage)
-        if whole is not None:
-            output = rest_of_batch(draft, spec, work, whole, weights)
+        if batch:
+            output = rest_of_batch(draft, spec, work, batch)
     except ValueRangeError as error:
-        raise ConfigError(DTYPE_KEY, work.plan.output.dtype, "a dtype that holds every sum", str(error)) from error
-    draft.finish({**manifest(prepared, place, seconds), **attachments(draft, spec, output, work)})
+        raise ConfigError("conv.dtype", work.plan.output.dtype, "a dtype that holds every sum", str(error)) from error
+    found = manifest(prepared, place, seconds)
+    if spec.input.source == "image" or spec.labels is not None:  # pictures and an evaluation
+        from convpipe.execution.attachments import attach
+
+        found |= attach(draft, spec, output, work.plan.output.axes)
+    draft.finish(found)
     return seconds
-
-
-def attachments(draft: Draft, spec: Spec, output: Array, work: Work) -> dict[str, Any]:
-    """An output's pictures and evaluation, where it has any; gives what the manifest says of them."""
-    if spec.input.source != "image" and spec.labels is None:
-        return {}
-    from convpipe.execution.attachments import attach
-
-    return attach(draft, spec, output, work.plan.output.axes)
 
 
 def recorded(
     draft: Draft, spec: Spec, work: Work, place: Place, arrays: dict[str, Array], on_stage: OnStage
-) -> tuple[dict[str, tuple[float, ...]], Array]:
+) -> tuple[Seconds, Array]:
     """Run the plan of the recorded images, every stage noted; gives each stage's times and the last's array."""
     seconds = {}
     alone = work.recorded == work.batch
@@ -196,26 +183,26 @@ def recorded(
     return seconds, result.array
 
 
-def rest_of_batch(draft: Draft, spec: Spec, work: Work, batch: Array, weights: dict[str, Array]) -> Array:
+def rest_of_batch(draft: Draft, spec: Spec, work: Work, batch: dict[str, Array]) -> Array:
     """Run the whole batch in slices for its output alone: the recorded images as they were recorded."""
-    shape = work.plan.output.shape
-    output = np.empty((work.batch, *shape[1:]), work.plan.output.dtype)
+    output = np.empty((work.batch, *work.plan.output.shape[1:]), work.plan.output.dtype)
+    images = batch["input"]
     starts = [0, *range(work.recorded, work.batch, work.slice)]
     for start, stop in zip(starts, [*starts[1:], work.batch], strict=True):
-        plan = plan_images(spec, Signature(batch.shape, batch.dtype), stop - start)
-        output[start:stop] = pipeline.output(plan, {"input": batch[start:stop], **weights})
+        plan = plan_images(spec, Signature(images.shape, images.dtype), stop - start)
+        output[start:stop] = pipeline.output(plan, {**batch, "input": images[start:stop]})
     draft.add("output", "batch", output, macs=work.macs - work.plan.macs, kept=False, last=True)
     return output
 
 
-def manifest(prepared: Prepared, place: Place, seconds: dict[str, tuple[float, ...]]) -> dict[str, Any]:
+def manifest(prepared: Prepared, place: Place, seconds: Seconds) -> dict[str, Any]:
     """What manifest.json says beside its format and the archive id."""
     plan, work = prepared.work.plan, prepared.work
     sliced = {"slice": work.slice} if work.recorded < work.batch else {}  # how many images ran at a time
     axes = {tensor.name: tensor.axes for tensor in plan.given} | {step.name: step.makes.axes for step in plan.steps}
     sources = [getattr(prepared.spec, role) for role in ROLES]
-    operations = installed(OPERATIONS, [step.op for step in plan.steps])
-    others = installed(SOURCES, [source.source for source in sources if source is not None])
+    operations = OPERATIONS.origins(step.op for step in plan.steps)
+    others = SOURCES.origins(source.source for source in sources if source is not None)
     return {
         "run_id": prepared.identity,
         "status": "done",
@@ -226,9 +213,3 @@ def manifest(prepared: Prepared, place: Place, seconds: dict[str, tuple[float, .
         **({"sources": others} if others else {}),
         "provenance": provenance.collect(place.threads),
     }
-
-
-def installed(registry: Registry[Any], names: Iterable[str]) -> dict[str, str]:
-    """The distributions and versions of those names that are not ours."""
-    origins = {name: registry.origin(name) for name in names}
-    return {name: origin for name, origin in origins.items() if origin is not None}

@@ -4,21 +4,18 @@ An axis is a list of settings that advance together; the points are the product 
 random sample where one is asked for. Nothing is expanded before its size is known.
 """
 
-from __future__ import annotations
-
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import ceil, prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from hydra.core.override_parser.types import Override, Transformer
 
 from convpipe.errors import ConfigError, did_you_mean
 
-if TYPE_CHECKING:
-    from hydra.core.override_parser.types import Override
-
-MOST_READY = 10_000  # steps of an axis that are made once and kept; of a longer one each is made anew
+MOST_READY = 10_000  # steps of an axis that are kept once made
 LAST = 1 << 30  # the rank of what comes after all overrides
 
 
@@ -61,12 +58,8 @@ class Swept:
         """The setting of one step."""
         value = self.values[position]
         chooses = self.is_group and not isinstance(value, dict)
-        return Setting(self.key, plain_value(value), f"{self.key}={text_of(value)}", chooses, self.rank)
-
-    @property
-    def sets_values(self) -> bool:
-        """Whether some of its values do more than choose: a group's dict sets what is in it."""
-        return not self.is_group or any(isinstance(value, dict) for value in self.values)
+        plain = Override._convert_value(value)  # as Hydra has it where there is one value
+        return Setting(self.key, plain, f"{self.key}={Transformer.str(value)}", chooses, self.rank)
 
 
 @dataclass(frozen=True)
@@ -84,17 +77,9 @@ class Axis:
         return tuple(part.key for part in self.parts)
 
     @cached_property
-    def ready(self) -> list[Point]:
-        """Every step: the same objects for every point, so that what reads configs knows them again."""
-        return [self.made(position) for position in range(len(self))]
-
-    def at(self, position: int) -> Point:
-        """The settings of one step."""
-        return self.ready[position] if len(self) <= MOST_READY else self.made(position)
-
-    def made(self, position: int) -> Point:
-        """The settings of one step, made anew."""
-        return tuple(part.at(position) for part in self.parts)
+    def at(self) -> Callable[[int], Point]:
+        """What gives the settings of one step: the same objects again, so that what reads configs knows them."""
+        return lru_cache(MOST_READY)(lambda position: tuple(part.at(position) for part in self.parts))
 
 
 @dataclass(frozen=True)
@@ -105,11 +90,6 @@ class Listed:
 
     def __len__(self) -> int:
         return len(self.steps)
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The keys that some point sets."""
-        return tuple(dict.fromkeys(setting.key for step in self.steps for setting in step))
 
     def at(self, position: int) -> Point:
         """The settings of one step."""
@@ -187,8 +167,12 @@ def axis_of(override: Override, rank: int, options: Sequence[str] | None, most: 
         ConfigError: an axis without values, with too many, or an interval that is not of numbers.
     """
     key = override.get_key_element()
-    if override.is_interval_sweep():
-        return interval_of(override, rank)
+    if override.is_interval_sweep():  # of whole numbers where its ends are such: int(interval(1,8))
+        swept: Any = override.value()
+        ends = (swept.start, swept.end)
+        if not all(isinstance(end, int | float) for end in ends) or not swept.start <= swept.end or swept.tags:
+            raise ConfigError(key, override.input_line, "an interval(low, high) of numbers, without tags")
+        return Interval(key, *ends, rank)
     values = swept_values(override, most, seed)
     if not values:
         hint = did_you_mean(str(override.input_line).partition("=")[2], options or ())
@@ -196,61 +180,21 @@ def axis_of(override: Override, rank: int, options: Sequence[str] | None, most: 
     return Axis((Swept(key, values, options is not None, rank),))
 
 
-def interval_of(override: Override, rank: int) -> Interval:
-    """An interval, of whole numbers where its ends are such: ``int(interval(1,8))``."""
-    swept: Any = override.value()
-    key, ends = override.get_key_element(), (swept.start, swept.end)
-    if not all(isinstance(end, int | float) for end in ends) or not swept.start <= swept.end or swept.tags:
-        raise ConfigError(key, override.input_line, "an interval(low, high) of numbers, without tags")
-    return Interval(key, *ends, rank)
-
-
 def swept_values(override: Override, most: int, seed: int) -> Sequence[Any]:
     """The values of a choice or a range; shuffled ones in the same order every time."""
     swept: Any = override.value()
     if override.is_range_sweep():
-        count = range_count(override, swept)
+        if not swept.step:
+            raise ConfigError(override.get_key_element(), override.input_line, "a step other than 0")
+        count = max(0, ceil((swept.stop - swept.start) / swept.step))  # range(0,1000000000) costs nothing yet
         if count > most or (isinstance(swept.range(), range) and not swept.shuffle):
             return swept.range() if isinstance(swept.range(), range) else range(count)  # refused by its length
     shuffled = getattr(swept, "shuffle", False)
-    if shuffled:
-        swept.shuffle = False
+    swept.shuffle = False  # Hydra's own would come out otherwise each time
     values = list(override.sweep_iterator())
     if shuffled:
         random.Random(seed).shuffle(values)
     return values
-
-
-def range_count(override: Override, swept: Any) -> int:
-    """How many values a range has: ``range(0,1000000000)`` costs nothing yet."""
-    if not swept.step:
-        raise ConfigError(override.get_key_element(), override.input_line, "a step other than 0")
-    count: int = ceil((swept.stop - swept.start) / swept.step)
-    return max(0, count)
-
-
-def plain_value(element: Any) -> Any:
-    """A parsed value as plain Python: quoted texts without their quotes, ranges' numbers as they are."""
-    if isinstance(element, int | float | str):
-        return element
-    from hydra.core.override_parser.types import QuotedString
-
-    if isinstance(element, QuotedString):
-        return element.text
-    if isinstance(element, list):
-        return [plain_value(entry) for entry in element]
-    if isinstance(element, dict):
-        return {plain_value(key): plain_value(value) for key, value in element.items()}
-    return element
-
-
-def text_of(element: Any) -> str:
-    """A parsed value as one would type it."""
-    if type(element) is int:
-        return str(element)
-    from hydra.core.override_parser.types import Transformer
-
-    return str(Transformer.str(element))
 
 
 def zipped(axes: Sequence[Axis], together: Sequence[Sequence[str]]) -> tuple[Axis, ...]:
@@ -265,11 +209,9 @@ def zipped(axes: Sequence[Axis], together: Sequence[Sequence[str]]) -> tuple[Axi
         if len({len(axis) for axis in found}) > 1:
             lengths = ", ".join(f"{axis.keys[0]} has {len(axis)}" for axis in found)
             raise ConfigError("sweep.zip", list(keys), "keys with equally many values", lengths)
-        place = min(merged.index(axis) for axis in found)
+        place = min(map(merged.index, found))
         joined = Axis(tuple(part for axis in found for part in axis.parts))
-        merged = [
-            joined if axis is merged[place] else axis for axis in merged if axis not in found or axis is merged[place]
-        ]
+        merged = [joined if at == place else axis for at, axis in enumerate(merged) if at == place or axis not in found]
     return tuple(merged)
 
 

@@ -1,8 +1,10 @@
 """Running the points of a sweep in batches, whatever runs them, with at most a few batches on their way."""
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -21,9 +23,9 @@ from convpipe.sweeps.outcomes import DIFFERS, DONE, FAILED, THERE, Done, PassedO
 
 BATCH_SECONDS = 0.25  # long against the milliseconds that scheduling a batch takes on a cluster
 MOST_IN_BATCH = 512
+LAST_RUNS = 20  # whose mean says how many the next batches hold
 CHECK_SECONDS = 1.0
 BATCHES_AHEAD = 3  # for each worker: one running, and some waiting
-MANIFEST = "manifest.json"
 # What a manifest of ours says; a text search is ten times as fast as reading the JSON.
 OURS = (f'"format": {FORMAT},'.encode(), f'"convpipe": "{provenance.VERSION}"'.encode())
 ONE_AT_A_TIME = Lock()  # the working folder and BLAS's threads belong to a whole process
@@ -46,11 +48,6 @@ class Task:
         """For people."""
         return point_text(self.point)
 
-    @property
-    def identity(self) -> str:
-        """The id of its run."""
-        return self.prepared.identity
-
 
 Passing = PassedOver | Done  # what is no task any more, on its way to whoever counts it
 
@@ -66,42 +63,33 @@ class Batch:
 
 
 def run_batch(batch: Batch) -> list[Done]:
-    """Run some points one after another, in whichever process this is.
+    """Run points one after another, in whichever process this is, up to the first failure where that stops the sweep.
 
     Raises:
         StorageError: the disk refused, or this process has another version of the code.
     """
     if batch.version != provenance.VERSION:
         raise StorageError(f"a worker has convpipe {provenance.VERSION}, expected {batch.version}, as its client has")
-    with ONE_AT_A_TIME, runner.blas_threads(batch.tasks[0].place.threads):
-        before = os.getcwd()
-        try:
-            os.chdir(batch.folder)
-            return list(outcomes(batch))
-        except FileNotFoundError as error:
-            raise StorageError(f"{batch.folder}: not there for a worker; a cluster needs a shared folder") from error
-        finally:
-            os.chdir(before)
-
-
-def outcomes(batch: Batch) -> Iterator[Done]:
-    """What comes of each point, up to the first failure where that stops the sweep."""
-    memo = Memo()
-    for task in batch.tasks:
-        outcome = run_task(task, memo)
-        yield outcome
-        if batch.stop and outcome.status in (FAILED, DIFFERS):
-            return
+    try:
+        with ONE_AT_A_TIME, runner.blas_threads(batch.tasks[0].place.threads), chdir(batch.folder):
+            memo, done = Memo(), list[Done]()
+            for task in batch.tasks:
+                done.append(run_task(task, memo))
+                if batch.stop and done[-1].status in (FAILED, DIFFERS):
+                    break
+            return done
+    except FileNotFoundError as error:
+        raise StorageError(f"{batch.folder}: not there for a worker; a cluster needs a shared folder") from error
 
 
 def run_task(task: Task, memo: Memo) -> Done:
     """Run one point; an error is its outcome, not the sweep's, unless it is the disk's."""
-    start = perf_counter()
+    start, folder, identity = perf_counter(), task.place.folder, task.prepared.identity
 
     def done(status: str, row: Row | None, error: str = "") -> Done:
-        return Done(task.place.folder, task.identity, task.overrides, status, perf_counter() - start, row, error)
+        return Done(folder, identity, task.overrides, status, perf_counter() - start, row, error)
 
-    if is_done(task.place.folder, task.identity):  # a point just like it, or another sweep, was faster
+    if is_done(folder, identity):  # a point just like it, or another sweep, was faster
         return done(THERE, None)
     try:
         manifest, output = runner.produce(task.prepared, task.place, memo)
@@ -126,7 +114,7 @@ def is_done(folder: Path, identity: str) -> bool:
 
     Another version's, or one without a readable manifest, is not passed over: it is computed again and compared.
     """
-    path = f"{folder}/{identity}/{MANIFEST}"  # pathlib would take longer than the file
+    path = f"{folder}/{identity}/manifest.json"  # pathlib would take longer than the file
     if not os.access(path, os.F_OK):  # a third of the time of an open() that fails
         return False
     try:
@@ -143,21 +131,10 @@ def in_one_line(error: Exception) -> str:
     return text if isinstance(error, ConvpipeError) else f"unexpected {type(error).__name__}: {text}".rstrip(": ")
 
 
-class Average:
-    """The mean of the last runs' times, for the size of the next batches."""
-
-    def __init__(self) -> None:
-        self.value = 0.0
-
-    def add(self, seconds: float) -> None:
-        """Take one more into account."""
-        self.value = seconds if not self.value else 0.9 * self.value + 0.1 * seconds
-
-
 def in_batches(found: Iterable[Task | Passing], seconds_each: Callable[[], float]) -> Iterator[list[Task] | Passing]:
     """Tasks in batches of about BATCH_SECONDS, as far as the runs so far let one guess; one thread count in each.
 
-    What is no task passes through.
+    One task makes a batch while none has been timed, as it may take minutes. What is no task passes through.
     """
     batch: list[Task] = []
     for task in found:
@@ -168,16 +145,12 @@ def in_batches(found: Iterable[Task | Passing], seconds_each: Callable[[], float
             yield batch
             batch = []
         batch.append(task)
-        if len(batch) >= wanted_length(seconds_each()):
+        seconds = seconds_each()
+        if not seconds or len(batch) >= min(MOST_IN_BATCH, int(BATCH_SECONDS / seconds)):
             yield batch
             batch = []
     if batch:
         yield batch
-
-
-def wanted_length(seconds_each: float) -> int:
-    """How many runs of that length make a batch; one while none has been timed, as it may take minutes."""
-    return min(MOST_IN_BATCH, max(1, int(BATCH_SECONDS / seconds_each))) if seconds_each else 1
 
 
 def run_all(found: Iterable[Task | Passing], pool: Pool, stop: bool) -> Iterator[list[Done] | PassedOver]:
@@ -188,9 +161,9 @@ def run_all(found: Iterable[Task | Passing], pool: Pool, stop: bool) -> Iterator
     Raises:
         StorageError: the disk refused, or a worker was lost for good.
     """
-    seconds, folder = Average(), str(Path.cwd())
+    seconds, folder = deque[float](maxlen=LAST_RUNS), str(Path.cwd())
     pending: set[Future[list[Done]]] = set()
-    for batch in in_batches(found, lambda: seconds.value):
+    for batch in in_batches(found, lambda: sum(seconds) / max(len(seconds), 1)):
         if not isinstance(batch, list):
             yield [batch] if isinstance(batch, Done) else batch
             continue
@@ -201,14 +174,12 @@ def run_all(found: Iterable[Task | Passing], pool: Pool, stop: bool) -> Iterator
         yield from finished(pending, seconds, pool)
 
 
-def finished(pending: set[Future[list[Done]]], seconds: Average, pool: Pool) -> Iterator[list[Done]]:
+def finished(pending: set[Future[list[Done]]], seconds: deque[float], pool: Pool) -> Iterator[list[Done]]:
     """Wait for some batch, and give its outcomes; the pool is looked after meanwhile."""
     while not (ready := wait(pending, CHECK_SECONDS, FIRST_COMPLETED).done):
         pool.check()
     for future in ready:
         pending.discard(future)
         found = future.result()
-        for outcome in found:
-            if outcome.status != THERE:
-                seconds.add(outcome.seconds)
+        seconds.extend(outcome.seconds for outcome in found if outcome.status != THERE)
         yield found

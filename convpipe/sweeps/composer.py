@@ -6,22 +6,20 @@ composition only for overrides that do more than set a value. The outcome is the
 it against Hydra's.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+from hydra._internal.hydra import Hydra
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from convpipe.config.compose import LAYER_SETTING, compose, composed, plain_config
 from convpipe.errors import ConfigError
 from convpipe.sweeps.axes import Point, Setting
 from convpipe.sweeps.space import Sweep
-
-if TYPE_CHECKING:
-    from hydra._internal.hydra import Hydra
-    from omegaconf import DictConfig
 
 
 @dataclass
@@ -42,8 +40,8 @@ class Composer:
     hydra: Hydra
     config_name: str
     sweep: Sweep
-    params: Mapping[str, Any] = field(default_factory=dict)  # hydra.sweeper.params, which all points share
-    bases: dict[tuple[str, ...], Base] = field(default_factory=dict)
+    params: Mapping[str, Any]  # hydra.sweeper.params, which all points share
+    bases: dict[tuple[str, ...], Base]
 
     def compose(self, point: Point) -> dict[str, Any]:
         """A point's plain config.
@@ -52,7 +50,7 @@ class Composer:
             ConvpipeError: whatever is wrong with it, in one line.
         """
         values = [setting for setting in point if not setting.is_group]
-        if self.tangled or not all(map(sets_value, values)):
+        if self.sweep.tangled or not all(map(sets_value, values)):
             return self.whole(point)
         base = self.base(tuple(setting.text for setting in point if setting.is_group))
         if base.config is None:
@@ -61,16 +59,9 @@ class Composer:
             return with_values(base.plain, values)
         return self.resolved(base.config, point, values)
 
-    @cached_property
-    def tangled(self) -> bool:
-        """Whether the order of overrides counts."""
-        return self.sweep.tangled
-
     def overrides(self, point: Point) -> list[str]:
         """A point's overrides, those that all points share among them, in the order they were typed."""
-        ranked = [(each.rank, each.text) for each in self.sweep.fixed]
-        ranked += [(setting.rank, setting.text) for setting in point]
-        return [text for _, text in sorted(ranked, key=lambda pair: pair[0])]
+        return [setting.text for setting in sorted((*self.sweep.fixed, *point), key=attrgetter("rank"))]
 
     def whole(self, point: Point) -> dict[str, Any]:
         """A point's config as Hydra itself composes it."""
@@ -83,23 +74,16 @@ class Composer:
             ConvpipeError: it cannot be composed, or it brings axes of its own.
         """
         if choices not in self.bases:
-            fixed = [each.text for each in self.sweep.fixed]
-            config = composed(self.hydra, self.config_name, [*fixed, *choices])
-            self.check_params(config)
+            config = composed(self.hydra, self.config_name, [*(each.text for each in self.sweep.fixed), *choices])
+            for key, value in (config.hydra.sweeper.params or {}).items():  # which would be left out without a word
+                if self.params.get(key) != value:
+                    expected = "no axes in a choice that is itself swept"
+                    raise ConfigError("hydra.sweeper.params", f"{key}={value}", expected)
             self.bases[choices] = base_of(config)
         return self.bases[choices]
 
-    def check_params(self, config: DictConfig) -> None:
-        """A choice that is swept over brings no axes of its own, which would be left out without a word."""
-        for key, value in (config.hydra.sweeper.params or {}).items():
-            if self.params.get(key) != value:
-                raise ConfigError("hydra.sweeper.params", f"{key}={value}", "no axes in a choice that is itself swept")
-
     def resolved(self, config: DictConfig, point: Point, values: Sequence[Setting]) -> dict[str, Any]:
         """A point whose config has interpolations or new layers' settings: values set on a copy, then resolved."""
-        from omegaconf import OmegaConf
-        from omegaconf.errors import OmegaConfBaseException
-
         config = copy.deepcopy(config)
         try:
             for setting in values:
@@ -112,39 +96,19 @@ class Composer:
 
 def sets_value(setting: Setting) -> bool:
     """Whether an override does no more than set a value: no prefix, no dict to merge, nothing to be worked out."""
-    plain_key = setting.key[0] not in "+~" and "@" not in setting.key
-    return plain_key and not has_dict(setting.value) and "$" not in setting.text and "???" not in setting.text
-
-
-def has_dict(value: Any) -> bool:
-    """Whether a value is a dict, or a list with one in it."""
-    return isinstance(value, dict) or (isinstance(value, list) and any(map(has_dict, value)))
+    key, text = setting.key, setting.text
+    return key[0] not in "+~" and "@" not in key and "{" not in text and "$" not in text and "???" not in text
 
 
 def base_of(config: DictConfig) -> Base:
     """A composed config as a base for points, without Hydra's node."""
-    from omegaconf import OmegaConf
-
-    task = {str(key): config._get_node(key) for key in config if key != "hydra"}
-    plain = {
-        key: OmegaConf.to_container(node, resolve=False) if OmegaConf.is_config(node) else node._value()  # type: ignore[union-attr]
-        for key, node in task.items()
-    }
-    if mentions(plain, "${hydra"):
+    task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    plain: Any = OmegaConf.to_container(task, resolve=False)
+    text = str(plain)
+    if "${hydra" in text:
         return Base(None, None)
-    unsettled = mentions(plain, "${") or mentions(plain, "???")
-    without_hydra = OmegaConf.masked_copy(config, list(task))
-    OmegaConf.set_struct(without_hydra, True)  # no new keys, as Hydra has it
-    return Base(without_hydra, None if unsettled else plain)
-
-
-def mentions(value: Any, text: str) -> bool:
-    """Whether a text stands in a plain value, or in a key or value within it."""
-    if isinstance(value, Mapping):
-        return any(mentions(entry, text) for pair in value.items() for entry in pair)
-    if isinstance(value, list):
-        return any(mentions(entry, text) for entry in value)
-    return isinstance(value, str) and text in value
+    OmegaConf.set_struct(task, True)  # no new keys, as Hydra has it
+    return Base(task, None if "${" in text or "???" in text else plain)
 
 
 def known_leaf(plain: Mapping[str, Any], setting: Setting) -> bool:

@@ -17,12 +17,8 @@ from typing import Any
 
 from convpipe.errors import StorageError
 from convpipe.execution import provenance
-from convpipe.sweeps.interrupts import ENDING
+from convpipe.sweeps.interrupts import uninterrupted
 from convpipe.sweeps.outcomes import GOES_ON
-
-
-def nothing_to_check() -> None:
-    """Of processes of this machine the executor itself says when one is lost."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +27,7 @@ class Pool:
 
     executor: Executor
     workers: int
-    check: Callable[[], None] = nothing_to_check
+    check: Callable[[], None] = lambda: None  # of this machine's processes the executor says when one is lost
 
 
 class Here(Executor):
@@ -48,12 +44,6 @@ class Here(Executor):
 
 
 @contextmanager
-def here() -> Iterator[Pool]:
-    """No other process at all."""
-    yield Pool(Here(), 1)
-
-
-@contextmanager
 def processes(workers: int) -> Iterator[Pool]:
     """Processes of this machine. At the end, whatever end, none is left.
 
@@ -66,34 +56,24 @@ def processes(workers: int) -> Iterator[Pool]:
     before = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=obey_parent)
     try:
-        start(pool)
+        with uninterrupted():  # a signal that comes meanwhile waits, so that it finds every worker ready for it
+            pool.submit(os.getpid)  # starts them
         yield Pool(pool, workers)
     except BrokenProcessPool as error:
         raise StorageError(f"a worker process was killed (for want of memory?); {GOES_ON}") from error
     except BaseException:
-        stop_children(before)
+        for child in set(multiprocessing.active_children()) - before:
+            child.kill()  # at once: what it had under way stays hidden and is cleared later
+            child.join(1)
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def start(pool: ProcessPoolExecutor) -> None:
-    """Start the workers; a signal that comes meanwhile waits, so that it finds every worker ready for it."""
-    if not hasattr(signal, "pthread_sigmask"):
-        return
-    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
-    try:
-        pool.submit(os.getpid)
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
 
 
 def obey_parent() -> None:
     """Set up a worker: its parent alone decides what a signal means, and it does not outlive its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the terminal
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     threading.Thread(target=end_with_parent, daemon=True).start()
 
 
@@ -103,12 +83,3 @@ def end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-def stop_children(before: set[Any]) -> None:
-    """End the processes started since, at once: what they had under way stays hidden and is cleared later."""
-    children = [child for child in multiprocessing.active_children() if child not in before]
-    for child in children:
-        child.kill()
-    for child in children:
-        child.join(1)

@@ -4,7 +4,6 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 ENDING = (signal.SIGINT, signal.SIGTERM)
 
@@ -16,15 +15,9 @@ def uninterrupted() -> Iterator[None]:
     A lock that is interrupted while it is being taken would be held by nobody who can release it. Blocking the
     signals in this thread would not do: another one takes them, and Python's handler runs in this one.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     waiting: list[int] = []
-
-    def wait(number: int, frame: Any) -> None:
-        waiting.append(number)
-
-    before = {number: signal.signal(number, wait) for number in ENDING}
+    numbers = ENDING if threading.current_thread() is threading.main_thread() else ()  # others set no handlers
+    before = {number: signal.signal(number, lambda number, frame: waiting.append(number)) for number in numbers}
     try:
         yield
     finally:

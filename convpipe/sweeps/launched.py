@@ -1,11 +1,12 @@
 """Sweeps by stock Hydra launchers (basic, joblib, submitit): they compose every job, the archives are the same."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from hydra.plugins.launcher import Launcher
+from omegaconf import DictConfig
 
 from convpipe.config.compose import of_layer, plain_config
 from convpipe.config.read import read_job
@@ -14,10 +15,6 @@ from convpipe.execution.runner import prepare
 from convpipe.sweeps.batches import Batch, Passing, Task, run_batch
 from convpipe.sweeps.composer import Composer
 from convpipe.sweeps.outcomes import Done, PassedOver
-
-if TYPE_CHECKING:
-    from hydra.plugins.launcher import Launcher
-    from omegaconf import DictConfig
 
 
 def launch(
@@ -50,6 +47,4 @@ def run_hydra_job(config: DictConfig) -> Any:
     """One job of a launcher, in whichever process that starts."""
     job = read_job(plain_config(config))
     place = job.execution.place
-    task = Task((), place, prepare(job.spec, place.memory))
-    (outcome,) = run_batch(Batch((task,), os.getcwd(), stop=False))
-    return outcome
+    return run_batch(Batch((Task((), place, prepare(job.spec, place.memory)),), os.getcwd(), stop=False))[0]

@@ -2,15 +2,15 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from convpipe.errors import ConfigError, did_you_mean
+from convpipe.files.endings import ending
 from convpipe.files.yaml import dotted, read_yaml
 
 KEY = "sweep.points"
-SUFFIXES = (".csv", ".yaml", ".yml")
 
 
 def points_file(name: str, shipped: Path) -> Path:
@@ -19,7 +19,7 @@ def points_file(name: str, shipped: Path) -> Path:
     Raises:
         ConfigError: it is neither.
     """
-    if name.endswith(SUFFIXES):
+    if ending(name) in ("csv", "yaml", "yml"):
         return Path(name)
     names = sorted(path.stem for path in shipped.glob("*.csv"))
     if name not in names:
@@ -37,7 +37,7 @@ def listed_points(path: Path) -> list[dict[str, str]]:
     """
     try:
         content = path.read_bytes()
-        points = csv_points(content.decode("utf-8-sig")) if path.suffix == ".csv" else yaml_points(read_yaml(content))
+        points = csv_points(content.decode("utf-8-sig")) if ending(path) == "csv" else yaml_points(read_yaml(content))
     except (OSError, ValueError, csv.Error) as error:
         if isinstance(error, ConfigError):
             raise
@@ -54,35 +54,22 @@ def csv_points(content: str) -> list[dict[str, str]]:
     >>> csv_points('seed,input.shape\\n1,"[1,3,8,8]"\\n2,\\n')
     [{'seed': '1', 'input.shape': '[1,3,8,8]'}, {'seed': '2'}]
     """
-    table = table_rows(content)
-    header = next(table, [])
-    check_header(header)
-    rows = list(table)
-    for number, row in enumerate(rows, start=1):
-        if len(row) != len(header):
-            hint = 'a list needs quotes: "[1,3,8,8]"'
-            raise ConfigError(f"{KEY}: row {number}", f"{len(row)} cells", f"{len(header)}, as the header has", hint)
-    return [not_empty(number, dict(zip(header, row, strict=True))) for number, row in enumerate(rows, start=1)]
-
-
-def table_rows(content: str) -> Iterator[list[str]]:
-    """The rows of a CSV text that are not empty, their cells without the blanks around them."""
-    for row in csv.reader(io.StringIO(content, newline=""), strict=True, skipinitialspace=True):
-        if row:
-            yield [cell.strip() for cell in row]
-
-
-def check_header(header: Sequence[str]) -> None:
-    """Refuse a header that does not name keys, or not with commas between them."""
+    table = csv.reader(io.StringIO(content, newline=""), strict=True, skipinitialspace=True)
+    rows = ([cell.strip() for cell in row] for row in table if row)
+    header = next(rows, [])
     if len(header) == 1 and ";" in header[0]:
         raise ConfigError(f"{KEY}: header", header[0], "commas between the columns")
     if not all(header) or len(set(header)) < len(header):
         raise ConfigError(f"{KEY}: header", ",".join(header), "keys, each of them once")
+    return [table_point(number, header, row) for number, row in enumerate(rows, start=1)]
 
 
-def not_empty(number: int, row: Mapping[str, str]) -> dict[str, str]:
-    """The cells of a row that are not empty."""
-    point = {key: cell for key, cell in row.items() if cell}
+def table_point(number: int, header: Sequence[str], row: Sequence[str]) -> dict[str, str]:
+    """The cells of a row that are not empty, by their columns."""
+    if len(row) != len(header):
+        hint = 'a list needs quotes: "[1,3,8,8]"'
+        raise ConfigError(f"{KEY}: row {number}", f"{len(row)} cells", f"{len(header)}, as the header has", hint)
+    point = {key: cell for key, cell in zip(header, row, strict=True) if cell}
     if not point:
         raise ConfigError(f"{KEY}: row {number}", None, "a value in one of its cells")
     return point

@@ -119,8 +119,7 @@ class Points:
 
     def task(self, found: Checked) -> Task:
         """A point described, too, and so ready to run."""
-        prepared = Prepared(found.spec, describe(found.spec, self.memo), found.work)
-        return Task(found.point, found.place, prepared)
+        return Task(found.point, found.place, Prepared(found.spec, describe(found.spec, self.memo), found.work))
 
     def job(self, point: Point) -> Job | None:
         """A point's checked config, or None where `where` leaves it out.
@@ -130,7 +129,9 @@ class Points:
         """
         try:
             config = self.composer.compose(point)
-            self.check_whole(config)
+            for key in OF_THE_SWEEP:
+                if config.get(key) != self.whole.get(key):
+                    raise not_of_the_sweep(key, config.get(key), self.whole.get(key))
             if self.where is not None and not self.where(dict(dotted(config))):
                 return None
             return read_job(config, self.memo)
@@ -150,12 +151,6 @@ class Points:
             if self.execution.invalid == "error" or not is_impossible(error):
                 raise
             return Left.IMPOSSIBLE
-
-    def check_whole(self, config: Mapping[str, Any]) -> None:
-        """A point says nothing of its own about how the sweep is run."""
-        for key in OF_THE_SWEEP:
-            if config.get(key) != self.whole.get(key):
-                raise not_of_the_sweep(key, config.get(key), self.whole.get(key))
 
 
 def not_of_the_sweep(key: str, found: Any, whole: Any) -> ConfigError:

@@ -1,67 +1,48 @@
 """From a sweep's overrides to the space of its points."""
 
-from __future__ import annotations
-
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cache, cached_property, partial
+from itertools import accumulate, chain
+
+from hydra._internal.hydra import Hydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 
 from convpipe.config.compose import config_folder
 from convpipe.config.hydra_safety import parsed, refuse_unsafe
 from convpipe.config.settings import EXECUTION_KEYS, Execution, SweepSettings
 from convpipe.errors import ConfigError
-from convpipe.sweeps.axes import LAST, Axis, Interval, Listed, Setting, Space, axis_of, plain_value, zipped
+from convpipe.sweeps.axes import Axis, Interval, Listed, Setting, Space, axis_of, zipped
 from convpipe.sweeps.listed import KEY, listed_points, points_file
-
-if TYPE_CHECKING:
-    from hydra._internal.hydra import Hydra
-    from hydra.core.override_parser.types import Override
 
 # How to execute, and yet each point may have its own.
 OF_A_POINT = ("name", "root", "threads", "timing", "limits.memory")
 
 
 @dataclass(frozen=True)
-class Fixed:
-    """An override that all points share, and its place among all overrides."""
-
-    key: str
-    text: str
-    rank: int
-    is_group: bool
-
-
-@dataclass(frozen=True)
 class Sweep:
     """Overrides that all points share, and the space of those in which they differ."""
 
-    fixed: tuple[Fixed, ...]
+    fixed: tuple[Setting, ...]
     space: Space
 
-    @property
+    @cached_property
     def tangled(self) -> bool:
         """Whether two overrides set the same value, or one a part of the other's: then their order counts."""
         keys = [bare(each.key) for each in self.fixed if not each.is_group]
         keys += [bare(key) for axis in (*self.space.axes, *self.space.intervals) for key in value_keys(axis)]
-        return any(two.startswith(f"{one}.") or one == two for one, two in pairs(sorted(keys)))
-
-
-def pairs(keys: Sequence[str]) -> Iterable[tuple[str, str]]:
-    """Each key with every later one that begins like it."""
-    for position, one in enumerate(keys):
-        for two in keys[position + 1 :]:
-            if not two.startswith(one):
-                break
-            yield one, two
+        above = {group for key in keys for group in accumulate(key.split("."), "{}.{}".format) if group != key}
+        return len(set(keys)) < len(keys) or not above.isdisjoint(keys)
 
 
 def value_keys(axis: Axis | Listed | Interval) -> Iterable[str]:
-    """The keys of an axis that set values, not choices of a group."""
+    """The keys of an axis that set values, not choices of a group alone: a group's dict sets what is in it."""
     if isinstance(axis, Interval):
         return [axis.key]
     if isinstance(axis, Axis):
-        return [part.key for part in axis.parts if part.sets_values]
-    return {setting.key for step in axis.steps for setting in step if not setting.is_group}
+        return [part.key for part in axis.parts if not part.is_group or any(isinstance(v, dict) for v in part.values)]
+    return {setting.key for setting in chain.from_iterable(axis.steps) if not setting.is_group}
 
 
 def bare(key: str) -> str:
@@ -75,7 +56,7 @@ def sweep_of(hydra: Hydra, overrides: Sequence[str], execution: Execution) -> Sw
     Raises:
         ConfigError: an axis without values, more points than limits.runs, or settings of sweep.* that do not fit.
     """
-    fixed: dict[str, Fixed] = {}
+    fixed: dict[str, Setting] = {}
     axes: dict[str, Axis | Interval] = {}
     for rank, override in enumerate(parse(hydra, overrides)):
         key = override.get_key_element()
@@ -84,20 +65,19 @@ def sweep_of(hydra: Hydra, overrides: Sequence[str], execution: Execution) -> Sw
         options = group_options(hydra, override.key_or_group)
         if override.is_sweep_override():
             check_sweepable(key, override)
-            seed = execution.sweep.seed
-            axes[key] = axis_of(override, rank, options, execution.limits.runs, seed)
+            axes[key] = axis_of(override, rank, options, execution.limits.runs, execution.sweep.seed)
         else:
-            of_group = options is not None and not isinstance(override.value(), dict)
-            fixed[key] = Fixed(key, str(override.input_line), rank, of_group)
-    space = space_of(hydra, list(axes.values()), list(fixed), execution.sweep)
-    check_size(space, execution.limits.runs)
+            value = override.value()
+            chooses = options is not None and not isinstance(value, dict)
+            fixed[key] = Setting(key, value, str(override.input_line), chooses, rank)
+    space = space_of(hydra, axes, fixed, execution.sweep)
+    if space.size > execution.limits.runs:
+        raise ConfigError("limits.runs", execution.limits.runs, f"at least {space.size}, the points of this sweep")
     return Sweep(tuple(fixed.values()), space)
 
 
 def parse(hydra: Hydra, overrides: Sequence[str]) -> list[Override]:
     """Overrides, parsed with the config groups at hand, which a glob chooses from."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
     refuse_unsafe(overrides)  # and errors in our words
     found: list[Override] = OverridesParser.create(config_loader=hydra.config_loader).parse_overrides(list(overrides))
     return [override for override in found if not override.is_hydra_override()]
@@ -112,25 +92,23 @@ def check_sweepable(key: str, override: Override) -> None:
 
 def group_options(hydra: Hydra, group: str) -> list[str] | None:
     """The options of a config group; None for a key that is no group."""
-    options: list[str] = hydra.config_loader.get_group_options(group)
-    return options or None
+    return hydra.config_loader.get_group_options(group) or None
 
 
-def space_of(hydra: Hydra, axes: Sequence[Axis | Interval], fixed: Sequence[str], settings: SweepSettings) -> Space:
+def space_of(hydra: Hydra, axes: dict[str, Axis | Interval], fixed: Container[str], settings: SweepSettings) -> Space:
     """The space of all axes, zipped, listed and sampled as sweep.* says."""
-    intervals = tuple(axis for axis in axes if isinstance(axis, Interval))
+    intervals = tuple(axis for axis in axes.values() if isinstance(axis, Interval))
     if intervals and settings.sample is None:
-        hint = "how many numbers to draw"
-        raise ConfigError(intervals[0].key, "an interval", "sweep.sample=COUNT beside it", hint)
-    steps: list[Axis | Listed] = list(zipped([axis for axis in axes if isinstance(axis, Axis)], lists(settings)))
+        raise ConfigError(intervals[0].key, "an interval", "sweep.sample=COUNT beside it", "how many numbers to draw")
+    swept = [axis for axis in axes.values() if isinstance(axis, Axis)]
+    steps: tuple[Axis | Listed, ...] = zipped(swept, lists(settings))
     if settings.points is not None:
         listed = points_axis(hydra, settings.points)
-        given = {*fixed, *(key for axis in steps for key in axis.keys), *(interval.key for interval in intervals)}
-        for key in listed.keys:
-            if key in given:
+        for key in (setting.key for setting in chain.from_iterable(listed.steps)):
+            if key in fixed or key in axes:
                 raise ConfigError(key, "another value", "none beside sweep.points, which sets it for each point")
-        steps.insert(0, listed)
-    return Space(tuple(steps), intervals, settings.sample, settings.seed)
+        steps = (listed, *steps)
+    return Space(steps, intervals, settings.sample, settings.seed)
 
 
 def lists(settings: SweepSettings) -> Sequence[Sequence[str]]:
@@ -146,30 +124,22 @@ def lists(settings: SweepSettings) -> Sequence[Sequence[str]]:
 def points_axis(hydra: Hydra, name: str) -> Listed:
     """The points of a file, or of a list in conf/points by its name, each a step of one axis."""
     path = points_file(name, config_folder() / "points")
-    groups: dict[str, bool] = {}
+    options = cache(partial(group_options, hydra))
     points = []
     for number, row in enumerate(listed_points(path), start=1):
         try:
-            points.append(tuple(listed_setting(hydra, groups, key, value) for key, value in row.items()))
+            points.append(tuple(listed_setting(options, key, value) for key, value in row.items()))
         except ConfigError as error:
             raise ConfigError(f"{KEY}: point {number}: {error.key}", error.got, error.expected, error.hint) from error
     return Listed(tuple(points))
 
 
-def listed_setting(hydra: Hydra, groups: dict[str, bool], key: str, value: str) -> Setting:
-    """One value of a listed point; `groups` remembers which keys are groups."""
+def listed_setting(options: Callable[[str], list[str] | None], key: str, value: str) -> Setting:
+    """One value of a listed point; `options` gives those of a group."""
     text = f"{key}={value}"
     refuse_unsafe([text])
     override = parsed(text)
     if override.is_sweep_override() or override.is_hydra_override():
         raise ConfigError(key, value, "one value of convpipe's own, [a list] in brackets")
     check_sweepable(key, override)
-    if key not in groups:
-        groups[key] = group_options(hydra, override.key_or_group) is not None
-    return Setting(key, plain_value(override.value()), text, groups[key], LAST)
-
-
-def check_size(space: Space, most: int) -> None:
-    """There are not more points than allowed, counted before any is made."""
-    if space.size > most:
-        raise ConfigError("limits.runs", most, f"at least {space.size}, the points of this sweep")
+    return Setting(key, override.value(), text, options(override.key_or_group) is not None)

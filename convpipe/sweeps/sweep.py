@@ -1,12 +1,13 @@
 """A sweep from its overrides to its results: all points checked, those that are there skipped, the rest run."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.plugins.launcher import Launcher
+from omegaconf import DictConfig
 
 from convpipe.archive.collection import refresh
 from convpipe.archive.index import failures, note
@@ -18,46 +19,34 @@ from convpipe.config.settings import Execution
 from convpipe.errors import ConfigError, StorageError
 from convpipe.files.staging import remove_abandoned
 from convpipe.files.yaml import dotted
-from convpipe.sweeps import clusters, executors
+from convpipe.sweeps import clusters
 from convpipe.sweeps.axes import point_text
 from convpipe.sweeps.batches import Passing, Task, is_done, run_all
 from convpipe.sweeps.composer import Base, Composer, base_of
 from convpipe.sweeps.events import Closed, Event, Planned
-from convpipe.sweeps.executors import Pool
+from convpipe.sweeps.executors import Here, Pool, processes
 from convpipe.sweeps.interrupts import uninterrupted
+from convpipe.sweeps.launched import launch
 from convpipe.sweeps.listed import override_text
 from convpipe.sweeps.outcomes import THERE, Done, FailedBefore, Finished, PassedOver, There
 from convpipe.sweeps.points import Checked, Left, Points
 from convpipe.sweeps.space import sweep_of
 from convpipe.sweeps.totals import Tally, Totals
 
-if TYPE_CHECKING:
-    from hydra.plugins.launcher import Launcher
-    from omegaconf import DictConfig
-
 # What the points of these collections run within where they run in this process.
-Watch = Callable[[Sequence[Path]], AbstractContextManager[None]]
-
-
-def unwatched(folders: Sequence[Path]) -> AbstractContextManager[None]:
-    """Nobody watches."""
-    return nullcontext()
+Watch = Callable[[Sequence[Path]], AbstractContextManager[object]]
 
 
 def sweep(
-    config: DictConfig,
-    params: Mapping[str, Any],
-    arguments: Sequence[str],
-    launcher: Launcher | None,
-    watch: Watch = unwatched,
+    config: DictConfig, arguments: Sequence[str], launcher: Launcher | None, watch: Watch = nullcontext
 ) -> Generator[Event]:
     """Run a sweep, and tell what happens.
 
     However it ends, closed before its time included, what has run is in the books: whoever looks on closes it.
 
     Args:
-        config: composed for the sweep as a whole: how to execute.
-        params: hydra.sweeper.params; `arguments`, from the command line, come after and count more.
+        config: composed for the sweep as a whole: how to execute, and axes as hydra.sweeper.params.
+        arguments: from the command line; they come after those axes and count more.
         launcher: a stock Hydra launcher, or None for our own.
         watch: what the points run within where they run in this process.
 
@@ -67,7 +56,7 @@ def sweep(
     whole = plain_config(config, missing=True)
     execution = read_execution(whole)
     check_execution(execution, launched=launcher is not None)
-    composer = composer_for(config, params, arguments, execution)
+    composer = composer_for(config, arguments, execution)
     where = None if execution.where is None else compile_expression("where", execution.where)
     points = Points(composer, whole, execution, where)
     totals, folders = check_all(points)
@@ -78,15 +67,12 @@ def sweep(
         yield Closed(totals, tally, folders)
 
 
-def composer_for(
-    config: DictConfig, params: Mapping[str, Any], arguments: Sequence[str], execution: Execution
-) -> Composer:
+def composer_for(config: DictConfig, arguments: Sequence[str], execution: Execution) -> Composer:
     """What composes the points of a sweep."""
-    from hydra.core.global_hydra import GlobalHydra
-
     hydra = GlobalHydra.instance().hydra
     assert hydra is not None
     name = config.hydra.job.config_name or MAIN_CONFIG
+    params = dict(config.hydra.sweeper.params or {})
     texts = [f"{key}={override_text(value)}" for key, value in dotted(params)]
     # with no axes from a file, the config of the whole is what points that choose nothing are set on
     bases: dict[tuple[str, ...], Base] = {} if params else {(): base_of(config)}
@@ -161,50 +147,43 @@ def check_all(points: Points) -> tuple[Totals, tuple[Path, ...]]:
     Raises:
         UsageError: a point that cannot run, unless ``invalid=skip``.
     """
-    totals, execution = Totals(), points.execution
-    failed: dict[Path, Mapping[str, Any]] = {}
+    totals, folders = Totals(), dict[Path, None]()
+    failed = failed_before(points.execution)
     for found in points.checked():
         if not isinstance(found, Checked):
             totals.left_out += found is Left.OUT
             totals.impossible += found is Left.IMPOSSIBLE
             continue
         folder = found.place.folder
-        if folder not in failed:
-            failed[folder] = failed_before(folder, execution)
-        if execution.dry_run:
-            identity = points.task(found).identity
+        folders[folder] = None
+        if points.execution.dry_run:
+            identity = points.task(found).prepared.identity
             totals.there += is_done(folder, identity)
-            totals.failed_before += identity in failed[folder]
+            totals.failed_before += identity in failed(folder)
         totals.count(found.work, partial(point_text, found.point))
-    return totals, tuple(failed)
+    return totals, tuple(folders)
 
 
-def failed_before(folder: Path, execution: Execution) -> Mapping[str, Any]:
-    """The points that failed in an earlier sweep, and are not to be tried again."""
-    return failures(folder) if execution.retry is None else {}
+def failed_before(execution: Execution) -> Callable[[Path], Mapping[str, Row]]:
+    """What gives the points of a folder that failed in an earlier sweep, and are not to be tried again."""
+    return cache(failures) if execution.retry is None else lambda folder: {}
 
 
 def turns(points: Points) -> Iterator[Task | Passing]:
     """The points at their turns, each looked up: another sweep may have run it by then."""
-    failed: dict[Path, Mapping[str, Any]] = {}
+    failed = failed_before(points.execution)
     for task in points.turns():
         if isinstance(task, Done):
             yield task
-            continue
-        folder, identity = task.place.folder, task.identity
-        if is_done(folder, identity):
+        elif is_done(task.place.folder, identity := task.prepared.identity):
             yield There(identity)
-            continue
-        if folder not in failed:
-            failed[folder] = failed_before(folder, points.execution)
-        yield FailedBefore(identity) if identity in failed[folder] else task
+        else:
+            yield FailedBefore(identity) if identity in failed(task.place.folder) else task
 
 
 def outcomes(points: Points, launcher: Launcher | None) -> Generator[list[Done] | PassedOver]:
     """What comes of the points, in batches, by a launcher or in a pool."""
     if launcher is not None:
-        from convpipe.sweeps.launched import launch
-
         yield from launch(points.composer, turns(points), launcher)
         return
     with pool_for(points.execution) as pool:
@@ -229,4 +208,4 @@ def pool_for(execution: Execution) -> AbstractContextManager[Pool]:
     cluster = execution.cluster
     if cluster is not None:
         return clusters.named(cluster.kind)(cluster.address)
-    return executors.here() if execution.workers == 1 else executors.processes(execution.workers)
+    return nullcontext(Pool(Here(), 1)) if execution.workers == 1 else processes(execution.workers)

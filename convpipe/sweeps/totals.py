@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from convpipe.graph.work import Work
-from convpipe.sweeps.outcomes import DIFFERS, FAILED, Done, FailedBefore, Finished, PassedOver, There
+from convpipe.sweeps.outcomes import DIFFERS, DONE, FAILED, Done, FailedBefore, Finished, PassedOver, There
 
 MOST_LISTED = 3
 
@@ -56,19 +56,14 @@ class Tally:
             self.there += 1
         elif isinstance(event, FailedBefore):
             self.failed_before += 1
+        elif (outcome := event.outcome).status == DONE:
+            self.done += 1
+            self.fastest = extremes(self.fastest, outcome, lambda each: each.seconds)
+            self.slowest = extremes(self.slowest, outcome, lambda each: -each.seconds)
         else:
-            self.count_outcome(event.outcome)
-
-    def count_outcome(self, outcome: Done) -> None:
-        """Take one that has run into account."""
-        if outcome.status in (FAILED, DIFFERS):
             self.failed += outcome.status == FAILED
             self.differing += outcome.status == DIFFERS
             self.failures = [*self.failures, outcome][:MOST_LISTED]
-            return
-        self.done += 1
-        self.fastest = extremes(self.fastest, outcome, lambda each: each.seconds)
-        self.slowest = extremes(self.slowest, outcome, lambda each: -each.seconds)
 
     @property
     def exit_code(self) -> int:

@@ -18,22 +18,16 @@ from pathlib import Path
 
 import numpy as np
 
+import convpipe as cp
 from convpipe.archive.write import write_file
 from convpipe.errors import ConfigError, ConvpipeError
 from convpipe.execution.evaluation import evaluate
-from convpipe.execution.functions import conv, conv_grad
 from convpipe.execution.runner import blas_threads
 from convpipe.fields import whole
 from convpipe.files.endings import ending
 from convpipe.files.npy import blocks, npy_header
 from convpipe.geometry.pooling import solve_pool
 from convpipe.ops.arrays.windows import tap_windows
-from convpipe.ops.dense import dense
-from convpipe.ops.flatten import flatten
-from convpipe.ops.log_softmax import log_softmax
-from convpipe.ops.max_pool import max_pool
-from convpipe.ops.relu import relu
-from convpipe.ops.softmax import softmax
 from convpipe.sources import read_source, stream
 from convpipe.sources.digits import Digits
 from convpipe.tensors import Array, Signature
@@ -48,7 +42,6 @@ SHAPES = {
     "dense1.weight": (64, 10),
     "dense1.bias": (10,),
 }
-LARGEST_PIXEL = 16
 
 
 @dataclass(frozen=True)
@@ -71,18 +64,9 @@ class Split:
 
 
 @dataclass(frozen=True)
-class State:
-    """Where training stands: the weights, and the step that momentum carries on."""
-
-    weights: Weights
-    velocity: Weights
-
-
-@dataclass(frozen=True)
 class Epoch:
     """One pass over the training images: the mean loss on its way, and the weights after it."""
 
-    number: int
     loss: float
     weights: Weights
 
@@ -104,14 +88,14 @@ def start_weights(seed: int) -> Weights:
 def forward(weights: Weights, images: Array) -> dict[str, Array]:
     """What each layer makes of images (N, 1, 8, 8), by the layer's name; the last are the scores (N, 10)."""
     made = {"scale": images}
-    made["conv1"] = conv(images, weights["conv1.weight"], weights["conv1.bias"], pad=1)  # (N, 8, 8, 8)
-    made["relu1"] = relu(made["conv1"])
-    made["pool1"] = max_pool(made["relu1"], kernel=2)  # (N, 8, 4, 4)
-    made["conv2"] = conv(made["pool1"], weights["conv2.weight"], weights["conv2.bias"], pad=1)  # (N, 16, 4, 4)
-    made["relu2"] = relu(made["conv2"])
-    made["pool2"] = max_pool(made["relu2"], kernel=2)  # (N, 16, 2, 2)
-    made["flatten"] = flatten(made["pool2"])  # (N, 64)
-    made["dense1"] = dense(made["flatten"], weights["dense1.weight"], weights["dense1.bias"])
+    made["conv1"] = cp.conv(images, weights["conv1.weight"], weights["conv1.bias"], pad=1)  # (N, 8, 8, 8)
+    made["relu1"] = cp.relu(made["conv1"])
+    made["pool1"] = cp.max_pool(made["relu1"], kernel=2)  # (N, 8, 4, 4)
+    made["conv2"] = cp.conv(made["pool1"], weights["conv2.weight"], weights["conv2.bias"], pad=1)  # (N, 16, 4, 4)
+    made["relu2"] = cp.relu(made["conv2"])
+    made["pool2"] = cp.max_pool(made["relu2"], kernel=2)  # (N, 16, 2, 2)
+    made["flatten"] = cp.flatten(made["pool2"])  # (N, 64)
+    made["dense1"] = cp.dense(made["flatten"], weights["dense1.weight"], weights["dense1.bias"])
     return made
 
 
@@ -119,13 +103,13 @@ def backward(weights: Weights, made: Mapping[str, Array], classes: Array) -> Wei
     """The gradient of the loss with respect to every weight, from what `forward` made."""
     grads = {}
     grad = cross_entropy_grad(made["dense1"], classes)
-    grad, grads["dense1.weight"], grads["dense1.bias"] = dense_grad(made["flatten"], weights["dense1.weight"], grad)
-    grad = grad.reshape(made["pool2"].shape)
+    grads["dense1.weight"], grads["dense1.bias"] = made["flatten"].T @ grad, grad.sum(axis=0)
+    grad = (grad @ weights["dense1.weight"].T).reshape(made["pool2"].shape)
     for layer, before in (("2", "pool1"), ("1", "scale")):
         grad = max_pool_grad(made[f"relu{layer}"], grad, kernel=2)
-        grad = relu_grad(made[f"conv{layer}"], grad)
+        grad = grad * (made[f"conv{layer}"] > 0)  # of relu: nothing where it cut off
         w = weights[f"conv{layer}.weight"]
-        grad, grads[f"conv{layer}.weight"], grads[f"conv{layer}.bias"] = conv_grad(made[before], w, grad, pad=1)
+        grad, grads[f"conv{layer}.weight"], grads[f"conv{layer}.bias"] = cp.conv_grad(made[before], w, grad, pad=1)
     return grads
 
 
@@ -135,7 +119,7 @@ def cross_entropy(scores: Array, classes: Array) -> float:
     >>> round(cross_entropy(np.zeros((1, 10)), np.array([3])), 4)  # log(10)
     2.3026
     """
-    return float(-log_softmax(scores)[np.arange(len(classes)), classes].mean())
+    return float(-cp.log_softmax(scores)[np.arange(len(classes)), classes].mean())
 
 
 def cross_entropy_grad(scores: Array, classes: Array) -> Array:
@@ -144,23 +128,9 @@ def cross_entropy_grad(scores: Array, classes: Array) -> Array:
     >>> cross_entropy_grad(np.zeros((1, 2)), np.array([1]))
     array([[ 0.5, -0.5]])
     """
-    grad = softmax(scores)
+    grad = cp.softmax(scores)
     grad[np.arange(len(classes)), classes] -= 1
     return grad / len(classes)
-
-
-def dense_grad(x: Array, weights: Array, grad: Array) -> tuple[Array, Array, Array]:
-    """The gradients of ``x @ weights + bias`` with respect to x, weights and bias, from that of the result."""
-    return grad @ weights.T, x.T @ grad, grad.sum(axis=0)
-
-
-def relu_grad(x: Array, grad: Array) -> Array:
-    """The gradient of relu with respect to x, from that of the result: nothing where x <= 0.
-
-    >>> relu_grad(np.array([-1, 0, 2]), np.array([5, 6, 7]))
-    array([0, 0, 7])
-    """
-    return grad * (x > 0)
 
 
 def max_pool_grad(x: Array, grad: Array, kernel: int) -> Array:
@@ -171,7 +141,7 @@ def max_pool_grad(x: Array, grad: Array, kernel: int) -> Array:
     >>> max_pool_grad(np.array([[[1, 3, 4, 4]]]), np.array([[[10, 20]]]), kernel=2)
     array([[[ 0, 10, 20,  0]]])
     """
-    largest, left, result = max_pool(x, kernel), grad.copy(), np.zeros(x.shape, grad.dtype)
+    largest, left, result = cp.max_pool(x, kernel), grad.copy(), np.zeros(x.shape, grad.dtype)
     for windows, cells in tap_windows(solve_pool(x.shape, kernel=kernel)):
         takes = np.where(x[cells] == largest[windows], left[windows], 0)
         result[cells] += takes
@@ -185,32 +155,30 @@ def max_pool_grad(x: Array, grad: Array, kernel: int) -> Array:
 def train(split: Split, settings: Settings) -> Iterator[Epoch]:
     """Mini-batch gradient descent with momentum, one epoch at a time."""
     weights = start_weights(settings.seed)
-    state = State(weights, {name: np.zeros_like(array) for name, array in weights.items()})
+    velocity = {name: np.zeros_like(array) for name, array in weights.items()}
     bits = stream(settings.seed, "order")
-    for number in range(1, settings.epochs + 1):
-        rate = settings.rate * (1 - (number - 1) / settings.epochs)
+    for epoch in range(settings.epochs):
+        rate = settings.rate * (1 - epoch / settings.epochs)
         losses = []
         for batch in batches(split, bits, settings.batch):
-            state, loss = stepped(state, batch, rate, settings.momentum)
-            losses.append(loss)
-        yield Epoch(number, float(np.mean(losses)), state.weights)
+            made = forward(weights, batch.images)
+            losses.append(cross_entropy(made["dense1"], batch.classes))
+            grads = backward(weights, made, batch.classes)
+            weights, velocity = step(weights, velocity, grads, rate, settings.momentum)
+        yield Epoch(float(np.mean(losses)), weights)
 
 
 def batches(split: Split, bits: np.random.PCG64, size: int) -> Iterator[Split]:
     """All images once, in an order drawn from `bits`, at most `size` at a time."""
     order = np.argsort(bits.random_raw(len(split.classes)), kind="stable")
-    for start in range(0, len(order), size):
-        rows = order[start : start + size]
+    for rows in np.split(order, range(size, len(order), size)):
         yield Split(split.images[rows], split.classes[rows])
 
 
-def stepped(state: State, batch: Split, rate: float, momentum: float) -> tuple[State, float]:
-    """The state after one step down the gradient of a batch, and the batch's loss before it."""
-    made = forward(state.weights, batch.images)
-    grads = backward(state.weights, made, batch.classes)
-    velocity = {name: momentum * state.velocity[name] - rate * grad for name, grad in grads.items()}
-    weights = {name: array + velocity[name] for name, array in state.weights.items()}
-    return State(weights, velocity), cross_entropy(made["dense1"], batch.classes)
+def step(weights: Weights, velocity: Weights, grads: Weights, rate: float, momentum: float) -> tuple[Weights, Weights]:
+    """The weights after one step down the gradients, and the step, which momentum carries on."""
+    velocity = {name: momentum * velocity[name] - rate * grad for name, grad in grads.items()}
+    return {name: array + velocity[name] for name, array in weights.items()}, velocity
 
 
 def accuracy(weights: Weights, split: Split) -> float:
@@ -225,7 +193,7 @@ def read_split(name: str) -> Split:
         ConfigError: scikit-learn is not installed.
     """
     images, classes = (Digits(role=role, source="digits", split=name).array() for role in ("input", "labels"))
-    return Split((images / LARGEST_PIXEL).astype(np.float32), classes)
+    return Split((images / 16).astype(np.float32), classes)  # 16 is the largest pixel
 
 
 # The command
@@ -233,12 +201,17 @@ def read_split(name: str) -> Split:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train and write the weights; gives the exit code."""
-    options = parsed(arguments)
+    parser = argparse.ArgumentParser("python -m convpipe.weights.train_digits", description=__doc__.partition(":")[0])
+    parser.add_argument("--seed", type=int, default=Settings.seed, help=f"default {Settings.seed}")
+    parser.add_argument("--epochs", type=int, default=Settings.epochs, help=f"default {Settings.epochs}")
+    parser.add_argument("out", type=Path, metavar="OUT.npz", help="where the weights go")
+    options = parser.parse_args(arguments)
     try:
-        seed, epochs = whole(0)("seed", options.seed), whole(1)("epochs", options.epochs)
-        check_place(options.out)
+        settings = Settings(whole(0)("seed", options.seed), whole(1)("epochs", options.epochs))
+        if ending(options.out) != "npz" or not options.out.parent.is_dir():  # before a minute goes into it
+            raise ConfigError("OUT.npz", options.out, "a file name that ends with .npz, in a folder that there is")
         with blas_threads(1):
-            weights = shown_training(Settings(seed, epochs))
+            weights = shown_training(settings)
         digest = write_file(options.out, [npz_bytes(weights)])
     except ConvpipeError as error:
         print(f"train_digits: {error}", file=sys.stderr)
@@ -247,38 +220,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line's settings."""
-    usual = Settings()
-    parser = argparse.ArgumentParser("python -m convpipe.weights.train_digits", description=__doc__.partition(":")[0])
-    parser.add_argument("--seed", type=int, default=usual.seed, help=f"default {usual.seed}")
-    parser.add_argument("--epochs", type=int, default=usual.epochs, help=f"default {usual.epochs}")
-    parser.add_argument("out", type=Path, metavar="OUT.npz", help="where the weights go")
-    return parser.parse_args(arguments)
-
-
-def check_place(out: Path) -> None:
-    """There is a folder for the file, before a minute goes into it.
-
-    Raises:
-        ConfigError: there is none, or the name is not that of an .npz file.
-    """
-    if ending(out) != "npz" or not out.parent.is_dir():
-        raise ConfigError("OUT.npz", out, "a file name that ends with .npz, in a folder that there is")
-
-
 def shown_training(settings: Settings) -> Weights:
     """Train, a printed line for each epoch; gives the last epoch's weights: nothing is chosen by the test images."""
     training, testing = read_split("train"), read_split("test")
     print(f"{len(training.classes)} images to train, {len(testing.classes)} to test; right answers in per cent")
     print("epoch    loss   train    test  seconds")
-    weights, start = {}, time.perf_counter()
-    for epoch in train(training, settings):
-        weights = epoch.weights
-        shares = [100 * accuracy(weights, split) for split in (training, testing)]
-        seconds = time.perf_counter() - start
-        print(f"{epoch.number:5}  {epoch.loss:.4f}  {shares[0]:6.2f}  {shares[1]:6.2f}  {seconds:7.1f}")
-    return weights
+    start = time.perf_counter()
+    for number, epoch in enumerate(train(training, settings), start=1):
+        shares = "  ".join(f"{100 * accuracy(epoch.weights, split):6.2f}" for split in (training, testing))
+        print(f"{number:5}  {epoch.loss:.4f}  {shares}  {time.perf_counter() - start:7.1f}")
+    return epoch.weights
 
 
 def npz_bytes(weights: Weights) -> bytes:

@@ -1,7 +1,5 @@
 """Other machines that run the points of a sweep: a file for each kind, whose ``cluster(address)`` gives their pool."""
 
-from __future__ import annotations
-
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager

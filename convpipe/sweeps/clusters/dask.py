@@ -1,7 +1,5 @@
 """Points on an existing Dask cluster."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
@@ -15,19 +13,19 @@ from convpipe.sweeps.clusters import CONNECT_SECONDS, check_answers
 from convpipe.sweeps.executors import Pool
 from convpipe.sweeps.outcomes import GOES_ON
 
-SCHEMES = ("tcp", "tls", "ws", "wss", "ucx")
 LOST_SECONDS = 30  # without any worker
 
 
 class DaskExecutor(Executor):
-    """Dask tasks as futures; a lost worker's tasks are run again by Dask itself.
+    """Dask tasks as futures; a lost worker's tasks are run again by Dask itself, while there are workers.
 
     Dask's own executor leaves a future waiting for ever whose result was lost on its way.
     """
 
-    def __init__(self, client: Any) -> None:
-        self.client = client
+    def __init__(self, client: Any, address: str | None) -> None:
+        self.client, self.address = client, address
         self.under_way: set[Any] = set()
+        self.missed_since: float | None = None
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """A future for a remote call."""
@@ -44,6 +42,19 @@ class DaskExecutor(Executor):
             future.set_result(remote.result())
         except BaseException as error:  # noqa: BLE001 - being cancelled included
             future.set_exception(error)
+
+    def check(self) -> None:
+        """Take note of the workers there are: without any the scheduler would wait for ever.
+
+        Raises:
+            StorageError: there has been none for a while.
+        """
+        if self.client.scheduler_info(n_workers=-1)["workers"]:
+            self.missed_since = None
+            return
+        self.missed_since = self.missed_since or perf_counter()
+        if perf_counter() - self.missed_since > LOST_SECONDS:
+            raise StorageError(f"the Dask cluster at {self.address} has lost all its workers; {GOES_ON}")
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take back what has not started."""
@@ -66,19 +77,16 @@ def cluster(address: str | None) -> Iterator[Pool]:
         raise ConfigError("cluster.kind", "dask", "the package dask", "pip install 'convpipe[dask]'") from error
     for name in ("distributed", "distributed.client", "distributed.gc", "tornado.application", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters to a sweep comes as an error
-    check_answers("Dask scheduler", address or "", SCHEMES)
+    check_answers("Dask scheduler", address or "", ("tcp", "tls", "ws", "wss", "ucx"))
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
         raise StorageError(f"cluster.address: no Dask scheduler answers at {address}: {shown(error)}") from error
-    with client:
-        workers, executor = worker_count(client, address), DaskExecutor(client)
+    with client, DaskExecutor(client, address) as executor:
         try:
-            yield Pool(executor, workers, DaskWatch(client, address).check)
+            yield Pool(executor, worker_count(client, address), executor.check)
         except (KilledWorker, CancelledError, CommClosedError) as error:
             raise StorageError(f"the Dask cluster at {address} was lost: {shown(error)}; {GOES_ON}") from error
-        finally:
-            executor.shutdown()
 
 
 def worker_count(client: Any, address: str | None) -> int:
@@ -92,25 +100,3 @@ def worker_count(client: Any, address: str | None) -> int:
     except TimeoutError as error:
         raise StorageError(f"cluster.address: the Dask scheduler at {address} has no workers") from error
     return len(client.scheduler_info(n_workers=-1)["workers"])
-
-
-class DaskWatch:
-    """Looks whether a Dask cluster still has workers: without any its scheduler would wait for ever."""
-
-    def __init__(self, client: Any, address: str | None) -> None:
-        self.client, self.address = client, address
-        self.missed_since: float | None = None
-
-    def check(self) -> None:
-        """Take note of the workers there are.
-
-        Raises:
-            StorageError: there has been none for a while.
-        """
-        if self.client.scheduler_info(n_workers=-1)["workers"]:
-            self.missed_since = None
-            return
-        now = perf_counter()
-        self.missed_since = self.missed_since or now
-        if now - self.missed_since > LOST_SECONDS:
-            raise StorageError(f"the Dask cluster at {self.address} has lost all its workers; {GOES_ON}")

@@ -1,7 +1,5 @@
 """Points on a Ray cluster."""
 
-from __future__ import annotations
-
 import os
 import signal
 import threading
@@ -16,15 +14,11 @@ from convpipe.sweeps.clusters import check_answers
 from convpipe.sweeps.executors import Pool
 from convpipe.sweeps.outcomes import GOES_ON
 
-SCHEMES = ("", "ray")
-WORDS = (None, "auto", "local")  # in place of an address
-
 
 class RayExecutor(Executor):
     """Ray tasks as futures; Ray runs a lost worker's tasks again by itself."""
 
     def __init__(self, ray: Any) -> None:
-        self.ray = ray
         self.remote = cache(lambda fn: ray.remote(fn).options(max_retries=-1))
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -47,8 +41,8 @@ def cluster(address: str | None) -> Iterator[Pool]:
         from ray.exceptions import RayError, RayTaskError
     except ImportError as error:
         raise ConfigError("cluster.kind", "ray", "the package ray", "pip install 'convpipe[ray]'") from error
-    if address not in WORDS:
-        check_answers("Ray cluster", str(address), SCHEMES)
+    if address not in (None, "auto", "local"):
+        check_answers("Ray cluster", str(address), ("", "ray"))
     handler = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", include_dashboard=False)

@@ -1,7 +1,5 @@
 """Our sweeper and launcher, where Hydra looks for such: thin, all logic is in `convpipe.sweeps`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -29,15 +27,14 @@ class ConvpipeLauncher(Launcher):
 class ConvpipeSweeper(Sweeper):
     """Every point composed cheaply, checked before any runs, and skipped where its run is there."""
 
-    def __init__(self, params: dict[str, Any] | None = None) -> None:
-        self.params = dict(params or {})
+    def __init__(self, params: Any = None) -> None:
+        """What `params` says is in the config, too."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what a sweep needs; only a launcher that is not ours is made."""
-        self.config = config
-        ours = config.hydra.launcher["_target_"].endswith(f".{ConvpipeLauncher.__name__}")
+        self.whole = config
         self.launcher = None
-        if not ours:
+        if not config.hydra.launcher["_target_"].endswith(f".{ConvpipeLauncher.__name__}"):
             self.launcher = Plugins.instance().instantiate_launcher(
                 hydra_context=hydra_context, task_function=task_function, config=config
             )
@@ -46,8 +43,7 @@ class ConvpipeSweeper(Sweeper):
         """The sweep, for whoever shows it to run: a function of what its points run within, which gives its events."""
         from convpipe.sweeps.sweep import sweep
 
-        assert self.config is not None
-        return partial(sweep, self.config, self.params, arguments, self.launcher)
+        return partial(sweep, self.whole, arguments, self.launcher)
 
 
 # In Python and not in conf/hydra: two YAML files fewer to read at every start.
