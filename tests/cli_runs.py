@@ -17,7 +17,7 @@ from convpipe.cli.flags import make_hydra, parsed_flags
 from convpipe.config.compose import compose
 from convpipe.config.read import read_job
 from convpipe.config.settings import Job
-from convpipe.graph.spec import plain
+from convpipe.graph.spec import describe
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -63,7 +63,7 @@ def job(*words: str) -> Job:
 
 def identity(*words: str) -> str:
     """The run id of a command line."""
-    return run_id(plain(job(*words).spec))
+    return run_id(describe(job(*words).spec).config)
 
 
 def only_run(folder: Path) -> Path:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from convpipe.archive.collection import run_names
 from convpipe.archive.format import COLUMNS, UNHASHED, csv_bytes, stage_row
 from convpipe.archive.read import Run, load
 from convpipe.config.read import read_spec
@@ -70,6 +71,11 @@ def a_place(folder: Path, **settings: Any) -> runner.Place:
 def a_run(folder: Path, changes: dict[str, Any] | None = None) -> Run:
     """A run in a collection, made here and now."""
     return runner.execute(a_spec(changes), a_place(folder)).run
+
+
+def run_folders(folder: Path) -> list[Path]:
+    """The runs of a collection, by run id."""
+    return [folder / name for name in run_names(folder)]
 
 
 def hidden(folder: Path) -> list[str]:

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from run_cases import FLOATS, a_run, contents, edit_manifest, hidden
+from run_cases import FLOATS, a_run, contents, edit_manifest, hidden, run_folders
 
 import convpipe as cp
-from convpipe.archive.collection import read_results, rebuild, refresh, run_folders
+from convpipe.archive.collection import read_results, rebuild, refresh
 from convpipe.archive.index import INDEX, note, row_at
 from convpipe.archive.table import FIXED, MEASURED, NOT_CONFIG, typed, write_results
 from convpipe.errors import ArchiveError, StorageError

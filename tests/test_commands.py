@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 from cli_runs import CHECKOUT, convpipe, process
-from run_cases import FLOATS, a_run
+from run_cases import FLOATS, a_run, run_folders
 
 import convpipe as cp
-from convpipe.archive.collection import rebuild, run_folders, run_names
+from convpipe.archive.collection import rebuild, run_names
 from convpipe.archive.format import write_rows
 from convpipe.archive.index import INDEX, note
 from convpipe.archive.table import FIXED, MEASURED, cell_value

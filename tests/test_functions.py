@@ -32,7 +32,7 @@ import convpipe as cp
 from convpipe import reference
 from convpipe.errors import ConfigError, ValueRangeError
 from convpipe.execution.bounds import float_bound
-from convpipe.graph.spec import ConvSettings
+from convpipe.ops.kinds.convolving import ConvSettings
 from convpipe.tensors import Signature
 
 EVERY_LOWERING = ["auto", *LOWERINGS]

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from golden.make import ARCHIVES, GOLDEN, REFERENCES, RUNS
-from run_cases import a_place, contents, reseal, set_output
+from run_cases import a_place, contents, reseal, run_folders, set_output
 
-from convpipe.archive.collection import rebuild, run_folders
+from convpipe.archive.collection import rebuild
 from convpipe.archive.read import Run, load
 from convpipe.archive.verify import verify
 from convpipe.config.read import read_spec

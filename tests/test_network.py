@@ -18,7 +18,7 @@ from convpipe.config.read import read_spec
 from convpipe.errors import ConfigError
 from convpipe.files.yaml import config_yaml, read_yaml
 from convpipe.graph.network import path_between
-from convpipe.graph.spec import plain
+from convpipe.graph.spec import describe
 from convpipe.reference import layers as reference_layers
 
 SHAPE = (2, 3, 6, 6)
@@ -33,7 +33,7 @@ def network_config(layers: dict[str, Settings], **changes: Any) -> dict[str, Any
 
 
 def identity(layers: dict[str, Settings], **changes: Any) -> str:
-    return run_id(plain(read_spec(network_config(layers, **changes))))
+    return run_id(describe(read_spec(network_config(layers, **changes))).config)
 
 
 # Graphs
@@ -292,16 +292,18 @@ def test_a_network_survives_the_archives_config() -> None:
         "c": {"op": "max_pool", "kernel": 2},
     }
     spec = read_spec(network_config(layers))
-    again = read_spec(read_yaml(config_yaml(plain(spec))))
+    again = read_spec(read_yaml(config_yaml(describe(spec).config)))
     assert again == spec
     assert list(again.network or {}) == list(layers)
-    assert run_id(plain(again)) == run_id(plain(spec))
+    assert run_id(describe(again).config) == run_id(describe(spec).config)
 
 
 def test_a_spec_without_a_network_is_the_run_it_was() -> None:
     spec = read_spec(plain_config())
-    assert "network" not in plain(spec)
-    assert run_id(plain(spec)) == run_id(plain(read_spec({**plain_config(), "network": None, "weights": {}})))
+    assert "network" not in describe(spec).config
+    assert run_id(describe(spec).config) == run_id(
+        describe(read_spec({**plain_config(), "network": None, "weights": {}}).config)
+    )
 
 
 def test_of_layer_reaches_only_settings_of_layers() -> None:

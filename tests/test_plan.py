@@ -18,9 +18,9 @@ from convpipe.errors import ConfigError, GeometryError
 from convpipe.execution import pipeline
 from convpipe.graph.plan import Plan, readable
 from convpipe.graph.single import at_conv, operation_of, plan_run
-from convpipe.graph.spec import ConvSettings
 from convpipe.graph.work import checked_work
 from convpipe.ops.arrays.sums import result_dtype
+from convpipe.ops.kinds.convolving import ConvSettings
 from convpipe.tensors import Signature
 
 LECTURE_TABLE = """\

@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from run_cases import FLOATS, IM2COL, IMPLICIT, a_place, a_spec, contents, hidden, plain_config
+from run_cases import FLOATS, IM2COL, IMPLICIT, a_place, a_spec, contents, hidden, plain_config, run_folders
 
 from convpipe import reference
-from convpipe.archive.collection import run_folders
 from convpipe.archive.identity import run_id
 from convpipe.archive.verify import verify
 from convpipe.archive.write import Draft, publish
@@ -181,7 +180,8 @@ BESIDE = """
 import sys, time
 from pathlib import Path
 from run_cases import a_place, a_spec, hidden
-from convpipe.archive.collection import rebuild, run_folders
+from convpipe.archive.collection import rebuild
+from run_cases import run_folders
 from convpipe.execution import runner
 folder = Path(sys.argv[1])
 

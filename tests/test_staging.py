@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from run_cases import a_place, a_run, a_spec, contents, hidden
+from run_cases import a_place, a_run, a_spec, contents, hidden, run_folders
 
-from convpipe.archive.collection import read_results, rebuild, run_folders
+from convpipe.archive.collection import read_results, rebuild
 from convpipe.archive.verify import verify
 from convpipe.errors import StorageError
 from convpipe.execution import runner

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 from cli_runs import CHECKOUT, Answer, contents, convpipe, refused
-from run_cases import edit_manifest, hidden, set_output
+from run_cases import edit_manifest, hidden, run_folders, set_output
 from sweep_cases import collected, column, fast_folder, results, statuses
 
 from convpipe.archive import write as archive_write
-from convpipe.archive.collection import rebuild, refresh, run_folders, run_names
+from convpipe.archive.collection import rebuild, refresh, run_names
 from convpipe.archive.verify import verify
 from convpipe.errors import StorageError
 from convpipe.execution import provenance

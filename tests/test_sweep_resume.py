@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 from cli_runs import convpipe, process
-from run_cases import hidden
+from run_cases import hidden, run_folders
 from sweep_cases import collected, fast_folder, results, statuses
 
-from convpipe.archive.collection import rebuild, run_folders, run_names
+from convpipe.archive.collection import rebuild, run_names
 from convpipe.archive.verify import verify
 from convpipe.graph.memo import Memo
 from convpipe.graph.spec import Spec

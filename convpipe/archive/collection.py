@@ -26,11 +26,6 @@ RESULTS = "results.csv"
 # What is there
 
 
-def run_folders(folder: Path) -> list[Path]:
-    """The runs of a collection, by run id."""
-    return [folder / name for name in run_names(folder)]
-
-
 def run_names(folder: Path) -> list[str]:
     """The ids of a collection's runs, sorted."""
     with os.scandir(folder) as entries:

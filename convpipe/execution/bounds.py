@@ -9,7 +9,7 @@ import numpy as np
 from convpipe.execution import pipeline
 from convpipe.execution.inputs import make_arrays
 from convpipe.graph.network import input_tensor, plan_single
-from convpipe.graph.single import Sourced, operation_of
+from convpipe.graph.single import operation_of, sourced
 from convpipe.graph.spec import Spec
 from convpipe.graph.work import plan_work
 from convpipe.tensors import Array
@@ -87,10 +87,10 @@ def output_of(spec: Spec, arrays: Mapping[str, Array], *, ones: bool = False) ->
     assert spec.conv is not None
     value = float(bool(spec.conv.pad_value)) if ones else abs(spec.conv.pad_value)
     conv = replace(spec.conv, pad_value=value, dtype="float64", overflow="error")
-    wide, sourced = np.dtype(np.float64), Sourced(spec)
+    wide = np.dtype(np.float64)
     x = replace(input_tensor(spec.input.signature()), dtype=wide)
     operation = operation_of(conv, bias=spec.bias is not None)
-    plan = plan_single(operation, spec.lowering.stages, x, lambda weight: replace(sourced.give(weight), dtype=wide))
+    plan = plan_single(operation, spec.lowering.stages, x, lambda weight: replace(sourced(spec, weight), dtype=wide))
     return pipeline.output(plan, arrays)
 
 

@@ -1,6 +1,6 @@
 """One run from its spec to its place on disk: plan, make the arrays, run the stages, archive, compare."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from convpipe.graph.memo import Memo
 from convpipe.graph.spec import Spec, describe
 from convpipe.graph.work import Work, checked_work, plan_images
 from convpipe.ops import OPERATIONS
-from convpipe.ops.kinds.registry import Registry
 from convpipe.sources import SOURCES
 from convpipe.sources.kinds.source import ROLES
 from convpipe.tensors import Array, Signature
@@ -202,8 +201,8 @@ def manifest(prepared: Prepared, place: Place, seconds: Seconds) -> dict[str, An
     sliced = {"slice": work.slice} if work.recorded < work.batch else {}  # how many images ran at a time
     axes = {tensor.name: tensor.axes for tensor in plan.given} | {step.name: step.makes.axes for step in plan.steps}
     sources = [getattr(prepared.spec, role) for role in ROLES]
-    operations = installed(OPERATIONS, [step.op for step in plan.steps])
-    others = installed(SOURCES, [source.source for source in sources if source is not None])
+    operations = OPERATIONS.origins(step.op for step in plan.steps)
+    others = SOURCES.origins(source.source for source in sources if source is not None)
     return {
         "run_id": prepared.identity,
         "status": "done",
@@ -214,9 +213,3 @@ def manifest(prepared: Prepared, place: Place, seconds: Seconds) -> dict[str, An
         **({"sources": others} if others else {}),
         "provenance": provenance.collect(place.threads),
     }
-
-
-def installed(registry: Registry[Any], names: Iterable[str]) -> dict[str, str]:
-    """The distributions and versions of those names that are not ours."""
-    origins = {name: registry.origin(name) for name in names}
-    return {name: origin for name, origin in origins.items() if origin is not None}

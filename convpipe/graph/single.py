@@ -1,6 +1,7 @@
 """A run of a single convolution: its tensors come from the sources that its spec names."""
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
+from functools import partial
 
 from convpipe.errors import ConfigError
 from convpipe.graph.network import input_tensor, plan_single
@@ -43,7 +44,9 @@ def plan_run(spec: Spec) -> Plan:
     assert spec.conv is not None
     operation = operation_of(spec.conv, bias=spec.bias is not None)
     try:
-        return plan_single(operation, spec.lowering.stages, input_tensor(spec.input.signature()), Sourced(spec).give)
+        return plan_single(
+            operation, spec.lowering.stages, input_tensor(spec.input.signature()), partial(sourced, spec)
+        )
     except ConfigError as error:
         raise at_conv(error, operation) from error
 
@@ -54,22 +57,15 @@ def at_conv(error: ConfigError, operation: Convolving) -> ConfigError:
     return error.at({**own, **operation.keys})
 
 
-@dataclass(frozen=True)
-class Sourced:
-    """Gives the tensors of a spec's convolution."""
+def sourced(spec: Spec, weight: Weight) -> Tensor:
+    """One tensor of a spec's convolution, of the shape that its source states or that is wanted.
 
-    spec: Spec
-
-    def give(self, weight: Weight) -> Tensor:
-        """One tensor, of the shape that its source states or that is wanted.
-
-        Raises:
-            ConfigError: no source, or one that does not fit.
-        """
-        source = getattr(self.spec, weight.role)
-        if source is None:
-            operation = self.spec.conv and self.spec.conv.operation
-            raise ConfigError(weight.role, None, f"a source such as integers, as {operation or 'conv'} starts from it")
-        assert self.spec.conv is not None
-        found = source.signature(Request(weight.shape, self.spec.conv.groups))
-        return Tensor(weight.role, found.shape, found.dtype, weight.axes)
+    Raises:
+        ConfigError: no source, or one that does not fit.
+    """
+    source, conv = getattr(spec, weight.role), spec.conv
+    assert conv is not None
+    if source is None:
+        raise ConfigError(weight.role, None, f"a source such as integers, as {conv.operation or 'conv'} starts from it")
+    found = source.signature(Request(weight.shape, conv.groups))
+    return Tensor(weight.role, found.shape, found.dtype, weight.axes)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from convpipe.archive.identity import Described, Part, canonical_entry, config_cells, joined_id, run_id
+from convpipe.archive.identity import Described, Part, canonical_entry, config_cells, joined_id
 from convpipe.fields import field
 from convpipe.files.yaml import yaml_lines
 from convpipe.graph.memo import Memo
@@ -15,7 +15,6 @@ from convpipe.ops.kinds.convolving import ConvSettings
 from convpipe.ops.kinds.stages import Stage, stage_list
 from convpipe.sources import Source
 
-__all__ = ["KEEPS", "ConvSettings", "LoweringSettings", "Spec", "describe", "plain", "run_id"]
 KEEPS = ("output", "stages")
 
 
@@ -75,11 +74,6 @@ def part_of(key: str, value: Any) -> Part:
     found = listed(value)
     lines = "".join(yaml_lines({key: found}))
     return Part(found, canonical_entry(key, found), lines, tuple(config_cells({key: found}).items()))
-
-
-def plain(spec: Spec) -> dict[str, Any]:
-    """A spec as the config that makes it: nested dicts and lists of plain values, nulls left out."""
-    return describe(spec).config
 
 
 def listed(value: Any) -> Any:

@@ -9,10 +9,19 @@ What the file of an operation needs is imported from here.
 from convpipe.errors import ConfigError, GeometryError, ValueRangeError
 from convpipe.fields import anything, choice, field, number, optional, text, whole
 from convpipe.ops.kinds.adjoint import BetweenStage, Gradient, UnpadStage
-from convpipe.ops.kinds.axis import AxisOperation, within_image
 from convpipe.ops.kinds.convolving import Convolution, Convolving, ConvStage, SumStage, check_padded
-from convpipe.ops.kinds.operation import MAIN, Give, Made, Operation, Weight, like
+from convpipe.ops.kinds.operation import (
+    MAIN,
+    AxisOperation,
+    Give,
+    Made,
+    Operation,
+    Weight,
+    bias_name,
+    bias_of,
+    like,
+    within_image,
+)
 from convpipe.ops.kinds.registry import OPERATIONS
 from convpipe.ops.kinds.stages import stage_list
-from convpipe.ops.kinds.weighted import bias_name, bias_of
 from convpipe.tensors import FLOAT_DTYPES, Array, Sizes, Tensor, Wanted

@@ -19,23 +19,6 @@ from convpipe.ops.arrays.sums import (
 )
 
 
-class Add(Operation):
-    """The sum of several tensors of one shape."""
-
-    several = True
-
-    def plan(self, *inputs: Tensor) -> Made:
-        """A tensor like the first, in a dtype for all."""
-        shape = same_shape(*(tensor.shape for tensor in inputs))
-        dtypes = [tensor.dtype for tensor in inputs]
-        target = result_dtype(*dtypes)
-        return like(inputs[0], dtype=target, workspace=workspace(prod(shape[1:]), target, dtypes))
-
-    def run(self, *arrays: Array) -> Array:
-        """`add`."""
-        return add(*arrays)
-
-
 def add(*tensors: Array) -> Array:
     """Add tensors cell by cell, as a residual network does with a layer's input and output.
 
@@ -97,3 +80,17 @@ def workspace(cells: int, target: np.dtype[Any], operands: Sequence[np.dtype[Any
         wide = 8 if sum(map(magnitude, operands)) <= INT64_EXACT else OBJECT_BYTES
     same = target.kind == "f" and wide == target.itemsize
     return 0 if same else cells * (wide + target.itemsize)
+
+
+class Add(Operation):
+    """The sum of several tensors of one shape."""
+
+    function = staticmethod(add)
+    several = True
+
+    def plan(self, *inputs: Tensor) -> Made:
+        """A tensor like the first, in a dtype for all."""
+        shape = same_shape(*(tensor.shape for tensor in inputs))
+        dtypes = [tensor.dtype for tensor in inputs]
+        target = result_dtype(*dtypes)
+        return like(inputs[0], dtype=target, workspace=workspace(prod(shape[1:]), target, dtypes))

@@ -11,25 +11,6 @@ from convpipe.ops.arrays.floats import computing_float, result_float
 from convpipe.ops.arrays.windows import divisors, tap_windows
 
 
-class AvgPool(Operation):
-    """The mean of each window."""
-
-    kernel: Any = field(anything)
-    stride: Any = field(anything, None)
-    pad: Any = field(anything, 0)
-    ceil_mode: bool = field(truth, False)
-    count_include_pad: bool = field(truth, True)
-
-    def plan(self, x: Tensor) -> Made:
-        """Smaller spatial axes, in floats."""
-        sized = {name: value for name, value in vars(self).items() if name != "count_include_pad"}
-        return like(x, shape=solve_pool(x.shape, **sized).shape, dtype=result_float(x.dtype))
-
-    def run(self, x: Array) -> Array:
-        """`avg_pool`."""
-        return avg_pool(x, **vars(self))
-
-
 def avg_pool(
     x: Array,
     kernel: Any,
@@ -68,3 +49,20 @@ def avg_pool(
             sums[positions] += x[cells]
         sums /= divisors(sizes, count_include_pad, sums.dtype)
         return sums.astype(result_float(x.dtype), copy=False)
+
+
+class AvgPool(Operation):
+    """The mean of each window."""
+
+    kernel: Any = field(anything)
+    stride: Any = field(anything, None)
+    pad: Any = field(anything, 0)
+    ceil_mode: bool = field(truth, False)
+    count_include_pad: bool = field(truth, True)
+
+    function = staticmethod(avg_pool)
+
+    def plan(self, x: Tensor) -> Made:
+        """Smaller spatial axes, in floats."""
+        sized = {name: value for name, value in vars(self).items() if name != "count_include_pad"}
+        return like(x, shape=solve_pool(x.shape, **sized).shape, dtype=result_float(x.dtype))

@@ -12,31 +12,6 @@ from convpipe.ops.arrays.floats import computing_float, result_float
 USUAL = {"scale": "weight", "shift": "bias", "mean": "running_mean", "variance": "running_var"}
 
 
-class BatchNorm(Operation):
-    """Normalisation by stored statistics, per channel (inference)."""
-
-    scale: str | None = field(optional(text), None)
-    shift: str | None = field(optional(text), None)
-    mean: str | None = field(optional(text), None)
-    variance: str | None = field(optional(text), None)
-    epsilon: float = field(number(low=0), 1e-5)
-
-    reads = (MAIN, *USUAL)
-
-    def ask(self, give: Give, x: Tensor) -> dict[str, Tensor]:
-        """Four numbers for each channel."""
-        channels = (x.shape[1],)
-        return {role: give(Weight(role, channels, ("F",), usual, getattr(self, role))) for role, usual in USUAL.items()}
-
-    def plan(self, x: Tensor, **parameters: Tensor) -> Made:
-        """A tensor like `x`, in a float for all."""
-        return like(x, dtype=result_float(np.result_type(x.dtype, *(each.dtype for each in parameters.values()))))
-
-    def run(self, x: Array, **parameters: Array) -> Array:
-        """`batch_norm`."""
-        return batch_norm(x, **parameters, epsilon=self.epsilon)
-
-
 def batch_norm(x: Array, scale: Array, shift: Array, mean: Array, variance: Array, epsilon: float = 1e-5) -> Array:
     """Normalise channels as training left them: (x - mean) * scale / sqrt(variance + epsilon) + shift.
 
@@ -87,3 +62,28 @@ def per_channel(values: Array, like: Array) -> Array:
     """(C,) as (C, 1, 1), in the dtype of the (N, C, H, W) that it meets."""
     shape: tuple[Any, ...] = (-1, *[1] * (like.ndim - 2))
     return values.astype(like.dtype).reshape(shape)
+
+
+class BatchNorm(Operation):
+    """Normalisation by stored statistics, per channel (inference)."""
+
+    scale: str | None = field(optional(text), None)
+    shift: str | None = field(optional(text), None)
+    mean: str | None = field(optional(text), None)
+    variance: str | None = field(optional(text), None)
+    epsilon: float = field(number(low=0), 1e-5)
+
+    reads = (MAIN, *USUAL)
+
+    def ask(self, give: Give, x: Tensor) -> dict[str, Tensor]:
+        """Four numbers for each channel."""
+        channels = (x.shape[1],)
+        return {role: give(Weight(role, channels, ("F",), usual, getattr(self, role))) for role, usual in USUAL.items()}
+
+    def plan(self, x: Tensor, **parameters: Tensor) -> Made:
+        """A tensor like `x`, in a float for all."""
+        return like(x, dtype=result_float(np.result_type(x.dtype, *(each.dtype for each in parameters.values()))))
+
+    def run(self, x: Array, **parameters: Array) -> Array:
+        """`batch_norm`."""
+        return batch_norm(x, **parameters, epsilon=self.epsilon)

@@ -7,22 +7,6 @@ import numpy as np
 from convpipe.ops import Array, ConfigError, Made, Operation, Tensor, field, number, optional
 
 
-class Clip(Operation):
-    """Each cell from `low` to `high`; one that is null does not limit."""
-
-    low: float | None = field(optional(number()), None)
-    high: float | None = field(optional(number()), None)
-
-    def plan(self, x: Tensor) -> Made:
-        """A tensor like `x`."""
-        checked_limits(self.low, self.high, x.dtype)
-        return super().plan(x)
-
-    def run(self, x: Array) -> Array:
-        """`clip`."""
-        return clip(x, self.low, self.high)
-
-
 def clip(x: Array, low: float | None = None, high: float | None = None) -> Array:
     """Replace cells below `low` by it, and cells above `high` by that.
 
@@ -72,3 +56,17 @@ def held(key: str, value: float | None, dtype: np.dtype[Any]) -> Any:
             raise ConfigError(key, value, f"a whole number from {info.min} to {info.max}, as the cells are {dtype}")
         return dtype.type(int(value))
     return dtype.type(value)
+
+
+class Clip(Operation):
+    """Each cell from `low` to `high`; one that is null does not limit."""
+
+    low: float | None = field(optional(number()), None)
+    high: float | None = field(optional(number()), None)
+
+    function = staticmethod(clip)
+
+    def plan(self, x: Tensor) -> Made:
+        """A tensor like `x`."""
+        checked_limits(self.low, self.high, x.dtype)
+        return super().plan(x)

@@ -10,23 +10,6 @@ from convpipe.ops import Array, AxisOperation, Made, Tensor, ValueRangeError, li
 from convpipe.ops.arrays.sums import result_dtype
 
 
-class Concat(AxisOperation):
-    """Several tensors beside each other along one axis, by default the channels."""
-
-    several = True
-    linear = True
-
-    def plan(self, *inputs: Tensor) -> Made:
-        """A tensor like the first, but longer."""
-        axis = within_image(self.axis, len(inputs[0].shape))
-        shape = concat_shape(*(tensor.shape for tensor in inputs), axis=axis)
-        return like(inputs[0], shape=shape, dtype=result_dtype(*(tensor.dtype for tensor in inputs)), workspace=0)
-
-    def run(self, *arrays: Array) -> Array:
-        """`concat`."""
-        return concat(*arrays, axis=self.axis)
-
-
 def concat(*tensors: Array, axis: int = 1) -> Array:
     """Lay tensors one after another along an axis, by default the channels.
 
@@ -65,3 +48,17 @@ def check_fits(tensor: Array, dtype: np.dtype[Any]) -> None:
         raise ValueRangeError(
             f"the value {tensor.max()} does not fit {dtype}, the dtype of {tensor.dtype} beside signed integers"
         )
+
+
+class Concat(AxisOperation):
+    """Several tensors beside each other along one axis, by default the channels."""
+
+    function = staticmethod(concat)
+    several = True
+    linear = True
+
+    def plan(self, *inputs: Tensor) -> Made:
+        """A tensor like the first, but longer."""
+        axis = within_image(self.axis, len(inputs[0].shape))
+        shape = concat_shape(*(tensor.shape for tensor in inputs), axis=axis)
+        return like(inputs[0], shape=shape, dtype=result_dtype(*(tensor.dtype for tensor in inputs)), workspace=0)

@@ -3,22 +3,6 @@
 from convpipe.ops import Array, ConfigError, Made, Operation, Tensor, field, like, number
 
 
-class Dropout(Operation):
-    """The identity: at inference nothing is dropped."""
-
-    rate: float = field(number(0, 1), 0.5)
-
-    linear = True
-
-    def plan(self, x: Tensor) -> Made:
-        """The same tensor."""
-        return like(x, workspace=0)
-
-    def run(self, x: Array) -> Array:
-        """`dropout`."""
-        return dropout(x, self.rate)
-
-
 def dropout(x: Array, rate: float = 0.5) -> Array:
     """Nothing: cells are dropped, at this rate, only in training.
 
@@ -43,3 +27,16 @@ def dropout(x: Array, rate: float = 0.5) -> Array:
     if not 0 <= rate <= 1:
         raise ConfigError("rate", rate, "a number from 0 to 1")
     return x
+
+
+class Dropout(Operation):
+    """The identity: at inference nothing is dropped."""
+
+    rate: float = field(number(0, 1), 0.5)
+
+    function = staticmethod(dropout)
+    linear = True
+
+    def plan(self, x: Tensor) -> Made:
+        """The same tensor."""
+        return like(x, workspace=0)

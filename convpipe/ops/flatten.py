@@ -4,20 +4,6 @@ from convpipe.geometry.layers import flatten_shape
 from convpipe.ops import Array, Made, Operation, Tensor, like
 
 
-class Flatten(Operation):
-    """(N, C, H, W) -> (N, C*H*W)."""
-
-    linear = True
-
-    def plan(self, x: Tensor) -> Made:
-        """(N, C*H*W)."""
-        return like(x, shape=flatten_shape(x.shape), axes=("N", "*".join(x.axes[1:])), workspace=0)
-
-    def run(self, x: Array) -> Array:
-        """`flatten`."""
-        return flatten(x)
-
-
 def flatten(x: Array) -> Array:
     """Lay out every image as one row, in C order: channel by channel, row by row.
 
@@ -36,3 +22,14 @@ def flatten(x: Array) -> Array:
            [4, 5, 6, 7]])
     """
     return x.reshape(flatten_shape(x.shape))
+
+
+class Flatten(Operation):
+    """(N, C, H, W) -> (N, C*H*W)."""
+
+    function = staticmethod(flatten)
+    linear = True
+
+    def plan(self, x: Tensor) -> Made:
+        """(N, C*H*W)."""
+        return like(x, shape=flatten_shape(x.shape), axes=("N", "*".join(x.axes[1:])), workspace=0)

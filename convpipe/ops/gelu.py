@@ -15,18 +15,6 @@ APPROXIMATIONS: tuple[Approximation, ...] = ("none", "tanh")
 erfc = np.frompyfunc(math.erfc, 1, 1)  # NumPy has none
 
 
-class Gelu(Operation):
-    """The Gaussian error linear unit."""
-
-    approximate: Approximation = field(choice(APPROXIMATIONS), "none")
-
-    dtype_of = staticmethod(result_float)
-
-    def run(self, x: Array) -> Array:
-        """`gelu`."""
-        return gelu(x, self.approximate)
-
-
 def gelu(x: Array, approximate: Approximation = "none") -> Array:
     """The cell times the probability that a standard normal variable is below it, x * Phi(x).
 
@@ -63,3 +51,12 @@ def tanh_gate(x: Array) -> Array:
     """The approximation of x * Phi(x) by tanh."""
     gate: Array = 1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x))
     return 0.5 * x * gate
+
+
+class Gelu(Operation):
+    """The Gaussian error linear unit."""
+
+    approximate: Approximation = field(choice(APPROXIMATIONS), "none")
+
+    function = staticmethod(gelu)
+    dtype_of = staticmethod(result_float)

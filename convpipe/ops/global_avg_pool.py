@@ -8,18 +8,6 @@ from convpipe.ops.arrays.floats import computing_float, result_float
 from convpipe.ops.arrays.windows import spatial_axes
 
 
-class GlobalAvgPool(Operation):
-    """The mean of each channel."""
-
-    def plan(self, x: Tensor) -> Made:
-        """(N, C, 1, 1)."""
-        return like(x, shape=solve_pool(x.shape, kernel=x.shape[2:]).shape, dtype=result_float(x.dtype))
-
-    def run(self, x: Array) -> Array:
-        """`global_avg_pool`."""
-        return global_avg_pool(x)
-
-
 def global_avg_pool(x: Array) -> Array:
     """Take the mean of every channel.
 
@@ -43,3 +31,13 @@ def global_avg_pool(x: Array) -> Array:
     with np.errstate(all="ignore"):
         means: Array = ordered.mean(axis=spatial_axes(x), keepdims=True)
         return means.astype(result_float(x.dtype), copy=False)
+
+
+class GlobalAvgPool(Operation):
+    """The mean of each channel."""
+
+    function = staticmethod(global_avg_pool)
+
+    def plan(self, x: Tensor) -> Made:
+        """(N, C, 1, 1)."""
+        return like(x, shape=solve_pool(x.shape, kernel=x.shape[2:]).shape, dtype=result_float(x.dtype))

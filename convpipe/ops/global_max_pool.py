@@ -6,18 +6,6 @@ from convpipe.ops.arrays.floats import positive_zeros
 from convpipe.ops.arrays.windows import spatial_axes
 
 
-class GlobalMaxPool(Operation):
-    """The largest value of each channel."""
-
-    def plan(self, x: Tensor) -> Made:
-        """(N, C, 1, 1)."""
-        return like(x, shape=solve_pool(x.shape, kernel=x.shape[2:]).shape)
-
-    def run(self, x: Array) -> Array:
-        """`global_max_pool`."""
-        return global_max_pool(x)
-
-
 def global_max_pool(x: Array) -> Array:
     """Take the largest cell of every channel.
 
@@ -38,3 +26,13 @@ def global_max_pool(x: Array) -> Array:
     [[[[3]], [[7]]]]
     """
     return positive_zeros(x.max(axis=spatial_axes(x), keepdims=True))
+
+
+class GlobalMaxPool(Operation):
+    """The largest value of each channel."""
+
+    function = staticmethod(global_max_pool)
+
+    def plan(self, x: Tensor) -> Made:
+        """(N, C, 1, 1)."""
+        return like(x, shape=solve_pool(x.shape, kernel=x.shape[2:]).shape)

@@ -6,18 +6,6 @@ from convpipe.ops import Array, Operation, field, number
 from convpipe.ops.arrays.floats import by_cell, result_float
 
 
-class LeakyRelu(Operation):
-    """x where it is positive, slope * x elsewhere."""
-
-    slope: float = field(number(), 0.01)
-
-    dtype_of = staticmethod(result_float)
-
-    def run(self, x: Array) -> Array:
-        """`leaky_relu`."""
-        return leaky_relu(x, self.slope)
-
-
 def leaky_relu(x: Array, slope: float = 0.01) -> Array:
     """The cell where it is positive, else `slope` times the cell.
 
@@ -35,3 +23,12 @@ def leaky_relu(x: Array, slope: float = 0.01) -> Array:
     array([-1.,  3.])
     """
     return by_cell(x, lambda cells: np.where(cells < 0, cells * slope, cells))
+
+
+class LeakyRelu(Operation):
+    """x where it is positive, slope * x elsewhere."""
+
+    slope: float = field(number(), 0.01)
+
+    function = staticmethod(leaky_relu)
+    dtype_of = staticmethod(result_float)

@@ -8,21 +8,6 @@ from convpipe.ops import Array, GeometryError, Operation
 from convpipe.ops.arrays.floats import computing_float, result_float
 
 
-class LocalResponseNorm(Operation):
-    """Normalisation over neighbouring channels (Krizhevsky et al., 2012)."""
-
-    size: int = field(whole(1), 5)
-    alpha: float = field(number(), 1e-4)
-    beta: float = field(number(), 0.75)
-    k: float = field(number(), 1.0)
-
-    dtype_of = staticmethod(result_float)
-
-    def run(self, x: Array) -> Array:
-        """`local_response_norm`."""
-        return local_response_norm(x, self.size, self.alpha, self.beta, self.k)
-
-
 def local_response_norm(x: Array, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Array:
     """Divide every cell by a power of the squares in the channels around it: x / (k + alpha/size * sum(x**2))**beta.
 
@@ -67,3 +52,15 @@ def window_sums(squares: Array, size: int) -> Array:
         if first < stop:
             sums[:, first:stop] += squares[:, first + offset : stop + offset]
     return sums
+
+
+class LocalResponseNorm(Operation):
+    """Normalisation over neighbouring channels (Krizhevsky et al., 2012)."""
+
+    size: int = field(whole(1), 5)
+    alpha: float = field(number(), 1e-4)
+    beta: float = field(number(), 0.75)
+    k: float = field(number(), 1.0)
+
+    function = staticmethod(local_response_norm)
+    dtype_of = staticmethod(result_float)

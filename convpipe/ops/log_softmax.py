@@ -6,16 +6,6 @@ from convpipe.ops import Array, AxisOperation
 from convpipe.ops.arrays.floats import below_largest, result_float
 
 
-class LogSoftmax(AxisOperation):
-    """The logarithm of softmax along one axis, by default the classes."""
-
-    dtype_of = staticmethod(result_float)
-
-    def run(self, x: Array) -> Array:
-        """`log_softmax`."""
-        return log_softmax(x, self.axis)
-
-
 def log_softmax(x: Array, axis: int = 1) -> Array:
     """The logarithm of `softmax`, x - max - log(sum(exp(x - max))), finite where softmax itself is 0.
 
@@ -37,3 +27,10 @@ def log_softmax(x: Array, axis: int = 1) -> Array:
         shifted = below_largest(x, axis)
         shifted -= np.log(np.exp(shifted).sum(axis, keepdims=True))
         return shifted.astype(result_float(x.dtype), copy=False)
+
+
+class LogSoftmax(AxisOperation):
+    """The logarithm of softmax along one axis, by default the classes."""
+
+    function = staticmethod(log_softmax)
+    dtype_of = staticmethod(result_float)

@@ -11,24 +11,6 @@ from convpipe.ops.arrays.floats import positive_zeros
 from convpipe.ops.arrays.windows import least, tap_windows
 
 
-class MaxPool(Operation):
-    """The largest value of each window."""
-
-    kernel: Any = field(anything)
-    stride: Any = field(anything, None)
-    pad: Any = field(anything, 0)
-    dilation: Any = field(anything, 1)
-    ceil_mode: bool = field(truth, False)
-
-    def plan(self, x: Tensor) -> Made:
-        """Smaller spatial axes."""
-        return like(x, shape=solve_pool(x.shape, **vars(self)).shape)
-
-    def run(self, x: Array) -> Array:
-        """`max_pool`."""
-        return max_pool(x, **vars(self))
-
-
 def max_pool(
     x: Array, kernel: Any, stride: Any = None, pad: Any = 0, dilation: Any = 1, ceil_mode: bool = False
 ) -> Array:
@@ -61,3 +43,19 @@ def max_pool(
         planes = result[positions]  # (N, C, the windows in which this tap is no padding)
         np.maximum(planes, x[cells], out=planes)
     return positive_zeros(result)
+
+
+class MaxPool(Operation):
+    """The largest value of each window."""
+
+    kernel: Any = field(anything)
+    stride: Any = field(anything, None)
+    pad: Any = field(anything, 0)
+    dilation: Any = field(anything, 1)
+    ceil_mode: bool = field(truth, False)
+
+    function = staticmethod(max_pool)
+
+    def plan(self, x: Tensor) -> Made:
+        """Smaller spatial axes."""
+        return like(x, shape=solve_pool(x.shape, **vars(self)).shape)

@@ -10,34 +10,6 @@ from convpipe.ops import Array, Convolution, GeometryError, Made, Operation, Siz
 from convpipe.ops.arrays.taps import exactly, interior
 
 
-class Pad(Operation):
-    """x -> padded; as a stage with the convolution's padding."""
-
-    pad: Any = field(anything, 1)
-    mode: str = field(choice(PAD_MODES), "constant")
-    value: float = field(number(), 0)
-
-    result = "padded"
-    linear = True
-
-    @classmethod
-    def of(cls, conv: Convolution) -> dict[str, Any]:
-        """The convolution's padding."""
-        return {"pad": conv.sizes.pads, "mode": conv.operation.pad_mode, "value": conv.operation.pad_value}
-
-    def plan(self, x: Tensor) -> Made:
-        """Larger spatial axes."""
-        pads = solved_pads(x.shape, self.pad, self.mode)
-        if self.mode == "constant" and any(map(any, pads)):
-            exactly(self.value, x.dtype, "value")
-        spatial = (size + sum(pair) for size, pair in zip(x.shape[2:], pads, strict=True))
-        return like(x, shape=(*x.shape[:2], *spatial), workspace=0)
-
-    def run(self, x: Array) -> Array:
-        """`pad`."""
-        return pad(x, self.pad, self.mode, self.value)
-
-
 def pad(x: Array, pad: Any = 1, mode: str = "constant", value: float = 0) -> Array:
     """Pad the spatial axes of a batch.
 
@@ -83,3 +55,29 @@ def solved_pads(shape: Sizes, pad: Any, mode: str) -> Pads:
     pads = pads_per_axis(pad, len(spatial))
     check_pad_mode(mode, pads, spatial)
     return pads
+
+
+class Pad(Operation):
+    """x -> padded; as a stage with the convolution's padding."""
+
+    function = staticmethod(pad)  # before the field of that name
+
+    pad: Any = field(anything, 1)
+    mode: str = field(choice(PAD_MODES), "constant")
+    value: float = field(number(), 0)
+
+    result = "padded"
+    linear = True
+
+    @classmethod
+    def of(cls, conv: Convolution) -> dict[str, Any]:
+        """The convolution's padding."""
+        return {"pad": conv.sizes.pads, "mode": conv.operation.pad_mode, "value": conv.operation.pad_value}
+
+    def plan(self, x: Tensor) -> Made:
+        """Larger spatial axes."""
+        pads = solved_pads(x.shape, self.pad, self.mode)
+        if self.mode == "constant" and any(map(any, pads)):
+            exactly(self.value, x.dtype, "value")
+        spatial = (size + sum(pair) for size, pair in zip(x.shape[2:], pads, strict=True))
+        return like(x, shape=(*x.shape[:2], *spatial), workspace=0)

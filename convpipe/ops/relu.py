@@ -6,14 +6,6 @@ from convpipe.ops import Array, Operation
 from convpipe.ops.arrays.floats import positive_zeros
 
 
-class Relu(Operation):
-    """max(x, 0); integers stay integers."""
-
-    def run(self, x: Array) -> Array:
-        """`relu`."""
-        return relu(x)
-
-
 def relu(x: Array) -> Array:
     """The cell where it is positive, else 0.
 
@@ -30,3 +22,9 @@ def relu(x: Array) -> Array:
     array([0, 0, 3], dtype=int8)
     """
     return positive_zeros(np.maximum(x, 0, order="C"))  # 1.0 ms for 1.6 million cells; a masked copy 9.5
+
+
+class Relu(Operation):
+    """max(x, 0); integers stay integers."""
+
+    function = staticmethod(relu)

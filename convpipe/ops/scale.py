@@ -8,23 +8,6 @@ from convpipe.fields import dtype_name, field, number
 from convpipe.ops import FLOAT_DTYPES, Array, ConfigError, Made, Operation, Tensor, like
 
 
-class Scale(Operation):
-    """x / divisor, in floats: 255 brings the values of a picture to [0, 1]."""
-
-    divisor: float = field(number(), 255)
-    dtype: str = field(dtype_name(FLOAT_DTYPES), "float32")
-
-    def plan(self, x: Tensor) -> Made:
-        """A tensor like `x`, in that dtype."""
-        if not self.divisor:
-            raise ConfigError("divisor", self.divisor, "a number other than 0")
-        return like(x, dtype=np.dtype(self.dtype))
-
-    def run(self, x: Array) -> Array:
-        """`scale`."""
-        return scale(x, self.divisor, np.dtype(self.dtype))
-
-
 def scale(x: Array, divisor: float = 255, dtype: Any = "float32") -> Array:
     """Divide by a number in float64, then round to `dtype`.
 
@@ -42,3 +25,18 @@ def scale(x: Array, divisor: float = 255, dtype: Any = "float32") -> Array:
     with np.errstate(all="ignore"):
         quotients: Array = np.divide(x, divisor, dtype=np.float64, order="C")
         return quotients.astype(dtype, copy=False)
+
+
+class Scale(Operation):
+    """x / divisor, in floats: 255 brings the values of a picture to [0, 1]."""
+
+    divisor: float = field(number(), 255)
+    dtype: str = field(dtype_name(FLOAT_DTYPES), "float32")
+
+    function = staticmethod(scale)
+
+    def plan(self, x: Tensor) -> Made:
+        """A tensor like `x`, in that dtype."""
+        if not self.divisor:
+            raise ConfigError("divisor", self.divisor, "a number other than 0")
+        return like(x, dtype=np.dtype(self.dtype))

@@ -6,16 +6,6 @@ from convpipe.ops import Array, Operation
 from convpipe.ops.arrays.floats import by_cell, result_float
 
 
-class Sigmoid(Operation):
-    """The logistic function of each cell, in floats."""
-
-    dtype_of = staticmethod(result_float)
-
-    def run(self, x: Array) -> Array:
-        """`sigmoid`."""
-        return sigmoid(x)
-
-
 def sigmoid(x: Array) -> Array:
     """The logistic function 1 / (1 + exp(-x)), which neither overflows nor loses digits on either side.
 
@@ -36,3 +26,10 @@ def logistic(x: Array) -> Array:
     power = np.exp(-np.abs(x))
     result: Array = np.where(x < 0, power, 1) / (1 + power)
     return result
+
+
+class Sigmoid(Operation):
+    """The logistic function of each cell, in floats."""
+
+    function = staticmethod(sigmoid)
+    dtype_of = staticmethod(result_float)

@@ -6,16 +6,6 @@ from convpipe.ops import Array, AxisOperation
 from convpipe.ops.arrays.floats import below_largest, result_float
 
 
-class Softmax(AxisOperation):
-    """Probabilities in proportion to exp(x) along one axis, by default the classes."""
-
-    dtype_of = staticmethod(result_float)
-
-    def run(self, x: Array) -> Array:
-        """`softmax`."""
-        return softmax(x, self.axis)
-
-
 def softmax(x: Array, axis: int = 1) -> Array:
     """Probabilities in proportion to exp(x) along an axis, exp(x - max) / sum(exp(x - max)).
 
@@ -39,3 +29,10 @@ def softmax(x: Array, axis: int = 1) -> Array:
         np.exp(powers, out=powers)
         powers /= powers.sum(axis, keepdims=True)
         return powers.astype(result_float(x.dtype), copy=False)
+
+
+class Softmax(AxisOperation):
+    """Probabilities in proportion to exp(x) along one axis, by default the classes."""
+
+    function = staticmethod(softmax)
+    dtype_of = staticmethod(result_float)

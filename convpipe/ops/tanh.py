@@ -6,16 +6,6 @@ from convpipe.ops import Array, Operation
 from convpipe.ops.arrays.floats import by_cell, result_float
 
 
-class Tanh(Operation):
-    """The hyperbolic tangent of each cell, in floats."""
-
-    dtype_of = staticmethod(result_float)
-
-    def run(self, x: Array) -> Array:
-        """`tanh`."""
-        return tanh(x)
-
-
 def tanh(x: Array) -> Array:
     """The hyperbolic tangent.
 
@@ -29,3 +19,10 @@ def tanh(x: Array) -> Array:
     array([-1.,  0.,  1.])
     """
     return by_cell(x, np.tanh)
+
+
+class Tanh(Operation):
+    """The hyperbolic tangent of each cell, in floats."""
+
+    function = staticmethod(tanh)
+    dtype_of = staticmethod(result_float)

@@ -9,24 +9,6 @@ from convpipe.geometry.axes import input_rank, per_axis
 from convpipe.ops import Array, Made, Operation, Tensor, like
 
 
-class Upsample(Operation):
-    """Each cell as a block of `factor` cells along every spatial axis."""
-
-    factor: Any = field(one_or_several(whole(1)), 2)
-
-    linear = True
-
-    def plan(self, x: Tensor) -> Made:
-        """Larger spatial axes."""
-        factors = per_axis("factor", self.factor, input_rank(x.shape))
-        spatial = (size * by for size, by in zip(x.shape[2:], factors, strict=True))
-        return like(x, shape=(*x.shape[:2], *spatial))
-
-    def run(self, x: Array) -> Array:
-        """`upsample`."""
-        return upsample(x, self.factor)
-
-
 def upsample(x: Array, factor: Any = 2) -> Array:
     """Repeat each cell along the spatial axes: the nearest neighbour, enlarged by whole factors.
 
@@ -50,3 +32,18 @@ def upsample(x: Array, factor: Any = 2) -> Array:
     for axis, by in enumerate(per_axis("factor", factor, input_rank(x.shape)), start=2):
         result = np.repeat(result, by, axis)
     return result
+
+
+class Upsample(Operation):
+    """Each cell as a block of `factor` cells along every spatial axis."""
+
+    factor: Any = field(one_or_several(whole(1)), 2)
+
+    function = staticmethod(upsample)
+    linear = True
+
+    def plan(self, x: Tensor) -> Made:
+        """Larger spatial axes."""
+        factors = per_axis("factor", self.factor, input_rank(x.shape))
+        spatial = (size * by for size, by in zip(x.shape[2:], factors, strict=True))
+        return like(x, shape=(*x.shape[:2], *spatial))

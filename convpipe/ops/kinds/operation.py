@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -10,6 +9,9 @@ from typing import Any, ClassVar, dataclass_transform
 
 import numpy as np
 
+from convpipe.errors import ConfigError, GeometryError
+from convpipe.fields import field, text, whole
+from convpipe.geometry.axes import axis_of
 from convpipe.ops.arrays.floats import TILE_CELLS
 from convpipe.tensors import Array, Sizes, Tensor, Wanted
 
@@ -52,17 +54,18 @@ def solved() -> Any:
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 @dataclass(frozen=True, kw_only=True)
-class Operation(ABC):
+class Operation:
     """A stage of a convolution and a layer of a network alike: its fields are its settings.
 
     Each is a frozen dataclass (a subclass becomes one by itself) in a file of its own, named as the operation is,
-    whose fields carry their checks (`convpipe.fields.field`). One that works cell by cell needs `run` alone:
+    whose fields carry their checks (`convpipe.fields.field`). One that works cell by cell needs no more than this:
 
-        class Cube(Operation):
-            '''x * x * x.'''
+        class Power(Operation):
+            '''x to a whole power.'''
 
-            def run(self, x):
-                return x * x * x
+            exponent: int = field(whole(1), 2)
+
+            function = staticmethod(power)
     """
 
     def __init_subclass__(cls) -> None:
@@ -82,6 +85,8 @@ class Operation(ABC):
     linear: ClassVar[bool] = False  # whether outputs of magnitudes bound what the rounding of inputs can do
     layer: ClassVar[bool] = True  # whether a network can have it
     stage: ClassVar[bool] = True  # whether a chain can have it
+    # the array function, called with the inputs and with the settings by name; or else it has a `run` of its own
+    function: ClassVar[Callable[..., Array]]
     called: ClassVar[str] = ""  # what its output is called where it is a run's; "": as `result`
 
     @classmethod
@@ -108,13 +113,13 @@ class Operation(ABC):
         """The dtype of the output, where that follows from the input's alone."""
         return dtype
 
-    @abstractmethod
     def run(self, *inputs: Any, **sides: Any) -> Array:
         """Its output, from the arrays of its inputs, which it does not change.
 
         Raises:
             ValueRangeError: an exact sum that does not fit.
         """
+        return self.function(*inputs, **sides, **vars(self))
 
 
 def like(tensor: Tensor, **changes: Any) -> Made:
@@ -155,3 +160,48 @@ def chosen(kind: type[Operation], given: Mapping[str, Any]) -> dict[str, Any]:
     """Those of some settings that say something else than the default."""
     defaults = {entry.name: entry.default for entry in dataclasses.fields(kind)}
     return {name: value for name, value in given.items() if value != defaults[name]}
+
+
+# What several kinds share
+
+
+def within_image(axis: int, axes: int) -> int:
+    """An axis from the front that is not the batch's: images do not depend on each other, so they may run in slices.
+
+    >>> within_image(-1, axes=4)
+    3
+    """
+    found = axis_of(axis, axes)
+    if not found:
+        raise ConfigError("axis", axis, f"an axis from 1 to {axes - 1}, as 0 is the batch")
+    return found
+
+
+class AxisOperation(Operation):
+    """An operation along one axis, by default the channels, or classes."""
+
+    axis: int = field(whole(), 1)
+
+    def plan(self, x: Tensor) -> Made:
+        """A tensor like `x`."""
+        within_image(self.axis, len(x.shape))
+        return super().plan(x)
+
+
+def bias_name(key: str, value: Any) -> bool | str:
+    """False for no bias, true for one by its usual name, or its name."""
+    return value if isinstance(value, bool) else str(text(key, value))
+
+
+def bias_of(give: Give, bias: bool | str, size: int) -> dict[str, Tensor]:
+    """The bias, of that many values, if there is one.
+
+    Raises:
+        GeometryError: it has another shape.
+    """
+    if not bias:
+        return {}
+    found = give(Weight("bias", (size,), ("F",), "bias", bias if isinstance(bias, str) else None))
+    if found.shape != (size,):
+        raise GeometryError("bias", found.shape, f"the shape {(size,)}, one value per filter")
+    return {"bias": found}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -59,10 +59,10 @@ class Registry(Generic[T]):
         """The names of our own files."""
         return file_names(self.package)
 
-    def origin(self, name: str) -> str | None:
-        """The distribution and version that a name comes from, where it is not ours."""
-        entry = None if name in self.ours() else self.entry(self.package, name)
-        return None if entry is None else distribution(entry)
+    def origins(self, names: Iterable[str]) -> dict[str, str]:
+        """The distributions and versions of those names that are not ours."""
+        found = {name: self.entry(self.package, name) for name in names if name not in self.ours()}
+        return {name: distribution(entry) for name, entry in found.items() if entry is not None}
 
     def entry(self, key: str, name: str) -> EntryPoint | None:
         """The entry point of a name, if there is one."""
@@ -113,4 +113,4 @@ def distribution(entry: EntryPoint) -> str:
     return f"{found.name} {found.version}" if found else entry.value
 
 
-OPERATIONS: Registry[Operation] = Registry("convpipe.ops", Operation)  # type: ignore[type-abstract]
+OPERATIONS: Registry[Operation] = Registry("convpipe.ops", Operation)
