@@ -1,5 +1,6 @@
 """For every test: Hypothesis's examples, however slow the machine, and signals, however pytest was started."""
 
+import gc
 import signal
 from types import FrameType
 
@@ -18,3 +19,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, go_on)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what the collected tests are made of out of every later search for garbage, which took 0.3 s each."""
+    gc.collect()
+    gc.freeze()

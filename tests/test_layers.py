@@ -219,7 +219,7 @@ def large_shapes(op: str) -> list[tuple[int, ...]]:
     """One image matters to the divisors of an average, a wide row to what sums it; windows need cells."""
     if op == "avg_pool":
         return [(1, 2, 400, 400)]
-    return [(2, 8, 200, 200)] + ([] if op in ("conv", "conv_transpose", "max_pool") else [(64, 300, 1, 1)])
+    return [(2, 8, 100, 100)] + ([] if op in ("conv", "conv_transpose", "max_pool") else [(64, 300, 1, 1)])
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int16", "int64"])

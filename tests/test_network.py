@@ -302,7 +302,7 @@ def test_a_spec_without_a_network_is_the_run_it_was() -> None:
     spec = read_spec(plain_config())
     assert "network" not in describe(spec).config
     assert run_id(describe(spec).config) == run_id(
-        describe(read_spec({**plain_config(), "network": None, "weights": {}}).config)
+        describe(read_spec({**plain_config(), "network": None, "weights": {}})).config
     )
 
 
