@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from convpipe.fields import read
+from convpipe.geometry.axes import AXES
 from convpipe.ops import Made, Operation
 from convpipe.ops.kinds.operation import workspace_of
 from convpipe.sources import Request, Source, stream
 from convpipe.tensors import Array, Tensor
 
 ALLOWANCE = 1 << 18  # bytes of Python's own objects
-LETTERS = ("N", "C", "D", "H", "W")
 
 
 def check_operation(
@@ -100,8 +100,7 @@ def check_source(kind: type[Source], role: str, settings: Mapping[str, Any], req
 
 def letters(x: Array) -> tuple[str, ...]:
     """What the axes of a test's array are called: N, C and as many spatial ones as there are."""
-    spatial = LETTERS[5 - (x.ndim - 2) :] if x.ndim > 2 else ()
-    return (*LETTERS[: min(x.ndim, 2)], *spatial)
+    return ("N", "C", *AXES.get(x.ndim - 2, ()))[: x.ndim]
 
 
 def check_settings(operation: Operation | Source) -> None:

@@ -21,9 +21,9 @@ from run_cases import FLOATS, a_run, run_folders
 
 import convpipe as cp
 from convpipe.archive.collection import rebuild, run_names
-from convpipe.archive.format import write_rows
+from convpipe.archive.format import write_cells
 from convpipe.archive.index import INDEX, note
-from convpipe.archive.table import FIXED, MEASURED, cell_value
+from convpipe.archive.table import FIXED, MEASURED, cell_value, cells
 from convpipe.cli.commands import COMMANDS
 from convpipe.errors import ConfigError
 from convpipe.report import listing
@@ -436,7 +436,7 @@ def big_collection(folder: Path, count: int) -> None:
         (folder / digest[:12] / "manifest.json").touch()
     rows.sort(key=lambda row: row["run"])
     with open(folder / "results.csv", "w", newline="") as file:
-        write_rows(file, columns, rows)
+        write_cells(file, columns, cells(rows, columns))
     note(folder, rows)
 
 

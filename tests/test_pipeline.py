@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from convpipe.execution import pipeline
-from convpipe.graph.plan import Plan, last_uses
+from convpipe.graph.plan import Plan
 from convpipe.graph.step import Step
 from convpipe.ops import Operation
 from convpipe.tensors import Array, Tensor
@@ -159,4 +159,4 @@ def test_a_tensor_that_is_not_given_is_an_error() -> None:
 
 def test_last_uses() -> None:
     steps: list[Any] = [step("a", "x", run=plus_one), step("b", "x", "a", run=plus_one), step("c", "b", run=plus_one)]
-    assert last_uses(steps) == {"x": 1, "a": 1, "b": 2}
+    assert Plan((), tuple(steps)).last_uses == {"x": 1, "a": 1, "b": 2}

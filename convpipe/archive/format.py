@@ -65,17 +65,17 @@ def dtype_name(dtype: np.dtype[Any]) -> str:
 
 
 def csv_bytes(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
-    """A CSV table with a header line."""
+    """A CSV table with a header line, of rows that have exactly these columns in this order."""
     text = io.StringIO()
-    write_rows(text, columns, rows)
+    write_cells(text, columns, (row.values() for row in rows))
     return text.getvalue().encode()
 
 
-def write_rows(table: TextIO, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a CSV table, what a row lacks left empty."""
+def write_cells(table: TextIO, columns: Sequence[str], cells: Iterable[Iterable[Any]]) -> None:
+    """Write a CSV table with a header line."""
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([row.get(column, "") for column in columns] for row in rows)
+    writer.writerows(cells)
 
 
 def sums_bytes(sums: Mapping[str, str]) -> bytes:

@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from convpipe.archive.format import write_rows
+from convpipe.archive.format import write_cells
 from convpipe.archive.identity import Described, config_cells
 from convpipe.archive.verify import verify
 from convpipe.errors import ArchiveError
@@ -172,11 +172,16 @@ def write_results(table: TextIO, rows: Callable[[], Iterable[Row]]) -> None:
     They are read once where the first of them show which columns there are, and otherwise once more.
     """
     guessed, found = columns_of(islice(rows(), GUESSED_FROM)), Columns()
-    write_rows(table, guessed, counted(rows(), found))
+    write_cells(table, guessed, cells(counted(rows(), found), guessed))
     if found.names != guessed:
         table.seek(0)
         table.truncate()
-        write_rows(table, found.names, rows())
+        write_cells(table, found.names, cells(rows(), found.names))
+
+
+def cells(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[list[str]]:
+    """The cells of rows, empty where a row lacks the column."""
+    return ([row.get(column, "") for column in columns] for row in rows)
 
 
 def counted(rows: Iterable[Row], columns: Columns) -> Iterator[Row]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 
-from convpipe.graph.plan import Plan, last_uses
+from convpipe.graph.plan import Plan
 from convpipe.graph.step import Step
 from convpipe.tensors import Array
 
@@ -29,7 +29,6 @@ def run(plan: Plan, arrays: Mapping[str, Array], repeats: int = 1) -> Iterator[S
     """
     tensors = dict(arrays)
     del arrays  # or the input would stay as long as this generator
-    last_use = last_uses(plan.steps)
     for position, step in enumerate(plan.steps):
         operands = [tensors[name] for name in step.needs]
         seconds = []
@@ -41,7 +40,7 @@ def run(plan: Plan, arrays: Mapping[str, Array], repeats: int = 1) -> Iterator[S
         del operands
         yield StageResult(step, tensors[step.makes.name], tuple(seconds))
         for name in step.needs:
-            if last_use[name] == position:
+            if plan.last_uses[name] == position:
                 tensors.pop(name, None)
 
 

@@ -198,18 +198,18 @@ def rest_of_batch(draft: Draft, spec: Spec, work: Work, batch: dict[str, Array])
 def manifest(prepared: Prepared, place: Place, seconds: Seconds) -> dict[str, Any]:
     """What manifest.json says beside its format and the archive id."""
     plan, work = prepared.work.plan, prepared.work
-    sliced = {"slice": work.slice} if work.recorded < work.batch else {}  # how many images ran at a time
     axes = {tensor.name: tensor.axes for tensor in plan.given} | {step.name: step.makes.axes for step in plan.steps}
     sources = [getattr(prepared.spec, role) for role in ROLES]
-    operations = OPERATIONS.origins(step.op for step in plan.steps)
-    others = SOURCES.origins(source.source for source in sources if source is not None)
+    sometimes = {
+        "slice": work.slice if work.recorded < work.batch else 0,  # how many images ran at a time
+        "operations": OPERATIONS.origins(step.op for step in plan.steps),
+        "sources": SOURCES.origins(source.source for source in sources if source is not None),
+    }
     return {
         "run_id": prepared.identity,
         "status": "done",
         "seconds": seconds,
         "axes": axes,
-        **sliced,
-        **({"operations": operations} if operations else {}),
-        **({"sources": others} if others else {}),
+        **{key: value for key, value in sometimes.items() if value},
         "provenance": provenance.collect(place.threads),
     }

@@ -1,6 +1,7 @@
 """Where a kernel lies on the spatial axes of a batch: what the sizes of convolution and pooling have in common."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from convpipe.errors import GeometryError
 from convpipe.geometry.axes import AXES, Pads, out_sizes, reach
@@ -29,12 +30,12 @@ class Windows:
         """(N, C, H, W)."""
         return (self.batch, self.channels, *self.spatial)
 
-    @property
+    @cached_property
     def padded(self) -> Sizes:
         """The spatial sizes after padding."""
         return tuple(size + before + after for size, (before, after) in zip(self.spatial, self.pads, strict=True))
 
-    @property
+    @cached_property
     def out(self) -> Sizes:
         """How many windows there are along each axis: out_d, out_h, out_w."""
         return out_sizes(self.padded, self.kernel, self.stride, self.dilation)

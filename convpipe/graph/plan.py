@@ -34,9 +34,13 @@ class Plan:
         return sum(tensor.bytes for tensor in self.given) + sum(step.makes.bytes for step in self.steps)
 
     @cached_property
+    def last_uses(self) -> dict[str, int]:
+        """The position of the last step that reads each tensor."""
+        return {name: position for position, step in enumerate(self.steps) for name in step.needs}
+
+    @cached_property
     def peak_bytes(self) -> int:
         """The most that is in memory at once, each tensor dropped after its last use (views counted as copies)."""
-        last_use = last_uses(self.steps)
         live = {tensor.name: tensor.bytes for tensor in self.given}
         peak = sum(live.values())
         for position, step in enumerate(self.steps):
@@ -45,7 +49,7 @@ class Plan:
             live = {
                 name: size
                 for name, size in live.items()
-                if last_use.get(name, -1) > position or name == self.output.name
+                if self.last_uses.get(name, -1) > position or name == self.output.name
             }
         return peak
 
@@ -60,11 +64,6 @@ class Plan:
             f"{self.macs:,} multiply-adds, {readable(self.bytes)} in arrays, {readable(self.peak_bytes)} at the peak"
         )
         return "\n".join([*aligned(rows), *self.notes, totals])
-
-
-def last_uses(steps: Sequence[Step]) -> dict[str, int]:
-    """The position of the last step that reads each tensor."""
-    return {name: position for position, step in enumerate(steps) for name in step.needs}
 
 
 def described(tensor: Tensor) -> tuple[str, str, str, str]:

@@ -32,8 +32,10 @@ class Step:
             ConfigError: values that the operation does not take.
             ValueRangeError: an exact sum that does not fit; of a layer, that is a ConfigError.
         """
-        mains = len(arrays) - len(self.sides)
         try:
+            if not self.sides:
+                return self.operation.run(*arrays)
+            mains = len(arrays) - len(self.sides)
             return self.operation.run(*arrays[:mains], **dict(zip(self.sides, arrays[mains:], strict=True)))
         except ConfigError as error:
             raise under(self.key, self.operation, error) from error

@@ -61,8 +61,8 @@ class Registry(Generic[T]):
 
     def origins(self, names: Iterable[str]) -> dict[str, str]:
         """The distributions and versions of those names that are not ours."""
-        found = {name: self.entry(self.package, name) for name in names if name not in self.ours()}
-        return {name: distribution(entry) for name, entry in found.items() if entry is not None}
+        foreign = set(names).difference(self.ours())
+        return {name: distribution(entry) for name in sorted(foreign) if (entry := self.entry(self.package, name))}
 
     def entry(self, key: str, name: str) -> EntryPoint | None:
         """The entry point of a name, if there is one."""

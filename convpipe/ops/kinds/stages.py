@@ -43,10 +43,8 @@ def read_stage(key: str, value: Any) -> Stage:
     """One stage: a name, or a name with settings."""
     if isinstance(value, Stage):
         return value
-    if isinstance(value, Mapping) and len(value) == 1:
-        ((name, given),) = value.items()
-    else:
-        name, given = value, None
+    with_settings = isinstance(value, Mapping) and len(value) == 1
+    ((name, given),) = value.items() if with_settings else [(value, None)]
     if given is not None and not isinstance(given, Mapping):
         raise ConfigError(f"{key}.{name}", given, "settings of the stage")
     kind = OPERATIONS.get(key, name)
