@@ -15,7 +15,7 @@ from convpipe.graph.spec import KEEPS, Layer, LoweringSettings, Spec
 from convpipe.ops import OPERATIONS
 from convpipe.ops.conv import Conv
 from convpipe.ops.kinds.convolving import ConvSettings
-from convpipe.ops.kinds.operation import stands_alone
+from convpipe.ops.kinds.operation import op_name, stands_alone
 from convpipe.sources import Source, read_source
 from convpipe.sources.kinds.source import ROLES
 
@@ -97,11 +97,9 @@ def checked_spec(parts: Mapping[str, Any], memo: Memo) -> Spec:
     """A spec of parts that go together, with its chain of stages: the same object as the last, if it is equal."""
     conv, lowering = parts["conv"], parts["lowering"]
     if not isinstance(lowering.stages, tuple):
-        operation = "conv" if conv is None else conv.operation or "conv"
-        if conv is not None:
-            operation_class(conv)
-        chain = partial(lowerings.chain, operation, lowering.stages, "lowering.stages")
-        lowering = memo.of_equal("lowering", (operation, lowering.stages), lambda: LoweringSettings(chain()))
+        chosen = ("conv" if conv is None else op_name(operation_class(conv)), lowering.stages)
+        chain = partial(lowerings.chain, *chosen, "lowering.stages")
+        lowering = memo.of_equal("lowering", chosen, lambda: LoweringSettings(chain()))
     spec = Spec(**{**parts, "lowering": lowering})
     check_kind(spec)
     return spec

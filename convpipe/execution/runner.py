@@ -19,6 +19,7 @@ from convpipe.graph.memo import Memo
 from convpipe.graph.spec import Spec, describe
 from convpipe.graph.work import Work, checked_work, plan_images
 from convpipe.ops import OPERATIONS
+from convpipe.ops.kinds.registry import origins
 from convpipe.sources import SOURCES
 from convpipe.sources.kinds.source import ROLES
 from convpipe.tensors import Array, Signature
@@ -198,18 +199,17 @@ def rest_of_batch(draft: Draft, spec: Spec, work: Work, batch: dict[str, Array])
 def manifest(prepared: Prepared, place: Place, seconds: Seconds) -> dict[str, Any]:
     """What manifest.json says beside its format and the archive id."""
     plan, work = prepared.work.plan, prepared.work
-    axes = {tensor.name: tensor.axes for tensor in plan.given} | {step.name: step.makes.axes for step in plan.steps}
-    sources = [getattr(prepared.spec, role) for role in ROLES]
+    sources = [source.source for role in ROLES if (source := getattr(prepared.spec, role)) is not None]
     sometimes = {
         "slice": work.slice if work.recorded < work.batch else 0,  # how many images ran at a time
-        "operations": OPERATIONS.origins(step.op for step in plan.steps),
-        "sources": SOURCES.origins(source.source for source in sources if source is not None),
+        "operations": origins(OPERATIONS, tuple([step.op for step in plan.steps])),
+        "sources": origins(SOURCES, tuple(sources)),
     }
     return {
         "run_id": prepared.identity,
         "status": "done",
         "seconds": seconds,
-        "axes": axes,
+        "axes": plan.axes,
         **{key: value for key, value in sometimes.items() if value},
         "provenance": provenance.collect(place.threads),
     }

@@ -24,6 +24,12 @@ class Plan:
         return self.steps[-1].makes
 
     @cached_property
+    def axes(self) -> dict[str, tuple[str, ...]]:
+        """What the axes of given tensors and of stages are called, by their names in stages.csv."""
+        made = {step.name: step.makes.axes for step in self.steps}
+        return {tensor.name: tensor.axes for tensor in self.given} | made
+
+    @cached_property
     def macs(self) -> int:
         """Multiply-adds of all steps."""
         return sum(step.macs for step in self.steps)
@@ -54,21 +60,17 @@ class Plan:
         return peak
 
     def __str__(self) -> str:
-        rows = [("stage", "makes", "shape", "axes", "dtype", "bytes", "macs")]
-        rows += [("-", tensor.name, *described(tensor), "-") for tensor in self.given]
-        rows += [
-            (step.name, step.makes.name, *described(step.makes), f"{step.macs:,}" if step.macs else "-")
-            for step in self.steps
-        ]
-        totals = (
-            f"{self.macs:,} multiply-adds, {readable(self.bytes)} in arrays, {readable(self.peak_bytes)} at the peak"
-        )
-        return "\n".join([*aligned(rows), *self.notes, totals])
+        heads = ("stage", "makes", "shape", "axes", "dtype", "bytes", "macs")
+        rows = [heads, *(table_row("-", tensor) for tensor in self.given)]
+        rows += [table_row(step.name, step.makes, step.macs) for step in self.steps]
+        memory = f"{readable(self.bytes)} in arrays, {readable(self.peak_bytes)} at the peak"
+        return "\n".join([*aligned(rows), *self.notes, f"{self.macs:,} multiply-adds, {memory}"])
 
 
-def described(tensor: Tensor) -> tuple[str, str, str, str]:
-    """A tensor's shape, axes, dtype and bytes, as texts."""
-    return shape_text(tensor.shape), shape_text(tensor.axes), str(tensor.dtype), f"{tensor.bytes:,}"
+def table_row(stage: str, tensor: Tensor, macs: int = 0) -> tuple[str, ...]:
+    """A stage's name and what it makes, as texts."""
+    sizes, letters, count = shape_text(tensor.shape), shape_text(tensor.axes), f"{macs:,}" if macs else "-"
+    return stage, tensor.name, sizes, letters, str(tensor.dtype), f"{tensor.bytes:,}", count
 
 
 def readable(count: int) -> str:

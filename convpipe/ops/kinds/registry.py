@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -59,11 +59,6 @@ class Registry(Generic[T]):
         """The names of our own files."""
         return file_names(self.package)
 
-    def origins(self, names: Iterable[str]) -> dict[str, str]:
-        """The distributions and versions of those names that are not ours."""
-        foreign = set(names).difference(self.ours())
-        return {name: distribution(entry) for name in sorted(foreign) if (entry := self.entry(self.package, name))}
-
     def entry(self, key: str, name: str) -> EntryPoint | None:
         """The entry point of a name, if there is one."""
         found = [entry for entry in installed(self.package) if entry.name == name]
@@ -87,8 +82,14 @@ class Registry(Generic[T]):
 @cache
 def file_names(package: str) -> tuple[str, ...]:
     """The modules that lie in a package, sub-packages left out."""
-    found = pkgutil.iter_modules(import_module(package).__path__)
-    return tuple(sorted(module.name for module in found if not module.ispkg))
+    return tuple(sorted(each.name for each in pkgutil.iter_modules(import_module(package).__path__) if not each.ispkg))
+
+
+@cache
+def origins(registry: Registry[Any], names: tuple[str, ...]) -> dict[str, str]:
+    """The distributions and versions of those names that are not ours."""
+    found = {name: registry.entry(registry.package, name) for name in names if name not in registry.ours()}
+    return {name: distribution(entry) for name, entry in found.items() if entry is not None}
 
 
 def installed(group: str) -> list[EntryPoint]:
