@@ -182,8 +182,12 @@ def test_a_chain_may_end_in_any_tensor(stages: list[str], makes: str, read: list
 
 @pytest.mark.parametrize(("setting", "value", "idle"), [("dtype", "int64", "nothing"), ("overflow", "wrap", "error")])
 def test_what_is_asked_of_sums_needs_a_stage_that_sums(setting: str, value: str, idle: str) -> None:
-    with pytest.raises(ConfigError, match=rf"{setting}: got {value}, expected {idle}, as no stage of the chain sums"):
-        a_plan(["pad", "im2col"], **{setting: value})
+    with pytest.raises(
+        ConfigError, match=rf"{setting}: got {value}, expected {idle}, as no stage of the chain takes it"
+    ):
+        a_plan(["pad", "im2col", {"scale": {"dtype": "float16"}}], **{setting: value})
+    with pytest.raises(ConfigError, match=f"{setting}: got"):  # its own settings come first
+        a_plan([*IM2COL[:3], {"matmul": {"dtype": "int32", "overflow": "saturate"}}, "reshape"], **{setting: value})
 
 
 def test_a_clipped_gradient() -> None:

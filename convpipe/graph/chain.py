@@ -1,6 +1,6 @@
 """The chain of one convolution: its stages in order, each on what it reads, checked to be whole."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
@@ -108,16 +108,19 @@ def plan_chain(
         later = [role for each in kinds[position + 1 :] for role in each.reads if isinstance(role, str)]
         chain.add(stage, kind, conv, later, f"{key}[{position}]")
     chain.check_read(tensors[role].name for role in operation.idle)
-    check_asked(operation, chain.steps)
+    taken = {
+        name for stage, kind in zip(stages, kinds, strict=True) for name in {*kind.of(conv)} - {*dict(stage.settings)}
+    }
+    check_asked(operation, taken)
     return tuple(chain.steps)
 
 
-def check_asked(operation: Convolving, steps: Sequence[Step]) -> None:
-    """A dtype or a rule for overflow that was asked for is one that some stage takes."""
+def check_asked(operation: Convolving, taken: Container[str]) -> None:
+    """A dtype or a rule for overflow that was asked for is one that some stage takes from the convolution."""
     for name, idle in (("dtype", None), ("overflow", "error")):
         asked = getattr(operation, name)
-        if asked != idle and not any(hasattr(step.operation, name) for step in steps):
-            raise ConfigError(name, asked, f"{idle or 'nothing'}, as no stage of the chain sums")
+        if asked != idle and name not in taken:
+            raise ConfigError(name, asked, f"{idle or 'nothing'}, as no stage of the chain takes it")
 
 
 def complete(kind: type[Operation], settings: Mapping[str, Any], key: str) -> Operation:

@@ -88,7 +88,7 @@ class Progress:
         """The steps of a convolution, its feature map's channels first as the next layer reads them."""
         conv = operation.solve(tensors)
         own: tuple[Stage, ...] | None = operation.stages
-        stages = own or (self.stages if op == "conv" else lowerings.chain(op))
+        stages = own or (self.stages if operation.forward else lowerings.chain(op))
         key = f"network.{name}.stages" if own else "lowering.stages"
         steps = plan_chain(operation, conv, tensors, stages, key, f"{name}/")
         made = steps[-1].makes
