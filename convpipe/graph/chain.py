@@ -25,7 +25,7 @@ class Chain:
     unread: dict[str, tuple[str, str]] = field(default_factory=dict)  # by name: what to name in an error, and why
     names: set[str] = field(default_factory=set)  # of results and stages
 
-    def add(self, stage: Stage, kind: type[Operation], conv: Convolution, later: Iterable[str], key: str) -> None:
+    def add(self, stage: Stage, kind: type[Operation], conv: Convolution, later: Container[str], key: str) -> None:
         """Plan one more stage; roles that `later` stages cannot do without are left to those."""
         name = self.new_name(stage, kind)
         operation = complete(kind, {**kind.of(conv), **dict(stage.settings)}, f"{key}.{stage.op}")
@@ -57,7 +57,7 @@ class Chain:
         self.names |= {kind.result, name}
         return name
 
-    def inputs(self, stage: Stage, kind: type[Operation], later: Iterable[str]) -> list[tuple[str, Tensor]]:
+    def inputs(self, stage: Stage, kind: type[Operation], later: Container[str]) -> list[tuple[str, Tensor]]:
         """The tensors that a stage reads, with their roles."""
         found = []
         for role in kind.reads:
@@ -66,8 +66,7 @@ class Chain:
             if not there:
                 raise self.missing(stage.op, choices[0])
             found.append((choices[0], there[0]))
-        left = {*kind.may_read} - {*later}
-        return found + [(role, self.roles[role]) for role in kind.may_read if role in self.roles and role in left]
+        return found + [(role, self.roles[role]) for role in kind.may_read if role in self.roles and role not in later]
 
     def missing(self, stage: str, needed: str) -> ConfigError:
         """A stage that needs what no stage before it has made."""

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from string import capwords
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from convpipe.errors import ConfigError, did_you_mean
 from convpipe.ops.kinds.operation import Operation
@@ -36,8 +37,8 @@ class Registry(Generic[T]):
             ConfigError: under `key`, there is none, or there are two.
         """
         if isinstance(name, str) and name in self.ours():
-            found: type[T] = getattr(import_module(f"{self.package}.{name}"), camel(name))
-            return found
+            home = import_module(f"{self.package}.{name}")
+            return cast(type[T], vars(home)[capwords(name, "_").replace("_", "")])
         entry = self.entry(key, name) if isinstance(name, str) else None
         if entry is None:
             known = self.names()
@@ -97,15 +98,6 @@ def installed(group: str) -> list[EntryPoint]:
     from importlib.metadata import entry_points
 
     return list(entry_points(group=group))
-
-
-def camel(name: str) -> str:
-    """The name of a file's class.
-
-    >>> camel("max_pool")
-    'MaxPool'
-    """
-    return "".join(part.capitalize() for part in name.split("_"))
 
 
 def distribution(entry: EntryPoint) -> str:
