@@ -68,9 +68,14 @@ def a_place(folder: Path, **settings: Any) -> runner.Place:
     return runner.Place(folder, settings.pop("memory", ROOMY), **settings)
 
 
+def execute(spec: Spec, place: runner.Place, on_stage: runner.OnStage = runner.ignore) -> runner.Outcome:
+    """Plan a spec and run it, as the command line does."""
+    return runner.execute(runner.prepare(spec, place.memory), place, on_stage)
+
+
 def a_run(folder: Path, changes: dict[str, Any] | None = None) -> Run:
     """A run in a collection, made here and now."""
-    return runner.execute(a_spec(changes), a_place(folder)).run
+    return execute(a_spec(changes), a_place(folder)).run
 
 
 def run_folders(folder: Path) -> list[Path]:

@@ -20,14 +20,13 @@ import numpy as np
 import pytest
 from conv_cases import memory_orders
 from hypothesis import given, strategies as st
-from run_cases import a_place, a_run, a_spec, contents, edit_manifest, edit_rows, hidden, plain_config, reseal
+from run_cases import a_place, a_run, a_spec, contents, edit_manifest, edit_rows, execute, hidden, plain_config, reseal
 
 from convpipe.archive.format import COLUMNS, stage_row
 from convpipe.archive.read import load
 from convpipe.archive.verify import verify
 from convpipe.archive.write import Draft, drafting, publish, write_file
 from convpipe.errors import ArchiveError, StorageError
-from convpipe.execution import runner
 from convpipe.files.npy import BLOCK_BYTES, array_sha256, blocks, npy_header, read_array
 from convpipe.tensors import DTYPES
 
@@ -248,11 +247,11 @@ def test_a_disk_full_at_any_write_leaves_nothing(tmp_path: Path, monkeypatch: py
     with monkeypatch.context() as disk:
         disk.setattr(os, "write", FullDisk(room))
         with pytest.raises(StorageError, match=r"staging-.*: No space left on device; nothing was kept"):
-            runner.execute(spec, a_place(tmp_path / "c"))
+            execute(spec, a_place(tmp_path / "c"))
     assert contents(tmp_path) == before
     assert hidden(tmp_path / "c") == []
     monkeypatch.setattr(os, "write", FullDisk(WRITES))
-    assert runner.execute(spec, a_place(tmp_path / "c")).verdict == "new"
+    assert execute(spec, a_place(tmp_path / "c")).verdict == "new"
 
 
 def test_a_system_that_writes_a_few_bytes_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,7 +305,7 @@ def test_an_error_of_the_watcher_is_its_own(tmp_path: Path) -> None:
         raise BrokenPipeError("the reader went away")
 
     with pytest.raises(BrokenPipeError, match="the reader went away"):
-        runner.execute(a_spec(), a_place(tmp_path / "c"), broken)
+        execute(a_spec(), a_place(tmp_path / "c"), broken)
     assert leave_nothing(tmp_path)
 
 

@@ -22,6 +22,10 @@ from convpipe.cli.commands import COMMANDS
 from convpipe.cli.flags import flag_parser, parsed_flags
 from convpipe.config import hydra_safety
 from convpipe.execution.provenance import VERSION
+from convpipe.graph import work
+from convpipe.graph.plan import Plan
+from convpipe.graph.single import plan_run
+from convpipe.graph.spec import Spec
 
 
 @pytest.fixture(autouse=True)
@@ -426,6 +430,19 @@ def test_a_changed_archive_is_exit_3(folder: Path) -> None:
         answer = convpipe(*words)
         assert answer.code == 3
         assert re.match(r"convpipe: .*output\.npy: got sha256 [0-9a-f]+, expected [0-9a-f]+\n\Z", answer.err)
+
+
+@pytest.mark.parametrize(("words", "plans"), [([], 1), (["dry_run=true"], 1), (["conv.stride=1,2,3", "-m"], 3)])
+def test_every_run_is_planned_once(words: list[str], plans: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def counted(spec: Spec) -> Plan:
+        seen.append(spec)
+        return plan_run(spec)
+
+    monkeypatch.setattr(work, "plan_run", counted)
+    assert convpipe("experiment=lecture_4d", *words).code == 0
+    assert len(seen) == plans
 
 
 def test_a_dry_run_prints_and_writes_nothing(folder: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from golden.make import ARCHIVES, GOLDEN, REFERENCES, RUNS
-from run_cases import a_place, contents, reseal, run_folders, set_output
+from run_cases import a_place, contents, execute, reseal, run_folders, set_output
 
 from convpipe.archive.collection import rebuild
 from convpipe.archive.read import Run, load
@@ -84,7 +84,7 @@ def test_only_the_lectures_random_floats_are_rounded() -> None:
 @pytest.mark.parametrize("path", ALL, ids=named)
 def test_what_is_drawn_and_moved_is_the_same_to_the_bit(path: Path, tmp_path: Path) -> None:
     then = load(path)
-    now = runner.execute(read_spec(then.config), a_place(tmp_path)).run
+    now = execute(read_spec(then.config), a_place(tmp_path)).run
     for row, again in zip(then.rows, now.rows, strict=True):
         if row["op"] in ("matmul", "implicit_gemm") and sums_are_rounded(then):
             break

@@ -18,6 +18,7 @@ from run_cases import (
     contents,
     edit_manifest,
     edit_rows,
+    execute,
     from_elsewhere,
     reseal,
     set_output,
@@ -39,7 +40,7 @@ def repeat(run: Run, changes: dict[str, Any] | None = None) -> str:
     """Run again into the same place; the archive that is there stays as it is."""
     before = contents(run.path)
     try:
-        return runner.execute(a_spec(changes), a_place(run.path.parent)).verdict
+        return execute(a_spec(changes), a_place(run.path.parent)).verdict
     finally:
         assert contents(run.path) == before
 

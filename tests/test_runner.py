@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from run_cases import FLOATS, IM2COL, IMPLICIT, a_place, a_spec, contents, hidden, plain_config, run_folders
+from run_cases import FLOATS, IM2COL, IMPLICIT, a_place, a_spec, contents, execute, hidden, plain_config, run_folders
 
 from convpipe import reference
 from convpipe.archive.identity import run_id
@@ -29,29 +29,29 @@ CHECKOUT = Path(runner.__file__).parents[2]
 
 
 def test_a_run_is_new_and_then_reproduced(tmp_path: Path) -> None:
-    outcomes = [runner.execute(a_spec(), a_place(tmp_path / "c")) for _ in range(3)]
+    outcomes = [execute(a_spec(), a_place(tmp_path / "c")) for _ in range(3)]
     assert [outcome.verdict for outcome in outcomes] == ["new", "reproduced", "reproduced"]
     assert len({outcome.run.path for outcome in outcomes}) == 1
     assert [path.name for path in (tmp_path / "c").iterdir()] == [outcomes[0].run.path.name]
 
 
 def test_a_runs_place_is_named_by_its_config(tmp_path: Path) -> None:
-    run = runner.execute(a_spec(), a_place(tmp_path)).run
+    run = execute(a_spec(), a_place(tmp_path)).run
     assert run.path == tmp_path / run_id(run.config)
     assert {key: run.config[key] for key in plain_config()} == {**plain_config(), "conv": run.config["conv"]}
 
 
 @pytest.mark.parametrize(("threads", "repeats"), [(2, 1), (1, 4)])
 def test_how_a_run_is_executed_is_no_part_of_it(tmp_path: Path, threads: int, repeats: int) -> None:
-    first = runner.execute(a_spec(), a_place(tmp_path))
-    other = runner.execute(a_spec(), a_place(tmp_path, threads=threads, repeats=repeats))
+    first = execute(a_spec(), a_place(tmp_path))
+    other = execute(a_spec(), a_place(tmp_path, threads=threads, repeats=repeats))
     assert other.verdict == "reproduced"
     assert other.run.path == first.run.path
     assert {len(seconds) for seconds in other.seconds.values()} == {repeats}
 
 
 def test_the_manifest_says_how_it_was(tmp_path: Path) -> None:
-    run = runner.execute(a_spec(), a_place(tmp_path, threads=2, repeats=3)).run
+    run = execute(a_spec(), a_place(tmp_path, threads=2, repeats=3)).run
     assert run.manifest["provenance"]["threads"] == 2
     assert list(run.manifest["seconds"]) == IM2COL
     assert all(len(values) == 3 and min(values) >= 0 for values in run.manifest["seconds"].values())
@@ -59,20 +59,20 @@ def test_the_manifest_says_how_it_was(tmp_path: Path) -> None:
 
 
 def test_the_output_is_the_oracles(tmp_path: Path) -> None:
-    run = runner.execute(a_spec({"keep": "stages"}), a_place(tmp_path)).run
+    run = execute(a_spec({"keep": "stages"}), a_place(tmp_path)).run
     expected = reference.conv(run.array("input"), run.array("filters"), pad=1)
     assert run.output.transpose(0, 3, 1, 2).tolist() == expected.tolist()
 
 
 def test_both_lowerings_archive_the_same_output(tmp_path: Path) -> None:
-    runs = [runner.execute(a_spec({"lowering.stages": s}), a_place(tmp_path)).run for s in (IM2COL, IMPLICIT)]
+    runs = [execute(a_spec({"lowering.stages": s}), a_place(tmp_path)).run for s in (IM2COL, IMPLICIT)]
     assert runs[0].path != runs[1].path
     assert runs[0].rows[-1]["sha256"] == runs[1].rows[-1]["sha256"]
 
 
 def test_every_stage_is_shown_in_order(tmp_path: Path) -> None:
     seen: list[str] = []
-    runner.execute(a_spec(), a_place(tmp_path), lambda result: seen.append(result.step.name))
+    execute(a_spec(), a_place(tmp_path), lambda result: seen.append(result.step.name))
     assert seen == IM2COL
 
 
@@ -90,7 +90,7 @@ def test_every_stage_is_shown_in_order(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_run_writes_nothing(tmp_path: Path, changes: dict[str, Any], match: str) -> None:
     with pytest.raises(ConfigError, match=match):
-        runner.execute(a_spec(changes), a_place(tmp_path / "root" / "c"))
+        execute(a_spec(changes), a_place(tmp_path / "root" / "c"))
     assert contents(tmp_path) == {}
     assert not (tmp_path / "root").exists()
 
@@ -100,7 +100,7 @@ def test_too_large_a_run_is_refused_at_once(tmp_path: Path) -> None:
     start = time.process_time()
     tracemalloc.start()
     with pytest.raises(ConfigError, match=r"limits\.memory: got 1\.0 GiB, expected at least .* TiB, this run's peak"):
-        runner.execute(spec, a_place(tmp_path / "c"))
+        execute(spec, a_place(tmp_path / "c"))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1 << 20
@@ -109,11 +109,11 @@ def test_too_large_a_run_is_refused_at_once(tmp_path: Path) -> None:
 
 
 def test_a_file_in_the_place_of_a_run(tmp_path: Path) -> None:
-    place = runner.execute(a_spec(), a_place(tmp_path / "a")).run.path.name
+    place = execute(a_spec(), a_place(tmp_path / "a")).run.path.name
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / place).write_bytes(b"mine")
     with pytest.raises(ArchiveError, match=f"{place}/SHA256SUMS: Not a directory"):
-        runner.execute(a_spec(), a_place(tmp_path / "b"))
+        execute(a_spec(), a_place(tmp_path / "b"))
     assert (tmp_path / "b" / place).read_bytes() == b"mine"
     assert hidden(tmp_path / "b") == []
 
@@ -123,11 +123,11 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        runner.execute(a_spec(), a_place(tmp_path / "c"), interrupt)
+        execute(a_spec(), a_place(tmp_path / "c"), interrupt)
     assert not (tmp_path / "c").exists()
     (tmp_path / "mine" / "empty").mkdir(parents=True)
     with pytest.raises(KeyboardInterrupt):
-        runner.execute(a_spec(), a_place(tmp_path / "mine" / "empty" / "root" / "c"), interrupt)
+        execute(a_spec(), a_place(tmp_path / "mine" / "empty" / "root" / "c"), interrupt)
     assert [path.name for path in tmp_path.rglob("*")] == ["mine", "empty"]  # a person's own folders stay
 
 
@@ -154,9 +154,9 @@ def test_a_run_that_another_finishes_first_is_compared(tmp_path: Path) -> None:
 
     def other(result: StageResult) -> None:
         if result.step.name == "reshape":
-            inner.append(runner.execute(a_spec(), a_place(tmp_path)).verdict)
+            inner.append(execute(a_spec(), a_place(tmp_path)).verdict)
 
-    outer = runner.execute(a_spec(), a_place(tmp_path), other)
+    outer = execute(a_spec(), a_place(tmp_path), other)
     assert (inner, outer.verdict) == (["new"], "reproduced")
 
 
@@ -167,11 +167,11 @@ def test_a_run_that_another_publishes_in_the_last_moment_is_compared(
 
     def late(draft: Draft, place: Path) -> bool:
         monkeypatch.setattr(runner, "publish", real)
-        assert runner.execute(a_spec(), a_place(tmp_path)).verdict == "new"
+        assert execute(a_spec(), a_place(tmp_path)).verdict == "new"
         return real(draft, place)
 
     monkeypatch.setattr(runner, "publish", late)
-    assert runner.execute(a_spec(), a_place(tmp_path)).verdict == "reproduced"
+    assert execute(a_spec(), a_place(tmp_path)).verdict == "reproduced"
     assert hidden(tmp_path) == []
     assert len(run_folders(tmp_path)) == 1
 
@@ -179,17 +179,15 @@ def test_a_run_that_another_publishes_in_the_last_moment_is_compared(
 BESIDE = """
 import sys, time
 from pathlib import Path
-from run_cases import a_place, a_spec, hidden
+from run_cases import a_place, a_spec, execute, hidden, run_folders
 from convpipe.archive.collection import rebuild
-from run_cases import run_folders
-from convpipe.execution import runner
 folder = Path(sys.argv[1])
 
 def wait_for_the_other(result):
     while result.step.name == "reshape" and len(hidden(folder)) < 2 and not run_folders(folder):
         time.sleep(0.001)
 
-print(runner.execute(a_spec(), a_place(folder), wait_for_the_other).verdict)
+print(execute(a_spec(), a_place(folder), wait_for_the_other).verdict)
 rebuild(folder)
 """
 
@@ -220,11 +218,11 @@ def test_two_processes_at_once(tmp_path: Path) -> None:
     ],
 )
 def test_a_run_keeps_to_its_plans_memory(tmp_path: Path, changes: dict[str, Any], stages: list[str]) -> None:
-    runner.execute(a_spec(), a_place(tmp_path))  # what is imported on the way is not the run's
+    execute(a_spec(), a_place(tmp_path))  # what is imported on the way is not the run's
     spec = a_spec({**changes, "lowering.stages": stages})
     gc.collect()
     tracemalloc.start()
-    runner.execute(spec, a_place(tmp_path))
+    execute(spec, a_place(tmp_path))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak <= plan_run(spec).peak_bytes + 3 * BLOCK_BYTES  # the copies of a block, and small objects

@@ -12,12 +12,21 @@ import numpy as np
 import pytest
 from cli_runs import convpipe, identity, job, only_run, refused
 from network_cases import RESIDUAL
-from run_cases import IMPLICIT, a_place, contents, edit_manifest, edit_rows, from_elsewhere, network_spec, reseal
+from run_cases import (
+    IMPLICIT,
+    a_place,
+    contents,
+    edit_manifest,
+    edit_rows,
+    execute,
+    from_elsewhere,
+    network_spec,
+    reseal,
+)
 
 from convpipe.archive.read import Run
 from convpipe.archive.verify import verify
 from convpipe.errors import ArchiveError, ConfigError
-from convpipe.execution import runner
 from convpipe.files.npy import BLOCK_BYTES
 from convpipe.graph import work
 from convpipe.graph.spec import Spec
@@ -32,7 +41,7 @@ def sliced(images: int, **changes: Any) -> Spec:
 
 
 def executed(spec: Spec, folder: Path, **place: Any) -> Run:
-    return verify(runner.execute(spec, a_place(folder, **place)).run.path)
+    return verify(execute(spec, a_place(folder, **place)).run.path)
 
 
 # Stages
@@ -109,7 +118,7 @@ def test_smaller_slices_give_the_same_whole_numbers(tmp_path: Path, record: int)
     tight = executed(spec, tmp_path / "tight", memory=least)
     assert (roomy.manifest["slice"], tight.manifest["slice"]) == (40 - record, 1 if record == 1 else 3)
     assert contents(tight.path)["stages.csv"] == contents(roomy.path)["stages.csv"]
-    assert runner.execute(spec, a_place(tmp_path / "tight")).verdict == "reproduced"
+    assert execute(spec, a_place(tmp_path / "tight")).verdict == "reproduced"
 
 
 FLOATING = {"input.source": "random", "input.dtype": "float32", "input.low": -1, "input.high": 1}
@@ -125,7 +134,7 @@ def test_floats_repeat_to_the_bit_whatever_the_memory_that_suffices(tmp_path: Pa
     spec = float_spec(100, record=1)
     run = executed(spec, tmp_path)
     enough = plan_work(spec).peak_bytes
-    assert runner.execute(spec, a_place(tmp_path, memory=enough)).verdict == "reproduced"
+    assert execute(spec, a_place(tmp_path, memory=enough)).verdict == "reproduced"
     assert np.allclose(run.output, executed(float_spec(100), tmp_path).output, rtol=1e-5, atol=1e-6)
 
 
@@ -135,10 +144,10 @@ def test_other_slices_are_named_where_floats_differ(tmp_path: Path) -> None:
     edit_rows(run.path, lambda row: row.update(max="0.75") if row["stage"] == "output" else None)
     reseal(run.path)
     with pytest.raises(ArchiveError, match=r"stage 'output' differs: max was 0\.75, is now [^ ]*$"):
-        runner.execute(spec, a_place(tmp_path))
+        execute(spec, a_place(tmp_path))
     edit_manifest(run.path, slice=8)
     with pytest.raises(ArchiveError, match=r"\(8 images at a time then, 64 now, as limits\.memory has it: floats may"):
-        runner.execute(spec, a_place(tmp_path))
+        execute(spec, a_place(tmp_path))
 
 
 def test_there_is_no_bound_for_a_network(tmp_path: Path) -> None:
@@ -148,7 +157,7 @@ def test_there_is_no_bound_for_a_network(tmp_path: Path) -> None:
     reseal(run.path)
     from_elsewhere(run.path)
     with pytest.raises(ArchiveError, match=r"conv1/matmul' differs.*there is no bound for these floats\)"):
-        runner.execute(spec, a_place(tmp_path))
+        execute(spec, a_place(tmp_path))
 
 
 def test_no_images_at_all(tmp_path: Path) -> None:
@@ -195,11 +204,11 @@ def test_a_network_keeps_to_its_plans_memory(
     changes: dict[str, Any] = {"input.dtype": dtype, "record": record}
     if stages:
         changes["lowering.stages"] = stages
-    runner.execute(network_spec(LARGE, {"input.shape": [3, 3, 4, 4], **changes, "record": 1}), a_place(tmp_path))
+    execute(network_spec(LARGE, {"input.shape": [3, 3, 4, 4], **changes, "record": 1}), a_place(tmp_path))
     spec = network_spec(LARGE, {"input.shape": [images, 3, 40, 40], **changes})
     gc.collect()
     tracemalloc.start()
-    runner.execute(spec, a_place(tmp_path))
+    execute(spec, a_place(tmp_path))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak <= plan_work(spec).peak_bytes + 3 * BLOCK_BYTES

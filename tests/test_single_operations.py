@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from cli_runs import convpipe, identity, only_run, refused
 from plan_cases import chain_of
-from run_cases import FLOATS, a_place, edit_rows, from_elsewhere, plain_config, reseal
+from run_cases import FLOATS, a_place, edit_rows, execute, from_elsewhere, plain_config, reseal
 
 from convpipe import reference
 from convpipe.archive.format import stage_row
@@ -286,9 +286,9 @@ def by_much(values: Array) -> None:
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_last_bits_from_elsewhere_are_within_the_bound(name: str, tmp_path: Path) -> None:
     spec = float_spec(name)
-    made = runner.execute(spec, a_place(tmp_path)).run
+    made = execute(spec, a_place(tmp_path)).run
     perturbed(made, one_unit)
-    assert runner.execute(spec, a_place(tmp_path)).verdict.startswith("reproduced within 0.")
+    assert execute(spec, a_place(tmp_path)).verdict.startswith("reproduced within 0.")
     assert runner.repeat(made.path, a_place(tmp_path), spec).verdict.startswith("reproduced within 0.")
     answer = convpipe("reproduce", str(made.path))
     assert answer.code == 0, answer.err
@@ -298,10 +298,10 @@ def test_last_bits_from_elsewhere_are_within_the_bound(name: str, tmp_path: Path
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_more_than_that_is_refused(name: str, tmp_path: Path) -> None:
     spec = float_spec(name)
-    made = runner.execute(spec, a_place(tmp_path)).run
+    made = execute(spec, a_place(tmp_path)).run
     perturbed(made, by_much)
     with pytest.raises(ArchiveError, match=r"differs: .* the float bound allows \(blas_kernel Z80 -> "):
-        runner.execute(spec, a_place(tmp_path))
+        execute(spec, a_place(tmp_path))
     answer = convpipe("reproduce", str(made.path))
     assert (answer.code, answer.out) == (3, "")
 
@@ -309,10 +309,10 @@ def test_more_than_that_is_refused(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_whole_floats_are_alike_everywhere(name: str, tmp_path: Path) -> None:
     spec = float_spec(name, whole=True)
-    made = runner.execute(spec, a_place(tmp_path)).run
+    made = execute(spec, a_place(tmp_path)).run
     perturbed(made, one_unit)
     with pytest.raises(ArchiveError, match="in a cell that every machine gives alike, more than the float bound"):
-        runner.execute(spec, a_place(tmp_path))
+        execute(spec, a_place(tmp_path))
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

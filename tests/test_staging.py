@@ -9,12 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from run_cases import a_place, a_run, a_spec, contents, hidden, run_folders
+from run_cases import a_place, a_run, a_spec, contents, execute, hidden, run_folders
 
 from convpipe.archive.collection import read_results, rebuild
 from convpipe.archive.verify import verify
 from convpipe.errors import StorageError
-from convpipe.execution import runner
 from convpipe.files import staging
 
 CHECKOUT = Path(staging.__file__).parents[2]
@@ -23,7 +22,7 @@ CHECKOUT = Path(staging.__file__).parents[2]
 SUICIDE = """
 import os, signal, sys
 from pathlib import Path
-from run_cases import a_place, a_spec
+from run_cases import a_place, a_spec, execute
 from convpipe.archive import collection, write
 from convpipe.execution import runner
 folder, moment = Path(sys.argv[1]), sys.argv[2]
@@ -48,7 +47,7 @@ dies_in(write, "write_file", half) if "." in moment or moment.isupper() else Non
 dies_in(runner, "publish") if moment == "publish" else None
 if moment == "results":
     dies_in(collection.os, "replace")
-runner.execute(a_spec({"keep": "stages"}), a_place(folder), lambda done: die() if done.step.name == moment else None)
+execute(a_spec({"keep": "stages"}), a_place(folder), lambda done: die() if done.step.name == moment else None)
 collection.rebuild(folder)
 """
 
@@ -142,7 +141,7 @@ def test_a_run_under_way_is_hidden_and_survives_another(tmp_path: Path) -> None:
             a_run(tmp_path, {"seed": 9})
             assert hidden(tmp_path) == seen[0]
 
-    runner.execute(a_spec(), a_place(tmp_path), meanwhile)
+    execute(a_spec(), a_place(tmp_path), meanwhile)
     assert len(seen[0]) == 1
     assert len(run_folders(tmp_path)) == 2
     assert hidden(tmp_path) == []

@@ -148,13 +148,14 @@ def run_job(job: Job) -> int:
     from convpipe.report.run import show_run
 
     place = job.execution.place
-    work = plan_work(job.spec, place.memory)
     if job.execution.dry_run:
+        work = plan_work(job.spec, place.memory)
         print(work)
         check_memory(work, job.spec, place.memory)
         return 0
-    with progress(len(work.plan.steps), "stages") as done:
-        outcome = runner.execute(job.spec, place, lambda result: done(result.step.name))
+    prepared = runner.prepare(job.spec, place.memory)
+    with progress(len(prepared.work.plan.steps), "stages") as done:
+        outcome = runner.execute(prepared, place, lambda result: done(result.step.name))
     refresh(place.folder)
     if job.execution.trace:
         from convpipe.report.trace import show_trace

@@ -71,24 +71,24 @@ def prepare(spec: Spec, memory: int) -> Prepared:
     Raises:
         ConfigError: the spec cannot be run.
     """
-    return Prepared(spec, describe(spec), checked_work(spec, memory))
+    work = checked_work(spec, memory)  # first, as sizes that do not fit are told before a file's content is
+    return Prepared(spec, describe(spec), work)
 
 
-def execute(spec: Spec, place: Place, on_stage: OnStage = ignore) -> Outcome:
+def execute(prepared: Prepared, place: Place, on_stage: OnStage = ignore) -> Outcome:
     """Run a spec and archive it; where it is archived already, compute it again and compare.
 
     Raises:
-        ConfigError: the spec cannot be run; nothing is written.
+        ConfigError: its values cannot be run, as a sum that its dtype cannot hold; nothing is written.
         ArchiveError: the archive that is there is damaged, or a stage of it is not reproduced.
         StorageError: the disk refused.
     """
-    prepared = prepare(spec, place.memory)
     target = place.folder / prepared.identity
     with blas_threads(place.threads), drafting(target) as draft:
         seconds = fill(draft, prepared, place, on_stage)
         if not target.exists() and publish(draft, target):
             return Outcome(load(target), "new", seconds)
-        verdict = compared(verify(target), draft, spec)
+        verdict = compared(verify(target), draft, prepared.spec)
     return Outcome(load(target), verdict, seconds)
 
 
