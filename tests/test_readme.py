@@ -15,10 +15,14 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from convpipe.ops import OPERATIONS
+from convpipe.ops.kinds.operation import stands_alone
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
@@ -158,6 +162,17 @@ def test_every_extra_that_readme_names_is_there() -> None:
     (rows,) = re.findall(r"^\| extra \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", README, re.MULTILINE)
     named = re.findall(r"`(\w+)`", " ".join(line.split("|")[1] for line in rows.splitlines()))
     assert set(named) == set(extras) - {"test", "dev"}
+
+
+def test_every_layer_and_its_settings_are_in_the_table_of_operations() -> None:
+    (table,) = re.findall(r"^\| operation \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", README, re.MULTILINE)
+    rows = [line.strip("|").split("|") for line in table.splitlines()]
+    named = [(re.findall(r"`(\w+)`", names), set(re.findall(r"`(\w+)`", settings))) for names, _, settings in rows]
+    layers = [name for name in OPERATIONS.ours() if stands_alone(OPERATIONS.get("op", name))]
+    assert sorted(name for names, _ in named for name in names) == sorted(layers)
+    for names, settings in named:
+        fields = {field for name in names for field in signature(OPERATIONS.get("op", name)).parameters}
+        assert settings - {"inputs", "kernel", "filters", "stages"} <= fields, names  # those are any layer's, or conv's
 
 
 def test_the_installing_commands_are_one_line_each() -> None:
