@@ -1,12 +1,13 @@
-"""Settings as frozen dataclasses: each field carries the check that makes its value legal.
+"""Settings as frozen dataclasses: each field carries the check that makes its value legal, and a sentence about it.
 
     @dataclass(frozen=True)
     class Integers:
-        low: int = field(whole(), default=-8)
+        low: int = field(whole(), -8, "The smallest value.")
 
     read(Integers, "input", {"low": 3})     # -> Integers(low=3), or a ConfigError about input.low
 
-A check takes the key and the value and returns the value, normalised, or raises ConfigError.
+A check is a small object: called with the key and the value it returns the value, normalised, or raises ConfigError.
+It can be asked what it takes, too: `words` tell people, `schema` tells editors (as JSON Schema).
 """
 
 import dataclasses
@@ -16,39 +17,279 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from operator import index
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from convpipe.errors import ConfigError, did_you_mean
 from convpipe.tensors import DTYPES, exact_range, full_range
 
-Check = Callable[[str, Any], Any]
 T = TypeVar("T")
+Schema = dict[str, Any]
 LARGEST = sys.float_info.max
 SIZE = re.compile(r"(.*?)\s*(?:([kmgt])(ib|b)?|b)?\s*", re.IGNORECASE)
 
 
-def field(check: Check, default: Any = dataclasses.MISSING, under: Mapping[str, Any] | None = None) -> Any:
+# Checks. Plain classes and no dataclasses, as every start makes them, and a dataclass takes 0.5 ms to make.
+
+
+class Check:
+    """What a setting may be: any plain value here, whose lists become tuples; its children ask for more."""
+
+    def __init__(self, words: str = "any value", schema: Schema | None = None) -> None:
+        self.words, self._schema = words, schema or {}
+
+    def __call__(self, key: str, value: Any) -> Any:
+        """The value, normalised.
+
+        Raises:
+            ConfigError: it is not legal.
+        """
+        return tuple(self(key, entry) for entry in value) if isinstance(value, list | tuple) else value
+
+    def schema(self) -> Schema:
+        """The JSON Schema of what it takes, as far as that can say it."""
+        return self._schema
+
+    def refused(self, key: str, value: Any, hint: str = "") -> ConfigError:
+        """The error about a value that it does not take."""
+        return ConfigError(key, value, self.words, hint)
+
+
+anything = Check()
+
+
+class judged(Check):
+    """What a function makes of a key and a value: `words` and `schema` say what that takes."""
+
+    def __init__(self, function: Callable[[str, Any], Any], words: str, schema: Schema | None = None) -> None:
+        super().__init__(words, schema)
+        self.function = function
+
+    def __call__(self, key: str, value: Any) -> Any:
+        """What the function gives."""
+        return self.function(key, value)
+
+
+class optional(Check):
+    """Null, or what another check takes."""
+
+    def __init__(self, check: Check) -> None:
+        super().__init__(f"null, or {check.words}")
+        self.check = check
+
+    def __call__(self, key: str, value: Any) -> Any:
+        """None for null."""
+        return None if value is None else self.check(key, value)
+
+    def schema(self) -> Schema:
+        """Null beside the other's."""
+        return {"anyOf": [{"type": "null"}, self.check.schema()]}
+
+
+class whole(Check):
+    """A whole number from `low` to `high`, both included."""
+
+    def __init__(self, low: int | None = None, high: int | None = None) -> None:
+        super().__init__(f"a whole number{span(low, high)}", {"type": "integer", **limits(low, high)})
+        self.low, self.high = low, high
+
+    def __call__(self, key: str, value: Any) -> int:
+        """The number, as Python's."""
+        if not is_whole(value, self.low, self.high):
+            raise self.refused(key, value)
+        return int(value)
+
+
+class number(Check):
+    """A finite number from `low` to `high`, both included; 2.0 gives 2, so that equal values look equal."""
+
+    def __init__(self, low: float | None = None, high: float | None = None) -> None:
+        super().__init__(f"a number{span(low, high)}", {"type": "number", **limits(low, high)})
+        self.low, self.high = low, high
+
+    def __call__(self, key: str, value: Any) -> int | float:
+        """The number, as Python's."""
+        found = int(value) if is_whole(value) else float(value) if isinstance(value, float | np.floating) else math.nan
+        finite = abs(found) <= LARGEST  # which NaN is not
+        below = self.low is not None and found < self.low
+        if not finite or below or (self.high is not None and found > self.high):
+            raise self.refused(key, value)
+        return int(found) if found == int(found) else found
+
+
+class choice(Check):
+    """One of a closed list of names."""
+
+    def __init__(self, options: Iterable[str]) -> None:
+        self.names = tuple(options)
+        super().__init__(f"one of {', '.join(self.names)}", {"enum": list(self.names)})
+
+    def __call__(self, key: str, value: Any) -> str:
+        """The name."""
+        if not isinstance(value, str) or value not in self.names:
+            raise self.refused(key, value, did_you_mean(str(value), self.names))
+        return value
+
+
+class several(Check):
+    """A list of at least one value, each passing `check`; gives a tuple."""
+
+    def __init__(self, check: Check) -> None:
+        super().__init__(f"a list, in it {check.words}")
+        self.check = check
+
+    def __call__(self, key: str, value: Any) -> tuple[Any, ...]:
+        """The values."""
+        if not isinstance(value, list | tuple) or not value:
+            raise ConfigError(key, value, "a list of at least one value")
+        return tuple(self.check(f"{key}[{position}]", entry) for position, entry in enumerate(value))
+
+    def schema(self) -> Schema:
+        """A list's."""
+        return {"type": "array", "items": self.check.schema(), "minItems": 1}
+
+
+class one_or_several(Check):
+    """One value or a list of them; a list gives a tuple."""
+
+    def __init__(self, check: Check) -> None:
+        super().__init__(f"{check.words}, or a list of them")
+        self.check, self.many = check, several(check)
+
+    def __call__(self, key: str, value: Any) -> Any:
+        """The value or the values."""
+        return self.many(key, value) if isinstance(value, list | tuple) else self.check(key, value)
+
+    def schema(self) -> Schema:
+        """Either's."""
+        return {"anyOf": [self.check.schema(), self.many.schema()]}
+
+
+class group(Check):
+    """A group of settings, of one kind."""
+
+    def __init__(self, kind: type[Any]) -> None:
+        super().__init__("a group of settings")
+        self.kind = kind
+
+    def __call__(self, key: str, value: Any) -> Any:
+        """The settings, every one checked."""
+        return read(self.kind, key, mapping(key, value))
+
+    def schema(self) -> Schema:
+        """An object's."""
+        return object_schema(settings_of(self.kind, ""))
+
+
+def truth_of(key: str, value: Any) -> bool:
+    """True or false, and nothing that counts as such."""
+    if not isinstance(value, bool):
+        raise truth.refused(key, value)
+    return value
+
+
+def text_of(key: str, value: Any) -> str:
+    """A text that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise text.refused(key, value)
+    return value
+
+
+def bytes_of(key: str, value: Any) -> int:
+    """A number of bytes, bare or with a unit: ``500MB``, ``2GiB``.
+
+    >>> bytes_of("limits.memory", "2GiB")
+    2147483648
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    amount, match = math.nan, SIZE.fullmatch(value) if isinstance(value, str) else None
+    if match:
+        base = 1024 if (match[3] or "").lower() == "ib" else 1000
+        with suppress(ValueError):
+            amount = float(match[1]) * base ** " kmgt".index((match[2] or " ").lower())
+    if not 1 <= amount < math.inf:
+        raise size_in_bytes.refused(key, value)
+    return int(amount)
+
+
+truth = judged(truth_of, "true or false", {"type": "boolean"})
+text = judged(text_of, "a text", {"type": "string", "minLength": 1})
+path = judged(text_of, "a file's path", {"type": "string", "minLength": 1})
+size_in_bytes = judged(
+    bytes_of, "a size such as 500MB, 2GiB or a whole number of bytes", {"type": ["integer", "string"]}
+)
+dtype_name = choice(DTYPES)  # what this package computes in
+
+
+def mapping(key: str, value: Any) -> Mapping[str, Any]:
+    """A group of settings."""
+    if not isinstance(value, Mapping):
+        raise ConfigError(key, value, "a group of settings")
+    return value
+
+
+def is_whole(value: Any, low: int | None = None, high: int | None = None) -> bool:
+    """Whether a value is a whole number of that range, Python's or NumPy's; a bool and an array are not."""
+    scalar = hasattr(value, "__index__") and not getattr(value, "shape", ())  # an array has __index__, and raises
+    if not scalar or isinstance(value, bool):
+        return False
+    found = index(value)
+    return (low is None or found >= low) and (high is None or found <= high)
+
+
+def span(low: float | None, high: float | None) -> str:
+    """The words for a range: `` from 1``, `` from 0 to 9`` or nothing."""
+    return "".join([f" from {low}" if low is not None else "", f" to {high}" if high is not None else ""])
+
+
+def limits(low: float | None, high: float | None) -> Schema:
+    """A range as JSON Schema has it."""
+    return {name: value for name, value in (("minimum", low), ("maximum", high)) if value is not None}
+
+
+# Fields
+
+
+def field(
+    check: Check, default: Any = dataclasses.MISSING, says: str = "", *, under: Mapping[str, Any] | None = None
+) -> Any:
     """A dataclass field with its check; without a default the key must be given.
 
     Args:
+        says: one sentence that tells a user what the setting is.
         under: other defaults, by the key that the settings stand under. Where there is no `default` beside them, it
             is a setting under these keys alone, and null under others.
     """
     everywhere = under is None or default is not dataclasses.MISSING
-    metadata = {"check": check, "under": under or {}, "everywhere": everywhere}
+    metadata = {"check": check, "says": says, "under": under or {}, "everywhere": everywhere}
     return dataclasses.field(default=default if everywhere else None, metadata=metadata)
 
 
-def settings_of(kind: type[Any], key: str) -> dict[str, tuple[Check, Any]]:
-    """The settings of a `kind` that stand under a key: each one's check and default."""
+class Setting(NamedTuple):
+    """One setting of a kind: what it takes, its default (MISSING: it must be given), and a sentence about it."""
+
+    check: Check
+    default: Any
+    says: str
+
+
+def settings_of(kind: type[Any], key: str) -> dict[str, Setting]:
+    """The settings of a `kind` that stand under a key."""
     found = {}
     for entry in dataclasses.fields(kind):
         data = entry.metadata
         if "check" in data and (data["everywhere"] or key in data["under"]):
-            found[entry.name] = data["check"], data["under"].get(key, entry.default)
+            found[entry.name] = Setting(data["check"], data["under"].get(key, entry.default), data["says"])
     return found
+
+
+def object_schema(settings: Mapping[str, Setting]) -> Schema:
+    """The JSON Schema of a group of settings."""
+    properties = {name: {"description": each.says, **each.check.schema()} for name, each in settings.items()}
+    needed = [name for name, each in settings.items() if each.default is dataclasses.MISSING]
+    return {"type": "object", "properties": properties, "additionalProperties": False, "required": needed}
 
 
 def read(kind: type[T], key: str, values: Mapping[str, Any], beside: Sequence[str] = (), **more: Any) -> T:
@@ -61,7 +302,7 @@ def read(kind: type[T], key: str, values: Mapping[str, Any], beside: Sequence[st
     Raises:
         ConfigError: a key that `kind` does not have, one that is missing, or an illegal value.
     """
-    defaults = {name: default for name, (_, default) in settings_of(kind, key).items()}
+    defaults = {name: each.default for name, each in settings_of(kind, key).items()}
     given = {**defaults, **read_given(kind, key, values, beside)}
     for name, value in given.items():
         if value is dataclasses.MISSING:
@@ -81,7 +322,7 @@ def read_given(kind: type[Any], key: str, values: Mapping[str, Any], beside: Seq
             there = (*beside, *known)
             expected = f"no such key here; there are {', '.join(there)}" if there else "no settings, as there are none"
             raise ConfigError(join(key, name), values[name], expected, did_you_mean(str(name), there))
-    return {name: check(join(key, name), values[name]) for name, (check, _) in known.items() if name in values}
+    return {name: each.check(join(key, name), values[name]) for name, each in known.items() if name in values}
 
 
 def join(key: str, name: object) -> str:
@@ -89,120 +330,7 @@ def join(key: str, name: object) -> str:
     return f"{key}.{name}" if key else str(name)
 
 
-def optional(check: Check) -> Check:
-    """Null, or what `check` takes."""
-    return lambda key, value: None if value is None else check(key, value)
-
-
-def whole(low: int | None = None, high: int | None = None) -> Check:
-    """A whole number from `low` to `high`, both included."""
-
-    def check(key: str, value: Any) -> int:
-        if not is_whole(value, low, high):
-            raise ConfigError(key, value, f"a whole number{span(low, high)}")
-        return int(value)
-
-    return check
-
-
-def number(low: float | None = None, high: float | None = None) -> Check:
-    """A finite number from `low` to `high`, both included; 2.0 gives 2, so that equal values look equal."""
-
-    def check(key: str, value: Any) -> int | float:
-        found = int(value) if is_whole(value) else float(value) if isinstance(value, float | np.floating) else math.nan
-        finite = abs(found) <= LARGEST  # which NaN is not
-        if not finite or (low is not None and found < low) or (high is not None and found > high):
-            raise ConfigError(key, value, f"a number{span(low, high)}")
-        return int(found) if found == int(found) else found
-
-    return check
-
-
-def is_whole(value: Any, low: int | None = None, high: int | None = None) -> bool:
-    """Whether a value is a whole number of that range, Python's or NumPy's; a bool and an array are not."""
-    scalar = hasattr(value, "__index__") and not getattr(value, "shape", ())  # an array has __index__, and raises
-    if not scalar or isinstance(value, bool):
-        return False
-    found = index(value)
-    return (low is None or found >= low) and (high is None or found <= high)
-
-
-def span(low: float | None, high: float | None) -> str:
-    """The words for a range: `` from 1``, `` from 0 to 9`` or nothing."""
-    return "".join([f" from {low}" if low is not None else "", f" to {high}" if high is not None else ""])
-
-
-def truth(key: str, value: Any) -> bool:
-    """True or false."""
-    if not isinstance(value, bool):
-        raise ConfigError(key, value, "true or false")
-    return value
-
-
-def text(key: str, value: Any) -> str:
-    """A text that is not empty."""
-    if not isinstance(value, str) or not value:
-        raise ConfigError(key, value, "a text")
-    return value
-
-
-def choice(options: Iterable[str]) -> Check:
-    """One of a closed list of names."""
-    names = tuple(options)
-
-    def check(key: str, value: Any) -> str:
-        if not isinstance(value, str) or value not in names:
-            raise ConfigError(key, value, f"one of {', '.join(names)}", did_you_mean(str(value), names))
-        return value
-
-    return check
-
-
-def several(check: Check) -> Check:
-    """A list of at least one value, each passing `check`; gives a tuple."""
-
-    def check_all(key: str, value: Any) -> tuple[Any, ...]:
-        if not isinstance(value, list | tuple) or not value:
-            raise ConfigError(key, value, "a list of at least one value")
-        return tuple(check(f"{key}[{position}]", entry) for position, entry in enumerate(value))
-
-    return check_all
-
-
-def one_or_several(check: Check) -> Check:
-    """One value or a list of them; a list gives a tuple."""
-    many = several(check)
-    return lambda key, value: many(key, value) if isinstance(value, list | tuple) else check(key, value)
-
-
-def anything(key: str, value: Any) -> Any:
-    """Any plain value; lists become tuples. For what only the geometry, knowing the rank, can judge."""
-    if isinstance(value, list | tuple):
-        return tuple(anything(key, entry) for entry in value)
-    return value
-
-
-def size_in_bytes(key: str, value: Any) -> int:
-    """A number of bytes, bare or with a unit: ``500MB``, ``2GiB``.
-
-    >>> size_in_bytes("limits.memory", "2GiB")
-    2147483648
-    """
-    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-        return value
-    amount, match = math.nan, SIZE.fullmatch(value) if isinstance(value, str) else None
-    if match:
-        base = 1024 if (match[3] or "").lower() == "ib" else 1000
-        with suppress(ValueError):
-            amount = float(match[1]) * base ** " kmgt".index((match[2] or " ").lower())
-    if not 1 <= amount < math.inf:
-        raise ConfigError(key, value, "a size such as 500MB, 2GiB or a whole number of bytes")
-    return int(amount)
-
-
-def dtype_name(names: Iterable[str] = DTYPES) -> Check:
-    """The name of a dtype this package computes in."""
-    return choice(names)
+# Values that a dtype must hold
 
 
 def fits(key: str, value: int, dtype: np.dtype[Any]) -> int:

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
-from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS, Execution, Job, T, group, mapping
+from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS, Execution, Job
 from convpipe.errors import ConfigError, did_you_mean
-from convpipe.fields import choice, optional, read, several, text, whole
+from convpipe.fields import choice, group, mapping, optional, read, several, text, whole
 from convpipe.graph import lowerings
 from convpipe.graph.memo import Memo
 from convpipe.graph.single import operation_class
@@ -19,6 +19,7 @@ from convpipe.ops.kinds.operation import op_name, stands_alone
 from convpipe.sources import Source, read_source
 from convpipe.sources.kinds.source import ROLES
 
+T = TypeVar("T")
 WIRING = ("op", "inputs")  # of a layer, beside the settings of its operation
 REQUIRED_KEYS = ("seed", "input", "lowering", "keep")
 FREE_KEYS = ("data",)  # values that others may refer to, as ${data}

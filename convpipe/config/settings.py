@@ -1,94 +1,114 @@
 """What a config may say, as frozen dataclasses: how to execute, and the job as a whole."""
 
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from convpipe.errors import ConfigError
 from convpipe.execution import provenance
 from convpipe.execution.runner import Place
-from convpipe.fields import choice, field, one_or_several, optional, read, several, size_in_bytes, text, truth, whole
+from convpipe.fields import (
+    choice,
+    field,
+    group,
+    judged,
+    one_or_several,
+    optional,
+    several,
+    size_in_bytes,
+    text,
+    truth,
+    whole,
+)
 from convpipe.graph.spec import Spec
 
-T = TypeVar("T")
+MEMORY = "The most memory a run may need, such as 2GiB; null is four fifths of the machine's."
+ZIP = "Lists of keys whose values go together, one by one: [[conv.stride, conv.pad]]."
+POINTS = "A list of points: a CSV file (a header of keys), a YAML file, or the name of one in conf/points."
+ADDRESS = "Where it is: tcp://HOST:8786 of Dask; of Ray auto, HOST:6379, or null for one that is started here."
+TRACE = "Print how the column tensor is filled, tap by tap, as the lecture does (needs keep: stages)."
+WHERE = "Points of a sweep for which this is false are left out, such as conv.stride <= filters.kernel[0]."
+ON_ERROR = "What the failure of a point means for the rest of a sweep: continue or stop."
 COLLECTION_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}\Z")  # file systems end at 255 bytes
 MEMORY_SHARE = 0.8
 
 
-def collection_name(key: str, value: Any) -> str:
+def named_collection(key: str, value: Any) -> str:
     """A folder's name: it cannot lead out of the root."""
     if not isinstance(value, str) or not COLLECTION_NAME.match(value):
         hint = f"in quotes: name=\"'{value}'\"" if isinstance(value, int) else ""
-        raise ConfigError(key, value, "a folder name of at most 200 letters, digits, '_', '-' and '.'", hint)
+        raise collection_name.refused(key, value, hint)
     return value
 
 
-def mapping(key: str, value: Any) -> Mapping[str, Any]:
-    """A group of settings."""
-    if not isinstance(value, Mapping):
-        raise ConfigError(key, value, "a group of settings")
-    return value
-
-
-def group(kind: type[T]) -> Callable[[str, Any], T]:
-    """A reader of a group of settings of one kind."""
-    return lambda key, value: read(kind, key, mapping(key, value))
+collection_name = judged(
+    named_collection,
+    "a folder name of at most 200 letters, digits, '_', '-' and '.'",
+    {"type": "string", "pattern": COLLECTION_NAME.pattern.replace(r"\Z", "$")},
+)
 
 
 @dataclass(frozen=True)
 class Limits:
     """What a run may use."""
 
-    memory: int | None = field(optional(size_in_bytes), None)
-    runs: int = field(whole(1), 1_000_000)
+    memory: int | None = field(optional(size_in_bytes), None, MEMORY)
+    runs: int = field(whole(1), 1_000_000, "The most points a sweep may have.")
 
 
 @dataclass(frozen=True)
 class Timing:
     """How stages are timed."""
 
-    repeats: int = field(whole(1, 10_000), 1)
+    repeats: int = field(whole(1, 10_000), 1, "How often each stage is run and timed.")
 
 
 @dataclass(frozen=True)
 class SweepSettings:
     """What makes the points of a sweep, beyond the product of all values given."""
 
-    zip: tuple[Any, ...] | None = field(optional(several(one_or_several(text))), None)
-    points: str | None = field(optional(text), None)
-    sample: int | None = field(optional(whole(1)), None)
-    seed: int = field(whole(0), 0)
+    zip: tuple[Any, ...] | None = field(optional(several(one_or_several(text))), None, ZIP)
+    points: str | None = field(optional(text), None, POINTS)
+    sample: int | None = field(optional(whole(1)), None, "This many points at random, by this seed, instead of all.")
+    seed: int = field(whole(0), 0, "What the points of sweep.sample are drawn with.")
 
 
 @dataclass(frozen=True)
 class Cluster:
     """Other machines to run a sweep on."""
 
-    kind: str = field(text)  # one of the files in sweeps/clusters
-    address: str | None = field(optional(text), None)
+    kind: str = field(text, says="Which kind of cluster it is: dask or ray.")  # one of the files in sweeps/clusters
+    address: str | None = field(optional(text), None, ADDRESS)
+
+
+def given_cluster(key: str, value: Any) -> Cluster | None:
+    """A cluster, or none where there are no settings."""
+    found: Cluster | None = group(Cluster)(key, value) if value else None
+    return found
+
+
+cluster = judged(given_cluster, "a choice of cluster, or none", optional(group(Cluster)).schema())
 
 
 @dataclass(frozen=True)
 class Execution:
     """How to run, and where to put it: never part of a run's identity."""
 
-    name: str = field(collection_name)
-    root: str = field(text)
-    dry_run: bool = field(truth, False)
-    trace: bool = field(truth, False)
-    workers: int = field(whole(1, 4096), 1)
-    threads: int = field(whole(1, 4096), 1)
-    limits: Limits = field(group(Limits), Limits())
-    timing: Timing = field(group(Timing), Timing())
-    sweep: SweepSettings = field(group(SweepSettings), SweepSettings())
-    where: str | None = field(optional(text), None)
-    invalid: str = field(choice(["error", "skip"]), "error")
-    retry: str | None = field(optional(choice(["failed"])), None)
-    on_error: str = field(choice(["continue", "stop"]), "continue")
-    cluster: Cluster | None = field(lambda key, value: group(Cluster)(key, value) if value else None, None)
+    name: str = field(collection_name, says="The collection: results go to <root>/<name>/<run id>/.")
+    root: str = field(text, says="The folder that collections lie in.")
+    dry_run: bool = field(truth, False, "Print the plan and its cost, run nothing.")
+    trace: bool = field(truth, False, TRACE)
+    workers: int = field(whole(1, 4096), 1, "How many processes run the points of a sweep.")
+    threads: int = field(whole(1, 4096), 1, "How many threads a matrix product may use.")
+    limits: Limits = field(group(Limits), Limits(), "What a run may use.")
+    timing: Timing = field(group(Timing), Timing(), "How stages are timed.")
+    sweep: SweepSettings = field(group(SweepSettings), SweepSettings(), "What makes the points of a sweep (-m).")
+    where: str | None = field(optional(text), None, WHERE)
+    invalid: str = field(choice(["error", "skip"]), "error", "Points that cannot be: error (nothing runs) or skip.")
+    retry: str | None = field(optional(choice(["failed"])), None, "failed: run points again that failed before.")
+    on_error: str = field(choice(["continue", "stop"]), "continue", ON_ERROR)
+    cluster: Cluster | None = field(cluster, None, "Other machines to run a sweep on.")
 
     @cached_property
     def place(self) -> Place:

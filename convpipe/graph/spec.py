@@ -12,7 +12,7 @@ from convpipe.files.yaml import yaml_lines
 from convpipe.graph.memo import Memo
 from convpipe.ops import Operation
 from convpipe.ops.kinds.convolving import ConvSettings
-from convpipe.ops.kinds.stages import Stage, stage_list
+from convpipe.ops.kinds.stages import STAGES, Stage, stage_list
 from convpipe.sources import Source
 
 KEEPS = ("output", "stages")
@@ -22,7 +22,7 @@ KEEPS = ("output", "stages")
 class LoweringSettings:
     """The chain of stages of a convolution."""
 
-    stages: Any = field(stage_list, None)  # as read a name or null, in a spec a tuple of stages
+    stages: Any = field(stage_list, None, STAGES)  # as read a name or null, in a spec a tuple of stages
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,11 @@ from convpipe.fields import anything, choice, field, number, optional, text, who
 from convpipe.ops.kinds.adjoint import BetweenStage, Gradient, UnpadStage
 from convpipe.ops.kinds.convolving import Convolution, Convolving, ConvStage, SumStage, check_padded
 from convpipe.ops.kinds.operation import (
+    BIAS,
     MAIN,
+    PAD,
+    PAD_MODE,
+    WEIGHTS,
     AxisOperation,
     Give,
     Made,
@@ -19,9 +23,11 @@ from convpipe.ops.kinds.operation import (
     Weight,
     bias_name,
     bias_of,
+    each_axis,
     like,
+    padding,
     within_image,
 )
 from convpipe.ops.kinds.registry import OPERATIONS
-from convpipe.ops.kinds.stages import stage_list
+from convpipe.ops.kinds.stages import STAGES, stage_list
 from convpipe.tensors import FLOAT_DTYPES, Array, Sizes, Tensor, Wanted

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from convpipe.fields import anything, field, truth
+from convpipe.fields import field, truth
 from convpipe.geometry.pooling import solve_pool
-from convpipe.ops import Array, Made, Operation, Tensor, like
+from convpipe.ops import PAD, Array, Made, Operation, Tensor, each_axis, like, padding
 from convpipe.ops.arrays.floats import computing_float, result_float
 from convpipe.ops.arrays.windows import divisors, tap_windows
 
@@ -54,11 +54,11 @@ def avg_pool(
 class AvgPool(Operation):
     """The mean of each window."""
 
-    kernel: Any = field(anything)
-    stride: Any = field(anything, None)
-    pad: Any = field(anything, 0)
-    ceil_mode: bool = field(truth, False)
-    count_include_pad: bool = field(truth, True)
+    kernel: Any = field(each_axis, says="The window's size: one number, or one per axis.")
+    stride: Any = field(each_axis, None, "How far the window moves; null is its size.")
+    pad: Any = field(padding, 0, PAD)
+    ceil_mode: bool = field(truth, False, "Whether a last window may overhang the padded input.")
+    count_include_pad: bool = field(truth, True, "Whether cells of the padding count in the mean, as zeros.")
 
     function = staticmethod(avg_pool)
 

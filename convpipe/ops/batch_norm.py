@@ -67,11 +67,11 @@ def per_channel(values: Array, like: Array) -> Array:
 class BatchNorm(Operation):
     """Normalisation by stored statistics, per channel (inference)."""
 
-    scale: str | None = field(optional(text), None)
-    shift: str | None = field(optional(text), None)
-    mean: str | None = field(optional(text), None)
-    variance: str | None = field(optional(text), None)
-    epsilon: float = field(number(low=0), 1e-5)
+    scale: str | None = field(optional(text), None, "The name of the gammas; null is LAYER.weight.")
+    shift: str | None = field(optional(text), None, "The name of the betas; null is LAYER.bias.")
+    mean: str | None = field(optional(text), None, "The name of the means; null is LAYER.running_mean.")
+    variance: str | None = field(optional(text), None, "The name of the variances; null is LAYER.running_var.")
+    epsilon: float = field(number(low=0), 1e-5, "Added to the variance, so that its root is not 0.")
 
     reads = (MAIN, *USUAL)
 

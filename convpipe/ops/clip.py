@@ -61,8 +61,8 @@ def held(key: str, value: float | None, dtype: np.dtype[Any]) -> Any:
 class Clip(Operation):
     """Each cell from `low` to `high`; one that is null does not limit."""
 
-    low: float | None = field(optional(number()), None)
-    high: float | None = field(optional(number()), None)
+    low: float | None = field(optional(number()), None, "The smallest value that stays; null does not limit.")
+    high: float | None = field(optional(number()), None, "The largest value that stays; null does not limit.")
 
     function = staticmethod(clip)
 

@@ -4,17 +4,32 @@ from typing import Any
 
 from convpipe.fields import field, one_or_several, optional, text, whole
 from convpipe.geometry.axes import kernel_letters
-from convpipe.ops import ConfigError, Convolving, Give, Tensor, Wanted, Weight, bias_name, bias_of, stage_list
+from convpipe.ops import (
+    BIAS,
+    STAGES,
+    WEIGHTS,
+    ConfigError,
+    Convolving,
+    Give,
+    Tensor,
+    Wanted,
+    Weight,
+    bias_name,
+    bias_of,
+    stage_list,
+)
+
+KERNEL = "The kernel's size, one number or one per axis; null is as the weights have it."
 
 
 class Conv(Convolving):
     """A convolution: pad ... reshape, or the stages of another lowering."""
 
-    filters: int | None = field(optional(whole(1)), None)
-    kernel: Any = field(optional(one_or_several(whole(1))), None)
-    weights: str | None = field(optional(text), None)
-    bias: bool | str = field(bias_name, True)
-    stages: Any = field(stage_list, None)
+    filters: int | None = field(optional(whole(1)), None, "F, how many filters; null is as many as the weights have.")
+    kernel: Any = field(optional(one_or_several(whole(1))), None, KERNEL)
+    weights: str | None = field(optional(text), None, WEIGHTS)
+    bias: bool | str = field(bias_name, True, BIAS)
+    stages: Any = field(stage_list, None, STAGES)
 
     given = ("input", "filters", "bias")
     idle = ("filters",)

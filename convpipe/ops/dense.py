@@ -4,21 +4,36 @@ from typing import Any
 
 from convpipe.fields import choice, field, optional, text, whole
 from convpipe.geometry.layers import dense_shape
-from convpipe.ops import MAIN, Array, Give, Made, Operation, Sizes, Tensor, Wanted, Weight, bias_name, bias_of
+from convpipe.ops import (
+    BIAS,
+    MAIN,
+    WEIGHTS,
+    Array,
+    Give,
+    Made,
+    Operation,
+    Sizes,
+    Tensor,
+    Wanted,
+    Weight,
+    bias_name,
+    bias_of,
+)
 from convpipe.ops.arrays.sums import Overflow, result_dtype, workspace
 from convpipe.ops.matmul import matmul
 
 LAYOUTS = ("in_out", "out_in")
 
+LAYOUT = "How the weights lie: in_out is (in, units), as in x @ W; out_in is (units, in), as PyTorch's Linear has it."
+
 
 class Dense(Operation):
     """A fully connected layer, (N, in) -> (N, units)."""
 
-    units: int | None = field(optional(whole(1)), None)
-    weights: str | None = field(optional(text), None)
-    bias: bool | str = field(bias_name, True)
-    # in_out: (in, units), as NumPy's x @ W; out_in: (units, in), as PyTorch's Linear
-    layout: str = field(choice(LAYOUTS), "in_out")
+    units: int | None = field(optional(whole(1)), None, "How many outputs; null is as many as the weights have.")
+    weights: str | None = field(optional(text), None, WEIGHTS)
+    bias: bool | str = field(bias_name, True, BIAS)
+    layout: str = field(choice(LAYOUTS), "in_out", LAYOUT)
 
     reads = (MAIN, "weights")
     may_read = ("bias",)

@@ -32,7 +32,7 @@ def dropout(x: Array, rate: float = 0.5) -> Array:
 class Dropout(Operation):
     """The identity: at inference nothing is dropped."""
 
-    rate: float = field(number(0, 1), 0.5)
+    rate: float = field(number(0, 1), 0.5, "What training would drop; nothing is dropped here.")
 
     function = staticmethod(dropout)
     linear = True

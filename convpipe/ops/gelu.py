@@ -56,7 +56,7 @@ def tanh_gate(x: Array) -> Array:
 class Gelu(Operation):
     """The Gaussian error linear unit."""
 
-    approximate: Approximation = field(choice(APPROXIMATIONS), "none")
+    approximate: Approximation = field(choice(APPROXIMATIONS), "none", "none: exact; tanh: the usual approximation.")
 
     function = staticmethod(gelu)
     dtype_of = staticmethod(result_float)

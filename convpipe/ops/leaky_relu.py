@@ -28,7 +28,7 @@ def leaky_relu(x: Array, slope: float = 0.01) -> Array:
 class LeakyRelu(Operation):
     """x where it is positive, slope * x elsewhere."""
 
-    slope: float = field(number(), 0.01)
+    slope: float = field(number(), 0.01, "What a cell that is not positive is multiplied by.")
 
     function = staticmethod(leaky_relu)
     dtype_of = staticmethod(result_float)

@@ -57,10 +57,10 @@ def window_sums(squares: Array, size: int) -> Array:
 class LocalResponseNorm(Operation):
     """Normalisation over neighbouring channels (Krizhevsky et al., 2012)."""
 
-    size: int = field(whole(1), 5)
-    alpha: float = field(number(), 1e-4)
-    beta: float = field(number(), 0.75)
-    k: float = field(number(), 1.0)
+    size: int = field(whole(1), 5, "How many neighbouring channels.")
+    alpha: float = field(number(), 1e-4, "Weight of the sum of squares.")
+    beta: float = field(number(), 0.75, "Exponent of the divisor.")
+    k: float = field(number(), 1.0, "Added to the weighted sum.")
 
     function = staticmethod(local_response_norm)
     dtype_of = staticmethod(result_float)

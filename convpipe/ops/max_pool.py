@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from convpipe.fields import anything, field, truth
+from convpipe.fields import field, truth
 from convpipe.geometry.pooling import solve_pool
-from convpipe.ops import Array, Made, Operation, Tensor, like
+from convpipe.ops import PAD, Array, Made, Operation, Tensor, each_axis, like, padding
 from convpipe.ops.arrays.floats import positive_zeros
 from convpipe.ops.arrays.windows import least, tap_windows
 
@@ -48,11 +48,11 @@ def max_pool(
 class MaxPool(Operation):
     """The largest value of each window."""
 
-    kernel: Any = field(anything)
-    stride: Any = field(anything, None)
-    pad: Any = field(anything, 0)
-    dilation: Any = field(anything, 1)
-    ceil_mode: bool = field(truth, False)
+    kernel: Any = field(each_axis, says="The window's size: one number, or one per axis.")
+    stride: Any = field(each_axis, None, "How far the window moves; null is its size.")
+    pad: Any = field(padding, 0, PAD)
+    dilation: Any = field(each_axis, 1, "Distance between the window's cells: one number, or one per axis.")
+    ceil_mode: bool = field(truth, False, "Whether a last window may overhang the padded input.")
 
     function = staticmethod(max_pool)
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from convpipe.fields import anything, choice, field, number
+from convpipe.fields import choice, field, number
 from convpipe.geometry.axes import PAD_MODES, RANKS, Pads, check_pad_mode, pads_per_axis
-from convpipe.ops import Array, Convolution, GeometryError, Made, Operation, Sizes, Tensor, like
+from convpipe.ops import PAD, PAD_MODE, Array, Convolution, GeometryError, Made, Operation, Sizes, Tensor, like, padding
 from convpipe.ops.arrays.taps import exactly, interior
 
 
@@ -62,9 +62,9 @@ class Pad(Operation):
 
     function = staticmethod(pad)  # before the field of that name
 
-    pad: Any = field(anything, 1)
-    mode: str = field(choice(PAD_MODES), "constant")
-    value: float = field(number(), 0)
+    pad: Any = field(padding, 1, PAD)
+    mode: str = field(choice(PAD_MODES), "constant", PAD_MODE)
+    value: float = field(number(), 0, "What a constant padding holds.")
 
     result = "padded"
     linear = True

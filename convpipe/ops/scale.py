@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from convpipe.fields import dtype_name, field, number
+from convpipe.fields import choice, field, number
 from convpipe.ops import FLOAT_DTYPES, Array, ConfigError, Made, Operation, Tensor, like
 
 
@@ -30,8 +30,8 @@ def scale(x: Array, divisor: float = 255, dtype: Any = "float32") -> Array:
 class Scale(Operation):
     """x / divisor, in floats: 255 brings the values of a picture to [0, 1]."""
 
-    divisor: float = field(number(), 255)
-    dtype: str = field(dtype_name(FLOAT_DTYPES), "float32")
+    divisor: float = field(number(), 255, "What each cell is divided by.")
+    dtype: str = field(choice(FLOAT_DTYPES), "float32", "The result's dtype, a float.")
 
     function = staticmethod(scale)
 

@@ -37,7 +37,7 @@ def upsample(x: Array, factor: Any = 2) -> Array:
 class Upsample(Operation):
     """Each cell as a block of `factor` cells along every spatial axis."""
 
-    factor: Any = field(one_or_several(whole(1)), 2)
+    factor: Any = field(one_or_several(whole(1)), 2, "How many cells each becomes: one number, or one per axis.")
 
     function = staticmethod(upsample)
     linear = True

@@ -53,6 +53,8 @@ def identity(size: int) -> Kernel:
 SIZED: dict[str, Callable[[int], Kernel]] = {"gaussian": gaussian, "box": box, "identity": identity}
 SMOOTHING = ("gaussian", "box")  # those that `normalize` divides by their sum
 NAMES = (*FIXED, *SIZED)
+CHANNELS = "each: every input channel filtered by itself; sum: over the sum of the channels."
+SIZE = "3; another odd size only for a bank of gaussian, box and identity alone."
 
 
 class Classic(Source):
@@ -60,11 +62,11 @@ class Classic(Source):
 
     roles = ("filters",)
 
-    names: tuple[str, ...] = field(several(choice(NAMES)))
-    channels: str = field(choice(["each", "sum"]), "each")
-    kernel: int = field(whole(1, LARGEST), FIXED_SIZE)
-    dtype: str = field(dtype_name(), "int16")
-    normalize: bool = field(truth, False)
+    names: tuple[str, ...] = field(several(choice(NAMES)), says="One or several of the kernels by name.")
+    channels: str = field(choice(["each", "sum"]), "each", CHANNELS)
+    kernel: int = field(whole(1, LARGEST), FIXED_SIZE, SIZE)
+    dtype: str = field(dtype_name, "int16", "Any dtype that holds the weights exactly.")
+    normalize: bool = field(truth, False, "true divides gaussian and box by their sum, and needs a float dtype.")
 
     def __post_init__(self) -> None:
         if self.kernel % 2 == 0:

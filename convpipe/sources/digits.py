@@ -22,8 +22,8 @@ class Digits(Source):
 
     roles = ("input", "labels")
 
-    split: str = field(choice(SPLITS), "test")
-    dtype: str | None = field(dtype_name(), under={"input": "uint8"})
+    split: str = field(choice(SPLITS), "test", "test: every fourth image, 450; train: the other 1,347.")
+    dtype: str | None = field(dtype_name, says="Any integer or float dtype.", under={"input": "uint8"})
 
     def signature(self, request: Request = ANY) -> Signature:
         """The shape of the split.

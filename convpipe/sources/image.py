@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from convpipe.fields import choice, dtype_name, field, text
+from convpipe.fields import choice, field, path
 from convpipe.files.images import MODES, image_size, read_image
 from convpipe.sources.kinds.source import ANY, Request, Source
 from convpipe.tensors import DTYPES, Array, Signature, exact_range
@@ -15,9 +15,9 @@ class Image(Source):
 
     roles = ("input",)
 
-    path: str = field(text)
-    mode: str = field(choice(MODES), "rgb")
-    dtype: str = field(dtype_name(PIXEL_DTYPES), "uint8")
+    path: str = field(path, says="Where the file is: PNG, JPEG, BMP, GIF, TIFF, WebP or PPM.")
+    mode: str = field(choice(MODES), "rgb", "rgb: three channels; grey: one.")
+    dtype: str = field(choice(PIXEL_DTYPES), "uint8", "Any dtype that holds 0 to 255.")
 
     def signature(self, request: Request = ANY) -> Signature:
         """The size in the file's header, and the channels of the mode."""

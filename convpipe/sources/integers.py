@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 
 from convpipe.fields import dtype_name, field, fits, one_or_several, several, whole
-from convpipe.sources.kinds.drawn import drawn
+from convpipe.sources.kinds.drawn import COUNT, KERNEL, SHAPE, drawn
 from convpipe.sources.kinds.source import ANY, ARRAYS, Request, Source
 from convpipe.sources.kinds.stream import filled
 from convpipe.tensors import Array, Signature, Sizes, exact_range
+
+DTYPE = "Any integer or float dtype; in floats, too, the values are whole."
 
 
 class Integers(Source):
@@ -17,12 +19,12 @@ class Integers(Source):
 
     roles = (*ARRAYS, "weights")
 
-    dtype: str = field(dtype_name(), "int16", under={"weights": "float32"})
-    low: int = field(whole(), -8, under={"weights": -2})
-    high: int = field(whole(), 8, under={"weights": 3})
-    shape: Sizes | None = field(several(whole(0)), under={"input": (1, 3, 8, 8)})
-    count: int | None = field(whole(1), under={"filters": 4})
-    kernel: Any = field(one_or_several(whole(1)), under={"filters": (3, 3)})
+    dtype: str = field(dtype_name, "int16", DTYPE, under={"weights": "float32"})
+    low: int = field(whole(), -8, "The smallest value.", under={"weights": -2})
+    high: int = field(whole(), 8, "Not reached, as in NumPy.", under={"weights": 3})
+    shape: Sizes | None = field(several(whole(0)), says=SHAPE, under={"input": (1, 3, 8, 8)})
+    count: int | None = field(whole(1), says=COUNT, under={"filters": 4})
+    kernel: Any = field(one_or_several(whole(1)), says=KERNEL, under={"filters": (3, 3)})
 
     def __post_init__(self) -> None:
         kind = np.dtype(self.dtype)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from convpipe.errors import ConfigError
-from convpipe.fields import dtype_name, field, fits, within
+from convpipe.fields import dtype_name, field, fits, judged, within
 from convpipe.sources.kinds.source import ANY, ARRAYS, Request, Source
 from convpipe.tensors import MOST_AXES, Array, Signature, Sizes
 
@@ -64,13 +64,17 @@ def check_holds(key: str, values: Any, dtype: np.dtype[Any]) -> None:
         raise ConfigError(key, values, f"a whole number, as the dtype is {dtype}")
 
 
+VALUES = "The numbers as nested lists: an input is [N, C, H, W], filters are [F, C, kh, kw], all else one list."
+values_written = judged(nested, "a list of numbers, or of lists", {"type": "array", "minItems": 1})
+
+
 class Lecture(Source):
     """Numbers as nested lists; every list of one depth is equally long."""
 
     roles = (*ARRAYS, "labels")
 
-    values: tuple[Any, ...] = field(nested)
-    dtype: str = field(dtype_name(), "int16")
+    values: tuple[Any, ...] = field(values_written, says=VALUES)
+    dtype: str = field(dtype_name, "int16", "Any integer or float dtype that holds the values.")
 
     def __post_init__(self) -> None:
         check_holds(self.key("values"), self.values, np.dtype(self.dtype))

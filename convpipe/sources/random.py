@@ -9,12 +9,14 @@ import numpy as np
 
 from convpipe.errors import ConfigError, shown
 from convpipe.fields import choice, dtype_name, field, number, one_or_several, several, whole, within
-from convpipe.sources.kinds.drawn import drawn
+from convpipe.sources.kinds.drawn import COUNT, KERNEL, SHAPE, drawn
 from convpipe.sources.kinds.source import ANY, ARRAYS, Request, Source
 from convpipe.sources.kinds.stream import filled
 from convpipe.tensors import FLOAT_DTYPES, Array, Signature, Sizes, full_range
 
 DISTRIBUTIONS = ("uniform", "normal")
+DTYPE = "Any integer or float dtype; integers round uniform values down, normal ones to the nearest."
+DISTRIBUTION = "uniform: from low to below high; normal: around mean."
 
 
 class Random(Source):
@@ -25,15 +27,15 @@ class Random(Source):
 
     roles = (*ARRAYS, "weights")
 
-    dtype: str = field(dtype_name(), "float32")
-    distribution: str | None = field(choice(DISTRIBUTIONS), under=dict.fromkeys(ARRAYS, "uniform"))
-    low: float = field(number(), under=dict.fromkeys(ARRAYS, 0.0))
-    high: float = field(number(), under=dict.fromkeys(ARRAYS, 1.0))
-    mean: float = field(number(), under=dict.fromkeys(ARRAYS, 0.0))
-    std: float = field(number(low=0), under=dict.fromkeys(ARRAYS, 1.0))
-    shape: Sizes | None = field(several(whole(0)), under={"input": (1, 3, 8, 8)})
-    count: int | None = field(whole(1), under={"filters": 4})
-    kernel: Any = field(one_or_several(whole(1)), under={"filters": (3, 3)})
+    dtype: str = field(dtype_name, "float32", DTYPE)
+    distribution: str | None = field(choice(DISTRIBUTIONS), says=DISTRIBUTION, under=dict.fromkeys(ARRAYS, "uniform"))
+    low: float = field(number(), says="Uniform: the smallest value.", under=dict.fromkeys(ARRAYS, 0.0))
+    high: float = field(number(), says="Uniform: not reached.", under=dict.fromkeys(ARRAYS, 1.0))
+    mean: float = field(number(), says="Normal: the mean.", under=dict.fromkeys(ARRAYS, 0.0))
+    std: float = field(number(low=0), says="Normal: the standard deviation.", under=dict.fromkeys(ARRAYS, 1.0))
+    shape: Sizes | None = field(several(whole(0)), says=SHAPE, under={"input": (1, 3, 8, 8)})
+    count: int | None = field(whole(1), says=COUNT, under={"filters": 4})
+    kernel: Any = field(one_or_several(whole(1)), says=KERNEL, under={"filters": (3, 3)})
 
     def __post_init__(self) -> None:
         kind = np.dtype(self.dtype)

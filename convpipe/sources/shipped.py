@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from convpipe.fields import choice, dtype_name, field, optional
+from convpipe.sources.kinds.files import DTYPE
 from convpipe.sources.kinds.source import ANY, Request, Source
 from convpipe.sources.npz import Npz
 from convpipe.tensors import Array, Signature
@@ -18,8 +19,8 @@ class Shipped(Source):
 
     roles = ("weights",)
 
-    name: str = field(choice(SHIPPED))
-    dtype: str | None = field(optional(dtype_name()), None)
+    name: str = field(choice(SHIPPED), says="Which weights.")
+    dtype: str | None = field(optional(dtype_name), None, DTYPE)
 
     def signature(self, request: Request = ANY) -> Signature:
         """As the file says."""

@@ -10,17 +10,23 @@ from typing import Any, ClassVar
 import numpy as np
 
 from convpipe.errors import ConfigError, GeometryError
-from convpipe.fields import anything, choice, dtype_name, field, number, optional, text, whole
+from convpipe.fields import choice, dtype_name, field, judged, number, optional, text, whole
 from convpipe.geometry import convolution
-from convpipe.geometry.axes import AXES
+from convpipe.geometry.axes import AXES, PAD_MODES
 from convpipe.geometry.convolution import ConvGeometry
 from convpipe.ops.arrays.sums import OVERFLOWS, Overflow, target_dtype
 from convpipe.ops.arrays.taps import exactly
-from convpipe.ops.kinds.operation import Give, Operation, op_name, solved
+from convpipe.ops.kinds.operation import PAD, PAD_MODE, Give, Operation, each_axis, op_name, padding, solved
 from convpipe.tensors import Array, Tensor
 
 # What settings say where an operation has none of them.
 IDLE = {"pad_mode": "constant", "pad_value": 0, "output_padding": 0, "output_shape": None}
+
+# Sentences about settings that several kinds have.
+DTYPE = "The result's dtype; null is wide enough for each operand, as NumPy's rules have it."
+OVERFLOW = "What becomes of an exact sum that the dtype cannot hold: error, wrap or saturate."
+OUTPUT_PADDING = "Cells added at the end of each axis; fewer than the larger of stride and dilation."
+OUTPUT_SHAPE = "The output's size instead: output_padding, or the pad where that is 0, follow from it."
 
 
 @dataclass(frozen=True)
@@ -52,8 +58,8 @@ class ConvStage(Operation):
 class SumStage(ConvStage):
     """A stage whose sums are the convolution's result, in its dtype and after its rule for what does not fit."""
 
-    dtype: str | None = field(optional(dtype_name()), None)
-    overflow: Overflow = field(choice(OVERFLOWS), "error")
+    dtype: str | None = field(optional(dtype_name), None, DTYPE)
+    overflow: Overflow = field(choice(OVERFLOWS), "error", OVERFLOW)
 
     adds_up = True
 
@@ -80,27 +86,30 @@ def check_padded(conv: Convolution, x: Tensor) -> None:
         raise GeometryError("x", x.shape, f"the padded input's shape {conv.sizes.padded_shape}")
 
 
-def operation_name(key: str, value: Any) -> str | None:
+def named_operation(key: str, value: Any) -> str | None:
     """The name of an operation; a convolution is None, so that a run which names it is no other run."""
     name = optional(text)(key, value)
     return None if name is None or name == "conv" else str(name)
+
+
+operation_name = judged(named_operation, "null, or the name of a convolution", {"type": ["string", "null"]})
 
 
 @dataclass(frozen=True)
 class ConvSettings:
     """How filters meet the input; what only the rank can judge is judged by `geometry`."""
 
-    stride: Any = field(anything, 1)
-    pad: Any = field(anything, 0)
-    dilation: Any = field(anything, 1)
-    groups: int = field(whole(1), 1)
-    pad_mode: str = field(text, "constant")
-    pad_value: float = field(number(), 0)
-    dtype: str | None = field(optional(dtype_name()), None)
-    overflow: Overflow = field(choice(OVERFLOWS), "error")
-    operation: str | None = field(operation_name, None)
-    output_padding: Any = field(anything, None)
-    output_shape: Any = field(anything, None)
+    stride: Any = field(each_axis, 1, "How far the kernel moves: one number, or one per axis: [2,1].")
+    pad: Any = field(padding, 0, PAD)
+    dilation: Any = field(each_axis, 1, "Distance between the kernel's taps: one number, or one per axis.")
+    groups: int = field(whole(1), 1, "Filters of group g see only the channels of group g.")
+    pad_mode: str = field(choice(PAD_MODES), "constant", PAD_MODE)
+    pad_value: float = field(number(), 0, "What a constant padding holds.")
+    dtype: str | None = field(optional(dtype_name), None, DTYPE)
+    overflow: Overflow = field(choice(OVERFLOWS), "error", OVERFLOW)
+    operation: str | None = field(operation_name, None, "Which operation it is; null is conv.")
+    output_padding: Any = field(each_axis, None, OUTPUT_PADDING)
+    output_shape: Any = field(each_axis, None, OUTPUT_SHAPE)
 
 
 def nothing(key: str, value: Any) -> None:
@@ -112,7 +121,7 @@ def nothing(key: str, value: Any) -> None:
 class Convolving(ConvSettings, Operation):
     """An operation that expands to the chain of its lowering."""
 
-    operation: None = field(nothing, None)
+    operation: None = field(judged(nothing, "null"), None, "Nothing: op says what the layer does.")
 
     stage = False
 

@@ -10,8 +10,8 @@ from typing import Any, ClassVar, dataclass_transform
 import numpy as np
 
 from convpipe.errors import ConfigError, GeometryError
-from convpipe.fields import field, text, whole
-from convpipe.geometry.axes import axis_of
+from convpipe.fields import Check, field, judged, text, whole
+from convpipe.geometry.axes import PAD_WORDS, axis_of
 from convpipe.ops.arrays.floats import TILE_CELLS
 from convpipe.tensors import Array, Sizes, Tensor, Wanted
 
@@ -19,6 +19,16 @@ MAIN = "x"  # the role of the tensor that passes along a chain, and of what a la
 WIDE_COPIES = 4  # of the largest tensor in float64: more than any operation here takes that works cell by cell
 TILE_COPIES = 12  # of a tile in float64, which the longest function of a cell holds at once
 SLACK = 1 << 16  # bytes: values per channel, and what NumPy buffers
+
+# Settings that only the geometry, knowing the rank, can judge.
+WHOLE = {"type": "integer"}
+EACH = {"anyOf": [{"type": ["integer", "null"]}, {"type": "array", "items": WHOLE}]}
+PAIR = {"anyOf": [WHOLE, {"type": "array", "items": WHOLE, "minItems": 2, "maxItems": 2}]}
+PADS = {"anyOf": [WHOLE, {"enum": list(PAD_WORDS)}, {"type": "array", "items": PAIR}]}
+each_axis = Check("a whole number, or one per axis", EACH)
+padding = Check(f"a whole number, one or a pair [before, after] per axis, or {', '.join(PAD_WORDS)}", PADS)
+PAD = "Cells around the input: one number, one per axis, [before, after] per axis, or valid, same, same_lower."
+PAD_MODE = "What padding holds: constant (of the value beside it), reflect, edge or wrap."
 
 
 @dataclass(frozen=True)
@@ -63,7 +73,7 @@ class Operation:
         class Power(Operation):
             '''x to a whole power.'''
 
-            exponent: int = field(whole(1), 2)
+            exponent: int = field(whole(1), 2, "To which power.")
 
             function = staticmethod(power)
     """
@@ -180,7 +190,7 @@ def within_image(axis: int, axes: int) -> int:
 class AxisOperation(Operation):
     """An operation along one axis, by default the channels, or classes."""
 
-    axis: int = field(whole(), 1)
+    axis: int = field(whole(), 1, "The axis along which it works: 1 is that of the channels or classes.")
 
     def plan(self, x: Tensor) -> Made:
         """A tensor like `x`."""
@@ -188,9 +198,16 @@ class AxisOperation(Operation):
         return super().plan(x)
 
 
-def bias_name(key: str, value: Any) -> bool | str:
+WEIGHTS = "The name of its weights in the file of weights; null is LAYER.weight."
+BIAS = "true adds a bias, by the name LAYER.bias; false adds none; a text is the name of another."
+
+
+def named_bias(key: str, value: Any) -> bool | str:
     """False for no bias, true for one by its usual name, or its name."""
     return value if isinstance(value, bool) else str(text(key, value))
+
+
+bias_name = judged(named_bias, "true, false or a text", {"type": ["boolean", "string"]})
 
 
 def bias_of(give: Give, bias: bool | str, size: int) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from convpipe.errors import ConfigError
-from convpipe.fields import read_given
+from convpipe.fields import judged, read_given
 from convpipe.ops.kinds.operation import chosen
 from convpipe.ops.kinds.registry import OPERATIONS
 
@@ -26,7 +26,7 @@ class Stage:
         return {self.op: dict(self.settings)} if self.settings else self.op
 
 
-def stage_list(key: str, value: Any) -> str | tuple[Stage, ...] | None:
+def listed_stages(key: str, value: Any) -> str | tuple[Stage, ...] | None:
     """Null, the name of a lowering, or a list of stages.
 
     Raises:
@@ -52,3 +52,12 @@ def read_stage(key: str, value: Any) -> Stage:
         raise ConfigError(key, name, "an operation that can be a stage, not one that has stages itself")
     read = read_given(kind, f"{key}.{name}", given or {})
     return Stage(name, tuple(sorted(chosen(kind, read).items())))
+
+
+STAGES = "The chain of stages: the name of a lowering, or a list of stages, each a name or a name with settings."
+STAGE = {"anyOf": [{"type": "string"}, {"type": "object", "minProperties": 1, "maxProperties": 1}]}
+stage_list = judged(
+    listed_stages,
+    "null, the name of a lowering, or a list of stages",
+    {"anyOf": [{"type": ["string", "null"]}, {"type": "array", "items": STAGE, "minItems": 1}]},
+)

@@ -10,6 +10,10 @@ from convpipe.geometry.axes import per_axis
 from convpipe.sources.kinds.source import Request
 from convpipe.tensors import Signature, Sizes
 
+SHAPE = "[N, C, H, W], or with one or three spatial sizes."
+COUNT = "F, how many filters; more of them begin with the same ones."
+KERNEL = "[kh, kw], or one number for every axis."
+
 
 def drawn(role: str, request: Request, dtype: str, shape: Sizes | None, count: int | None, kernel: Any) -> Signature:
     """The signature of an input of a `shape`, of `count` filters, or of what else is asked for.

@@ -7,17 +7,20 @@ from typing import Any, ClassVar
 import numpy as np
 
 from convpipe.errors import ConfigError
-from convpipe.fields import dtype_name, field, optional, text
+from convpipe.fields import dtype_name, field, optional, path, text
 from convpipe.sources.kinds.source import ANY, ARRAYS, Request, Source
 from convpipe.sources.kinds.stream import chunks
 from convpipe.tensors import Array, Signature, full_range
+
+DTYPE = "null is as in the file; another dtype has to hold every value exactly, but that float weights are rounded."
+ENTRY = "The array's name in the file; null is that of its group: input, filters ..."
 
 
 class File(Source):
     """An array of a file, in its own dtype or in another that holds its values exactly (weights may be rounded)."""
 
-    path: str = field(text)
-    dtype: str | None = field(optional(dtype_name()), None)
+    path: str = field(path, says="Where the file is.")
+    dtype: str | None = field(optional(dtype_name), None, DTYPE)
 
     @abstractmethod
     def header(self, request: Request) -> Any:
@@ -53,7 +56,7 @@ class NamedFile(File):
     reader: ClassVar[ModuleType]  # of `convpipe.files`
 
     # of weights the layers say which; null: the array that is called as the role is
-    entry: str | None = field(optional(text), under=dict.fromkeys((*ARRAYS, "labels")))
+    entry: str | None = field(optional(text), says=ENTRY, under=dict.fromkeys((*ARRAYS, "labels")))
 
     def header(self, request: Request) -> Any:
         """The header of the array."""

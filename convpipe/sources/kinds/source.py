@@ -43,7 +43,7 @@ class Source(ABC):
     roles: ClassVar[tuple[str, ...]] = ROLES  # the groups of the config that can have it
 
     role: str = dataclasses.field()
-    source: str = field(text)
+    source: str = field(text, says="Where the array comes from: the name of a source.")
 
     def __init_subclass__(cls) -> None:
         """Make every kind of source a frozen dataclass."""
