@@ -27,6 +27,7 @@ from convpipe.tensors import DTYPES, exact_range, full_range
 T = TypeVar("T")
 Schema = dict[str, Any]
 LARGEST = sys.float_info.max
+REFERENCE = {"type": "string", "pattern": r"\$\{|^\?\?\?$"}  # to another key; or a value that is to come
 SIZE = re.compile(r"(.*?)\s*(?:([kmgt])(ib|b)?|b)?\s*", re.IGNORECASE)
 
 
@@ -35,6 +36,8 @@ SIZE = re.compile(r"(.*?)\s*(?:([kmgt])(ib|b)?|b)?\s*", re.IGNORECASE)
 
 class Check:
     """What a setting may be: any plain value here, whose lists become tuples; its children ask for more."""
+
+    below = ""  # what stands for the names, as of layers, under which the settings below it are
 
     def __init__(self, words: str = "any value", schema: Schema | None = None) -> None:
         self.words, self._schema = words, schema or {}
@@ -50,6 +53,10 @@ class Check:
     def schema(self) -> Schema:
         """The JSON Schema of what it takes, as far as that can say it."""
         return self._schema
+
+    def kinds(self) -> "Kinds":
+        """The settings below it: of a group by themselves, of one of several kinds by the names of those."""
+        return {}
 
     def refused(self, key: str, value: Any, hint: str = "") -> ConfigError:
         """The error about a value that it does not take."""
@@ -76,7 +83,7 @@ class optional(Check):
 
     def __init__(self, check: Check) -> None:
         super().__init__(f"null, or {check.words}")
-        self.check = check
+        self.check, self.below = check, check.below
 
     def __call__(self, key: str, value: Any) -> Any:
         """None for null."""
@@ -85,6 +92,22 @@ class optional(Check):
     def schema(self) -> Schema:
         """Null beside the other's."""
         return {"anyOf": [{"type": "null"}, self.check.schema()]}
+
+    def kinds(self) -> "Kinds":
+        """The other's."""
+        return self.check.kinds()
+
+
+class if_given(optional):
+    """Null or no settings, which is none, or what another check takes."""
+
+    def __call__(self, key: str, value: Any) -> Any:
+        """None for none."""
+        return None if value is None or value == {} else self.check(key, value)
+
+    def schema(self) -> Schema:
+        """None beside the other's."""
+        return {"anyOf": [{"type": "null"}, {"type": "object", "maxProperties": 0}, self.check.schema()]}
 
 
 class whole(Check):
@@ -181,6 +204,30 @@ class group(Check):
         """An object's."""
         return object_schema(settings_of(self.kind, ""))
 
+    def kinds(self) -> "Kinds":
+        """One kind, without a name."""
+        return {"": settings_of(self.kind, "")}
+
+
+class alternatives(Check):
+    """Settings of one of several kinds, read by a function; a setting that all have names the kind."""
+
+    def __init__(self, function: Callable[[str, Any], Any], words: str, kinds: Callable[[], "Kinds"]) -> None:
+        super().__init__(words)
+        self.function, self.found = function, kinds
+
+    def __call__(self, key: str, value: Any) -> Any:
+        """What the function gives."""
+        return self.function(key, value)
+
+    def schema(self) -> Schema:
+        """An object's, of each kind."""
+        return {"anyOf": [object_schema(settings) for settings in self.kinds().values()]}
+
+    def kinds(self) -> "Kinds":
+        """All of them."""
+        return self.found()
+
 
 def truth_of(key: str, value: Any) -> bool:
     """True or false, and nothing that counts as such."""
@@ -275,6 +322,9 @@ class Setting(NamedTuple):
     says: str
 
 
+Kinds = Mapping[str, Mapping[str, Setting]]  # settings by their names, of each kind by its name
+
+
 def settings_of(kind: type[Any], key: str) -> dict[str, Setting]:
     """The settings of a `kind` that stand under a key."""
     found = {}
@@ -286,10 +336,21 @@ def settings_of(kind: type[Any], key: str) -> dict[str, Setting]:
 
 
 def object_schema(settings: Mapping[str, Setting]) -> Schema:
-    """The JSON Schema of a group of settings."""
-    properties = {name: {"description": each.says, **each.check.schema()} for name, each in settings.items()}
-    needed = [name for name, each in settings.items() if each.default is dataclasses.MISSING]
-    return {"type": "object", "properties": properties, "additionalProperties": False, "required": needed}
+    """The JSON Schema of a group of settings, of which any may be left out."""
+    properties = {name: setting_schema(each) for name, each in settings.items()}
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def setting_schema(setting: Setting) -> Schema:
+    """The JSON Schema of a setting, which may refer to another, too.
+
+    >>> setting_schema(Setting(whole(1), 3, "How many."))["default"]
+    3
+    """
+    found = {"description": setting.says, "anyOf": [setting.check.schema(), REFERENCE]}
+    default = list(setting.default) if isinstance(setting.default, tuple) else setting.default
+    plain = default is None or isinstance(default, str | int | float | list)
+    return {**found, "default": default} if plain else found
 
 
 def read(kind: type[T], key: str, values: Mapping[str, Any], beside: Sequence[str] = (), **more: Any) -> T:

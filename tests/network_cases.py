@@ -9,7 +9,7 @@ import numpy as np
 from plan_cases import stages_of
 from run_cases import IM2COL
 
-from convpipe.config.read import read_network
+from convpipe.config.parts import PARTS
 from convpipe.execution import pipeline
 from convpipe.execution.pipeline import StageResult
 from convpipe.graph.network import plan_network
@@ -33,7 +33,7 @@ RESIDUAL: dict[str, Settings] = {
 
 def layers_of(settings: dict[str, Settings]) -> dict[str, Layer]:
     """A network of plain settings, checked as a config is."""
-    return read_network("network", settings)
+    return PARTS["network"].check("network", settings)
 
 
 def weights_of(source: str = "integers", **settings: Any) -> Source:

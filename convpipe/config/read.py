@@ -1,29 +1,20 @@
 """From plain config values to checked settings, every key of them."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
+from convpipe.config.parts import PARTS, SETTINGS
 from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS, Execution, Job
 from convpipe.errors import ConfigError, did_you_mean
-from convpipe.fields import choice, group, mapping, optional, read, several, text, whole
+from convpipe.fields import read
 from convpipe.graph import lowerings
 from convpipe.graph.memo import Memo
 from convpipe.graph.single import operation_class
-from convpipe.graph.spec import KEEPS, Layer, LoweringSettings, Spec
-from convpipe.ops import OPERATIONS
-from convpipe.ops.conv import Conv
-from convpipe.ops.kinds.convolving import ConvSettings
-from convpipe.ops.kinds.operation import op_name, stands_alone
-from convpipe.sources import Source, read_source
-from convpipe.sources.kinds.source import ROLES
+from convpipe.graph.spec import LoweringSettings, Spec
+from convpipe.ops.kinds.operation import op_name
 
-T = TypeVar("T")
-WIRING = ("op", "inputs")  # of a layer, beside the settings of its operation
 REQUIRED_KEYS = ("seed", "input", "lowering", "keep")
-FREE_KEYS = ("data",)  # values that others may refer to, as ${data}
-KNOWN_KEYS = dict.fromkeys(SPEC_KEYS + EXECUTION_KEYS + FREE_KEYS)  # a set in their order
 
 
 def read_job(config: Mapping[str, Any], memo: Memo | None = None) -> Job:
@@ -32,9 +23,9 @@ def read_job(config: Mapping[str, Any], memo: Memo | None = None) -> Job:
     Raises:
         ConfigError: the first key that is unknown, missing or has an illegal value.
     """
-    if not config.keys() <= KNOWN_KEYS.keys():
-        key = next(key for key in config if key not in KNOWN_KEYS)
-        raise unknown_key(str(key), config[key], list(KNOWN_KEYS))
+    if not config.keys() <= SETTINGS.keys():
+        key = next(key for key in config if key not in SETTINGS)
+        raise unknown_key(str(key), config[key], list(SETTINGS))
     memo = memo or Memo()
     settings = [config.get(key) for key in EXECUTION_KEYS]
     execution: Execution = memo.of_same("execution", settings, lambda: read_execution(config))
@@ -115,41 +106,7 @@ def check_there(config: Mapping[str, Any]) -> None:
 
 def read_part(key: str, value: Any) -> Any:
     """One key of a spec, checked."""
-    return PARTS[key](key, value)
-
-
-def if_given(read_value: Callable[[str, Any], T]) -> Callable[[str, Any], T | None]:
-    """A reader of a group of settings that gives None where it is null or empty."""
-    return lambda key, value: None if value is None or value == {} else read_value(key, value)
-
-
-def read_network(key: str, value: Any) -> dict[str, Layer]:
-    """A network's layers, in their order."""
-    layers = {}
-    for name, settings in mapping(key, value).items():
-        layer = mapping(f"{key}.{name}", settings)
-        if "op" not in layer:
-            hint = did_you_mean(str(name), [other for other in value if other != name])
-            raise ConfigError(f"{key}.{name}.op", None, "the kind of a new layer, or another layer's name", hint)
-        layers[str(name)] = read_layer(f"{key}.{name}", layer)
-    return layers
-
-
-def read_layer(key: str, settings: Mapping[str, Any]) -> Layer:
-    """One layer: its operation, that one's settings, and what it reads.
-
-    Raises:
-        ConfigError: an operation that cannot stand alone.
-    """
-    given = {name: value for name, value in settings.items() if name not in WIRING}
-    op = settings["op"]
-    kind = OPERATIONS.get(f"{key}.op", op)
-    if not stands_alone(kind):
-        raise ConfigError(f"{key}.op", op, "an operation that can be a layer, not a stage of a convolution")
-    operation = read(kind, key, given, WIRING)
-    if isinstance(operation, Conv) and isinstance(operation.stages, str):
-        operation = replace(operation, stages=lowerings.chain(op, operation.stages, f"{key}.stages"))
-    return Layer(op, operation, optional(several(text))(f"{key}.inputs", settings.get("inputs")))
+    return PARTS[key].check(key, value)
 
 
 def check_kind(spec: Spec) -> None:
@@ -170,21 +127,3 @@ def check_kind(spec: Spec) -> None:
         raise ConfigError("grad", spec.grad.source, "grad=none, as conv.operation is no gradient")
     if spec.bias is not None and "bias" not in given:
         raise ConfigError("bias", spec.bias.source, "bias=none, as a gradient does not depend on it")
-
-
-def read_group_source(role: str, value: Any) -> Source:
-    """The source that a group of settings names."""
-    return read_source(role, mapping(role, value))
-
-
-# How each key of a spec is read.
-PARTS: dict[str, Callable[[str, Any], Any]] = {
-    "seed": whole(0, 2**64 - 1),
-    **dict.fromkeys(ROLES, if_given(read_group_source)),
-    "input": read_group_source,
-    "conv": if_given(group(ConvSettings)),
-    "lowering": group(LoweringSettings),
-    "keep": choice(KEEPS),
-    "network": if_given(read_network),
-    "record": optional(whole(1)),
-}

@@ -12,6 +12,7 @@ from convpipe.fields import (
     choice,
     field,
     group,
+    if_given,
     judged,
     one_or_several,
     optional,
@@ -82,15 +83,6 @@ class Cluster:
     address: str | None = field(optional(text), None, ADDRESS)
 
 
-def given_cluster(key: str, value: Any) -> Cluster | None:
-    """A cluster, or none where there are no settings."""
-    found: Cluster | None = group(Cluster)(key, value) if value else None
-    return found
-
-
-cluster = judged(given_cluster, "a choice of cluster, or none", optional(group(Cluster)).schema())
-
-
 @dataclass(frozen=True)
 class Execution:
     """How to run, and where to put it: never part of a run's identity."""
@@ -108,7 +100,7 @@ class Execution:
     invalid: str = field(choice(["error", "skip"]), "error", "Points that cannot be: error (nothing runs) or skip.")
     retry: str | None = field(optional(choice(["failed"])), None, "failed: run points again that failed before.")
     on_error: str = field(choice(["continue", "stop"]), "continue", ON_ERROR)
-    cluster: Cluster | None = field(cluster, None, "Other machines to run a sweep on.")
+    cluster: Cluster | None = field(if_given(group(Cluster)), None, "Other machines to run a sweep on.")
 
     @cached_property
     def place(self) -> Place:

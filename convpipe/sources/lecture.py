@@ -64,7 +64,7 @@ def check_holds(key: str, values: Any, dtype: np.dtype[Any]) -> None:
         raise ConfigError(key, values, f"a whole number, as the dtype is {dtype}")
 
 
-VALUES = "The numbers as nested lists: an input is [N, C, H, W], filters are [F, C, kh, kw], all else one list."
+VALUES = "The numbers as nested lists: [N, C, H, W] of an input, [F, C, kh, kw] of filters, one list of others."
 values_written = judged(nested, "a list of numbers, or of lists", {"type": "array", "minItems": 1})
 
 

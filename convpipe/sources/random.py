@@ -16,7 +16,7 @@ from convpipe.tensors import FLOAT_DTYPES, Array, Signature, Sizes, full_range
 
 DISTRIBUTIONS = ("uniform", "normal")
 DTYPE = "Any integer or float dtype; integers round uniform values down, normal ones to the nearest."
-DISTRIBUTION = "uniform: from low to below high; normal: around mean."
+DISTRIBUTION = "Uniform: from low to below high; normal: around mean."
 
 
 class Random(Source):

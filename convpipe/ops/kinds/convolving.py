@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from convpipe.errors import ConfigError, GeometryError
+from convpipe.errors import GeometryError
 from convpipe.fields import choice, dtype_name, field, judged, number, optional, text, whole
 from convpipe.geometry import convolution
 from convpipe.geometry.axes import AXES, PAD_MODES
@@ -25,6 +25,7 @@ IDLE = {"pad_mode": "constant", "pad_value": 0, "output_padding": 0, "output_sha
 # Sentences about settings that several kinds have.
 DTYPE = "The result's dtype; null is wide enough for each operand, as NumPy's rules have it."
 OVERFLOW = "What becomes of an exact sum that the dtype cannot hold: error, wrap or saturate."
+CROPPED = PAD.replace("the input", "the input, which a transposed convolution crops")
 OUTPUT_PADDING = "Cells added at the end of each axis; fewer than the larger of stride and dilation."
 OUTPUT_SHAPE = "The output's size instead: output_padding, or the pad where that is 0, follow from it."
 
@@ -100,7 +101,7 @@ class ConvSettings:
     """How filters meet the input; what only the rank can judge is judged by `geometry`."""
 
     stride: Any = field(each_axis, 1, "How far the kernel moves: one number, or one per axis: [2,1].")
-    pad: Any = field(padding, 0, PAD)
+    pad: Any = field(padding, 0, CROPPED)
     dilation: Any = field(each_axis, 1, "Distance between the kernel's taps: one number, or one per axis.")
     groups: int = field(whole(1), 1, "Filters of group g see only the channels of group g.")
     pad_mode: str = field(choice(PAD_MODES), "constant", PAD_MODE)
@@ -112,16 +113,10 @@ class ConvSettings:
     output_shape: Any = field(each_axis, None, OUTPUT_SHAPE)
 
 
-def nothing(key: str, value: Any) -> None:
-    """Null: a layer's op says what it does."""
-    if value is not None:
-        raise ConfigError(key, value, "nothing, as op says what the layer does")
-
-
 class Convolving(ConvSettings, Operation):
     """An operation that expands to the chain of its lowering."""
 
-    operation: None = field(judged(nothing, "null"), None, "Nothing: op says what the layer does.")
+    operation: None = field(operation_name, under={})  # no setting of a layer, whose op says what it does
 
     stage = False
 

@@ -1,0 +1,81 @@
+"""Every key of a config and every choice of a group, to be asked: what it takes, its default, a sentence about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from convpipe.config.compose import GROUPS, MAIN_CONFIG, config_folder
+from convpipe.config.parts import SETTINGS
+from convpipe.fields import Setting, join, text
+from convpipe.files.yaml import read_yaml
+
+EXPERIMENT = Setting(text, "lecture_3d", "A complete named experiment; what is set beside it counts more.")
+PACKAGE = "# @package"
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key, of one kind where several have it: ``input.low`` of the source `random`."""
+
+    name: str
+    kind: str
+    setting: Setting
+
+    @property
+    def default(self) -> Any:
+        """What it is where nobody sets it; MISSING where somebody has to."""
+        return shipped().get(self.name, self.setting.default) if "." not in self.name else self.setting.default
+
+
+def keys() -> Iterator[Key]:
+    """Every key, groups before what is in them; under `network`, ``LAYER`` stands for a layer's name."""
+    for name, setting in {**SETTINGS, "experiment": EXPERIMENT}.items():
+        yield from with_below(Key(name, "", setting))
+
+
+def with_below(key: Key) -> Iterator[Key]:
+    """A key and those below it."""
+    yield key
+    check = key.setting.check
+    place = join(key.name, check.below) if check.below else key.name
+    for kind, settings in check.kinds().items():
+        for name, setting in settings.items():
+            yield from with_below(Key(join(place, name), kind or key.kind, setting))
+
+
+def as_listed(name: str) -> str:
+    """A key with the word that stands for a layer's name.
+
+    >>> as_listed("network.conv1.pad"), as_listed("conv.pad")
+    ('network.LAYER.pad', 'conv.pad')
+    """
+    parts = name.split(".")
+    return ".".join(["network", "LAYER", *parts[2:]]) if parts[0] == "network" and len(parts) > 2 else name
+
+
+def choices_of(group: str) -> dict[str, str]:
+    """The choices that a group of the config has, each with the first line about it."""
+    paths = sorted((config_folder() / group).glob("*.yaml"))
+    return {path.stem: first_line(path) for path in paths}
+
+
+def first_line(path: Path) -> str:
+    """The first comment of a config file, Hydra's own left out."""
+    with open(path, encoding="utf-8") as lines:
+        return next((line[1:].strip() for line in lines if line[:1] == "#" and not line.startswith(PACKAGE)), "")
+
+
+@cache
+def shipped() -> Mapping[str, Any]:
+    """The main config's own values."""
+    found: Mapping[str, Any] = read_yaml((config_folder() / f"{MAIN_CONFIG}.yaml").read_bytes())
+    return found
+
+
+def is_group(name: str) -> bool:
+    """Whether a key is a group, which has choices."""
+    return name in GROUPS

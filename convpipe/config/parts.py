@@ -1,0 +1,128 @@
+"""What each key of a config is: the check that reads it, its default, and a sentence about it."""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, replace
+from typing import Any
+
+from convpipe.config.settings import Execution
+from convpipe.errors import ConfigError, did_you_mean
+from convpipe.fields import (
+    Check,
+    Kinds,
+    Schema,
+    Setting,
+    alternatives,
+    anything,
+    choice,
+    group,
+    if_given,
+    mapping,
+    optional,
+    read,
+    settings_of,
+    several,
+    text,
+    whole,
+)
+from convpipe.graph import lowerings
+from convpipe.graph.spec import KEEPS, Layer, LoweringSettings
+from convpipe.ops import OPERATIONS
+from convpipe.ops.conv import Conv
+from convpipe.ops.kinds.convolving import ConvSettings
+from convpipe.ops.kinds.operation import stands_alone
+from convpipe.sources import SOURCES, read_source
+
+SEED = "The one integer that all random numbers come from; every source draws from a stream of its own."
+GRAD = "Where the gradient of the loss with respect to the convolution's output comes from."
+LABELS = "Where the true class of each image comes from, which a network's answers are held against."
+RECORD = "Of a network: how many images of the batch have their stages recorded; null is all. The rest runs in slices."
+KEEP = "What to archive beside the stages' hashes: output, or stages (every array)."
+DATA = "A value of your own, such as a folder, that other settings may refer to: ${data}."
+OP = "What the layer does: the name of an operation."
+INPUTS = "The layers it reads, by name, instead of the one before it."
+# Of a layer, beside the settings of its operation.
+WIRING = {"op": Setting(text, MISSING, OP), "inputs": Setting(optional(several(text)), None, INPUTS)}
+
+
+def read_layer(key: str, settings: Mapping[str, Any]) -> Layer:
+    """One layer: its operation, that one's settings, and what it reads.
+
+    Raises:
+        ConfigError: an operation that cannot stand alone.
+    """
+    given = {name: value for name, value in settings.items() if name not in WIRING}
+    op = settings["op"]
+    kind = OPERATIONS.get(f"{key}.op", op)
+    if not stands_alone(kind):
+        raise ConfigError(f"{key}.op", op, "an operation that can be a layer, not a stage of a convolution")
+    operation = read(kind, key, given, tuple(WIRING))
+    if isinstance(operation, Conv) and isinstance(operation.stages, str):
+        operation = replace(operation, stages=lowerings.chain(op, operation.stages, f"{key}.stages"))
+    return Layer(op, operation, WIRING["inputs"].check(f"{key}.inputs", settings.get("inputs")))
+
+
+def layer_kinds() -> Kinds:
+    """The settings of a layer, by its operation."""
+    found = {name: OPERATIONS.get("op", name) for name in OPERATIONS.names()}
+    return {name: of_kind("op", name, kind) for name, kind in found.items() if stands_alone(kind)}
+
+
+def of_kind(by: str, name: str, kind: type[Any], key: str = "") -> dict[str, Setting]:
+    """The settings of a kind under a key, beside the one that says its name."""
+    settings = (WIRING if by == "op" else {}) | settings_of(kind, key)
+    return settings | {by: Setting(choice([name]), MISSING, settings[by].says)}
+
+
+class Layers(Check):
+    """A network: layers by name, in their order."""
+
+    below = "LAYER"
+
+    def __call__(self, key: str, value: Any) -> dict[str, Layer]:
+        """Each layer, read."""
+        found = {}
+        for name, settings in mapping(key, value).items():
+            layer = mapping(f"{key}.{name}", settings)
+            if "op" not in layer:
+                hint = did_you_mean(str(name), [other for other in value if other != name])
+                raise ConfigError(f"{key}.{name}.op", None, "the kind of a new layer, or another layer's name", hint)
+            found[str(name)] = read_layer(f"{key}.{name}", layer)
+        return found
+
+    def schema(self) -> Schema:
+        """An object's with any names."""
+        return {"type": "object", "additionalProperties": alternatives(read_layer, self.words, layer_kinds).schema()}
+
+    def kinds(self) -> Kinds:
+        """The settings of a layer, by its operation."""
+        return layer_kinds()
+
+
+def sources_for(role: str) -> Check:
+    """A source of any kind, for a role."""
+
+    def kinds() -> Kinds:
+        found = {name: SOURCES.get(role, name) for name in SOURCES.names()}
+        return {name: of_kind("source", name, kind, role) for name, kind in found.items() if role in kind.roles}
+
+    return alternatives(lambda key, value: read_source(role, mapping(key, value)), "a group of settings", kinds)
+
+
+# The keys of a spec, in its order.
+PARTS: dict[str, Setting] = {
+    "seed": Setting(whole(0, 2**64 - 1), 0, SEED),
+    "input": Setting(sources_for("input"), MISSING, "Where the input comes from."),
+    "filters": Setting(if_given(sources_for("filters")), None, "Where the filters of a convolution come from."),
+    "conv": Setting(if_given(group(ConvSettings)), None, "How the filters meet the input."),
+    "lowering": Setting(group(LoweringSettings), MISSING, "Which chain of stages does the convolution."),
+    "keep": Setting(choice(KEEPS), "output", KEEP),
+    "bias": Setting(if_given(sources_for("bias")), None, "Where the bias comes from, one value per filter."),
+    "grad": Setting(if_given(sources_for("grad")), None, GRAD),
+    "network": Setting(if_given(Layers("layers by name")), None, "A network instead of one convolution: its layers."),
+    "weights": Setting(if_given(sources_for("weights")), None, "Where the weights of a network come from."),
+    "labels": Setting(if_given(sources_for("labels")), None, LABELS),
+    "record": Setting(optional(whole(1)), None, RECORD),
+}
+FREE = {"data": Setting(anything, None, DATA)}
+# Every key of a config.
+SETTINGS = {**PARTS, **settings_of(Execution, ""), **FREE}

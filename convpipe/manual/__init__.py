@@ -1,0 +1,1 @@
+"""The manual: a page for each topic, printed by `convpipe help TOPIC`."""

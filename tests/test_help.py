@@ -1,0 +1,256 @@
+"""What can be asked: every key of a config, its sentence and schema, and conf/ held against the code."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import MISSING
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from convpipe.config.compose import GROUPS, config_folder
+from convpipe.config.help import help_text
+from convpipe.config.keys import Key, choices_of, keys
+from convpipe.config.schema import schema
+from convpipe.errors import UsageError
+from convpipe.ops import OPERATIONS
+from convpipe.ops.kinds.operation import stands_alone
+from convpipe.sources import SOURCES
+from tests.cli_runs import convpipe
+
+jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is in the extra `test`")
+
+CONF = config_folder()
+KEYS = list(keys())
+EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+NAMING = ("source", "operation", "kind", "stages")  # the key of a file whose comment is that of the file
+# Which keys of code a file's are, where its name is not that of a source.
+OTHERS = {"conv/default": "", "conv/transpose": "", "cluster/dask": "", "cluster/ray": "", "config": ""}
+
+
+# Keys
+
+
+def test_every_key_has_a_sentence() -> None:
+    for key in KEYS:
+        assert re.fullmatch(r"[A-Za-z0-9\[].*\.", key.setting.says), key.name
+
+
+def test_every_setting_is_a_key() -> None:
+    """What a composed config has, and each setting of every source and operation, can be asked for."""
+    names = {key.name for key in KEYS}
+    for name in (*SOURCES.ours(), *OPERATIONS.ours()):
+        assert help_text(name)
+    assert {f"input.{name}" for name in ("path", "shape", "values", "entry", "mode", "split")} <= names
+    for name in OPERATIONS.ours():
+        if stands_alone(kind := OPERATIONS.get("", name)):
+            fields = {field for field, each in kind.__dataclass_fields__.items() if "check" in each.metadata}
+            assert {f"network.LAYER.{field}" for field in fields - {"operation"}} <= names, name
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_help_knows_every_key_that_an_experiment_has(experiment: str) -> None:
+    config = composed(experiment)
+    for name in leaves(config):
+        assert help_text(name).startswith(re.sub(r"^network\.\w+", "network.LAYER", name)), name
+
+
+@pytest.mark.parametrize("key", sorted({key.name for key in KEYS}))
+def test_help_of_every_key(key: str) -> None:
+    text = help_text(key)
+    for line in text.splitlines():
+        assert len(line) <= 100
+    for found in (each for each in KEYS if each.name == key):
+        assert " ".join(found.setting.says.split()) in " ".join(text.split())
+
+
+def test_help_says_what_a_key_takes_and_its_default() -> None:
+    assert "takes a whole number from 1; default 1" in help_text("conv.groups")
+    assert "takes one of constant, reflect, edge, wrap; default constant" in help_text("conv.pad_mode")
+    assert "input.path (input=csv, npy, npz, safetensors): " in help_text("input.path")
+    assert "has to be given" in help_text("input.path")
+    assert "default run" in help_text("name")  # which conf/config.yaml alone says
+    text = help_text("network.conv1.kernel")
+    assert "network.LAYER.kernel (op: conv, conv_transpose): " in text
+    assert "network.LAYER.kernel (op: avg_pool, max_pool): " in text
+
+
+def test_help_of_a_group_lists_its_choices() -> None:
+    for group in sorted(GROUPS):
+        text = help_text(group)
+        for name in choices_of(group):
+            assert re.search(rf"^  {name}\b", text, re.MULTILINE), (group, name)
+
+
+def test_every_choice_says_what_it_is() -> None:
+    for group in sorted(GROUPS):
+        for name, line in choices_of(group).items():
+            assert len(line) > 15, (group, name)
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [("conv.strid", "conv.stride"), ("stride", "conv.stride"), ("max_pol", "max_pool"), ("randm", "random")],
+)
+def test_help_of_what_there_is_not(word: str, hint: str) -> None:
+    with pytest.raises(UsageError, match=rf"^help: got {word}, expected .* \(did you mean {hint}\?\)$"):
+        help_text(word)
+
+
+# conf/ against the code
+
+
+def base_files() -> list[Path]:
+    """The files of conf that have all settings of a source, or of conv and its like."""
+    found = [path for path in sorted(CONF.rglob("*.yaml")) if source_of(path) == path.stem]
+    return found + [CONF / f"{name}.yaml" for name in OTHERS]
+
+
+def source_of(path: Path) -> Any:
+    return (yaml.safe_load(path.read_text()) or {}).get("source")
+
+
+def commented(path: Path) -> dict[str, tuple[Any, str]]:
+    """Each key of a config file with its value and the comment right above it."""
+    found: dict[str, tuple[Any, str]] = {}
+    comment: list[str] = []
+    stack: list[str] = []
+    values = yaml.safe_load(path.read_text())
+    for line in path.read_text().splitlines():
+        match = re.match(r"( *)(\w+):", line)
+        if line.lstrip().startswith("#"):
+            comment.append(line.strip(" #"))
+        elif match:
+            stack = [*stack[: len(match[1]) // 2], match[2]]
+            found[".".join(stack)] = (value_at(values, stack), " ".join(comment))
+            comment = []
+        else:
+            comment = []
+    return found
+
+
+def value_at(values: Any, parts: list[str]) -> Any:
+    for part in parts:
+        values = values[part]
+    return values
+
+
+def key_of(path: Path, name: str) -> Key:
+    """The key that a file's is."""
+    group = "" if path.parent == CONF else f"{path.parent.name}."
+    kind = OTHERS.get(f"{group[:-1]}/{path.stem}", path.stem) if group else ""
+    (found,) = [key for key in KEYS if key.name == f"{group}{name}" and key.kind in (kind, "")]
+    return found
+
+
+@pytest.mark.parametrize("path", base_files(), ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_config_file_says_what_the_code_says(path: Path) -> None:
+    entries = commented(path)
+    for name, (value, comment) in entries.items():
+        if name.split(".")[0] in ("defaults", "hydra") or name in NAMING:
+            continue
+        key = key_of(path, name)
+        assert comment == key.setting.says, name
+        if not isinstance(value, dict) and path.parent != CONF:
+            check_default(key, value)
+    assert set(entries) - {"defaults"}
+
+
+def check_default(key: Key, value: Any) -> None:
+    """A file's value is the code's default, or one where the code has none."""
+    default = key.setting.default
+    if default is MISSING:
+        return
+    if default is not None:
+        assert value == (list(default) if isinstance(default, tuple) else default), key.name
+
+
+def test_a_main_config_s_values_are_the_codes_defaults() -> None:
+    for name, (value, _) in commented(CONF / "config.yaml").items():
+        if name.split(".")[0] not in ("defaults", "hydra") and not isinstance(value, dict):
+            check_default(key_of(CONF / "config.yaml", name), value)
+
+
+def test_a_wrong_comment_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "bias" / "integers.yaml"
+    path.parent.mkdir()
+    path.write_text("# head\nsource: integers\n# The largest value.\nlow: -8\n")
+    assert commented(path)["low"] == (-8, "The largest value.") != (-8, key_of(path, "low").setting.says)
+    with pytest.raises(AssertionError, match=r"bias\.low"):
+        check_default(key_of(path, "low"), -7)
+
+
+# The schema
+
+
+def composed(experiment: str) -> dict[str, Any]:
+    """What --cfg job shows of an experiment."""
+    extra = ["data=DIR"] if experiment in ("digits_deep", "digits_simple") else []
+    found: dict[str, Any] = yaml.safe_load(convpipe("--cfg", "job", f"experiment={experiment}", *extra).out)
+    return found
+
+
+def leaves(config: dict[str, Any], prefix: str = "") -> list[str]:
+    found = []
+    for name, value in config.items():
+        inside = leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else [f"{prefix}{name}"]
+        found += inside
+    return found
+
+
+VALIDATOR = jsonschema.Draft202012Validator(schema())
+
+
+def test_the_schema_is_one() -> None:
+    jsonschema.Draft202012Validator.check_schema(schema())
+    assert json.loads(json.dumps(schema())) == schema()
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_the_schema_takes_every_experiment_as_file_and_composed(experiment: str) -> None:
+    VALIDATOR.validate(composed(experiment))
+    VALIDATOR.validate(yaml.safe_load((CONF / "experiment" / f"{experiment}.yaml").read_text()))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"sed": 1},
+        {"seed": -1},
+        {"seed": "abc"},
+        {"conv": {"strid": 1}},
+        {"conv": {"groups": 0}},
+        {"conv": {"pad_mode": "mirror"}},
+        {"input": "rando"},
+        {"input": {"source": "random", "values": [1]}},
+        {"input": {"source": "nope"}},
+        {"filters": {"source": "image", "path": "x.png"}},
+        {"network": {"a": {"op": "max_pol", "kernel": 2}}},
+        {"network": {"a": {"op": "relu", "slope": 2}}},
+        {"limits": {"memory": []}},
+        {"keep": "all"},
+    ],
+    ids=str,
+)
+def test_the_schema_refuses(wrong: dict[str, Any]) -> None:
+    with pytest.raises(jsonschema.ValidationError, match=r"not valid|unexpected|is not"):
+        VALIDATOR.validate(wrong)
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        {"input": "random"},
+        {"input": {"source": "random", "shape": [1, 1, 4, 4]}, "filters": "sobel_x"},
+        {"input": {"path": "${data}/x.npy"}, "data": "here"},
+        {"conv": {"pad": [[1, 0], [0, 1]], "stride": [2, 1]}},
+        {"lowering": {"stages": ["pad", {"clip": {"low": 0}}]}},
+        {"network": {"a": {"op": "conv", "filters": 2, "kernel": 3}, "b": {"op": "relu", "inputs": ["a"]}}},
+    ],
+    ids=str,
+)
+def test_the_schema_takes(right: dict[str, Any]) -> None:
+    VALIDATOR.validate(right)
