@@ -10,7 +10,6 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-from convpipe import manual
 from convpipe.config.keys import Key, as_listed, choices_of, is_group, keys
 from convpipe.errors import UsageError, did_you_mean
 from convpipe.fields import Setting, settings_of
@@ -19,7 +18,7 @@ from convpipe.ops import OPERATIONS
 from convpipe.sources import SOURCES
 
 WIDTH = 100
-MANUAL = Path(manual.__file__).parent
+MANUAL = Path(__file__).resolve().parents[1] / "manual"
 
 
 def help_text(word: str | None = None) -> str:

@@ -1,1 +1,0 @@
-"""The manual: a page for each topic, printed by `convpipe help TOPIC`."""
