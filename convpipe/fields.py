@@ -263,7 +263,7 @@ def bytes_of(key: str, value: Any) -> int:
 
 truth = judged(truth_of, "true or false", {"type": "boolean"})
 text = judged(text_of, "a text", {"type": "string", "minLength": 1})
-path = judged(text_of, "a file's path", {"type": "string", "minLength": 1})
+path = judged(text_of, "a path", {"type": "string", "minLength": 1})
 size_in_bytes = judged(
     bytes_of, "a size such as 500MB, 2GiB or a whole number of bytes", {"type": ["integer", "string"]}
 )

@@ -62,7 +62,7 @@ def parsed_flags(words: list[str]) -> Namespace:
     Raises:
         UsageError: a flag that there is not, one that we do not take, or flags that do not go together.
     """
-    arguments = flag_parser().parse_args(words)
+    arguments = flag_parser().parse_intermixed_args(words)  # flags and settings in any order
     if arguments.experimental_rerun is not None:
         raise UsageError("--experimental-rerun: it would read a pickle; use convpipe reproduce RUN")
     if arguments.config_path is not None:

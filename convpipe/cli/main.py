@@ -110,6 +110,8 @@ def dispatch(words: list[str]) -> int:
     from convpipe.cli.commands import COMMANDS
 
     if words and not words[0].startswith("-") and "=" not in words[0] and not words[0].startswith(("~", "+")):
+        if words[0].endswith((".yaml", ".yml")):
+            return hydra_app(words)
         if words[0] not in COMMANDS:
             near = did_you_mean(words[0], COMMANDS)
             hint = f" ({near})" if near else ""
@@ -123,10 +125,11 @@ def hydra_app(words: list[str]) -> int:
     """Run what the overrides describe, or show what Hydra's flags ask for."""
     from convpipe.cli import flags
     from convpipe.cli.commands import COMMANDS
-    from convpipe.config.compose import check_single_run, compose
+    from convpipe.config.compose import check_single_run, compose, words_for_hydra
     from convpipe.config.read import read_job
 
     arguments = flags.parsed_flags(words)
+    arguments.overrides = words_for_hydra(arguments.overrides)
     if any(getattr(arguments, name) for name in flags.SHOWING):
         print(flags.answer(arguments, COMMANDS), end="")
         return 0

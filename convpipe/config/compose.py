@@ -26,6 +26,9 @@ LAYER_SETTING = re.compile(r"network\.\w+\.\w+=")
 MAIN_CONFIG = "config"
 GROUPS = {*SPEC_KEYS, "cluster", "experiment"} - {"seed", "keep", "record"}
 NO_SEARCH_PATH = "hydra.searchpath=[]"
+YAML = (".yaml", ".yml")
+OWN = "own"  # what an experiment file of the user's is called among the experiments
+GLOBAL = "_global_"
 
 
 def config_folder() -> Path:
@@ -35,6 +38,36 @@ def config_folder() -> Path:
     if (checkout / "pyproject.toml").is_file() and (checkout / "conf" / "config.yaml").is_file():
         return checkout / "conf"
     return package / "conf"
+
+
+def is_own_file(word: str) -> bool:
+    """Whether a word is an experiment file of the user's own.
+
+    >>> is_own_file("my.yaml"), is_own_file("input.path=my.yaml")
+    (True, False)
+    """
+    return word.endswith(YAML) and "=" not in word
+
+
+def words_for_hydra(words: Sequence[str]) -> list[str]:
+    """Words as Hydra takes them: an experiment file in front becomes an experiment of Hydra's.
+
+    Raises:
+        ConvpipeError: it cannot be read, or is no such file.
+    """
+    if not words or not is_own_file(words[0]):
+        return list(words)
+    from hydra.core.config_store import ConfigStore
+
+    from convpipe.config.own import experiment
+
+    for word in words[1:]:
+        key, _, value = word.partition("=")
+        if key == "experiment":
+            raise ConfigError(key, value, f"none beside {words[0]}, which itself may have a line experiment: {value}")
+    node = experiment(Path(words[0]))
+    ConfigStore.instance().store(group="experiment", name=OWN, node=node, package=GLOBAL, provider=words[0])
+    return [f"experiment={OWN}", *words[1:]]
 
 
 def compose(hydra: Hydra, config_name: str, overrides: Sequence[str]) -> dict[str, Any]:

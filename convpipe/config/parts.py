@@ -12,12 +12,12 @@ from convpipe.fields import (
     Schema,
     Setting,
     alternatives,
-    anything,
     choice,
     group,
     if_given,
     mapping,
     optional,
+    path,
     read,
     settings_of,
     several,
@@ -37,7 +37,7 @@ GRAD = "Where the gradient of the loss with respect to the convolution's output 
 LABELS = "Where the true class of each image comes from, which a network's answers are held against."
 RECORD = "Of a network: how many images of the batch have their stages recorded; null is all. The rest runs in slices."
 KEEP = "What to archive beside the stages' hashes: output, or stages (every array)."
-DATA = "A value of your own, such as a folder, that other settings may refer to: ${data}."
+DATA = "A folder of your own that other settings may refer to, as in ${data}/x.npy."
 OP = "What the layer does: the name of an operation."
 INPUTS = "The layers it reads, by name, instead of the one before it."
 # Of a layer, beside the settings of its operation.
@@ -123,6 +123,6 @@ PARTS: dict[str, Setting] = {
     "labels": Setting(if_given(sources_for("labels")), None, LABELS),
     "record": Setting(optional(whole(1)), None, RECORD),
 }
-FREE = {"data": Setting(anything, None, DATA)}
+FREE = {"data": Setting(path, None, DATA)}
 # Every key of a config.
 SETTINGS = {**PARTS, **settings_of(Execution, ""), **FREE}

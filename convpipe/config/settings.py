@@ -16,6 +16,7 @@ from convpipe.fields import (
     judged,
     one_or_several,
     optional,
+    path,
     several,
     size_in_bytes,
     text,
@@ -31,13 +32,14 @@ ADDRESS = "Where it is: tcp://HOST:8786 of Dask; of Ray auto, HOST:6379, or null
 TRACE = "Print how the column tensor is filled, tap by tap, as the lecture does (needs keep: stages)."
 WHERE = "Points of a sweep for which this is false are left out, such as conv.stride <= filters.kernel[0]."
 ON_ERROR = "What the failure of a point means for the rest of a sweep: continue or stop."
-COLLECTION_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}\Z")  # file systems end at 255 bytes
+COLLECTION_NAME = re.compile(r"\w[\w.-]*\Z")
+MOST_NAME_BYTES = 200  # file systems end at 255
 MEMORY_SHARE = 0.8
 
 
 def named_collection(key: str, value: Any) -> str:
     """A folder's name: it cannot lead out of the root."""
-    if not isinstance(value, str) or not COLLECTION_NAME.match(value):
+    if not (isinstance(value, str) and COLLECTION_NAME.match(value) and len(value.encode()) <= MOST_NAME_BYTES):
         hint = f"in quotes: name=\"'{value}'\"" if isinstance(value, int) else ""
         raise collection_name.refused(key, value, hint)
     return value
@@ -45,7 +47,7 @@ def named_collection(key: str, value: Any) -> str:
 
 collection_name = judged(
     named_collection,
-    "a folder name of at most 200 letters, digits, '_', '-' and '.'",
+    "a folder name of letters, digits, '_', '-' and '.', at most 200 bytes",
     {"type": "string", "pattern": COLLECTION_NAME.pattern.replace(r"\Z", "$")},
 )
 
@@ -88,7 +90,7 @@ class Execution:
     """How to run, and where to put it: never part of a run's identity."""
 
     name: str = field(collection_name, says="The collection: results go to <root>/<name>/<run id>/.")
-    root: str = field(text, says="The folder that collections lie in.")
+    root: str = field(path, says="The folder that collections lie in.")
     dry_run: bool = field(truth, False, "Print the plan and its cost, run nothing.")
     trace: bool = field(truth, False, TRACE)
     workers: int = field(whole(1, 4096), 1, "How many processes run the points of a sweep.")

@@ -1,0 +1,205 @@
+"""An experiment file of the user's own, in any folder: plain keys, as `convpipe --cfg job` shows them.
+
+It becomes an experiment of Hydra's: a group that names its source (or operation, or kind) is that choice of the
+config tree with the file's settings on top, so that whatever the file leaves out has its usual default and can be
+set on the command line. Hydra's defaults list and package line are accepted, and not needed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from convpipe.config.compose import GLOBAL, GROUPS, YAML, config_folder
+from convpipe.config.keys import choices_of, keys
+from convpipe.errors import ConfigError, StorageError, UsageError
+from convpipe.fields import choice as choice_check, mapping, path as is_path
+from convpipe.files.yaml import dotted, read_yaml
+
+MOST_BYTES = 1 << 20
+# The setting that says which choice of its group the others belong to.
+NAMING = {"conv": "operation", "cluster": "kind"}
+LISTS = "sweep.points"  # a file where it ends like one, else the name of a shipped list
+
+
+def experiment(path: Path) -> dict[str, Any]:
+    """A file as Hydra has an experiment.
+
+    Raises:
+        UsageError: it is not there, not YAML, or no config.
+        ConfigError: one of its values cannot be.
+    """
+    found = at_their_places(nested(contents(path)), path.parent)
+    chosen = dict(choices(found))
+    base = base_of(found.pop("experiment", None), chosen)
+    defaults = [*base.pop("defaults", []), *listed_defaults(found)]
+    defaults += [{f"override /{group}": name} for group, name in chosen.items()]
+    own = {key: value for key, value in found.items() if key != "defaults" and not is_choice(key, value)}
+    own.setdefault("name", path.stem)
+    return {"defaults": [*defaults, "_self_"], **merged(base, own)}
+
+
+def is_choice(key: str, value: Any) -> bool:
+    """Whether a value only names the choice of its group, or leaves it empty."""
+    return key in GROUPS and not isinstance(value, Mapping)
+
+
+def base_of(name: Any, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """The experiment that a file starts from, without what it says of groups that the file chooses itself.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    if name is None:
+        return {}
+    choice_check(choices_of("experiment"))("experiment", name)
+    found: dict[str, Any] = read_yaml((config_folder() / "experiment" / f"{name}.yaml").read_bytes())
+    overrides = {f"override /{group}" for group in chosen}
+    kept = [entry for entry in listed_defaults(found) if overrides.isdisjoint(names(entry))]
+    return {**{key: value for key, value in found.items() if key not in chosen}, "defaults": kept}
+
+
+def merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of two groups, those of the second counting more.
+
+    >>> merged({"conv": {"pad": 1}, "seed": 1}, {"conv": {"stride": 2}, "seed": 0})
+    {'conv': {'pad': 1, 'stride': 2}, 'seed': 0}
+    """
+    found = dict(base)
+    for key, value in own.items():
+        below = found.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            value = merged(below, value)
+        found[key] = value
+    return found
+
+
+def contents(path: Path) -> Mapping[str, Any]:
+    """What the file holds.
+
+    Raises:
+        UsageError: it is not there, or no config of ours.
+        StorageError: the disk refused.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file; expected an experiment file, or settings as key=value")
+    try:
+        with open(path, "rb") as file:
+            text = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror or error}") from error
+    if len(text) > MOST_BYTES:
+        raise UsageError(f"{path}: expected at most {MOST_BYTES} bytes")
+    check_package(path, text)
+    try:
+        found = read_yaml(text)
+    except ValueError as error:
+        raise UsageError(f"{path}: not readable: {error}") from error
+    if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
+        raise UsageError(f"{path}: expected keys and values, such as seed: 1")
+    return found
+
+
+def check_package(path: Path, text: bytes) -> None:
+    """The keys of the file stand at the top; Hydra's first line that says so may be there."""
+    first = text.partition(b"\n")[0].split()
+    if first[:2] == [b"#", b"@package"] and first[2:] != [GLOBAL.encode()]:
+        raise UsageError(f"{path}: got {b' '.join(first).decode(errors='replace')}, expected {GLOBAL}, or no such line")
+
+
+def nested(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys with points in them as groups.
+
+    Raises:
+        ConfigError: a key is there twice.
+
+    >>> nested({"conv.stride": 2, "conv": {"pad": 1}, "seed": 3})
+    {'conv': {'stride': 2, 'pad': 1}, 'seed': 3}
+    """
+    tree: dict[str, Any] = {}
+    for key, value in found.items():
+        *groups, last = key.split(".") if key != "hydra" else [key]
+        place = tree
+        for group in groups:
+            place = place.setdefault(group, {})
+            if not isinstance(place, dict):
+                raise ConfigError(key, value, f"{group} once, as a name or as settings")
+        if isinstance(value, Mapping) and isinstance(place.get(last), dict):
+            value = {**place.pop(last), **value}
+        elif last in place:
+            raise ConfigError(key, value, "a key once")
+        place[last] = dict(value) if isinstance(value, Mapping) else value
+    return tree
+
+
+# Choices
+
+
+def choices(found: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
+    """The groups for which the file chooses, each with the name of its choice."""
+    listed = {str(key).removeprefix("override").strip(" /") for entry in listed_defaults(found) for key in names(entry)}
+    network = isinstance(found.get("network"), Mapping) and choice("network", found["network"])
+    given = {**(dict.fromkeys(("filters", "conv")) if network else {}), **found}
+    for group in sorted(GROUPS - {"experiment"}):
+        if group in given and group not in listed:
+            yield from ((group, name) for name in choice(group, given[group]))
+
+
+def names(entry: Any) -> tuple[Any, ...]:
+    """The names in an entry of a defaults list."""
+    return tuple(entry) if isinstance(entry, Mapping) else (entry,)
+
+
+def choice(group: str, value: Any) -> list[str | None]:
+    """The choice of a group that a file's value asks for, None for an empty one; nothing leaves the one there is.
+
+    Raises:
+        ConfigError: neither a name nor settings.
+    """
+    if isinstance(value, str):
+        return [value]
+    if value is None or value == {}:
+        return [None]
+    wanted = mapping(group, value).get(NAMING.get(group, "source"))
+    if wanted is None:
+        whole = group == "network" and all("op" in mapping(f"network.{name}", layer) for name, layer in value.items())
+        return [None] if whole else []
+    same = (str(wanted), str(wanted).removeprefix("conv_"))  # conv/transpose is the operation conv_transpose
+    return [next((name for name in same if name in choices_of(group)), None)]
+
+
+def listed_defaults(found: Mapping[str, Any]) -> list[Any]:
+    """The file's own defaults list, `_self_` left out, as its values count in any case.
+
+    Raises:
+        ConfigError: it is no list.
+    """
+    defaults = found.get("defaults") or []
+    if not isinstance(defaults, list):
+        raise ConfigError("defaults", defaults, "a list, as Hydra has it, or no such key")
+    return [entry for entry in defaults if entry != "_self_"]
+
+
+# Paths
+
+
+def at_their_places(found: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The file's relative paths, which start at its folder, as paths from here."""
+    if folder == Path():
+        return found
+    paths = {key.name for key in keys() if key.setting.check is is_path}
+    for name, value in dotted({key: value for key, value in found.items() if key not in ("defaults", "hydra")}):
+        a_path = name in paths or (name == LISTS and str(value).endswith((".csv", *YAML)))
+        if a_path and isinstance(value, str) and not value.startswith(("${", "~", "???")):
+            set_at(found, name, os.path.normpath(folder / value))
+    return found
+
+
+def set_at(tree: dict[str, Any], name: str, value: Any) -> None:
+    """Set the value of a dotted key that is there."""
+    *groups, last = name.split(".")
+    for group in groups:
+        tree = tree[group]
+    tree[last] = value
