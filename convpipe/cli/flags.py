@@ -76,6 +76,7 @@ def parsed_flags(words: list[str]) -> Namespace:
         raise UsageError("--config-name: got nothing, expected the name of a main config")
     check_together(arguments)
     arguments.config_name = arguments.config_name or MAIN_CONFIG
+    arguments.overrides = config_compose.words_for_hydra(arguments.overrides)
     return arguments
 
 

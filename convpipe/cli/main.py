@@ -125,11 +125,10 @@ def hydra_app(words: list[str]) -> int:
     """Run what the overrides describe, or show what Hydra's flags ask for."""
     from convpipe.cli import flags
     from convpipe.cli.commands import COMMANDS
-    from convpipe.config.compose import check_single_run, compose, words_for_hydra
+    from convpipe.config.compose import check_single_run, compose
     from convpipe.config.read import read_job
 
     arguments = flags.parsed_flags(words)
-    arguments.overrides = words_for_hydra(arguments.overrides)
     if any(getattr(arguments, name) for name in flags.SHOWING):
         print(flags.answer(arguments, COMMANDS), end="")
         return 0

@@ -1,0 +1,248 @@
+"""An experiment file of the user's own: `convpipe my.yaml`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from convpipe.archive.read import load
+from convpipe.config.compose import config_folder
+from convpipe.config.own import experiment
+from convpipe.errors import ConfigError
+from tests.cli_runs import contents, convpipe, identity, job, only_run, refused
+
+EXPERIMENTS = sorted(path.stem for path in (config_folder() / "experiment").glob("*.yaml"))
+NEEDED = {"digits_simple": ["data=DIR"], "digits_deep": ["data=DIR"], "edges": ["input.path=x.png"]}
+MINE = "input: {source: lecture, values: [[[[1, 2], [3, 4]]]]}\nfilters: {source: lecture, values: [[[[2]]]]}\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory."""
+    place = tmp_path / "here"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    return place
+
+
+def run_id(*words: str) -> str:
+    """The id of the run that a command makes, or made before."""
+    answer = convpipe(*words)
+    assert answer.code == 0, answer.err
+    return answer.out.rstrip().rpartition("/")[2]
+
+
+def written(folder: Path, text: str, name: str = "my.yaml") -> str:
+    """A file with that text; gives its path from the working directory."""
+    path = folder / name
+    path.parent.mkdir(exist_ok=True, parents=True)
+    path.write_text(text, encoding="utf-8")
+    return name
+
+
+def test_a_file_runs_and_its_stem_is_the_name(folder: Path) -> None:
+    answer = convpipe(written(folder, MINE))
+    assert answer.code == 0
+    assert "feature map n=0 f=0, int16: [[2, 4], [6, 8]]" in answer.out
+    assert only_run(folder / "runs").parent == folder / "runs" / "my"
+
+
+def test_settings_beside_it_count_more(folder: Path) -> None:
+    mine = written(folder, MINE + "conv: {pad: 1}\nseed: 3\n")
+    found = job(mine, "conv.pad=2", "seed=4", "name=other")
+    assert (found.spec.conv.pad, found.spec.seed, found.execution.name) == (2, 4, "other")  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_what_cfg_shows_of_an_experiment_is_a_file_of_the_same_run(name: str, folder: Path) -> None:
+    more = NEEDED.get(name, [])
+    shown = convpipe("--cfg", "job", f"experiment={name}", *more)
+    mine = written(folder, shown.out)
+    assert job(mine).spec == job(f"experiment={name}", *more).spec
+    assert job(mine).execution == job(f"experiment={name}", *more).execution
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_shipped_experiment_file_is_one_as_it_is(name: str, folder: Path) -> None:
+    """Hydra's package line and defaults list are accepted."""
+    more = NEEDED.get(name, [])
+    mine = written(folder, (config_folder() / "experiment" / f"{name}.yaml").read_text())
+    assert job(mine, *more).spec == job(f"experiment={name}", *more).spec
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_file_may_start_from_an_experiment(name: str, folder: Path) -> None:
+    more = NEEDED.get(name, [])
+    found = job(written(folder, f"experiment: {name}\n"), *more)
+    assert found.spec == job(f"experiment={name}", *more).spec
+    assert found.execution.name == "my"
+
+
+SAME = {
+    "a source by name": ("input: random\nfilters: sobel_x", "input=random filters=sobel_x"),
+    "a source and its settings": (
+        "input: {source: random, shape: [1, 1, 5, 5]}\nfilters: {source: integers, count: 2}",
+        "input=random input.shape=[1,1,5,5] filters=integers filters.count=2",
+    ),
+    "dotted keys": ("conv.stride: 2\nconv: {pad: 1}\nconv.dilation: 1", "conv.stride=2 conv.pad=1"),
+    "an operation": (
+        "conv: {operation: conv_transpose, stride: 2}\ninput: integers\nfilters: integers",
+        "conv=transpose conv.stride=2 input=integers filters=integers",
+    ),
+    "a gradient": (
+        "conv: {operation: grad_bias}\ninput: integers\nfilters: integers\ngrad: integers",
+        "conv=grad_bias input=integers filters=integers grad=integers",
+    ),
+    "stages": ("lowering: {stages: [pad, im2col]}", "lowering.stages=[pad,im2col]"),
+    "a lowering": ("lowering: implicit", "lowering=implicit"),
+    "a network by name": ("network: tiny\ninput: integers", "network=tiny input=integers"),
+    "layers": (
+        "network: {a: {op: conv, filters: 2, kernel: 3}, b: {op: relu}}\ninput: integers\nweights: random",
+        "network=single filters=none conv=none weights=random input=integers "
+        "+network.a={op:conv,filters:2,kernel:3} +network.b={op:relu}",
+    ),
+    "a change to a network": (
+        "experiment: tiny\nnetwork: {conv1: {stride: 2}, conv2: {stride: 1}, add: {inputs: [relu1]}}",
+        "experiment=tiny network.conv1.stride=2 network.conv2.stride=1 network.add.inputs=[relu1]",
+    ),
+    "another source than the experiment's": (
+        "experiment: tiny\ninput: {source: random, shape: [2, 3, 8, 8]}",
+        "network=tiny weights=integers record=1 keep=stages input=random input.shape=[2,3,8,8]",
+    ),
+    "nothing of a group": ("bias: null\ngrad: {}", ""),
+    "Hydra's list": (
+        "defaults:\n  - override /input: integers\n  - _self_\ninput: {low: 0}",
+        "input=integers input.low=0",
+    ),
+    "a reference": ("seed: 5\nlabels: null\nconv: {pad: '${seed}'}", "seed=5 conv.pad=5"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "words"), SAME.values(), ids=SAME)
+def test_a_file_is_the_run_of_a_command(text: str, words: str, folder: Path) -> None:
+    mine = written(folder, text + "\n")
+    assert identity(mine) == identity(*words.split())
+
+
+def test_relative_paths_start_at_the_files_folder(folder: Path) -> None:
+    np.save(folder / "x.npy", np.ones((1, 1, 4, 4), np.int16))
+    (folder / "sub").mkdir()
+    np.save(folder / "sub" / "x.npy", np.full((1, 1, 4, 4), 7, np.int16))
+    text = "input: {source: npy, path: x.npy}\nfilters: {source: lecture, values: [[[[1]]]]}\nkeep: stages\nroot: out\n"
+    assert convpipe(written(folder, text, "sub/my.yaml")).code == 0
+    made = load(only_run(folder / "sub" / "out"))
+    assert made.output.max() == 7
+    assert convpipe("sub/my.yaml", "input.path=x.npy", "root=here").code == 0  # beside it they start here
+    assert load(only_run(folder / "here")).output.max() == 1
+
+
+@pytest.mark.parametrize("path", ["/x/y.npy", "~/y.npy", "${data}/y.npy"])
+def test_other_paths_stay(path: str, folder: Path) -> None:
+    mine = written(folder, f"input: {{source: npy, path: '{path}'}}\n", "sub/my.yaml")
+    assert experiment(Path(mine))["input"]["path"] == path
+
+
+def test_paths_of_every_kind_start_there(folder: Path) -> None:
+    text = "data: here\nweights: {source: npz, path: w.npz}\nlabels: {source: npy, path: ../l.npy}\n"
+    mine = written(folder, text + "sweep: {points: p.csv}\n", "sub/my.yaml")
+    found = experiment(Path(mine))
+    assert (found["data"], found["weights"]["path"], found["labels"]["path"]) == ("sub/here", "sub/w.npz", "l.npy")
+    assert found["sweep"]["points"] == "sub/p.csv"
+    assert experiment(Path(written(folder, "sweep: {points: alexnet}\n", "sub/b.yaml")))["sweep"]["points"] == "alexnet"
+
+
+def test_a_file_is_swept(folder: Path) -> None:
+    mine = written(folder, MINE)
+    for words in (("-m", mine, "conv.stride=1,2"), (mine, "-m", "conv.stride=1,2", "seed=0")):
+        answer = convpipe(*words)
+        assert answer.code == 0, answer.err
+    assert answer.out.rstrip().endswith("0 done, 2 there before, 0 failed: runs/my")
+
+
+def test_a_file_brings_a_sweep_of_its_own(folder: Path) -> None:
+    mine = written(folder, MINE + "hydra: {sweeper: {params: {conv.pad: '0,1,2'}}}\n")
+    assert convpipe("-m", mine).out.rstrip().endswith("3 done, 0 there before, 0 failed: runs/my")
+
+
+def test_a_file_and_workers(folder: Path) -> None:
+    mine = written(folder, MINE)
+    assert convpipe("-m", mine, "conv.pad=0,1,2,3", "workers=2").code == 0
+
+
+def test_letters_of_any_script(folder: Path) -> None:
+    assert convpipe(written(folder, MINE, "수업1.yml")).code == 0
+    assert only_run(folder / "runs").parent.name == "수업1"
+
+
+REFUSED = {
+    "unknown": ("sed: 1", r"sed: got 1, expected one of the keys: .*\(did you mean seed\?\)"),
+    "unknown below": ("conv: {strid: 1}", r"conv\.strid: got 1, .*\(did you mean stride\?\)"),
+    "a choice": ("input: rando", r"input: got rando, expected one of csv, .*\(did you mean random\?\)"),
+    "a source": ("input: {source: rando}", r"input\.source: got rando, .*\(did you mean random\?\)"),
+    "an experiment": ("experiment: tinu", r"experiment: got tinu, expected one of alexnet.*\(did you mean tiny\?\)"),
+    "another package": ("# @package input\nseed: 1", r"my\.yaml: got # @package input, expected _global_"),
+    "no mapping": ("- 1", r"my\.yaml: expected keys and values"),
+    "empty": ("", r"my\.yaml: expected keys and values"),
+    "no yaml": ("seed: [1", r"my\.yaml: not readable: "),
+    "twice": ("seed: 1\nseed: 2", r"my\.yaml: not readable: line 2: got seed again"),
+    "dotted twice": ("conv.pad: 1\nconv: {stride: 1}\nconv.stride: 2", r"conv\.stride: got 2, expected a key once"),
+    "an alias": ("a: &a [1]\nseed: *a", r"my\.yaml: not readable: aliases"),
+    "code": ("input: {_target_: os.system}", r"input\._target_: got os\.system, expected no such key"),
+    "Hydra's folder": ("hydra: {run: {dir: /x}}", r"hydra\.run\.dir: got /x, expected \., as it could run code"),
+    "a launcher": ("hydra: {launcher: {_target_: evil.E}}", r"hydra\.launcher\._target_: got evil\.E"),
+    "a callback": ("hydra: {callbacks: {x: {_target_: evil.E}}}", r"hydra\.callbacks: got "),
+    "moved": ("defaults: [{/input@hydra.callbacks.x: random}]", r"(hydra\.callbacks|config): "),
+    "defaults": ("defaults: 5", r"defaults: got 5, expected a list"),
+    "python": ("seed: !!python/object/apply:os.system [ls]", r"my\.yaml: not readable: "),
+    "big": ("# " + "x" * (1 << 20), r"my\.yaml: expected at most 1048576 bytes"),
+    "a name": (MINE + "name: ../x", r"name: got \.\./x, expected a folder name"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "line"), REFUSED.values(), ids=REFUSED)
+def test_what_may_not_be_set_elsewhere_may_not_be_set_here(text: str, line: str, folder: Path) -> None:
+    assert re.match(line, refused(folder, written(folder, text)))
+
+
+def test_what_is_no_such_file(folder: Path) -> None:
+    assert re.match(r"nope\.yaml: no such file; expected an experiment file, or settings", refused(folder, "nope.yaml"))
+    (folder / "f.yaml").mkdir()
+    assert re.match(r"f\.yaml: no such file", refused(folder, "f.yaml"))
+
+
+def test_one_experiment_at_a_time(folder: Path) -> None:
+    mine = written(folder, MINE)
+    assert re.match(r"experiment: got tiny, expected none beside my\.yaml", refused(folder, mine, "experiment=tiny"))
+    with pytest.raises(ConfigError, match=r"^experiment: got tiny, expected none beside my\.yaml"):
+        job(mine, "experiment=tiny")
+
+
+def test_a_stem_that_is_no_name(folder: Path) -> None:
+    mine = written(folder, MINE, "my file.yaml")
+    assert re.match(r"name: got my file, expected a folder name", refused(folder, mine))
+    assert convpipe(mine, "name=mine").code == 0
+
+
+@pytest.mark.parametrize("flag", [("--cfg", "job"), ("--info", "defaults"), ("--help",)])
+def test_flags_show_the_files_config(flag: tuple[str, ...], folder: Path) -> None:
+    mine = written(folder, MINE + "seed: 123454321\n")
+    before = contents(folder)
+    answer = convpipe(mine, *flag)
+    assert answer.code == 0, answer.err
+    assert "123454321" in answer.out or flag[0] == "--info"
+    assert contents(folder) == before
+
+
+def plain(text: str) -> Any:
+    return yaml.safe_load(text)
+
+
+def test_yaml_means_what_it_means_in_conf(folder: Path) -> None:
+    """A number with an exponent, which YAML 1.1 takes for a text, a truth, and a null."""
+    text = "input: {source: random, distribution: normal, std: 1e-2}\nfilters: integers\ntrace: false\nrecord: null\n"
+    assert job(written(folder, text)).spec.input.std == 0.01  # type: ignore[attr-defined]
