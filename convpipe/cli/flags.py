@@ -137,7 +137,7 @@ def make_hydra(arguments: Namespace) -> Hydra:
         path = f"file://{os.path.abspath(arguments.config_dir)}"
         search_path.prepend(provider="command-line", path=path, anchor=SearchPathQuery(provider="schema"))
     hydra = Hydra.create_main_hydra2("convpipe", search_path)
-    hydra.config_loader.repository = Repository(search_path)
+    hydra.config_loader.repository = Repository(search_path)  # type: ignore[attr-defined]
     return hydra
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,9 @@ import yaml
 from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.core_plugins.importlib_resources_config_source import ImportlibResourcesConfigSource
+from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import OmegaConf
 from omegaconf._utils import get_yaml_loader
-from yaml.constructor import SafeConstructor
-from yaml.resolver import Resolver
-
-from hydra.plugins.config_source import ConfigResult, ConfigSource
 
 if TYPE_CHECKING:
     from hydra.core.config_search_path import ConfigSearchPath
@@ -49,9 +47,9 @@ class ShippedFiles(FileConfigSource):
 
     def load_config(self, config_path: str) -> ConfigResult:
         """One config, by its path in the tree."""
-        with suppress(OSError, ValueError, yaml.YAMLError):
-            with open(os.path.join(self.path, self._normalize_file_name(config_path)), encoding="utf-8") as file:
-                return result(self, file.read())
+        path = os.path.join(self.path, self._normalize_file_name(config_path))
+        with suppress(OSError, ValueError, yaml.YAMLError), open(path, encoding="utf-8") as file:
+            return result(self, file.read())
         return super().load_config(config_path)
 
 
@@ -68,8 +66,8 @@ class ShippedResources(ImportlibResourcesConfigSource):
 
     def load_config(self, config_path: str) -> ConfigResult:
         """One config, by its path in the package."""
+        path = self.folder.joinpath(self._normalize_file_name(config_path))
         with suppress(OSError, ValueError, yaml.YAMLError):
-            path = self.folder.joinpath(self._normalize_file_name(config_path))
             return result(self, path.read_text(encoding="utf-8"))
         return super().load_config(config_path)
 
@@ -82,19 +80,15 @@ def result(source: ConfigSource, text: str) -> ConfigResult:
         YAMLError: it is no YAML.
     """
     found = yaml.load(text, quick_loader())
+    if found is None:  # an empty file
+        found = {}
     if not isinstance(found, dict):
         raise ValueError(f"got {type(found).__name__}, expected a mapping")
     header = source._get_header_dict(text[:HEADER_CHARACTERS])
     return ConfigResult(source.provider, source.full_path(), OmegaConf.create(found), header)
 
 
+@cache
 def quick_loader() -> Any:
     """OmegaConf's loader, with its rules for numbers, dates and keys given twice, on LibYAML's parser."""
-
-    class QuickLoader(yaml.cyaml.CParser, get_yaml_loader()):
-        def __init__(self, stream: str) -> None:
-            yaml.cyaml.CParser.__init__(self, stream)
-            SafeConstructor.__init__(self)
-            Resolver.__init__(self)
-
-    return QuickLoader
+    return type("QuickLoader", (yaml.CSafeLoader, get_yaml_loader()), {})
