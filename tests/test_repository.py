@@ -40,7 +40,7 @@ ODD = {
     "empty": "",
     "comments": "# nothing\n  # here",
     "a header": "# @package _global_\n\na: 1",
-    "a long header": f"{'#' * 505}\n# @package conv\na: 1",
+    "a late header": f"{600 * chr(10)}# @package conv\na: 1",
     "letters": "\N{GREEK SMALL LETTER PI}: \N{CJK UNIFIED IDEOGRAPH-6CE2}\nb: '\N{GRINNING FACE}'",
     "a mark": "\ufeffa: 1",
     "ends of lines": "a: 1\r\nb:\r\n  - 2\r\n",
