@@ -8,7 +8,7 @@ from contextlib import suppress
 from convpipe.cli.main import main
 
 # New objects between two searches for cycles among them; Python's 700 cost a tenth of the start, for nothing.
-GARBAGE_THRESHOLD = 50_000
+GARBAGE_THRESHOLD = 200_000
 
 
 def run() -> None:
