@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+import convpipe
 from convpipe.execution import provenance
 from convpipe.execution.provenance import KEYS, collect, numeric_differences
 
@@ -89,3 +91,11 @@ def test_a_machine_without_these_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "read_text", nothing)
     assert provenance.memory_bytes() > 0
     assert provenance.cpu_model()
+
+
+def test_the_hash_of_the_code_is_over_every_source_file_and_its_name() -> None:
+    package = Path(convpipe.__file__).parent
+    total = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        total.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    assert provenance.code_sha256() == total.hexdigest()

@@ -22,6 +22,7 @@ from convpipe.execution import provenance
 
 if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra
+    from omegaconf import DictConfig
 
 HELP = string.Template("""\
 convpipe, a laboratory for convolution
@@ -53,6 +54,7 @@ Exit codes: 0 ok, 1 some runs failed, 2 config or usage, 3 integrity, 4 I/O, 130
 # Flags that ask for something else than a run.
 SHOWING = ("help", "hydra_help", "cfg", "info", "shell_completion")
 SHELLS = ("bash", "zsh", "fish")
+HYDRA_HELP = "hydra/hydra_help/default"
 LINE_WIDTH = 80
 
 
@@ -124,6 +126,8 @@ def make_hydra(arguments: Namespace) -> Hydra:
     from hydra.core.config_search_path import SearchPathQuery
     from hydra.core.global_hydra import GlobalHydra
 
+    from convpipe.config.repository import Repository
+
     plugins = str(Path(sweeps.__file__).parent / "plugins")  # the namespace hydra_plugins, where Hydra looks for ours
     if plugins not in sys.path:
         sys.path.append(plugins)
@@ -133,7 +137,9 @@ def make_hydra(arguments: Namespace) -> Hydra:
     if arguments.config_dir is not None:
         path = f"file://{os.path.abspath(arguments.config_dir)}"
         search_path.prepend(provider="command-line", path=path, anchor=SearchPathQuery(provider="schema"))
-    return Hydra.create_main_hydra2("convpipe", search_path)
+    hydra = Hydra.create_main_hydra2("convpipe", search_path)
+    hydra.config_loader.repository = Repository(search_path)  # type: ignore[attr-defined]
+    return hydra
 
 
 def answer(arguments: Namespace, commands: Collection[str]) -> str:
@@ -153,8 +159,7 @@ def answer(arguments: Namespace, commands: Collection[str]) -> str:
     if arguments.help:
         return help_text(hydra, plain_config(composed, missing=True))
     if arguments.hydra_help:
-        settings = hydra.get_sanitized_hydra_cfg(composed)
-        return hydra.get_help(composed.hydra.hydra_help, settings, flag_parser(), resolve=False) + "\n"
+        return hydra_help(hydra, composed)
     overrides = [*arguments.overrides, NO_SEARCH_PATH]
     if arguments.info:
         return printed(lambda: hydra.show_info(arguments.info, config_name=name, overrides=overrides))
@@ -162,6 +167,16 @@ def answer(arguments: Namespace, commands: Collection[str]) -> str:
         plain_config(composed, missing=True)  # for errors in our words
     check_package(arguments, composed)
     return printed(lambda: hydra.show_cfg(name, overrides, arguments.cfg, arguments.package, arguments.resolve))
+
+
+def hydra_help(hydra: Hydra, composed: DictConfig) -> str:
+    """Hydra's own help, whose words are composed for this alone."""
+    from omegaconf import OmegaConf
+
+    words = hydra.config_loader.repository.load_config(HYDRA_HELP).config  # type: ignore[attr-defined]
+    OmegaConf.update(composed, "hydra.hydra_help", words)
+    settings = hydra.get_sanitized_hydra_cfg(composed)
+    return hydra.get_help(composed.hydra.hydra_help, settings, flag_parser(), resolve=False) + "\n"
 
 
 def check_package(arguments: Namespace, composed: Any) -> None:

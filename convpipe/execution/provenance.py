@@ -3,7 +3,7 @@
 import hashlib
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -44,11 +44,22 @@ def thread_pools() -> Any:
 
 def code_sha256() -> str:
     """A hash over the package's source files and their names."""
-    package = Path(__file__).parents[1]
+    package = os.path.dirname(os.path.dirname(__file__))
     total = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        total.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    for parts in sorted(source_files(package)):
+        with open(os.path.join(package, *parts), "rb", buffering=0) as file:
+            total.update("/".join(parts).encode() + b"\0" + file.read())
     return total.hexdigest()
+
+
+def source_files(folder: str, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The Python files below a folder, each as the parts of its path; pathlib takes twice as long to find them."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(".py"):
+                yield (*above, entry.name)
+            elif entry.is_dir() and entry.name != "__pycache__":
+                yield from source_files(entry.path, (*above, entry.name))
 
 
 def cpu_model() -> str:
