@@ -12,11 +12,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from convpipe.config.compose import GLOBAL, GROUPS, YAML, config_folder
 from convpipe.config.keys import choices_of, keys
-from convpipe.errors import ConfigError, StorageError, UsageError
+from convpipe.config.repository import quick_loader
+from convpipe.errors import ConfigError, StorageError, UsageError, shown
 from convpipe.fields import choice as choice_check, mapping, path as is_path
-from convpipe.files.yaml import dotted, read_yaml
+from convpipe.files.yaml import check_events, dotted
 
 MOST_BYTES = 1 << 20
 # The setting that says which choice of its group the others belong to.
@@ -55,7 +58,7 @@ def base_of(name: Any, chosen: Mapping[str, Any]) -> dict[str, Any]:
     if name is None:
         return {}
     choice_check(choices_of("experiment"))("experiment", name)
-    found: dict[str, Any] = read_yaml((config_folder() / "experiment" / f"{name}.yaml").read_bytes())
+    found: dict[str, Any] = plain_values((config_folder() / "experiment" / f"{name}.yaml").read_bytes())
     overrides = {f"override /{group}" for group in chosen}
     kept = [entry for entry in listed_defaults(found) if overrides.isdisjoint(names(entry))]
     return {**{key: value for key, value in found.items() if key not in chosen}, "defaults": kept}
@@ -94,12 +97,22 @@ def contents(path: Path) -> Mapping[str, Any]:
         raise UsageError(f"{path}: expected at most {MOST_BYTES} bytes")
     check_package(path, text)
     try:
-        found = read_yaml(text)
-    except ValueError as error:
-        raise UsageError(f"{path}: not readable: {error}") from error
+        found = plain_values(text)
+    except (ValueError, yaml.YAMLError) as error:
+        raise UsageError(f"{path}: not readable: {shown(error, 200)}") from error
     if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
         raise UsageError(f"{path}: expected keys and values, such as seed: 1")
     return found
+
+
+def plain_values(text: bytes) -> Any:
+    """What a YAML text says, by the rules of conf's files: 1e-5 is a number, and a date a text.
+
+    Raises:
+        ValueError, YAMLError: it is none, is nested too deeply, or has aliases.
+    """
+    check_events(text)
+    return yaml.load(text, quick_loader())
 
 
 def check_package(path: Path, text: bytes) -> None:

@@ -90,5 +90,6 @@ def result(source: ConfigSource, text: str) -> ConfigResult:
 
 @cache
 def quick_loader() -> Any:
-    """OmegaConf's loader, with its rules for numbers, dates and keys given twice, on LibYAML's parser."""
-    return type("QuickLoader", (yaml.CSafeLoader, get_yaml_loader()), {})
+    """OmegaConf's loader, with its rules for numbers, dates and keys given twice, by LibYAML if there is one."""
+    theirs = get_yaml_loader()
+    return type("QuickLoader", (yaml.CSafeLoader, theirs), {}) if hasattr(yaml, "CSafeLoader") else theirs
