@@ -187,7 +187,8 @@ def verify(path: Run | str | Path, on_run: Callable[[Run], object] = lambda run:
     folders = [folder] if is_run(folder) else list(runs_below(folder))
     if not folders:
         raise UsageError(f"verify: got {folder}, expected a run or a collection of runs")
-    whole, errors = list[Run](), list[ArchiveError]()
+    whole: list[Run] = []
+    errors: list[ArchiveError] = []
     for each in folders:
         try:
             whole.append(verified(each))

@@ -63,7 +63,7 @@ def run_html(run: Run) -> str:
 def stage_cells(run: Run, row: dict[str, str]) -> list[str]:
     """One row of stages.csv as texts."""
     shape = lettered(row["shape"], run.manifest["axes"].get(row["stage"], ()))
-    numbers = [f"{int(row[column]):,}" for column in ("bytes", "macs")]
+    numbers = [f"{int(row[column]):,}" if row[column] != "0" else "" for column in ("bytes", "macs")]
     return [row["stage"], shape, row["dtype"], *numbers, short_number(row["min"]), short_number(row["max"])]
 
 

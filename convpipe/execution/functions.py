@@ -181,7 +181,7 @@ def conv_stages(
         ValueRangeError: a sum that does not fit, with ``overflow="error"``.
 
     >>> image, kernel = np.arange(9).reshape(1, 1, 3, 3), np.ones((1, 1, 2, 2), int)
-    >>> made = conv_stages(image, kernel)
+    >>> made = conv_stages(image, kernel, lowering="im2col")
     >>> [*made], made["im2col"].tolist()[0], made["matmul"].tolist()
     (['pad', 'im2col', 'fil2col', 'matmul', 'reshape'], [0, 1, 3, 4], [[8], [12], [20], [24]])
     """

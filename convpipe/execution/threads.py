@@ -31,6 +31,7 @@ class SharedLimit:
         with self.changed:
             self.changed.wait_for(lambda: not self.holders or threads == self.threads or me in self.holders)
             if not self.holders:
+                let_any_thread_set()
                 self.limiter, self.threads = thread_pools().limit(limits=threads, user_api="blas"), threads
             self.holders.append(me)
 
@@ -39,8 +40,22 @@ class SharedLimit:
         with self.changed:
             self.holders.remove(get_ident())
             if not self.holders:
+                let_any_thread_set()
                 self.limiter.restore_original_limits()
+                let_any_thread_set()
                 self.changed.notify_all()
+
+
+def let_any_thread_set() -> None:
+    """Take OpenBLAS from the thread that set it last: threadpoolctl passes over what others set.
+
+    The result would then be of another number of threads than its archive says.
+    """
+    import threadpoolctl
+
+    clear = getattr(getattr(threadpoolctl, "OpenBLASController", None), "clear_controlling_thread", None)
+    if clear is not None:
+        clear(force=True)
 
 
 LIMIT = SharedLimit()
