@@ -2,7 +2,8 @@
 
     import convpipe as cp
     cp.conv(x, w, stride=2, pad=1)     # NCHW in, NCHW out
-    cp.load("runs/lecture_3d/<id>").array("im2col")
+    cp.run("experiment=lecture_4d", **{"conv.stride": 2})
+    cp.load("runs/lecture_3d/<id>")["im2col"]
 
 Names are loaded when they are first used, so that the command line starts fast.
 """
@@ -14,9 +15,22 @@ from typing import TYPE_CHECKING, Any
 from convpipe.execution.provenance import VERSION
 
 if TYPE_CHECKING:
+    from convpipe.api import (
+        explain as explain,
+        plan as plan,
+        reproduce as reproduce,
+        run as run,
+        sweep as sweep,
+        verify as verify,
+    )
     from convpipe.archive.collection import runs as runs
     from convpipe.archive.read import load as load
-    from convpipe.execution.functions import conv as conv, conv_grad as conv_grad, conv_transpose as conv_transpose
+    from convpipe.execution.functions import (
+        conv as conv,
+        conv_grad as conv_grad,
+        conv_stages,
+        conv_transpose as conv_transpose,
+    )
     from convpipe.ops.add import add as add
     from convpipe.ops.add_bias import add_bias as add_bias
     from convpipe.ops.avg_pool import avg_pool as avg_pool
@@ -44,15 +58,25 @@ if TYPE_CHECKING:
     from convpipe.ops.softmax import softmax as softmax
     from convpipe.ops.tanh import tanh as tanh
 
+    stages = conv_stages
+
 __version__ = VERSION
 # Where names are at home that are no operation's array function, which lies in the file of its own name.
 HOMES = {
     "conv": "execution.functions",
     "conv_grad": "execution.functions",
     "conv_transpose": "execution.functions",
+    "explain": "api",
     "load": "archive.read",
+    "plan": "api",
+    "reproduce": "api",
+    "run": "api",
     "runs": "archive.collection",
+    "stages": "execution.functions",
+    "sweep": "api",
+    "verify": "api",
 }
+CALLED_THERE = {"stages": "conv_stages"}
 OPERATIONS = Path(__file__).with_name("ops")
 
 
@@ -61,7 +85,7 @@ def __getattr__(name: str) -> Any:
         return [each for each in __dir__() if each in globals() or hasattr(import_module(__name__), each)]
     home = HOMES.get(name, f"ops.{name}")
     if name in HOMES or (OPERATIONS / f"{name}.py").is_file():
-        found = vars(import_module(f"convpipe.{home}")).get(name)
+        found = vars(import_module(f"convpipe.{home}")).get(CALLED_THERE.get(name, name))
         if found is not None:
             return found
     raise AttributeError(f"module 'convpipe' has no attribute {name!r}")

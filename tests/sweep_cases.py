@@ -11,7 +11,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from convpipe.cli.flags import make_hydra, parsed_flags
+from convpipe.cli.flags import parsed_flags
+from convpipe.config.app import make_hydra
 from convpipe.config.compose import composed, plain_config
 from convpipe.config.read import read_execution
 from convpipe.files.staging import HIDDEN
@@ -27,7 +28,7 @@ EPHEMERAL = ("seconds", "provenance")  # of a manifest: when and how fast
 def composer(*words: str) -> Composer:
     """The composer of a command line's sweep."""
     arguments = parsed_flags(["-m", *words])
-    hydra = make_hydra(arguments)
+    hydra = make_hydra(arguments.config_dir)
     config = composed(hydra, arguments.config_name, arguments.overrides, multirun=True)
     execution = read_execution(plain_config(config, missing=True))
     return composer_for(config, arguments.overrides, execution)
@@ -36,7 +37,7 @@ def composer(*words: str) -> Composer:
 def events(*words: str, watch: Watch = nullcontext) -> Generator[Event]:
     """What happens in a command line's sweep."""
     arguments = parsed_flags(["-m", *words])
-    config = composed(make_hydra(arguments), arguments.config_name, arguments.overrides, multirun=True)
+    config = composed(make_hydra(arguments.config_dir), arguments.config_name, arguments.overrides, multirun=True)
     return sweep(config, arguments.overrides, None, watch)
 
 

@@ -40,7 +40,7 @@ ROOMS = (
     "__main__",
     "weights",
 )
-TO_COME = {"api"}
+TO_COME: set[str] = set()
 MOST_ARROWS = 100
 
 HYDRA = {"config", "sweeps", "api", "cli"}

@@ -22,6 +22,7 @@ from convpipe.archive.write import Draft, publish
 from convpipe.errors import ArchiveError, ConfigError
 from convpipe.execution import attachments, runner
 from convpipe.execution.pipeline import StageResult
+from convpipe.execution.threads import blas_threads
 from convpipe.files.npy import BLOCK_BYTES
 from convpipe.graph.single import plan_run
 
@@ -141,7 +142,7 @@ def test_blas_has_the_threads_it_is_given() -> None:
 
     before = used()
     assert before, "NumPy's BLAS is found"
-    with runner.blas_threads(1):
+    with blas_threads(1):
         assert used() == {1}
     assert used() == before
 

@@ -551,9 +551,9 @@ def test_progress_counts(capsys: pytest.CaptureFixture[str]) -> None:
             seen.append(description)
 
     progress = SweepProgress(Bar(), 4)  # type: ignore[arg-type]
-    progress.show(There("0"))
+    progress.show(There(Path(), "0"))
     progress.show(Finished(Done(C, "1", "seed=1", "done", 0.1, None)))
-    progress.show(FailedBefore("2"))
+    progress.show(FailedBefore(Path(), "2"))
     progress.show(Finished(Done(C, "3", "seed=2", "failed", 0.1, None, "no reason")))
     assert [re.sub(r"\d+/s", "R/s", line) for line in seen] == [
         "of 4",

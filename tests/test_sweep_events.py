@@ -58,7 +58,8 @@ def test_a_sweep_is_told_and_not_printed(folder: Path, capsys: pytest.CaptureFix
     ]
     assert (closed.tally.done, closed.tally.failed, closed.tally.exit_code) == (1, 2, 1)
     again = list(events(*FAILING))
-    assert again[1:4] == [There(outcomes[0].run), FailedBefore(outcomes[1].run), FailedBefore(outcomes[2].run)]
+    failed = [FailedBefore(each.folder, each.run) for each in outcomes[1:3]]
+    assert again[1:4] == [There(outcomes[0].folder, outcomes[0].run), *failed]
     assert capsys.readouterr() == ("", "")
 
 

@@ -8,12 +8,23 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convpipe.archive.identity import RUN_ID
 from convpipe.archive.index import INDEX, completed, failures, locked, row_at, rows_of
-from convpipe.archive.table import Row, as_table, columns_of, row_columns, run_row, typed, with_columns, write_results
+from convpipe.archive.table import (
+    Row,
+    as_table,
+    columns_of,
+    joined_columns,
+    row_columns,
+    run_row,
+    typed,
+    with_columns,
+    write_results,
+)
 from convpipe.errors import ArchiveError
 from convpipe.files.staging import hidden_name, storing
 
@@ -30,6 +41,20 @@ def run_names(folder: Path) -> list[str]:
     """The ids of a collection's runs, sorted."""
     with os.scandir(folder) as entries:
         return sorted(entry.name for entry in entries if RUN_ID.match(entry.name) and entry.is_dir())
+
+
+def runs_below(folder: Path) -> Iterator[Path]:
+    """Every run of a collection, or of the collections in a folder, however deep; sorted."""
+    for name in sorted(entry.name for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)):
+        if RUN_ID.match(name) or is_run(folder / name):
+            yield folder / name
+        elif not name.startswith("."):
+            yield from runs_below(folder / name)
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder looks like a run, however damaged."""
+    return (folder / "SHA256SUMS").exists() or (folder / "manifest.json").exists()
 
 
 def whole_rows(folder: Path) -> list[Row]:
@@ -79,6 +104,18 @@ def runs(folder: str | Path) -> pd.DataFrame:
     """
     rows = read_results(Path(folder))
     return as_table(rows, row_columns(rows), typed)
+
+
+def chosen_runs(wanted: Mapping[Path, Collection[str]]) -> pd.DataFrame:
+    """Some runs of some collections as a table, as `runs` has them: those of each by the names that are wanted.
+
+    Raises:
+        ArchiveError: a collection that is not there.
+    """
+    tables = {folder: read_results(folder) for folder in wanted}
+    columns = joined_columns(map(row_columns, tables.values()))
+    rows = [row for folder, table in tables.items() for row in table if row["run"] in wanted[folder]]
+    return as_table(with_columns(rows, columns), columns, typed)
 
 
 def refresh(folder: Path) -> Path:

@@ -64,6 +64,20 @@ def dtype_name(dtype: np.dtype[Any]) -> str:
     return str(dtype.name)
 
 
+def short_number(text: str) -> str:
+    """A number from stages.csv, floats cut to six digits."""
+    return f"{float(text):.6g}" if any(mark in text for mark in ".en") else text
+
+
+def lettered(shape: str, axes: Sequence[str]) -> str:
+    """A shape with its letters.
+
+    >>> lettered("(25,27)", ["N*out_h*out_w", "C*kh*kw"])
+    '(25,27) = (N*out_h*out_w, C*kh*kw)'
+    """
+    return f"{shape} = ({', '.join(axes)})" if axes else shape
+
+
 def csv_bytes(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
     """A CSV table with a header line, of rows that have exactly these columns in this order."""
     text = io.StringIO()

@@ -10,28 +10,54 @@ import io
 import json
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convpipe.archive.format import COLUMNS, FORMAT, MANIFEST, MOST_TEXT_BYTES, OUTPUT, ROW
-from convpipe.errors import ArchiveError, ConfigError, shown
+from convpipe.archive.format import COLUMNS, FORMAT, MANIFEST, MOST_TEXT_BYTES, OUTPUT, ROW, lettered
+from convpipe.archive.maps import maps_of, output_axes
+from convpipe.errors import ArchiveError, ConfigError, UsageError, shown
 from convpipe.files.npy import NpyHeader, read_array, read_header
 from convpipe.files.yaml import read_yaml
-from convpipe.tensors import Array
+from convpipe.tensors import Array, shape_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
-    """One archived run. Arrays are read when asked for."""
+    """One run: archived, its arrays read when asked for, or held in memory, where `path` is None.
 
-    path: Path
+    In a notebook it shows its stages, and its maps.
+    """
+
+    path: Path | None
     config: dict[str, Any]
     rows: tuple[dict[str, str], ...]
     manifest: dict[str, Any]
+    held: Mapping[str, Array] | None = field(default=None, compare=False)
+
+    def __repr__(self) -> str:
+        from convpipe.archive.notebook import run_lines
+
+        return "\n".join(run_lines(self))
+
+    def _repr_html_(self) -> str:
+        from convpipe.archive.notebook import run_html
+
+        return run_html(self)
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies.
+
+        Raises:
+            UsageError: nowhere, as it is held in memory.
+        """
+        if self.path is None:
+            raise UsageError("a run in memory has no folder; archive=False made it so")
+        return self.path
 
     @property
     def stages(self) -> pd.DataFrame:
@@ -50,7 +76,29 @@ class Run:
         Raises:
             ArchiveError: it is not there or not readable.
         """
-        return stored_array(self.path / OUTPUT)
+        if self.held is not None:
+            return self.held[self.rows[-1]["stage"]].copy()
+        return stored_array(self.folder / OUTPUT)
+
+    @property
+    def maps(self) -> Array:
+        """The output as planes: of a convolution (N, F, out_h, out_w), of others see `maps.maps_of`.
+
+        Raises:
+            ConfigError: its axes are none of planes.
+            ArchiveError: it is not there or not readable.
+        """
+        values = self.output
+        axes = output_axes(self.rows, self.manifest, values.ndim)
+        found = maps_of(values, axes)
+        if found is None:
+            expected = "an output of maps, such as (N, out_h, out_w, F); run.output is what there is"
+            raise ConfigError("maps", lettered(shape_text(values.shape), axes), expected)
+        return found.values
+
+    def __getitem__(self, stage: str) -> Array:
+        """The array that a stage made, as `array` gives it."""
+        return self.array(stage)
 
     def array(self, stage: str) -> Array:
         """The array that a stage made.
@@ -60,9 +108,11 @@ class Run:
         """
         for row in self.rows:
             if row["stage"] == stage:
+                if self.held is not None:
+                    return self.held[stage].copy()
                 if not row["file"]:
                     raise ArchiveError(f"{self.path}: the array of {stage!r} was not kept (run with keep=stages)")
-                return stored_array(self.path / row["file"])
+                return stored_array(self.folder / row["file"])
         there = ", ".join(row["stage"] for row in self.rows)
         raise ArchiveError(f"{self.path}: got stage {stage!r}, expected one of {there}")
 

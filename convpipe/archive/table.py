@@ -13,7 +13,7 @@ from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -118,6 +118,13 @@ def columns_of(rows: Iterable[Row]) -> list[str]:
 def row_columns(rows: Sequence[Row]) -> list[str]:
     """The columns of rows that all have the same, or of a table without rows."""
     return list(rows[0]) if rows else columns_of(rows)
+
+
+def joined_columns(tables: Iterable[Sequence[str]]) -> list[str]:
+    """The columns of several tables as one: what is fixed, the config values, and what was measured."""
+    found = dict.fromkeys(chain.from_iterable(tables))
+    config = [column for column in found if column not in NOT_CONFIG]
+    return [*FIXED, *config, *MEASURED, *sorted(SOMETIMES & found.keys())]
 
 
 def with_columns(rows: Iterable[Row], columns: Sequence[str]) -> list[Row]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from convpipe.archive.format import COLUMNS, FORMAT, OUTPUT, csv_bytes, manifest_json, stage_row, sums_bytes
 from convpipe.files.npy import Block, array_sha256, blocks, npy_header
@@ -16,6 +16,19 @@ from convpipe.files.staging import hidden_name, make_folder, remove_abandoned, r
 from convpipe.tensors import Array
 
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
+
+
+class Recorder(Protocol):
+    """What takes down a run as it is made: on disk, or in memory."""
+
+    def write(self, name: str, content: bytes) -> None:
+        """Take one file."""
+
+    def add(self, stage: str, op: str, array: Array, *, macs: int = 0, kept: bool, last: bool = False) -> None:
+        """Take a stage's row, and its array where it is kept."""
+
+    def finish(self, manifest: Mapping[str, Any]) -> object:
+        """Take what the manifest says; there is nothing more."""
 
 
 @dataclass

@@ -6,16 +6,15 @@ import contextlib
 import io
 import os
 import string
-import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from convpipe import sweeps
 from convpipe.config import compose as config_compose
-from convpipe.config.compose import MAIN_CONFIG, NO_SEARCH_PATH, config_folder, plain_config
+from convpipe.config.app import make_hydra
+from convpipe.config.compose import MAIN_CONFIG, NO_SEARCH_PATH, plain_config
 from convpipe.config.hydra_safety import refuse_unsafe
 from convpipe.errors import ConfigError, ConvpipeError, UsageError, did_you_mean
 from convpipe.execution import provenance
@@ -23,6 +22,8 @@ from convpipe.execution import provenance
 if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra
     from omegaconf import DictConfig
+
+    from convpipe.cli.commands import Command
 
 HELP = string.Template("""\
 convpipe, a laboratory for convolution
@@ -36,10 +37,7 @@ Settings (key=value)
 $settings
 
 Commands (a first word without "=" and "-"; convpipe COMMAND --help tells more)
-  convpipe verify PATH         check every hash of a run, or of all runs of a collection
-  convpipe reproduce RUN       compute an archived run again and compare it stage by stage
-  convpipe explain RUN --at n,f,y,x   show how one output cell came about
-  convpipe runs COLLECTION     list the runs of a collection
+$commands
 
 Flags:
   --cfg job           show the whole config, run nothing
@@ -56,6 +54,7 @@ SHOWING = ("help", "hydra_help", "cfg", "info", "shell_completion")
 SHELLS = ("bash", "zsh", "fish")
 HYDRA_HELP = "hydra/hydra_help/default"
 LINE_WIDTH = 80
+COMMAND_WIDTH = 30
 
 
 def parsed_flags(words: list[str]) -> Namespace:
@@ -118,46 +117,22 @@ def check_together(arguments: Namespace) -> None:
             raise UsageError(f"--{name}: expected --cfg beside it, as in --cfg job --{name}")
 
 
-def make_hydra(arguments: Namespace) -> Hydra:
-    """Hydra, set up on our config tree and perhaps the user's folder before it."""
-    from hydra import version
-    from hydra._internal.hydra import Hydra
-    from hydra._internal.utils import create_config_search_path
-    from hydra.core.config_search_path import SearchPathQuery
-    from hydra.core.global_hydra import GlobalHydra
-
-    from convpipe.config.repository import Repository
-
-    plugins = str(Path(sweeps.__file__).parent / "plugins")  # the namespace hydra_plugins, where Hydra looks for ours
-    if plugins not in sys.path:
-        sys.path.append(plugins)
-    GlobalHydra.instance().clear()  # `main` may be called more than once in a process
-    version.setbase("1.3")
-    search_path = create_config_search_path(str(config_folder()))
-    if arguments.config_dir is not None:
-        path = f"file://{os.path.abspath(arguments.config_dir)}"
-        search_path.prepend(provider="command-line", path=path, anchor=SearchPathQuery(provider="schema"))
-    hydra = Hydra.create_main_hydra2("convpipe", search_path)
-    hydra.config_loader.repository = Repository(search_path)  # type: ignore[attr-defined]
-    return hydra
-
-
-def answer(arguments: Namespace, commands: Collection[str]) -> str:
+def answer(arguments: Namespace, commands: Mapping[str, Command]) -> str:
     """What --help, --hydra-help, --cfg, --info or --shell-completion shows.
 
     Args:
-        commands: the names of our commands, which a shell completes beside Hydra's words.
+        commands: ours by their names, which a shell completes beside Hydra's words.
 
     Raises:
         ConvpipeError: the config to show is wrong.
     """
     if arguments.shell_completion:
         return completion(arguments, commands)
-    hydra, name = make_hydra(arguments), arguments.config_name
+    hydra, name = make_hydra(arguments.config_dir), arguments.config_name
     # checked before Hydra shows anything, as it sets up the logging that a config file may have chosen
     composed = config_compose.composed(hydra, name, arguments.overrides)
     if arguments.help:
-        return help_text(hydra, plain_config(composed, missing=True))
+        return help_text(hydra, plain_config(composed, missing=True), commands.values())
     if arguments.hydra_help:
         return hydra_help(hydra, composed)
     overrides = [*arguments.overrides, NO_SEARCH_PATH]
@@ -196,14 +171,22 @@ def printed(show: Callable[[], None]) -> str:
     return text.getvalue()
 
 
-def help_text(hydra: Hydra, settings: dict[str, Any]) -> str:
+def help_text(hydra: Hydra, settings: dict[str, Any], commands: Iterable[Command]) -> str:
     """Our help: choices, settings, commands and flags."""
     from convpipe.files.yaml import config_yaml
 
     groups = [group for group in hydra.list_all_config_groups() if not group.startswith("hydra")]
     lines = [line for group in sorted(groups) for line in choices(group, hydra.config_loader.get_group_options(group))]
     values = [shown_line(line) for line in config_yaml(settings).decode().splitlines()]
-    return HELP.substitute(groups="\n".join(lines), settings="\n".join(values))
+    ours = "\n".join(map(command_lines, commands))
+    return HELP.substitute(groups="\n".join(lines), settings="\n".join(values), commands=ours)
+
+
+def command_lines(command: Command) -> str:
+    """A command and what it does: beside it where it is short, or below."""
+    written = f"  convpipe {command.name} {command.usage}"
+    gap = f"{written:<{COMMAND_WIDTH}} " if len(written) < COMMAND_WIDTH else f"{written}\n{'':<{COMMAND_WIDTH}} "
+    return f"{gap}{command.what}"
 
 
 def shown_line(line: str) -> str:
@@ -236,7 +219,7 @@ def completion(arguments: Namespace, commands: Collection[str]) -> str:
 
 def shell_script(arguments: Namespace) -> str:
     """Hydra's script for a shell."""
-    hydra = make_hydra(arguments)
+    hydra = make_hydra(arguments.config_dir)
     return printed(lambda: hydra.shell_completion(MAIN_CONFIG, arguments.overrides))
 
 

@@ -117,7 +117,7 @@ def dispatch(words: list[str]) -> int:
             hint = f" ({near})" if near else ""
             there = ", ".join(COMMANDS)
             raise UsageError(f"{words[0]}: no such command; there are {there}, and settings as key=value{hint}")
-        return COMMANDS[words[0]](words[1:])
+        return COMMANDS[words[0]].run(words[1:])
     return hydra_app(words)
 
 
@@ -125,19 +125,16 @@ def hydra_app(words: list[str]) -> int:
     """Run what the overrides describe, or show what Hydra's flags ask for."""
     from convpipe.cli import flags
     from convpipe.cli.commands import COMMANDS
-    from convpipe.config.compose import check_single_run, compose
-    from convpipe.config.read import read_job
+    from convpipe.config.app import job_of, make_hydra
 
     arguments = flags.parsed_flags(words)
     if any(getattr(arguments, name) for name in flags.SHOWING):
         print(flags.answer(arguments, COMMANDS), end="")
         return 0
-    hydra = flags.make_hydra(arguments)
+    hydra = make_hydra(arguments.config_dir)
     if arguments.multirun:
         return multirun(hydra, arguments)
-    job = read_job(compose(hydra, arguments.config_name, arguments.overrides))
-    check_single_run(arguments.overrides)
-    return run_job(job)
+    return run_job(job_of(hydra, arguments.overrides, arguments.config_name))
 
 
 def run_job(job: Job) -> int:
@@ -169,22 +166,13 @@ def run_job(job: Job) -> int:
 
 def multirun(hydra: Hydra, arguments: Namespace) -> int:
     """A sweep, through Hydra's sweeper and launcher, shown as it runs."""
-    from hydra._internal.callbacks import Callbacks
-    from hydra.core.plugins import Plugins
-    from hydra.types import HydraContext
-
     from convpipe.cli.ending import ending_soon
-    from convpipe.config import compose as config_compose
     from convpipe.report.sweep import show_sweep
-    from convpipe.sweeps.launched import run_hydra_job
     from convpipe.sweeps.outcomes import GOES_ON
+    from convpipe.sweeps.started import started
 
-    composed = config_compose.composed(hydra, arguments.config_name, arguments.overrides, multirun=True)
-    context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks())
-    plugins = Plugins.instance()
-    sweeper = plugins.instantiate_sweeper(config=composed, hydra_context=context, task_function=run_hydra_job)
     try:
-        with closing(sweeper.sweep(arguments.overrides)(ending_soon)) as events:
+        with closing(started(hydra, arguments.overrides, arguments.config_name, ending_soon)) as events:
             return show_sweep(events)
     except KeyboardInterrupt as stop:
         stop.add_note(GOES_ON)

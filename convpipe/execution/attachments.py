@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from convpipe.archive.format import csv_bytes
-from convpipe.archive.write import Draft
+from convpipe.archive.write import Recorder
 from convpipe.execution.evaluation import Evaluation, evaluate
 from convpipe.execution.inputs import make_labels
 from convpipe.files.images import picture
@@ -14,7 +14,7 @@ from convpipe.tensors import Array
 MOST_PICTURES = 64
 
 
-def attach(draft: Draft, spec: Spec, output: Array, axes: Sequence[str]) -> dict[str, Any]:
+def attach(draft: Recorder, spec: Spec, output: Array, axes: Sequence[str]) -> dict[str, Any]:
     """Add to a draft what goes with its output; gives what the manifest says of that."""
     if spec.input.source == "image" and axes[0] == "N" and axes[-1] == "F" and len(axes) > 2:
         draw(draft, output)
@@ -25,7 +25,7 @@ def attach(draft: Draft, spec: Spec, output: Array, axes: Sequence[str]) -> dict
     return {"evaluation": {"images": evaluation.images, "correct": evaluation.correct}}
 
 
-def draw(draft: Draft, feature_map: Array) -> None:
+def draw(draft: Recorder, feature_map: Array) -> None:
     """Add the feature maps (N, out_h, out_w, F) of a picture as pictures, the first MOST_PICTURES of them."""
     maps = [(n, f) for n in range(feature_map.shape[0]) for f in range(feature_map.shape[-1])]
     for n, f in maps[:MOST_PICTURES]:

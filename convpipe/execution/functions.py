@@ -152,6 +152,44 @@ def conv_grad(
     return of_input, of_weights, of_bias
 
 
+def conv_stages(
+    x: Any,
+    w: Any,
+    bias: Any = None,
+    *,
+    stride: Any = 1,
+    pad: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    pad_mode: str = "constant",
+    pad_value: float = 0,
+    lowering: str = "auto",
+    dtype: Any = None,
+    overflow: str = "error",
+) -> dict[str, Array]:
+    """Every stage of a convolution of arrays in hand: what each makes, in order, by the stage's name.
+
+    Args:
+        x, w, bias, stride, pad, dilation, groups, pad_mode, pad_value, lowering, dtype, overflow: as in `conv`.
+
+    Returns:
+        Of im2col: pad (N, C, H + pads, W + pads), im2col (N*out_h*out_w, C*kh*kw), fil2col (F, C*kh*kw), matmul
+        (N*out_h*out_w, F) and reshape (N, out_h, out_w, F), in the lecture's order. Nobody shares their memory.
+
+    Raises:
+        ConfigError: arguments that do not fit together, named.
+        ValueRangeError: a sum that does not fit, with ``overflow="error"``.
+
+    >>> image, kernel = np.arange(9).reshape(1, 1, 3, 3), np.ones((1, 1, 2, 2), int)
+    >>> made = conv_stages(image, kernel, lowering="im2col")
+    >>> [*made], made["im2col"].tolist()[0], made["matmul"].tolist()
+    (['pad', 'im2col', 'fil2col', 'matmul', 'reshape'], [0, 1, 3, 4], [[8], [12], [20], [24]])
+    """
+    settings, arrays = read_settings(locals()), given(x, w, bias)
+    plan = planned(settings, arrays, lowering)
+    return {result.step.name: result.array.copy() for result in pipeline.run(plan, arrays)}
+
+
 def planned(settings: ConvSettings, arrays: Mapping[str, Array], lowering: str | None = None) -> Plan:
     """The plan of what the settings name on arrays by role, by default in its own lowering.
 

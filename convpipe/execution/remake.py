@@ -6,7 +6,7 @@ from convpipe.archive.read import Run
 from convpipe.errors import ArchiveError
 from convpipe.execution import pipeline
 from convpipe.execution.inputs import make_arrays
-from convpipe.execution.runner import blas_threads
+from convpipe.execution.threads import blas_threads
 from convpipe.files.npy import array_sha256
 from convpipe.graph.spec import Spec
 from convpipe.graph.work import Work
@@ -26,7 +26,7 @@ def stage_arrays(run: Run, spec: Spec, work: Work, names: Collection[str]) -> di
     for name in names:
         if name not in rows:
             raise ArchiveError(f"{run.path}: got no stage {name!r}, which its config makes")
-    found = {name: run.array(name) for name in names if rows[name]["file"]}
+    found = {name: run.array(name) for name in names if run.held is not None or rows[name]["file"]}
     with blas_threads(int(run.manifest["provenance"].get("threads", 1))):
         for name, array in remade(spec, work, [name for name in names if name not in found]):
             remade_sha256, expected = array_sha256(array), rows[name]["sha256"]

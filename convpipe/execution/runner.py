@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 
 from convpipe.archive.identity import Described
+from convpipe.archive.memory import Held
 from convpipe.archive.read import Run, load
 from convpipe.archive.verify import verify
-from convpipe.archive.write import Draft, drafting, publish
+from convpipe.archive.write import Draft, Recorder, drafting, publish
 from convpipe.errors import ArchiveError, ConfigError, ValueRangeError
 from convpipe.execution import pipeline, provenance
 from convpipe.execution.inputs import make_arrays, source_of
 from convpipe.execution.pipeline import StageResult
+from convpipe.execution.threads import blas_threads
 from convpipe.graph.memo import Memo
+from convpipe.graph.plan import readable
 from convpipe.graph.spec import Spec, describe
 from convpipe.graph.work import Work, checked_work, plan_images
 from convpipe.ops import OPERATIONS
@@ -49,6 +52,9 @@ class Outcome:
     run: Run
     verdict: str
     seconds: Seconds
+
+    def __repr__(self) -> str:
+        return f"<Outcome {self.verdict}: {self.run.path}, {len(self.seconds)} stages timed>"
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,22 @@ def execute(prepared: Prepared, place: Place, on_stage: OnStage = ignore) -> Out
             return Outcome(load(target), "new", seconds)
         verdict = compared(verify(target), draft, prepared.spec)
     return Outcome(load(target), verdict, seconds)
+
+
+def hold(prepared: Prepared, place: Place, on_stage: OnStage = ignore) -> Run:
+    """Run a spec in memory alone: every array is kept there, and nothing is written.
+
+    Raises:
+        ConfigError: its values cannot be run, or all its arrays together do not fit into memory.
+    """
+    plan = prepared.work.plan
+    if plan.bytes > place.memory:
+        expected = f"at least {readable(plan.bytes)}, all arrays of this run, as it is held in memory"
+        raise ConfigError("limits.memory", readable(place.memory), expected)
+    held = Held()
+    with blas_threads(place.threads):
+        fill(held, prepared, place, on_stage)
+    return held.run()
 
 
 def repeat(folder: Path, place: Place, spec: Spec, on_stage: OnStage = ignore) -> Outcome:
@@ -139,12 +161,7 @@ def compared(then: Run, draft: Draft, spec: Spec) -> str:
         raise ArchiveError(f"{error} ({between}: floats may differ in their last bits)") from error
 
 
-def blas_threads(threads: int) -> Any:
-    """Limit BLAS to that many threads, from now to the end of the block."""
-    return provenance.thread_pools().limit(limits=threads, user_api="blas")
-
-
-def fill(draft: Draft, prepared: Prepared, place: Place, on_stage: OnStage, memo: Memo | None = None) -> Seconds:
+def fill(draft: Recorder, prepared: Prepared, place: Place, on_stage: OnStage, memo: Memo | None = None) -> Seconds:
     """Run the work into a draft and finish it; gives each recorded stage's times."""
     spec, work = prepared.spec, prepared.work
     draft.write("config.yaml", prepared.described.yaml)
@@ -170,7 +187,7 @@ def fill(draft: Draft, prepared: Prepared, place: Place, on_stage: OnStage, memo
 
 
 def recorded(
-    draft: Draft, spec: Spec, work: Work, place: Place, arrays: dict[str, Array], on_stage: OnStage
+    draft: Recorder, spec: Spec, work: Work, place: Place, arrays: dict[str, Array], on_stage: OnStage
 ) -> tuple[Seconds, Array]:
     """Run the plan of the recorded images, every stage noted; gives each stage's times and the last's array."""
     seconds = {}
@@ -184,7 +201,7 @@ def recorded(
     return seconds, result.array
 
 
-def rest_of_batch(draft: Draft, spec: Spec, work: Work, batch: dict[str, Array]) -> Array:
+def rest_of_batch(draft: Recorder, spec: Spec, work: Work, batch: dict[str, Array]) -> Array:
     """Run the whole batch in slices for its output alone: the recorded images as they were recorded."""
     output = np.empty((work.batch, *work.plan.output.shape[1:]), work.plan.output.dtype)
     images = batch["input"]

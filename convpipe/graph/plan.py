@@ -59,12 +59,29 @@ class Plan:
             }
         return peak
 
-    def __str__(self) -> str:
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        """The plan as a table of texts, its head first."""
         heads = ("stage", "makes", "shape", "axes", "dtype", "bytes", "macs")
-        rows = [heads, *(table_row("-", tensor) for tensor in self.given)]
-        rows += [table_row(step.name, step.makes, step.macs) for step in self.steps]
+        given = [table_row("-", tensor) for tensor in self.given]
+        return [heads, *given, *(table_row(step.name, step.makes, step.macs) for step in self.steps)]
+
+    @property
+    def totals(self) -> str:
+        """What it all comes to."""
         memory = f"{readable(self.bytes)} in arrays, {readable(self.peak_bytes)} at the peak"
-        return "\n".join([*aligned(rows), *self.notes, f"{self.macs:,} multiply-adds, {memory}"])
+        return f"{self.macs:,} multiply-adds, {memory}"
+
+    def __str__(self) -> str:
+        return "\n".join([*aligned(self.rows), *self.notes, self.totals])
+
+    def __repr__(self) -> str:
+        return f"<Plan of {len(self.steps)} stages: {self.totals}>"
+
+    def _repr_html_(self) -> str:
+        from convpipe.files import html
+
+        return "\n".join([html.text_table(self.rows), *map(html.line, (*self.notes, self.totals))])
 
 
 def table_row(stage: str, tensor: Tensor, macs: int = 0) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,21 @@ class Cell:
     stored: Any
     dtype: np.dtype[Any]
     overflow: Overflow
+
+    def __str__(self) -> str:
+        from convpipe.report.cell_text import cell_lines
+
+        return "\n".join(cell_lines(self))
+
+    def __repr__(self) -> str:
+        from convpipe.report.cell_text import place, short, verdict
+
+        return f"<Cell {place(self)}: {len(self.channels)} channels = {short(self.total)}, {verdict(self)}>"
+
+    def _repr_html_(self) -> str:
+        from convpipe.files import html
+
+        return html.preformatted(str(self))
 
     @property
     def total(self) -> Any:
@@ -122,14 +138,29 @@ def cell_of(
     return Cell(tuple(at), channels, own_bias, stored, feature_map.dtype, overflow)
 
 
+def indices_of(at: str | Sequence[int]) -> Sizes:
+    """The indices of a cell, from a text with commas between them or from numbers.
+
+    Raises:
+        ConfigError: they are no whole numbers.
+
+    >>> indices_of("0,1,-2"), indices_of((0, 1, 2))
+    ((0, 1, -2), (0, 1, 2))
+    """
+    try:
+        return tuple(map(int, at.split(","))) if isinstance(at, str) else tuple(map(index, at))
+    except (ValueError, TypeError) as error:
+        raise ConfigError("--at", at, "whole numbers with commas between them: n,f,y,x") from error
+
+
 def check_at(at: Sequence[int], sizes: ConvGeometry) -> None:
     """The cell is one of the feature map's."""
     letters, most = cell_letters(sizes.rank), (sizes.batch, sizes.filters, *sizes.out)
     got = ",".join(map(str, at))
     if len(at) != len(most):
         raise ConfigError("--at", got, f"{len(most)} whole numbers: {','.join(letters)}")
-    for index, letter, size in zip(at, letters, most, strict=True):
+    for place, letter, size in zip(at, letters, most, strict=True):
         if not size:
             raise ConfigError("--at", got, f"no cell at all, as the feature map is empty along {letter}")
-        if not 0 <= index < size:
+        if not 0 <= place < size:
             raise ConfigError("--at", got, f"{letter} from 0 to {size - 1}")

@@ -44,11 +44,6 @@ def table(plain: bool, titles: Iterable[str] = (), left: Collection[str] = ()) -
     return rows
 
 
-def short_number(text: str) -> str:
-    """A number from stages.csv, floats cut to six digits."""
-    return f"{float(text):.6g}" if any(mark in text for mark in ".en") else text
-
-
 def readable_seconds(seconds: float) -> str:
     """A duration for people.
 

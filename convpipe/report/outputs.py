@@ -1,19 +1,18 @@
 """What a person sees of a run's result, by its axes: maps, a table of answers, or just the values."""
 
 import csv
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from io import StringIO
-from math import prod
 
 import numpy as np
 from rich.console import Console
 
+from convpipe.archive.format import short_number
+from convpipe.archive.maps import Maps, maps_of, output_axes, range_texts
 from convpipe.archive.read import Run, read_bytes
 from convpipe.errors import ArchiveError
 from convpipe.ops import OPERATIONS
 from convpipe.ops.kinds.operation import words
-from convpipe.report.console import PLAIN_WIDTH, short_number, table
+from convpipe.report.console import PLAIN_WIDTH, table
 from convpipe.tensors import Array, shape_text
 
 CONFUSION = "confusion.csv"
@@ -26,30 +25,10 @@ MOST_CLASSES = 20  # of a confusion table that is printed
 ONE_LINE = 40  # characters up to which values are printed as a list on one line
 
 
-@dataclass(frozen=True)
-class Maps:
-    """A result as planes: which two axes number them, and what those are called."""
-
-    values: Array  # (first, second, ...)
-    letters: tuple[str, str]
-
-    def __iter__(self) -> Iterator[tuple[str, Array]]:
-        """Each plane and its name, such as ``n=0 f=2``."""
-        first, second = self.letters
-        for i, planes in enumerate(self.values):
-            for j, plane in enumerate(planes):
-                yield f"{first}={i} {second}={j}", plane
-
-    @property
-    def count(self) -> int:
-        """How many there are."""
-        return prod(self.values.shape[:2])
-
-
 def show_output(out: Console, run: Run) -> None:
     """Print a run's result in the way that suits its axes, and how good its answers are."""
     values = run.output
-    axes = output_axes(run, values.ndim)
+    axes = output_axes(run.rows, run.manifest, values.ndim)
     feature_map = len(axes) > 2 and (axes[0], axes[-1]) == ("N", "F")
     name = "feature map" if feature_map else words(OPERATIONS.find(run.rows[-1]["op"]))
     maps = maps_of(values, axes)
@@ -77,29 +56,6 @@ def show_lack(out: Console, run: Run, name: str, maps: Maps | None) -> None:
         out.print(f"no {'maps' if maps is None else 'pictures'}: the chain ends in {name}", markup=False)
 
 
-def output_axes(run: Run, rank: int) -> tuple[str, ...]:
-    """What the manifest calls the axes of the result; nothing where it does not say, or says something else.
-
-    The result of a batch that ran in slices is that of the last stage, for all images.
-    """
-    axes = run.manifest["axes"]
-    last = run.rows[-1]
-    stage = last["stage"] if last["op"] != "batch" or len(run.rows) < 2 else run.rows[-2]["stage"]
-    found = tuple(axes.get(stage, ()))
-    return found if len(found) == rank else ()
-
-
-def maps_of(values: Array, axes: Sequence[str]) -> Maps | None:
-    """The planes of (N, ..., F), of (N, C, ...) and of (F, C, ...); none of anything else."""
-    if values.ndim < 3 or not axes:
-        return None
-    if axes[0] == "N" and axes[-1] == "F":
-        return Maps(np.moveaxis(values, -1, 1), ("n", "f"))
-    if axes[0] in ("N", "F") and axes[1] in ("C", "C/G"):
-        return Maps(values, (axes[0].lower(), "c"))
-    return None
-
-
 def show_maps(out: Console, name: str, maps: Maps) -> None:
     """Print a few small maps value by value, others as a summary of each."""
     values = maps.values
@@ -119,13 +75,6 @@ def show_summary(out: Console, name: str, maps: Maps) -> None:
     out.print(rows)
     if maps.count > MOST_SUMMARY_ROWS:
         out.print(f"and {maps.count - MOST_SUMMARY_ROWS} more maps")
-
-
-def range_texts(values: Array) -> tuple[str, str, str]:
-    """Smallest, largest and mean value."""
-    with np.errstate(all="ignore"):  # infinities have no mean
-        low, high, mean = values.min(), values.max(), values.mean(dtype=np.float64)
-    return short_number(str(low)), short_number(str(high)), short_number(str(mean))
 
 
 def show_answers(out: Console, scores: Array) -> None:
@@ -164,7 +113,7 @@ def values_text(values: Array) -> str:
 
 def show_confusion(out: Console, run: Run) -> None:
     """Print how many answers are right and, of not too many classes, which are taken for which."""
-    path = run.path / CONFUSION
+    path = run.folder / CONFUSION
     if not path.exists():
         return
     from convpipe.execution.evaluation import Evaluation  # most runs have none
@@ -186,7 +135,7 @@ def read_confusion(run: Run) -> Array:
     Raises:
         ArchiveError: it is no such table.
     """
-    path = run.path / CONFUSION
+    path = run.folder / CONFUSION
     try:
         lines = list(csv.reader(StringIO(read_bytes(path).decode(), newline="")))
         counts = np.array([[int(cell) for cell in line[1:]] for line in lines[1:]], np.int64)
@@ -199,7 +148,7 @@ def read_confusion(run: Run) -> Array:
 
 def show_pictures(out: Console, run: Run) -> None:
     """Name the pictures of the feature maps, where the input was one."""
-    names = sorted(path.name for path in run.path.glob("map_*.png"))
+    names = sorted(path.name for path in run.folder.glob("map_*.png"))
     if names:
         several = f"{names[0]} to {names[-1]}, {len(names)} pictures" if len(names) > 1 else names[0]
         out.print(f"drawn: {several}", markup=False, soft_wrap=True)

@@ -6,9 +6,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from convpipe.archive.format import lettered, short_number
 from convpipe.archive.read import Run
 from convpipe.graph.plan import readable
-from convpipe.report.console import PLAIN_WIDTH, readable_seconds, short_number, table
+from convpipe.report.console import PLAIN_WIDTH, readable_seconds, table
 from convpipe.report.outputs import show_output
 
 Row = Mapping[str, str]
@@ -83,12 +84,3 @@ def stage_cells(run: Run, name: str, rows: Sequence[Row], seconds: Mapping[str, 
         "min": short_number(last["min"]),
         "max": short_number(last["max"]),
     }
-
-
-def lettered(shape: str, axes: Sequence[str]) -> str:
-    """A shape with its letters.
-
-    >>> lettered("(25,27)", ["N*out_h*out_w", "C*kh*kw"])
-    '(25,27) = (N*out_h*out_w, C*kh*kw)'
-    """
-    return f"{shape} = ({', '.join(axes)})" if axes else shape

@@ -15,6 +15,7 @@ from convpipe.archive.table import Row, done_row, failed_row
 from convpipe.errors import ArchiveError, ConvpipeError, StorageError
 from convpipe.execution import provenance, runner
 from convpipe.execution.runner import Place, Prepared
+from convpipe.execution.threads import blas_threads
 from convpipe.graph.memo import Memo
 from convpipe.graph.spec import Spec, describe
 from convpipe.sweeps.axes import Point, point_text
@@ -71,7 +72,7 @@ def run_batch(batch: Batch) -> list[Done]:
     if batch.version != provenance.VERSION:
         raise StorageError(f"a worker has convpipe {provenance.VERSION}, expected {batch.version}, as its client has")
     try:
-        with ONE_AT_A_TIME, runner.blas_threads(batch.tasks[0].place.threads), chdir(batch.folder):
+        with ONE_AT_A_TIME, blas_threads(batch.tasks[0].place.threads), chdir(batch.folder):
             memo, done = Memo(), list[Done]()
             for task in batch.tasks:
                 done.append(run_task(task, memo))

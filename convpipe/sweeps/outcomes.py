@@ -26,6 +26,7 @@ class Done:
 class There:
     """A point is passed over, as its run is there."""
 
+    folder: Path  # of its collection
     run: str
 
 
@@ -33,6 +34,7 @@ class There:
 class FailedBefore:
     """A point is passed over, as it failed in an earlier sweep."""
 
+    folder: Path
     run: str
 
 

@@ -176,9 +176,10 @@ def turns(points: Points) -> Iterator[Task | Passing]:
         if isinstance(task, Done):
             yield task
         elif is_done(task.place.folder, identity := task.prepared.identity):
-            yield There(identity)
+            yield There(task.place.folder, identity)
         else:
-            yield FailedBefore(identity) if identity in failed(task.place.folder) else task
+            known = identity in failed(task.place.folder)
+            yield FailedBefore(task.place.folder, identity) if known else task
 
 
 def outcomes(points: Points, launcher: Launcher | None) -> Generator[list[Done] | PassedOver]:
@@ -200,7 +201,7 @@ def noted(batch: Iterable[Done]) -> Iterator[PassedOver | Finished]:
         for folder, found in rows.items():
             note(folder, found)
     for outcome in batch:
-        yield There(outcome.run) if outcome.status == THERE else Finished(outcome)
+        yield There(outcome.folder, outcome.run) if outcome.status == THERE else Finished(outcome)
 
 
 def pool_for(execution: Execution) -> AbstractContextManager[Pool]:

@@ -22,7 +22,7 @@ import convpipe as cp
 from convpipe.archive.write import write_file
 from convpipe.errors import ConfigError, ConvpipeError
 from convpipe.execution.evaluation import evaluate
-from convpipe.execution.runner import blas_threads
+from convpipe.execution.threads import blas_threads
 from convpipe.fields import whole
 from convpipe.files.endings import ending
 from convpipe.files.npy import blocks, npy_header

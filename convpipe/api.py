@@ -1,0 +1,263 @@
+"""The front door: what the command line does, as functions; each command is one of these plus printing.
+
+    import convpipe as cp
+    cp.run("experiment=lecture_4d", **{"conv.stride": 2})
+
+Settings are given as on the command line (``"conv.stride=2"``), or as keywords with Python's values; of both, the
+later counts. What is wrong is an exception of `convpipe.errors`, in the one line that the command line prints.
+
+Everything is imported when it is needed, as each command pays for its own alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from convpipe.errors import ArchiveError, ConfigError, UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from convpipe.archive.read import Run
+    from convpipe.config.settings import Job
+    from convpipe.execution.runner import Outcome
+    from convpipe.graph.plan import Plan
+    from convpipe.report.cell import Cell
+
+# From settings
+
+
+def plan(*overrides: str, **settings: Any) -> Plan:
+    """What a run would do: its stages with their shapes, dtypes, bytes and multiply-adds; nothing runs.
+
+    Raises:
+        ConfigError: settings that cannot be, or a run that does not fit into limits.memory.
+
+    >>> print(plan("experiment=lecture_4d", **{"conv.stride": 2}))
+    stage    makes          shape      axes                     dtype    bytes   macs
+    -        input          (1,3,5,5)  (N,C,H,W)                float64    600      -
+    -        filters        (6,3,3,3)  (F,C,kh,kw)              float64  1,296      -
+    pad      padded         (1,3,7,7)  (N,C,H,W)                float64  1,176      -
+    im2col   columns        (9,27)     (N*out_h*out_w,C*kh*kw)  float64  1,944      -
+    fil2col  filter_matrix  (6,27)     (F,C*kh*kw)              float64  1,296      -
+    matmul   product        (9,6)      (N*out_h*out_w,F)        float64    432  1,458
+    reshape  feature_map    (1,3,3,6)  (N,out_h,out_w,F)        float64    432      -
+    1,458 multiply-adds, 7.0 KiB in arrays, 4.4 KiB at the peak
+    """
+    from convpipe.graph.work import checked_work
+
+    job = read_words(overrides, settings)
+    return checked_work(job.spec, job.execution.place.memory).plan
+
+
+def run(*overrides: str, archive: bool = True, **settings: Any) -> Run:
+    """Run one convolution or network, archived as by the command line; one that is there is run again and compared.
+
+    Args:
+        archive: False runs in memory only: every stage is kept there, and nothing is written anywhere.
+
+    Raises:
+        ConfigError: settings that cannot be; nothing is written.
+        ArchiveError: the run is there, and is damaged or not reproduced.
+        StorageError: the disk refused.
+
+    >>> run("experiment=lecture_3d", archive=False, **{"conv.pad": 1, "conv.stride": 2}).maps.tolist()
+    [[[[-5, 11], [11, -7]]]]
+    """
+    from convpipe.archive.collection import refresh
+    from convpipe.execution import runner
+
+    job = read_words(overrides, settings)
+    if job.execution.dry_run:
+        raise ConfigError("dry_run", True, "false", "cp.plan gives the plan, and runs nothing")
+    place = job.execution.place
+    prepared = runner.prepare(job.spec, place.memory)
+    if not archive:
+        return runner.hold(prepared, place)
+    made = runner.execute(prepared, place).run
+    refresh(place.folder)
+    return made
+
+
+def sweep(*overrides: str, **settings: Any) -> pd.DataFrame:
+    """Run every point of a sweep; gives the rows of its runs as `runs` does, those that failed among them.
+
+    Args:
+        overrides: as on the command line after -m: ``"seed=range(0,10)"``.
+        settings: a list is several values, ``{"conv.stride": [1, 2]}``; one value per axis is a tuple.
+
+    Raises:
+        ConfigError, UsageError: a point that cannot be; nothing has run.
+        ArchiveError: a run that was there is not reproduced.
+        StorageError: the disk refused.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     table = sweep("experiment=lecture_3d", root=folder, seed=range(2), **{"conv.stride": [1, (2, 1)]})
+    >>> sorted(table["output_shape"]), len(table)
+    (['(1,1,2,1)', '(1,1,2,1)', '(1,2,2,1)', '(1,2,2,1)'], 4)
+    """
+    from convpipe.archive.collection import chosen_runs
+    from convpipe.config.app import OwnHydra
+    from convpipe.config.grammar import words_of
+    from convpipe.sweeps.events import Planned
+    from convpipe.sweeps.outcomes import DIFFERS, FailedBefore, Finished, There
+    from convpipe.sweeps.started import started
+
+    words = words_of(overrides, settings, several=True)
+    found: dict[Path, set[str]] = {}
+    own, differing = OwnHydra(), list[str]()
+    with own.here() as hydra:
+        events = started(hydra, words)
+    for event in own.each(events):
+        if isinstance(event, Planned):
+            if event.dry_run:
+                raise ConfigError("dry_run", True, "false", "convpipe -m counts the points of a dry run")
+            found = {folder: set() for folder in event.folders}
+        elif isinstance(event, There | FailedBefore):
+            found[event.folder].add(event.run)
+        elif isinstance(event, Finished):
+            found[event.outcome.folder].add(event.outcome.run)
+            differing += [event.outcome.error] if event.outcome.status == DIFFERS else []
+    if differing:
+        raise ArchiveError("; ".join(differing))
+    return chosen_runs(found)
+
+
+def read_words(overrides: Sequence[str], settings: Mapping[str, Any]) -> Job:
+    """The checked job of settings in both forms."""
+    from convpipe.config.app import OwnHydra, job_of
+    from convpipe.config.grammar import words_of
+
+    words = words_of(overrides, settings)
+    with OwnHydra().here() as hydra:
+        return job_of(hydra, words)
+
+
+# From runs
+
+
+def explain(run: Run | str | Path, at: str | Sequence[int], layer: str | None = None) -> Cell:
+    """How one output cell came about: which pixels met which weights; printing it shows that.
+
+    Args:
+        run: an archived one, which is verified first, or one in memory.
+        at: image, filter, and position along each axis.
+        layer: of a network: which convolution layer.
+
+    Raises:
+        ConfigError: a cell or a layer that is not there.
+        ArchiveError: the run is damaged.
+
+    >>> cell = explain(run("experiment=lecture_3d", archive=False), at=(0, 0, 0, 0))
+    >>> cell
+    <Cell n=0, f=0, out_h=0, out_w=0: 3 channels = -9, as stored>
+    >>> print(str(cell).splitlines()[-1])
+    -1 + -2 + -6 = -9, as stored
+    """
+    from convpipe.archive.verify import verify as verified
+    from convpipe.report.cell import indices_of
+    from convpipe.report.explain import explained
+
+    indices = indices_of(at)
+    return explained(held_run(run) or verified(run_folder("explain", run)), indices, layer)
+
+
+def verify(path: Run | str | Path, on_run: Callable[[Run], object] = lambda run: None) -> list[Run]:
+    """Check every hash of a run, or of all runs below a folder.
+
+    Args:
+        on_run: is called with each run as soon as it is found whole.
+
+    Raises:
+        ArchiveError: naming all that are damaged.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     made = run("experiment=lecture_3d", root=folder)
+    ...     [whole.manifest["run_id"] for whole in verify(folder)]
+    ['75a40c9ecb2a']
+    """
+    from convpipe.archive.collection import is_run, runs_below
+    from convpipe.archive.verify import verify as verified
+
+    folder = existing_folder("verify", path)
+    folders = [folder] if is_run(folder) else list(runs_below(folder))
+    if not folders:
+        raise UsageError(f"verify: got {folder}, expected a run or a collection of runs")
+    whole: list[Run] = []
+    errors: list[ArchiveError] = []
+    for each in folders:
+        try:
+            whole.append(verified(each))
+            on_run(whole[-1])
+        except ArchiveError as error:
+            errors.append(error)
+    if len(errors) > 1:
+        raise ArchiveError(f"{len(errors)} of {len(folders)} runs are damaged: {'; '.join(map(str, errors))}")
+    if errors:
+        raise errors[0]
+    return whole
+
+
+def reproduce(run: Run | str | Path) -> Outcome:
+    """Compute an archived run again and compare it stage by stage; nothing is kept of the repeat.
+
+    Raises:
+        ArchiveError: it is damaged, or a stage of it is not reproduced.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     reproduce(run("experiment=lecture_3d", root=folder)).verdict
+    'reproduced'
+    """
+    from tempfile import TemporaryDirectory
+
+    from convpipe.archive.verify import verify as verified
+    from convpipe.config.read import read_spec
+    from convpipe.config.settings import MEMORY_SHARE
+    from convpipe.execution import provenance, runner
+
+    folder = run_folder("reproduce", run)
+    then = verified(folder)
+    spec = read_spec(then.config)
+    with TemporaryDirectory(prefix="convpipe-") as scratch:
+        memory = int(MEMORY_SHARE * provenance.memory_bytes())
+        threads = int(then.manifest.get("provenance", {}).get("threads", 1))
+        return runner.repeat(folder, runner.Place(Path(scratch), memory, threads), spec)
+
+
+# Folders
+
+
+def held_run(found: Run | str | Path) -> Run | None:
+    """A run that is held in memory, or nothing of one that lies in a folder."""
+    return None if isinstance(found, str | Path) or found.path is not None else found
+
+
+def existing_folder(command: str, path: Run | str | Path) -> Path:
+    """A folder that is there, or a run's.
+
+    Raises:
+        UsageError: there is none.
+    """
+    folder = Path(path) if isinstance(path, str | Path) else path.folder
+    if not folder.is_dir():
+        raise UsageError(f"{command}: got {folder}, expected a folder")
+    return folder
+
+
+def run_folder(command: str, path: Run | str | Path) -> Path:
+    """The folder of a run.
+
+    Raises:
+        UsageError: it is none.
+    """
+    from convpipe.archive.collection import is_run
+
+    folder = existing_folder(command, path)
+    if not is_run(folder):
+        raise UsageError(f"{command}: got {folder}, expected a run")
+    return folder

@@ -1,0 +1,154 @@
+"""Hydra on our config tree, and what words mean to it: the command line and the front door both come here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from threading import RLock
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from convpipe.config.compose import MAIN_CONFIG, check_single_run, compose, composed, config_folder
+from convpipe.config.read import read_job
+from convpipe.config.settings import Job
+
+if TYPE_CHECKING:
+    from hydra._internal.hydra import Hydra
+    from omegaconf import DictConfig
+
+PLUGINS = Path(__file__).resolve().parents[1] / "sweeps" / "plugins"  # the namespace hydra_plugins, where Hydra looks
+T = TypeVar("T")
+Instances = dict[Any, Any]  # of Hydra's singletons, by their classes
+ONE_AT_A_TIME = RLock()  # what Hydra keeps, it keeps for the whole process
+
+
+# What words come to
+
+
+def job_of(hydra: Hydra, words: Sequence[str], config_name: str = MAIN_CONFIG) -> Job:
+    """The checked job that words describe, such as ``conv.stride=2``: of a run, whoever asks for it.
+
+    Raises:
+        ConvpipeError: whatever is wrong with them, in one line.
+    """
+    job = read_job(compose(hydra, config_name, words))
+    check_single_run(words)
+    return job
+
+
+def sweep_config(hydra: Hydra, words: Sequence[str], config_name: str = MAIN_CONFIG) -> DictConfig:
+    """The config of a sweep as a whole that words describe, such as ``seed=1,2``: whoever asks for it.
+
+    Raises:
+        ConvpipeError: whatever is wrong with them, in one line.
+    """
+    return composed(hydra, config_name, words, multirun=True)
+
+
+# Hydra itself
+
+
+def make_hydra(config_dir: str | None = None) -> Hydra:
+    """Hydra on our config tree, and perhaps a folder of the user's before it: from now on that of the process."""
+    from hydra import version
+    from hydra._internal.hydra import Hydra
+    from hydra._internal.utils import create_config_search_path
+    from hydra.core.config_search_path import SearchPathQuery
+    from hydra.core.global_hydra import GlobalHydra
+
+    from convpipe.config.repository import Repository
+
+    if str(PLUGINS) not in sys.path:
+        sys.path.append(str(PLUGINS))
+    GlobalHydra.instance().clear()  # `main` may be called more than once in a process
+    version.setbase("1.3")
+    search_path = create_config_search_path(str(config_folder()))
+    if config_dir is not None:
+        path = f"file://{os.path.abspath(config_dir)}"
+        search_path.prepend(provider="command-line", path=path, anchor=SearchPathQuery(provider="schema"))
+    hydra = Hydra.create_main_hydra2("convpipe", search_path)
+    hydra.config_loader.repository = Repository(search_path)  # type: ignore[attr-defined]
+    return hydra
+
+
+class OwnHydra:
+    """Hydra on our config tree beside whatever Hydra the process has: that is set aside for a while and put back.
+
+    A lock lets one thread at a time do so, as Hydra's state belongs to the whole process.
+    """
+
+    def __init__(self) -> None:
+        self.state: Instances | None = None
+
+    @contextmanager
+    def here(self) -> Iterator[Hydra]:
+        """This Hydra as that of the process; the same each time."""
+        from hydra.core.global_hydra import GlobalHydra
+        from hydra.core.singleton import Singleton
+        from omegaconf.basecontainer import BaseContainer
+
+        instances, resolvers = Singleton._instances, BaseContainer._resolvers
+        with ONE_AT_A_TIME:
+            theirs = {kind: instances.get(kind) for kind in set_aside()}
+            their_resolvers = dict(resolvers)
+            try:
+                put(instances, dict.fromkeys(theirs) | (fresh_state() if self.state is None else self.state))
+                yield GlobalHydra.instance().hydra or make_hydra()
+            finally:
+                self.state = {kind: instances.get(kind) for kind in theirs}
+                put(instances, theirs)
+                put(resolvers, dict.fromkeys(resolvers) | their_resolvers)
+
+    def each(self, found: Generator[T]) -> Iterator[T]:
+        """What a generator gives, each made while this Hydra is in place; in between, others may have theirs."""
+        try:
+            while True:
+                with self.here():
+                    try:
+                        made = next(found)
+                    except StopIteration:
+                        return
+                yield made
+        finally:
+            with self.here():
+                found.close()
+
+
+def set_aside() -> tuple[type, ...]:
+    """What Hydra keeps for the whole process and we set aside; its plugins, which are only ever added to, stay."""
+    from hydra.core.config_store import ConfigStore
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.core.utils import JobRuntime
+    from hydra.version import VersionBase
+
+    return GlobalHydra, HydraConfig, JobRuntime, VersionBase, ConfigStore
+
+
+def fresh_state() -> Instances:
+    """Hydra as it starts: its store without the configs of an app around us, which may be called as ours are."""
+    from hydra.core.config_store import ConfigStore
+    from hydra.core.plugins import Plugins
+
+    if str(PLUGINS) not in sys.path:
+        sys.path.append(str(PLUGINS))
+    plugins = Plugins.instance()
+    ours = import_module("hydra_plugins.convpipe_plugin")  # Hydra may have looked for plugins before we came
+    plugins.register(ours.ConvpipeSweeper)
+    plugins.register(ours.ConvpipeLauncher)
+    store = object.__new__(ConfigStore)
+    there = ConfigStore.instance().repo
+    store.repo = {name: node for name, node in there.items() if "hydra" in (name, getattr(node, "provider", None))}
+    return {ConfigStore: store}
+
+
+def put(there: dict[Any, Any], wanted: Mapping[Any, Any]) -> None:
+    """Set entries, one by one, as another thread may look at them; those that are to be None are taken out."""
+    for key, value in wanted.items():
+        if value is None:
+            there.pop(key, None)
+        else:
+            there[key] = value

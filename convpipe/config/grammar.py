@@ -1,0 +1,106 @@
+"""Python's values as words of the command line, in Hydra's grammar: what is read back is the value itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+from convpipe.errors import ConfigError
+
+BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")  # what needs no quotes, but for these:
+WORDS = ("null", "true", "false", "nan", "inf")
+KEY = re.compile(r"[A-Za-z_]\w*", re.ASCII)  # of a dict, where the grammar has no quotes
+MOST_NUMBERS = 10_000  # of an array that is written out, which takes the grammar 0.06 ms for each
+EXPECTED = "None, a truth, a number, a text, or lists and dicts of such"
+
+
+def words_of(overrides: Sequence[Any], settings: Mapping[str, Any], *, several: bool = False) -> list[str]:
+    """Overrides and then settings, as the words that the command line would be given; the later count.
+
+    Args:
+        several: a list, or a range, is several values to sweep over, and one value with several entries is a tuple.
+
+    Raises:
+        ConfigError: a value that no config can hold.
+
+    >>> words_of(["experiment=lecture_4d"], {"conv.stride": (2, 1)})
+    ['experiment=lecture_4d', 'conv.stride=[2,1]']
+    >>> words_of([], {"conv.stride": [1, (2, 1)], "seed": range(3)}, several=True)
+    ['conv.stride=1,[2,1]', 'seed=0,1,2']
+    """
+    for override in overrides:
+        if not isinstance(override, str):
+            raise ConfigError("overrides", override, "texts such as 'conv.stride=2'; keywords take Python's values")
+    write = choices_text if several else value_text
+    return [*overrides, *(f"{key}={write(key, value)}" for key, value in settings.items())]
+
+
+def choices_text(key: str, value: Any) -> str:
+    """The values that a list has for a sweep, or one value."""
+    if not isinstance(value, list | range):
+        return value_text(key, value)
+    if not value:
+        raise ConfigError(key, value, "at least one value to sweep over")
+    return ",".join(value_text(key, entry) for entry in value)
+
+
+def value_text(key: str, value: Any) -> str:
+    """One value.
+
+    Raises:
+        ConfigError: no config can hold it.
+
+    >>> [value_text("x", value) for value in (None, True, -0.5, "same", "it's", {"low": [0]})]
+    ['null', 'true', '-0.5', 'same', "'it\\\\'s'", '{low:[0]}']
+    """
+    return "".join(tokens(key, plain(key, value)))
+
+
+def plain(key: str, value: Any) -> Any:
+    """NumPy's values, and paths, as Python's own."""
+    if isinstance(value, PurePath):
+        return str(value)
+    if not isinstance(value, np.ndarray | np.generic):
+        return value
+    if value.size > MOST_NUMBERS:
+        expected = f"at most {MOST_NUMBERS} written out"
+        raise ConfigError(key, f"an array of {value.size} numbers", expected, "save it and take the source npy")
+    return value.tolist()
+
+
+def tokens(key: str, value: Any) -> Iterator[str]:
+    """The pieces of a value's text."""
+    if value is None or isinstance(value, bool):
+        yield {None: "null", True: "true", False: "false"}[value]
+    elif isinstance(value, int | float):
+        yield int.__repr__(value) if isinstance(value, int) else float.__repr__(value)  # an IntEnum's own is a name
+    elif isinstance(value, str):
+        yield value if BARE.fullmatch(value) and value.lower() not in WORDS else quoted(value)
+    elif isinstance(value, Mapping):
+        entries = [f"{dict_key(key, name)}:{value_text(f'{key}.{name}', entry)}" for name, entry in value.items()]
+        yield f"{{{','.join(entries)}}}"
+    elif isinstance(value, list | tuple | range):
+        yield f"[{','.join(value_text(key, entry) for entry in value)}]"
+    else:
+        raise ConfigError(key, f"a {type(value).__name__}", EXPECTED)
+
+
+def dict_key(key: str, name: Any) -> str:
+    """The key of a dict's entry."""
+    if not isinstance(name, str) or not KEY.fullmatch(name) or name.lower() in WORDS:
+        raise ConfigError(key, name, "a dict whose keys are names")
+    return name
+
+
+def quoted(text: str) -> str:
+    r"""A text in quotes, in which a backslash is only one more character but before a quote or an interpolation.
+
+    >>> print(quoted("a b"), quoted("C:\\x"), quoted("it's"), quoted("a\\"), quoted("${x}"))
+    'a b' 'C:\x' 'it\'s' 'a\\' '\${x}'
+    """
+    literal = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)  # OmegaConf would look it up
+    return "'" + re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), literal) + "'"

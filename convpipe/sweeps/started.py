@@ -1,0 +1,31 @@
+"""A sweep from the words that describe it: composed, and handed to Hydra's sweeper with the launcher it names."""
+
+from collections.abc import Generator, Sequence
+from contextlib import nullcontext
+
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.hydra import Hydra
+from hydra.core.plugins import Plugins
+from hydra.types import HydraContext
+
+from convpipe.config.app import sweep_config
+from convpipe.config.compose import MAIN_CONFIG
+from convpipe.sweeps.events import Event
+from convpipe.sweeps.launched import run_hydra_job
+from convpipe.sweeps.sweep import Watch
+
+
+def started(
+    hydra: Hydra, words: Sequence[str], config_name: str = MAIN_CONFIG, watch: Watch = nullcontext
+) -> Generator[Event]:
+    """The events of a sweep, as it is run by whoever takes them; see `sweeps.sweep.sweep`.
+
+    Raises:
+        ConvpipeError: words that describe no sweep.
+    """
+    config = sweep_config(hydra, words, config_name)
+    context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks())
+    plugins = Plugins.instance()
+    sweeper = plugins.instantiate_sweeper(config=config, hydra_context=context, task_function=run_hydra_job)
+    events: Generator[Event] = sweeper.sweep(list(words))(watch)
+    return events
