@@ -17,9 +17,11 @@ from convpipe.execution.provenance import VERSION
 if TYPE_CHECKING:
     from convpipe.api import (
         explain as explain,
+        help as help,
         plan as plan,
         reproduce as reproduce,
         run as run,
+        schema as schema,
         sweep as sweep,
         verify as verify,
     )
@@ -67,11 +69,13 @@ HOMES = {
     "conv_grad": "execution.functions",
     "conv_transpose": "execution.functions",
     "explain": "api",
+    "help": "api",
     "load": "archive.read",
     "plan": "api",
     "reproduce": "api",
     "run": "api",
     "runs": "archive.collection",
+    "schema": "api",
     "stages": "execution.functions",
     "sweep": "api",
     "verify": "api",

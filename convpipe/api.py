@@ -101,6 +101,7 @@ def sweep(*overrides: str, **settings: Any) -> pd.DataFrame:
     """
     from convpipe.archive.collection import chosen_runs
     from convpipe.config.app import OwnHydra
+    from convpipe.config.compose import words_for_hydra
     from convpipe.config.grammar import words_of
     from convpipe.sweeps.events import Planned
     from convpipe.sweeps.outcomes import DIFFERS, FailedBefore, Finished, There
@@ -110,7 +111,7 @@ def sweep(*overrides: str, **settings: Any) -> pd.DataFrame:
     found: dict[Path, set[str]] = {}
     own, differing = OwnHydra(), list[str]()
     with own.here() as hydra:
-        events = started(hydra, words)
+        events = started(hydra, words_for_hydra(words))
     for event in own.each(events):
         if isinstance(event, Planned):
             if event.dry_run:
@@ -129,11 +130,12 @@ def sweep(*overrides: str, **settings: Any) -> pd.DataFrame:
 def read_words(overrides: Sequence[str], settings: Mapping[str, Any]) -> Job:
     """The checked job of settings in both forms."""
     from convpipe.config.app import OwnHydra, job_of
+    from convpipe.config.compose import words_for_hydra
     from convpipe.config.grammar import words_of
 
     words = words_of(overrides, settings)
     with OwnHydra().here() as hydra:
-        return job_of(hydra, words)
+        return job_of(hydra, words_for_hydra(words))
 
 
 # From runs
@@ -227,6 +229,38 @@ def reproduce(run: Run | str | Path) -> Outcome:
         memory = int(MEMORY_SHARE * provenance.memory_bytes())
         threads = int(then.manifest.get("provenance", {}).get("threads", 1))
         return runner.repeat(folder, runner.Place(Path(scratch), memory, threads), spec)
+
+
+# What there is
+
+
+def help(word: str | None = None) -> str:
+    """All that is known of a word: a page of the manual, a key of a config, a group, an operation or a source.
+
+    Args:
+        word: None lists the pages, and what else can be asked for.
+
+    Raises:
+        UsageError: nothing is known of it.
+
+    >>> print(help("conv.groups"))
+    conv.groups: Filters of group g see only the channels of group g.
+      takes a whole number from 1; default 1
+    """
+    from convpipe.config.help import help_text
+
+    return help_text(word)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of an experiment file, by which editors complete and check it.
+
+    >>> schema()["properties"]["keep"]["default"]
+    'output'
+    """
+    from convpipe.config.schema import schema as made
+
+    return made()
 
 
 # Folders

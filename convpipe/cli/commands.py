@@ -1,7 +1,8 @@
 """The sub-commands: each is a function of the front door and how its answer is printed, in one table."""
 
+import json
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import SUPPRESS, ArgumentParser, Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ class Command:
     """
 
     name: str
-    usage: str  # what follows the name
+    usage: str  # what follows the name: first what it takes, in brackets where that may be left out
     what: str  # one sentence
     function: Callable[[Namespace], None]
     options: Callable[[], tuple[Option, ...]] = tuple  # made when they are needed, as they may import what they name
@@ -41,22 +42,33 @@ class Command:
         return 0
 
     def read(self, words: list[str]) -> Namespace:
-        """The arguments; `path` is the one among them that has no name.
+        """The arguments; `word` is the one among them that has no name, or None.
 
         Raises:
-            UsageError: there is no such option, or not one path.
+            UsageError: there is no such option, or not as many words as it takes.
         """
         given = self.parser().parse_intermixed_args(words)
-        if len(given.folders) != 1:
-            raise UsageError(f"{self.name}: got {len(given.folders)} arguments, expected one path")
-        given.path = Path(given.folders[0])
+        count, takes = len(given.words), self.takes
+        if count > bool(takes) or (not count and takes and takes[0] != "["):
+            raise UsageError(f"{self.name}: got {count} arguments, expected {self.expected}")
+        given.word = given.words[0] if given.words else None
         return given
+
+    @property
+    def takes(self) -> str:
+        """What its argument without a name is called."""
+        return self.usage.partition(" ")[0]
+
+    @property
+    def expected(self) -> str:
+        """How many arguments it takes, in words."""
+        return ("at most one word" if self.takes.startswith("[") else "one path") if self.takes else "none"
 
     def parser(self) -> ArgumentParser:
         """What reads its arguments, and prints its help."""
         prog = f"convpipe {self.name}"
         parser = CommandParser(prog=prog, usage=f"{prog} {self.usage}", description=self.what, allow_abbrev=False)
-        parser.add_argument("folders", metavar=self.usage.split()[0], nargs="*", help="a folder")
+        parser.add_argument("words", metavar=self.takes, nargs="*", help=SUPPRESS)
         for option in self.options():
             parser.add_argument(option.name, **option.settings)
         return parser
@@ -75,12 +87,12 @@ class CommandParser(ArgumentParser):
 
 def verify(given: Namespace) -> None:
     """``convpipe verify PATH``: every hash of a run, or of all runs below a folder."""
-    api.verify(given.path, lambda run: print(f"ok {run.path} archive {run.manifest['archive_id']}"))
+    api.verify(Path(given.word), lambda run: print(f"ok {run.path} archive {run.manifest['archive_id']}"))
 
 
 def reproduce(given: Namespace) -> None:
     """``convpipe reproduce RUN``: compute an archived run again and compare."""
-    outcome = api.reproduce(given.path)
+    outcome = api.reproduce(Path(given.word))
 
     from convpipe.report.console import console
     from convpipe.report.run import show_run
@@ -90,15 +102,15 @@ def reproduce(given: Namespace) -> None:
 
 def explain(given: Namespace) -> None:
     """``convpipe explain RUN --at n,f,y,x``: how one output cell came about."""
-    cell = api.explain(given.path, given.at, given.layer)
+    cell = api.explain(Path(given.word), given.at, given.layer)
     print(cell)
     if not cell.agrees:
-        raise ArchiveError(f"{given.path}: at {given.at}: got {cell.stored} stored, expected {cell.total}")
+        raise ArchiveError(f"{Path(given.word)}: at {given.at}: got {cell.stored} stored, expected {cell.total}")
 
 
 def runs(given: Namespace) -> None:
     """``convpipe runs COLLECTION``: its runs, one line each."""
-    path = api.existing_folder("runs", given.path)
+    path = api.existing_folder("runs", Path(given.word))
     check_collection(path)
 
     from convpipe.archive.collection import read_results, rebuild, whole_rows
@@ -117,6 +129,19 @@ def runs(given: Namespace) -> None:
         listing.write_listing(found, form, Path(given.output))
     else:
         sys.stdout.write(listing.TEXTS[form](found))
+
+
+def help_command(given: Namespace) -> None:
+    """``convpipe help [WORD]``: what a word means: a page of the manual, a command, a key, an operation ..."""
+    if given.word in COMMANDS:
+        COMMANDS[given.word].parser().print_help()
+    else:
+        print(api.help(given.word))
+
+
+def schema(given: Namespace) -> None:
+    """``convpipe schema``: the JSON Schema of experiment files."""
+    print(json.dumps(api.schema(), indent=1))
 
 
 def check_collection(path: Path) -> None:
@@ -181,5 +206,7 @@ TABLE = (
         explain_options,
     ),
     Command("runs", "COLLECTION [options]", "list the runs of a collection", runs, runs_options, dashed="--sort"),
+    Command("help", "[WORD]", "the manual, or what a key, command or operation is", help_command),
+    Command("schema", "", "print the JSON Schema of experiment files", schema),
 )
 COMMANDS = {command.name: command for command in TABLE}

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 HELP = string.Template("""\
 convpipe, a laboratory for convolution
 
-convpipe [key=value ...]     run, archive, and show a convolution
+convpipe [key=value ...]             run, archive, and show a convolution
+convpipe FILE.yaml [key=value ...]   the same of an experiment file of your own
 
 Choices (group=option)
 $groups

@@ -32,6 +32,7 @@ def words_of(overrides: Sequence[Any], settings: Mapping[str, Any], *, several: 
     >>> words_of([], {"conv.stride": [1, (2, 1)], "seed": range(3)}, several=True)
     ['conv.stride=1,[2,1]', 'seed=0,1,2']
     """
+    overrides = [str(each) if isinstance(each, PurePath) else each for each in overrides]  # a file of one's own
     for override in overrides:
         if not isinstance(override, str):
             raise ConfigError("overrides", override, "texts such as 'conv.stride=2'; keywords take Python's values")

@@ -21,21 +21,30 @@ WIDTH = 100
 MANUAL = Path(__file__).resolve().parents[1] / "manual"
 
 
-def help_text(word: str | None = None) -> str:
+class Page(str):
+    """A text that shows itself as it is, in an interactive session too."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def help_text(word: str | None = None) -> Page:
     """All that is known of a word; without one, what there is to ask for.
 
     Raises:
         UsageError: nothing is known of it.
     """
     if word is None:
-        return contents()
+        return Page(contents())
     if word in topics():
-        return page(word)
+        return Page(page(word))
     parts = [list(part) for part in (of_key(as_listed(word)), of_operation(word), of_source(word))]
     found = ["\n".join(part) for part in parts if part]
     if not found:
         raise unknown(word)
-    return "\n\n".join(found) + "\n"
+    return Page("\n\n".join(found))
 
 
 def unknown(word: str) -> UsageError:
@@ -68,7 +77,7 @@ def pages() -> list[Path]:
 
 def page(topic: str) -> str:
     """A page of the manual, as it is."""
-    return pages()[topics().index(topic)].read_text(encoding="utf-8")
+    return pages()[topics().index(topic)].read_text(encoding="utf-8").rstrip("\n")
 
 
 def contents() -> str:
@@ -81,8 +90,8 @@ def contents() -> str:
         "help OPERATION": "the settings of a stage or layer, such as max_pool",
         "help SOURCE": "where arrays come from, such as random",
     }
-    lines = ["convpipe help TOPIC", "", *listing(titles), "", *listing(more)]
-    return "\n".join(lines) + "\n"
+    lines = ["convpipe help TOPIC", *listing(titles), "", "Or ask for", *listing(more)]
+    return "\n".join(lines)
 
 
 # Keys
