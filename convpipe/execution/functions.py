@@ -7,13 +7,13 @@ from typing import Any
 from numpy.typing import ArrayLike, DTypeLike
 
 from convpipe.execution import pipeline
-from convpipe.fields import read
+from convpipe.fields import read, text
 from convpipe.geometry.axes import Padding, PadMode, PerAxis, listed
 from convpipe.graph import lowerings
 from convpipe.graph.network import input_tensor, plan_single
 from convpipe.graph.plan import Plan
 from convpipe.graph.single import operation_of
-from convpipe.ops.arrays.arguments import dtype_of, numeric
+from convpipe.ops.arrays.arguments import IMAGES, dtype_of, numeric
 from convpipe.ops.arrays.sums import Overflow
 from convpipe.ops.kinds.convolving import ConvSettings
 from convpipe.ops.kinds.operation import Weight
@@ -64,7 +64,7 @@ def conv(
              [20, 24]]]])
     """
     settings, arrays = read_settings(locals()), given(x, w, bias)
-    return channels_first(pipeline.output(planned(settings, arrays, lowering), arrays))
+    return channels_first(pipeline.output(planned(settings, arrays, text("lowering", lowering)), arrays))
 
 
 def conv_transpose(
@@ -184,5 +184,5 @@ def read_settings(arguments: Mapping[str, Any]) -> ConvSettings:
 
 def given(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None) -> dict[str, Array]:
     """The arrays of a convolution, by role."""
-    named = {"input": numeric("x", x), "filters": numeric("w", w)}
+    named = {"input": numeric("x", x), "filters": numeric("w", w, IMAGES)}
     return named if bias is None else named | {"bias": numeric("bias", bias)}
