@@ -13,7 +13,7 @@ from convpipe.graph import lowerings
 from convpipe.graph.network import input_tensor, plan_single
 from convpipe.graph.plan import Plan
 from convpipe.graph.single import operation_of
-from convpipe.ops.arrays.arguments import IMAGES, dtype_of, numeric
+from convpipe.ops.arrays.arguments import FROM_TWO_AXES, dtype_of, numeric
 from convpipe.ops.arrays.sums import Overflow
 from convpipe.ops.kinds.convolving import ConvSettings
 from convpipe.ops.kinds.operation import Weight
@@ -184,5 +184,5 @@ def read_settings(arguments: Mapping[str, Any]) -> ConvSettings:
 
 def given(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None) -> dict[str, Array]:
     """The arrays of a convolution, by role."""
-    named = {"input": numeric("x", x), "filters": numeric("w", w, IMAGES)}
+    named = {"input": numeric("x", x), "filters": numeric("w", w, FROM_TWO_AXES)}
     return named if bias is None else named | {"bias": numeric("bias", bias)}

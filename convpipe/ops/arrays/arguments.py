@@ -21,7 +21,7 @@ from convpipe.geometry.axes import RANKS, listed
 from convpipe.tensors import DTYPES, MOST_AXES, Array, Sizes
 
 NUMERIC = frozenset(map(np.dtype, DTYPES))  # in this machine's byte order
-ANY_AXES = range(1, MOST_AXES + 1)
+ANY_AXES, FROM_TWO_AXES = range(1, MOST_AXES + 1), range(2, MOST_AXES + 1)
 VECTOR, MATRIX = (1,), (2,)
 IMAGES = tuple(2 + rank for rank in RANKS)  # (N, C, H, W) and the like, and filters
 UNUSABLE = (ValueError, TypeError, RuntimeError, OverflowError)  # what an array that cannot be made raises
@@ -75,7 +75,7 @@ def axes_text(axes: Collection[int]) -> str:
     ('at least 1 axis', '2 axes', '3, 4 or 5 axes')
     """
     if isinstance(axes, range):
-        return "at least 1 axis"
+        return f"at least {axes.start} {'axis' if axes.start == 1 else 'axes'}"
     *some, last = map(str, axes)
     return f"{', '.join(some)} or {last} axes" if some else f"{last} {'axis' if last == '1' else 'axes'}"
 
