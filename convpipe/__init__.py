@@ -37,28 +37,39 @@ if TYPE_CHECKING:
     from convpipe.ops.add_bias import add_bias as add_bias
     from convpipe.ops.avg_pool import avg_pool as avg_pool
     from convpipe.ops.batch_norm import batch_norm as batch_norm
+    from convpipe.ops.clip import clip as clip
+    from convpipe.ops.col2fil import col2fil as col2fil
     from convpipe.ops.col2im import col2im as col2im
     from convpipe.ops.concat import concat as concat
+    from convpipe.ops.crop import crop as crop
     from convpipe.ops.dense import dense as dense
     from convpipe.ops.dropout import dropout as dropout
     from convpipe.ops.fil2col import fil2col as fil2col
+    from convpipe.ops.fil2row import fil2row as fil2row
     from convpipe.ops.flatten import flatten as flatten
     from convpipe.ops.gelu import gelu as gelu
     from convpipe.ops.global_avg_pool import global_avg_pool as global_avg_pool
     from convpipe.ops.global_max_pool import global_max_pool as global_max_pool
     from convpipe.ops.im2col import im2col as im2col
+    from convpipe.ops.implicit_gemm import implicit_gemm as implicit_gemm
     from convpipe.ops.leaky_relu import leaky_relu as leaky_relu
     from convpipe.ops.local_response_norm import local_response_norm as local_response_norm
     from convpipe.ops.log_softmax import log_softmax as log_softmax
     from convpipe.ops.matmul import matmul as matmul
+    from convpipe.ops.matmul_columns import matmul_columns as matmul_columns
+    from convpipe.ops.matmul_rows import matmul_rows as matmul_rows
     from convpipe.ops.max_pool import max_pool as max_pool
     from convpipe.ops.pad import pad as pad
     from convpipe.ops.relu import relu as relu
     from convpipe.ops.reshape import reshape as reshape
+    from convpipe.ops.rows import rows as rows
     from convpipe.ops.scale import scale as scale
     from convpipe.ops.sigmoid import sigmoid as sigmoid
     from convpipe.ops.softmax import softmax as softmax
+    from convpipe.ops.sum_rows import sum_rows as sum_rows
     from convpipe.ops.tanh import tanh as tanh
+    from convpipe.ops.unpad import unpad as unpad
+    from convpipe.ops.upsample import upsample as upsample
 
     stages = conv_stages
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 
 from convpipe import reference
 from convpipe.errors import GeometryError, ValueRangeError
-from convpipe.ops.arrays.adjoints import between_dtype, between_overflow, unpad
+from convpipe.ops.arrays.adjoints import between_dtype, between_overflow
 from convpipe.ops.col2im import fold_exactly
 from convpipe.ops.crop import crop
 from convpipe.ops.fil2col import fil2col
@@ -24,6 +24,7 @@ from convpipe.ops.reshape import reshape
 from convpipe.ops.rows import rows
 from convpipe.ops.sum_rows import sum_rows
 from convpipe.ops.transpose import channels_first
+from convpipe.ops.unpad import unpad
 
 SEEDS = st.integers(0, 2**32 - 1)
 LARGE = 2**62

@@ -238,9 +238,12 @@ def test_axes_are_named_by_their_letters(rank: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["stride", "dilation", "pad"])
-def test_an_array_is_refused_by_name(name: str) -> None:
-    with pytest.raises(GeometryError, match=f"^{name}: got "):
-        solve((1, 1, 5, 5), (1, 1, 2, 2), **{name: np.array([1, 1])})
+def test_an_array_is_taken_like_a_list(name: str) -> None:
+    for array, values in [(np.array([2, 1]), [2, 1]), (np.int8(2), 2), (range(1, 3), [1, 2])]:
+        assert solve((1, 1, 5, 5), (1, 1, 2, 2), **{name: array}) == solve((1, 1, 5, 5), (1, 1, 2, 2), **{name: values})
+    for array in (np.array([1.0, 1.0]), np.array([1, 1, 1]), np.array([[[1]]]), np.array([True, True]), np.float64(1)):
+        with pytest.raises(GeometryError, match=f"^{name}: got "):
+            solve((1, 1, 5, 5), (1, 1, 2, 2), **{name: array})
 
 
 def test_an_error_takes_the_name_its_user_typed() -> None:

@@ -134,7 +134,7 @@ def test_windows_by_hand(size: int, windows: list[list[int]]) -> None:
 
 @pytest.mark.parametrize("size", [0, -1, 2.0, True])
 def test_a_size_is_a_whole_number(size: Any) -> None:
-    with pytest.raises(GeometryError, match=f"^size: got {re.escape(str(size))}, expected a whole number from 1$"):
+    with pytest.raises(ConfigError, match=f"^size: got {re.escape(str(size))}, expected a whole number from 1$"):
         local_response_norm(np.zeros((1, 3, 2)), size=size)
     with pytest.raises(GeometryError, match=r"^input: got \(3,\), expected at least 2 axes, N and C$"):
         local_response_norm(np.zeros(3))

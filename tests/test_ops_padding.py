@@ -11,7 +11,7 @@ import pytest
 from conv_cases import FLOATS, INTEGERS, Case, assert_exact, cases, integers, memory_orders
 from hypothesis import given, settings, strategies as st
 
-from convpipe.errors import GeometryError
+from convpipe.errors import ConfigError, GeometryError
 from convpipe.ops.arrays.taps import exactly, interior
 from convpipe.ops.pad import pad
 
@@ -94,22 +94,22 @@ def test_a_float_value_is_rounded_to_the_dtype(dtype: str, value: float) -> None
 @pytest.mark.parametrize(
     ("dtype", "value", "message"),
     [
-        ("int8", 128, "pad_value: got 128, expected a value that int8 holds, from -128 to 127"),
-        ("uint8", -1, "pad_value: got -1, expected a value that uint8 holds, from 0 to 255"),
-        ("int16", 0.5, "pad_value: got 0.5, expected a whole number, as the input is int16"),
-        ("int16", math.nan, "pad_value: got nan, expected a whole number, as the input is int16"),
-        ("int16", math.inf, "pad_value: got inf, expected a whole number, as the input is int16"),
-        ("int16", -math.inf, "pad_value: got -inf, expected a whole number, as the input is int16"),
+        ("int8", 128, "value: got 128, expected a value that int8 holds, from -128 to 127"),
+        ("uint8", -1, "value: got -1, expected a value that uint8 holds, from 0 to 255"),
+        ("int16", 0.5, "value: got 0.5, expected a whole number, as the input is int16"),
+        ("int16", math.nan, "value: got nan, expected a whole number, as the input is int16"),
+        ("int16", math.inf, "value: got inf, expected a whole number, as the input is int16"),
+        ("int16", -math.inf, "value: got -inf, expected a whole number, as the input is int16"),
         (
             "uint64",
             2.0**64,
-            "pad_value: got 1.8446744073709552e+19, expected a value that uint64 holds, from 0 to 18446744073709551615",
+            "value: got 1.8446744073709552e+19, expected a value that uint64 holds, from 0 to 18446744073709551615",
         ),
         ("int64", 2.0**63, None),
     ],
 )
 def test_a_value_the_dtype_cannot_hold(dtype: str, value: float, message: str | None) -> None:
-    expected = message or f"pad_value: got {value}, expected a value that {dtype} holds"
+    expected = message or f"value: got {value}, expected a value that {dtype} holds"
     with pytest.raises(GeometryError, match=f"^{re.escape(expected)}"):
         pad(np.zeros((1, 1, 1), dtype), 1, value=value)
 
@@ -128,15 +128,15 @@ def test_exactly_keeps_whole_floats() -> None:
         ({"pad": -1}, "pad: got -1, expected a whole number from 0, 2 of them"),
         ({"pad": [1, 2, 3]}, "pad: got [1, 2, 3], expected a whole number from 0, 2 of them"),
         ({"pad": 3, "mode": "reflect"}, "pad: got [3, 3], expected at most 2 along H for reflect padding of 3"),
-        ({"pad": 1, "mode": "zeros"}, "pad_mode: got zeros, expected one of constant, reflect, edge, wrap"),
+        ({"pad": 1, "mode": "zeros"}, "mode: got zeros, expected one of constant, reflect, edge, wrap"),
     ],
 )
 def test_what_does_not_fit_is_named(arguments: dict[str, Any], message: str) -> None:
-    with pytest.raises(GeometryError, match=f"^{re.escape(message)}"):
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}"):
         pad(IMAGE, **arguments)
 
 
-@pytest.mark.parametrize("shape", [(), (3,), (2, 3), (1, 1, 2, 2, 2, 2)])
+@pytest.mark.parametrize("shape", [(3,), (2, 3), (1, 1, 2, 2, 2, 2)])
 def test_an_array_without_batch_and_channels_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(GeometryError, match=f"^input: got {re.escape(str(shape))}, expected 4 axes"):
         pad(np.zeros(shape), 1)

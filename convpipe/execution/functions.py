@@ -4,35 +4,37 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
-from convpipe.errors import ConfigError
 from convpipe.execution import pipeline
-from convpipe.fields import read
+from convpipe.fields import read, text
+from convpipe.geometry.axes import Padding, PadMode, PerAxis, listed
 from convpipe.graph import lowerings
 from convpipe.graph.network import input_tensor, plan_single
 from convpipe.graph.plan import Plan
 from convpipe.graph.single import operation_of
+from convpipe.ops.arrays.arguments import FROM_TWO_AXES, dtype_of, numeric
+from convpipe.ops.arrays.sums import Overflow
 from convpipe.ops.kinds.convolving import ConvSettings
 from convpipe.ops.kinds.operation import Weight
 from convpipe.ops.transpose import channels_first
-from convpipe.tensors import DTYPES, Array, Signature, Tensor
+from convpipe.tensors import Array, Signature, Tensor
 
 
 def conv(
-    x: Any,
-    w: Any,
-    bias: Any = None,
+    x: ArrayLike,
+    w: ArrayLike,
+    bias: ArrayLike | None = None,
     *,
-    stride: Any = 1,
-    pad: Any = 0,
-    dilation: Any = 1,
+    stride: PerAxis = 1,
+    pad: Padding = 0,
+    dilation: PerAxis = 1,
     groups: int = 1,
-    pad_mode: str = "constant",
+    pad_mode: PadMode = "constant",
     pad_value: float = 0,
     lowering: str = "auto",
-    dtype: Any = None,
-    overflow: str = "error",
+    dtype: DTypeLike | None = None,
+    overflow: Overflow = "error",
 ) -> Array:
     """Convolve a batch of images with filters (cross-correlation, as every deep-learning library means it).
 
@@ -55,28 +57,29 @@ def conv(
         ConfigError: arguments that do not fit together, named.
         ValueRangeError: a sum that does not fit, with ``overflow="error"``.
 
+    >>> import numpy as np
     >>> image, kernel = np.arange(9).reshape(1, 1, 3, 3), np.ones((1, 1, 2, 2), int)
     >>> conv(image, kernel)
     array([[[[ 8, 12],
              [20, 24]]]])
     """
     settings, arrays = read_settings(locals()), given(x, w, bias)
-    return channels_first(pipeline.output(planned(settings, arrays, lowering), arrays))
+    return channels_first(pipeline.output(planned(settings, arrays, text("lowering", lowering)), arrays))
 
 
 def conv_transpose(
-    x: Any,
-    w: Any,
-    bias: Any = None,
+    x: ArrayLike,
+    w: ArrayLike,
+    bias: ArrayLike | None = None,
     *,
-    stride: Any = 1,
-    pad: Any = 0,
-    output_padding: Any = 0,
-    output_shape: Any = None,
-    dilation: Any = 1,
+    stride: PerAxis = 1,
+    pad: Padding = 0,
+    output_padding: PerAxis = 0,
+    output_shape: PerAxis | None = None,
+    dilation: PerAxis = 1,
     groups: int = 1,
-    dtype: Any = None,
-    overflow: str = "error",
+    dtype: DTypeLike | None = None,
+    overflow: Overflow = "error",
 ) -> Array:
     """Convolve a batch of images with filters, transposed: the input gradient of a convolution, as a layer.
 
@@ -102,6 +105,7 @@ def conv_transpose(
         ValueRangeError: a sum that does not fit, with ``overflow="error"``; also where integers leave 64 bits
             on the way to a sum that would fit.
 
+    >>> import numpy as np
     >>> conv_transpose(np.array([[[1, 2]]]), np.array([[[1, 10, 100]]]), stride=2).tolist()
     [[[1, 10, 102, 20, 200]]]
     """
@@ -110,18 +114,18 @@ def conv_transpose(
 
 
 def conv_grad(
-    x: Any,
-    w: Any,
-    grad: Any,
+    x: ArrayLike,
+    w: ArrayLike,
+    grad: ArrayLike,
     *,
-    stride: Any = 1,
-    pad: Any = 0,
-    dilation: Any = 1,
+    stride: PerAxis = 1,
+    pad: Padding = 0,
+    dilation: PerAxis = 1,
     groups: int = 1,
-    pad_mode: str = "constant",
+    pad_mode: PadMode = "constant",
     pad_value: float = 0,
-    dtype: Any = None,
-    overflow: str = "error",
+    dtype: DTypeLike | None = None,
+    overflow: Overflow = "error",
 ) -> tuple[Array, Array, Array]:
     """The gradients of a loss with respect to the input, the filters and the bias of a convolution.
 
@@ -140,6 +144,7 @@ def conv_grad(
         ValueRangeError: a sum that does not fit, with ``overflow="error"``; also where integers leave 64 bits
             on the way to a sum that would fit.
 
+    >>> import numpy as np
     >>> grads = conv_grad(np.array([[[1, 2, 3]]]), np.array([[[10, 1]]]), np.array([[[1, -1]]]))
     >>> [values.tolist() for values in grads]
     [[[[10, -9, -1]]], [[[-1, -1]]], [0]]
@@ -211,37 +216,11 @@ def read_settings(arguments: Mapping[str, Any]) -> ConvSettings:
     """Those arguments of a function that are settings of a convolution, checked."""
     known = {entry.name: arguments[entry.name] for entry in fields(ConvSettings) if entry.name in arguments}
     dtype = known["dtype"]
-    return read(ConvSettings, "", {**known, "dtype": None if dtype is None else dtype_name(dtype)})
+    name = None if dtype is None else str(dtype_of("dtype", dtype).name)
+    return read(ConvSettings, "", {**{key: listed(value) for key, value in known.items()}, "dtype": name})
 
 
-def given(x: Any, w: Any, bias: Any = None) -> dict[str, Array]:
+def given(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None) -> dict[str, Array]:
     """The arrays of a convolution, by role."""
-    named = {"input": numeric("x", x), "filters": numeric("w", w)}
+    named = {"input": numeric("x", x), "filters": numeric("w", w, FROM_TWO_AXES)}
     return named if bias is None else named | {"bias": numeric("bias", bias)}
-
-
-def dtype_name(dtype: Any) -> str:
-    """The name of a dtype in whatever way NumPy lets one write it.
-
-    Raises:
-        ConfigError: NumPy knows none such.
-    """
-    try:
-        return str(np.dtype(dtype).name)
-    except (TypeError, ValueError) as error:
-        raise ConfigError("dtype", dtype, f"one of {', '.join(DTYPES)}") from error
-
-
-def numeric(name: str, values: Any) -> Array:
-    """An argument as an array of a dtype this package computes in, not copied where it is one.
-
-    Raises:
-        ConfigError: bool, complex, text and other dtypes, or lists that make no array.
-    """
-    try:
-        array = np.asarray(values)
-    except (ValueError, TypeError) as error:  # lists of different lengths, say
-        raise ConfigError(name, values, "an array, or lists of equal lengths", str(error)) from error
-    if array.dtype.name not in DTYPES:
-        raise ConfigError(name, array.dtype, f"one of {', '.join(DTYPES)}")
-    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))

@@ -1,14 +1,26 @@
 """The spatial axes: how many there are, a value for each, how far a kernel reaches, and padding with its words."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
 
 from convpipe.errors import GeometryError, GeometrySettingError, did_you_mean
 from convpipe.fields import is_whole
 from convpipe.tensors import Sizes
 
 Pads = tuple[tuple[int, int], ...]
-PAD_WORDS = ("valid", "same", "same_lower")
-PAD_MODES = ("constant", "reflect", "edge", "wrap")
+PadWord = Literal["valid", "same", "same_lower"]
+PadMode = Literal["constant", "reflect", "edge", "wrap"]
+PAD_WORDS: tuple[PadWord, ...] = get_args(PadWord)
+PAD_MODES: tuple[PadMode, ...] = get_args(PadMode)
+
+# How users write a value for each spatial axis.
+PerAxis = int | np.integer[Any] | Sequence[int] | NDArray[np.integer[Any]]  # one for all, or one per axis
+PadSizes = PerAxis | Sequence[Sequence[int]]  # or one pair [before, after] per axis
+Padding = PadSizes | PadWord
+
 RANKS = (1, 2, 3)
 AXES = {1: ("W",), 2: ("H", "W"), 3: ("D", "H", "W")}
 
@@ -23,6 +35,25 @@ def out_letters(rank: int) -> tuple[str, ...]:
     return tuple(f"out_{letter.lower()}" for letter in AXES[rank])
 
 
+def listed(value: Any) -> Any:
+    """Sequences, but for texts, as lists, and NumPy's arrays and numbers as Python's; other values as they are.
+
+    >>> listed(np.array([1, 2])), listed((np.int8(3), [4])), listed("same")
+    ([1, 2], [3, [4]], 'same')
+    """
+    if isinstance(value, int | str | bytes):
+        return value
+    if isinstance(value, Sequence):
+        return [listed(entry) for entry in value]
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def spread(value: Any, rank: int) -> list[Any]:
+    """A value for each of so many axes, from one for all or a list of them, which may have another length."""
+    found = listed(value)
+    return found if isinstance(found, list) else [found] * rank
+
+
 def per_axis(name: str, value: Any, rank: int, low: int = 1) -> Sizes:
     """One whole number from `low` for each spatial axis, given as one for all or as a list.
 
@@ -32,7 +63,7 @@ def per_axis(name: str, value: Any, rank: int, low: int = 1) -> Sizes:
     >>> per_axis("stride", 2, rank=2), per_axis("stride", [1, 3], rank=2)
     ((2, 2), (1, 3))
     """
-    values = tuple(value) if isinstance(value, list | tuple) else (value,) * rank
+    values = spread(value, rank)
     if len(values) != rank or not all(is_whole(entry, low) for entry in values):
         raise GeometrySettingError(
             name, value, f"a whole number from {low}, or a list of {rank} ({', '.join(AXES[rank])})"
@@ -49,8 +80,7 @@ def pads_per_axis(value: Any, rank: int) -> Pads:
     >>> pads_per_axis(1, rank=2), pads_per_axis([0, 2], rank=2), pads_per_axis([[0, 1], [2, 3]], rank=2)
     (((1, 1), (1, 1)), ((0, 0), (2, 2)), ((0, 1), (2, 3)))
     """
-    values = tuple(value) if isinstance(value, list | tuple) else (value,) * rank
-    pairs = [tuple(entry) if isinstance(entry, list | tuple) else (entry, entry) for entry in values]
+    pairs = [spread(entry, 2) for entry in spread(value, rank)]
     legal = len(pairs) == rank and all(len(pair) == 2 and all(is_whole(side, 0) for side in pair) for pair in pairs)
     if not legal:
         hint = did_you_mean(value, PAD_WORDS) if isinstance(value, str) else ""

@@ -6,7 +6,7 @@ from typing import Any
 
 from convpipe.errors import GeometryError
 from convpipe.fields import is_whole
-from convpipe.geometry.axes import AXES, check_filled, input_rank, per_axis, reach, solve_pads
+from convpipe.geometry.axes import AXES, check_filled, input_rank, per_axis, reach, solve_pads, spread
 from convpipe.geometry.windows import Windows, check_reach
 from convpipe.tensors import Sizes
 
@@ -79,8 +79,7 @@ def pool_size(
 
 def check_pool_pads(pad: Any, sizes: PoolGeometry) -> None:
     """Plain numbers are at most half the kernel, the sides of a pair less than what the kernel reaches."""
-    given = pad if isinstance(pad, list | tuple) else (pad,) * sizes.rank
-    axes = zip(given, sizes.pads, sizes.kernel, sizes.dilation, AXES[sizes.rank], strict=True)
+    axes = zip(spread(pad, sizes.rank), sizes.pads, sizes.kernel, sizes.dilation, AXES[sizes.rank], strict=True)
     for entry, pair, kernel, dilation, letter in axes:
         if is_whole(entry, 0) and entry > kernel // 2:
             raise GeometryError("pad", entry, f"at most {kernel // 2} along {letter}, half the kernel of {kernel}")

@@ -5,9 +5,10 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from convpipe.geometry.layers import same_shape
-from convpipe.ops import Array, Made, Operation, Tensor, like
+from convpipe.ops import Array, Made, Operation, Tensor, like, tensors_of
 from convpipe.ops.arrays.sums import (
     INT64_EXACT,
     OBJECT_BYTES,
@@ -19,7 +20,7 @@ from convpipe.ops.arrays.sums import (
 )
 
 
-def add(*tensors: Array) -> Array:
+def add(*tensors: ArrayLike) -> Array:
     """Add tensors cell by cell, as a residual network does with a layer's input and output.
 
     Args:
@@ -31,7 +32,7 @@ def add(*tensors: Array) -> Array:
         left to right, float16 in float32.
 
     Raises:
-        GeometryError: no tensors, or shapes that differ.
+        ConfigError: no tensors, one that is no array of numbers, or shapes that differ.
         ValueRangeError: an integer sum that does not fit the dtype.
 
     Source:
@@ -40,16 +41,17 @@ def add(*tensors: Array) -> Array:
     >>> add(np.array([[1, 2]], np.int8), np.array([[100, 100]], np.uint8))
     array([[101, 102]], dtype=int16)
     """
-    shape = same_shape(*(tensor.shape for tensor in tensors))
-    target = result_dtype(*(tensor.dtype for tensor in tensors))
-    accumulator = sum_accumulator(target, tensors)
+    arrays = tensors_of(tensors)
+    shape = same_shape(*(array.shape for array in arrays))
+    target = result_dtype(*(array.dtype for array in arrays))
+    accumulator = sum_accumulator(target, arrays)
     if accumulator == target:
-        return summed(tensors, target)
+        return summed(arrays, target)
     result = np.empty(shape, target)
     for image in range(len(result)):
         one = slice(image, image + 1)
         with np.errstate(all="ignore"):
-            result[one] = narrowed(summed([tensor[one] for tensor in tensors], accumulator), target, "error")
+            result[one] = narrowed(summed([array[one] for array in arrays], accumulator), target, "error")
     return result
 
 

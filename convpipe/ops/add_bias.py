@@ -1,11 +1,11 @@
 """A bias added as a stage of its own, where matmul shall not do it."""
 
 from math import prod
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
-from convpipe.ops import MAIN, Array, GeometryError, Made, SumStage, Tensor, like
+from convpipe.ops import MAIN, Array, GeometryError, Made, SumStage, Tensor, check_shape, checked, like, numeric
 from convpipe.ops.arrays.sums import (
     INT64_EXACT,
     OBJECT_BYTES,
@@ -36,7 +36,7 @@ class AddBias(SumStage):
         return add_bias(x, bias, self.dtype, self.overflow)
 
 
-def add_bias(x: Array, bias: Array, dtype: Any = None, overflow: Overflow = "error") -> Array:
+def add_bias(x: ArrayLike, bias: ArrayLike, dtype: DTypeLike | None = None, overflow: Overflow = "error") -> Array:
     """Add a value for each filter along the last axis.
 
     Args:
@@ -48,11 +48,15 @@ def add_bias(x: Array, bias: Array, dtype: Any = None, overflow: Overflow = "err
         An array of the shape of `x`.
 
     Raises:
+        ConfigError: arguments that are no arrays of numbers or do not fit together, named.
         ValueRangeError: with ``overflow="error"``, a sum that does not fit.
 
     >>> add_bias(np.array([[1, 2]]), np.array([10, 20])).tolist()
     [[11, 22]]
     """
+    x, bias = numeric("x", x), numeric("bias", bias)
+    [overflow] = checked(AddBias, overflow=overflow)
+    check_shape("bias", bias, x.shape[-1:], "one value per filter")
     target = target_dtype(dtype, x.dtype, bias.dtype)
     if all(values.dtype.kind in "iu" for values in (x, bias)):
         wide = np.dtype(np.int64 if largest(x) + largest(bias) <= INT64_EXACT else object)

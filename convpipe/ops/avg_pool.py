@@ -3,19 +3,21 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from convpipe.fields import field, truth
+from convpipe.geometry.axes import Padding, PerAxis
 from convpipe.geometry.pooling import solve_pool
-from convpipe.ops import PAD, Array, Made, Operation, Tensor, each_axis, like, padding
+from convpipe.ops import PAD, Array, Made, Operation, Tensor, checked, each_axis, like, numeric, padding
 from convpipe.ops.arrays.floats import computing_float, result_float
 from convpipe.ops.arrays.windows import divisors, tap_windows
 
 
 def avg_pool(
-    x: Array,
-    kernel: Any,
-    stride: Any = None,
-    pad: Any = 0,
+    x: ArrayLike,
+    kernel: PerAxis,
+    stride: PerAxis | None = None,
+    pad: Padding = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Array:
@@ -33,7 +35,7 @@ def avg_pool(
         (N, C, out_h, out_w): the taps summed in C order, then divided once. NaN and infinity as IEEE says.
 
     Raises:
-        GeometryError: sizes that do not fit.
+        ConfigError: an `x` that is no array of numbers, settings that are none, or sizes that do not fit.
 
     Source:
         torch.nn.AvgPool2d; ONNX AveragePool.
@@ -42,12 +44,14 @@ def avg_pool(
     array([[[[ 2.5,  4.5],
              [10.5, 12.5]]]])
     """
+    x = numeric("x", x)
+    ceil_mode, include_pad = checked(AvgPool, ceil_mode=ceil_mode, count_include_pad=count_include_pad)
     sizes = solve_pool(x.shape, kernel=kernel, stride=stride, pad=pad, ceil_mode=ceil_mode)
     sums = np.zeros(sizes.shape, computing_float(x.dtype))
     with np.errstate(all="ignore"):
         for positions, cells in tap_windows(sizes):
             sums[positions] += x[cells]
-        sums /= divisors(sizes, count_include_pad, sums.dtype)
+        sums /= divisors(sizes, include_pad, sums.dtype)
         return sums.astype(result_float(x.dtype), copy=False)
 
 

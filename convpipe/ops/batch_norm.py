@@ -3,16 +3,24 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from convpipe.fields import field, number, optional, text
 from convpipe.geometry.layers import check_per_channel
-from convpipe.ops import MAIN, Array, ConfigError, Give, Made, Operation, Tensor, Weight, like
+from convpipe.ops import MAIN, Array, ConfigError, Give, Made, Operation, Tensor, Weight, checked, like, numeric
 from convpipe.ops.arrays.floats import computing_float, result_float
 
 USUAL = {"scale": "weight", "shift": "bias", "mean": "running_mean", "variance": "running_var"}
 
 
-def batch_norm(x: Array, scale: Array, shift: Array, mean: Array, variance: Array, epsilon: float = 1e-5) -> Array:
+def batch_norm(
+    x: ArrayLike,
+    scale: ArrayLike,
+    shift: ArrayLike,
+    mean: ArrayLike,
+    variance: ArrayLike,
+    epsilon: float = 1e-5,
+) -> Array:
     """Normalise channels as training left them: (x - mean) * scale / sqrt(variance + epsilon) + shift.
 
     Args:
@@ -25,8 +33,8 @@ def batch_norm(x: Array, scale: Array, shift: Array, mean: Array, variance: Arra
         is computed in float32, which takes twice the result's bytes beside it. NaN and infinity as IEEE says.
 
     Raises:
-        GeometryError: a parameter without one value per channel.
-        ConfigError: a negative variance or epsilon.
+        ConfigError: an argument that is no array of numbers, a parameter without one value per channel, or a
+            negative variance or epsilon.
 
     Source:
         S. Ioffe, C. Szegedy, "Batch normalization", ICML 2015, in its form for inference; ONNX BatchNormalization.
@@ -35,11 +43,13 @@ def batch_norm(x: Array, scale: Array, shift: Array, mean: Array, variance: Arra
     >>> batch_norm(x, scale=one, shift=one, mean=np.array([3.0]), variance=np.array([4.0]), epsilon=0)
     array([[[0., 2.]]])
     """
-    parameters = {"scale": scale, "shift": shift, "mean": mean, "variance": variance}
-    for name, values in parameters.items():
+    x, scale, shift = numeric("x", x), numeric("scale", scale), numeric("shift", shift)
+    mean, variance = numeric("mean", mean), numeric("variance", variance)
+    [epsilon] = checked(BatchNorm, epsilon=epsilon)
+    for name, values in {"scale": scale, "shift": shift, "mean": mean, "variance": variance}.items():
         check_per_channel(name, values.shape, x.shape)
-    check_spread(variance, epsilon)
-    common = np.result_type(x, *parameters.values())
+    check_spread(variance)
+    common = np.result_type(x, scale, shift, mean, variance)
     with np.errstate(all="ignore"):
         factor = scale / np.sqrt(variance.astype(np.float64) + epsilon)
         result = np.array(x, computing_float(common), order="C")
@@ -49,13 +59,11 @@ def batch_norm(x: Array, scale: Array, shift: Array, mean: Array, variance: Arra
         return result.astype(result_float(common), copy=False)
 
 
-def check_spread(variance: Array, epsilon: float) -> None:
+def check_spread(variance: Array) -> None:
     """Numbers of which there is a square root; NaN is let through."""
     negative = variance[variance < 0]
     if negative.size:
         raise ConfigError("variance", negative.min(), "numbers from 0")
-    if not epsilon >= 0:
-        raise ConfigError("epsilon", epsilon, "a number from 0")
 
 
 def per_channel(values: Array, like: Array) -> Array:

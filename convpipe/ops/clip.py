@@ -3,11 +3,13 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from convpipe.ops import Array, ConfigError, Made, Operation, Tensor, field, number, optional
+from convpipe.ops import Array, ConfigError, Made, Operation, Tensor, field, number, numeric, optional
+from convpipe.ops.arrays.arguments import real
 
 
-def clip(x: Array, low: float | None = None, high: float | None = None) -> Array:
+def clip(x: ArrayLike, low: float | None = None, high: float | None = None) -> Array:
     """Replace cells below `low` by it, and cells above `high` by that.
 
     Args:
@@ -18,7 +20,8 @@ def clip(x: Array, low: float | None = None, high: float | None = None) -> Array
         An array like `x`, in C order. NaN stays NaN.
 
     Raises:
-        ConfigError: a limit that the dtype does not hold, or `low` above `high`.
+        ConfigError: an `x` that is no array of numbers, a limit that is no number or that the dtype does not hold, or
+            `low` above `high`.
 
     Source:
         ONNX Clip.
@@ -26,6 +29,7 @@ def clip(x: Array, low: float | None = None, high: float | None = None) -> Array
     >>> clip(np.array([-9, 1, 0, -7]), low=-5, high=0)
     array([-5,  0,  0, -5])
     """
+    x = numeric("x", x)
     least, most = checked_limits(low, high, x.dtype)
     result = np.array(x, order="C")
     if least is not None:
@@ -41,18 +45,20 @@ def checked_limits(low: float | None, high: float | None, dtype: np.dtype[Any]) 
     Raises:
         ConfigError: as `clip`.
     """
+    limits = held("low", low, dtype), held("high", high, dtype)
     if low is not None and high is not None and low > high:
         raise ConfigError("high", high, f"a number from low, {low}")
-    return held("low", low, dtype), held("high", high, dtype)
+    return limits
 
 
 def held(key: str, value: float | None, dtype: np.dtype[Any]) -> Any:
     """A number as a scalar of a dtype; a whole one that fits, of integers."""
     if value is None:
         return None
+    value = real(key, value)
     if dtype.kind in "iu":
         info = np.iinfo(dtype)
-        if value != int(value) or not info.min <= value <= info.max:
+        if value != value // 1 or not info.min <= value <= info.max:
             raise ConfigError(key, value, f"a whole number from {info.min} to {info.max}, as the cells are {dtype}")
         return dtype.type(int(value))
     return dtype.type(value)

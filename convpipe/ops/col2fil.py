@@ -1,7 +1,13 @@
 """A filter matrix back to filters: the inverse of `fil2col`."""
 
+from collections.abc import Sequence
+from math import prod
+
+from numpy.typing import ArrayLike
+
 from convpipe.geometry.axes import kernel_letters
-from convpipe.ops import Array, ConvStage, Made, Sizes, Tensor
+from convpipe.ops import Array, ConvStage, Made, Tensor, check_shape, numeric, sizes_of
+from convpipe.ops.arrays.arguments import MATRIX
 
 
 class Col2fil(ConvStage):
@@ -21,18 +27,23 @@ class Col2fil(ConvStage):
         return col2fil(x, self.conv.sizes.filters_shape)
 
 
-def col2fil(filter_matrix: Array, shape: Sizes) -> Array:
+def col2fil(filter_matrix: ArrayLike, shape: Sequence[int]) -> Array:
     """Give every row of a filter matrix the shape of a filter again: the inverse of `fil2col`.
 
     Args:
-        filter_matrix: (F, C/G*kh*kw), any dtype, which the result keeps.
+        filter_matrix: (F, C/G*kh*kw), any integer or float dtype, which the result keeps.
         shape: (F, C/G, kh, kw).
 
     Returns:
         (F, C/G, kh, kw): a view where `filter_matrix` is contiguous.
 
+    Raises:
+        ConfigError: a `filter_matrix` that is no array of numbers, or another shape than its own filters have.
+
     >>> import numpy as np
     >>> col2fil(np.zeros((6, 75)), (6, 3, 5, 5)).shape
     (6, 3, 5, 5)
     """
-    return filter_matrix.reshape(shape)
+    filter_matrix, sizes = numeric("filter_matrix", filter_matrix, MATRIX), sizes_of("shape", shape)
+    check_shape("filter_matrix", filter_matrix, (*sizes[:1], prod(sizes[1:])), f"a row for each filter of {sizes}")
+    return filter_matrix.reshape(sizes)

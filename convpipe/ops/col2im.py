@@ -1,12 +1,16 @@
 """Columns back to images, overlaps added up: the adjoint of `im2col`."""
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from convpipe.ops import Array, BetweenStage, Made, Sizes, Tensor, ValueRangeError
+from convpipe.geometry.axes import Padding, PerAxis
+from convpipe.ops import Array, BetweenStage, Made, Sizes, Tensor, ValueRangeError, numeric, sizes_of
 from convpipe.ops.arrays.adjoints import holds, on_the_way
+from convpipe.ops.arrays.arguments import MATRIX
 from convpipe.ops.arrays.sums import OBJECT_BYTES, Overflow, may_leave_int64, narrowed
 from convpipe.ops.arrays.taps import fold, interior, solve_patches
 
@@ -33,25 +37,35 @@ class Col2im(BetweenStage):
         return fold_exactly(x, sizes.padded_shape, sizes.kernel, sizes.stride, sizes.dilation, self.between_overflow)
 
 
-def col2im(col: Array, img_shape: Sizes, kh: int, kw: int, stride: Any = 1, pad: Any = 0, dilation: Any = 1) -> Array:
+def col2im(
+    col: ArrayLike,
+    img_shape: Sequence[int],
+    kh: int,
+    kw: int,
+    stride: PerAxis = 1,
+    pad: Padding = 0,
+    dilation: PerAxis = 1,
+) -> Array:
     """Add the rows of a column matrix back into the cells they came from: the adjoint of `im2col`.
 
     Args:
-        col: (N*out_h*out_w, C*kh*kw), any dtype, which the result keeps (integers wrap around as NumPy's do).
+        col: (N*out_h*out_w, C*kh*kw), any integer or float dtype, which the result keeps (integers
+            wrap around as NumPy's do).
         img_shape: (N, C, H, W) of the image that the columns were taken from.
 
     Returns:
         (N, C, H, W): each cell the sum over all patches that held it.
 
     Raises:
-        GeometryError: sizes that do not fit.
+        ConfigError: a `col` that is no array of numbers, settings that are none, or sizes that do not fit.
 
     >>> col2im(np.ones((4, 4), int), (1, 1, 3, 3), kh=2, kw=2)
     array([[[[1, 2, 1],
              [2, 4, 2],
              [1, 2, 1]]]])
     """
-    sizes = solve_patches(tuple(img_shape), kh, kw, stride, pad, dilation, "constant")
+    col, shape = numeric("col", col, MATRIX), sizes_of("img_shape", img_shape)
+    sizes = solve_patches(shape, kh, kw, stride, pad, dilation, "constant")
     padded = fold(col, sizes.padded_shape, sizes.kernel, sizes.stride, sizes.dilation)
     return padded[interior(sizes.pads, sizes.spatial)]
 

@@ -3,14 +3,15 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from convpipe.geometry.axes import axis_of
 from convpipe.geometry.layers import concat_shape
-from convpipe.ops import Array, AxisOperation, Made, Tensor, ValueRangeError, like, within_image
+from convpipe.ops import Array, AxisOperation, Made, Tensor, ValueRangeError, like, tensors_of, within_image
 from convpipe.ops.arrays.sums import result_dtype
 
 
-def concat(*tensors: Array, axis: int = 1) -> Array:
+def concat(*tensors: ArrayLike, axis: int = 1) -> Array:
     """Lay tensors one after another along an axis, by default the channels.
 
     Args:
@@ -21,7 +22,7 @@ def concat(*tensors: Array, axis: int = 1) -> Array:
         A new array in `result_dtype` of theirs.
 
     Raises:
-        GeometryError: no tensors, shapes that differ, or an axis that is not there.
+        ConfigError: no tensors, one that is no array of numbers, shapes that differ, or an axis that is not there.
         ValueRangeError: a uint64 beside signed integers that does not fit int64.
 
     Source:
@@ -30,14 +31,15 @@ def concat(*tensors: Array, axis: int = 1) -> Array:
     >>> concat(np.array([[1, 2]]), np.array([[3]]))
     array([[1, 2, 3]])
     """
-    shape = concat_shape(*(tensor.shape for tensor in tensors), axis=axis)
+    arrays = tensors_of(tensors)
+    shape = concat_shape(*(array.shape for array in arrays), axis=axis)
     along = axis_of(axis, len(shape))
-    result = np.empty(shape, result_dtype(*(tensor.dtype for tensor in tensors)))
+    result = np.empty(shape, result_dtype(*(array.dtype for array in arrays)))
     start = 0
-    for tensor in tensors:
-        stop = start + tensor.shape[along]
-        check_fits(tensor, result.dtype)
-        result[(slice(None),) * along + (slice(start, stop),)] = tensor
+    for array in arrays:
+        stop = start + array.shape[along]
+        check_fits(array, result.dtype)
+        result[(slice(None),) * along + (slice(start, stop),)] = array
         start = stop
     return result
 

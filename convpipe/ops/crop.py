@@ -1,13 +1,13 @@
 """The feature map in a padded sum: the last stage of a transposed convolution."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
-from convpipe.geometry.axes import Pads
 from convpipe.ops import Array, Made, Tensor, UnpadStage
-from convpipe.ops.arrays.adjoints import unpad
 from convpipe.ops.arrays.sums import Overflow
+from convpipe.ops.unpad import unpad
 
 
 class Crop(UnpadStage):
@@ -28,11 +28,11 @@ class Crop(UnpadStage):
 
 
 def crop(
-    padded: Array,
-    bias: Array | None = None,
+    padded: ArrayLike,
+    bias: ArrayLike | None = None,
     *,
-    pads: Pads,
-    dtype: Any = None,
+    pads: Sequence[Sequence[int]],
+    dtype: DTypeLike | None = None,
     overflow: Overflow = "error",
 ) -> Array:
     """The feature map in a padded sum: the last stage of a transposed convolution.
@@ -42,6 +42,9 @@ def crop(
 
     Returns:
         (N, out_h, out_w, F), a view of an (N, F, out_h, out_w) array.
+
+    Raises:
+        ConfigError, ValueRangeError: as `unpad`.
 
     >>> crop(np.array([[[1, 2, 3]]]), np.array([10]), pads=((1, -1),)).tolist()
     [[[12], [13], [10]]]

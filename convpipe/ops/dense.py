@@ -1,6 +1,6 @@
 """Rows times weights: a fully connected layer."""
 
-from typing import Any
+from numpy.typing import ArrayLike, DTypeLike
 
 from convpipe.fields import choice, field, optional, text, whole
 from convpipe.geometry.layers import dense_shape
@@ -18,6 +18,7 @@ from convpipe.ops import (
     Weight,
     bias_name,
     bias_of,
+    numeric,
 )
 from convpipe.ops.arrays.sums import Overflow, result_dtype, workspace
 from convpipe.ops.matmul import matmul
@@ -69,7 +70,11 @@ class Dense(Operation):
 
 
 def dense(
-    x: Array, weights: Array, bias: Array | None = None, dtype: Any = None, overflow: Overflow = "error"
+    x: ArrayLike,
+    weights: ArrayLike,
+    bias: ArrayLike | None = None,
+    dtype: DTypeLike | None = None,
+    overflow: Overflow = "error",
 ) -> Array:
     """Multiply rows with weights: ``x @ weights + bias``.
 
@@ -84,12 +89,14 @@ def dense(
         (N, out), a transposed view. Beside it, the bytes of `matmul.workspace`.
 
     Raises:
-        GeometryError: shapes that do not fit.
+        ConfigError: arguments that are no arrays of numbers or do not fit together, named.
         ValueRangeError: with ``overflow="error"``, a sum that does not fit.
 
     >>> import numpy as np
     >>> dense(np.array([[1, 2]]), np.array([[1, 0, 1], [0, 1, 1]]), bias=np.array([0, 0, 10]))
     array([[ 1,  2, 13]])
     """
+    x, weights = numeric("x", x), numeric("weights", weights)
+    bias = None if bias is None else numeric("bias", bias)
     dense_shape(x.shape, weights.shape, None if bias is None else bias.shape)
     return matmul(x, weights.T, bias, dtype=dtype, overflow=overflow)

@@ -1,20 +1,22 @@
 """The identity: at inference nothing is dropped."""
 
-from convpipe.ops import Array, ConfigError, Made, Operation, Tensor, field, like, number
+from numpy.typing import ArrayLike
+
+from convpipe.ops import Array, Made, Operation, Tensor, checked, field, like, number, numeric
 
 
-def dropout(x: Array, rate: float = 0.5) -> Array:
+def dropout(x: ArrayLike, rate: float = 0.5) -> Array:
     """Nothing: cells are dropped, at this rate, only in training.
 
     Args:
-        x: any shape, any dtype.
+        x: any shape, any integer or float dtype.
         rate: the share of cells that training drops, from 0 to 1.
 
     Returns:
         `x` itself, not a copy.
 
     Raises:
-        ConfigError: another rate.
+        ConfigError: an `x` that is no array of numbers, or another rate.
 
     Source:
         N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15, 2014,
@@ -24,9 +26,8 @@ def dropout(x: Array, rate: float = 0.5) -> Array:
     >>> dropout(np.array([1, 2]))
     array([1, 2])
     """
-    if not 0 <= rate <= 1:
-        raise ConfigError("rate", rate, "a number from 0 to 1")
-    return x
+    checked(Dropout, rate=rate)
+    return numeric("x", x)
 
 
 class Dropout(Operation):

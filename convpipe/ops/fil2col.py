@@ -2,8 +2,11 @@
 
 from math import prod
 
+from numpy.typing import ArrayLike
+
 from convpipe.geometry.axes import kernel_letters
-from convpipe.ops import Array, ConvStage, Made, Tensor
+from convpipe.ops import Array, ConvStage, Made, Tensor, numeric
+from convpipe.ops.arrays.arguments import IMAGES
 
 
 class Fil2col(ConvStage):
@@ -23,17 +26,21 @@ class Fil2col(ConvStage):
         return fil2col(filters)
 
 
-def fil2col(kernel: Array) -> Array:
+def fil2col(kernel: ArrayLike) -> Array:
     """Lay out every filter as one row (the lecture's `fil2col`).
 
     Args:
-        kernel: (F, C, kh, kw), or with one or three spatial axes; any dtype, which the result keeps.
+        kernel: (F, C, kh, kw), or with one or three spatial axes; any integer or float dtype, which the result keeps.
 
     Returns:
         (F, C*kh*kw): a view where `kernel` is contiguous.
+
+    Raises:
+        ConfigError: a `kernel` that is no array of numbers, or has another number of axes.
 
     >>> import numpy as np
     >>> fil2col(np.ones((6, 3, 5, 5))).shape
     (6, 75)
     """
+    kernel = numeric("kernel", kernel, IMAGES)
     return kernel.reshape(kernel.shape[0], prod(kernel.shape[1:]))

@@ -2,7 +2,10 @@
 
 from math import prod
 
-from convpipe.ops import Array, ConvStage, Made, Tensor
+from numpy.typing import ArrayLike
+
+from convpipe.ops import Array, ConvSettings, ConvStage, GeometryError, Made, Tensor, checked, numeric
+from convpipe.ops.arrays.arguments import IMAGES
 
 
 class Fil2row(ConvStage):
@@ -23,18 +26,27 @@ class Fil2row(ConvStage):
         return fil2row(filters, self.conv.sizes.groups)
 
 
-def fil2row(filters: Array, groups: int = 1) -> Array:
+def fil2row(filters: ArrayLike, groups: int = 1) -> Array:
     """Lay out every tap of the filters as one row: the filter matrix transposed, group by group.
 
     Args:
-        filters: (F, C/G, kh, kw), or with one or three spatial axes; any dtype, which the result keeps.
+        filters: (F, C/G, kh, kw), or with one or three spatial axes; any integer or float dtype, which the
+            result keeps.
+        groups: G, a divisor of F.
 
     Returns:
         (C*kh*kw, F/G), rows in C, kh, kw order: a view of contiguous `filters` where G is 1.
+
+    Raises:
+        ConfigError: `filters` that are no array of numbers or have another number of axes, or other groups.
 
     >>> import numpy as np
     >>> fil2row(np.arange(8).reshape(2, 1, 2, 2)).tolist()
     [[0, 4], [1, 5], [2, 6], [3, 7]]
     """
+    filters = numeric("filters", filters, IMAGES)
+    [groups] = checked(ConvSettings, groups=groups)
+    if filters.shape[0] % groups:
+        raise GeometryError("groups", groups, f"a divisor of the {filters.shape[0]} filters")
     count, taps = filters.shape[0] // groups, prod(filters.shape[1:])
     return filters.reshape(groups, count, taps).swapaxes(1, 2).reshape(groups * taps, count)

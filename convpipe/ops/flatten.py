@@ -1,26 +1,29 @@
 """Images laid out as rows, channel by channel."""
 
+from numpy.typing import ArrayLike
+
 from convpipe.geometry.layers import flatten_shape
-from convpipe.ops import Array, Made, Operation, Tensor, like
+from convpipe.ops import Array, Made, Operation, Tensor, like, numeric
 
 
-def flatten(x: Array) -> Array:
+def flatten(x: ArrayLike) -> Array:
     """Lay out every image as one row, in C order: channel by channel, row by row.
 
     Args:
-        x: (N, C, H, W), or any shape from (N, C); any dtype, which the result keeps.
+        x: (N, C, H, W), or any shape from (N, C); any integer or float dtype, which the result keeps.
 
     Returns:
         (N, C*H*W): a view where `x` lies in memory so that one is possible.
 
     Raises:
-        GeometryError: fewer than two axes.
+        ConfigError: an `x` that is no array of numbers, or of fewer than two axes.
 
     >>> import numpy as np
     >>> flatten(np.arange(8).reshape(2, 1, 2, 2))
     array([[0, 1, 2, 3],
            [4, 5, 6, 7]])
     """
+    x = numeric("x", x)
     return x.reshape(flatten_shape(x.shape))
 
 

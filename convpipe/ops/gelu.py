@@ -4,9 +4,9 @@ import math
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from convpipe.errors import did_you_mean
-from convpipe.ops import Array, ConfigError, Operation, choice, field
+from convpipe.ops import Array, Operation, checked, choice, field, numeric
 from convpipe.ops.arrays.floats import by_cell, result_float
 
 Approximation = Literal["none", "tanh"]
@@ -15,7 +15,7 @@ APPROXIMATIONS: tuple[Approximation, ...] = ("none", "tanh")
 erfc = np.frompyfunc(math.erfc, 1, 1)  # NumPy has none
 
 
-def gelu(x: Array, approximate: Approximation = "none") -> Array:
+def gelu(x: ArrayLike, approximate: Approximation = "none") -> Array:
     """The cell times the probability that a standard normal variable is below it, x * Phi(x).
 
     Args:
@@ -26,7 +26,7 @@ def gelu(x: Array, approximate: Approximation = "none") -> Array:
         An array like `x`. -inf gives NaN, as -inf * 0 does and PyTorch too.
 
     Raises:
-        ConfigError: another approximation.
+        ConfigError: an `x` that is no array of numbers, or another approximation.
 
     Source:
         D. Hendrycks, K. Gimpel, "Gaussian error linear units", 2016.
@@ -34,9 +34,8 @@ def gelu(x: Array, approximate: Approximation = "none") -> Array:
     >>> gelu(np.array([-1.0, 0.0, 1.0])).round(4)
     array([-0.1587,  0.    ,  0.8413])
     """
-    if approximate not in APPROXIMATIONS:
-        hint = did_you_mean(str(approximate), APPROXIMATIONS)
-        raise ConfigError("approximate", approximate, f"one of {', '.join(APPROXIMATIONS)}", hint)
+    x = numeric("x", x)
+    [approximate] = checked(Gelu, approximate=approximate)
     return by_cell(x, normal_gate if approximate == "none" else tanh_gate)
 
 

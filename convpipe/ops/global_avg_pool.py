@@ -1,14 +1,15 @@
 """The mean of each channel."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from convpipe.geometry.pooling import solve_pool
-from convpipe.ops import Array, Made, Operation, Tensor, like
+from convpipe.ops import Array, Made, Operation, Tensor, like, numeric
 from convpipe.ops.arrays.floats import computing_float, result_float
 from convpipe.ops.arrays.windows import spatial_axes
 
 
-def global_avg_pool(x: Array) -> Array:
+def global_avg_pool(x: ArrayLike) -> Array:
     """Take the mean of every channel.
 
     Args:
@@ -19,7 +20,7 @@ def global_avg_pool(x: Array) -> Array:
         (N, C, 1, 1), summed pairwise.
 
     Raises:
-        GeometryError: an axis without cells.
+        ConfigError: an `x` that is no array of numbers, or has an axis without cells or another number of axes.
 
     Source:
         M. Lin, Q. Chen, S. Yan, "Network in network", 2013; ONNX GlobalAveragePool.
@@ -27,6 +28,7 @@ def global_avg_pool(x: Array) -> Array:
     >>> global_avg_pool(np.arange(8).reshape(1, 2, 2, 2)).tolist()
     [[[[1.5]], [[5.5]]]]
     """
+    x = numeric("x", x)
     ordered = np.ascontiguousarray(x, computing_float(x.dtype))  # one order of summing, whatever order x lies in
     with np.errstate(all="ignore"):
         means: Array = ordered.mean(axis=spatial_axes(x), keepdims=True)

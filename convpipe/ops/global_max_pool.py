@@ -1,12 +1,14 @@
 """The largest value of each channel."""
 
+from numpy.typing import ArrayLike
+
 from convpipe.geometry.pooling import solve_pool
-from convpipe.ops import Array, Made, Operation, Tensor, like
+from convpipe.ops import Array, Made, Operation, Tensor, like, numeric
 from convpipe.ops.arrays.floats import positive_zeros
 from convpipe.ops.arrays.windows import spatial_axes
 
 
-def global_max_pool(x: Array) -> Array:
+def global_max_pool(x: ArrayLike) -> Array:
     """Take the largest cell of every channel.
 
     Args:
@@ -16,7 +18,7 @@ def global_max_pool(x: Array) -> Array:
         (N, C, 1, 1). A channel with a NaN gives NaN; a zero is +0.
 
     Raises:
-        GeometryError: an axis without cells.
+        ConfigError: an `x` that is no array of numbers, or has an axis without cells or another number of axes.
 
     Source:
         ONNX GlobalMaxPool.
@@ -25,6 +27,7 @@ def global_max_pool(x: Array) -> Array:
     >>> global_max_pool(np.arange(8).reshape(1, 2, 2, 2)).tolist()
     [[[[3]], [[7]]]]
     """
+    x = numeric("x", x)
     return positive_zeros(x.max(axis=spatial_axes(x), keepdims=True))
 
 

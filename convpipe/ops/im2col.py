@@ -1,11 +1,12 @@
 """Images to columns: the heart of the lecture."""
 
-from typing import Any
+from numpy.typing import ArrayLike
 
-from convpipe.geometry.axes import kernel_letters, out_letters
-from convpipe.ops import Array, ConvStage, Made, Tensor, check_padded
+from convpipe.geometry.axes import Padding, PadMode, PerAxis, kernel_letters, out_letters
+from convpipe.ops import Array, ConvSettings, ConvStage, Made, Tensor, check_padded, checked, numeric
+from convpipe.ops.arrays.arguments import real
 from convpipe.ops.arrays.taps import solve_patches, unfold
-from convpipe.ops.pad import pad as pad_axes
+from convpipe.ops.pad import padded
 
 
 class Im2col(ConvStage):
@@ -28,19 +29,19 @@ class Im2col(ConvStage):
 
 
 def im2col(
-    img: Array,
+    img: ArrayLike,
     kh: int,
     kw: int,
-    stride: Any = 1,
-    pad: Any = 0,
-    dilation: Any = 1,
-    pad_mode: str = "constant",
+    stride: PerAxis = 1,
+    pad: Padding = 0,
+    dilation: PerAxis = 1,
+    pad_mode: PadMode = "constant",
     pad_value: float = 0,
 ) -> Array:
     """Lay out every patch that a kernel meets as one row of a matrix (the lecture's `im2col`).
 
     Args:
-        img: (N, C, H, W), any dtype, which the result keeps.
+        img: (N, C, H, W), any integer or float dtype, which the result keeps.
         kh, kw: kernel height and width.
         stride, pad, dilation: one number, or one per axis; `pad` also per side.
 
@@ -49,7 +50,7 @@ def im2col(
         buffer, which BLAS takes without a copy.
 
     Raises:
-        GeometryError: sizes that do not fit.
+        ConfigError: an `img` that is no array of numbers, settings that are none, or sizes that do not fit.
 
     >>> import numpy as np
     >>> im2col(np.arange(1, 10).reshape(1, 1, 3, 3), kh=2, kw=2)
@@ -58,5 +59,8 @@ def im2col(
            [4, 5, 7, 8],
            [5, 6, 8, 9]])
     """
+    img, pad_value = numeric("img", img), real("pad_value", pad_value)
+    [pad_mode] = checked(ConvSettings, pad_mode=pad_mode)
     sizes = solve_patches(img.shape, kh, kw, stride, pad, dilation, pad_mode)
-    return unfold(pad_axes(img, sizes.pads, pad_mode, pad_value), sizes.kernel, sizes.stride, sizes.dilation)
+    filled = padded(img, sizes.pads, pad_mode, pad_value, "pad_value")
+    return unfold(filled, sizes.kernel, sizes.stride, sizes.dilation)

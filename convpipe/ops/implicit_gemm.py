@@ -4,10 +4,11 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
-from convpipe.geometry.axes import out_sizes, reach
-from convpipe.geometry.convolution import ConvGeometry
-from convpipe.ops import MAIN, Array, Made, Sizes, SumStage, Tensor, check_padded
+from convpipe.geometry.axes import PerAxis, reach
+from convpipe.geometry.convolution import ConvGeometry, solve
+from convpipe.ops import MAIN, Array, Made, SumStage, Tensor, check_padded, check_shape, checked, numeric
 from convpipe.ops.arrays.sums import TILE_BYTES, Overflow, target_dtype, workspace as product_workspace
 from convpipe.ops.arrays.taps import unfold
 from convpipe.ops.fil2col import fil2col
@@ -47,14 +48,14 @@ class ImplicitGemm(SumStage):
 
 
 def implicit_gemm(
-    padded: Array,
-    filters: Array,
-    bias: Array | None = None,
+    padded: ArrayLike,
+    filters: ArrayLike,
+    bias: ArrayLike | None = None,
     *,
-    stride: Sizes,
-    dilation: Sizes,
+    stride: PerAxis,
+    dilation: PerAxis,
     groups: int = 1,
-    dtype: Any = None,
+    dtype: DTypeLike | None = None,
     overflow: Overflow = "error",
 ) -> Array:
     """Convolve padded images with filters, a few output rows of one image at a time.
@@ -62,21 +63,38 @@ def implicit_gemm(
     Args:
         padded: (N, C, H, W), or with one or three spatial axes.
         filters: (F, C/G, kh, kw).
+        stride, dilation: one number, or one per axis.
         bias, groups, dtype, overflow: as in `matmul`, whose values these are, to the bit for integers.
 
     Returns:
         (N, out_h, out_w, F), a view of an (N, F, out_h, out_w) array.
 
     Raises:
+        ConfigError: arguments that are no arrays of numbers or do not fit together, named.
         ValueRangeError: with ``overflow="error"``, a sum that does not fit.
+
+    >>> implicit_gemm([[[1, 2, 3]]], [[[10, 1]]], stride=1, dilation=1).tolist()
+    [[[12], [23]]]
     """
+    padded, filters = numeric("padded", padded), numeric("filters", filters)
+    bias = None if bias is None else numeric("bias", bias)
+    [overflow] = checked(ImplicitGemm, overflow=overflow)
+    sizes = solve(padded.shape, filters.shape, stride=stride, dilation=dilation, groups=groups)
+    if bias is not None:
+        check_shape("bias", bias, filters.shape[:1], "one value per filter")
     operands = [padded.dtype, filters.dtype] + ([] if bias is None else [bias.dtype])
-    kernel = filters.shape[2:]
-    out = out_sizes(padded.shape[2:], kernel, stride, dilation)
-    target = target_dtype(dtype, *operands)
-    result = np.empty((padded.shape[0], filters.shape[0], *out), target)
+    result = np.empty((sizes.batch, sizes.filters, *sizes.out), target_dtype(dtype, *operands))
+    fill_maps(result, padded, filters, bias, sizes, overflow)
+    return np.moveaxis(result, 1, -1)  # (N, out_h, out_w, F)
+
+
+def fill_maps(
+    result: Array, padded: Array, filters: Array, bias: Array | None, sizes: ConvGeometry, overflow: Overflow
+) -> None:
+    """Fill (N, F, out_h, out_w), tile by tile."""
+    kernel, stride, dilation, out = sizes.kernel, sizes.stride, sizes.dilation, sizes.out
     filter_matrix = fil2col(filters)
-    row = padded.shape[1] * prod(kernel) * prod(out[1:])  # columns' values for one row of the output
+    row = sizes.channels * prod(kernel) * prod(out[1:])  # columns' values for one row of the output
     rows = min(tile_rows(row * padded.dtype.itemsize), out[0])
     memory = np.empty(rows * row, padded.dtype)  # one for all tiles: fresh memory costs a third of the time
     for image, maps in zip(padded, result, strict=True):
@@ -85,8 +103,7 @@ def implicit_gemm(
             cells = slice(start * stride[0], (stop - 1) * stride[0] + reach(kernel[0], dilation[0]))
             columns = unfold(image[None, :, cells], kernel, stride, dilation, memory)
             tile = maps[:, start:stop].reshape(len(maps), len(columns))  # a view: the rows of a map lie together
-            matmul(columns, filter_matrix, bias, groups, target, overflow, out=tile)
-    return np.moveaxis(result, 1, -1)  # (N, out_h, out_w, F)
+            matmul(columns, filter_matrix, bias, sizes.groups, result.dtype, overflow, out=tile)
 
 
 def tile_rows(row_bytes: int) -> int:

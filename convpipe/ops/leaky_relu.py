@@ -1,12 +1,13 @@
 """x where it is positive, slope * x elsewhere."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from convpipe.ops import Array, Operation, field, number
+from convpipe.ops import Array, Operation, checked, field, number, numeric
 from convpipe.ops.arrays.floats import by_cell, result_float
 
 
-def leaky_relu(x: Array, slope: float = 0.01) -> Array:
+def leaky_relu(x: ArrayLike, slope: float = 0.01) -> Array:
     """The cell where it is positive, else `slope` times the cell.
 
     Args:
@@ -16,12 +17,17 @@ def leaky_relu(x: Array, slope: float = 0.01) -> Array:
     Returns:
         An array like `x`.
 
+    Raises:
+        ConfigError: an `x` that is no array of numbers, or a slope that is none.
+
     Source:
         A. Maas, A. Hannun, A. Ng, "Rectifier nonlinearities improve neural network acoustic models", 2013.
 
     >>> leaky_relu(np.array([-2.0, 3.0]), slope=0.5)
     array([-1.,  3.])
     """
+    x = numeric("x", x)
+    [slope] = checked(LeakyRelu, slope=slope)
     return by_cell(x, lambda cells: np.where(cells < 0, cells * slope, cells))
 
 

@@ -1,14 +1,15 @@
 """Normalisation over neighbouring channels (Krizhevsky et al., 2012)."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from convpipe.fields import field, is_whole, number, whole
+from convpipe.fields import field, number, whole
 from convpipe.geometry.layers import flatten_shape
-from convpipe.ops import Array, GeometryError, Operation
+from convpipe.ops import Array, Operation, checked, numeric
 from convpipe.ops.arrays.floats import computing_float, result_float
 
 
-def local_response_norm(x: Array, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Array:
+def local_response_norm(x: ArrayLike, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Array:
     """Divide every cell by a power of the squares in the channels around it: x / (k + alpha/size * sum(x**2))**beta.
 
     Args:
@@ -22,7 +23,8 @@ def local_response_norm(x: Array, size: int = 5, alpha: float = 1e-4, beta: floa
         An array like `x`. NaN and infinity as IEEE says.
 
     Raises:
-        GeometryError: a size that is no whole number from 1, or an input without channels.
+        ConfigError: an `x` that is no array of numbers or has no channels, a size that is no whole number from 1, or
+            another setting that is no number.
 
     Source:
         A. Krizhevsky, I. Sutskever, G. Hinton, "ImageNet classification with deep convolutional neural networks",
@@ -31,11 +33,11 @@ def local_response_norm(x: Array, size: int = 5, alpha: float = 1e-4, beta: floa
     >>> local_response_norm(np.array([[[1.0], [2.0], [2.0]]]), size=3, alpha=3, beta=1, k=0).ravel().tolist()
     [0.2, 0.2222222222222222, 0.25]
     """
-    if not is_whole(size, 1):
-        raise GeometryError("size", size, "a whole number from 1")
+    x = numeric("x", x)
+    size, alpha, beta, k = checked(LocalResponseNorm, size=size, alpha=alpha, beta=beta, k=k)
     flatten_shape(x.shape)
     with np.errstate(all="ignore"):
-        result = window_sums(np.square(x, dtype=computing_float(x.dtype), order="C"), int(size))
+        result = window_sums(np.square(x, dtype=computing_float(x.dtype), order="C"), size)
         result *= alpha / size
         result += k
         np.power(result, beta, out=result)

@@ -1,12 +1,13 @@
 """The logarithm of softmax along one axis, by default the classes."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from convpipe.ops import Array, AxisOperation
+from convpipe.ops import Array, AxisOperation, numeric
 from convpipe.ops.arrays.floats import below_largest, result_float
 
 
-def log_softmax(x: Array, axis: int = 1) -> Array:
+def log_softmax(x: ArrayLike, axis: int = 1) -> Array:
     """The logarithm of `softmax`, x - max - log(sum(exp(x - max))), finite where softmax itself is 0.
 
     Args:
@@ -18,11 +19,12 @@ def log_softmax(x: Array, axis: int = 1) -> Array:
         An array like `x`, at most 0; NaN in the same rows as `softmax`.
 
     Raises:
-        GeometryError: an axis that is not there.
+        ConfigError: an `x` that is no array of numbers, or an axis that is not there.
 
     >>> log_softmax(np.array([[1e4, -1e4]]))
     array([[     0., -20000.]])
     """
+    x = numeric("x", x)
     with np.errstate(all="ignore"):
         shifted = below_largest(x, axis)
         shifted -= np.log(np.exp(shifted).sum(axis, keepdims=True))

@@ -3,8 +3,22 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
-from convpipe.ops import MAIN, Array, GeometryError, Made, SumStage, Tensor
+from convpipe.ops import (
+    MAIN,
+    Array,
+    ConfigError,
+    ConvSettings,
+    GeometryError,
+    Made,
+    SumStage,
+    Tensor,
+    check_shape,
+    checked,
+    numeric,
+)
+from convpipe.ops.arrays.arguments import MATRIX
 from convpipe.ops.arrays.sums import (
     Overflow,
     exact_accumulator,
@@ -41,11 +55,11 @@ class Matmul(SumStage):
 
 
 def matmul(
-    columns: Array,
-    filter_matrix: Array,
-    bias: Array | None = None,
+    columns: ArrayLike,
+    filter_matrix: ArrayLike,
+    bias: ArrayLike | None = None,
     groups: int = 1,
-    dtype: Any = None,
+    dtype: DTypeLike | None = None,
     overflow: Overflow = "error",
     out: Array | None = None,
 ) -> Array:
@@ -69,14 +83,20 @@ def matmul(
         rounded by way of float64). Floats are summed in the widest of all dtypes here, at least float32.
 
     Raises:
+        ConfigError: arguments that are no arrays of numbers or do not fit together, named.
         ValueRangeError: with ``overflow="error"``, a sum that does not fit.
 
     >>> matmul(np.array([[1, 2]], np.int8), np.array([[3, 4], [100, 100]], np.int8), dtype="int16")
     array([[ 11, 300]], dtype=int16)
     """
+    columns, filter_matrix = numeric("columns", columns, MATRIX), numeric("filter_matrix", filter_matrix, MATRIX)
+    bias = None if bias is None else numeric("bias", bias)
+    groups, overflow = checked(ConvSettings, groups=groups, overflow=overflow)
+    check_operands(columns, filter_matrix, bias, groups)
     operands = [columns, filter_matrix] + ([] if bias is None else [bias])
     target = target_dtype(dtype, *(operand.dtype for operand in operands))
-    product = np.empty((filter_matrix.shape[0], columns.shape[0]), target) if out is None else out
+    shape = (filter_matrix.shape[0], columns.shape[0])
+    product = np.empty(shape, target) if out is None else checked_out(out, shape, target)
     if all(operand.dtype.kind in "iu" for operand in operands):
         accumulator = exact_accumulator(columns, filter_matrix, bias)
     else:
@@ -94,6 +114,34 @@ def matmul(
                 overflow,
             )
     return product.T  # (N*out_h*out_w, F)
+
+
+def check_operands(columns: Array, filter_matrix: Array, bias: Array | None, groups: int) -> None:
+    """Operands that can be multiplied, group by group.
+
+    Raises:
+        GeometryError: they cannot.
+    """
+    filters, taps = filter_matrix.shape
+    if filters % groups:
+        raise GeometryError("groups", groups, f"a divisor of the {filters} filters")
+    if columns.shape[1] != groups * taps:
+        expected = f"{groups * taps} columns, {taps} for each of {groups} groups"
+        raise GeometryError("columns", columns.shape, expected)
+    if bias is not None:
+        check_shape("bias", bias, (filters,), "one value per filter")
+
+
+def checked_out(out: Array, shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:
+    """The array that a product is written to.
+
+    Raises:
+        ConfigError: no array of this shape and dtype.
+    """
+    if not isinstance(out, np.ndarray) or out.dtype != dtype:
+        raise ConfigError("out", getattr(out, "dtype", out), f"an array of {dtype}")
+    check_shape("out", out, shape, "filters and positions")
+    return out
 
 
 def fill_product(

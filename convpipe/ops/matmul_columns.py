@@ -3,10 +3,12 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from convpipe.geometry.axes import kernel_letters
-from convpipe.ops import MAIN, Array, Made, SumStage, Tensor
-from convpipe.ops.arrays.sums import Overflow, result_dtype, workspace as product_workspace
+from convpipe.ops import MAIN, Array, ConvSettings, GeometryError, Made, SumStage, Tensor, checked, numeric
+from convpipe.ops.arrays.arguments import MATRIX
+from convpipe.ops.arrays.sums import Overflow, target_dtype, workspace as product_workspace
 from convpipe.ops.matmul import matmul
 
 
@@ -31,25 +33,34 @@ class MatmulColumns(SumStage):
 
 
 def matmul_columns(
-    row_matrix: Array, columns: Array, groups: int = 1, dtype: Any = None, overflow: Overflow = "error"
+    row_matrix: ArrayLike,
+    columns: ArrayLike,
+    groups: int = 1,
+    dtype: DTypeLike | None = None,
+    overflow: Overflow = "error",
 ) -> Array:
     """Sum rows times patches over all positions: ``row_matrix.T @ columns``, group by group.
 
     Args:
         row_matrix: (N*out_h*out_w, F), the gradient of the product; of any integer or float dtype.
         columns: (N*out_h*out_w, C*kh*kw), likewise.
+        groups: G, a divisor of C and F.
         dtype, overflow: as in `matmul`, whose exactness this has.
 
     Returns:
         (F, C/G*kh*kw), the gradient of the filter matrix.
 
     Raises:
+        ConfigError: arguments that are no arrays of numbers or do not fit together, named.
         ValueRangeError: with ``overflow="error"``, a sum that does not fit.
 
     >>> matmul_columns(np.array([[1], [10]]), np.array([[1, 2], [3, 4]])).tolist()
     [[31, 42]]
     """
-    target = np.dtype(dtype) if dtype is not None else result_dtype(row_matrix.dtype, columns.dtype)
+    row_matrix, columns = numeric("row_matrix", row_matrix, MATRIX), numeric("columns", columns, MATRIX)
+    groups, overflow = checked(ConvSettings, groups=groups, overflow=overflow)
+    check_operands(row_matrix, columns, groups)
+    target = target_dtype(dtype, row_matrix.dtype, columns.dtype)
     filters, taps = row_matrix.shape[1] // groups, columns.shape[1] // groups
     result = np.empty((groups * filters, taps), target)
     for group in range(groups):
@@ -57,6 +68,19 @@ def matmul_columns(
         patches = columns[:, group * taps : (group + 1) * taps]
         result[own] = matmul(patches.T, row_matrix[:, own].T, dtype=target, overflow=overflow).T
     return result
+
+
+def check_operands(row_matrix: Array, columns: Array, groups: int) -> None:
+    """Rows and patches of the same positions, in groups that divide both.
+
+    Raises:
+        GeometryError: they are not.
+    """
+    if columns.shape[0] != row_matrix.shape[0]:
+        raise GeometryError("columns", columns.shape, f"{row_matrix.shape[0]} rows, as row_matrix has")
+    if row_matrix.shape[1] % groups or columns.shape[1] % groups:
+        expected = f"a divisor of both the {row_matrix.shape[1]} filters and the {columns.shape[1]} taps"
+        raise GeometryError("groups", groups, expected)
 
 
 def workspace(positions: int, filters: int, taps: int, target: np.dtype[Any], *operands: np.dtype[Any]) -> int:

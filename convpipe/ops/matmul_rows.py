@@ -1,9 +1,10 @@
 """Every row spread over the taps of the filters."""
 
-from typing import Any
+from numpy.typing import ArrayLike, DTypeLike
 
-from convpipe.ops import Array, BetweenStage, Made, Tensor, ValueRangeError
+from convpipe.ops import Array, BetweenStage, GeometryError, Made, Tensor, ValueRangeError, numeric
 from convpipe.ops.arrays.adjoints import on_the_way
+from convpipe.ops.arrays.arguments import MATRIX
 from convpipe.ops.arrays.sums import Overflow, workspace
 from convpipe.ops.matmul import matmul
 
@@ -27,12 +28,15 @@ class MatmulRows(BetweenStage):
         return matmul_rows(row_matrix, tap_matrix, self.conv.sizes.groups, self.between, self.between_overflow)
 
 
-def matmul_rows(row_matrix: Array, tap_matrix: Array, groups: int, dtype: Any, overflow: Overflow) -> Array:
+def matmul_rows(
+    row_matrix: ArrayLike, tap_matrix: ArrayLike, groups: int, dtype: DTypeLike | None, overflow: Overflow
+) -> Array:
     """Spread every row over the taps of the filters: ``row_matrix @ tap_matrix.T``, group by group.
 
     Args:
         row_matrix: (N*out_h*out_w, F), of any integer or float dtype.
         tap_matrix: (C*kh*kw, F/G), likewise.
+        groups: G, a divisor of C and F.
         dtype: of the result, from `between_dtype`.
         overflow: from `between_overflow`.
 
@@ -40,9 +44,17 @@ def matmul_rows(row_matrix: Array, tap_matrix: Array, groups: int, dtype: Any, o
         (N*out_h*out_w, C*kh*kw), summed as in `matmul`.
 
     Raises:
+        ConfigError: arguments that are no arrays of numbers or do not fit together, named.
         ValueRangeError: with ``overflow="error"``, a sum that `dtype` does not hold.
+
+    >>> import numpy as np
+    >>> matmul_rows(np.array([[1, 10]]), np.array([[1, 2], [3, 4]]), 1, "int64", "error").tolist()
+    [[21, 43]]
     """
+    row_matrix, tap_matrix = numeric("row_matrix", row_matrix, MATRIX), numeric("tap_matrix", tap_matrix, MATRIX)
     try:
         return matmul(row_matrix, tap_matrix, None, groups, dtype, overflow)
+    except GeometryError as error:
+        raise error.at({"columns": "row_matrix", "filter_matrix": "tap_matrix"}) from error
     except ValueRangeError as error:
         raise on_the_way(dtype, error) from error

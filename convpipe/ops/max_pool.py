@@ -3,16 +3,23 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from convpipe.fields import field, truth
+from convpipe.geometry.axes import Padding, PerAxis
 from convpipe.geometry.pooling import solve_pool
-from convpipe.ops import PAD, Array, Made, Operation, Tensor, each_axis, like, padding
+from convpipe.ops import PAD, Array, Made, Operation, Tensor, checked, each_axis, like, numeric, padding
 from convpipe.ops.arrays.floats import positive_zeros
 from convpipe.ops.arrays.windows import least, tap_windows
 
 
 def max_pool(
-    x: Array, kernel: Any, stride: Any = None, pad: Any = 0, dilation: Any = 1, ceil_mode: bool = False
+    x: ArrayLike,
+    kernel: PerAxis,
+    stride: PerAxis | None = None,
+    pad: Padding = 0,
+    dilation: PerAxis = 1,
+    ceil_mode: bool = False,
 ) -> Array:
     """Take the largest cell of every window.
 
@@ -28,7 +35,7 @@ def max_pool(
         differs between machines.
 
     Raises:
-        GeometryError: sizes that do not fit.
+        ConfigError: an `x` that is no array of numbers, settings that are none, or sizes that do not fit.
 
     Source:
         torch.nn.MaxPool2d; ONNX MaxPool.
@@ -37,6 +44,8 @@ def max_pool(
     array([[[[ 5,  7],
              [13, 15]]]])
     """
+    x = numeric("x", x)
+    [ceil_mode] = checked(MaxPool, ceil_mode=ceil_mode)
     sizes = solve_pool(x.shape, kernel=kernel, stride=stride, pad=pad, dilation=dilation, ceil_mode=ceil_mode)
     result = np.full(sizes.shape, least(x.dtype), x.dtype)
     for positions, cells in tap_windows(sizes):

@@ -3,18 +3,34 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from convpipe.fields import choice, field, number
-from convpipe.geometry.axes import PAD_MODES, RANKS, Pads, check_pad_mode, pads_per_axis
-from convpipe.ops import PAD, PAD_MODE, Array, Convolution, GeometryError, Made, Operation, Sizes, Tensor, like, padding
+from convpipe.geometry.axes import PAD_MODES, RANKS, PadMode, Pads, PadSizes, check_pad_mode, pads_per_axis
+from convpipe.ops import (
+    PAD,
+    PAD_MODE,
+    Array,
+    Convolution,
+    GeometryError,
+    Made,
+    Operation,
+    Sizes,
+    Tensor,
+    checked,
+    like,
+    numeric,
+    padding,
+)
+from convpipe.ops.arrays.arguments import real
 from convpipe.ops.arrays.taps import exactly, interior
 
 
-def pad(x: Array, pad: Any = 1, mode: str = "constant", value: float = 0) -> Array:
+def pad(x: ArrayLike, pad: PadSizes = 1, mode: PadMode = "constant", value: float = 0) -> Array:
     """Pad the spatial axes of a batch.
 
     Args:
-        x: (N, C, H, W), or with one or three spatial axes; any dtype, which the result keeps.
+        x: (N, C, H, W), or with one or three spatial axes; any integer or float dtype, which the result keeps.
         pad: cells on every side, one number per axis, or one pair [before, after] per axis.
         mode: ``constant``, ``reflect``, ``edge`` or ``wrap``, as in numpy.pad.
         value: what ``constant`` fills with: for integers one that their dtype holds, for floats rounded to theirs.
@@ -23,22 +39,29 @@ def pad(x: Array, pad: Any = 1, mode: str = "constant", value: float = 0) -> Arr
         (N, C, H + pads, W + pads); `x` itself, not a copy, where there is nothing to pad.
 
     Raises:
-        GeometryError: a pad, mode or value that `x` cannot take.
+        ConfigError: an `x` that is no array of numbers, or a pad, mode or value that it cannot take.
 
     >>> pad(np.array([[[[1, 2], [3, 4]]]]), [[0, 0], [1, 1]])
     array([[[[0, 1, 2, 0],
              [0, 3, 4, 0]]]])
     """
-    spatial, pads = x.shape[2:], solved_pads(x.shape, pad, mode)
+    x, value = numeric("x", x), real("value", value)
+    [mode] = checked(Pad, mode=mode)
+    return padded(x, solved_pads(x.shape, pad, mode), mode, value)
+
+
+def padded(x: Array, pads: Pads, mode: str, value: float, key: str = "value") -> Array:
+    """`pad` of an array whose pads are solved; `key` is what the value is called."""
     if not any(map(any, pads)):
         return x
     if mode != "constant":
         return np.pad(x, ((0, 0), (0, 0), *pads), mode=mode)  # type: ignore[call-overload,no-any-return]
     # zeros and one assignment: 1 us against 18 us for numpy.pad on a small array
-    padded_shape = (*x.shape[:2], *(size + sum(pair) for size, pair in zip(spatial, pads, strict=True)))
-    padded = np.full(padded_shape, exactly(value, x.dtype), x.dtype) if value else np.zeros(padded_shape, x.dtype)
-    padded[interior(pads, spatial)] = x
-    return padded
+    spatial = x.shape[2:]
+    shape = (*x.shape[:2], *(size + sum(pair) for size, pair in zip(spatial, pads, strict=True)))
+    result = np.full(shape, exactly(value, x.dtype, key), x.dtype) if value else np.zeros(shape, x.dtype)
+    result[interior(pads, spatial)] = x
+    return result
 
 
 def solved_pads(shape: Sizes, pad: Any, mode: str) -> Pads:

@@ -1,12 +1,13 @@
 """max(x, 0); integers stay integers."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from convpipe.ops import Array, Operation
+from convpipe.ops import Array, Operation, numeric
 from convpipe.ops.arrays.floats import positive_zeros
 
 
-def relu(x: Array) -> Array:
+def relu(x: ArrayLike) -> Array:
     """The cell where it is positive, else 0.
 
     Args:
@@ -15,12 +16,16 @@ def relu(x: Array) -> Array:
     Returns:
         An array like `x`; -0 becomes +0.
 
+    Raises:
+        ConfigError: an `x` that is no array of numbers.
+
     Source:
         V. Nair, G. Hinton, "Rectified linear units improve restricted Boltzmann machines", ICML 2010.
 
     >>> relu(np.array([-2, 0, 3], np.int8))
     array([0, 0, 3], dtype=int8)
     """
+    x = numeric("x", x)
     return positive_zeros(np.maximum(x, 0, order="C"))  # 1.0 ms for 1.6 million cells; a masked copy 9.5
 
 

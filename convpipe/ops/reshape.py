@@ -1,6 +1,12 @@
 """From a matrix back to images."""
 
-from convpipe.ops import Array, ConvStage, GeometryError, Made, Sizes, Tensor
+from collections.abc import Sequence
+from math import prod
+
+from numpy.typing import ArrayLike
+
+from convpipe.ops import Array, ConvStage, GeometryError, Made, Tensor, check_shape, numeric, sizes_of
+from convpipe.ops.arrays.arguments import MATRIX
 
 
 class Reshape(ConvStage):
@@ -21,21 +27,25 @@ class Reshape(ConvStage):
         return reshape(x, self.conv.sizes.feature_map_shape)
 
 
-def reshape(product: Array, shape: Sizes) -> Array:
+def reshape(product: ArrayLike, shape: Sequence[int]) -> Array:
     """Give the product of columns and filters the shape of images again.
 
     Args:
-        product: (N*out_h*out_w, F), any dtype, which the result keeps.
+        product: (N*out_h*out_w, F), any integer or float dtype, which the result keeps.
         shape: (N, out_h, out_w, F).
 
     Returns:
         (N, out_h, out_w, F): a view, whichever way `product` lies in memory.
 
+    Raises:
+        ConfigError: a `product` that is no array of numbers, or another shape than its images have.
+
     >>> import numpy as np
     >>> reshape(np.zeros((25, 6)), (1, 5, 5, 6)).shape
     (1, 5, 5, 6)
     """
-    filter_first = product.T.reshape(shape[-1], *shape[:-1]) if product.flags.f_contiguous else None
-    if filter_first is None:
-        return product.reshape(shape)
-    return filter_first.transpose(*range(1, len(shape)), 0)  # (N, out_h, out_w, F)
+    product, sizes = numeric("product", product, MATRIX), sizes_of("shape", shape)
+    check_shape("product", product, (prod(sizes[:-1]), *sizes[-1:]), f"a row for each position of {sizes}")
+    if not product.flags.f_contiguous:
+        return product.reshape(sizes)
+    return product.T.reshape(sizes[-1], *sizes[:-1]).transpose(*range(1, len(sizes)), 0)  # (N, out_h, out_w, F)

@@ -2,7 +2,10 @@
 
 from math import prod
 
-from convpipe.ops import MAIN, Array, ConvStage, GeometryError, Made, Tensor
+from numpy.typing import ArrayLike
+
+from convpipe.ops import MAIN, Array, ConvStage, GeometryError, Made, Tensor, numeric
+from convpipe.ops.arrays.arguments import IMAGES
 
 
 class Rows(ConvStage):
@@ -25,18 +28,23 @@ class Rows(ConvStage):
         return rows(grad)
 
 
-def rows(maps: Array) -> Array:
+def rows(maps: ArrayLike) -> Array:
     """Lay out what lies at each position of (N, F, out_h, out_w) as one row: the adjoint of `reshape`.
 
     Args:
-        maps: (N, F, out_h, out_w), or with one or three spatial axes; any dtype, which the result keeps.
+        maps: (N, F, out_h, out_w), or with one or three spatial axes; any integer or float dtype, which the
+            result keeps.
 
     Returns:
         (N*out_h*out_w, F), a transposed (F, N*out_h*out_w); a view of a contiguous `maps` where N is 1.
+
+    Raises:
+        ConfigError: `maps` that are no array of numbers, or have another number of axes.
 
     >>> import numpy as np
     >>> rows(np.arange(8).reshape(1, 2, 2, 2)).tolist()
     [[0, 4], [1, 5], [2, 6], [3, 7]]
     """
+    maps = numeric("maps", maps, IMAGES)
     batch, filters, *out = maps.shape
     return maps.swapaxes(0, 1).reshape(filters, batch * prod(out)).T

@@ -1,14 +1,24 @@
 """x / divisor, in floats: 255 brings the values of a picture to [0, 1]."""
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from convpipe.fields import choice, field, number
-from convpipe.ops import FLOAT_DTYPES, Array, ConfigError, Made, Operation, Tensor, like
+from convpipe.ops import (
+    FLOAT_DTYPES,
+    Array,
+    ConfigError,
+    Made,
+    Operation,
+    Tensor,
+    checked,
+    dtype_of,
+    like,
+    numeric,
+)
 
 
-def scale(x: Array, divisor: float = 255, dtype: Any = "float32") -> Array:
+def scale(x: ArrayLike, divisor: float = 255, dtype: DTypeLike = "float32") -> Array:
     """Divide by a number in float64, then round to `dtype`.
 
     Args:
@@ -19,12 +29,24 @@ def scale(x: Array, divisor: float = 255, dtype: Any = "float32") -> Array:
     Returns:
         An array of the shape of `x`. NaN and infinity as IEEE says.
 
+    Raises:
+        ConfigError: an `x` that is no array of numbers, another divisor, or a dtype that is no float.
+
     >>> scale(np.array([0, 51, 255], np.uint8))
     array([0. , 0.2, 1. ], dtype=float32)
     """
+    x, target = numeric("x", x), dtype_of("dtype", dtype, FLOAT_DTYPES)
+    [divisor] = checked(Scale, divisor=divisor)
+    check_divisor(divisor)
     with np.errstate(all="ignore"):
         quotients: Array = np.divide(x, divisor, dtype=np.float64, order="C")
-        return quotients.astype(dtype, copy=False)
+        return quotients.astype(target, copy=False)
+
+
+def check_divisor(divisor: float) -> None:
+    """A number that divides."""
+    if not divisor:
+        raise ConfigError("divisor", divisor, "a number other than 0")
 
 
 class Scale(Operation):
@@ -37,6 +59,5 @@ class Scale(Operation):
 
     def plan(self, x: Tensor) -> Made:
         """A tensor like `x`, in that dtype."""
-        if not self.divisor:
-            raise ConfigError("divisor", self.divisor, "a number other than 0")
+        check_divisor(self.divisor)
         return like(x, dtype=np.dtype(self.dtype))

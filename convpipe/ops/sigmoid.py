@@ -1,12 +1,13 @@
 """The logistic function of each cell, in floats."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from convpipe.ops import Array, Operation
+from convpipe.ops import Array, Operation, numeric
 from convpipe.ops.arrays.floats import by_cell, result_float
 
 
-def sigmoid(x: Array) -> Array:
+def sigmoid(x: ArrayLike) -> Array:
     """The logistic function 1 / (1 + exp(-x)), which neither overflows nor loses digits on either side.
 
     Args:
@@ -15,10 +16,13 @@ def sigmoid(x: Array) -> Array:
     Returns:
         An array like `x`, from 0 to 1.
 
+    Raises:
+        ConfigError: an `x` that is no array of numbers.
+
     >>> sigmoid(np.array([-1e4, 0.0, 1e4]))
     array([0. , 0.5, 1. ])
     """
-    return by_cell(x, logistic)
+    return by_cell(numeric("x", x), logistic)
 
 
 def logistic(x: Array) -> Array:

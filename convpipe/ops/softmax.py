@@ -1,12 +1,13 @@
 """Probabilities in proportion to exp(x) along one axis, by default the classes."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from convpipe.ops import Array, AxisOperation
+from convpipe.ops import Array, AxisOperation, numeric
 from convpipe.ops.arrays.floats import below_largest, result_float
 
 
-def softmax(x: Array, axis: int = 1) -> Array:
+def softmax(x: ArrayLike, axis: int = 1) -> Array:
     """Probabilities in proportion to exp(x) along an axis, exp(x - max) / sum(exp(x - max)).
 
     Args:
@@ -19,11 +20,12 @@ def softmax(x: Array, axis: int = 1) -> Array:
         NaN, as inf - inf is and in PyTorch too.
 
     Raises:
-        GeometryError: an axis that is not there.
+        ConfigError: an `x` that is no array of numbers, or an axis that is not there.
 
     >>> softmax(np.array([[1e4, 1e4, -1e4]]))
     array([[0.5, 0.5, 0. ]])
     """
+    x = numeric("x", x)
     with np.errstate(all="ignore"):
         powers = below_largest(x, axis)
         np.exp(powers, out=powers)

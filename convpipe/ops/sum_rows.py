@@ -3,8 +3,10 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
-from convpipe.ops import Array, Made, SumStage, Tensor
+from convpipe.ops import Array, Made, SumStage, Tensor, numeric
+from convpipe.ops.arrays.arguments import MATRIX
 from convpipe.ops.arrays.sums import Overflow, workspace as product_workspace
 from convpipe.ops.matmul import matmul
 
@@ -27,7 +29,7 @@ class SumRows(SumStage):
         return sum_rows(row_matrix, self.target, self.overflow)
 
 
-def sum_rows(row_matrix: Array, dtype: Any = None, overflow: Overflow = "error") -> Array:
+def sum_rows(row_matrix: ArrayLike, dtype: DTypeLike | None = None, overflow: Overflow = "error") -> Array:
     """Add up all rows: the gradient of the bias.
 
     Args:
@@ -38,11 +40,13 @@ def sum_rows(row_matrix: Array, dtype: Any = None, overflow: Overflow = "error")
         (F,).
 
     Raises:
+        ConfigError: a `row_matrix` that is no matrix of numbers, another dtype or rule.
         ValueRangeError: with ``overflow="error"``, a sum that does not fit.
 
     >>> sum_rows(np.array([[1, 2], [3, 4]])).tolist()
     [4, 6]
     """
+    row_matrix = numeric("row_matrix", row_matrix, MATRIX)
     ones = np.ones((1, row_matrix.shape[0]), row_matrix.dtype)
     return matmul(row_matrix.T, ones, dtype=dtype, overflow=overflow)[:, 0]
 

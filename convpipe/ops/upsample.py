@@ -3,24 +3,25 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from convpipe.fields import field, one_or_several, whole
-from convpipe.geometry.axes import input_rank, per_axis
-from convpipe.ops import Array, Made, Operation, Tensor, like
+from convpipe.geometry.axes import PerAxis, input_rank, per_axis
+from convpipe.ops import Array, Made, Operation, Tensor, like, numeric
 
 
-def upsample(x: Array, factor: Any = 2) -> Array:
+def upsample(x: ArrayLike, factor: PerAxis = 2) -> Array:
     """Repeat each cell along the spatial axes: the nearest neighbour, enlarged by whole factors.
 
     Args:
-        x: (N, C, H, W), or with one or three spatial axes; any dtype, which the result keeps.
+        x: (N, C, H, W), or with one or three spatial axes; any integer or float dtype, which the result keeps.
         factor: a whole number from 1, or one per axis.
 
     Returns:
         (N, C, H*factor, W*factor), a new array.
 
     Raises:
-        GeometryError: a factor that is none, or another number of axes.
+        ConfigError: an `x` that is no array of numbers or has another number of axes, or a factor that is none.
 
     Source:
         torch.nn.Upsample(mode="nearest"); ONNX Resize with nearest and asymmetric coordinates.
@@ -28,6 +29,7 @@ def upsample(x: Array, factor: Any = 2) -> Array:
     >>> upsample(np.array([[[1, 2]]]), 3)
     array([[[1, 1, 1, 2, 2, 2]]])
     """
+    x = numeric("x", x)
     result = np.array(x, order="C")
     for axis, by in enumerate(per_axis("factor", factor, input_rank(x.shape)), start=2):
         result = np.repeat(result, by, axis)

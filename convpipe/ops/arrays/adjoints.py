@@ -4,15 +4,13 @@ Source: V. Dumoulin and F. Visin, A guide to convolution arithmetic for deep lea
 """
 
 from collections.abc import Iterable
-from itertools import product
-from math import prod
 from typing import Any
 
 import numpy as np
 
 from convpipe.errors import ValueRangeError
 from convpipe.geometry.axes import Pads
-from convpipe.ops.arrays.sums import OBJECT_BYTES, Overflow, fitted, largest, may_leave_int64
+from convpipe.ops.arrays.sums import OBJECT_BYTES, Overflow, largest, may_leave_int64
 from convpipe.tensors import Array
 
 
@@ -50,54 +48,6 @@ def on_the_way(dtype: Any, error: ValueRangeError) -> ValueRangeError:
 def holds(values: Array, terms: int, extra: int = 0) -> bool:
     """Whether sums of so many of these values, and `extra`, cannot leave their dtype; floats never do."""
     return values.dtype.kind == "f" or terms * largest(values) + extra <= np.iinfo(values.dtype).max
-
-
-def unpad(
-    padded: Array,
-    bias: Array | None = None,
-    *,
-    pads: Pads,
-    mode: str = "constant",
-    dtype: Any = None,
-    overflow: Overflow = "error",
-) -> Array:
-    """Take the padding of a batch back: the adjoint of `pad`.
-
-    Args:
-        padded: (N, C, H + pads, W + pads), or with one or three spatial axes; integers or floats.
-        bias: (C,), added to every cell before anything is rounded or checked.
-        pads: (before, after) for each spatial axis; a negative one adds cells that are zero.
-        mode: ``constant`` crops; for ``reflect``, ``edge`` and ``wrap`` every padded cell is added to the cell
-            that it was copied from.
-        dtype: of the result; by default that of `padded`.
-        overflow: for an exact sum that `dtype` cannot hold: ``error``, ``wrap`` or ``saturate``.
-
-    Returns:
-        (N, C, H, W). Integers are summed exactly; floats in the dtype of `padded`, and rounded at the end.
-
-    Raises:
-        ValueRangeError: with ``overflow="error"``, a sum that does not fit.
-
-    >>> unpad(np.array([[[10, 1, 2, 3]]]), pads=((1, 0),), mode="edge").tolist()
-    [[[11, 2, 3]]]
-    """
-    target = padded.dtype if dtype is None else np.dtype(dtype)
-    spatial = tuple(size - sum(pair) for size, pair in zip(padded.shape[2:], pads, strict=True))
-    terms = prod(copies(size, pair, mode) for size, pair in zip(spatial, pads, strict=True))
-    extra = 0 if bias is None or bias.dtype.kind == "f" else largest(bias)
-    exact = between_overflow(target, overflow) == "wrap" or holds(padded, terms, extra)
-    wide = padded.dtype if exact else np.dtype(object)
-    offsets = None if bias is None else bias.astype(wide).reshape(-1, *(1 for _ in spatial))
-    result = np.empty((*padded.shape[:2], *spatial), target)
-    # Python's integers are large: of those, one channel at a time
-    parts = [slice(None)] if exact else [slice(channel, channel + 1) for channel in range(padded.shape[1])]
-    for (image, planes), part in product(zip(padded, result, strict=True), parts):
-        sums = unpad_image(image[part].astype(wide, copy=False), pads, mode)
-        if offsets is not None:
-            with np.errstate(over="ignore", invalid="ignore"):
-                sums = sums + offsets[part]
-        planes[part] = fitted(sums, target, overflow)
-    return result
 
 
 def copies(size: int, pair: tuple[int, int], mode: str) -> int:

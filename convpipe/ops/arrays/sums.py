@@ -3,8 +3,10 @@
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from convpipe.errors import ConfigError, GeometryError, ValueRangeError
+from convpipe.ops.arrays.arguments import dtype_of
 from convpipe.tensors import Array
 
 Overflow = Literal["error", "wrap", "saturate"]
@@ -30,15 +32,15 @@ def result_dtype(*dtypes: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.int64) if common.kind == "f" and all(dtype.kind in "iu" for dtype in dtypes) else common
 
 
-def target_dtype(asked: Any, *operands: np.dtype[Any]) -> np.dtype[Any]:
+def target_dtype(asked: DTypeLike | None, *operands: np.dtype[Any]) -> np.dtype[Any]:
     """The dtype of a sum of products: the one asked for, by default `result_dtype` of the operands.
 
     Raises:
-        GeometryError: an integer, asked of floats.
+        ConfigError: no dtype of this package, or an integer, asked of floats.
     """
     if asked is None:
         return result_dtype(*operands)
-    target: np.dtype[Any] = np.dtype(asked)
+    target = dtype_of("dtype", asked)
     if target.kind != "f" and any(dtype.kind == "f" for dtype in operands):
         raise GeometryError("dtype", target, "a float dtype, as the input or the filters are floats")
     return target

@@ -12,7 +12,7 @@ import numpy as np
 from convpipe.errors import GeometryError
 from convpipe.fields import choice, dtype_name, field, judged, number, optional, text, whole
 from convpipe.geometry import convolution
-from convpipe.geometry.axes import AXES, PAD_MODES
+from convpipe.geometry.axes import AXES, PAD_MODES, PadMode
 from convpipe.geometry.convolution import ConvGeometry
 from convpipe.ops.arrays.sums import OVERFLOWS, Overflow, target_dtype
 from convpipe.ops.arrays.taps import exactly
@@ -104,7 +104,7 @@ class ConvSettings:
     pad: Any = field(padding, 0, CROPPED)
     dilation: Any = field(each_axis, 1, "Distance between the kernel's taps: one number, or one per axis.")
     groups: int = field(whole(1), 1, "Filters of group g see only the channels of group g.")
-    pad_mode: str = field(choice(PAD_MODES), "constant", PAD_MODE)
+    pad_mode: PadMode = field(choice(PAD_MODES), "constant", PAD_MODE)
     pad_value: float = field(number(), 0, "What a constant padding holds.")
     dtype: str | None = field(optional(dtype_name), None, DTYPE)
     overflow: Overflow = field(choice(OVERFLOWS), "error", OVERFLOW)

@@ -1,0 +1,404 @@
+"""Public array functions take whatever makes an array, check their arguments alike, and are typed."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+import numpy as np
+import pytest
+from conv_cases import memory_orders
+from numpy.typing import ArrayLike, DTypeLike
+
+import convpipe as cp
+from convpipe.errors import ConfigError
+
+NAMES = [name for name in cp.__all__ if not name.startswith("_")]
+HOMES = {name: getattr(cp, name).__module__ for name in NAMES}
+FUNCTIONS = [name for name in NAMES if HOMES[name].startswith(("convpipe.ops.", "convpipe.execution.functions"))]
+
+
+def counted(*shape: int) -> np.ndarray:
+    """Different small whole numbers of a shape, of both signs."""
+    size = math.prod(shape)
+    return (np.arange(size) * 7 % (2 * size + 1) % 23 - 11).reshape(shape)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A call that succeeds: its arrays by name (`tensors`, if any, in a row) and settings without a default."""
+
+    arrays: Mapping[str, np.ndarray]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    tensors: bool = False
+
+    def call(self, name: str, **changed: Any) -> Any:
+        """The function's result, some arguments replaced."""
+        arguments = {**self.arrays, **self.settings, **changed}
+        row = [arguments.pop(key) for key in self.arrays] if self.tensors else []
+        return getattr(cp, name)(*row, **arguments)
+
+
+X, W, BIAS = counted(2, 2, 5, 4), counted(4, 2, 3, 2), counted(4)
+ROWS, MAPS = counted(6, 4), counted(1, 4, 3, 2)
+ONE = Case({"x": X})
+WINDOWS = {"kernel": [2, 2], "stride": [2, 1], "pad": [[1, 0], [0, 1]]}
+SIZES = {"stride": [2, 1], "pad": [[1, 0], [0, 1]], "dilation": [1, 2]}
+CONV = {**SIZES, "groups": 1}
+CASES = {
+    "add": Case({"tensors[0]": X, "tensors[1]": X + 1}, tensors=True),
+    "add_bias": Case({"x": ROWS, "bias": BIAS}),
+    "avg_pool": Case({"x": X}, WINDOWS),
+    "batch_norm": Case({"x": X} | {name: counted(2) + 12 for name in ("scale", "shift", "mean", "variance")}),
+    "clip": Case({"x": X}, {"low": -3, "high": 4}),
+    "col2fil": Case({"filter_matrix": counted(4, 12)}, {"shape": [4, 2, 3, 2]}),
+    "col2im": Case({"col": counted(16, 8)}, {"img_shape": [1, 2, 5, 5], "kh": 2, "kw": 2}),
+    "concat": Case({"tensors[0]": X, "tensors[1]": X + 1}, tensors=True),
+    "conv": Case({"x": X, "w": W, "bias": BIAS}, CONV),
+    "conv_grad": Case({"x": X, "w": W, "grad": counted(2, 4, 2, 3)}, CONV),
+    "conv_transpose": Case({"x": X, "w": W[:2], "bias": counted(2)}, CONV),
+    "crop": Case({"padded": X, "bias": counted(2)}, {"pads": [[1, 0], [0, -1]]}),
+    "dense": Case({"x": ROWS, "weights": counted(4, 3), "bias": counted(3)}),
+    "dropout": ONE,
+    "fil2col": Case({"kernel": W}),
+    "fil2row": Case({"filters": W}, {"groups": 2}),
+    "flatten": ONE,
+    "gelu": ONE,
+    "global_avg_pool": ONE,
+    "global_max_pool": ONE,
+    "im2col": Case({"img": X}, {"kh": 2, "kw": 2, **SIZES}),
+    "implicit_gemm": Case({"padded": X, "filters": W, "bias": BIAS}, {"stride": [2, 1], "dilation": [1, 2]}),
+    "leaky_relu": ONE,
+    "local_response_norm": ONE,
+    "log_softmax": ONE,
+    "matmul": Case({"columns": ROWS, "filter_matrix": counted(4, 2), "bias": BIAS}, {"groups": 2}),
+    "matmul_columns": Case({"row_matrix": ROWS, "columns": counted(6, 2)}, {"groups": 2}),
+    "matmul_rows": Case(
+        {"row_matrix": ROWS, "tap_matrix": counted(6, 2)}, {"groups": 2, "dtype": "int64", "overflow": "error"}
+    ),
+    "max_pool": Case({"x": X}, WINDOWS),
+    "pad": Case({"x": X}, {"pad": [[1, 0], [0, 1]]}),
+    "relu": ONE,
+    "reshape": Case({"product": ROWS}, {"shape": [1, 3, 2, 4]}),
+    "rows": Case({"maps": MAPS}),
+    "scale": ONE,
+    "sigmoid": ONE,
+    "softmax": ONE,
+    "sum_rows": Case({"row_matrix": ROWS}),
+    "tanh": ONE,
+    "unpad": Case({"padded": X, "bias": counted(2)}, {"pads": [[1, 0], [0, -1]]}),
+    "upsample": Case({"x": X}, {"factor": [2, 3]}),
+}
+ACTIVATIONS = {"gelu", "leaky_relu", "log_softmax", "relu", "sigmoid", "softmax", "tanh"}
+ANY_SHAPE = {"add_bias", "clip", "dropout", "flatten", "local_response_norm", "scale", *ACTIVATIONS}
+
+NUMBER, FLAG, SPREAD = ["a", None, math.nan, 1j, [1.0]], ["a", 1, None], ["a", 0, 1.5, True, [1] * 7, [1.0, 1.0]]
+# Wrong values of every setting there is, by its name.
+WRONG: dict[str, list[Any]] = {
+    "alpha": NUMBER,
+    "approximate": ["tan", 3, None],
+    "axis": ["a", None, 1.5, 9, [1]],
+    "beta": NUMBER,
+    "ceil_mode": FLAG,
+    "count_include_pad": FLAG,
+    "dilation": [*SPREAD, None],
+    "divisor": [*NUMBER, 0],
+    "dtype": ["int9", "complex64", bool, object, 7],
+    "epsilon": [*NUMBER, -1],
+    "factor": [*SPREAD, None],
+    "groups": ["a", None, 0, 1.5, True],
+    "high": ["a", 1j, [1], -10],
+    "img_shape": ["a", None, 3, [1, 2, -5, 5], [1.0, 2.0, 5.0, 5.0]],
+    "k": NUMBER,
+    "kernel": [*SPREAD, None],
+    "kh": ["a", None, 0, 1.5],
+    "kw": ["a", None, 0, 1.5],
+    "low": ["a", 1j, [1], 0.5],
+    "lowering": ["fft", None, 3, ("pad",)],
+    "mode": ["mirror", None, 3, ["edge"]],
+    "out": [3, [[1]], np.zeros((6, 4), int), np.zeros((4, 6), np.int8)],
+    "output_padding": ["a", -1, 1.5, [2, 0]],
+    "output_shape": ["a", 0, 1.5, [1, 1, 1]],
+    "overflow": ["clip", None, 3, ["error"]],
+    "pad": ["sam", None, -1, 1.5, [1] * 7, [[1, 2, 3]]],
+    "pad_mode": ["mirror", None, 3, ["edge"]],
+    "pad_value": ["a", None, 1j, [1], 0.5],
+    "pads": ["a", None, 1, [[1, 1]], [[1, 1], [1, 1.5]], [[9, 9], [0, 0]]],
+    "rate": [*NUMBER, -1, 2],
+    "shape": ["a", None, 3, [-1, 2, 2, 4], [1.0, 3.0, 2.0, 4.0]],
+    "size": ["a", None, 0, 1.5, True],
+    "slope": NUMBER,
+    "stride": ["a", 0, 1.5, True, [1] * 7, [1.0, 1.0]],
+    "value": ["a", None, 1j, [1], 0.5],
+}
+CALLED = {"kh": "kernel", "kw": "kernel"}  # what an error calls them, as it judges both at once
+
+
+class Tensor:
+    """An array of another library."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self.array
+
+
+class Unreachable:
+    """A tensor that gives no array, as PyTorch's that keep their gradient."""
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        raise RuntimeError("call detach first")
+
+
+def no_numbers(like: np.ndarray) -> dict[str, Any]:
+    """What no array argument takes, of the shape that it has where that is possible."""
+    return {
+        "bool": like.astype(bool),
+        "complex": like.astype(complex),
+        "text": like.astype(str),
+        "objects": like.astype(object),
+        "dates": like.astype("M8[s]"),
+        "a mask": np.ma.masked_less(like, 0),
+        "no mask yet": np.ma.array(like),
+        "lists of different lengths": [[1, 2], [3]],
+        "no array": Unreachable(),
+        "a set": {1, 2},
+        "a number": 3,
+        "an array without axes": np.array(3),
+    }
+
+
+def parts(result: Any) -> list[np.ndarray]:
+    """The arrays that a function gives, one or several."""
+    return list(result) if isinstance(result, tuple) else [result]
+
+
+def assert_same(found: Any, expected: Any, of: str) -> None:
+    """The same arrays to the bit, of the machine's byte order."""
+    for mine, theirs in zip(parts(found), parts(expected), strict=True):
+        assert (mine.shape, mine.dtype) == (theirs.shape, theirs.dtype), of
+        assert mine.tobytes() == theirs.tobytes(), of
+        assert mine.dtype.isnative, of
+
+
+def parameters(name: str) -> Mapping[str, inspect.Parameter]:
+    """A function's parameters."""
+    return inspect.signature(getattr(cp, name)).parameters
+
+
+def settings_of(name: str) -> list[str]:
+    """Those that are no arrays to compute with."""
+    return [each for each in parameters(name) if each not in (*CASES[name].arrays, "tensors", "bias")]
+
+
+def optional_arrays(name: str) -> list[str]:
+    """Those of its arrays that may be None."""
+    return [each.name for each in parameters(name).values() if each.name in CASES[name].arrays and each.default is None]
+
+
+def test_every_function_has_its_case() -> None:
+    assert sorted(CASES) == sorted(FUNCTIONS), "add a call of each array function to CASES"
+    assert {each for name in CASES for each in settings_of(name)} == set(WRONG), "add wrong values of each setting"
+
+
+# Arrays
+
+
+def ways(array: np.ndarray) -> Iterator[tuple[str, Any]]:
+    """The same numbers given in other ways."""
+    yield "lists", array.tolist()
+    yield "another library's", Tensor(array)
+    yield "another byte order", array.astype(array.dtype.newbyteorder("S"))
+    yield "a matrix of old or a subclass", array.view(np.memmap)
+    yield from memory_orders(array)
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("dtype", ["int64", "float64"])
+def test_whatever_makes_an_array_gives_the_same_bits(name: str, dtype: str) -> None:
+    case = CASES[name]
+    settings = {"dtype": dtype} if name == "matmul_rows" else {}
+    arrays = {key: array.astype(dtype) for key, array in case.arrays.items()}
+    expected = case.call(name, **arrays, **settings)
+    for argument, array in arrays.items():
+        before = array.copy()
+        for way, other in ways(array):
+            found = case.call(name, **(arrays | {argument: other}), **settings)
+            assert_same(found, expected, f"{argument} as {way}")
+        assert array.tobytes() == before.tobytes(), f"{argument} was changed"
+
+
+@pytest.mark.parametrize(("name", "argument"), [(name, each) for name, case in CASES.items() for each in case.arrays])
+def test_what_is_no_array_of_numbers_is_refused_by_name(name: str, argument: str) -> None:
+    case, key = CASES[name], re.escape(argument)
+    for what, values in no_numbers(case.arrays[argument]).items():
+        with pytest.raises(ConfigError, match=f"^{key}: got .*, expected "):
+            pytest.fail(f"it took {what}: {case.call(name, **{argument: values})}")
+    if argument not in optional_arrays(name):
+        with pytest.raises(ConfigError, match=f"^{key}: got object, expected one of int8"):
+            case.call(name, **{argument: None})
+
+
+@pytest.mark.parametrize(
+    ("name", "argument"), [(name, each) for name in CASES if name not in ANY_SHAPE for each in CASES[name].arrays]
+)
+def test_another_number_of_axes_is_refused(name: str, argument: str) -> None:
+    case = CASES[name]
+    array = case.arrays[argument]
+    for other in (array[None, None, None, None, None], array.ravel()[:1] if array.ndim > 1 else array[None]):
+        with pytest.raises(ConfigError, match=r"^[\w\[\]]+: got .*, expected "):
+            pytest.fail(f"it took {other.ndim} axes: {case.call(name, **{argument: other})}")
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if "bias" in optional_arrays(name)])
+def test_no_bias_is_none_and_one_of_another_length_is_refused(name: str) -> None:
+    case = CASES[name]
+    zeros = np.zeros_like(case.arrays["bias"])
+    assert_same(case.call(name, bias=None), case.call(name, bias=zeros), "no bias")
+    with pytest.raises(ConfigError, match=r"^bias: got \(\d,\), expected the shape "):
+        case.call(name, bias=np.append(zeros, 0))
+
+
+# Settings
+
+
+@pytest.mark.parametrize(("name", "setting"), [(name, each) for name in CASES for each in settings_of(name)])
+def test_a_wrong_setting_is_refused_by_name(name: str, setting: str) -> None:
+    called = CALLED.get(setting, setting)
+    for value in WRONG[setting]:
+        with pytest.raises(ConfigError, match=rf"^({called}|\w+_matrix|product): got .*, expected "):
+            pytest.fail(f"it took {setting}={value!r}: {CASES[name].call(name, **{setting: value})}")
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [(name, each) for name in CASES for each, value in CASES[name].settings.items() if not isinstance(value, str)],
+)
+def test_numpys_numbers_and_arrays_are_settings_like_pythons(name: str, setting: str) -> None:
+    case = CASES[name]
+    value = case.settings[setting]
+    expected = case.call(name)
+    assert_same(case.call(name, **{setting: np.array(value)[()]}), expected, setting)
+    if isinstance(value, list):
+        assert_same(case.call(name, **{setting: tuple(map(np.array, value))}), expected, setting)
+
+
+@pytest.mark.parametrize("name", ["conv", "fil2row", "implicit_gemm", "matmul", "matmul_columns", "matmul_rows"])
+def test_groups_that_do_not_divide_are_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"^groups: got 5, expected a divisor of "):
+        CASES[name].call(name, groups=5)
+
+
+@pytest.mark.parametrize(
+    ("name", "argument"),
+    [
+        ("matmul", "columns"),
+        ("matmul_rows", "row_matrix"),
+        ("matmul_columns", "columns"),
+        ("col2fil", "filter_matrix"),
+        ("reshape", "product"),
+    ],
+)
+def test_matrices_that_do_not_fit_are_refused_by_name(name: str, argument: str) -> None:
+    longer = np.pad(CASES[name].arrays[argument], ((0, 1), (0, 1)))
+    with pytest.raises(ConfigError, match=rf"^{argument}: got {re.escape(str(longer.shape))}, expected "):
+        CASES[name].call(name, **{argument: longer})
+
+
+@pytest.mark.parametrize("name", ["crop", "unpad"])
+def test_padding_taken_back_that_does_not_fit_is_refused(name: str) -> None:
+    case = CASES[name]
+    with pytest.raises(ConfigError, match=r"^bias: got float64, expected an integer dtype, as the sums are int64$"):
+        case.call(name, bias=np.array([0.5, 1]))
+    for pads, message in [
+        ([[1, 0], [2, 3]], r"no more than the cells that there are, \(5, 4\)$"),
+        ([[1, 0]], r"2 pairs \[before, after\]$"),
+    ]:
+        with pytest.raises(ConfigError, match=f"^pads: got .*, expected {message}"):
+            case.call(name, pads=pads)
+
+
+@pytest.mark.parametrize(
+    ("pads", "message"),
+    [
+        ([[0, 0], [0, -1]], "expected numbers from 0 for reflect padding$"),
+        ([[0, 0], [2, 0]], "expected at most 1 along W for reflect padding of 2$"),
+    ],
+)
+def test_only_a_constant_padding_may_be_any(pads: list[list[int]], message: str) -> None:
+    with pytest.raises(ConfigError, match=f"^pads: got .*, {message}"):
+        cp.unpad(X, pads=pads, mode="reflect")
+
+
+def test_infinity_is_a_value_for_cells_of_floats_alone() -> None:
+    x = np.array([[[1.0, -1.0]]])
+    assert cp.clip(x, low=0, high=math.inf).tolist() == [[[1, 0]]]
+    assert cp.pad(x, 1, value=-math.inf).tolist() == [[[-math.inf, 1, -1, -math.inf]]]
+    assert cp.im2col(x[..., None], 1, 1, pad=[1, 0], pad_value=math.inf)[0, 0] == math.inf
+    for value in (math.inf, math.nan):
+        with pytest.raises(ConfigError, match=rf"^high: got {value}, expected a whole number from"):
+            cp.clip(x.astype(int), high=value)
+
+
+# Types
+
+
+def holds_any(hint: Any) -> bool:
+    """Whether a type is Any, or has one in it that no type of NumPy's explains."""
+    if getattr(get_origin(hint) or hint, "__module__", "") == "numpy":
+        return False
+    choices = list(hint) if isinstance(hint, list) else list(get_args(hint))
+    for known in map(get_args, (ArrayLike, DTypeLike)):
+        if all(each in choices for each in known):
+            choices = [each for each in choices if each not in known]
+    return hint is Any or any(map(holds_any, choices))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_no_parameter_and_no_result_is_any(name: str) -> None:
+    hints = get_type_hints(getattr(cp, name))
+    assert set(hints) == {*parameters(name), "return"}
+    assert [each for each, hint in hints.items() if holds_any(hint)] == []
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_arrays_are_anything_like_one(name: str) -> None:
+    hints = get_type_hints(getattr(cp, name))
+    for argument in CASES[name].arrays:
+        assert set(get_args(hints[argument.partition("[")[0]])) >= set(get_args(ArrayLike))
+
+
+def test_an_any_is_found() -> None:
+    def typed(x: ArrayLike, y: np.ndarray[Any, Any] | None, dtype: DTypeLike | None) -> tuple[int, ...]: ...
+
+    assert not any(map(holds_any, get_type_hints(typed).values()))
+    careless = [Any, list[Any], dict[str, Any], int | list[Any], Callable[[Any], int], ArrayLike | set[Any]]
+    assert all(map(holds_any, careless))
+
+
+def for_type_checkers() -> set[str]:
+    """The lines of `convpipe/__init__.py` that only type checkers read, one for each name."""
+    tree = ast.parse(Path(cp.__file__).read_text())
+    [block] = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    assert all(isinstance(node, ast.ImportFrom) for node in block.body)
+    return {
+        f"from {node.module} import {alias.name} as {alias.asname}"
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+
+def test_type_checkers_are_told_of_every_name() -> None:
+    there = {f"from {home} import {name} as {name}" for name, home in HOMES.items()}
+    listed = for_type_checkers()
+    assert sorted(there - listed) == [], "lines to add to TYPE_CHECKING in convpipe/__init__.py"
+    assert sorted(listed - there) == [], "lines to take out of TYPE_CHECKING in convpipe/__init__.py"
+    assert Path(cp.__file__).with_name("py.typed").is_file()
