@@ -77,6 +77,14 @@ def test_every_command_explains_itself(command: str) -> None:
     assert printed(command, "--help").startswith(f"usage: convpipe {command} ")
 
 
+def test_the_help_of_all_lists_every_command() -> None:
+    commands = printed("--help").partition("\nCommands")[2].partition("\nFlags")[0]
+    for command in COMMANDS.values():
+        assert re.search(rf"  convpipe {command.name} {re.escape(command.usage)}\s+{command.what}\n", commands)
+    assert commands.count("  convpipe ") == len(COMMANDS)
+    assert all(len(line) <= 95 for line in commands.splitlines())
+
+
 # verify
 
 
