@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from convpipe.execution.functions import (
         conv as conv,
         conv_grad as conv_grad,
-        conv_stages,
         conv_transpose as conv_transpose,
+        stages as stages,
     )
     from convpipe.ops.add import add as add
     from convpipe.ops.add_bias import add_bias as add_bias
@@ -71,8 +71,6 @@ if TYPE_CHECKING:
     from convpipe.ops.unpad import unpad as unpad
     from convpipe.ops.upsample import upsample as upsample
 
-    stages = conv_stages
-
 __version__ = VERSION
 # Where names are at home that are no operation's array function, which lies in the file of its own name.
 HOMES = {
@@ -91,7 +89,6 @@ HOMES = {
     "sweep": "api",
     "verify": "api",
 }
-CALLED_THERE = {"stages": "conv_stages"}
 OPERATIONS = Path(__file__).with_name("ops")
 
 
@@ -100,7 +97,7 @@ def __getattr__(name: str) -> Any:
         return [each for each in __dir__() if each in globals() or hasattr(import_module(__name__), each)]
     home = HOMES.get(name, f"ops.{name}")
     if name in HOMES or (OPERATIONS / f"{name}.py").is_file():
-        found = vars(import_module(f"convpipe.{home}")).get(CALLED_THERE.get(name, name))
+        found = vars(import_module(f"convpipe.{home}")).get(name)
         if found is not None:
             globals()[name] = found  # or each later access would come here: 15 us
             return found

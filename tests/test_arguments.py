@@ -90,6 +90,7 @@ CASES = {
     "scale": ONE,
     "sigmoid": ONE,
     "softmax": ONE,
+    "stages": Case({"x": X, "w": W, "bias": BIAS}, CONV),
     "sum_rows": Case({"row_matrix": ROWS}),
     "tanh": ONE,
     "unpad": Case({"padded": X, "bias": counted(2)}, {"pads": [[1, 0], [0, -1]]}),
@@ -177,7 +178,8 @@ def no_numbers(like: np.ndarray) -> dict[str, Any]:
 
 def parts(result: Any) -> list[np.ndarray]:
     """The arrays that a function gives, one or several."""
-    return list(result) if isinstance(result, tuple) else [result]
+    several = list(result.values()) if isinstance(result, dict) else result
+    return list(several) if isinstance(several, tuple | list) else [several]
 
 
 def assert_same(found: Any, expected: Any, of: str) -> None:

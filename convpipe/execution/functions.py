@@ -157,25 +157,26 @@ def conv_grad(
     return of_input, of_weights, of_bias
 
 
-def conv_stages(
-    x: Any,
-    w: Any,
-    bias: Any = None,
+def stages(
+    x: ArrayLike,
+    w: ArrayLike,
+    bias: ArrayLike | None = None,
     *,
-    stride: Any = 1,
-    pad: Any = 0,
-    dilation: Any = 1,
+    stride: PerAxis = 1,
+    pad: Padding = 0,
+    dilation: PerAxis = 1,
     groups: int = 1,
-    pad_mode: str = "constant",
+    pad_mode: PadMode = "constant",
     pad_value: float = 0,
-    lowering: str = "auto",
-    dtype: Any = None,
-    overflow: str = "error",
+    lowering: str = "im2col",
+    dtype: DTypeLike | None = None,
+    overflow: Overflow = "error",
 ) -> dict[str, Array]:
     """Every stage of a convolution of arrays in hand: what each makes, in order, by the stage's name.
 
     Args:
-        x, w, bias, stride, pad, dilation, groups, pad_mode, pad_value, lowering, dtype, overflow: as in `conv`.
+        x, w, bias, stride, pad, dilation, groups, pad_mode, pad_value, dtype, overflow: as in `conv`.
+        lowering: whose stages; ``auto`` is the one that `conv` takes.
 
     Returns:
         Of im2col: pad (N, C, H + pads, W + pads), im2col (N*out_h*out_w, C*kh*kw), fil2col (F, C*kh*kw), matmul
@@ -185,13 +186,13 @@ def conv_stages(
         ConfigError: arguments that do not fit together, named.
         ValueRangeError: a sum that does not fit, with ``overflow="error"``.
 
-    >>> image, kernel = np.arange(9).reshape(1, 1, 3, 3), np.ones((1, 1, 2, 2), int)
-    >>> made = conv_stages(image, kernel, lowering="im2col")
+    >>> import numpy as np
+    >>> made = stages(np.arange(9).reshape(1, 1, 3, 3), np.ones((1, 1, 2, 2), int))
     >>> [*made], made["im2col"].tolist()[0], made["matmul"].tolist()
     (['pad', 'im2col', 'fil2col', 'matmul', 'reshape'], [0, 1, 3, 4], [[8], [12], [20], [24]])
     """
     settings, arrays = read_settings(locals()), given(x, w, bias)
-    plan = planned(settings, arrays, lowering)
+    plan = planned(settings, arrays, text("lowering", lowering))
     return {result.step.name: result.array.copy() for result in pipeline.run(plan, arrays)}
 
 
@@ -202,14 +203,14 @@ def planned(settings: ConvSettings, arrays: Mapping[str, Array], lowering: str |
         ConfigError: arrays that do not fit.
     """
     operation = operation_of(settings, bias="bias" in arrays)
-    stages = lowerings.chain(settings.operation or "conv", lowering)
+    chain = lowerings.chain(settings.operation or "conv", lowering)
     image = arrays["input"]
 
     def give(weight: Weight) -> Tensor:
         array = arrays[weight.role]
         return Tensor(weight.role, array.shape, array.dtype, weight.axes)
 
-    return plan_single(operation, stages, input_tensor(Signature(image.shape, image.dtype)), give)
+    return plan_single(operation, chain, input_tensor(Signature(image.shape, image.dtype)), give)
 
 
 def read_settings(arguments: Mapping[str, Any]) -> ConvSettings:
