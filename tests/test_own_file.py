@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
+import convpipe as cp
 from convpipe.archive.read import load
 from convpipe.config.compose import config_folder
 from convpipe.config.own import experiment
-from convpipe.errors import ConfigError
+from convpipe.errors import ConfigError, ConvpipeError
 from tests.cli_runs import contents, convpipe, identity, job, only_run, refused
 
 EXPERIMENTS = sorted(path.stem for path in (config_folder() / "experiment").glob("*.yaml"))
@@ -238,11 +237,33 @@ def test_flags_show_the_files_config(flag: tuple[str, ...], folder: Path) -> Non
     assert contents(folder) == before
 
 
-def plain(text: str) -> Any:
-    return yaml.safe_load(text)
-
-
 def test_yaml_means_what_it_means_in_conf(folder: Path) -> None:
     """A number with an exponent, which YAML 1.1 takes for a text, a truth, and a null."""
     text = "input: {source: random, distribution: normal, std: 1e-2}\nfilters: integers\ntrace: false\nrecord: null\n"
     assert job(written(folder, text)).spec.input.std == 0.01  # type: ignore[attr-defined]
+
+
+# From Python
+
+
+def test_a_file_from_python(folder: Path) -> None:
+    mine = written(folder, MINE)
+    assert cp.run(mine).maps.tolist() == [[[[2, 4], [6, 8]]]]
+    assert cp.run(Path(mine), archive=False, **{"conv.stride": 2}).maps.tolist() == [[[[2]]]]
+    assert cp.plan(mine, "conv.pad=1").output.shape == (1, 4, 4, 1)
+    assert len(cp.sweep(mine, **{"conv.pad": [0, 1, 2]})) == 3
+    assert {path.name for path in (folder / "runs").iterdir()} == {"my"}
+
+
+def test_what_is_wrong_with_a_file_is_said_as_by_the_command_line(folder: Path) -> None:
+    for text, line in REFUSED.values():
+        mine = written(folder, text)
+        with pytest.raises(ConvpipeError, match=f"^{line}") as caught:
+            cp.run(mine)
+        assert convpipe(mine).err == f"convpipe: {' '.join(str(caught.value).split())}\n"
+
+
+def test_nothing_of_a_file_stays_behind(folder: Path) -> None:
+    cp.run(written(folder, MINE), archive=False)
+    with pytest.raises(ConfigError, match=r"experiment: got own, expected one of "):
+        cp.run("experiment=own")
