@@ -16,8 +16,8 @@ from hydra._internal.core_plugins.importlib_resources_config_source import Impor
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import OmegaConf
 
-from convpipe.cli.flags import make_hydra, parsed_flags
 from convpipe.config import repository
+from convpipe.config.app import make_hydra
 from convpipe.config.compose import compose, config_folder
 from convpipe.config.repository import ShippedFiles, ShippedResources
 
@@ -156,7 +156,7 @@ def test_a_file_that_is_not_utf8_or_not_there_is_refused_in_hydras_words(tmp_pat
 
 
 def test_a_folder_of_the_users_own_is_read_by_hydra(tmp_path: Path) -> None:
-    loader: Any = make_hydra(parsed_flags(["--config-dir", str(tmp_path)])).config_loader
+    loader: Any = make_hydra(str(tmp_path)).config_loader
     kinds = [(source.provider, type(source).__name__) for source in loader.get_sources()]
     assert kinds == [
         ("hydra", "ShippedResources"),
@@ -167,16 +167,16 @@ def test_a_folder_of_the_users_own_is_read_by_hydra(tmp_path: Path) -> None:
 
 
 def test_without_libyaml_hydra_reads_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    quick = compose(make_hydra(parsed_flags([])), "config", ["conv.stride=1"])
+    quick = compose(make_hydra(), "config", ["conv.stride=1"])
     monkeypatch.delattr(yaml, "CSafeLoader")
-    hydra_app = make_hydra(parsed_flags([]))
+    hydra_app = make_hydra()
     loader: Any = hydra_app.config_loader
     assert not any(isinstance(source, ShippedFiles | ShippedResources) for source in loader.get_sources())
     assert compose(hydra_app, "config", ["conv.stride=1"]) == quick
 
 
 def test_one_composition_leaves_nothing_behind_for_the_next() -> None:
-    hydra_app = make_hydra(parsed_flags([]))
+    hydra_app = make_hydra()
     first = compose(hydra_app, "config", ["seed=1", "input=random", "bias=random"])
     compose(hydra_app, "config", ["experiment=tiny", "keep=stages"])
     assert compose(hydra_app, "config", ["seed=1", "input=random", "bias=random"]) == first
