@@ -53,7 +53,7 @@ def heads(printed: str) -> list[str]:
 
 
 def test_a_terminal_has_colour_and_a_rule(tmp_path: Path) -> None:
-    printed = on_a_terminal(f"root={tmp_path}", columns=120)
+    printed = on_a_terminal(f"root={tmp_path}", columns=140)
     assert "\x1b[36mreshape" in printed
     assert "\x1b[1;32mnew\x1b[0m: " in printed
     assert re.search(r"^─{60,}$", printed, re.MULTILINE)
