@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
+from run_cases import bound_by_permissions, ending_early
 
 from convpipe.errors import ConfigError
+from convpipe.files import npy as npy_files
 from convpipe.files.npy import NpyHeader, read_array, read_header
 from convpipe.tensors import DTYPES
 
@@ -181,9 +183,16 @@ def test_what_is_not_a_readable_file_is_refused(tmp_path: Path, name: str) -> No
         read_array(tmp_path / name, "filters.path")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_without_permission_is_refused(tmp_path: Path) -> None:
+def test_a_file_without_permission_is_refused() -> None:
+    with bound_by_permissions() as folder:
+        (folder / "x.npy").write_bytes(GOOD)
+        (folder / "x.npy").chmod(0)
+        with pytest.raises(ConfigError, match=re.escape("that can be read (Permission denied)")):
+            read_array(folder / "x.npy")
+
+
+def test_a_file_that_ends_early_after_its_header_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "x.npy").write_bytes(GOOD)
-    (tmp_path / "x.npy").chmod(0)
-    with pytest.raises(ConfigError, match=re.escape("that can be read (Permission denied)")):
+    monkeypatch.setattr(npy_files, "header_of", ending_early(npy_files.header_of))
+    with pytest.raises(ConfigError, match=r"^path: got .*x\.npy, expected 12 bytes of data \(the file ended early\)$"):
         read_array(tmp_path / "x.npy")
