@@ -195,8 +195,9 @@ def test_floats_that_are_rounded_have_their_bound(tmp_path: Path, more: dict[str
     assert repeat(run, changes).startswith("reproduced within 0.")
 
 
-def test_the_bound_takes_the_paddings_magnitude(tmp_path: Path) -> None:
-    changes = {**FLOATS, "conv.pad": 2, "conv.pad_value": -3, "keep": "stages"}
+@pytest.mark.parametrize("value", [-3, 3])
+def test_the_bound_takes_the_paddings_magnitude(value: int, tmp_path: Path) -> None:
+    changes = {**FLOATS, "conv.pad": 2, "conv.pad_value": value, "keep": "stages"}
     run = a_run(tmp_path, changes)
     bound = output_bound(a_spec(changes))
     x, w = (np.abs(run.array(stage)) for stage in ("input", "filters"))
@@ -204,6 +205,7 @@ def test_the_bound_takes_the_paddings_magnitude(tmp_path: Path) -> None:
     assert bound is not None
     np.testing.assert_allclose(bound.magnitude, magnitude, rtol=1e-12)
     assert magnitude.min() > 0
+    assert bound.taps == w[0].size
 
 
 def test_a_zero_of_another_sign_is_another_bit(tmp_path: Path) -> None:
