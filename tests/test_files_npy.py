@@ -174,6 +174,18 @@ def test_the_header_as_a_record(tmp_path: Path) -> None:
     assert read_header(tmp_path / "x.npy") == NpyHeader((2, 3), np.dtype("<i2"), False, 128)
 
 
+@pytest.mark.parametrize("shape", [(1,) * 30 + (2, 3), (2, 3), (2**59 - 1, 0)])
+def test_what_numpy_can_still_hold_is_read(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    (tmp_path / "x.npy").write_bytes(npy(plain(str(shape)), GOOD[-12:] if 0 not in shape else b""))
+    assert read_array(tmp_path / "x.npy").shape == shape
+    for more in ((1,) * 31 + (2, 3), (2**59, 0)):
+        (tmp_path / "x.npy").write_bytes(npy(plain(str(more)), GOOD[-12:] if 0 not in more else b""))
+        with pytest.raises(
+            ConfigError, match=r"expected a shape (of at most 32 whole numbers|that memory can address)"
+        ):
+            read_array(tmp_path / "x.npy")
+
+
 @pytest.mark.parametrize("name", ["", "missing.npy", "folder", "pipe", "file/x.npy", "null\0.npy", "long" * 100])
 def test_what_is_not_a_readable_file_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
