@@ -240,3 +240,10 @@ def test_a_point_knows_nothing_of_the_last_one(experiment: str, folder: Path) ->
     made = composer(f"experiment={experiment}", f"sweep.points={folder / 'points.yaml'}", "--config-dir", str(folder))
     found = [(config["seed"], config["conv"]["stride"], config["keep"]) for config in answers(made) if config]
     assert found == [(5, 1, "output"), (0, 3, "output"), (0, 1, "stages")]
+
+
+def test_a_listed_point_is_the_last_word(folder: Path) -> None:
+    (folder / "points.yaml").write_text("- {conv.stride: 3}\n- {conv.stride: 4}\n")
+    made = composer("seed=1", "conv={stride:5,pad:1}", f"sweep.points={folder / 'points.yaml'}")
+    found = [(config["conv"]["stride"], config["conv"]["pad"]) for config in answers(made) if config]
+    assert found == [(3, 1), (4, 1)]
