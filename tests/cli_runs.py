@@ -14,7 +14,9 @@ from pathlib import Path
 from convpipe.archive.identity import run_id
 from convpipe.cli import main
 from convpipe.cli.flags import parsed_flags
-from convpipe.config.app import job_of, make_hydra
+from convpipe.config.app import make_hydra
+from convpipe.config.compose import compose
+from convpipe.config.read import read_job
 from convpipe.config.settings import Job
 from convpipe.graph.spec import describe
 
@@ -57,7 +59,7 @@ def contents(folder: Path) -> set[str]:
 def job(*words: str) -> Job:
     """The checked config of a command line; nothing is run."""
     arguments = parsed_flags(list(words))
-    return job_of(make_hydra(arguments.config_dir), arguments.overrides, arguments.config_name)
+    return read_job(compose(make_hydra(arguments.config_dir), arguments.config_name, arguments.overrides))
 
 
 def identity(*words: str) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,7 @@ from convpipe.graph.spec import Spec
 IM2COL = ["pad", "im2col", "fil2col", "matmul", "reshape"]
 IMPLICIT = ["pad", "implicit_gemm"]
 ROOMY = 1 << 30  # bytes
+NOBODY = 65534
 
 PLAIN: dict[str, Any] = {
     "seed": 3,
@@ -91,6 +95,32 @@ def hidden(folder: Path) -> list[str]:
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file below a folder."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@contextmanager
+def bound_by_permissions() -> Iterator[Path]:
+    """A folder of one's own, and the rights of someone whom permissions bind: root reads and writes everything."""
+    root = os.geteuid() == 0
+    with tempfile.TemporaryDirectory() as place:
+        if root:
+            os.chown(place, NOBODY, -1)
+            os.seteuid(NOBODY)
+        try:
+            yield Path(place)
+        finally:
+            if root:
+                os.seteuid(0)
+
+
+def ending_early(read_header: Callable[..., Any]) -> Callable[..., Any]:
+    """Read a header, and cut the last byte off the file before its data is read, as another process may."""
+
+    def read_and_cut(file: Any, *arguments: Any) -> Any:
+        found = read_header(file, *arguments)
+        os.truncate(file.name, os.fstat(file.fileno()).st_size - 1)
+        return found
+
+    return read_and_cut
 
 
 # Archives changed by hand, and sealed again as their maker would have

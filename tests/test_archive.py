@@ -20,7 +20,19 @@ import numpy as np
 import pytest
 from conv_cases import memory_orders
 from hypothesis import given, strategies as st
-from run_cases import a_place, a_run, a_spec, contents, edit_manifest, edit_rows, execute, hidden, plain_config, reseal
+from run_cases import (
+    a_place,
+    a_run,
+    a_spec,
+    bound_by_permissions,
+    contents,
+    edit_manifest,
+    edit_rows,
+    execute,
+    hidden,
+    plain_config,
+    reseal,
+)
 
 from convpipe.archive.format import COLUMNS, stage_row
 from convpipe.archive.read import load
@@ -290,14 +302,12 @@ def test_a_place_that_cannot_be_written(place: str) -> None:
         a_run(Path(place))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_read_only_parent(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    try:
-        with pytest.raises(StorageError, match="Permission denied"):
-            a_run(tmp_path / "c")
-    finally:
-        tmp_path.chmod(0o700)
+def test_a_read_only_parent() -> None:
+    with bound_by_permissions() as folder:
+        folder.chmod(0o500)
+        with pytest.raises(StorageError, match="Permission denied; nothing was kept"):
+            a_run(folder / "c")
+        assert list(folder.iterdir()) == []
 
 
 def test_an_error_of_the_watcher_is_its_own(tmp_path: Path) -> None:
@@ -482,6 +492,19 @@ def test_an_array_is_not_read_through_a_link(run: Path, tmp_path: Path, name: st
     loaded = load(run)
     with pytest.raises(ArchiveError, match=f"{re.escape(name)}: expected a regular file$"):
         assert loaded.output.size if name == "output.npy" else loaded.array("im2col").size
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "stages.csv", "manifest.json", "SHA256SUMS", "output.npy"])
+def test_a_file_that_may_not_be_read_is_named(name: str) -> None:
+    with bound_by_permissions() as folder:
+        run = a_run(folder / "c").path
+        (run / name).chmod(0)
+        message = rf"^{re.escape(str(run / name))}: (expected a \.npy file that can be read \()?Permission denied\)?$"
+        with pytest.raises(ArchiveError, match=message):
+            verify(run)
+        if name != "SHA256SUMS":  # which only verify reads
+            with pytest.raises(ArchiveError, match=message):
+                assert load(run).output.size
 
 
 HOSTILE_FILES = {

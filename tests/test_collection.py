@@ -117,6 +117,14 @@ def test_an_index_that_was_cut_short_is_mended_once(folder: Path) -> None:
         assert index.read_bytes().splitlines() == [*whole[:-1], whole[-1][:-9], whole[-1]]
 
 
+def test_two_rows_on_one_line_of_an_index_count_for_nothing(folder: Path) -> None:
+    table_before, index = (folder / "results.csv").read_bytes(), folder / INDEX
+    whole = index.read_bytes().splitlines(keepends=True)
+    index.write_bytes(whole[0][:-10] + b"".join(whole[1:]))  # as where a kill cut one short, and another was added
+    assert refresh(folder).read_bytes() == table_before
+    assert index.read_bytes().splitlines(keepends=True)[-2:] == whole[:2]
+
+
 def test_what_is_no_run_is_not_listed(folder: Path) -> None:
     before = (folder / "results.csv").read_bytes()
     for name in (".staging-0123456789ab-1-2", "notes", "0123456789ABC", "0123456789a", "x123456789ab"):

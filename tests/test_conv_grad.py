@@ -34,6 +34,7 @@ from convpipe.execution.functions import conv, conv_grad
 from convpipe.graph.plan import Plan
 from convpipe.graph.single import plan_run
 from convpipe.graph.spec import LoweringSettings, Spec
+from convpipe.ops.arrays.adjoints import copies, unpad, unpad_workspace
 from convpipe.ops.kinds.convolving import ConvSettings
 from convpipe.sources import Request, read_source, stream
 from convpipe.tensors import Signature
@@ -339,6 +340,23 @@ def test_the_peak_is_within_the_plans(name: str, dtype: str, mode: str) -> None:
     finally:
         tracemalloc.stop()
     assert peak <= plan.peak_bytes + 20_000  # Python's own objects
+
+
+@pytest.mark.parametrize("mode", ["edge", "reflect", "wrap"])
+@pytest.mark.parametrize("channels", [1, 2, 8])
+def test_sums_beyond_int64_have_the_memory_that_unpadding_plans(mode: str, channels: int) -> None:
+    int64, pads = np.dtype(np.int64), ((2, 3), (4, 1))
+    padded = np.random.default_rng(0).integers(2**61, 2**62, (2, channels, 64, 65))
+    terms = prod(copies(size, pair, mode) for size, pair in zip((59, 60), pads, strict=True))
+    assert terms * int(padded.max()) > 2**63  # so that Python's own integers are what is summed
+    tracemalloc.start()
+    try:
+        made = unpad(padded, pads=pads, mode=mode, overflow="saturate")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    planned_bytes = unpad_workspace(padded[0].size, channels, terms, int64, int64, int64)
+    assert planned_bytes / 8 < peak - made.nbytes <= planned_bytes + 20_000
 
 
 @pytest.mark.parametrize("name", GRADIENTS)

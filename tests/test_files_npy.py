@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
+from run_cases import bound_by_permissions, ending_early
 
 from convpipe.errors import ConfigError
+from convpipe.files import npy as npy_files
 from convpipe.files.npy import NpyHeader, read_array, read_header
 from convpipe.tensors import DTYPES
 
@@ -172,6 +174,18 @@ def test_the_header_as_a_record(tmp_path: Path) -> None:
     assert read_header(tmp_path / "x.npy") == NpyHeader((2, 3), np.dtype("<i2"), False, 128)
 
 
+@pytest.mark.parametrize("shape", [(1,) * 30 + (2, 3), (2, 3), (2**59 - 1, 0)])
+def test_what_numpy_can_still_hold_is_read(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    (tmp_path / "x.npy").write_bytes(npy(plain(str(shape)), GOOD[-12:] if 0 not in shape else b""))
+    assert read_array(tmp_path / "x.npy").shape == shape
+    for more in ((1,) * 31 + (2, 3), (2**59, 0)):
+        (tmp_path / "x.npy").write_bytes(npy(plain(str(more)), GOOD[-12:] if 0 not in more else b""))
+        with pytest.raises(
+            ConfigError, match=r"expected a shape (of at most 32 whole numbers|that memory can address)"
+        ):
+            read_array(tmp_path / "x.npy")
+
+
 @pytest.mark.parametrize("name", ["", "missing.npy", "folder", "pipe", "file/x.npy", "null\0.npy", "long" * 100])
 def test_what_is_not_a_readable_file_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
@@ -181,9 +195,16 @@ def test_what_is_not_a_readable_file_is_refused(tmp_path: Path, name: str) -> No
         read_array(tmp_path / name, "filters.path")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_without_permission_is_refused(tmp_path: Path) -> None:
+def test_a_file_without_permission_is_refused() -> None:
+    with bound_by_permissions() as folder:
+        (folder / "x.npy").write_bytes(GOOD)
+        (folder / "x.npy").chmod(0)
+        with pytest.raises(ConfigError, match=re.escape("that can be read (Permission denied)")):
+            read_array(folder / "x.npy")
+
+
+def test_a_file_that_ends_early_after_its_header_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "x.npy").write_bytes(GOOD)
-    (tmp_path / "x.npy").chmod(0)
-    with pytest.raises(ConfigError, match=re.escape("that can be read (Permission denied)")):
+    monkeypatch.setattr(npy_files, "header_of", ending_early(npy_files.header_of))
+    with pytest.raises(ConfigError, match=r"^path: got .*x\.npy, expected 12 bytes of data \(the file ended early\)$"):
         read_array(tmp_path / "x.npy")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import re
 import tracemalloc
 from collections.abc import Callable
@@ -204,7 +203,6 @@ LARGE: dict[str, dict[str, Any]] = {
 
 def peak_of(plan: Plan, dtype: str, source: Source) -> int:
     """The most memory there was from when the plan's arrays stood ready, which the pipeline lets go of in time."""
-    gc.collect()
     tracemalloc.start()
     arrays = given(plan, np.ones(plan.given[0].shape, dtype), source)
     tracemalloc.reset_peak()

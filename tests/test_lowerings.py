@@ -201,6 +201,22 @@ def test_a_clipped_gradient() -> None:
     assert made.tolist() == expected.tolist()
 
 
+@pytest.mark.parametrize(
+    ("stages", "match"),
+    [
+        (
+            [{"max_pool": {"kernel": 2}}, "rows", "fil2row", "matmul_rows", "col2im", "unpad"],
+            r"got rows, expected the shape \(1, 3, 4, 4\); it reads \(1, 3, 2, 2\)",
+        ),
+        (["transpose", "rows", "fil2row", "matmul_rows", "col2im", "unpad"], r"got rows, expected the shape "),
+    ],
+)
+def test_rows_are_those_of_the_whole_gradient(stages: list[Any], match: str) -> None:
+    grad = Signature((1, 3, 4, 4), INT16)
+    with pytest.raises(ConfigError, match=match):
+        plan_operation(ConvSettings(operation="grad_input"), stages, input=X, filters=W, grad=grad)
+
+
 def test_stages_are_read_once() -> None:
     stages = stages_of(["pad", {"clip": {"low": 1, "high": None}}, {"clip": {}}, {"clip": None}])
     assert [stage.plain() for stage in stages] == ["pad", {"clip": {"low": 1}}, "clip", "clip"]

@@ -110,16 +110,35 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize(("delay", "seconds", "shown"), [(0.05, 0.4, True), (5.0, 0.0, False)])
-def test_the_bar_waits(delay: float, seconds: float, shown: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def a_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """A standard error that takes itself for a terminal; no fixture, as pytest sets its own before the test."""
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(sys, "stderr", Terminal())
-    with bars.progress(2, "stages", delay) as done:
+    made = Terminal()
+    monkeypatch.setattr(sys, "stderr", made)
+    return made
+
+
+def wait_for(text: str, terminal: Terminal) -> None:
+    """Until a terminal shows a text; a minute, where it takes a moment."""
+    end = time.monotonic() + 60
+    while text not in terminal.getvalue():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
+def test_the_bar_comes_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = a_terminal(monkeypatch)
+    with bars.progress(2, "stages", 0.05) as done:
         done("pad")
-        time.sleep(seconds)
-    assert ("stages: pad done" in sys.stderr.getvalue()) is shown  # type: ignore[attr-defined]
-    assert bool(sys.stderr.getvalue()) is shown  # type: ignore[attr-defined]
+        wait_for("stages: pad done", terminal)
+
+
+def test_the_bar_does_not_come_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = a_terminal(monkeypatch)
+    with bars.progress(2, "stages", 60.0) as done:
+        done("pad")
+    assert terminal.getvalue() == ""
 
 
 @pytest.mark.parametrize("plain", ["pipe", "NO_COLOR"])
@@ -138,18 +157,11 @@ def test_the_delay_is_a_second() -> None:
 
 
 def test_a_bar_ends_with_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setattr(sys, "stderr", Terminal())
-    with pytest.raises(RuntimeError, match="stop"):
-        slow_and_broken()
-    assert sys.stderr.getvalue().endswith("\x1b[2K")  # type: ignore[attr-defined]  # it takes itself away
-
-
-def slow_and_broken() -> None:
-    with bars.progress(1, "stages", 0.0):
-        time.sleep(0.1)
+    terminal = a_terminal(monkeypatch)
+    with pytest.raises(RuntimeError, match="stop"), bars.progress(1, "stages", 0.0):  # noqa: PT012
+        wait_for("stages", terminal)
         raise RuntimeError("stop")
+    assert terminal.getvalue().endswith("\x1b[2K")  # it takes itself away
 
 
 # --- results -----------------------------------------------------------------------------------------------------

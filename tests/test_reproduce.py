@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from convpipe import reference
 from convpipe.archive.read import Run, load
 from convpipe.errors import ArchiveError
 from convpipe.execution import runner
-from convpipe.execution.bounds import Bound, output_bound
+from convpipe.execution.bounds import Bound, float_bound, output_bound
 from convpipe.execution.compare import compare, largest_excess
 from convpipe.execution.provenance import VERSION
 
@@ -195,8 +196,9 @@ def test_floats_that_are_rounded_have_their_bound(tmp_path: Path, more: dict[str
     assert repeat(run, changes).startswith("reproduced within 0.")
 
 
-def test_the_bound_takes_the_paddings_magnitude(tmp_path: Path) -> None:
-    changes = {**FLOATS, "conv.pad": 2, "conv.pad_value": -3, "keep": "stages"}
+@pytest.mark.parametrize("value", [-3, 3])
+def test_the_bound_takes_the_paddings_magnitude(value: int, tmp_path: Path) -> None:
+    changes = {**FLOATS, "conv.pad": 2, "conv.pad_value": value, "keep": "stages"}
     run = a_run(tmp_path, changes)
     bound = output_bound(a_spec(changes))
     x, w = (np.abs(run.array(stage)) for stage in ("input", "filters"))
@@ -204,6 +206,26 @@ def test_the_bound_takes_the_paddings_magnitude(tmp_path: Path) -> None:
     assert bound is not None
     np.testing.assert_allclose(bound.magnitude, magnitude, rtol=1e-12)
     assert magnitude.min() > 0
+    assert bound.taps == w[0].size
+
+
+@pytest.mark.parametrize("taps", [0, 1, 27, 5000])
+@pytest.mark.parametrize(
+    ("dtype", "summed", "rounded"),  # digits, and the exponent of the smallest number, of sums and of the result
+    [("float16", (24, -149), (11, -24)), ("float32", (24, -149), (24, -149)), ("float64", (53, -1074), (53, -1074))],
+)
+def test_the_bound_of_a_sum_is_highams(
+    dtype: str, summed: tuple[int, int], rounded: tuple[int, int], taps: int
+) -> None:
+    two, unit = Fraction(2), Fraction(1, 2 ** summed[0])
+    gamma = (taps + 2) * unit / (1 - (taps + 2) * unit)
+    tiny = (taps + 1) * two ** summed[1] + two ** rounded[1]
+    expected = 3 * gamma + 3 * (1 + gamma) / 2 ** rounded[0] + tiny
+    assert float_bound(taps, np.array(3.0), dtype).item() == pytest.approx(float(expected), rel=1e-13, abs=0)
+    assert float_bound(taps, np.array(0.0), dtype).item() == float(tiny)
+    largest = float(np.finfo(dtype).max)
+    near = np.array([largest * 0.99, np.nextafter(largest, 0)])
+    assert np.isfinite(float_bound(taps, near, dtype)).tolist() == [True, False]
 
 
 def test_a_zero_of_another_sign_is_another_bit(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conv_cases import FLOATS, INTEGERS
 from hypothesis import given, settings, strategies as st
+from run_cases import ending_early
 
 from convpipe.errors import ConfigError
 from convpipe.files import safetensors
@@ -106,6 +107,14 @@ def test_what_numpy_can_still_hold_is_read(shape: list[int], span: list[int], tm
     path = tmp_path / "f.safetensors"
     path.write_bytes(file_of(entry(shape=shape, data_offsets=span)))
     assert safetensors.read_array(str(path), "a", *KEYS).shape == tuple(shape)
+
+
+def test_a_file_that_ends_early_after_its_header_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "f.safetensors").write_bytes(file_of(entry()))
+    monkeypatch.setattr(safetensors, "stored", ending_early(safetensors.stored))
+    match = r"^w\.path: got .*, expected all values of a \(the file ended early\)$"
+    with pytest.raises(ConfigError, match=match):
+        safetensors.read_array(str(tmp_path / "f.safetensors"), "a", *KEYS)
 
 
 def test_a_path_that_is_no_file(tmp_path: Path) -> None:

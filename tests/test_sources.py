@@ -69,6 +69,16 @@ def made(source: Any, *geometry: int, seed: int = 0) -> Any:
 # --- the registry and the streams
 
 
+DRAWN = [path for path in SOURCE_FILES if path.stem in ("random", "integers", "digits")]
+
+
+@pytest.mark.parametrize("path", DRAWN, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_a_yaml_called_as_its_source_states_the_defaults(path: Path) -> None:
+    values = yaml.safe_load(path.read_text())
+    assert read_source(path.parent.name, {"source": path.stem}) == read_source(path.parent.name, values)
+    assert set(values) == {"source", *settings_of(SOURCES.get("", path.stem), path.parent.name)}
+
+
 def test_an_unknown_source_is_an_error_with_a_guess() -> None:
     with pytest.raises(ConfigError, match=r"^input\.source: got randon, expected one of classic, .*mean random"):
         read_input(source="randon")

@@ -27,6 +27,7 @@ from test_sweep_resume import SOON, alive, children, ended, wait_for, wait_for_e
 from convpipe.archive.collection import run_names
 from convpipe.errors import ConfigError, StorageError
 from convpipe.sweeps import clusters
+from convpipe.sweeps.clusters import dask as dask_cluster
 from convpipe.sweeps.clusters.ray import own_error
 
 KILLS = int(os.environ.get("CONVPIPE_KILLS", "2"))
@@ -56,7 +57,7 @@ def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 class Cluster:
     """A Dask scheduler and workers, in processes of their own that start elsewhere."""
 
-    def __init__(self, place: Path, workers: int) -> None:
+    def __init__(self, place: Path) -> None:
         self.place, self.file = place, place / "scheduler.json"
         self.running: list[subprocess.Popen[bytes]] = []
         self.scheduler = self.start("scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(self.file))
@@ -65,7 +66,16 @@ class Cluster:
             assert time.perf_counter() - start < SECONDS
             time.sleep(0.02)
         self.address: str = json.loads(self.file.read_text())["address"]
-        self.workers = [self.start_worker() for _ in range(workers)]
+        self.workers: list[subprocess.Popen[bytes]] = []
+
+    def start_workers(self, count: int) -> None:
+        """More workers; the cluster has them when this is over, however long they take."""
+        from distributed import Client
+
+        self.workers += [self.start_worker() for _ in range(count)]
+        living = sum(worker.poll() is None for worker in self.workers)
+        with Client(self.address, timeout=SECONDS, set_as_default=False) as client:
+            client.wait_for_workers(living, timeout=SECONDS)
 
     def start_worker(self) -> subprocess.Popen[bytes]:
         """One more worker."""
@@ -88,9 +98,10 @@ class Cluster:
 @contextmanager
 def a_cluster(workers: int) -> Iterator[Cluster]:
     with fast_folder() as place:
-        cluster = Cluster(place, 0)
+        cluster = Cluster(place)
         try:
-            cluster.workers = [cluster.start_worker() for _ in range(workers)]
+            if workers:
+                cluster.start_workers(workers)
             yield cluster
         finally:
             cluster.end()
@@ -191,7 +202,7 @@ def lists_every_run() -> bool:
 
 @needs_dask
 def test_clusters_that_do_not_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("convpipe.sweeps.clusters.dask.CONNECT_SECONDS", 1)
+    monkeypatch.setattr(dask_cluster, "CONNECT_SECONDS", 1)
     words = (*WORDS, "seed=1,2", "cluster=dask")
     answer = convpipe(*words, "cluster.address=tcp://127.0.0.1:1")
     assert answer.code == 4
@@ -201,15 +212,26 @@ def test_clusters_that_do_not_answer(folder: Path, monkeypatch: pytest.MonkeyPat
     for address in ("nowhere", "tcp://127.0.0.1", "http://127.0.0.1:8786", "'tcp://[::'", "'tcp://h:x'"):
         error = refused(folder, *words, f"cluster.address={address}")
         assert re.match(r"cluster\.address: got .*, expected the Dask scheduler's address", error)
+
+
+@needs_dask
+def test_a_cluster_without_workers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    count = dask_cluster.worker_count
+
+    def count_soon(client: Any, address: str | None) -> int:  # to connect may take as long as ever
+        monkeypatch.setattr(dask_cluster, "CONNECT_SECONDS", 0.2)
+        return count(client, address)
+
+    monkeypatch.setattr(dask_cluster, "worker_count", count_soon)
     with a_cluster(0) as cluster:
-        answer = convpipe(*words, f"cluster.address={cluster.address}")
+        answer = convpipe(*WORDS, "seed=1,2", *on(cluster))
     assert answer.code == 4
     assert answer.err == f"convpipe: cluster.address: the Dask scheduler at {cluster.address} has no workers\n"
 
 
 @needs_dask
 def test_a_cluster_that_loses_all_its_workers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("convpipe.sweeps.clusters.dask.LOST_SECONDS", 2)
+    monkeypatch.setattr(dask_cluster, "LOST_SECONDS", 2)
     with a_cluster(1) as cluster:
         killer = threading.Thread(target=kill_after_some_runs, args=(cluster.workers[0],))
         killer.start()
@@ -217,7 +239,7 @@ def test_a_cluster_that_loses_all_its_workers(folder: Path, monkeypatch: pytest.
         killer.join()
         lost = f"the Dask cluster at {cluster.address} has lost all its workers; what is done is kept"
         assert (answer.code, answer.err.partition(", and")[0]) == (4, f"convpipe: {lost}")
-        cluster.workers.append(cluster.start_worker())
+        cluster.start_workers(1)
         assert convpipe(*WORDS, "seed=range(0,100)", *on(cluster)).code == 0
 
 

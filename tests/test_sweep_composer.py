@@ -134,9 +134,8 @@ def answers(made: composing.Composer) -> Iterator[dict[str, Any] | None]:
             yield None
 
 
-def compared(words: list[str], folder: Path, most: int) -> tuple[int, int]:
+def compared(made: composing.Composer, words: list[str], most: int) -> tuple[int, int]:
     """Hold a sweep's first points against stock Hydra's; gives how many were composed and how many refused."""
-    made = composer(*words, "--config-dir", str(folder))
     jobs = stock_points(words)
     assert made.sweep.space.size == len(jobs), words
     composed = refused = 0
@@ -155,10 +154,10 @@ def test_every_config_is_stock_hydras(part: int, folder: Path) -> None:
     while composed < wanted:
         words = a_case(numbers)
         try:
-            composer(*words, "--config-dir", str(folder))
+            made = composer(*words, "--config-dir", str(folder))
         except ConvpipeError:
             continue  # the sweep as a whole is refused
-        composed += compared(words, folder, 12)[0]
+        composed += compared(made, words, 12)[0]
 
 
 @pytest.mark.parametrize("experiment", ["grad_input", "tangle"])
@@ -168,17 +167,19 @@ def test_every_value_is_stock_hydras(experiment: str, folder: Path) -> None:
     cheap = {key: values for key, values in cheap.items() if values and key not in ("experiment", "input", "bias")}
     for number in range(max(map(len, cheap.values()))):
         chosen = {key: values[number % len(values)] for key, values in cheap.items()}
-        words = [f"{key}={value},{value}" for key, value in chosen.items()]
-        assert compared([f"experiment={experiment}", *words], folder, 1) == (1, 0)
+        words = [f"experiment={experiment}", *(f"{key}={value},{value}" for key, value in chosen.items())]
+        assert compared(composer(*words, "--config-dir", str(folder)), words, 1) == (1, 0)
 
 
 @pytest.mark.parametrize("broken", BROKEN)
 def test_what_stock_hydra_refuses_is_refused(broken: str, folder: Path) -> None:
     words = ["seed=1,2", "conv.pad=0", broken]
     try:
-        assert compared(words, folder, 12)[1]
+        made = composer(*words, "--config-dir", str(folder))
     except ConvpipeError:  # the sweep as a whole is refused
         assert None in map(stock, stock_points(words))
+    else:
+        assert compared(made, words, 12)[1]
 
 
 # What is cheap, and what is not
@@ -239,3 +240,10 @@ def test_a_point_knows_nothing_of_the_last_one(experiment: str, folder: Path) ->
     made = composer(f"experiment={experiment}", f"sweep.points={folder / 'points.yaml'}", "--config-dir", str(folder))
     found = [(config["seed"], config["conv"]["stride"], config["keep"]) for config in answers(made) if config]
     assert found == [(5, 1, "output"), (0, 3, "output"), (0, 1, "stages")]
+
+
+def test_a_listed_point_is_the_last_word(folder: Path) -> None:
+    (folder / "points.yaml").write_text("- {conv.stride: 3}\n- {conv.stride: 4}\n")
+    made = composer("seed=1", "conv={stride:5,pad:1}", f"sweep.points={folder / 'points.yaml'}")
+    found = [(config["conv"]["stride"], config["conv"]["pad"]) for config in answers(made) if config]
+    assert found == [(3, 1), (4, 1)]

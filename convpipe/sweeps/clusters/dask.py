@@ -58,7 +58,7 @@ class DaskExecutor(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take back what has not started."""
-        self.client.cancel(list(self.under_way), reason="the sweep has ended")
+        self.client.cancel(list(self.under_way))
 
 
 @contextmanager
