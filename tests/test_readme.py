@@ -224,9 +224,11 @@ def test_every_extra_that_there_is_has_a_row() -> None:
 # The manual
 
 
-def test_readme_lists_every_topic() -> None:
+def test_readme_lists_every_topic_with_its_title() -> None:
     (rows,) = tables("topic")
-    assert [name for row in rows for name in named(row[0])] == list(topics())
+    assert [name for names, _ in rows for name in named(names)] == list(topics())
+    titles = [text.partition("\n")[0].removeprefix("# ") for page, text in TEXTS.items() if page != README]
+    assert [title.strip() for _, title in rows] == titles
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != README])
