@@ -89,6 +89,7 @@ def test_every_choice_says_what_it_is() -> None:
     for group in sorted(GROUPS):
         for name, line in choices_of(group).items():
             assert len(line) > 15, (group, name)
+            assert not re.search(r"([:,;]|\b(is|of|the|and|a))$", line), (group, name)  # which goes on below
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,7 @@ def test_an_installed_wheel_runs_from_any_folder(wheel: Path, tmp_path: Path) ->
     assert str(tmp_path / "venv") in where
     check_runs([programs / "convpipe"], elsewhere)
     assert f"{LECTURE_MAP}\n\nreproduced: " in run([programs / "python", "-m", "convpipe"], elsewhere)
+    assert run([programs / "convpipe", "help", "numbers"], elsewhere).startswith("# Your own numbers")
 
 
 def test_the_wheel_carries_the_config_tree_and_nothing_else(checkout: Path, wheel: Path, tmp_path: Path) -> None:
@@ -121,7 +122,7 @@ def test_the_wheel_carries_the_config_tree_and_nothing_else(checkout: Path, whee
     assert files(tmp_path / "convpipe" / "conf") == files(checkout / "conf")
     shutil.rmtree(tmp_path / "convpipe" / "conf")
     assert files(tmp_path / "convpipe") == files(checkout / "convpipe")
-    assert "convpipe/py.typed" in names
+    assert {"convpipe/py.typed", "convpipe/manual/10_numbers.md"} <= set(names)
     assert {name.split("/")[0].partition("-")[0] for name in names} <= {"convpipe", "hydra_plugins"}
 
 
