@@ -79,11 +79,11 @@ def shown(value: object, limit: int = 80) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint with the known name nearest to a mistyped one, or an empty string.
+def did_you_mean(word: str, known: Iterable[str], before: str = "") -> str:
+    """A hint with the known name nearest to a mistyped one, and what stands before both; or an empty string.
 
-    >>> did_you_mean("strid", ["stride", "pad"])
-    'did you mean stride?'
+    >>> did_you_mean("strid", ["stride", "pad"]), did_you_mean("strid", ["stride"], "conv.")
+    ('did you mean stride?', 'did you mean conv.stride?')
     """
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"did you mean {near[0]}?" if near else ""
+    return f"did you mean {before}{near[0]}?" if near else ""

@@ -380,9 +380,9 @@ def read_given(kind: type[Any], key: str, values: Mapping[str, Any], beside: Seq
     known = settings_of(kind, key)
     for name in values:
         if name not in known:
-            there = (*beside, *known)
-            expected = f"no such key here; there are {', '.join(there)}" if there else "no settings, as there are none"
-            raise ConfigError(join(key, name), values[name], expected, did_you_mean(str(name), there))
+            there, of = (*beside, *known), f" of {key}" if key else ""
+            expected = f"one of the keys{of}: {', '.join(there)}" if there else f"nothing below {key}"
+            raise ConfigError(join(key, name), values[name], expected, did_you_mean(str(name), there, join(key, "")))
     return {name: each.check(join(key, name), values[name]) for name, each in known.items() if name in values}
 
 

@@ -241,9 +241,9 @@ def test_read_fills_defaults_and_normalises() -> None:
         ({"low": 1, "sizes": [1, 0]}, "input.sizes[1]: got 0, expected a whole number from 1"),
         (
             {"low": 1, "hgih": 2},
-            "input.hgih: got 2, expected no such key here; there are low, high, sizes (did you mean high?)",
+            "input.hgih: got 2, expected one of the keys of input: low, high, sizes (did you mean input.high?)",
         ),
-        ({"low": 1, 5: 2}, "input.5: got 2, expected no such key here; there are low, high, sizes"),
+        ({"low": 1, 5: 2}, "input.5: got 2, expected one of the keys of input: low, high, sizes"),
     ],
 )
 def test_read_names_the_key(values: dict[Any, Any], message: str) -> None:

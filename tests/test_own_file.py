@@ -180,7 +180,7 @@ def test_letters_of_any_script(folder: Path) -> None:
 
 REFUSED = {
     "unknown": ("sed: 1", r"sed: got 1, expected one of the keys: .*\(did you mean seed\?\)"),
-    "unknown below": ("conv: {strid: 1}", r"conv\.strid: got 1, .*\(did you mean stride\?\)"),
+    "unknown below": ("conv: {strid: 1}", r"conv\.strid: got 1, .*\(did you mean conv\.stride\?\)"),
     "a choice": ("input: rando", r"input: got rando, expected one of csv, .*\(did you mean random\?\)"),
     "a source": ("input: {source: rando}", r"input\.source: got rando, .*\(did you mean random\?\)"),
     "an experiment": ("experiment: tinu", r"experiment: got tinu, expected one of alexnet.*\(did you mean tiny\?\)"),
@@ -191,7 +191,7 @@ REFUSED = {
     "twice": ("seed: 1\nseed: 2", r"my\.yaml: not readable: .*found duplicate key seed"),
     "dotted twice": ("conv.pad: 1\nconv: {stride: 1}\nconv.stride: 2", r"conv\.stride: got 2, expected a key once"),
     "an alias": ("a: &a [1]\nseed: *a", r"my\.yaml: not readable: aliases"),
-    "code": ("input: {_target_: os.system}", r"input\._target_: got os\.system, expected no such key"),
+    "code": ("input: {_target_: os.system}", r"input\._target_: got os\.system, expected one of the keys of input: "),
     "Hydra's folder": ("hydra: {run: {dir: /x}}", r"hydra\.run\.dir: got /x, expected \., as it could run code"),
     "a launcher": ("hydra: {launcher: {_target_: evil.E}}", r"hydra\.launcher\._target_: got evil\.E"),
     "a callback": ("hydra: {callbacks: {x: {_target_: evil.E}}}", r"hydra\.callbacks: got "),

@@ -286,7 +286,7 @@ def test_a_dry_run_shows_the_whole_network(folder: Path) -> None:
         ("grad=integers", "grad: got settings, expected grad=none beside a network"),
         ("weights=none", "weights: got nothing, expected a source of weights, as the layer conv1 has some"),
         ("conv.stride=2", "conv.stride: got 2, expected one of the keys"),
-        ("network.conv1.strid=2", "network.conv1.strid: got 2, expected no such key here; there are "),
+        ("network.conv1.strid=2", "network.conv1.strid: got 2, expected one of the keys of network.conv1: "),
         ("network.con1.stride=2", "network.con1.op: got nothing, expected the kind of a new layer, or another layer's"),
         (
             "network.conv1.stride=0",

@@ -80,7 +80,7 @@ def test_a_yaml_called_as_its_source_states_the_defaults(path: Path) -> None:
 
 
 def test_an_unknown_source_is_an_error_with_a_guess() -> None:
-    with pytest.raises(ConfigError, match=r"^input\.source: got randon, expected one of classic, .*mean random"):
+    with pytest.raises(ConfigError, match=r"^input\.source: got randon, expected one of csv, digits, .*mean random"):
         read_input(source="randon")
     with pytest.raises(ConfigError, match=r"^filters\.source: got nothing, expected one of classic, "):
         read_filters()
@@ -94,13 +94,13 @@ def test_a_source_that_is_no_name_is_an_error(name: object) -> None:
 
 @pytest.mark.parametrize("name", sources_for("input"))
 def test_a_setting_that_an_input_does_not_have(name: str) -> None:
-    with pytest.raises(ConfigError, match=r"^input\.shap: got 3, expected no such key here; there are source, "):
+    with pytest.raises(ConfigError, match=r"^input\.shap: got 3, expected one of the keys of input: source, "):
         read_input(source=name, shap=3)
 
 
 @pytest.mark.parametrize("name", sources_for("filters"))
 def test_a_setting_that_filters_do_not_have(name: str) -> None:
-    with pytest.raises(ConfigError, match=r"^filters\.cont: got 3, expected no such key here; there are source, "):
+    with pytest.raises(ConfigError, match=r"^filters\.cont: got 3, expected one of the keys of filters: source, "):
         read_filters(source=name, cont=3)
 
 

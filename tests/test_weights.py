@@ -154,7 +154,7 @@ def test_draws_repeat_and_depend_on_seed_and_name(source: str) -> None:
         ("integers", {"dtype": "int8", "high": 200}, r"weights\.high: got 200, .*at most 128 for int8"),
         ("integers", {"low": 0.5}, r"weights\.low: got 0\.5, expected a whole number"),
         ("random", {"dtype": "int8"}, r"weights\.dtype: got int8, expected one of float16, float32, float64"),
-        ("random", {"std": 1}, r"weights\.std: got 1, expected no such key here"),
+        ("random", {"std": 1}, r"weights\.std: got 1, expected one of the keys of weights: "),
         ("npz", {"path": ""}, r"weights\.path: got nothing, expected a text"),
     ],
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-from convpipe.config.keys import Key, as_listed, choices_of, is_group, keys
+from convpipe.config.keys import Key, as_listed, choices_of, is_group, keys, place_of
 from convpipe.errors import UsageError, did_you_mean
 from convpipe.fields import Setting, settings_of
 from convpipe.files.yaml import yaml_value
@@ -49,9 +49,8 @@ def help_text(word: str | None = None) -> Page:
 
 def unknown(word: str) -> UsageError:
     """Nothing is known of a word, but perhaps of one like it."""
-    known = list(dict.fromkeys(key.name for key in keys()))
-    ends = [name for name in known if name.endswith(f".{word}")]
-    hint = f"did you mean {ends[0]}?" if ends else did_you_mean(word, (*topics(), *operations_and_sources(), *known))
+    known = (*topics(), *operations_and_sources(), *dict.fromkeys(key.name for key in keys()))
+    hint = place_of(word) or did_you_mean(word, known)
     expected = "a page, a command, a key such as conv.pad, an operation or a source"
     return UsageError(f"help: got {word}, expected {expected}{f' ({hint})' if hint else ''}")
 

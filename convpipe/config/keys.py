@@ -28,7 +28,9 @@ class Key:
     @property
     def default(self) -> Any:
         """What it is where nobody sets it; MISSING where somebody has to."""
-        return shipped().get(self.name, self.setting.default) if "." not in self.name else self.setting.default
+        group, _, below = self.name.partition(".")
+        there = choice_values(group, self.kind) if below and self.kind else shipped()
+        return there.get(below or group, self.setting.default)
 
 
 def keys() -> Iterator[Key]:
@@ -57,6 +59,16 @@ def as_listed(name: str) -> str:
     return ".".join(["network", "LAYER", *parts[2:]]) if parts[0] == "network" and len(parts) > 2 else name
 
 
+def place_of(word: str) -> str:
+    """A hint with the key that ends in a word, such as `stride`; nothing where there is none.
+
+    >>> place_of("stride"), place_of("strid")
+    ('did you mean conv.stride?', '')
+    """
+    ends = (key.name for key in keys() if key.name.endswith(f".{word}"))
+    return next((f"did you mean {name}?" for name in ends), "")
+
+
 def choices_of(group: str) -> dict[str, str]:
     """The choices that a group of the config has, each with the first line about it."""
     paths = sorted((config_folder() / group).glob("*.yaml"))
@@ -72,7 +84,20 @@ def first_line(path: Path) -> str:
 @cache
 def shipped() -> Mapping[str, Any]:
     """The main config's own values."""
-    found: Mapping[str, Any] = read_yaml((config_folder() / f"{MAIN_CONFIG}.yaml").read_bytes())
+    return values_of(config_folder() / f"{MAIN_CONFIG}.yaml")
+
+
+@cache
+def choice_values(group: str, kind: str) -> Mapping[str, Any]:
+    """What the choice of that kind sets, where the config tree has one; what is to be given is left out."""
+    path = config_folder() / group / f"{kind}.yaml"
+    values = values_of(path) if path.is_file() else {}
+    return {name: value for name, value in values.items() if value != "???"}
+
+
+def values_of(path: Path) -> Mapping[str, Any]:
+    """The values of a config file."""
+    found: Mapping[str, Any] = read_yaml(path.read_bytes())
     return found
 
 

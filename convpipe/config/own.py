@@ -202,7 +202,7 @@ def at_their_places(found: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The file's relative paths, which start at its folder, as paths from here."""
     if folder == Path():
         return found
-    paths = {key.name for key in keys() if key.setting.check is is_path}
+    paths = {key.name for key in keys() if getattr(key.setting.check, "check", key.setting.check) is is_path}
     for name, value in dotted({key: value for key, value in found.items() if key not in ("defaults", "hydra")}):
         a_path = name in paths or (name == LISTS and str(value).endswith((".csv", *YAML)))
         if a_path and isinstance(value, str) and not value.startswith(("${", "~", "???")):

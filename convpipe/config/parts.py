@@ -123,6 +123,6 @@ PARTS: dict[str, Setting] = {
     "labels": Setting(if_given(sources_for("labels")), None, LABELS),
     "record": Setting(optional(whole(1)), None, RECORD),
 }
-FREE = {"data": Setting(path, None, DATA)}
+FREE = {"data": Setting(optional(path), None, DATA)}
 # Every key of a config.
 SETTINGS = {**PARTS, **settings_of(Execution, ""), **FREE}

@@ -59,7 +59,9 @@ def unknown_key(key: str, value: object, known: Sequence[str]) -> ConfigError:
     """A top-level key that there is not."""
     if key == "experiment":
         return ConfigError(key, value, "settings from the top", "the file's first line must be '# @package _global_'")
-    return ConfigError(key, value, f"one of the keys: {', '.join(known)}", did_you_mean(key, known))
+    from convpipe.config.keys import place_of  # which the others do without
+
+    return ConfigError(key, value, f"one of the keys: {', '.join(known)}", place_of(key) or did_you_mean(key, known))
 
 
 def read_spec(config: Mapping[str, Any]) -> Spec:

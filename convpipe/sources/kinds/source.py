@@ -8,7 +8,7 @@ from typing import Any, ClassVar, dataclass_transform
 
 import numpy as np
 
-from convpipe.errors import ConfigError
+from convpipe.errors import ConfigError, did_you_mean
 from convpipe.fields import field, read, text
 from convpipe.ops.kinds.registry import Registry
 from convpipe.tensors import Array, Signature, Sizes, Wanted
@@ -109,8 +109,9 @@ def read_source(role: str, settings: Mapping[str, Any]) -> Source:
     Signature(shape=(4,), dtype=dtype('int16'))
     """
     key, name = f"{role}.source", settings.get("source")
-    kind = SOURCES.get(key, name)
-    if role not in kind.roles:
-        known = [other for other in SOURCES.ours() if role in SOURCES.get(key, other).roles]
-        raise ConfigError(key, name, f"one of {', '.join(known)}", f"{name} is for {', '.join(kind.roles)}")
+    kind = SOURCES.get(key, name) if name in SOURCES.ours() or name in SOURCES.names() else None
+    if kind is None or role not in kind.roles:
+        known = [other for other in SOURCES.names() if role in SOURCES.get(key, other).roles]
+        hint = f"{name} is for {', '.join(kind.roles)}" if kind else did_you_mean(str(name), known)
+        raise ConfigError(key, name, f"one of {', '.join(known)}", hint)
     return read(kind, role, settings, role=role)
