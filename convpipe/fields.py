@@ -243,6 +243,14 @@ def text_of(key: str, value: Any) -> str:
     return value
 
 
+def path_of(key: str, value: Any) -> str:
+    """A text that a file system takes."""
+    found = text_of(key, value)
+    if "\0" in found:
+        raise path.refused(key, value, "none has the character 0 in it")
+    return found
+
+
 def bytes_of(key: str, value: Any) -> int:
     """A number of bytes, bare or with a unit: ``500MB``, ``2GiB``.
 
@@ -263,7 +271,7 @@ def bytes_of(key: str, value: Any) -> int:
 
 truth = judged(truth_of, "true or false", {"type": "boolean"})
 text = judged(text_of, "a text", {"type": "string", "minLength": 1})
-path = judged(text_of, "a path", {"type": "string", "minLength": 1})
+path = judged(path_of, "a path", {"type": "string", "minLength": 1})
 size_in_bytes = judged(
     bytes_of, "a size such as 500MB, 2GiB or a whole number of bytes", {"type": ["integer", "string"]}
 )

@@ -34,6 +34,8 @@ from convpipe.errors import ArchiveError, ConfigError, ConvpipeError, StorageErr
 from convpipe.execution.threads import blas_threads
 from convpipe.graph import lowerings
 
+RING: list[Any] = []
+RING.append(RING)
 STRIDED = {"conv.stride": 2, "conv.pad": 1}
 
 
@@ -173,12 +175,35 @@ def test_a_path_is_a_setting(tmp_path: Path) -> None:
         ({"null": 1}, r"x: got null, expected a dict whose keys are names"),
         (np.zeros(MOST_NUMBERS + 1), r"x: got an array of 10001 numbers, expected at most 10000 written out"),
         (np.array([1j]), r"x: got a complex"),
+        (10**5000, r"x: got a number of thousands of digits, expected None, a truth, a number"),
+        (RING, r"x: got a list, expected fewer lists or dicts within each other"),
+        (range(10**30), r"x: got range\(0, 10+\), expected at most 10000 written out"),
     ],
-    ids=lambda value: str(value)[:20],
+    ids=lambda value: "" if isinstance(value, int) else str(value)[:20],
 )
 def test_what_no_config_can_hold(value: Any, line: str) -> None:
     with pytest.raises(ConfigError, match=line):
         value_text("x", value)
+
+
+def test_a_long_range_is_swept_as_the_grammar_has_it() -> None:
+    assert words_of([], {"seed": range(5, 10**12, 2)}, several=True) == ["seed=range(5,1000000000000,2)"]
+    with pytest.raises(ConvpipeError, match=r"limits\.runs: got 1000000, expected .*100000000"):
+        cp.sweep(seed=range(10**8))
+
+
+def test_a_choice_too_long_for_a_file_is_one_that_there_is_not() -> None:
+    with pytest.raises(
+        ConfigError, match=r"^input: got x{77}\.\.\., expected the name of a choice of input \(File name"
+    ):
+        cp.plan(input="x" * 300)
+
+
+def test_without_a_working_directory(folder: Path) -> None:
+    folder.rmdir()
+    with pytest.raises(StorageError, match=r"^the working directory: No such file or directory$"):
+        cp.run(archive=False)
+    folder.mkdir()
 
 
 def test_an_override_is_a_text() -> None:
