@@ -11,6 +11,7 @@ Everything is imported when it is needed, as each command pays for its own alone
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -235,7 +236,7 @@ def reproduce(run: Run | str | Path) -> Outcome:
 
 
 def help(word: str | None = None) -> str:
-    """All that is known of a word: a page of the manual, a key of a config, a group, an operation or a source.
+    """All that is known of a word: a page of the manual, a key of a config, a group, an operation, a function ...
 
     Args:
         word: None lists the pages, and what else can be asked for.
@@ -247,9 +248,25 @@ def help(word: str | None = None) -> str:
     conv.groups: Filters of group g see only the channels of group g.
       takes a whole number from 1; default 1
     """
-    from convpipe.config.help import help_text
+    from convpipe.config.help import Page, help_text
 
-    return help_text(word)
+    try:
+        return help_text(word)
+    except UsageError:
+        if not isinstance(word, str) or word not in functions():
+            raise
+    from inspect import getdoc, signature
+
+    found = functions()[word]
+    return Page(f"convpipe.{word}{signature(found)}\n\n{getdoc(found)}")
+
+
+def functions() -> dict[str, Callable[..., object]]:
+    """What takes settings or runs, by its name; each command is one of them."""
+    from convpipe.archive.collection import runs
+    from convpipe.archive.read import load
+
+    return {each.__name__: each for each in (plan, run, sweep, load, runs, explain, verify, reproduce, help, schema)}
 
 
 def schema() -> dict[str, Any]:
@@ -268,7 +285,9 @@ def schema() -> dict[str, Any]:
 
 def held_run(found: Run | str | Path) -> Run | None:
     """A run that is held in memory, or nothing of one that lies in a folder."""
-    return None if isinstance(found, str | Path) or found.path is not None else found
+    from convpipe.archive.read import Run
+
+    return found if isinstance(found, Run) and found.path is None else None
 
 
 def existing_folder(command: str, path: Run | str | Path) -> Path:
@@ -277,8 +296,10 @@ def existing_folder(command: str, path: Run | str | Path) -> Path:
     Raises:
         UsageError: there is none.
     """
-    folder = Path(path) if isinstance(path, str | Path) else path.folder
-    if not folder.is_dir():
+    from convpipe.archive.read import Run, as_folder
+
+    folder = path.folder if isinstance(path, Run) else as_folder(command, path)
+    if not os.path.isdir(folder):  # pathlib raises where a name is too long
         raise UsageError(f"{command}: got {folder}, expected a folder")
     return folder
 

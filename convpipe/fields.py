@@ -28,6 +28,7 @@ T = TypeVar("T")
 Schema = dict[str, Any]
 LARGEST = sys.float_info.max
 REFERENCE = {"type": "string", "pattern": r"\$\{|^\?\?\?$"}  # to another key; or a value that is to come
+REFERENCES = {"type": "array", "contains": REFERENCE}
 SIZE = re.compile(r"(.*?)\s*(?:([kmgt])(ib|b)?|b)?\s*", re.IGNORECASE)
 
 
@@ -355,7 +356,7 @@ def setting_schema(setting: Setting) -> Schema:
     >>> setting_schema(Setting(whole(1), 3, "How many."))["default"]
     3
     """
-    found = {"description": setting.says, "anyOf": [setting.check.schema(), REFERENCE]}
+    found = {"description": setting.says, "anyOf": [setting.check.schema(), REFERENCE, REFERENCES]}
     default = list(setting.default) if isinstance(setting.default, tuple) else setting.default
     plain = default is None or isinstance(default, str | int | float | list)
     return {**found, "default": default} if plain else found

@@ -193,10 +193,8 @@ def test_a_long_range_is_swept_as_the_grammar_has_it() -> None:
 
 
 def test_a_choice_too_long_for_a_file_is_one_that_there_is_not() -> None:
-    with pytest.raises(
-        ConfigError, match=r"^input: got x{77}\.\.\., expected the name of a choice of input \(File name"
-    ):
-        cp.plan(input="x" * 300)
+    with pytest.raises(ConfigError, match=r"^input: got x+\.\.\., expected the name of a choice of input \(File name"):
+        cp.plan(input="x" * 5000)
 
 
 def test_without_a_working_directory(folder: Path) -> None:
@@ -229,7 +227,42 @@ def test_every_value_comes_back_from_the_grammar(value: Any) -> None:
     assert repr(config["x"]) == repr(value)  # type: ignore[index,call-overload]
 
 
+NO_PATHS = [None, 5, b"x", ["x"], np.array(1)]
+
+
+@pytest.mark.parametrize("found", NO_PATHS, ids=repr)
+def test_what_is_no_path_of_a_run_is_said_so(found: Any) -> None:
+    for name in ("verify", "reproduce", "load", "runs"):
+        with pytest.raises(UsageError, match=rf"^{name}: got .*, expected the path of a folder$"):
+            getattr(cp, name)(found)
+    with pytest.raises(UsageError, match=r"^explain: got .*, expected the path of a folder$"):
+        cp.explain(found, at=(0, 0, 0, 0))
+
+
+def test_a_folder_with_too_long_a_name_is_not_there() -> None:
+    for name in ("verify", "reproduce"):
+        with pytest.raises(UsageError, match=rf"^{name}: got x+, expected a folder$"):
+            getattr(cp, name)("x" * 300)
+    with pytest.raises(ArchiveError, match=r"^x+: no such collection$"):
+        cp.runs("x" * 300)
+
+
+@pytest.mark.parametrize("at", [(), "", [], None])
+def test_a_cell_has_indices(at: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^--at: got .*, expected whole numbers with commas between them"):
+        cp.explain(cp.run(archive=False), at=at)
+
+
 # In memory
+
+
+def test_the_stages_of_a_run_are_its_names() -> None:
+    run = cp.run(archive=False)
+    assert list(run) == [row["stage"] for row in run.rows]
+    assert "im2col" in run
+    assert 0 not in run
+    with pytest.raises(ArchiveError, match=r"^the run in memory: got stage 0, expected one of input, filters, pad"):
+        run[0]  # type: ignore[index]
 
 
 def test_a_run_in_memory_is_the_archived_one(folder: Path) -> None:
