@@ -12,11 +12,11 @@ Everything is imported when it is needed, as each command pays for its own alone
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convpipe.errors import ArchiveError, ConfigError, UsageError
+from convpipe.errors import ArchiveError, ConfigError, StorageError, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from convpipe.execution.runner import Outcome
     from convpipe.graph.plan import Plan
     from convpipe.report.cell import Cell
+    from convpipe.sweeps.events import Event
 
 # From settings
 
@@ -113,7 +114,7 @@ def sweep(*overrides: str, **settings: Any) -> pd.DataFrame:
     own, differing = OwnHydra(), list[str]()
     with own.here() as hydra:
         events = started(hydra, words_for_hydra(words))
-    for event in own.each(events):
+    for event in own.each(storing(events)):
         if isinstance(event, Planned):
             if event.dry_run:
                 raise ConfigError("dry_run", True, "false", "convpipe -m counts the points of a dry run")
@@ -126,6 +127,14 @@ def sweep(*overrides: str, **settings: Any) -> pd.DataFrame:
     if differing:
         raise ArchiveError("; ".join(differing))
     return chosen_runs(found)
+
+
+def storing(events: Generator[Event]) -> Generator[Event]:
+    """The same events; what the disk refuses is an error of ours."""
+    try:
+        yield from events
+    except OSError as error:
+        raise StorageError(f"{error.filename or 'a collection'}: {error.strerror or error}") from error
 
 
 def read_words(overrides: Sequence[str], settings: Mapping[str, Any]) -> Job:

@@ -253,6 +253,18 @@ def test_a_cell_has_indices(at: Any) -> None:
         cp.explain(cp.run(archive=False), at=at)
 
 
+def test_what_the_disk_refuses_a_sweep_is_an_error_of_ours(folder: Path) -> None:
+    (folder / "file").write_text("")
+    with pytest.raises(StorageError, match=r"^file/lecture_3d.*: Not a directory"):
+        cp.sweep("experiment=lecture_3d", root="file", seed=[1, 2])
+
+
+def test_stages_of_no_numbers_are_a_table() -> None:
+    np.save("x.npy", np.array([[[[np.nan, 1.0], [2.0, 3.0]]]]))
+    run = cp.run("input=npy", "input.path=x.npy", "filters.values=[[[[1.0]]]]", "filters.dtype=float64")
+    assert run.stages["max"].isna().any()
+
+
 # In memory
 
 

@@ -57,6 +57,18 @@ def test_settings_beside_it_count_more(folder: Path) -> None:
     assert (found.spec.conv.pad, found.spec.seed, found.execution.name) == (2, 4, "other")  # type: ignore[union-attr]
 
 
+def test_a_choice_beside_it_takes_the_place_of_its_settings(folder: Path) -> None:
+    mine = written(folder, MINE + "bias: {source: random}\nconv: {pad: 1}\n")
+    assert identity(mine, "input=integers", "bias=none", "conv={stride:2}") == identity(
+        "input=integers", "filters.values=[[[[2]]]]", "conv.pad=1", "conv.stride=2"
+    )
+    based = written(folder, "experiment: tiny\ninput.shape: [1, 3, 8, 8]\n", "based.yaml")
+    assert identity(based, "input=random", "input.shape=[1,3,8,8]") == identity(
+        "experiment=tiny", "input=random", "input.shape=[1,3,8,8]"
+    )
+    assert convpipe("-m", mine, "input=integers,random", "filters=integers").code == 0
+
+
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_what_cfg_shows_of_an_experiment_is_a_file_of_the_same_run(name: str, folder: Path) -> None:
     more = NEEDED.get(name, [])

@@ -67,7 +67,7 @@ class Run:
 
         table = pd.DataFrame(list(self.rows), columns=list(COLUMNS))
         for column in ("bytes", "macs", "min", "max"):
-            table[column] = pd.to_numeric(table[column])
+            table[column] = pd.to_numeric(table[column], errors="coerce")  # "nan", which it would refuse
         return table
 
     @property
@@ -118,7 +118,7 @@ class Run:
                 if not row["file"]:
                     raise ArchiveError(f"{self.path}: the array of {stage!r} was not kept (run with keep=stages)")
                 return stored_array(self.folder / row["file"])
-        there, place = ", ".join(self), self.path or "the run in memory"
+        there, place = shown(", ".join(self), 300), self.path or "the run in memory"
         raise ArchiveError(f"{place}: got stage {stage!r}, expected one of {there}")
 
 

@@ -69,8 +69,18 @@ def words_for_hydra(words: Sequence[str]) -> list[str]:
         if key.lstrip("+~").split("@")[0] == "experiment":
             line = f", which itself may have a line experiment: {value}" if value else ""
             raise ConfigError(key, value, f"none beside {words[0]}{line}")
-    store(experiment(Path(words[0])), words[0])
+    store(experiment(Path(words[0]), groups_chosen(words[1:])), words[0])
     return [f"experiment={OWN}", *words[1:]]
+
+
+def groups_chosen(words: Sequence[str]) -> set[str]:
+    """The groups for which words choose by name, so that a file's settings of them are of another choice.
+
+    >>> groups_chosen(["input=random", "conv={pad: 1}", "bias.low=0"])
+    {'input'}
+    """
+    pairs = [word.lstrip("+").partition("=") for word in words]
+    return {key for key, _, value in pairs if key in GROUPS and value and not value.startswith("{")}
 
 
 def store(node: dict[str, Any], path: str) -> None:

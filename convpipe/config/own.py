@@ -8,7 +8,7 @@ set on the command line. Hydra's defaults list and package line are accepted, an
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +32,20 @@ HYDRAS = ("sweeper", "launcher", "verbose")  # what may be said of Hydra itself
 LISTS = "sweep.points"  # a file where it ends like one, else the name of a shipped list
 
 
-def experiment(path: Path) -> dict[str, Any]:
+def experiment(path: Path, elsewhere: Collection[str] = ()) -> dict[str, Any]:
     """A file as Hydra has an experiment.
+
+    Args:
+        elsewhere: groups whose choice is made beside the file, which then says nothing of them.
 
     Raises:
         UsageError: it is not there, not YAML, or no config.
         ConfigError: one of its values cannot be.
     """
     found = at_their_places(checked(nested(contents(path))), path.parent)
+    found = {key: value for key, value in found.items() if key not in elsewhere}
     chosen = dict(choices(found))
-    base = base_of(found.pop("experiment", None), chosen)
+    base = base_of(found.pop("experiment", None), {*chosen, *elsewhere})
     defaults = [*base.pop("defaults", []), *listed_defaults(found)]
     defaults += [{f"override /{group}": name} for group, name in chosen.items()]
     own = {key: value for key, value in found.items() if key != "defaults" and not is_choice(key, value)}
@@ -54,7 +58,7 @@ def is_choice(key: str, value: Any) -> bool:
     return key in GROUPS and not isinstance(value, Mapping)
 
 
-def base_of(name: Any, chosen: Mapping[str, Any]) -> dict[str, Any]:
+def base_of(name: Any, chosen: Collection[str]) -> dict[str, Any]:
     """The experiment that a file starts from, without what it says of groups that the file chooses itself.
 
     Raises:
