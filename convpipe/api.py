@@ -11,11 +11,12 @@ Everything is imported when it is needed, as each command pays for its own alone
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convpipe.errors import ArchiveError, ConfigError, UsageError
+from convpipe.errors import ArchiveError, ConfigError, StorageError, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from convpipe.execution.runner import Outcome
     from convpipe.graph.plan import Plan
     from convpipe.report.cell import Cell
+    from convpipe.sweeps.events import Event
 
 # From settings
 
@@ -112,7 +114,7 @@ def sweep(*overrides: str, **settings: Any) -> pd.DataFrame:
     own, differing = OwnHydra(), list[str]()
     with own.here() as hydra:
         events = started(hydra, words_for_hydra(words))
-    for event in own.each(events):
+    for event in own.each(storing(events)):
         if isinstance(event, Planned):
             if event.dry_run:
                 raise ConfigError("dry_run", True, "false", "convpipe -m counts the points of a dry run")
@@ -125,6 +127,14 @@ def sweep(*overrides: str, **settings: Any) -> pd.DataFrame:
     if differing:
         raise ArchiveError("; ".join(differing))
     return chosen_runs(found)
+
+
+def storing(events: Generator[Event]) -> Generator[Event]:
+    """The same events; what the disk refuses is an error of ours."""
+    try:
+        yield from events
+    except OSError as error:
+        raise StorageError(f"{error.filename or 'a collection'}: {error.strerror or error}") from error
 
 
 def read_words(overrides: Sequence[str], settings: Mapping[str, Any]) -> Job:
@@ -235,7 +245,7 @@ def reproduce(run: Run | str | Path) -> Outcome:
 
 
 def help(word: str | None = None) -> str:
-    """All that is known of a word: a page of the manual, a key of a config, a group, an operation or a source.
+    """All that is known of a word: a page of the manual, a key of a config, a group, an operation, a function ...
 
     Args:
         word: None lists the pages, and what else can be asked for.
@@ -247,9 +257,25 @@ def help(word: str | None = None) -> str:
     conv.groups: Filters of group g see only the channels of group g.
       takes a whole number from 1; default 1
     """
-    from convpipe.config.help import help_text
+    from convpipe.config.help import Page, help_text
 
-    return help_text(word)
+    try:
+        return help_text(word)
+    except UsageError:
+        if not isinstance(word, str) or word not in functions():
+            raise
+    from inspect import getdoc, signature
+
+    found = functions()[word]
+    return Page(f"convpipe.{word}{signature(found)}\n\n{getdoc(found)}")
+
+
+def functions() -> dict[str, Callable[..., object]]:
+    """What takes settings or runs, by its name; each command is one of them."""
+    from convpipe.archive.collection import runs
+    from convpipe.archive.read import load
+
+    return {each.__name__: each for each in (plan, run, sweep, load, runs, explain, verify, reproduce, help, schema)}
 
 
 def schema() -> dict[str, Any]:
@@ -268,7 +294,9 @@ def schema() -> dict[str, Any]:
 
 def held_run(found: Run | str | Path) -> Run | None:
     """A run that is held in memory, or nothing of one that lies in a folder."""
-    return None if isinstance(found, str | Path) or found.path is not None else found
+    from convpipe.archive.read import Run
+
+    return found if isinstance(found, Run) and found.path is None else None
 
 
 def existing_folder(command: str, path: Run | str | Path) -> Path:
@@ -277,8 +305,10 @@ def existing_folder(command: str, path: Run | str | Path) -> Path:
     Raises:
         UsageError: there is none.
     """
-    folder = Path(path) if isinstance(path, str | Path) else path.folder
-    if not folder.is_dir():
+    from convpipe.archive.read import Run, as_folder
+
+    folder = path.folder if isinstance(path, Run) else as_folder(command, path)
+    if not os.path.isdir(folder):  # pathlib raises where a name is too long
         raise UsageError(f"{command}: got {folder}, expected a folder")
     return folder
 

@@ -9,9 +9,12 @@ STOPPED = 128  # with a signal's number the exit code, as a shell has it: 130 fo
 
 
 class ConvpipeError(Exception):
-    """The root of every error this package raises on purpose."""
+    """The root of every error this package raises on purpose; its text has nothing that moves a cursor."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class ConfigError(ConvpipeError, ValueError):
@@ -29,7 +32,7 @@ class ConfigError(ConvpipeError, ValueError):
 
     def __str__(self) -> str:
         tail = f" ({self.hint})" if self.hint else ""
-        return f"{self.key}: got {shown(self.got)}, expected {self.expected}{tail}"
+        return printable(f"{self.key}: got {shown(self.got)}, expected {self.expected}{tail}")
 
     def at(self, keys: Mapping[str, str]) -> ConfigError:
         """The same error under the name its user typed, for example ``stride`` as ``conv.stride``."""
@@ -71,12 +74,26 @@ class StorageError(ConvpipeError):
 def shown(value: object, limit: int = 80) -> str:
     """A value for an error line: strings bare, everything on one line, long ones cut.
 
-    >>> shown("a\\nb"), shown([1, 2]), shown(None)
-    ('a b', '[1, 2]', 'nothing')
+    >>> shown("a\\nb"), shown([1, 2]), shown(None), shown("\\x1b[31m")
+    ('a b', '[1, 2]', 'nothing', '\\\\x1b[31m')
     """
-    text = " ".join(str(value).split()) if value is not None else ""
-    text = text or "nothing"
+    try:
+        text = " ".join(str(value).split()) if value is not None else ""
+    except Exception:  # noqa: BLE001 - a number of 5,000 digits, or any object's own
+        text = f"a {type(value).__name__}"
+    text = printable(text or "nothing")
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def printable(text: str) -> str:
+    """A text with escapes for what has no shape of its own, such as colours of a terminal; its lines stay.
+
+    >>> print(printable("a\\x1b[31m\\u202eb"))
+    a\\x1b[31m\\u202eb
+    """
+    if text.isprintable():
+        return text
+    return "".join(mark if mark.isprintable() or mark == "\n" else ascii(mark)[1:-1] for mark in text)
 
 
 def did_you_mean(word: str, known: Iterable[str], before: str = "") -> str:

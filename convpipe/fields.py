@@ -28,6 +28,7 @@ T = TypeVar("T")
 Schema = dict[str, Any]
 LARGEST = sys.float_info.max
 REFERENCE = {"type": "string", "pattern": r"\$\{|^\?\?\?$"}  # to another key; or a value that is to come
+REFERENCES = {"type": "array", "contains": REFERENCE}
 SIZE = re.compile(r"(.*?)\s*(?:([kmgt])(ib|b)?|b)?\s*", re.IGNORECASE)
 
 
@@ -243,6 +244,14 @@ def text_of(key: str, value: Any) -> str:
     return value
 
 
+def path_of(key: str, value: Any) -> str:
+    """A text that a file system takes."""
+    found = text_of(key, value)
+    if "\0" in found:
+        raise path.refused(key, value, "none has the character 0 in it")
+    return found
+
+
 def bytes_of(key: str, value: Any) -> int:
     """A number of bytes, bare or with a unit: ``500MB``, ``2GiB``.
 
@@ -263,7 +272,7 @@ def bytes_of(key: str, value: Any) -> int:
 
 truth = judged(truth_of, "true or false", {"type": "boolean"})
 text = judged(text_of, "a text", {"type": "string", "minLength": 1})
-path = judged(text_of, "a path", {"type": "string", "minLength": 1})
+path = judged(path_of, "a path", {"type": "string", "minLength": 1})
 size_in_bytes = judged(
     bytes_of, "a size such as 500MB, 2GiB or a whole number of bytes", {"type": ["integer", "string"]}
 )
@@ -347,7 +356,7 @@ def setting_schema(setting: Setting) -> Schema:
     >>> setting_schema(Setting(whole(1), 3, "How many."))["default"]
     3
     """
-    found = {"description": setting.says, "anyOf": [setting.check.schema(), REFERENCE]}
+    found = {"description": setting.says, "anyOf": [setting.check.schema(), REFERENCE, REFERENCES]}
     default = list(setting.default) if isinstance(setting.default, tuple) else setting.default
     plain = default is None or isinstance(default, str | int | float | list)
     return {**found, "default": default} if plain else found

@@ -34,6 +34,8 @@ from convpipe.errors import ArchiveError, ConfigError, ConvpipeError, StorageErr
 from convpipe.execution.threads import blas_threads
 from convpipe.graph import lowerings
 
+RING: list[Any] = []
+RING.append(RING)
 STRIDED = {"conv.stride": 2, "conv.pad": 1}
 
 
@@ -173,12 +175,33 @@ def test_a_path_is_a_setting(tmp_path: Path) -> None:
         ({"null": 1}, r"x: got null, expected a dict whose keys are names"),
         (np.zeros(MOST_NUMBERS + 1), r"x: got an array of 10001 numbers, expected at most 10000 written out"),
         (np.array([1j]), r"x: got a complex"),
+        (10**5000, r"x: got a number of thousands of digits, expected None, a truth, a number"),
+        (RING, r"x: got a list, expected fewer lists or dicts within each other"),
+        (range(10**30), r"x: got range\(0, 10+\), expected at most 10000 written out"),
     ],
-    ids=lambda value: str(value)[:20],
+    ids=lambda value: "" if isinstance(value, int) else str(value)[:20],
 )
 def test_what_no_config_can_hold(value: Any, line: str) -> None:
     with pytest.raises(ConfigError, match=line):
         value_text("x", value)
+
+
+def test_a_long_range_is_swept_as_the_grammar_has_it() -> None:
+    assert words_of([], {"seed": range(5, 10**12, 2)}, several=True) == ["seed=range(5,1000000000000,2)"]
+    with pytest.raises(ConvpipeError, match=r"limits\.runs: got 1000000, expected .*100000000"):
+        cp.sweep(seed=range(10**8))
+
+
+def test_a_choice_too_long_for_a_file_is_one_that_there_is_not() -> None:
+    with pytest.raises(ConfigError, match=r"^input: got x+\.\.\., expected the name of a choice of input \(File name"):
+        cp.plan(input="x" * 5000)
+
+
+def test_without_a_working_directory(folder: Path) -> None:
+    folder.rmdir()
+    with pytest.raises(StorageError, match=r"^the working directory: No such file or directory$"):
+        cp.run(archive=False)
+    folder.mkdir()
 
 
 def test_an_override_is_a_text() -> None:
@@ -204,7 +227,54 @@ def test_every_value_comes_back_from_the_grammar(value: Any) -> None:
     assert repr(config["x"]) == repr(value)  # type: ignore[index,call-overload]
 
 
+NO_PATHS = [None, 5, b"x", ["x"], np.array(1)]
+
+
+@pytest.mark.parametrize("found", NO_PATHS, ids=repr)
+def test_what_is_no_path_of_a_run_is_said_so(found: Any) -> None:
+    for name in ("verify", "reproduce", "load", "runs"):
+        with pytest.raises(UsageError, match=rf"^{name}: got .*, expected the path of a folder$"):
+            getattr(cp, name)(found)
+    with pytest.raises(UsageError, match=r"^explain: got .*, expected the path of a folder$"):
+        cp.explain(found, at=(0, 0, 0, 0))
+
+
+def test_a_folder_with_too_long_a_name_is_not_there() -> None:
+    for name in ("verify", "reproduce"):
+        with pytest.raises(UsageError, match=rf"^{name}: got x+, expected a folder$"):
+            getattr(cp, name)("x" * 300)
+    with pytest.raises(ArchiveError, match=r"^x+: no such collection$"):
+        cp.runs("x" * 300)
+
+
+@pytest.mark.parametrize("at", [(), "", [], None])
+def test_a_cell_has_indices(at: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^--at: got .*, expected whole numbers with commas between them"):
+        cp.explain(cp.run(archive=False), at=at)
+
+
+def test_what_the_disk_refuses_a_sweep_is_an_error_of_ours(folder: Path) -> None:
+    (folder / "file").write_text("")
+    with pytest.raises(StorageError, match=r"^file/lecture_3d.*: Not a directory"):
+        cp.sweep("experiment=lecture_3d", root="file", seed=[1, 2])
+
+
+def test_stages_of_no_numbers_are_a_table() -> None:
+    np.save("x.npy", np.array([[[[np.nan, 1.0], [2.0, 3.0]]]]))
+    run = cp.run("input=npy", "input.path=x.npy", "filters.values=[[[[1.0]]]]", "filters.dtype=float64")
+    assert run.stages["max"].isna().any()
+
+
 # In memory
+
+
+def test_the_stages_of_a_run_are_its_names() -> None:
+    run = cp.run(archive=False)
+    assert list(run) == [row["stage"] for row in run.rows]
+    assert "im2col" in run
+    assert 0 not in run
+    with pytest.raises(ArchiveError, match=r"^the run in memory: got stage 0, expected one of input, filters, pad"):
+        run[0]  # type: ignore[index]
 
 
 def test_a_run_in_memory_is_the_archived_one(folder: Path) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+import convpipe as cp
+from convpipe.cli.commands import COMMANDS
 from convpipe.config.compose import GROUPS, config_folder
 from convpipe.config.help import help_text
 from convpipe.config.keys import Key, choices_of, keys
@@ -20,6 +22,7 @@ from convpipe.ops import OPERATIONS
 from convpipe.ops.kinds.operation import stands_alone
 from convpipe.sources import SOURCES
 from tests.cli_runs import convpipe
+from tests.test_own_file import SAME
 
 jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is in the extra `test`")
 
@@ -233,11 +236,17 @@ def test_the_schema_takes_every_experiment_as_file_and_composed(experiment: str)
         {"network": {"a": {"op": "relu", "slope": 2}}},
         {"limits": {"memory": []}},
         {"keep": "all"},
+        {"experiment": "tinu"},
+        {"conv.strid": 1},
+        {"network.a.kernl": 3},
+        {"hydra": {"run": {"dir": "x"}}},
+        {"hydra.run.dir": "x"},
+        {"defaults": [5]},
     ],
     ids=str,
 )
 def test_the_schema_refuses(wrong: dict[str, Any]) -> None:
-    with pytest.raises(jsonschema.ValidationError, match=r"not valid|unexpected|is not"):
+    with pytest.raises(jsonschema.ValidationError, match=r"not valid|unexpected|is not|does not match"):
         VALIDATOR.validate(wrong)
 
 
@@ -248,6 +257,10 @@ def test_the_schema_refuses(wrong: dict[str, Any]) -> None:
         {"input": {"source": "random", "shape": [1, 1, 4, 4]}, "filters": "sobel_x"},
         {"input": {"path": "${data}/x.npy"}, "data": "here"},
         {"conv": {"pad": [[1, 0], [0, 1]], "stride": [2, 1]}},
+        {"conv": {"stride": ["${seed}", 1]}},
+        {"conv.stride": 2, "network.a.kernel": 3, "network.a": {"op": "relu"}, "limits.memory": "2GiB"},
+        {"hydra.sweeper.params": {"seed": "1,2"}, "hydra.sweeper.params.seed": "1,2"},
+        {"experiment": None},
         {"lowering": {"stages": ["pad", {"clip": {"low": 0}}]}},
         {"network": {"a": {"op": "conv", "filters": 2, "kernel": 3}, "b": {"op": "relu", "inputs": ["a"]}}},
     ],
@@ -255,3 +268,33 @@ def test_the_schema_refuses(wrong: dict[str, Any]) -> None:
 )
 def test_the_schema_takes(right: dict[str, Any]) -> None:
     VALIDATOR.validate(right)
+
+
+@pytest.mark.parametrize("text", [text for text, _ in SAME.values()], ids=SAME)
+def test_the_schema_takes_what_a_file_of_ones_own_may_say(text: str) -> None:
+    VALIDATOR.validate(yaml.safe_load(text))
+
+
+def test_a_layer_by_its_name_is_told_of_as_any() -> None:
+    assert help_text("network.conv1") == help_text("network")
+
+
+# From Python
+
+
+def test_functions_can_be_asked_for_too() -> None:
+    """What the contents list, commands among them, Python's help knows as well."""
+    for name in (*COMMANDS, "plan", "run", "sweep", "load"):
+        assert len(cp.help(name).splitlines()) > 1, name
+    assert cp.help("verify").startswith("convpipe.verify(path: ")
+
+
+@pytest.mark.parametrize("word", [5, b"a", ["conv"], cp.run])
+def test_help_takes_a_word(word: Any) -> None:
+    with pytest.raises(UsageError, match=r"^help: got .*, expected a word as a text"):
+        cp.help(word)
+
+
+def test_a_line_about_a_long_word_is_short() -> None:
+    with pytest.raises(UsageError, match=r"^help: got x{77}\.\.\., expected a page"):
+        cp.help("x" * 10_000)

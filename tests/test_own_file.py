@@ -10,9 +10,9 @@ import pytest
 
 import convpipe as cp
 from convpipe.archive.read import load
-from convpipe.config.compose import config_folder
+from convpipe.config.compose import OWN, config_folder
 from convpipe.config.own import experiment
-from convpipe.errors import ConfigError, ConvpipeError
+from convpipe.errors import ConfigError, ConvpipeError, StorageError
 from tests.cli_runs import contents, convpipe, identity, job, only_run, refused
 
 EXPERIMENTS = sorted(path.stem for path in (config_folder() / "experiment").glob("*.yaml"))
@@ -55,6 +55,18 @@ def test_settings_beside_it_count_more(folder: Path) -> None:
     mine = written(folder, MINE + "conv: {pad: 1}\nseed: 3\n")
     found = job(mine, "conv.pad=2", "seed=4", "name=other")
     assert (found.spec.conv.pad, found.spec.seed, found.execution.name) == (2, 4, "other")  # type: ignore[union-attr]
+
+
+def test_a_choice_beside_it_takes_the_place_of_its_settings(folder: Path) -> None:
+    mine = written(folder, MINE + "bias: {source: random}\nconv: {pad: 1}\n")
+    assert identity(mine, "input=integers", "bias=none", "conv={stride:2}") == identity(
+        "input=integers", "filters.values=[[[[2]]]]", "conv.pad=1", "conv.stride=2"
+    )
+    based = written(folder, "experiment: tiny\ninput.shape: [1, 3, 8, 8]\n", "based.yaml")
+    assert identity(based, "input=random", "input.shape=[1,3,8,8]") == identity(
+        "experiment=tiny", "input=random", "input.shape=[1,3,8,8]"
+    )
+    assert convpipe("-m", mine, "input=integers,random", "filters=integers").code == 0
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -117,6 +129,10 @@ SAME = {
     "Hydra's list": (
         "defaults:\n  - override /input: integers\n  - _self_\ninput: {low: 0}",
         "input=integers input.low=0",
+    ),
+    "a main config's list": (
+        "defaults: [input: integers, override filters: integers]",
+        "input=integers filters=integers",
     ),
     "a reference": ("seed: 5\nlabels: null\nconv: {pad: '${seed}'}", "seed=5 conv.pad=5"),
 }  # fmt: skip
@@ -192,13 +208,30 @@ REFUSED = {
     "dotted twice": ("conv.pad: 1\nconv: {stride: 1}\nconv.stride: 2", r"conv\.stride: got 2, expected a key once"),
     "an alias": ("a: &a [1]\nseed: *a", r"my\.yaml: not readable: aliases"),
     "code": ("input: {_target_: os.system}", r"input\._target_: got os\.system, expected one of the keys of input: "),
-    "Hydra's folder": ("hydra: {run: {dir: /x}}", r"hydra\.run\.dir: got /x, expected \., as it could run code"),
+    "Hydra's folder": ("hydra: {run: {dir: /x}}", r"hydra\.run: got .*, expected of Hydra's own settings only"),
     "a launcher": ("hydra: {launcher: {_target_: evil.E}}", r"hydra\.launcher\._target_: got evil\.E"),
     "a callback": ("hydra: {callbacks: {x: {_target_: evil.E}}}", r"hydra\.callbacks: got "),
     "moved": ("defaults: [{/input@hydra.callbacks.x: random}]", r"(hydra\.callbacks|config): "),
     "defaults": ("defaults: 5", r"defaults: got 5, expected a list"),
     "python": ("seed: !!python/object/apply:os.system [ls]", r"my\.yaml: not readable: "),
     "big": ("# " + "x" * (1 << 20), r"my\.yaml: expected at most 1048576 bytes"),
+    "Hydra's own state": ("hydra: {overrides: {task: x}}", r"hydra\.overrides: got .*, expected of Hydra"),
+    "Hydra's group": ("hydra: {launcher: []}", r"hydra\.launcher: got \[\], expected a group of settings"),
+    "Hydra itself": ("hydra: 5", r"hydra: got 5, expected a group of settings"),
+    "no axes": ("hydra.sweeper.params: 5", r"hydra\.sweeper\.params: got 5, expected a group of keys"),
+    "a list for a group": ("timing: []", r"timing: got \[\], expected a group of settings"),
+    "a reference cut short": ("seed: '${'", r"seed: got \$\{, expected a value that can be worked out"),
+    "a truth for a key": ("network: {on: {op: relu}}", r"network: got True for a key, expected names .* quotes around"),
+    "nothing for a key": ("threads: {null: 1}", r"threads: got None for a key, expected names"),
+    "a set": ("input: {shape: !!set {a, b}}", r"input\.shape: got a set, expected a text, a number, a list"),
+    "bytes": ("where: [!!binary aGVsbG8=]", r"where\[0\]: got a bytes, expected a text, a number, a list"),
+    "deep": (f"? conv{'.a' * 45}\n: {'{a: ' * 45}1{'}' * 45}", r"conv(\.a)+\.{3,4}: got .* at most 50 levels"),
+    "points": (f"? conv{'.a' * 3000}\n: 1", r"conv(\.a)+\.{3,4}: got 1, expected at most 50 levels"),
+    "the character 0": (MINE + 'root: "a\\0b"', r"root: got a\\x00b, expected a path \(none has"),
+    "a colour": ('seed: "\\e[31m"', r"seed: got \\x1b\[31m, expected a whole number"),
+    "an experiment in the list": ("defaults: [override /experiment: tiny]", r"defaults: got .* as experiment: tiny\)"),
+    "no entry": ("defaults: [5]", r"defaults: got 5, expected entries such as override /input: random"),
+    "two in an entry": ("defaults: [{input: random, conv: default}]", r"defaults: got .*, expected entries such as"),
     "a name": (MINE + "name: ../x", r"name: got \.\./x, expected a folder name"),
 }  # fmt: skip
 
@@ -219,6 +252,61 @@ def test_one_experiment_at_a_time(folder: Path) -> None:
     assert re.match(r"experiment: got tiny, expected none beside my\.yaml", refused(folder, mine, "experiment=tiny"))
     with pytest.raises(ConfigError, match=r"^experiment: got tiny, expected none beside my\.yaml"):
         job(mine, "experiment=tiny")
+
+
+@pytest.mark.parametrize("word", ["~experiment", "+experiment=tiny", "++experiment=tiny", "experiment@x=tiny"])
+def test_the_file_stays_the_experiment(word: str, folder: Path) -> None:
+    assert re.search(
+        r"experiment.*: got .*, expected none beside my\.yaml", refused(folder, written(folder, MINE), word)
+    )
+
+
+@pytest.mark.parametrize("words", [("seed=1", "my.yaml"), ("my.yaml", "my.yaml"), ("-m", "seed=1,2", "my.yaml")])
+def test_a_file_is_the_first_word(words: tuple[str, ...], folder: Path) -> None:
+    written(folder, MINE)
+    assert re.match(
+        r"my\.yaml: expected settings .* an experiment file is the first word, and one", refused(folder, *words)
+    )
+
+
+def test_the_experiments_of_config_dir_stay_apart(folder: Path) -> None:
+    written(folder, "# @package _global_\nseed: 7\n", "more/experiment/own.yaml")
+    mine = written(folder, MINE)
+    assert (job(mine, "--config-dir", "more").spec.seed, job("experiment=own", "--config-dir", "more").spec.seed) == (
+        0,
+        7,
+    )
+
+
+def test_names_that_hydra_would_read_as_more(folder: Path) -> None:
+    """The stem, and the folder that paths start from, are no references to other keys."""
+    assert re.match(
+        r"name: got \$\{seed\}, expected a folder name", refused(folder, written(folder, MINE, "${seed}.yaml"))
+    )
+    mine = written(folder, MINE + "root: out\n", "${seed}/my.yaml")
+    assert Path(job(mine).execution.root) == Path("${seed}/out")
+    assert job(written(folder, MINE, "5.yaml")).execution.name == "5"
+
+
+@pytest.mark.parametrize(
+    ("value", "line"), [("???", "a value for it"), ("${nowhere}", "a value that can be worked out")]
+)
+def test_axes_that_cannot_be(value: str, line: str, folder: Path) -> None:
+    mine = written(folder, f"hydra: {{sweeper: {{params: {{seed: '{value}'}}}}}}\n")
+    assert re.match(
+        rf"hydra\.sweeper\.params\.seed: got {re.escape(value)}, expected {line}", refused(folder, "-m", mine)
+    )
+
+
+def test_a_name_too_long_for_the_disk(folder: Path) -> None:
+    line = r"^x+\.yaml: File name too long"
+    assert re.match(line, refused(folder, f"{'x' * 300}.yaml", code=4))
+    with pytest.raises(StorageError, match=line):
+        cp.run(f"{'x' * 300}.yaml")
+
+
+def test_a_message_moves_no_cursor(folder: Path) -> None:
+    assert refused(folder, "a\x1b[31m\u202e.yaml").startswith(r"a\x1b[31m\u202e.yaml: no such file")
 
 
 def test_a_stem_that_is_no_name(folder: Path) -> None:
@@ -265,5 +353,5 @@ def test_what_is_wrong_with_a_file_is_said_as_by_the_command_line(folder: Path) 
 
 def test_nothing_of_a_file_stays_behind(folder: Path) -> None:
     cp.run(written(folder, MINE), archive=False)
-    with pytest.raises(ConfigError, match=r"experiment: got own, expected one of "):
-        cp.run("experiment=own")
+    with pytest.raises(ConfigError, match=rf"experiment: got {OWN}, expected one of "):
+        cp.run(f"experiment={OWN}")

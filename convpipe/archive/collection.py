@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from convpipe.archive.identity import RUN_ID
 from convpipe.archive.index import INDEX, completed, failures, locked, row_at, rows_of
+from convpipe.archive.read import as_folder
 from convpipe.archive.table import (
     Row,
     as_table,
@@ -78,7 +79,7 @@ def read_results(folder: Path) -> list[Row]:
     Raises:
         ArchiveError: there is no collection.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # pathlib raises where a name is too long
         raise ArchiveError(f"{folder}: no such collection")
     try:
         with open(folder / RESULTS, newline="", encoding="utf-8") as file:
@@ -102,7 +103,7 @@ def runs(folder: str | Path) -> pd.DataFrame:
     Raises:
         ArchiveError: there is no collection.
     """
-    rows = read_results(Path(folder))
+    rows = read_results(as_folder("runs", folder))
     return as_table(rows, row_columns(rows), typed)
 
 

@@ -35,18 +35,12 @@ def run_lines(run: Run) -> list[str]:
 def title(run: Run) -> str:
     """A run's id, and the name of its collection."""
     name = "" if run.path is None else os.path.basename(os.path.dirname(os.path.abspath(run.path)))
-    return f"{clean(run.manifest.get('run_id', 'unknown'))}{f' of {clean(name)}' if name else ''}"
+    return f"{shown(run.manifest.get('run_id', 'unknown'))}{f' of {shown(name)}' if name else ''}"
 
 
 def where(run: Run) -> str:
     """Where a run lies."""
-    return "in memory" if run.path is None else clean(run.path, 300)
-
-
-def clean(value: object, limit: int = 80) -> str:
-    """A value on one line, nothing in it that moves a cursor."""
-    text = shown(value, limit)
-    return text if text.isprintable() else "".join(mark if mark.isprintable() else "?" for mark in text)
+    return "in memory" if run.path is None else shown(run.path, 300)
 
 
 def run_html(run: Run) -> str:
@@ -56,7 +50,7 @@ def run_html(run: Run) -> str:
     try:
         parts.append(output_html(run))
     except ArchiveError as error:
-        parts.append(html.line(clean(error, 300)))
+        parts.append(html.line(shown(error, 300)))
     return "\n".join([*filter(None, parts), html.line(where(run))])
 
 

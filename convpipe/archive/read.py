@@ -8,8 +8,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,7 +67,7 @@ class Run:
 
         table = pd.DataFrame(list(self.rows), columns=list(COLUMNS))
         for column in ("bytes", "macs", "min", "max"):
-            table[column] = pd.to_numeric(table[column])
+            table[column] = pd.to_numeric(table[column], errors="coerce")  # "nan", which it would refuse
         return table
 
     @property
@@ -96,6 +97,10 @@ class Run:
             raise ConfigError("maps", lettered(shape_text(values.shape), axes), expected)
         return found.values
 
+    def __iter__(self) -> Iterator[str]:
+        """The names of the stages, and of the arrays given to them."""
+        return (row["stage"] for row in self.rows)
+
     def __getitem__(self, stage: str) -> Array:
         """The array that a stage made, as `array` gives it."""
         return self.array(stage)
@@ -113,8 +118,8 @@ class Run:
                 if not row["file"]:
                     raise ArchiveError(f"{self.path}: the array of {stage!r} was not kept (run with keep=stages)")
                 return stored_array(self.folder / row["file"])
-        there = ", ".join(row["stage"] for row in self.rows)
-        raise ArchiveError(f"{self.path}: got stage {stage!r}, expected one of {there}")
+        there, place = shown(", ".join(self), 300), self.path or "the run in memory"
+        raise ArchiveError(f"{place}: got stage {stage!r}, expected one of {there}")
 
 
 def stored_array(path: Path) -> Array:
@@ -167,9 +172,20 @@ def load(folder: str | Path) -> Run:
     Raises:
         ArchiveError: there is no run, or one of another format, or one that cannot be read.
     """
-    path = Path(folder)
+    path = as_folder("load", folder)
     manifest = read_manifest(path / "manifest.json")
     return Run(path, read_config(path / "config.yaml"), read_rows(path / "stages.csv"), manifest)
+
+
+def as_folder(command: str, folder: object) -> Path:
+    """What names a folder, as a path.
+
+    Raises:
+        UsageError: it is no path.
+    """
+    if not isinstance(folder, str | os.PathLike):
+        raise UsageError(f"{command}: got {shown(folder)}, expected the path of a folder")
+    return Path(folder)
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from convpipe.config.compose import MAIN_CONFIG, check_single_run, compose, composed, config_folder
+from convpipe.config.compose import MAIN_CONFIG, check_single_run, compose, composed, config_folder, sweep_params
 from convpipe.config.read import read_job
 from convpipe.config.settings import Job
 
@@ -45,7 +45,9 @@ def sweep_config(hydra: Hydra, words: Sequence[str], config_name: str = MAIN_CON
     Raises:
         ConvpipeError: whatever is wrong with them, in one line.
     """
-    return composed(hydra, config_name, words, multirun=True)
+    config = composed(hydra, config_name, words, multirun=True)
+    sweep_params(config)  # Hydra resolves them, too, before anything of ours does
+    return config
 
 
 # Hydra itself

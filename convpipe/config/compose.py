@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from convpipe.config.hydra_errors import explained
 from convpipe.config.hydra_safety import check_hydra_node, parsed, refuse_unsafe
 from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS
-from convpipe.errors import ConfigError, ConvpipeError
+from convpipe.errors import ConfigError, ConvpipeError, UsageError
+from convpipe.files.yaml import dotted
 
 if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra
@@ -27,8 +28,10 @@ MAIN_CONFIG = "config"
 GROUPS = {*SPEC_KEYS, "cluster", "experiment"} - {"seed", "keep", "record"}
 NO_SEARCH_PATH = "hydra.searchpath=[]"
 YAML = (".yaml", ".yml")
-OWN = "own"  # what an experiment file of the user's is called among the experiments
+OWN = "_own_"  # what an experiment file of the user's is called among the experiments, as no file there is
 GLOBAL = "_global_"
+# What else Hydra raises at odd configs: a list where it has a group, a text where it has a list.
+WRONG = (ValueError, TypeError, AttributeError, OSError, KeyError, RecursionError)
 
 
 def config_folder() -> Path:
@@ -55,19 +58,45 @@ def words_for_hydra(words: Sequence[str]) -> list[str]:
     Raises:
         ConvpipeError: it cannot be read, or is no such file.
     """
+    for word in filter(is_own_file, words[1:]):
+        raise UsageError(f"{word}: expected settings as key=value here; an experiment file is the first word, and one")
     if not words or not is_own_file(words[0]):
         return list(words)
-    from hydra.core.config_store import ConfigStore
-
     from convpipe.config.own import experiment
 
     for word in words[1:]:
         key, _, value = word.partition("=")
-        if key == "experiment":
-            raise ConfigError(key, value, f"none beside {words[0]}, which itself may have a line experiment: {value}")
-    node = experiment(Path(words[0]))
-    ConfigStore.instance().store(group="experiment", name=OWN, node=node, package=GLOBAL, provider=words[0])
+        if key.lstrip("+~").split("@")[0] == "experiment":
+            line = f", which itself may have a line experiment: {value}" if value else ""
+            raise ConfigError(key, value, f"none beside {words[0]}{line}")
+    store(experiment(Path(words[0]), groups_chosen(words[1:])), words[0])
     return [f"experiment={OWN}", *words[1:]]
+
+
+def groups_chosen(words: Sequence[str]) -> set[str]:
+    """The groups for which words choose by name, so that a file's settings of them are of another choice.
+
+    >>> groups_chosen(["input=random", "conv={pad: 1}", "bias.low=0"])
+    {'input'}
+    """
+    pairs = [word.lstrip("+").partition("=") for word in words]
+    return {key for key, _, value in pairs if key in GROUPS and value and not value.startswith("{")}
+
+
+def store(node: dict[str, Any], path: str) -> None:
+    """Let Hydra find an experiment of the user's.
+
+    Raises:
+        ConvpipeError: one of its references to other keys cannot be read.
+    """
+    from hydra.core.config_store import ConfigStore
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        ConfigStore.instance().store(group="experiment", name=OWN, node=node, package=GLOBAL, provider=path)
+    except OmegaConfBaseException as error:
+        lines = [f"{key}={value}" for key, value in dotted(node)]
+        raise explained(error, lines, lambda key: ("", ())) from error
 
 
 def compose(hydra: Hydra, config_name: str, overrides: Sequence[str]) -> dict[str, Any]:
@@ -101,7 +130,7 @@ def composed(hydra: Hydra, config_name: str | None, overrides: Sequence[str], *,
             config = hydra.compose_config(config_name, lines, run_mode=mode)
     except ConvpipeError:
         raise
-    except (HydraException, OmegaConfBaseException, YAMLError, ValueError, OSError, KeyError, RecursionError) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError, *WRONG) as error:
         known = partial(siblings, hydra, config_name, overrides)
         raise explained(error, overrides, known) from error
     check_hydra_node(config.hydra)
@@ -206,6 +235,23 @@ def plain_config(config: DictConfig, *, missing: bool = False) -> dict[str, Any]
         except (OmegaConfBaseException, RecursionError) as error:
             raise explained(error, written(config, getattr(error, "full_key", None)), lambda key: ("", ())) from error
     return plain
+
+
+def sweep_params(config: DictConfig) -> dict[str, Any]:
+    """The axes that config files give a sweep, references to other keys resolved.
+
+    Raises:
+        ConfigError: one that is missing, or a reference that leads nowhere.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    params = config.hydra.sweeper.params
+    try:
+        found: Any = OmegaConf.to_container(params, resolve=True, throw_on_missing=True) if params else {}
+    except OmegaConfBaseException as error:
+        raise explained(error, written(config, getattr(error, "full_key", None)), lambda key: ("", ())) from error
+    return {str(key): value for key, value in found.items()}
 
 
 def written(config: DictConfig, key: str | None) -> list[str]:

@@ -46,6 +46,8 @@ def choices_text(key: str, value: Any) -> str:
         return value_text(key, value)
     if not value:
         raise ConfigError(key, value, "at least one value to sweep over")
+    if isinstance(value, range) and value[MOST_NUMBERS:]:
+        return f"range({value.start},{value.stop},{value.step})"
     return ",".join(value_text(key, entry) for entry in value)
 
 
@@ -58,13 +60,20 @@ def value_text(key: str, value: Any) -> str:
     >>> [value_text("x", value) for value in (None, True, -0.5, "same", "it's", {"low": [0]})]
     ['null', 'true', '-0.5', 'same', "'it\\\\'s'", '{low:[0]}']
     """
-    return "".join(tokens(key, plain(key, value)))
+    try:
+        return "".join(tokens(key, plain(key, value)))
+    except RecursionError as error:
+        raise ConfigError(key, f"a {type(value).__name__}", "fewer lists or dicts within each other") from error
 
 
 def plain(key: str, value: Any) -> Any:
     """NumPy's values, and paths, as Python's own."""
     if isinstance(value, PurePath):
         return str(value)
+    if isinstance(value, range):
+        if value[MOST_NUMBERS:]:  # len() is not for those of more than 2**63
+            raise ConfigError(key, value, f"at most {MOST_NUMBERS} written out")
+        return list(value)
     if not isinstance(value, np.ndarray | np.generic):
         return value
     if value.size > MOST_NUMBERS:
@@ -78,16 +87,24 @@ def tokens(key: str, value: Any) -> Iterator[str]:
     if value is None or isinstance(value, bool):
         yield {None: "null", True: "true", False: "false"}[value]
     elif isinstance(value, int | float):
-        yield int.__repr__(value) if isinstance(value, int) else float.__repr__(value)  # an IntEnum's own is a name
+        yield number_text(key, value)
     elif isinstance(value, str):
         yield value if BARE.fullmatch(value) and value.lower() not in WORDS else quoted(value)
     elif isinstance(value, Mapping):
         entries = [f"{dict_key(key, name)}:{value_text(f'{key}.{name}', entry)}" for name, entry in value.items()]
         yield f"{{{','.join(entries)}}}"
-    elif isinstance(value, list | tuple | range):
+    elif isinstance(value, list | tuple):
         yield f"[{','.join(value_text(key, entry) for entry in value)}]"
     else:
         raise ConfigError(key, f"a {type(value).__name__}", EXPECTED)
+
+
+def number_text(key: str, value: int | float) -> str:
+    """A number as Python writes it, an IntEnum's too."""
+    try:
+        return int.__repr__(value) if isinstance(value, int) else float.__repr__(value)
+    except ValueError as error:
+        raise ConfigError(key, "a number of thousands of digits", EXPECTED) from error
 
 
 def dict_key(key: str, name: Any) -> str:

@@ -11,7 +11,7 @@ from textwrap import wrap
 from typing import Any
 
 from convpipe.config.keys import Key, as_listed, choices_of, is_group, keys, place_of
-from convpipe.errors import UsageError, did_you_mean
+from convpipe.errors import UsageError, did_you_mean, shown
 from convpipe.fields import Setting, settings_of
 from convpipe.files.yaml import yaml_value
 from convpipe.ops import OPERATIONS
@@ -38,6 +38,8 @@ def help_text(word: str | None = None) -> Page:
     """
     if word is None:
         return Page(contents())
+    if not isinstance(word, str):
+        raise UsageError(f"help: got {shown(word)}, expected a word as a text, such as 'conv.pad'")
     if word in topics():
         return Page(page(word))
     parts = [list(part) for part in (of_key(as_listed(word)), of_operation(word), of_source(word))]
@@ -52,7 +54,7 @@ def unknown(word: str) -> UsageError:
     known = (*topics(), *operations_and_sources(), *dict.fromkeys(key.name for key in keys()))
     hint = place_of(word) or did_you_mean(word, known)
     expected = "a page, a command, a key such as conv.pad, an operation or a source"
-    return UsageError(f"help: got {word}, expected {expected}{f' ({hint})' if hint else ''}")
+    return UsageError(f"help: got {shown(word)}, expected {expected}{f' ({hint})' if hint else ''}")
 
 
 def operations_and_sources() -> tuple[str, ...]:

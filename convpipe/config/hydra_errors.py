@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from convpipe.errors import ConfigError, ConvpipeError, UsageError, did_you_mean
+from convpipe.errors import ConfigError, ConvpipeError, StorageError, UsageError, did_you_mean
 
 Siblings = Callable[[str], tuple[str, Sequence[str]]]  # a key -> the nearest group there is, and that group's keys
 
@@ -22,6 +22,8 @@ def explained(error: Exception, overrides: Sequence[str], siblings: Siblings) ->
     message = str(error) or str(error.__cause__ or type(error).__name__)
     if isinstance(error, UnicodeDecodeError):
         return UsageError(f"config: expected files in UTF-8: {message}")
+    if isinstance(error, OSError) and error.errno is not None:  # Hydra has its own, without one
+        return not_found(error, overrides)
     if isinstance(error, RecursionError):
         return UsageError("config: expected fewer lists or groups within each other")
     if isinstance(error, KeyError):  # the only look-up of Hydra's own that depends on a config file
@@ -49,6 +51,19 @@ def explained(error: Exception, overrides: Sequence[str], siblings: Siblings) ->
     if key:
         return ConfigError(str(key), given(str(key), overrides), "a value that can be worked out", reason)
     return UsageError(f"config: {reason}")
+
+
+def not_found(error: OSError, overrides: Iterable[str]) -> ConvpipeError:
+    """What the disk said when a config was looked for: of a name that is none of a file, or of no working directory."""
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if value and f"/{value}" in str(error.filename or ""):
+            return ConfigError(
+                key.lstrip("+"), value, f"the name of a choice of {key.lstrip('+')}", str(error.strerror)
+            )
+    if error.filename is None:
+        return StorageError(f"the working directory: {error.strerror}")
+    return UsageError(f"config: {error}")
 
 
 def unknown_choice(path: str, options: Sequence[str], overrides: Iterable[str]) -> ConfigError:

@@ -133,7 +133,10 @@ def check_hydra_node(hydra: DictConfig) -> None:
     for key, value in code_keys("hydra", node):
         if key not in ("hydra.launcher._target_", "hydra.sweeper._target_"):
             raise ConfigError(key, value, "no such key: a config chooses, it cannot execute")
-    refuse_unsafe(f"{key}={value}" for key, value in (node["sweeper"].get("params") or {}).items())
+    params = node["sweeper"].get("params") or {}
+    if not isinstance(params, Mapping):
+        raise ConfigError("hydra.sweeper.params", params, "a group of keys, each with the values to sweep over")
+    refuse_unsafe(f"{key}={value}" for key, value in params.items())
 
 
 def check_fixed(group: str, node: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:

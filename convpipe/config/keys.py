@@ -52,10 +52,14 @@ def with_below(key: Key) -> Iterator[Key]:
 def as_listed(name: str) -> str:
     """A key with the word that stands for a layer's name.
 
-    >>> as_listed("network.conv1.pad"), as_listed("conv.pad")
-    ('network.LAYER.pad', 'conv.pad')
+    A layer itself is as the group of them says.
+
+    >>> as_listed("network.conv1.pad"), as_listed("network.conv1"), as_listed("conv.pad")
+    ('network.LAYER.pad', 'network', 'conv.pad')
     """
     parts = name.split(".")
+    if parts[0] == "network" and len(parts) == 2 and parts[1]:
+        return "network"
     return ".".join(["network", "LAYER", *parts[2:]]) if parts[0] == "network" and len(parts) > 2 else name
 
 

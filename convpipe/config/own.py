@@ -8,39 +8,48 @@ set on the command line. Hydra's defaults list and package line are accepted, an
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from convpipe.config.compose import GLOBAL, GROUPS, YAML, config_folder
+from convpipe.config.hydra_safety import REASON
 from convpipe.config.keys import choices_of, keys
+from convpipe.config.parts import SETTINGS
 from convpipe.config.repository import quick_loader
 from convpipe.errors import ConfigError, StorageError, UsageError, shown
-from convpipe.fields import choice as choice_check, mapping, path as is_path
-from convpipe.files.yaml import check_events, dotted
+from convpipe.fields import choice as choice_check, group as settings_group, join, mapping, path as is_path
+from convpipe.files.yaml import DEEPEST, check_events, dotted
 
 MOST_BYTES = 1 << 20
 # The setting that says which choice of its group the others belong to.
 NAMING = {"conv": "operation", "cluster": "kind"}
+# Groups without choices: what they are is settings.
+GROUPED = {"hydra", *(name for name, each in SETTINGS.items() if isinstance(each.check, settings_group))} - GROUPS
+HYDRAS = ("sweeper", "launcher", "verbose")  # what may be said of Hydra itself
 LISTS = "sweep.points"  # a file where it ends like one, else the name of a shipped list
 
 
-def experiment(path: Path) -> dict[str, Any]:
+def experiment(path: Path, elsewhere: Collection[str] = ()) -> dict[str, Any]:
     """A file as Hydra has an experiment.
+
+    Args:
+        elsewhere: groups whose choice is made beside the file, which then says nothing of them.
 
     Raises:
         UsageError: it is not there, not YAML, or no config.
         ConfigError: one of its values cannot be.
     """
-    found = at_their_places(nested(contents(path)), path.parent)
+    found = at_their_places(checked(nested(contents(path))), path.parent)
+    found = {key: value for key, value in found.items() if key not in elsewhere}
     chosen = dict(choices(found))
-    base = base_of(found.pop("experiment", None), chosen)
+    base = base_of(found.pop("experiment", None), {*chosen, *elsewhere})
     defaults = [*base.pop("defaults", []), *listed_defaults(found)]
     defaults += [{f"override /{group}": name} for group, name in chosen.items()]
     own = {key: value for key, value in found.items() if key != "defaults" and not is_choice(key, value)}
-    own.setdefault("name", path.stem)
+    own.setdefault("name", literal(path.stem))
     return {"defaults": [*defaults, "_self_"], **merged(base, own)}
 
 
@@ -49,7 +58,7 @@ def is_choice(key: str, value: Any) -> bool:
     return key in GROUPS and not isinstance(value, Mapping)
 
 
-def base_of(name: Any, chosen: Mapping[str, Any]) -> dict[str, Any]:
+def base_of(name: Any, chosen: Collection[str]) -> dict[str, Any]:
     """The experiment that a file starts from, without what it says of groups that the file chooses itself.
 
     Raises:
@@ -86,9 +95,9 @@ def contents(path: Path) -> Mapping[str, Any]:
         UsageError: it is not there, or no config of ours.
         StorageError: the disk refused.
     """
-    if not path.is_file():
-        raise UsageError(f"{path}: no such file; expected an experiment file, or settings as key=value")
     try:
+        if not path.is_file():
+            raise UsageError(f"{path}: no such file; expected an experiment file, or settings as key=value")
         with open(path, "rb") as file:
             text = file.read(MOST_BYTES + 1)
     except OSError as error:
@@ -115,6 +124,44 @@ def plain_values(text: bytes) -> Any:
     return yaml.load(text, quick_loader())
 
 
+def checked(found: dict[str, Any]) -> dict[str, Any]:
+    """The file's keys and values, if Hydra can take them; what their values may be is checked with all others.
+
+    Raises:
+        ConfigError: it cannot, or would be told what nobody may tell it.
+    """
+    for key, value in found.items():
+        check_plain(key, value, 1)
+        if key in GROUPED:
+            mapping(key, value)
+    for key, value in found.get("hydra", {}).items():
+        if key not in HYDRAS:
+            raise ConfigError(f"hydra.{key}", value, f"of Hydra's own settings only {', '.join(HYDRAS)}", REASON)
+        if key != "verbose":
+            mapping(f"hydra.{key}", value)
+    return found
+
+
+def check_plain(key: str, value: Any, depth: int) -> None:
+    """A value is one that a config may have: texts, numbers, truths, nulls, and lists and groups of such.
+
+    Raises:
+        ConfigError: it is none, or is nested too deeply, or a key in it is no text.
+    """
+    if depth > DEEPEST:
+        raise ConfigError(shown(key), value, f"at most {DEEPEST} levels")
+    if isinstance(value, Mapping):
+        for name, entry in value.items():
+            if not isinstance(name, str):
+                raise ConfigError(key, f"{name} for a key", "names for keys", "YAML needs quotes around some, as 'on'")
+            check_plain(join(key, name), entry, depth + 1)
+    elif isinstance(value, list):
+        for position, entry in enumerate(value):
+            check_plain(f"{key}[{position}]", entry, depth + 1)
+    elif not (value is None or isinstance(value, str | int | float)):
+        raise ConfigError(key, f"a {type(value).__name__}", "a text, a number, a list or a group of settings")
+
+
 def check_package(path: Path, text: bytes) -> None:
     """The keys of the file stand at the top; Hydra's first line that says so may be there."""
     first = text.partition(b"\n")[0].split()
@@ -133,7 +180,9 @@ def nested(found: Mapping[str, Any]) -> dict[str, Any]:
     """
     tree: dict[str, Any] = {}
     for key, value in found.items():
-        *groups, last = key.split(".") if key != "hydra" else [key]
+        *groups, last = key.split(".")
+        if len(groups) > DEEPEST:
+            raise ConfigError(shown(key), value, f"at most {DEEPEST} levels")
         place = tree
         for group in groups:
             place = place.setdefault(group, {})
@@ -187,12 +236,46 @@ def listed_defaults(found: Mapping[str, Any]) -> list[Any]:
     """The file's own defaults list, `_self_` left out, as its values count in any case.
 
     Raises:
-        ConfigError: it is no list.
+        ConfigError: it is no list, or an entry is none of Hydra's.
     """
     defaults = found.get("defaults") or []
     if not isinstance(defaults, list):
         raise ConfigError("defaults", defaults, "a list, as Hydra has it, or no such key")
-    return [entry for entry in defaults if entry != "_self_"]
+    return [from_the_top(entry) for entry in defaults if entry != "_self_"]
+
+
+def from_the_top(entry: Any) -> Any:
+    """An entry whose group is found from the top, and the choice of which counts instead of the one there is.
+
+    Raises:
+        ConfigError: it is no entry, or an experiment.
+
+    >>> from_the_top({"override hydra/launcher": "basic"}), from_the_top({"input": "random"})
+    ({'override /hydra/launcher': 'basic'}, {'override /input': 'random'})
+    """
+    name, value = named(entry)
+    *words, group = name.split()
+    group = group.removeprefix("/")
+    if group.split("@")[0].split("/")[0] == "experiment":
+        raise ConfigError("defaults", entry, "no experiment here", "a line of its own says it, as experiment: tiny")
+    if not isinstance(entry, Mapping):
+        return entry
+    if group in GROUPS and "override" not in words:
+        words.append("override")
+    return {" ".join([*words, f"/{group}"]): value}
+
+
+def named(entry: Any) -> tuple[str, Any]:
+    """The name in an entry of a defaults list, and what it chooses.
+
+    Raises:
+        ConfigError: it is no entry of Hydra's.
+    """
+    pairs = list(entry.items()) if isinstance(entry, Mapping) else [(entry, None)]
+    texts = [each for name, value in pairs for each in (name, *(value if isinstance(value, list) else [value or ""]))]
+    if len(pairs) != 1 or not all(isinstance(each, str) for each in texts) or not pairs[0][0].split():
+        raise ConfigError("defaults", entry, "entries such as override /input: random")
+    return pairs[0]
 
 
 # Paths
@@ -206,8 +289,17 @@ def at_their_places(found: dict[str, Any], folder: Path) -> dict[str, Any]:
     for name, value in dotted({key: value for key, value in found.items() if key not in ("defaults", "hydra")}):
         a_path = name in paths or (name == LISTS and str(value).endswith((".csv", *YAML)))
         if a_path and isinstance(value, str) and not value.startswith(("${", "~", "???")):
-            set_at(found, name, os.path.normpath(folder / value))
+            set_at(found, name, os.path.normpath(Path(literal(str(folder))) / value))
     return found
+
+
+def literal(text: str) -> str:
+    """A text in which nothing refers to another key.
+
+    >>> print(literal("a"), literal("${seed}"))
+    a \\${seed}
+    """
+    return text.replace("${", "\\${")
 
 
 def set_at(tree: dict[str, Any], name: str, value: Any) -> None:

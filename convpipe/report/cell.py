@@ -148,9 +148,12 @@ def indices_of(at: str | Sequence[int]) -> Sizes:
     ((0, 1, -2), (0, 1, 2))
     """
     try:
-        return tuple(map(int, at.split(","))) if isinstance(at, str) else tuple(map(index, at))
+        indices = tuple(map(int, at.split(","))) if isinstance(at, str) else tuple(map(index, at))
     except (ValueError, TypeError) as error:
         raise ConfigError("--at", at, "whole numbers with commas between them: n,f,y,x") from error
+    if not indices:
+        raise ConfigError("--at", None, "whole numbers with commas between them: n,f,y,x")
+    return indices
 
 
 def check_at(at: Sequence[int], sizes: ConvGeometry) -> None:

@@ -16,7 +16,7 @@ from hydra._internal.hydra import Hydra
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from convpipe.config.compose import LAYER_SETTING, compose, composed, plain_config
+from convpipe.config.compose import LAYER_SETTING, compose, composed, plain_config, sweep_params
 from convpipe.errors import ConfigError
 from convpipe.sweeps.axes import Point, Setting
 from convpipe.sweeps.space import Sweep
@@ -75,7 +75,7 @@ class Composer:
         """
         if choices not in self.bases:
             config = composed(self.hydra, self.config_name, [*(each.text for each in self.sweep.fixed), *choices])
-            for key, value in (config.hydra.sweeper.params or {}).items():  # which would be left out without a word
+            for key, value in sweep_params(config).items():  # which would be left out without a word
                 if self.params.get(key) != value:
                     expected = "no axes in a choice that is itself swept"
                     raise ConfigError("hydra.sweeper.params", f"{key}={value}", expected)

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from convpipe.archive.collection import refresh
 from convpipe.archive.index import failures, note
 from convpipe.archive.table import Row
-from convpipe.config.compose import MAIN_CONFIG, plain_config
+from convpipe.config.compose import MAIN_CONFIG, plain_config, sweep_params
 from convpipe.config.expressions import compile_expression
 from convpipe.config.read import read_execution
 from convpipe.config.settings import Execution
@@ -72,7 +72,7 @@ def composer_for(config: DictConfig, arguments: Sequence[str], execution: Execut
     hydra = GlobalHydra.instance().hydra
     assert hydra is not None
     name = config.hydra.job.config_name or MAIN_CONFIG
-    params = dict(config.hydra.sweeper.params or {})
+    params = sweep_params(config)
     texts = [f"{key}={override_text(value)}" for key, value in dotted(params)]
     # with no axes from a file, the config of the whole is what points that choose nothing are set on
     bases: dict[tuple[str, ...], Base] = {} if params else {(): base_of(config)}
