@@ -872,3 +872,26 @@ def test_a_submodule_hides_no_function() -> None:
 def test_the_front_door_has(name: str) -> None:
     assert name in cp.__all__
     assert callable(getattr(cp, name))
+
+
+# Arrays in hand
+
+
+def test_an_array_is_an_input_of_its_own_numbers_and_dtype(folder: Path) -> None:
+    x, w = np.linspace(0, 1, 16, dtype=np.float32).reshape(1, 1, 4, 4), np.ones((2, 1, 2, 2), np.float32)
+    run = cp.run(input=x, filters=w, bias=[0.5, 1], archive=False)
+    assert np.array_equal(run["input"], x)
+    assert run["input"].dtype == np.float32
+    assert np.array_equal(run.maps, cp.conv(x, w, np.array([0.5, 1.0])))
+    for dtype, more in (("float32", {}), ("float64", {"input.dtype": "float64"})):
+        assert cp.run(filters=w, archive=False, **{"input.values": x, **more})["input"].dtype == dtype
+
+
+def test_a_dict_is_a_groups_choice_and_settings(folder: Path) -> None:
+    plan = cp.plan(input={"source": "integers", "shape": [1, 2, 5, 5]}, filters={"source": "sobel_x"}, conv={"pad": 1})
+    same = ("input=integers", "input.shape=[1,2,5,5]", "filters=sobel_x", "conv.pad=1")
+    assert str(plan) == str(cp.plan(*same))
+    with pytest.raises(ConfigError, match=r"^input\.source: got nope, expected one of csv, "):
+        cp.plan(input={"source": "nope"})
+    with pytest.raises(ConfigError, match=r"^network: got a dict, expected the name of a network \(layers stand in a"):
+        cp.plan(network={"a": {"op": "relu"}})

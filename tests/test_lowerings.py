@@ -91,7 +91,10 @@ def test_a_chain_that_is_not_whole_is_refused(stages: list[Any], match: str) -> 
         ([{"pad": {}, "clip": {}}], r"lowering\.stages\[0\]: got .*, expected one of "),
         (["pad", "conv"], r"lowering\.stages\[1\]: got conv, expected an operation that can be a stage"),
         ([{"clip": 3}], r"lowering\.stages\[0\]\.clip: got 3, expected settings of the stage"),
-        ([{"clip": {"lo": 3}}], r"lowering\.stages\[0\]\.clip\.lo: got 3, expected one of the keys of .*did you mean .*low\?"),
+        (
+            [{"clip": {"lo": 3}}],
+            r"lowering\.stages\[0\]\.clip\.lo: got 3, expected one of the keys of .*did you mean .*low\?",
+        ),
         ([{"fil2col": {"low": 3}}], r"lowering\.stages\[0\]\.fil2col\.low: got 3, expected no settings"),
         ([{"clip": {"low": "x"}}], r"lowering\.stages\[0\]\.clip\.low: got x, expected a number"),
         (["pad", {"clip": {"low": 40000}}], r"lowering\.stages\[1\]\.clip\.low: got 40000, expected .* int16"),

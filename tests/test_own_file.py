@@ -125,6 +125,25 @@ SAME = {
         "experiment: tiny\ninput: {source: random, shape: [2, 3, 8, 8]}",
         "network=tiny weights=integers record=1 keep=stages input=random input.shape=[2,3,8,8]",
     ),
+    "a list is numbers": (
+        "input: [[[[1, 2], [3, 4]]]]\nfilters: [[[[1]]]]\nbias: [2]",
+        "input=values input.values=[[[[1,2],[3,4]]]] filters=values filters.values=[[[[1]]]] "
+        "bias=values bias.values=[2]",
+    ),
+    "numbers with a point": (
+        "input: [[[[1, 2.5]]]]\nfilters: {source: lecture, values: [[[[0.5]]]]}",
+        "input=values input.values=[[[[1,2.5]]]] input.dtype=float64 "
+        "filters=values filters.values=[[[[0.5]]]] filters.dtype=float64",
+    ),
+    "a dtype of its own": (
+        "input: {source: values, values: [[[[0.5]]]], dtype: float32}",
+        "input=values input.values=[[[[0.5]]]] input.dtype=float32",
+    ),
+    "a choice and its keys": (
+        "filters: sobel_x\nfilters.dtype: int32\ninput.low: 0\ninput: integers",
+        "filters=sobel_x filters.dtype=int32 input=integers input.low=0",
+    ),
+    "a choice for a source": ("filters: {source: sobel_x, dtype: int32}", "filters=sobel_x filters.dtype=int32"),
     "nothing of a group": ("bias: null\ngrad: {}", ""),
     "Hydra's list": (
         "defaults:\n  - override /input: integers\n  - _self_\ninput: {low: 0}",
@@ -142,6 +161,31 @@ SAME = {
 def test_a_file_is_the_run_of_a_command(text: str, words: str, folder: Path) -> None:
     mine = written(folder, text + "\n")
     assert identity(mine) == identity(*words.split())
+
+
+REPLACED = {
+    "a source": ("input=integers", "input=integers"),
+    "a choice": ("filters=sobel_x", "filters=sobel_x"),
+    "a kernel of the lecture's": ("filters=lecture_1x1", "filters=lecture_1x1"),
+    "settings of it": ("input=random input.shape=[1,1,5,5]", "input=random input.shape=[1,1,5,5]"),
+}
+FULL = "input: {source: lecture, values: [[[[1, 2], [3, 4]]]]}\nfilters: {source: random, count: 2, kernel: 1}\n"
+
+
+@pytest.mark.parametrize(("beside", "words"), REPLACED.values(), ids=REPLACED)
+def test_a_choice_beside_a_file_replaces_the_files_whole_group(beside: str, words: str, folder: Path) -> None:
+    mine = written(folder, FULL)
+    group = beside.partition("=")[0]
+    other = {
+        "input": "filters=random filters.count=2 filters.kernel=1",
+        "filters": "input=lecture input.values=[[[[1,2],[3,4]]]]",
+    }[group]
+    assert identity(mine, *beside.split()) == identity(*other.split(), *words.split())
+
+
+def test_settings_of_a_group_that_chooses_nothing_go_with_any_choice(folder: Path) -> None:
+    mine = written(folder, "conv: {stride: 2}\n")
+    assert identity(mine, "conv=transpose") == identity("conv=transpose", "conv.stride=2")
 
 
 def test_relative_paths_start_at_the_files_folder(folder: Path) -> None:

@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from convpipe.config.compose import GROUPS
 from convpipe.errors import ConfigError
+from convpipe.sources.kinds.source import ARRAYS
 
 BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")  # what needs no quotes, but for these:
 WORDS = ("null", "true", "false", "nan", "inf")
 KEY = re.compile(r"[A-Za-z_]\w*", re.ASCII)  # of a dict, where the grammar has no quotes
+WRITTEN_OUT = (*ARRAYS, "labels")  # the groups of arrays that may be in hand
 MOST_NUMBERS = 10_000  # of an array that is written out, which takes the grammar 0.06 ms for each
 EXPECTED = "None, a truth, a number, a text, or lists and dicts of such"
 
@@ -36,8 +39,48 @@ def words_of(overrides: Sequence[Any], settings: Mapping[str, Any], *, several: 
     for override in overrides:
         if not isinstance(override, str):
             raise ConfigError("overrides", override, "texts such as 'conv.stride=2'; keywords take Python's values")
+    spelled = {name: entry for key, value in settings.items() for name, entry in spelled_out(key, value, several)}
     write = choices_text if several else value_text
-    return [*overrides, *(f"{key}={write(key, value)}" for key, value in settings.items())]
+    return [*overrides, *(f"{key}={write(key, value)}" for key, value in {**spelled, **dotted_of(settings)}.items())]
+
+
+def dotted_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that have a point in their key: they count more than what groups are spelled out to."""
+    return {key: value for key, value in settings.items() if "." in key}
+
+
+def spelled_out(key: str, value: Any, several: bool) -> Iterator[tuple[str, Any]]:
+    """A setting, or what it comes to: an array is numbers written out, and a group's dict a choice and settings.
+
+    >>> dict(spelled_out("input", np.array([[[[0.5]]]]), False))
+    {'input': 'values', 'input.values': array([[[[0.5]]]]), 'input.dtype': 'float64'}
+    >>> dict(spelled_out("filters", {"source": "random", "count": 2}, False))
+    {'filters': 'random', 'filters.count': 2}
+    """
+    role, _, below = key.partition(".")
+    listed = isinstance(value, list | tuple) and not several and not below
+    if role in WRITTEN_OUT and below in ("", "values") and (listed or isinstance(value, np.ndarray)):
+        if not below:
+            yield key, "values"
+        yield f"{role}.values", value
+        yield f"{role}.dtype", np.asarray(value).dtype.name
+    elif isinstance(value, Mapping) and key == "network":
+        raise ConfigError(key, "a dict", "the name of a network", "layers stand in a file: cp.run('my.yaml')")
+    elif isinstance(value, Mapping) and key in GROUPS - {"experiment"}:
+        yield from spelled_group(key, value)
+    else:
+        yield key, value
+
+
+def spelled_group(group: str, value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """A group's choice, where its settings name one, and its settings."""
+    from convpipe.config.own import NAMING, SOURCE, choice
+
+    chosen = next(iter(choice(group, value)), None)
+    if chosen is not None:
+        yield group, chosen
+    said = NAMING.get(group, SOURCE) if chosen is not None else None
+    yield from ((f"{group}.{name}", entry) for name, entry in value.items() if name != said)
 
 
 def choices_text(key: str, value: Any) -> str:

@@ -22,12 +22,17 @@ from convpipe.config.repository import quick_loader
 from convpipe.errors import ConfigError, StorageError, UsageError, shown
 from convpipe.fields import choice as choice_check, group as settings_group, join, mapping, path as is_path
 from convpipe.files.yaml import DEEPEST, check_events, dotted
+from convpipe.sources.kinds.source import ARRAYS
 
 MOST_BYTES = 1 << 20
+CHOICE = ""  # stands among a group's settings for the name of its choice, where the file gives that by itself
+CHOOSING = GROUPS - {"experiment"}
 # The setting that says which choice of its group the others belong to.
-NAMING = {"conv": "operation", "cluster": "kind"}
+SOURCE = "source"
+NAMING = {"conv": "operation", "cluster": "kind", "network": CHOICE}
+WRITTEN = "values"  # the choice of numbers that are written out
 # Groups without choices: what they are is settings.
-GROUPED = {"hydra", *(name for name, each in SETTINGS.items() if isinstance(each.check, settings_group))} - GROUPS
+GROUPED = {"hydra", *(name for name, each in SETTINGS.items() if isinstance(each.check, settings_group))} - CHOOSING
 HYDRAS = ("sweeper", "launcher", "verbose")  # what may be said of Hydra itself
 LISTS = "sweep.points"  # a file where it ends like one, else the name of a shipped list
 
@@ -36,26 +41,31 @@ def experiment(path: Path, elsewhere: Collection[str] = ()) -> dict[str, Any]:
     """A file as Hydra has an experiment.
 
     Args:
-        elsewhere: groups whose choice is made beside the file, which then says nothing of them.
+        elsewhere: groups whose choice is made beside the file: that takes the place of the file's own, and of all
+            that belongs to it.
 
     Raises:
         UsageError: it is not there, not YAML, or no config.
         ConfigError: one of its values cannot be.
     """
-    found = at_their_places(checked(nested(contents(path))), path.parent)
-    found = {key: value for key, value in found.items() if key not in elsewhere}
+    found = grouped(at_their_places(checked(nested(contents(path))), path.parent))
     chosen = dict(choices(found))
+    found = {key: value for key, value in found.items() if key not in elsewhere or key not in chosen}
     base = base_of(found.pop("experiment", None), {*chosen, *elsewhere})
     defaults = [*base.pop("defaults", []), *listed_defaults(found)]
-    defaults += [{f"override /{group}": name} for group, name in chosen.items()]
-    own = {key: value for key, value in found.items() if key != "defaults" and not is_choice(key, value)}
+    defaults += [{f"override /{group}": name} for group, name in chosen.items() if group not in elsewhere]
+    own = {key: settings(key, value, chosen) for key, value in found.items() if key != "defaults"}
+    own = {key: value for key, value in own.items() if key not in CHOOSING or value}
     own.setdefault("name", literal(path.stem))
     return {"defaults": [*defaults, "_self_"], **merged(base, own)}
 
 
-def is_choice(key: str, value: Any) -> bool:
-    """Whether a value only names the choice of its group, or leaves it empty."""
-    return key in GROUPS and not isinstance(value, Mapping)
+def settings(key: str, value: Any, chosen: Mapping[str, str | None]) -> Any:
+    """What a file sets in a group beside its choice, or a value of another key."""
+    if key not in CHOOSING:
+        return value
+    said = {CHOICE} if chosen.get(key) is None else {CHOICE, NAMING.get(key, SOURCE)}  # the choice itself says so
+    return {name: entry for name, entry in (value or {}).items() if name not in said}
 
 
 def base_of(name: Any, chosen: Collection[str]) -> dict[str, Any]:
@@ -183,17 +193,35 @@ def nested(found: Mapping[str, Any]) -> dict[str, Any]:
         *groups, last = key.split(".")
         if len(groups) > DEEPEST:
             raise ConfigError(shown(key), value, f"at most {DEEPEST} levels")
+        if not groups and last in CHOOSING and isinstance(value, str):
+            value = {CHOICE: value}
         place = tree
         for group in groups:
             place = place.setdefault(group, {})
             if not isinstance(place, dict):
-                raise ConfigError(key, value, f"{group} once, as a name or as settings")
+                raise ConfigError(key, value, f"{group} once, as settings")
         if isinstance(value, Mapping) and isinstance(place.get(last), dict):
             value = {**place.pop(last), **value}
         elif last in place:
             raise ConfigError(key, value, "a key once")
         place[last] = dict(value) if isinstance(value, Mapping) else value
     return tree
+
+
+def grouped(found: dict[str, Any]) -> dict[str, Any]:
+    """Lists that stand for arrays as numbers written out, in floats where one of them has a point."""
+    for role in (*ARRAYS, "labels"):
+        if isinstance(found.get(role), list):
+            found[role] = {CHOICE: WRITTEN, "values": found[role]}
+        value = found.get(role)
+        if isinstance(value, dict) and "dtype" not in value and has_float(value.get("values")):
+            value["dtype"] = "float64"
+    return found
+
+
+def has_float(values: Any) -> bool:
+    """Whether lists of lists have a number with a point among them."""
+    return any(map(has_float, values)) if isinstance(values, list) else isinstance(values, float)
 
 
 # Choices
@@ -204,7 +232,7 @@ def choices(found: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
     listed = {str(key).removeprefix("override").strip(" /") for entry in listed_defaults(found) for key in names(entry)}
     network = isinstance(found.get("network"), Mapping) and choice("network", found["network"])
     given = {**(dict.fromkeys(("filters", "conv")) if network else {}), **found}
-    for group in sorted(GROUPS - {"experiment"}):
+    for group in sorted(CHOOSING):
         if group in given and group not in listed:
             yield from ((group, name) for name in choice(group, given[group]))
 
@@ -220,11 +248,11 @@ def choice(group: str, value: Any) -> list[str | None]:
     Raises:
         ConfigError: neither a name nor settings.
     """
-    if isinstance(value, str):
-        return [value]
     if value is None or value == {}:
         return [None]
-    wanted = mapping(group, value).get(NAMING.get(group, "source"))
+    if CHOICE in mapping(group, value):
+        return [value[CHOICE]]
+    wanted = value.get(NAMING.get(group, SOURCE))
     if wanted is None:
         whole = group == "network" and all("op" in mapping(f"network.{name}", layer) for name, layer in value.items())
         return [None] if whole else []
@@ -260,7 +288,7 @@ def from_the_top(entry: Any) -> Any:
         raise ConfigError("defaults", entry, "no experiment here", "a line of its own says it, as experiment: tiny")
     if not isinstance(entry, Mapping):
         return entry
-    if group in GROUPS and "override" not in words:
+    if group in CHOOSING and "override" not in words:
         words.append("override")
     return {" ".join([*words, f"/{group}"]): value}
 
