@@ -134,6 +134,9 @@ def test_an_installed_package_brings_an_operation(wheel: Path, tmp_path: Path) -
     (given,) = (tmp_path / "runs/ramp").glob("*/*_input.npy")
     assert np.load(given).ravel().tolist() == list(range(0, 144, 3))
     assert json.loads((given.parent / "manifest.json").read_text())["sources"] == {"ramp": "powers 1.2"}
+    without = ["name=bare", "keep=stages", "input=ramp", "input.by=3"]  # needs no file: it is a choice by itself
+    run([programs / "convpipe", *without], tmp_path)
+    assert (tmp_path / "runs" / "bare" / given.parent.name).is_dir()
     line = refused(programs, tmp_path, *map(str, words), "filters=ramp")
     assert line.endswith("(ramp is for input, bias)")
 

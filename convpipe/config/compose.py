@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import MISSING
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,9 @@ from convpipe.config.hydra_errors import explained
 from convpipe.config.hydra_safety import check_hydra_node, parsed, refuse_unsafe
 from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS
 from convpipe.errors import ConfigError, ConvpipeError, UsageError
+from convpipe.fields import settings_of
 from convpipe.files.yaml import dotted
+from convpipe.sources.kinds.source import ROLES, SOURCES
 
 if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra
@@ -60,6 +63,8 @@ def words_for_hydra(words: Sequence[str]) -> list[str]:
     """
     for word in filter(is_own_file, words[1:]):
         raise UsageError(f"{word}: expected settings as key=value here; an experiment file is the first word, and one")
+    for role, name in installed_sources(words):
+        store(role, name, source_node(role, name), name)
     if not words or not is_own_file(words[0]):
         return list(words)
     from convpipe.config.own import experiment
@@ -69,7 +74,8 @@ def words_for_hydra(words: Sequence[str]) -> list[str]:
         if key.lstrip("+~").split("@")[0] == "experiment":
             line = f", which itself may have a line experiment: {value}" if value else ""
             raise ConfigError(key, value, f"none beside {words[0]}{line}")
-    store(experiment(Path(words[0]), groups_chosen(words[1:])), words[0])
+    node = experiment(Path(words[0]), groups_chosen(words[1:]))
+    store("experiment", OWN, node, words[0], GLOBAL)
     return [f"experiment={OWN}", *words[1:]]
 
 
@@ -83,8 +89,32 @@ def groups_chosen(words: Sequence[str]) -> set[str]:
     return {key for key, _, value in pairs if key in GROUPS and value and not value.startswith("{")}
 
 
-def store(node: dict[str, Any], path: str) -> None:
-    """Let Hydra find an experiment of the user's.
+def installed_sources(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The choices among words that no file of the config tree is, but a source of an installed package, by role."""
+    for key, _, value in (word.partition("=") for word in words):
+        for name in value.split(",") if key in ROLES else ():
+            no_file = name.isidentifier() and not (config_folder() / key / f"{name}.yaml").is_file()
+            if no_file and SOURCES.entry(key, name) is not None:
+                yield key, name
+
+
+def source_node(role: str, name: str) -> dict[str, Any]:
+    """A source as a choice of Hydra's: every setting at its default, or to be given."""
+    defaults = {each: setting.default for each, setting in settings_of(SOURCES.get(role, name), role).items()}
+    return {each: written_default(default) for each, default in defaults.items()} | {"source": name}
+
+
+def written_default(default: Any) -> Any:
+    """A default as a config file would have it.
+
+    >>> written_default((3, 3)), written_default(MISSING)
+    ([3, 3], '???')
+    """
+    return "???" if default is MISSING else list(default) if isinstance(default, tuple) else default
+
+
+def store(group: str, name: str, node: dict[str, Any], provider: str, package: str | None = None) -> None:
+    """Let Hydra find a choice that no file of the config tree is.
 
     Raises:
         ConvpipeError: one of its references to other keys cannot be read.
@@ -93,7 +123,7 @@ def store(node: dict[str, Any], path: str) -> None:
     from omegaconf.errors import OmegaConfBaseException
 
     try:
-        ConfigStore.instance().store(group="experiment", name=OWN, node=node, package=GLOBAL, provider=path)
+        ConfigStore.instance().store(group=group, name=name, node=node, package=package, provider=provider)
     except OmegaConfBaseException as error:
         lines = [f"{key}={value}" for key, value in dotted(node)]
         raise explained(error, lines, lambda key: ("", ())) from error
