@@ -11,9 +11,9 @@ from cli_runs import Answer, contents, convpipe, identity, job, refused
 
 from convpipe import sources
 from convpipe.cli import main as cli
-from convpipe.config.compose import config_folder
 from convpipe.config.read import read_job
 from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS
+from convpipe.config.tree import config_folder
 from convpipe.errors import ConfigError
 from convpipe.fields import settings_of
 from convpipe.graph.spec import LoweringSettings
@@ -458,7 +458,7 @@ def test_the_default_limit_leaves_the_machine_some_memory() -> None:
 def test_the_config_tree_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert (config_folder() / "config.yaml").is_file()
     monkeypatch.setattr(
-        "convpipe.config.compose.__file__", str(tmp_path / "convpipe" / "config" / "compose.py")
+        "convpipe.config.tree.__file__", str(tmp_path / "convpipe" / "config" / "tree.py")
     )  # as in a wheel
     assert config_folder() == tmp_path / "convpipe" / "conf"
 

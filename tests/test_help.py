@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from convpipe.config.compose import GROUPS, config_folder
 from convpipe.config.help import help_text
-from convpipe.config.keys import Key, choices_of, keys
+from convpipe.config.keys import Key, keys
 from convpipe.config.schema import schema
+from convpipe.config.tree import GROUPS, choices_of, config_folder
 from convpipe.errors import UsageError
 from convpipe.ops import OPERATIONS
 from convpipe.ops.kinds.operation import stands_alone

@@ -10,8 +10,8 @@ import pytest
 
 import convpipe as cp
 from convpipe.archive.read import load
-from convpipe.config.compose import config_folder
 from convpipe.config.own import experiment
+from convpipe.config.tree import config_folder
 from convpipe.errors import ConfigError, ConvpipeError
 from tests.cli_runs import contents, convpipe, identity, job, only_run, refused
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from convpipe.config import compose as config_compose
 from convpipe.config.app import make_hydra
-from convpipe.config.compose import MAIN_CONFIG, NO_SEARCH_PATH, plain_config
+from convpipe.config.compose import NO_SEARCH_PATH, plain_config
 from convpipe.config.hydra_safety import refuse_unsafe
+from convpipe.config.tree import MAIN_CONFIG
 from convpipe.errors import ConfigError, ConvpipeError, UsageError, did_you_mean
 from convpipe.execution import provenance
 

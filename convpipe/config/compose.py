@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from convpipe.config.hydra_errors import explained
 from convpipe.config.hydra_safety import check_hydra_node, parsed, refuse_unsafe
 from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS
+from convpipe.config.tree import GROUPS as GROUPS, MAIN_CONFIG, config_folder as config_folder  # for own.py, too
 from convpipe.errors import ConfigError, ConvpipeError
 
 if TYPE_CHECKING:
@@ -23,21 +24,10 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 LAYER_SETTING = re.compile(r"network\.\w+\.\w+=")
-MAIN_CONFIG = "config"
-GROUPS = {*SPEC_KEYS, "cluster", "experiment"} - {"seed", "keep", "record"}
 NO_SEARCH_PATH = "hydra.searchpath=[]"
 YAML = (".yaml", ".yml")
 OWN = "own"  # what an experiment file of the user's is called among the experiments
 GLOBAL = "_global_"
-
-
-def config_folder() -> Path:
-    """The shipped config tree: beside the package in a checkout, inside it once installed."""
-    package = Path(__file__).resolve().parents[1]
-    checkout = package.parent
-    if (checkout / "pyproject.toml").is_file() and (checkout / "conf" / "config.yaml").is_file():
-        return checkout / "conf"
-    return package / "conf"
 
 
 def is_own_file(word: str) -> bool:

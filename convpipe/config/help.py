@@ -10,7 +10,8 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-from convpipe.config.keys import Key, as_listed, choices_of, is_group, keys, place_of
+from convpipe.config.keys import Key, as_listed, is_group, keys, place_of
+from convpipe.config.tree import choices_of
 from convpipe.errors import UsageError, did_you_mean
 from convpipe.fields import Setting, settings_of
 from convpipe.files.yaml import yaml_value

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-from convpipe.config.compose import GROUPS, MAIN_CONFIG, config_folder
 from convpipe.config.parts import SETTINGS
+from convpipe.config.tree import GROUPS, choices_of as choices_of, config_folder, shipped, values_of  # own.py reads it
 from convpipe.fields import Setting, join, text
-from convpipe.files.yaml import read_yaml
 
 EXPERIMENT = Setting(text, "lecture_3d", "A complete named experiment; what is set beside it counts more.")
-PACKAGE = "# @package"
 
 
 @dataclass(frozen=True)
@@ -69,36 +66,12 @@ def place_of(word: str) -> str:
     return next((f"did you mean {name}?" for name in ends), "")
 
 
-def choices_of(group: str) -> dict[str, str]:
-    """The choices that a group of the config has, each with the first line about it."""
-    paths = sorted((config_folder() / group).glob("*.yaml"))
-    return {path.stem: first_line(path) for path in paths}
-
-
-def first_line(path: Path) -> str:
-    """The first comment of a config file, Hydra's own left out."""
-    with open(path, encoding="utf-8") as lines:
-        return next((line[1:].strip() for line in lines if line[:1] == "#" and not line.startswith(PACKAGE)), "")
-
-
-@cache
-def shipped() -> Mapping[str, Any]:
-    """The main config's own values."""
-    return values_of(config_folder() / f"{MAIN_CONFIG}.yaml")
-
-
 @cache
 def choice_values(group: str, kind: str) -> Mapping[str, Any]:
     """What the choice of that kind sets, where the config tree has one; what is to be given is left out."""
     path = config_folder() / group / f"{kind}.yaml"
     values = values_of(path) if path.is_file() else {}
     return {name: value for name, value in values.items() if value != "???"}
-
-
-def values_of(path: Path) -> Mapping[str, Any]:
-    """The values of a config file."""
-    found: Mapping[str, Any] = read_yaml(path.read_bytes())
-    return found
 
 
 def is_group(name: str) -> bool:

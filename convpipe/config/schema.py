@@ -1,7 +1,8 @@
 """The JSON Schema of a config, for editors that complete and check an experiment file as it is written."""
 
-from convpipe.config.keys import EXPERIMENT, choices_of, is_group
+from convpipe.config.keys import EXPERIMENT, is_group
 from convpipe.config.parts import SETTINGS
+from convpipe.config.tree import choices_of
 from convpipe.fields import Schema, object_schema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
