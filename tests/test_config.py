@@ -33,6 +33,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 UNKNOWN_KEYS = [
     ("sed=1", r"sed: got 1, expected one of the keys: name, .*experiment \(did you mean seed\?\)"),
     ("inputt=random", r"inputt: got random, expected one of the keys: .* \(did you mean input\?\)"),
+    ("stride=2", r"stride: got 2, expected one of the keys: .* \(did you mean conv\.stride\?\)\Z"),
+    ("overflow=saturate", r"overflow: got saturate, .* \(did you mean conv\.overflow\?\)\Z"),
+    ("input.stride=2", r"input\.stride: got 2, .* of input: source, .* \(did you mean conv\.stride\?\)\Z"),
+    ("input.path=m.csv", r"input\.path: got m\.csv, .* \(input=csv, image, npy, npz, safetensors have it\)\Z"),
+    ("bias.low=3", r"bias\.low: got 3, .* \(bias=integers, random have it\)\Z"),
+    ("cluster.address=x", r"cluster\.address: got x, .* \(it goes with a choice of cluster\)\Z"),
+    (
+        "experiment=tiny conv.stride=2",
+        r"conv\.stride: got 2, expected nothing below conv, which is empty \(it goes with a choice of conv\)\Z",
+    ),
+    ("experiment=tiny network.relu1.slope=2", r"network\.relu1\.slope: got 2, .* \(op: leaky_relu has it\)\Z"),
+    ("+input.path=x", r"input\.path: got x, .* \(input=csv, image, npy, npz, safetensors have it\)\Z"),
     ("conv.strid=2", r"conv\.strid: got 2, .* of conv: stride, pad, .*overflow.*\(did you mean conv\.stride\?\)"),
     ("convv.stride=1", r"convv\.stride: got 1, .*\(did you mean conv\.stride\?\)"),
     ("input.foo.bar=1", r"input\.foo\.bar: got 1, expected one of the keys of input: source, values, dtype"),

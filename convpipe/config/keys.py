@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -64,6 +64,29 @@ def place_of(word: str) -> str:
     """
     ends = (key.name for key in keys() if key.name.endswith(f".{word}"))
     return next((f"did you mean {name}?" for name in ends), "")
+
+
+def who_has(name: str) -> str:
+    """A hint with the choices of a group, or the operations, that have a key which others do not; or nothing.
+
+    >>> who_has("bias.low"), who_has("network.act.slope"), who_has("cluster.address"), who_has("bias.lo")
+    ('bias=integers, random have it', 'op: leaky_relu has it', 'it goes with a choice of cluster', '')
+    """
+    listed = as_listed(name)
+    found = list(dict.fromkeys(key.kind for key in keys() if key.name == listed))
+    if found == [""]:
+        return f"it goes with a choice of {name.partition('.')[0]}"
+    return f"{kinds_text(listed, found)} {'has' if len(found) == 1 else 'have'} it" if found else ""
+
+
+def kinds_text(name: str, of: Iterable[str]) -> str:
+    """Which sources or operations have a key.
+
+    >>> kinds_text("input.low", ["integers", "random"]), kinds_text("network.LAYER.axis", ["softmax"])
+    ('input=integers, random', 'op: softmax')
+    """
+    group = name.partition(".")[0]
+    return f"{'op: ' if group == 'network' else f'{group}='}{', '.join(of)}"
 
 
 @cache
