@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from functools import cache
 from typing import Any
 
+from convpipe.config.grammar import value_text
 from convpipe.config.parts import SETTINGS
-from convpipe.config.tree import GROUPS, choices_of as choices_of, config_folder, shipped, values_of  # own.py reads it
+from convpipe.config.tree import GROUPS, choices_of as choices_of, config_folder, shipped, values_of
 from convpipe.fields import Setting, join, text
 
 EXPERIMENT = Setting(text, "lecture_3d", "A complete named experiment; what is set beside it counts more.")
@@ -64,6 +65,38 @@ def place_of(word: str) -> str:
     """
     ends = (key.name for key in keys() if key.name.endswith(f".{word}"))
     return next((f"did you mean {name}?" for name in ends), "")
+
+
+def as_setting(word: str, value: str = "") -> str:
+    """What to type for a setting that came as a word of another form, such as a flag; nothing where there is none.
+
+    >>> as_setting("dry-run"), as_setting("seed", "3"), as_setting("stride"), as_setting("input"), as_setting("cfg")
+    ('dry_run=true', 'seed=3', 'conv.stride=1', 'input=lecture', '')
+    """
+    name = word.replace("-", "_")
+    known = {key.name: key for key in keys() if "LAYER" not in key.name}
+    found = known.get(name) or next((key for key in known.values() if key.name.endswith(f".{name}")), None)
+    return f"{found.name}={value or usual(found)}" if found else ""
+
+
+def usual(key: Key) -> str:
+    """A value that a key may have, as it is typed: of a truth the one that it has not by itself."""
+    if is_group(key.name):
+        chosen = {group: name for entry in shipped()["defaults"] if entry != "_self_" for group, name in entry.items()}
+        return chosen[key.name] or "none"
+    if isinstance(key.default, bool):
+        return value_text(key.name, not key.default)
+    return "VALUE" if key.default is MISSING else value_text(key.name, key.default)
+
+
+def named_choices(name: str) -> list[str]:
+    """The groups that have a choice of that name, experiments before all.
+
+    >>> named_choices("lecture_4d"), named_choices("sobel_x")
+    (['experiment', 'filters', 'input'], ['filters'])
+    """
+    groups = ["experiment", *sorted(GROUPS - {"experiment"})]
+    return [group for group in groups if name in choices_of(group)]
 
 
 def who_has(name: str) -> str:
