@@ -32,6 +32,10 @@ REFERENCES = {"type": "array", "contains": REFERENCE}
 SIZE = re.compile(r"(.*?)\s*(?:([kmgt])(ib|b)?|b)?\s*", re.IGNORECASE)
 
 
+class UnknownSettingError(ConfigError):
+    """A setting that is none of its group's."""
+
+
 # Checks. Plain classes and no dataclasses, as every start makes them, and a dataclass takes 0.5 ms to make.
 
 
@@ -384,14 +388,17 @@ def read_given(kind: type[Any], key: str, values: Mapping[str, Any], beside: Seq
     """Some settings of a `kind`, every one checked; those that are not given are left out.
 
     Raises:
-        ConfigError: a key that `kind` does not have, or an illegal value.
+        UnknownSettingError: a key that `kind` does not have.
+        ConfigError: an illegal value.
     """
     known = settings_of(kind, key)
     for name in values:
         if name not in known:
             there, of = (*beside, *known), f" of {key}" if key else ""
             expected = f"one of the keys{of}: {', '.join(there)}" if there else f"nothing below {key}"
-            raise ConfigError(join(key, name), values[name], expected, did_you_mean(str(name), there, join(key, "")))
+            raise UnknownSettingError(
+                join(key, name), values[name], expected, did_you_mean(str(name), there, join(key, ""))
+            )
     return {name: each.check(join(key, name), values[name]) for name, each in known.items() if name in values}
 
 

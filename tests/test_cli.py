@@ -230,6 +230,21 @@ BAD_FLAGS = [
     ("--fooo", r"--fooo: no such flag; convpipe --help shows"),
     ("--cfgg job", r"--cfgg: no such flag; .*\(did you mean --cfg\?\)"),
     ("-z", r"-z: no such flag"),
+    ("--exp x", r"--exp: no such flag; convpipe --help shows"),
+    ("--dry_run", r"--dry_run: no such flag; settings are key=value: dry_run=true\Z"),
+    ("--dry-run", r"--dry-run: no such flag; settings are key=value: dry_run=true\Z"),
+    ("--dry_run=true", r"--dry_run=true: no such flag; settings are key=value: dry_run=true\Z"),
+    ("--experiment lecture_4d", r"--experiment: no such flag; settings are key=value: experiment=lecture_4d\Z"),
+    ("--seed=3", r"--seed=3: no such flag; settings are key=value: seed=3\Z"),
+    ("--seed 3", r"--seed: no such flag; settings are key=value: seed=3\Z"),
+    ("--seed conv.pad=1", r"--seed: no such flag; settings are key=value: seed=0\Z"),
+    ("--stride [2,1]", r"--stride: no such flag; settings are key=value: conv\.stride=\[2,1\]\Z"),
+    ("--input.path", r"--input\.path: no such flag; settings are key=value: input\.path=VALUE\Z"),
+    ("lecture_4d", r"lecture_4d: no such command; .* \(did you mean experiment=lecture_4d\?\)\Z"),
+    ("lecture4d", r"lecture4d: no such command; .* \(did you mean experiment=lecture_4d\?\)\Z"),
+    ("sobel_x", r"sobel_x: no such command; .* \(did you mean filters=sobel_x\?\)\Z"),
+    ("verif", r"verif: no such command; .* \(did you mean verify\?\)\Z"),
+    ("zzz", r"zzz: no such command; .* settings as key=value\Z"),
     ("--cfg jib", r"--cfg/-c: invalid choice: 'jib'"),
     ("--info nope", r"--info/-i: invalid choice: 'nope'"),
     ("--resolve", r"--resolve: expected --cfg beside it"),
@@ -256,6 +271,18 @@ BAD_FLAGS = [
 def test_a_bad_flag_is_one_line(words: str, line: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COMP_LINE", raising=False)
     assert re.match(line, refused(folder, *words.split()))
+
+
+@pytest.mark.parametrize("words", ["--dry_run", "--seed=3", "--stride [2,1]", "--input", "--experiment tiny"])
+def test_what_is_said_instead_of_a_flag_works_as_typed(words: str, folder: Path) -> None:
+    setting = refused(folder, *words.split()).rpartition(" ")[2]
+    assert convpipe(setting, "dry_run=true").code == 0
+
+
+@pytest.mark.parametrize("word", ["conv5", "conv6", "conv5.ym"])
+def test_a_file_without_its_ending_is_told(word: str, folder: Path) -> None:
+    (folder / "conv5.yaml").write_text("seed: 1\n")
+    assert refused(folder, word).endswith(" (did you mean conv5.yaml?)")
 
 
 def test_help_shows_commands_choices_and_settings(folder: Path) -> None:

@@ -11,9 +11,9 @@ from cli_runs import Answer, contents, convpipe, identity, job, refused
 
 from convpipe import sources
 from convpipe.cli import main as cli
-from convpipe.config.compose import config_folder
 from convpipe.config.read import read_job
 from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS
+from convpipe.config.tree import config_folder
 from convpipe.errors import ConfigError
 from convpipe.fields import settings_of
 from convpipe.graph.spec import LoweringSettings
@@ -33,6 +33,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 UNKNOWN_KEYS = [
     ("sed=1", r"sed: got 1, expected one of the keys: name, .*experiment \(did you mean seed\?\)"),
     ("inputt=random", r"inputt: got random, expected one of the keys: .* \(did you mean input\?\)"),
+    ("stride=2", r"stride: got 2, expected one of the keys: .* \(did you mean conv\.stride\?\)\Z"),
+    ("overflow=saturate", r"overflow: got saturate, .* \(did you mean conv\.overflow\?\)\Z"),
+    ("input.stride=2", r"input\.stride: got 2, .* of input: source, .* \(did you mean conv\.stride\?\)\Z"),
+    ("input.path=m.csv", r"input\.path: got m\.csv, .* \(input=csv, image, npy, npz, safetensors have it\)\Z"),
+    ("bias.low=3", r"bias\.low: got 3, .* \(bias=integers, random have it\)\Z"),
+    ("cluster.address=x", r"cluster\.address: got x, .* \(it goes with a choice of cluster\)\Z"),
+    (
+        "experiment=tiny conv.stride=2",
+        r"conv\.stride: got 2, expected nothing below conv, which is empty \(it goes with a choice of conv\)\Z",
+    ),
+    ("experiment=tiny network.relu1.slope=2", r"network\.relu1\.slope: got 2, .* \(op: leaky_relu has it\)\Z"),
+    ("+input.path=x", r"input\.path: got x, .* \(input=csv, image, npy, npz, safetensors have it\)\Z"),
     ("conv.strid=2", r"conv\.strid: got 2, .* of conv: stride, pad, .*overflow.*\(did you mean conv\.stride\?\)"),
     ("convv.stride=1", r"convv\.stride: got 1, .*\(did you mean conv\.stride\?\)"),
     ("input.foo.bar=1", r"input\.foo\.bar: got 1, expected one of the keys of input: source, values, dtype"),
@@ -458,7 +470,7 @@ def test_the_default_limit_leaves_the_machine_some_memory() -> None:
 def test_the_config_tree_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert (config_folder() / "config.yaml").is_file()
     monkeypatch.setattr(
-        "convpipe.config.compose.__file__", str(tmp_path / "convpipe" / "config" / "compose.py")
+        "convpipe.config.tree.__file__", str(tmp_path / "convpipe" / "config" / "tree.py")
     )  # as in a wheel
     assert config_folder() == tmp_path / "convpipe" / "conf"
 

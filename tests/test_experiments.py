@@ -16,7 +16,7 @@ import convpipe as cp
 from convpipe import reference
 from convpipe.archive.read import Run
 from convpipe.archive.verify import verify
-from convpipe.config.compose import config_folder
+from convpipe.config.tree import config_folder
 
 CONF = config_folder()
 

@@ -13,10 +13,10 @@ import yaml
 
 import convpipe as cp
 from convpipe.cli.commands import COMMANDS
-from convpipe.config.compose import GROUPS, config_folder
 from convpipe.config.help import help_text
-from convpipe.config.keys import Key, choices_of, keys
+from convpipe.config.keys import Key, keys
 from convpipe.config.schema import schema
+from convpipe.config.tree import GROUPS, choices_of, config_folder
 from convpipe.errors import UsageError
 from convpipe.ops import OPERATIONS
 from convpipe.ops.kinds.operation import stands_alone

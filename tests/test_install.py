@@ -145,9 +145,9 @@ def test_an_editable_install_reads_the_checkouts_config_tree(tmp_path: Path) -> 
     (checkout / "conf" / "experiment" / "mine.yaml").write_text("# @package _global_\nname: mine\n")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    where = "from convpipe.config import compose; print(compose.__file__, compose.config_folder())"
+    where = "from convpipe.config import tree; print(tree.__file__, tree.config_folder())"
     found = run([programs / "python", "-c", where], elsewhere).split()
-    assert found == [str(checkout / "convpipe" / "config" / "compose.py"), str(checkout / "conf")]
+    assert found == [str(checkout / "convpipe" / "config" / "tree.py"), str(checkout / "conf")]
     assert LECTURE_MAP in run([programs / "convpipe", "experiment=mine"], elsewhere)
     assert len(list(elsewhere.glob("runs/mine/*/manifest.json"))) == 1
 

@@ -10,8 +10,9 @@ import pytest
 
 import convpipe as cp
 from convpipe.archive.read import load
-from convpipe.config.compose import OWN, config_folder
+from convpipe.config.compose import OWN
 from convpipe.config.own import experiment
+from convpipe.config.tree import config_folder
 from convpipe.errors import ConfigError, ConvpipeError, StorageError
 from tests.cli_runs import contents, convpipe, identity, job, only_run, refused
 
@@ -241,6 +242,7 @@ def test_letters_of_any_script(folder: Path) -> None:
 REFUSED = {
     "unknown": ("sed: 1", r"sed: got 1, expected one of the keys: .*\(did you mean seed\?\)"),
     "unknown below": ("conv: {strid: 1}", r"conv\.strid: got 1, .*\(did you mean conv\.stride\?\)"),
+    "of another source": ("input: {path: x.npy}", r"input\.path: got x\.npy, .*\(input=csv, .* npz, .* have it\)"),
     "a choice": ("input: rando", r"input: got rando, expected one of csv, .*\(did you mean random\?\)"),
     "a source": ("input: {source: rando}", r"input\.source: got rando, .*\(did you mean random\?\)"),
     "an experiment": ("experiment: tinu", r"experiment: got tinu, expected one of alexnet.*\(did you mean tiny\?\)"),

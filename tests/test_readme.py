@@ -25,9 +25,9 @@ import pytest
 
 import convpipe as cp
 from convpipe.cli.commands import COMMANDS, TABLE
-from convpipe.config.compose import GROUPS
 from convpipe.config.help import MANUAL, WIDTH, topics
 from convpipe.config.keys import keys
+from convpipe.config.tree import GROUPS
 from convpipe.ops import OPERATIONS
 from convpipe.ops.kinds.operation import stands_alone
 from convpipe.sources import SOURCES

@@ -18,8 +18,9 @@ from omegaconf import OmegaConf
 
 from convpipe.config import repository
 from convpipe.config.app import make_hydra
-from convpipe.config.compose import compose, config_folder
+from convpipe.config.compose import compose
 from convpipe.config.repository import ShippedFiles, ShippedResources
+from convpipe.config.tree import config_folder
 
 HYDRA_CONFIGS = Path(hydra.conf.__file__).parent
 

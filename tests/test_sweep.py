@@ -594,7 +594,7 @@ def test_a_bar_on_a_terminal(folder: Path) -> None:
     [("resnet50", 53, 4.09, 0), ("vgg16", 13, 15.35, 0), ("alexnet", 5, 0.656, 0), ("mobilenet_v2", 52, 0.2995, 17)],
 )
 def test_a_networks_layers(name: str, layers: int, macs: float, depthwise: int, folder: Path) -> None:
-    from convpipe.config.compose import config_folder
+    from convpipe.config.tree import config_folder
 
     rows = [
         {key: json.loads(value) for key, value in row.items()}

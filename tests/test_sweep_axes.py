@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sweep_cases import a_sweep, points
 
-from convpipe.config.compose import config_folder
+from convpipe.config.tree import config_folder
 from convpipe.errors import ConfigError
 from convpipe.sweeps.axes import Axis, Interval, Space, Swept, zipped
 from convpipe.sweeps.listed import listed_points

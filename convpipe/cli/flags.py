@@ -7,15 +7,17 @@ import io
 import os
 import string
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from convpipe.config import compose as config_compose
 from convpipe.config.app import make_hydra
-from convpipe.config.compose import MAIN_CONFIG, NO_SEARCH_PATH, plain_config
+from convpipe.config.compose import NO_SEARCH_PATH, plain_config
 from convpipe.config.hydra_safety import refuse_unsafe
+from convpipe.config.tree import MAIN_CONFIG
 from convpipe.errors import ConfigError, ConvpipeError, UsageError, did_you_mean
 from convpipe.execution import provenance
 
@@ -64,7 +66,9 @@ def parsed_flags(words: list[str]) -> Namespace:
     Raises:
         UsageError: a flag that there is not, one that we do not take, or flags that do not go together.
     """
-    arguments = flag_parser().parse_intermixed_args(words)  # flags and settings in any order
+    parser = flag_parser()
+    parser.error = partial(refused, words)  # type: ignore[method-assign]
+    arguments = parser.parse_intermixed_args(words)  # flags and settings in any order
     if arguments.experimental_rerun is not None:
         raise UsageError("--experimental-rerun: it would read a pickle; use convpipe reproduce RUN")
     if arguments.config_path is not None:
@@ -83,28 +87,38 @@ def parsed_flags(words: list[str]) -> Namespace:
 
 
 def flag_parser() -> ArgumentParser:
-    """Hydra's own parser under our name and version; it raises where it would print its usage."""
+    """Hydra's own parser under our name and version; it takes no flag that is cut short, as --exp could be any."""
     from hydra._internal.utils import get_args_parser
 
     parser = get_args_parser()
     parser.prog = "convpipe"
-    parser.error = refused  # type: ignore[method-assign]
+    parser.allow_abbrev = False
     for action in parser._actions:
         if "--version" in action.option_strings:
             action.version = f"convpipe {provenance.VERSION}"  # type: ignore[attr-defined]
     return parser
 
 
-def refused(message: str) -> NoReturn:
-    """What argparse says against the flags, as a UsageError, with the flag that is nearest to an unknown one."""
+def refused(words: Sequence[str], message: str) -> NoReturn:
+    """What argparse says against the flags among the words, as a UsageError, with what was meant by an unknown one."""
+    from convpipe.config.keys import as_setting
+
     mark = "unrecognized arguments: "
-    if message.startswith(mark):
-        flag = message.removeprefix(mark).split()[0]
-        known = [name for action in flag_parser()._actions for name in action.option_strings]
-        near = did_you_mean(flag.partition("=")[0], known)
-        hint = f" ({near})" if near else ""
-        raise UsageError(f"{flag}: no such flag; convpipe --help shows those there are{hint}")
-    raise UsageError(message.removeprefix("argument "))
+    if not message.startswith(mark):
+        raise UsageError(message.removeprefix("argument "))
+    flag = message.removeprefix(mark).split()[0]
+    name, _, value = flag.partition("=")
+    setting = as_setting(name.lstrip("-"), value or value_behind(flag, words)) if flag.startswith("--") else ""
+    if setting:
+        raise UsageError(f"{flag}: no such flag; settings are key=value: {setting}")
+    near = did_you_mean(name, [name for action in flag_parser()._actions for name in action.option_strings])
+    raise UsageError(f"{flag}: no such flag; convpipe --help shows those there are{f' ({near})' if near else ''}")
+
+
+def value_behind(flag: str, words: Sequence[str]) -> str:
+    """The word behind a flag that may be its value; nothing where that is a setting or a flag of its own."""
+    behind = words[words.index(flag) + 1 :][:1] if flag in words else []
+    return next((word for word in behind if "=" not in word and not word.startswith("-")), "")
 
 
 def check_together(arguments: Namespace) -> None:

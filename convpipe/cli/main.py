@@ -9,12 +9,14 @@ import sys
 import threading
 import traceback
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from difflib import get_close_matches
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-from convpipe.errors import STOPPED, ConvpipeError, StorageError, UsageError, did_you_mean
+from convpipe.errors import STOPPED, ConvpipeError, StorageError, UsageError
 
 if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra
@@ -113,12 +115,25 @@ def dispatch(words: list[str]) -> int:
         if words[0].endswith((".yaml", ".yml")):
             return hydra_app(words)
         if words[0] not in COMMANDS:
-            near = did_you_mean(words[0], COMMANDS)
-            hint = f" ({near})" if near else ""
-            there = ", ".join(COMMANDS)
-            raise UsageError(f"{words[0]}: no such command; there are {there}, and settings as key=value{hint}")
+            raise no_command(words[0], COMMANDS)
         return COMMANDS[words[0]].run(words[1:])
     return hydra_app(words)
+
+
+def no_command(word: str, commands: Iterable[str]) -> UsageError:
+    """The first word is no command: perhaps a file without its ending, a choice without its group, or misspelt."""
+    from convpipe.config.compose import YAML
+    from convpipe.config.keys import named_choices
+    from convpipe.config.tree import choices_of
+
+    files = {path.stem: path.name for ending in YAML for path in sorted(Path().glob(f"*{ending}"))}
+    choices = {name: f"experiment={name}" for name in choices_of("experiment")}
+    groups = named_choices(word)
+    named = {word: f"{groups[0]}={word}"} if groups else {}
+    known = {**choices, **named, **files, **{name: name for name in commands}}
+    hint = "".join(f" (did you mean {known[name]}?)" for name in get_close_matches(word, known, n=1))
+    there = ", ".join(commands)
+    return UsageError(f"{word}: no such command; there are {there}, and settings as key=value{hint}")
 
 
 def hydra_app(words: list[str]) -> int:

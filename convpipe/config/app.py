@@ -11,9 +11,10 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from convpipe.config.compose import MAIN_CONFIG, check_single_run, compose, composed, config_folder, sweep_params
+from convpipe.config.compose import check_single_run, compose, composed, sweep_params
 from convpipe.config.read import read_job
 from convpipe.config.settings import Job
+from convpipe.config.tree import MAIN_CONFIG, config_folder
 
 if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra

@@ -6,6 +6,7 @@ could be told to run or to write elsewhere.
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from convpipe.config.hydra_errors import explained
 from convpipe.config.hydra_safety import check_hydra_node, parsed, refuse_unsafe
 from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS
+from convpipe.config.tree import GROUPS, MAIN_CONFIG, config_folder
 from convpipe.errors import ConfigError, ConvpipeError, UsageError
 from convpipe.fields import settings_of
 from convpipe.files.yaml import dotted
@@ -27,23 +29,12 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 LAYER_SETTING = re.compile(r"network\.\w+\.\w+=")
-MAIN_CONFIG = "config"
-GROUPS = {*SPEC_KEYS, "cluster", "experiment"} - {"seed", "keep", "record"}
 NO_SEARCH_PATH = "hydra.searchpath=[]"
 YAML = (".yaml", ".yml")
 OWN = "_own_"  # what an experiment file of the user's is called among the experiments, as no file there is
 GLOBAL = "_global_"
 # What else Hydra raises at odd configs: a list where it has a group, a text where it has a list.
 WRONG = (ValueError, TypeError, AttributeError, OSError, KeyError, RecursionError)
-
-
-def config_folder() -> Path:
-    """The shipped config tree: beside the package in a checkout, inside it once installed."""
-    package = Path(__file__).resolve().parents[1]
-    checkout = package.parent
-    if (checkout / "pyproject.toml").is_file() and (checkout / "conf" / "config.yaml").is_file():
-        return checkout / "conf"
-    return package / "conf"
 
 
 def is_own_file(word: str) -> bool:
@@ -93,7 +84,7 @@ def installed_sources(words: Sequence[str]) -> Iterator[tuple[str, str]]:
     """The choices among words that no file of the config tree is, but a source of an installed package, by role."""
     for key, _, value in (word.partition("=") for word in words):
         for name in value.split(",") if key in ROLES else ():
-            no_file = name.isidentifier() and not (config_folder() / key / f"{name}.yaml").is_file()
+            no_file = name.isidentifier() and not os.path.isfile(config_folder() / key / f"{name}.yaml")
             if no_file and SOURCES.entry(key, name) is not None:
                 yield key, name
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from convpipe.config.compose import GROUPS
+from convpipe.config.tree import GROUPS
 from convpipe.errors import ConfigError
 from convpipe.sources.kinds.source import ARRAYS
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING
 from functools import cache
 from itertools import groupby
@@ -10,7 +10,8 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-from convpipe.config.keys import Key, as_listed, choices_of, is_group, keys, place_of
+from convpipe.config.keys import Key, as_listed, is_group, keys, kinds_text, place_of
+from convpipe.config.tree import choices_of
 from convpipe.errors import UsageError, did_you_mean, shown
 from convpipe.fields import Setting, settings_of
 from convpipe.files.yaml import yaml_value
@@ -103,7 +104,7 @@ def of_key(name: str) -> Iterator[str]:
     found = [key for key in keys() if key.name == name]
     for (says, takes, default), same in groupby(sorted(found, key=facts), key=facts):
         of = [key.kind for key in same if key.kind]
-        yield from wrap(f"{name}{f' ({kinds(name, of)})' if of else ''}: {says}", WIDTH, subsequent_indent="  ")
+        yield from wrap(f"{name}{f' ({kinds_text(name, of)})' if of else ''}: {says}", WIDTH, subsequent_indent="  ")
         if not is_group(name):
             yield from wrap(f"  takes {takes}; {default}", WIDTH, subsequent_indent="    ")
     if found and is_group(name):
@@ -113,16 +114,6 @@ def of_key(name: str) -> Iterator[str]:
 def facts(key: Key) -> tuple[str, str, str]:
     """What a key is, takes, and is by default, in words."""
     return key.setting.says, key.setting.check.words, default_text(key.default)
-
-
-def kinds(name: str, of: Iterable[str]) -> str:
-    """Which sources or operations have a key.
-
-    >>> kinds("input.low", ["integers", "random"]), kinds("network.LAYER.axis", ["softmax"])
-    ('input=integers, random', 'op: softmax')
-    """
-    group = name.partition(".")[0]
-    return f"{'op: ' if group == 'network' else f'{group}='}{', '.join(of)}"
 
 
 def default_text(default: Any) -> str:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING, dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-from convpipe.config.compose import GROUPS, MAIN_CONFIG, config_folder
+from convpipe.config.grammar import value_text
 from convpipe.config.parts import SETTINGS
+from convpipe.config.tree import GROUPS, choices_of as choices_of, config_folder, shipped, values_of
 from convpipe.fields import Setting, join, text
-from convpipe.files.yaml import read_yaml
 
 EXPERIMENT = Setting(text, "lecture_3d", "A complete named experiment; what is set beside it counts more.")
-PACKAGE = "# @package"
 
 
 @dataclass(frozen=True)
@@ -73,22 +71,59 @@ def place_of(word: str) -> str:
     return next((f"did you mean {name}?" for name in ends), "")
 
 
-def choices_of(group: str) -> dict[str, str]:
-    """The choices that a group of the config has, each with the first line about it."""
-    paths = sorted((config_folder() / group).glob("*.yaml"))
-    return {path.stem: first_line(path) for path in paths}
+def as_setting(word: str, value: str = "") -> str:
+    """What to type for a setting that came as a word of another form, such as a flag; nothing where there is none.
+
+    >>> as_setting("dry-run"), as_setting("seed", "3"), as_setting("stride"), as_setting("input"), as_setting("cfg")
+    ('dry_run=true', 'seed=3', 'conv.stride=1', 'input=lecture', '')
+    """
+    name = word.replace("-", "_")
+    known = {key.name: key for key in keys() if "LAYER" not in key.name}
+    found = known.get(name) or next((key for key in known.values() if key.name.endswith(f".{name}")), None)
+    return f"{found.name}={value or usual(found)}" if found else ""
 
 
-def first_line(path: Path) -> str:
-    """The first comment of a config file, Hydra's own left out."""
-    with open(path, encoding="utf-8") as lines:
-        return next((line[1:].strip() for line in lines if line[:1] == "#" and not line.startswith(PACKAGE)), "")
+def usual(key: Key) -> str:
+    """A value that a key may have, as it is typed: of a truth the one that it has not by itself."""
+    if is_group(key.name):
+        chosen = {group: name for entry in shipped()["defaults"] if entry != "_self_" for group, name in entry.items()}
+        return chosen[key.name] or "none"
+    if isinstance(key.default, bool):
+        return value_text(key.name, not key.default)
+    return "VALUE" if key.default is MISSING else value_text(key.name, key.default)
 
 
-@cache
-def shipped() -> Mapping[str, Any]:
-    """The main config's own values."""
-    return values_of(config_folder() / f"{MAIN_CONFIG}.yaml")
+def named_choices(name: str) -> list[str]:
+    """The groups that have a choice of that name, experiments before all.
+
+    >>> named_choices("lecture_4d"), named_choices("sobel_x")
+    (['experiment', 'filters', 'input'], ['filters'])
+    """
+    groups = ["experiment", *sorted(GROUPS - {"experiment"})]
+    return [group for group in groups if name in choices_of(group)]
+
+
+def who_has(name: str) -> str:
+    """A hint with the choices of a group, or the operations, that have a key which others do not; or nothing.
+
+    >>> who_has("bias.low"), who_has("network.act.slope"), who_has("cluster.address"), who_has("bias.lo")
+    ('bias=integers, random have it', 'op: leaky_relu has it', 'it goes with a choice of cluster', '')
+    """
+    listed = as_listed(name)
+    found = list(dict.fromkeys(key.kind for key in keys() if key.name == listed))
+    if found == [""]:
+        return f"it goes with a choice of {name.partition('.')[0]}"
+    return f"{kinds_text(listed, found)} {'has' if len(found) == 1 else 'have'} it" if found else ""
+
+
+def kinds_text(name: str, of: Iterable[str]) -> str:
+    """Which sources or operations have a key.
+
+    >>> kinds_text("input.low", ["integers", "random"]), kinds_text("network.LAYER.axis", ["softmax"])
+    ('input=integers, random', 'op: softmax')
+    """
+    group = name.partition(".")[0]
+    return f"{'op: ' if group == 'network' else f'{group}='}{', '.join(of)}"
 
 
 @cache
@@ -97,12 +132,6 @@ def choice_values(group: str, kind: str) -> Mapping[str, Any]:
     path = config_folder() / group / f"{kind}.yaml"
     values = values_of(path) if path.is_file() else {}
     return {name: value for name, value in values.items() if value != "???"}
-
-
-def values_of(path: Path) -> Mapping[str, Any]:
-    """The values of a config file."""
-    found: Mapping[str, Any] = read_yaml(path.read_bytes())
-    return found
 
 
 def is_group(name: str) -> bool:

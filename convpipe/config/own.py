@@ -14,11 +14,12 @@ from typing import Any
 
 import yaml
 
-from convpipe.config.compose import GLOBAL, GROUPS, YAML, config_folder
+from convpipe.config.compose import GLOBAL, YAML
 from convpipe.config.hydra_safety import REASON
-from convpipe.config.keys import choices_of, keys
+from convpipe.config.keys import keys
 from convpipe.config.parts import SETTINGS
 from convpipe.config.repository import quick_loader
+from convpipe.config.tree import GROUPS, choices_of, config_folder
 from convpipe.errors import ConfigError, StorageError, UsageError, shown
 from convpipe.fields import choice as choice_check, group as settings_group, join, mapping, path as is_path
 from convpipe.files.yaml import DEEPEST, check_events, dotted

@@ -7,7 +7,7 @@ from typing import Any
 from convpipe.config.parts import PARTS, SETTINGS
 from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS, Execution, Job
 from convpipe.errors import ConfigError, did_you_mean
-from convpipe.fields import read
+from convpipe.fields import UnknownSettingError, read
 from convpipe.graph import lowerings
 from convpipe.graph.memo import Memo
 from convpipe.graph.single import operation_class
@@ -107,8 +107,13 @@ def check_there(config: Mapping[str, Any]) -> None:
 
 
 def read_part(key: str, value: Any) -> Any:
-    """One key of a spec, checked."""
-    return PARTS[key].check(key, value)
+    """One key of a spec, checked; of a setting below it that there is not, who has it is said."""
+    try:
+        return PARTS[key].check(key, value)
+    except UnknownSettingError as error:
+        from convpipe.config.keys import who_has
+
+        raise ConfigError(error.key, error.got, error.expected, who_has(error.key) or error.hint) from error
 
 
 def check_kind(spec: Spec) -> None:

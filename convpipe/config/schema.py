@@ -2,8 +2,9 @@
 
 import re
 
-from convpipe.config.keys import EXPERIMENT, choices_of, is_group, keys
+from convpipe.config.keys import EXPERIMENT, is_group, keys
 from convpipe.config.parts import SETTINGS
+from convpipe.config.tree import choices_of
 from convpipe.fields import Schema, object_schema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

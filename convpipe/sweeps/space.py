@@ -9,9 +9,9 @@ from hydra._internal.hydra import Hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
-from convpipe.config.compose import config_folder
 from convpipe.config.hydra_safety import parsed, refuse_unsafe
 from convpipe.config.settings import EXECUTION_KEYS, Execution, SweepSettings
+from convpipe.config.tree import config_folder
 from convpipe.errors import ConfigError
 from convpipe.sweeps.axes import Axis, Interval, Listed, Setting, Space, axis_of, zipped
 from convpipe.sweeps.listed import KEY, listed_points, points_file

@@ -9,7 +9,7 @@ from hydra.core.plugins import Plugins
 from hydra.types import HydraContext
 
 from convpipe.config.app import sweep_config
-from convpipe.config.compose import MAIN_CONFIG
+from convpipe.config.tree import MAIN_CONFIG
 from convpipe.sweeps.events import Event
 from convpipe.sweeps.launched import run_hydra_job
 from convpipe.sweeps.sweep import Watch

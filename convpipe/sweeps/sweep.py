@@ -12,10 +12,11 @@ from omegaconf import DictConfig
 from convpipe.archive.collection import refresh
 from convpipe.archive.index import failures, note
 from convpipe.archive.table import Row
-from convpipe.config.compose import MAIN_CONFIG, plain_config, sweep_params
+from convpipe.config.compose import plain_config, sweep_params
 from convpipe.config.expressions import compile_expression
 from convpipe.config.read import read_execution
 from convpipe.config.settings import Execution
+from convpipe.config.tree import MAIN_CONFIG
 from convpipe.errors import ConfigError, StorageError
 from convpipe.files.staging import remove_abandoned
 from convpipe.files.yaml import dotted

@@ -12,7 +12,7 @@ from convpipe.sources.kinds.source import ANY, ARRAYS, Request, Source
 from convpipe.sources.kinds.stream import chunks
 from convpipe.tensors import Array, Signature, full_range
 
-DTYPE = "null is as in the file; another dtype has to hold every value exactly (float weights are rounded)."
+DTYPE = "null is as in the file; another has to hold every value exactly (only the weights of a network are rounded)."
 ENTRY = "The array's name in the file; null is that of its group: input, filters ..."
 
 
