@@ -177,7 +177,9 @@ def help_text(hydra: Hydra, settings: dict[str, Any], commands: Iterable[Command
     from convpipe.files.yaml import config_yaml
 
     groups = [group for group in hydra.list_all_config_groups() if not group.startswith("hydra")]
-    lines = [line for group in sorted(groups) for line in choices(group, hydra.config_loader.get_group_options(group))]
+    options = {group: hydra.config_loader.get_group_options(group) for group in sorted(groups)}
+    named = {group: [name for name in found if name != config_compose.OWN] for group, found in options.items()}
+    lines = [line for group, found in named.items() for line in choices(group, found)]
     values = [shown_line(line) for line in config_yaml(settings).decode().splitlines()]
     ours = "\n".join(map(command_lines, commands))
     return HELP.substitute(groups="\n".join(lines), settings="\n".join(values), commands=ours)
