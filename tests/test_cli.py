@@ -21,6 +21,7 @@ from convpipe.cli import main
 from convpipe.cli.commands import COMMANDS
 from convpipe.cli.flags import flag_parser, parsed_flags
 from convpipe.config import hydra_safety
+from convpipe.config.app import logging_kept
 from convpipe.execution.provenance import VERSION
 from convpipe.graph import work
 from convpipe.graph.plan import Plan
@@ -181,7 +182,8 @@ def test_the_canary_sings_where_nobody_refuses(
         "convpipe.cli.flags.help_text",
         lambda hydra, *rest: hydra.app_help("main", flag_parser(), parsed_flags(["--help"])),
     )
-    convpipe("--config-dir", str(own), "--config-name=main", "--help")
+    with logging_kept():
+        convpipe("--config-dir", str(own), "--config-name=main", "--help")
     assert canary.exists()
 
 

@@ -401,3 +401,9 @@ def test_nothing_of_a_file_stays_behind(folder: Path) -> None:
     cp.run(written(folder, MINE), archive=False)
     with pytest.raises(ConfigError, match=rf"experiment: got {OWN}, expected one of "):
         cp.run(f"experiment={OWN}")
+
+
+def test_a_file_is_no_choice_of_later_calls_in_a_process(folder: Path) -> None:
+    mine = written(folder, MINE)
+    assert OWN not in convpipe(mine, "--help").out
+    assert OWN not in refused(folder, "experiment=nope")

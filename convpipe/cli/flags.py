@@ -14,7 +14,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from convpipe.config import compose as config_compose
-from convpipe.config.app import make_hydra
+from convpipe.config.app import logging_kept, make_hydra
 from convpipe.config.compose import NO_SEARCH_PATH, plain_config
 from convpipe.config.hydra_safety import refuse_unsafe
 from convpipe.config.tree import MAIN_CONFIG
@@ -181,7 +181,7 @@ def check_package(arguments: Namespace, composed: Any) -> None:
 def printed(show: Callable[[], None]) -> str:
     """What a function of Hydra's prints: taken as a whole, so that a reader who goes away disturbs only us."""
     text = io.StringIO()
-    with contextlib.redirect_stdout(text):
+    with contextlib.redirect_stdout(text), logging_kept():
         show()
     return text.getvalue()
 
@@ -191,7 +191,9 @@ def help_text(hydra: Hydra, settings: dict[str, Any], commands: Iterable[Command
     from convpipe.files.yaml import config_yaml
 
     groups = [group for group in hydra.list_all_config_groups() if not group.startswith("hydra")]
-    lines = [line for group in sorted(groups) for line in choices(group, hydra.config_loader.get_group_options(group))]
+    options = {group: hydra.config_loader.get_group_options(group) for group in sorted(groups)}
+    named = {group: [name for name in found if name != config_compose.OWN] for group, found in options.items()}
+    lines = [line for group, found in named.items() for line in choices(group, found)]
     values = [shown_line(line) for line in config_yaml(settings).decode().splitlines()]
     ours = "\n".join(map(command_lines, commands))
     return HELP.substitute(groups="\n".join(lines), settings="\n".join(values), commands=ours)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -155,3 +156,19 @@ def put(there: dict[Any, Any], wanted: Mapping[Any, Any]) -> None:
             there.pop(key, None)
         else:
             there[key] = value
+
+
+@contextmanager
+def logging_kept() -> Iterator[None]:
+    """Put back what Hydra changes of the process's logging, which it sets up for what it shows and for each job."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    loggers = [each for each in logging.Logger.manager.loggerDict.values() if isinstance(each, logging.Logger)]
+    disabled = {each: each.disabled for each in loggers}
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        for each, state in disabled.items():
+            each.disabled = state

@@ -54,6 +54,9 @@ def words_for_hydra(words: Sequence[str]) -> list[str]:
     """
     for word in filter(is_own_file, words[1:]):
         raise UsageError(f"{word}: expected settings as key=value here; an experiment file is the first word, and one")
+    from hydra.core.config_store import ConfigStore
+
+    ConfigStore.instance().repo.get("experiment", {}).pop(f"{OWN}.yaml", None)  # of an earlier call in this process
     for role, name in installed_sources(words):
         store(role, name, source_node(role, name), name)
     if not words or not is_own_file(words[0]):

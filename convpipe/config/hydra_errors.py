@@ -69,7 +69,6 @@ def not_found(error: OSError, overrides: Iterable[str]) -> ConvpipeError:
 def unknown_choice(path: str, options: Sequence[str], overrides: Iterable[str]) -> ConfigError:
     """A group's choice that there is not, such as ``input=rando``."""
     group, _, name = path.rpartition("/")
-    options = [option for option in options if not option.startswith("_")]  # a file of the user's own has such a name
     for override in overrides:
         key, _, value = override.partition("=")
         key = key.lstrip("+").split("@")[0]

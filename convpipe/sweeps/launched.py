@@ -8,6 +8,7 @@ from typing import Any
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
+from convpipe.config.app import logging_kept
 from convpipe.config.compose import of_layer, plain_config
 from convpipe.config.read import read_job
 from convpipe.errors import StorageError, shown
@@ -33,7 +34,8 @@ def launch(
             yield [each] if isinstance(each, Done) else each
     overrides = [[of_layer(text) for text in composer.overrides(task.point)] for task in wanted]
     try:
-        returns = launcher.launch(overrides, initial_job_idx=0) if wanted else []
+        with logging_kept():
+            returns = launcher.launch(overrides, initial_job_idx=0) if wanted else []
     except Exception as error:  # another's code: no Slurm here, a queue that there is not
         raise StorageError(f"hydra/launcher: {type(launcher).__name__} failed: {shown(error, 200)}") from error
     for task, answer in zip(wanted, returns, strict=True):
