@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import MISSING
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -17,8 +19,11 @@ from convpipe.config.schema import schema
 from convpipe.config.tree import GROUPS, choices_of, config_folder
 from convpipe.errors import UsageError
 from convpipe.ops import OPERATIONS
+from convpipe.ops.kinds import registry
 from convpipe.ops.kinds.operation import stands_alone
-from convpipe.sources import SOURCES
+from convpipe.sources import SOURCES, Request, Source
+from convpipe.sources.kinds.source import ANY
+from convpipe.tensors import Array, Signature
 from tests.cli_runs import convpipe
 
 jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is in the extra `test`")
@@ -94,11 +99,93 @@ def test_every_choice_says_what_it_is() -> None:
 
 @pytest.mark.parametrize(
     ("word", "hint"),
-    [("conv.strid", "conv.stride"), ("stride", "conv.stride"), ("max_pol", "max_pool"), ("randm", "random")],
+    [
+        ("conv.strid", "conv.stride"),
+        ("stride", "conv.stride"),
+        ("max_pol", "max_pool"),
+        ("randm", "random"),
+        ("lecture_5d", "lecture_4d"),
+        ("saturat", "saturate"),
+    ],
 )
 def test_help_of_what_there_is_not(word: str, hint: str) -> None:
     with pytest.raises(UsageError, match=rf"^help: got {word}, expected .* \(did you mean {hint}\?\)$"):
         help_text(word)
+
+
+@pytest.mark.parametrize("word", ["in", "zzz", "outp", "x"])
+def test_a_hint_is_only_what_is_close(word: str) -> None:
+    with pytest.raises(UsageError, match=rf"^help: got {word}, expected .* operation or a source$"):
+        help_text(word)
+
+
+def test_help_of_a_choice_names_its_groups() -> None:
+    text = help_text("lecture_4d")
+    for group in ("experiment", "input", "filters"):
+        assert f"  {group}=lecture_4d " in text
+        assert choices_of(group)["lecture_4d"].split()[-1] in text
+    assert "  filters=sobel_x  Sobel: growth from left to right" in help_text("sobel_x")
+    assert "a source of input" in (text := help_text("random"))
+    assert "  weights=random " in text
+
+
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [
+        ("saturate", ["conv.overflow", "network.LAYER.overflow"]),
+        ("int8", ["conv.dtype", "input.dtype", "weights.dtype"]),
+        ("reflect", ["conv.pad_mode", "network.LAYER.mode"]),
+        ("same", ["conv.pad"]),
+        ("stages", ["keep"]),
+    ],
+)
+def test_help_of_a_value_names_its_keys(value: str, names: list[str]) -> None:
+    found = re.search(rf"^{value}, a value of ([\w., ]+)$", " ".join(help_text(value).split()))
+    assert found
+    assert set(names) <= set(found[1].split(", "))
+
+
+def test_the_key_that_names_a_source_or_an_operation_is_one_paragraph() -> None:
+    text = " ".join(help_text("filters.source").split())
+    assert text.count("filters.source") == 1
+    assert "takes one of classic, csv, integers, lecture, npy, npz, random, safetensors; " in text
+    text = " ".join(help_text("network.LAYER.op").split())
+    assert text.count("network.LAYER.op") == 1
+    assert re.search(r"takes one of add, avg_pool, .* upsample; has to be given$", text)
+
+
+def test_help_of_an_operation_says_how_python_calls_it() -> None:
+    assert "\n  In Python: cp.im2col(img, kh, kw, stride=1, pad=0, " in help_text("im2col")
+    assert "\n  In Python: cp.conv(x, w, bias=None, *, stride=1, " in help_text("conv")
+    assert "In Python" not in help_text("grad_bias")
+    assert "numpy" not in "".join(help_text(name) for name in OPERATIONS.ours())
+
+
+class Ramp(Source):
+    """0, 1, 2 ... along an axis."""
+
+    roles = ("input", "bias")
+
+    def signature(self, request: Request = ANY) -> Signature:
+        """Four numbers."""
+        return Signature((4,), np.dtype("int64"))
+
+    def make(self, signature: Signature, bits: np.random.PCG64, entry: str = "") -> Array:
+        """They."""
+        return np.arange(4)
+
+
+def test_help_of_a_group_lists_what_installed_packages_bring(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = [EntryPoint("ramp", f"{__name__}:Ramp", ""), EntryPoint("gone", "nowhere:Gone", "")]
+    monkeypatch.setattr(registry, "installed", lambda group: entries)
+    for group in Ramp.roles:
+        text = help_text(group)
+        assert f"\nOf installed packages, in a file: {group}: {{source: NAME}}\n" in text
+        assert f"\n  ramp  0, 1, 2 ... along an axis. ({__name__}:Ramp)\n" in text
+        assert "gone" not in text
+    assert "ramp" not in help_text("filters")
+    assert "ramp" in help_text("input.source")
+    assert "takes one of add" in help_text("network.LAYER.op")  # whatever is broken
 
 
 # conf/ against the code
