@@ -335,6 +335,13 @@ def test_the_schema_refuses(wrong: dict[str, Any]) -> None:
         {"input": {"source": "random", "shape": [1, 1, 4, 4]}, "filters": "sobel_x"},
         {"input": {"path": "${data}/x.npy"}, "data": "here"},
         {"conv": {"pad": [[1, 0], [0, 1]], "stride": [2, 1]}},
+        {"conv.stride": 2, "network.conv1.stride": 2, "limits.memory": "2GB", "network.a": {"op": "relu"}},
+        {"input": [[[[1, 2]]]], "filters": [[[[1.5]]]], "bias": [1], "grad": [1], "labels": [1, 2]},
+        {"input": "npy", "input.path": "x.npy", "filters": {}, "bias": None},
+        {"conv": "${x}", "input": {"source": "${x}", "path": "y"}},
+        {"input": {"source": "lecture_2x2", "dtype": "int8"}, "filters": {"source": "gaussian"}},
+        {"network": {"conv1": {"stride": 2}}},
+        {"experiment": None},
         {"lowering": {"stages": ["pad", {"clip": {"low": 0}}]}},
         {"network": {"a": {"op": "conv", "filters": 2, "kernel": 3}, "b": {"op": "relu", "inputs": ["a"]}}},
     ],
@@ -342,3 +349,41 @@ def test_the_schema_refuses(wrong: dict[str, Any]) -> None:
 )
 def test_the_schema_takes(right: dict[str, Any]) -> None:
     VALIDATOR.validate(right)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "path", "line"),
+    [
+        ({"conv": {"strides": 2}}, ["conv"], r"\('strides' was unexpected\)"),
+        ({"limits": {"memry": 2}}, ["limits"], r"\('memry' was unexpected\)"),
+        ({"input": {"pth": "x"}}, ["input"], r"\('pth' was unexpected\)"),
+        ({"input": {"source": "random", "path": "x"}}, ["input"], r"\('path' was unexpected\)"),
+        ({"network": {"a": {"op": "relu", "slope": 2}}}, ["network", "a"], r"\('slope' was unexpected\)"),
+        ({"network": {"a": {"kernl": 2}}}, ["network", "a"], r"\('kernl' was unexpected\)"),
+        ({"input": "rando"}, ["input"], r"'rando' is not one of \['csv', "),
+        ({"input": {"source": "nope"}}, ["input", "source"], r"'nope' is not one of \['csv', "),
+        ({"network": {"a": {"op": "nope"}}}, ["network", "a", "op"], r"'nope' is not one of \['add', "),
+        ({"limits": "x"}, ["limits"], r"'x' is not of type 'object'"),
+        ({"weights": [1]}, ["weights"], r"\[1\] is not of type 'object', 'string', 'null'"),
+        ({"input": None}, ["input"], r"None is not of type 'object', 'string', 'array'"),
+        ({"conv.strid": 2}, [], r"'conv\.strid' does not match any"),
+        ({"network.a.strid": 2}, [], r"'network\.a\.strid' does not match any"),
+    ],
+    ids=str,
+)
+def test_the_schema_names_what_is_wrong(wrong: dict[str, Any], path: list[str], line: str) -> None:
+    error = jsonschema.exceptions.best_match(VALIDATOR.iter_errors(wrong))
+    assert list(error.absolute_path) == path
+    assert re.search(line, error.message)
+
+
+@pytest.mark.parametrize("wrong", [{"conv.stride": "x"}, {"network.a.groups": 0}, {"network.a": 3}, {"input.low": []}])
+def test_the_schema_knows_what_a_dotted_key_takes(wrong: dict[str, Any]) -> None:
+    with pytest.raises(jsonschema.ValidationError, match=r"is not"):
+        VALIDATOR.validate(wrong)
+
+
+def test_what_the_schema_refers_to_is_there_and_once() -> None:
+    text = json.dumps(schema())
+    assert set(re.findall(r'"#/\$defs/([^"]+)"', text)) == set(schema()["$defs"])
+    assert len(text) < 120_000

@@ -9,7 +9,6 @@ from convpipe.errors import ConfigError, did_you_mean
 from convpipe.fields import (
     Check,
     Kinds,
-    Schema,
     Setting,
     alternatives,
     choice,
@@ -88,10 +87,6 @@ class Layers(Check):
                 raise ConfigError(f"{key}.{name}.op", None, "the kind of a new layer, or another layer's name", hint)
             found[str(name)] = read_layer(f"{key}.{name}", layer)
         return found
-
-    def schema(self) -> Schema:
-        """An object's with any names."""
-        return {"type": "object", "additionalProperties": alternatives(read_layer, self.words, layer_kinds).schema()}
 
     def kinds(self) -> Kinds:
         """The settings of a layer, by its operation."""
