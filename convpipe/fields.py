@@ -56,7 +56,7 @@ class Check:
         return tuple(self(key, entry) for entry in value) if isinstance(value, list | tuple) else value
 
     def schema(self) -> Schema:
-        """The JSON Schema of what it takes, as far as that can say it."""
+        """The JSON Schema of what it takes, as far as that can say it; that of settings is made of its kinds."""
         return self._schema
 
     def kinds(self) -> "Kinds":
@@ -109,10 +109,6 @@ class if_given(optional):
     def __call__(self, key: str, value: Any) -> Any:
         """None for none."""
         return None if value is None or value == {} else self.check(key, value)
-
-    def schema(self) -> Schema:
-        """None beside the other's."""
-        return {"anyOf": [{"type": "null"}, {"type": "object", "maxProperties": 0}, self.check.schema()]}
 
 
 class whole(Check):
@@ -205,10 +201,6 @@ class group(Check):
         """The settings, every one checked."""
         return read(self.kind, key, mapping(key, value))
 
-    def schema(self) -> Schema:
-        """An object's."""
-        return object_schema(settings_of(self.kind, ""))
-
     def kinds(self) -> "Kinds":
         """One kind, without a name."""
         return {"": settings_of(self.kind, "")}
@@ -224,10 +216,6 @@ class alternatives(Check):
     def __call__(self, key: str, value: Any) -> Any:
         """What the function gives."""
         return self.function(key, value)
-
-    def schema(self) -> Schema:
-        """An object's, of each kind."""
-        return {"anyOf": [object_schema(settings) for settings in self.kinds().values()]}
 
     def kinds(self) -> "Kinds":
         """All of them."""
@@ -346,24 +334,6 @@ def settings_of(kind: type[Any], key: str) -> dict[str, Setting]:
         if "check" in data and (data["everywhere"] or key in data["under"]):
             found[entry.name] = Setting(data["check"], data["under"].get(key, entry.default), data["says"])
     return found
-
-
-def object_schema(settings: Mapping[str, Setting]) -> Schema:
-    """The JSON Schema of a group of settings, of which any may be left out."""
-    properties = {name: setting_schema(each) for name, each in settings.items()}
-    return {"type": "object", "properties": properties, "additionalProperties": False}
-
-
-def setting_schema(setting: Setting) -> Schema:
-    """The JSON Schema of a setting, which may refer to another, too.
-
-    >>> setting_schema(Setting(whole(1), 3, "How many."))["default"]
-    3
-    """
-    found = {"description": setting.says, "anyOf": [setting.check.schema(), REFERENCE, REFERENCES]}
-    default = list(setting.default) if isinstance(setting.default, tuple) else setting.default
-    plain = default is None or isinstance(default, str | int | float | list)
-    return {**found, "default": default} if plain else found
 
 
 def read(kind: type[T], key: str, values: Mapping[str, Any], beside: Sequence[str] = (), **more: Any) -> T:

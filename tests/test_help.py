@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import MISSING
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -19,8 +21,11 @@ from convpipe.config.schema import schema
 from convpipe.config.tree import GROUPS, choices_of, config_folder
 from convpipe.errors import UsageError
 from convpipe.ops import OPERATIONS
+from convpipe.ops.kinds import registry
 from convpipe.ops.kinds.operation import stands_alone
-from convpipe.sources import SOURCES
+from convpipe.sources import SOURCES, Request, Source
+from convpipe.sources.kinds.source import ANY
+from convpipe.tensors import Array, Signature
 from tests.cli_runs import convpipe
 from tests.test_own_file import SAME
 
@@ -97,11 +102,93 @@ def test_every_choice_says_what_it_is() -> None:
 
 @pytest.mark.parametrize(
     ("word", "hint"),
-    [("conv.strid", "conv.stride"), ("stride", "conv.stride"), ("max_pol", "max_pool"), ("randm", "random")],
+    [
+        ("conv.strid", "conv.stride"),
+        ("stride", "conv.stride"),
+        ("max_pol", "max_pool"),
+        ("randm", "random"),
+        ("lecture_5d", "lecture_4d"),
+        ("saturat", "saturate"),
+    ],
 )
 def test_help_of_what_there_is_not(word: str, hint: str) -> None:
     with pytest.raises(UsageError, match=rf"^help: got {word}, expected .* \(did you mean {hint}\?\)$"):
         help_text(word)
+
+
+@pytest.mark.parametrize("word", ["in", "zzz", "x"])
+def test_a_hint_is_only_what_is_close(word: str) -> None:
+    with pytest.raises(UsageError, match=rf"^help: got {word}, expected .* operation or a source$"):
+        help_text(word)
+
+
+def test_help_of_a_choice_names_its_groups() -> None:
+    text = help_text("lecture_4d")
+    for group in ("experiment", "input", "filters"):
+        assert f"  {group}=lecture_4d " in text
+        assert choices_of(group)["lecture_4d"].split()[-1] in text
+    assert "  filters=sobel_x  Sobel: growth from left to right" in help_text("sobel_x")
+    assert "a source of input" in (text := help_text("random"))
+    assert "  weights=random " in text
+
+
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [
+        ("saturate", ["conv.overflow", "network.LAYER.overflow"]),
+        ("int8", ["conv.dtype", "input.dtype", "weights.dtype"]),
+        ("reflect", ["conv.pad_mode", "network.LAYER.mode"]),
+        ("same", ["conv.pad"]),
+        ("stages", ["keep"]),
+    ],
+)
+def test_help_of_a_value_names_its_keys(value: str, names: list[str]) -> None:
+    found = re.search(rf"^{value}, a value of ([\w., ]+)$", " ".join(help_text(value).split()))
+    assert found
+    assert set(names) <= set(found[1].split(", "))
+
+
+def test_the_key_that_names_a_source_or_an_operation_is_one_paragraph() -> None:
+    text = " ".join(help_text("filters.source").split())
+    assert text.count("filters.source") == 1
+    assert "takes one of classic, csv, integers, lecture, npy, npz, random, safetensors; " in text
+    text = " ".join(help_text("network.LAYER.op").split())
+    assert text.count("network.LAYER.op") == 1
+    assert re.search(r"takes one of add, avg_pool, .* upsample; has to be given$", text)
+
+
+def test_help_of_an_operation_says_how_python_calls_it() -> None:
+    assert "\n  In Python: cp.im2col(img, kh, kw, stride=1, pad=0, " in help_text("im2col")
+    assert "\n  In Python: cp.conv(x, w, bias=None, *, stride=1, " in help_text("conv")
+    assert "In Python" not in help_text("grad_bias")
+    assert "numpy" not in "".join(help_text(name) for name in OPERATIONS.ours())
+
+
+class Ramp(Source):
+    """0, 1, 2 ... along an axis."""
+
+    roles = ("input", "bias")
+
+    def signature(self, request: Request = ANY) -> Signature:
+        """Four numbers."""
+        return Signature((4,), np.dtype("int64"))
+
+    def make(self, signature: Signature, bits: np.random.PCG64, entry: str = "") -> Array:
+        """They."""
+        return np.arange(4)
+
+
+def test_help_of_a_group_lists_what_installed_packages_bring(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = [EntryPoint("ramp", f"{__name__}:Ramp", ""), EntryPoint("gone", "nowhere:Gone", "")]
+    monkeypatch.setattr(registry, "installed", lambda group: entries)
+    for group in Ramp.roles:
+        text = help_text(group)
+        assert f"\nOf installed packages, in a file: {group}: {{source: NAME}}\n" in text
+        assert f"\n  ramp  0, 1, 2 ... along an axis. ({__name__}:Ramp)\n" in text
+        assert "gone" not in text
+    assert "ramp" not in help_text("filters")
+    assert "ramp" in help_text("input.source")
+    assert "takes one of add" in help_text("network.LAYER.op")  # whatever is broken
 
 
 # conf/ against the code
@@ -260,6 +347,12 @@ def test_the_schema_refuses(wrong: dict[str, Any]) -> None:
         {"conv": {"stride": ["${seed}", 1]}},
         {"conv.stride": 2, "network.a.kernel": 3, "network.a": {"op": "relu"}, "limits.memory": "2GiB"},
         {"hydra.sweeper.params": {"seed": "1,2"}, "hydra.sweeper.params.seed": "1,2"},
+        {"conv.stride": 2, "network.conv1.stride": 2, "limits.memory": "2GB", "network.a": {"op": "relu"}},
+        {"input": [[[[1, 2]]]], "filters": [[[[1.5]]]], "bias": [1], "grad": [1], "labels": [1, 2]},
+        {"input": "npy", "input.path": "x.npy", "filters": {}, "bias": None},
+        {"conv": "${x}", "input": {"source": "${x}", "path": "y"}},
+        {"input": {"source": "lecture_2x2", "dtype": "int8"}, "filters": {"source": "gaussian"}},
+        {"network": {"conv1": {"stride": 2}}},
         {"experiment": None},
         {"lowering": {"stages": ["pad", {"clip": {"low": 0}}]}},
         {"network": {"a": {"op": "conv", "filters": 2, "kernel": 3}, "b": {"op": "relu", "inputs": ["a"]}}},
@@ -298,3 +391,41 @@ def test_help_takes_a_word(word: Any) -> None:
 def test_a_line_about_a_long_word_is_short() -> None:
     with pytest.raises(UsageError, match=r"^help: got x{77}\.\.\., expected a page"):
         cp.help("x" * 10_000)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "path", "line"),
+    [
+        ({"conv": {"strides": 2}}, ["conv"], r"\('strides' was unexpected\)"),
+        ({"limits": {"memry": 2}}, ["limits"], r"\('memry' was unexpected\)"),
+        ({"input": {"pth": "x"}}, ["input"], r"\('pth' was unexpected\)"),
+        ({"input": {"source": "random", "path": "x"}}, ["input"], r"\('path' was unexpected\)"),
+        ({"network": {"a": {"op": "relu", "slope": 2}}}, ["network", "a"], r"\('slope' was unexpected\)"),
+        ({"network": {"a": {"kernl": 2}}}, ["network", "a"], r"\('kernl' was unexpected\)"),
+        ({"input": "rando"}, ["input"], r"'rando' is not one of \['csv', "),
+        ({"input": {"source": "nope"}}, ["input", "source"], r"'nope' is not one of \['csv', "),
+        ({"network": {"a": {"op": "nope"}}}, ["network", "a", "op"], r"'nope' is not one of \['add', "),
+        ({"limits": "x"}, ["limits"], r"'x' is not of type 'object'"),
+        ({"weights": [1]}, ["weights"], r"\[1\] is not of type 'object', 'string', 'null'"),
+        ({"input": None}, ["input"], r"None is not of type 'object', 'string', 'array'"),
+        ({"conv.strid": 2}, [], r"'conv\.strid' does not match any"),
+        ({"network.a.strid": 2}, [], r"'network\.a\.strid' does not match any"),
+    ],
+    ids=str,
+)
+def test_the_schema_names_what_is_wrong(wrong: dict[str, Any], path: list[str], line: str) -> None:
+    error = jsonschema.exceptions.best_match(VALIDATOR.iter_errors(wrong))
+    assert list(error.absolute_path) == path
+    assert re.search(line, error.message)
+
+
+@pytest.mark.parametrize("wrong", [{"conv.stride": "x"}, {"network.a.groups": 0}, {"network.a": 3}, {"input.low": []}])
+def test_the_schema_knows_what_a_dotted_key_takes(wrong: dict[str, Any]) -> None:
+    with pytest.raises(jsonschema.ValidationError, match=r"is not"):
+        VALIDATOR.validate(wrong)
+
+
+def test_what_the_schema_refers_to_is_there_and_once() -> None:
+    text = json.dumps(schema())
+    assert set(re.findall(r'"#/\$defs/([^"]+)"', text)) == set(schema()["$defs"])
+    assert len(text) < 120_000

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING
+from difflib import get_close_matches
 from functools import cache
+from importlib import import_module
+from inspect import Parameter, Signature, signature
 from itertools import groupby
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-from convpipe.config.keys import Key, as_listed, is_group, keys, kinds_text, place_of
-from convpipe.config.tree import choices_of
-from convpipe.errors import UsageError, did_you_mean, shown
+from convpipe.config.keys import (
+    Key,
+    as_listed,
+    is_group,
+    keys,
+    keys_with_value,
+    kinds_text,
+    named_choices,
+    place_of,
+    values_of_check,
+)
+from convpipe.config.tree import GROUPS, choices_of
+from convpipe.errors import UsageError, shown
 from convpipe.fields import Setting, settings_of
 from convpipe.files.yaml import yaml_value
 from convpipe.ops import OPERATIONS
+from convpipe.ops.kinds.registry import origins
 from convpipe.sources import SOURCES
 
 WIDTH = 100
+CLOSE = 0.75  # how near a word has to be for a hint: strid is, to stride
 MANUAL = Path(__file__).resolve().parents[1] / "manual"
 
 
@@ -43,8 +58,8 @@ def help_text(word: str | None = None) -> Page:
         raise UsageError(f"help: got {shown(word)}, expected a word as a text, such as 'conv.pad'")
     if word in topics():
         return Page(page(word))
-    parts = [list(part) for part in (of_key(as_listed(word)), of_operation(word), of_source(word))]
-    found = ["\n".join(part) for part in parts if part]
+    ways = (of_key(as_listed(word)), of_operation(word), of_source(word), of_choice(word), of_value(word))
+    found = ["\n".join(part) for part in map(list, ways) if part]
     if not found:
         raise unknown(word)
     return Page("\n\n".join(found))
@@ -52,9 +67,12 @@ def help_text(word: str | None = None) -> Page:
 
 def unknown(word: str) -> UsageError:
     """Nothing is known of a word, but perhaps of one like it."""
-    known = (*topics(), *operations_and_sources(), *dict.fromkeys(key.name for key in keys()))
-    hint = place_of(word) or did_you_mean(word, known)
-    expected = "a page, a command, a key such as conv.pad, an operation or a source"
+    known = {*topics(), *operations_and_sources(), *(name for group in GROUPS for name in choices_of(group))}
+    for key in keys():
+        known |= {key.name, *values_of_check(key.setting.check)}
+    near = get_close_matches(word, known, n=1, cutoff=CLOSE)
+    hint = place_of(word) or next((f"did you mean {name}?" for name in near), "")
+    expected = "a page, a command, a key such as conv.pad, a choice, a value, an operation or a source"
     return UsageError(f"help: got {shown(word)}, expected {expected}{f' ({hint})' if hint else ''}")
 
 
@@ -89,6 +107,7 @@ def contents() -> str:
         "help COMMAND": "a command, such as verify",
         "help KEY": "a key of a config, such as conv.pad or network.LAYER.kernel",
         "help GROUP": "the choices and keys of a group, such as input",
+        "help NAME": "which groups have a choice, or which keys a value, such as lecture_4d or saturate",
         "help OPERATION": "the settings of a stage or layer, such as max_pool",
         "help SOURCE": "where arrays come from, such as random",
     }
@@ -102,6 +121,9 @@ def contents() -> str:
 def of_key(name: str) -> Iterator[str]:
     """A key: its sentence, what it takes and its default; of a group also what is in it."""
     found = [key for key in keys() if key.name == name]
+    if found and all(key.names_its_kind for key in found):
+        yield from of_naming_key(found)
+        return
     for (says, takes, default), same in groupby(sorted(found, key=facts), key=facts):
         of = [key.kind for key in same if key.kind]
         yield from wrap(f"{name}{f' ({kinds_text(name, of)})' if of else ''}: {says}", WIDTH, subsequent_indent="  ")
@@ -109,6 +131,14 @@ def of_key(name: str) -> Iterator[str]:
             yield from wrap(f"  takes {takes}; {default}", WIDTH, subsequent_indent="    ")
     if found and is_group(name):
         yield from of_group(name)
+
+
+def of_naming_key(found: Sequence[Key]) -> Iterator[str]:
+    """The key that says which source or operation it is: one for all of them."""
+    name, group = found[0].name, found[0].name.partition(".")[0]
+    given = "has to be given" if group == "network" else f"each choice, as by {group}=NAME, sets it"
+    yield from wrap(f"{name}: {found[0].setting.says}", WIDTH, subsequent_indent="  ")
+    yield from wrap(f"  takes one of {', '.join(key.kind for key in found)}; {given}", WIDTH, subsequent_indent="    ")
 
 
 def facts(key: Key) -> tuple[str, str, str]:
@@ -133,11 +163,21 @@ def is_plain(value: Any) -> bool:
 def of_group(name: str) -> Iterator[str]:
     """A group's choices and keys."""
     yield from ("", f"Choices: {name}=NAME", *listing(choices_of(name)))
+    if more := sources_of_packages(name):
+        yield from ("", f"Of installed packages, in a file: {name}: {{source: NAME}}", *listing(more))
     below = {key.name: key.setting.says for key in keys() if key.name.startswith(f"{name}.")}
     if name == "network":
         yield from ("", "A layer's keys are op, inputs, and the settings of its operation: convpipe help max_pool")
     elif below:
         yield from ("", "Keys", *listing(below))
+
+
+def sources_of_packages(role: str) -> dict[str, str]:
+    """The sources for a group that installed packages bring; of a package that is broken nothing."""
+    names = [name for name in SOURCES.names() if name not in SOURCES.ours()]
+    found = {name: kind for name in names if (kind := SOURCES.find(name)) and role in kind.roles}
+    of = origins(SOURCES, tuple(found))
+    return {name: f"{sentence(kind)} ({of[name]})" for name, kind in found.items()}
 
 
 def listing(entries: Mapping[str, str]) -> Iterator[str]:
@@ -159,6 +199,22 @@ def of_operation(name: str) -> Iterator[str]:
     kind = OPERATIONS.get("help", name)
     yield from wrap(f"{name}, an operation: {sentence(kind)}", WIDTH, subsequent_indent="  ")
     yield from settings_lines(settings_of(kind, ""))
+    if name in OPERATIONS.ours() and (call := python_call(name)):
+        yield from wrap(call, WIDTH, initial_indent="  In Python: ", subsequent_indent="    ")
+
+
+def python_call(name: str) -> str:
+    """How the array function of an operation of ours is called; nothing where it has none.
+
+    >>> python_call("leaky_relu"), python_call("grad_bias")
+    ('cp.leaky_relu(x, slope=0.01)', '')
+    """
+    function = getattr(import_module("convpipe"), name, None)
+    if function is None:
+        return ""
+    given = signature(function).parameters.values()
+    plain = [each.replace(annotation=Parameter.empty) for each in given]
+    return f"cp.{name}{Signature(plain)}"
 
 
 def of_source(name: str) -> Iterator[str]:
@@ -169,6 +225,19 @@ def of_source(name: str) -> Iterator[str]:
     yield from wrap(f"{name}, a source of {', '.join(kind.roles)}: {sentence(kind)}", WIDTH, subsequent_indent="  ")
     settings = {each: setting for role in kind.roles for each, setting in settings_of(kind, role).items()}
     yield from settings_lines({each: setting for each, setting in settings.items() if each != "source"})
+
+
+def of_choice(name: str) -> Iterator[str]:
+    """A choice: in which groups, and what each says of it."""
+    found = {f"{group}={name}": choices_of(group)[name] for group in named_choices(name)}
+    if found:
+        yield from (f"{name}, a choice", *listing(found))
+
+
+def of_value(word: str) -> Iterator[str]:
+    """A value: of which keys."""
+    if found := keys_with_value(word):
+        yield from wrap(f"{word}, a value of {', '.join(found)}", WIDTH, subsequent_indent="  ")
 
 
 def sentence(kind: type[Any]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from convpipe.config.grammar import value_text
 from convpipe.config.parts import SETTINGS
 from convpipe.config.tree import GROUPS, choices_of as choices_of, config_folder, shipped, values_of
-from convpipe.fields import Setting, join, text
+from convpipe.fields import Check, Schema, Setting, join, text
 
 EXPERIMENT = Setting(text, "lecture_3d", "A complete named experiment; what is set beside it counts more.")
 
@@ -22,6 +22,11 @@ class Key:
     name: str
     kind: str
     setting: Setting
+
+    @property
+    def names_its_kind(self) -> bool:
+        """Whether it is the one that says which kind the others belong to: a source, or an operation."""
+        return self.kind != "" and values_of_check(self.setting.check) == {self.kind}
 
     @property
     def default(self) -> Any:
@@ -101,6 +106,28 @@ def named_choices(name: str) -> list[str]:
     """
     groups = ["experiment", *sorted(GROUPS - {"experiment"})]
     return [group for group in groups if name in choices_of(group)]
+
+
+def keys_with_value(word: str) -> list[str]:
+    """The keys that have a word among their values.
+
+    >>> keys_with_value("saturate")[0], keys_with_value("reflect")[0], keys_with_value("nope")
+    ('conv.overflow', 'conv.pad_mode', [])
+    """
+    found = (key for key in keys() if word in values_of_check(key.setting.check) and not key.names_its_kind)
+    return list(dict.fromkeys(key.name for key in found))
+
+
+def values_of_check(check: Check) -> set[str]:
+    """The names among the values that a check takes; none of a group."""
+    return set() if check.kinds() else set(named_in(check.schema()))
+
+
+def named_in(schema: Schema) -> Iterator[str]:
+    """The names that a schema lists."""
+    yield from (name for name in schema.get("enum", ()) if isinstance(name, str))
+    for below in (*schema.get("anyOf", ()), *([schema["items"]] if "items" in schema else [])):
+        yield from named_in(below)
 
 
 def who_has(name: str) -> str:

@@ -9,7 +9,6 @@ from convpipe.errors import ConfigError, did_you_mean
 from convpipe.fields import (
     Check,
     Kinds,
-    Schema,
     Setting,
     alternatives,
     choice,
@@ -63,8 +62,8 @@ def read_layer(key: str, settings: Mapping[str, Any]) -> Layer:
 
 def layer_kinds() -> Kinds:
     """The settings of a layer, by its operation."""
-    found = {name: OPERATIONS.get("op", name) for name in OPERATIONS.names()}
-    return {name: of_kind("op", name, kind) for name, kind in found.items() if stands_alone(kind)}
+    found = {name: OPERATIONS.find(name) for name in OPERATIONS.names()}  # of a broken package nothing
+    return {name: of_kind("op", name, kind) for name, kind in found.items() if kind and stands_alone(kind)}
 
 
 def of_kind(by: str, name: str, kind: type[Any], key: str = "") -> dict[str, Setting]:
@@ -89,10 +88,6 @@ class Layers(Check):
             found[str(name)] = read_layer(f"{key}.{name}", layer)
         return found
 
-    def schema(self) -> Schema:
-        """An object's with any names."""
-        return {"type": "object", "additionalProperties": alternatives(read_layer, self.words, layer_kinds).schema()}
-
     def kinds(self) -> Kinds:
         """The settings of a layer, by its operation."""
         return layer_kinds()
@@ -102,8 +97,8 @@ def sources_for(role: str) -> Check:
     """A source of any kind, for a role."""
 
     def kinds() -> Kinds:
-        found = {name: SOURCES.get(role, name) for name in SOURCES.names()}
-        return {name: of_kind("source", name, kind, role) for name, kind in found.items() if role in kind.roles}
+        found = {name: kind for name in SOURCES.names() if (kind := SOURCES.find(name)) and role in kind.roles}
+        return {name: of_kind("source", name, kind, role) for name, kind in found.items()}
 
     return alternatives(lambda key, value: read_source(role, mapping(key, value)), "a group of settings", kinds)
 

@@ -1,11 +1,18 @@
-"""The JSON Schema of a config, for editors that complete and check an experiment file as it is written."""
+"""The JSON Schema of a config, for editors that complete and check an experiment file as it is written.
+
+A group is one object whose other forms (the name of a choice, a list of numbers) stand beside it, and what belongs to
+one source or operation comes by `if` and `then`: so a validator names the wrong key, and not each way to be right.
+"""
 
 import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 
-from convpipe.config.keys import EXPERIMENT, is_group, keys
+from convpipe.config.keys import EXPERIMENT, is_group
 from convpipe.config.parts import SETTINGS
-from convpipe.config.tree import choices_of
-from convpipe.fields import Schema, object_schema
+from convpipe.config.tree import choices_of, config_folder, values_of
+from convpipe.fields import REFERENCE, REFERENCES, Kinds, Schema, Setting, join, optional
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 # What Hydra itself reads in such a file.
@@ -14,6 +21,9 @@ HYDRAS = {
     "defaults": {"type": "array", "items": {"type": ["string", "object"], "maxProperties": 1}},
     "hydra": {"type": "object", "properties": HYDRA, "additionalProperties": False},
 }
+HYDRAS_DOTTED = rf"^hydra\.({'|'.join(HYDRA)})(\..+)?$"
+VALUES = "values"  # a source that has it is numbers as they are written, for which a list alone may stand
+LAYER = "network.LAYER"
 
 
 def schema() -> Schema:
@@ -22,17 +32,144 @@ def schema() -> Schema:
     >>> schema()["properties"]["seed"]["default"]
     0
     """
-    found = object_schema({**SETTINGS, "experiment": EXPERIMENT})
-    for name, entry in found["properties"].items():
-        if is_group(name):
-            entry["anyOf"].insert(0, {"enum": list(choices_of(name))})
-    found["properties"]["experiment"]["anyOf"] = [{"enum": [*choices_of("experiment"), None]}]
-    found["properties"].update(HYDRAS)
-    return {"$schema": DIALECT, "title": "convpipe", **found, "patternProperties": {dotted_keys(): {}}}
+    groups = {name: Group(name, each) for name, each in SETTINGS.items() if each.check.kinds()}
+    found = {name: groups[name].schema() if name in groups else leaf(each) for name, each in SETTINGS.items()}
+    experiment = {"description": EXPERIMENT.says, "enum": [*choices_of("experiment"), None]}
+    below = {name: reference(name) for group in groups.values() for name in group.below}
+    dotted = {name: each for name, each in below.items() if not name.startswith(LAYER)}
+    in_layers = {LAYER: reference(LAYER), **{name: each for name, each in below.items() if name not in dotted}}
+    layers = {f"^{re.escape(name).replace('LAYER', '[^.]+')}$": each for name, each in in_layers.items()}
+    return {
+        "$schema": DIALECT,
+        "title": "convpipe",
+        "type": "object",
+        "properties": {**found, "experiment": experiment, **HYDRAS, **dotted},
+        "patternProperties": {HYDRAS_DOTTED: {}, **layers},
+        "additionalProperties": False,
+        "$defs": {name: each for group in groups.values() for name, each in group.definitions()},
+    }
 
 
-def dotted_keys() -> str:
-    """The pattern of a key from the top, such as ``conv.pad``: the value of one is anything."""
-    names = {re.escape(key.name).replace("LAYER", r"\w+") for key in keys() if "." in key.name}
-    hydras = {re.escape(f"hydra.{name}") for name in HYDRA}
-    return rf"^({'|'.join(sorted(names))}|({'|'.join(sorted(hydras))})(\..+)?|network\.\w+)$"
+# Values
+
+
+def leaf(setting: Setting) -> Schema:
+    """The JSON Schema of a setting that is no group; it may refer to another, too.
+
+    >>> leaf(SETTINGS["workers"])["default"]
+    1
+    """
+    found = {"description": setting.says, "anyOf": [setting.check.schema(), REFERENCE, REFERENCES]}
+    default = list(setting.default) if isinstance(setting.default, tuple) else setting.default
+    plain = default is None or isinstance(default, str | int | float | list)
+    return {**found, "default": default} if plain else found
+
+
+def reference(name: str) -> Schema:
+    """What is defined under a name."""
+    return {"$ref": f"#/$defs/{name}"}
+
+
+def closed(properties: Mapping[str, Schema]) -> Schema:
+    """These keys and no others."""
+    return {"properties": dict(properties), "additionalProperties": False}
+
+
+# Groups
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group of settings; where it has kinds, a setting `by` tells which one the others belong to."""
+
+    name: str
+    setting: Setting
+
+    def schema(self) -> Schema:
+        """Settings, a choice by its name, nothing where that may be, and a list of numbers where one may be."""
+        may_be_null = isinstance(self.setting.check, optional)
+        may_be_list = any(VALUES in settings for settings in self.kinds.values())
+        types = ["object", "string", *["null"] * may_be_null, *["array"] * may_be_list]
+        named: Schema = {"type": "string", "not": REFERENCE}
+        chosen: Schema = {"enum": self.choices} if self.choices else {"type": "object"}
+        content = {"additionalProperties": reference(LAYER)} if self.setting.check.below else self.content()
+        return {"description": self.setting.says, "type": types, "if": named, "then": chosen, **content}
+
+    def content(self) -> Schema:
+        """The keywords about the settings: by the kind that they name, or of any."""
+        if not self.by:
+            return closed(self.own(""))
+        branches = [{"if": self.says(self.called[kind]), "then": closed(self.own(kind))} for kind in self.kinds]
+        known = [name for names in self.called.values() for name in names]
+        every = {name.rpartition(".")[2]: reference(name) for name in self.below}
+        return {"allOf": [*branches, {"if": {"not": self.says(known)}, "then": closed(every)}]}
+
+    def says(self, names: list[str]) -> Schema:
+        """A group that says that it is of a kind, or what is no group."""
+        return {"properties": {self.by: {"enum": names}}, "required": [self.by]}
+
+    def own(self, kind: str) -> dict[str, Schema]:
+        """The settings of a kind."""
+        return {name: reference(self.home(join(self.place, name), kind)) for name in self.kinds[kind]}
+
+    @cached_property
+    def kinds(self) -> Kinds:
+        """The settings of each kind."""
+        return self.setting.check.kinds()
+
+    @property
+    def place(self) -> str:
+        """The key under which the settings are."""
+        return LAYER if self.setting.check.below else self.name
+
+    @property
+    def by(self) -> str:
+        """The setting by which kinds are told apart; nothing where there is but one."""
+        return next((by for by in ("source", "op") if all(by in settings for settings in self.kinds.values())), "")
+
+    @cached_property
+    def choices(self) -> list[str]:
+        """What the group may be called by: a file of the config tree, or a source of an installed package."""
+        sources = self.kinds if self.by == "source" else ()
+        return list(dict.fromkeys([*(choices_of(self.name) if is_group(self.name) else ()), *sources]))
+
+    @cached_property
+    def called(self) -> dict[str, list[str]]:
+        """What each kind is called in a file: by its own name, and by choices that are of that kind."""
+        found = {kind: [kind] for kind in self.kinds}
+        for choice in choices_of(self.name) if self.by == "source" else ():
+            kind = (values_of(config_folder() / self.name / f"{choice}.yaml") or {}).get("source")
+            if kind in found and choice not in found:
+                found[kind].append(choice)
+        return found
+
+    @cached_property
+    def below(self) -> dict[str, dict[str, Schema]]:
+        """The schemas of the settings: by their keys, then by their kinds."""
+        found: dict[str, dict[str, Schema]] = {}
+        for kind, settings in self.kinds.items():
+            for name, each in settings.items():
+                made = self.naming(each) if name == self.by else leaf(each)
+                found.setdefault(join(self.place, name), {})[kind] = made
+        return found
+
+    def naming(self, setting: Setting) -> Schema:
+        """The setting that names the kind."""
+        names = [*self.kinds, *(self.choices if self.by == "source" else ())]
+        return {"description": setting.says, "if": {"not": REFERENCE}, "then": {"enum": list(dict.fromkeys(names))}}
+
+    def definitions(self) -> Iterator[tuple[str, Schema]]:
+        """Each different setting once, under its key where there is but one; and a layer."""
+        for name, schemas in self.below.items():
+            homes = {self.home(name, kind): each for kind, each in schemas.items()}
+            yield from homes.items()
+            if name not in homes:
+                yield name, {"anyOf": [reference(each) for each in homes]}
+        if self.setting.check.below:
+            yield LAYER, {"type": "object", **self.content()}
+
+    def home(self, name: str, kind: str) -> str:
+        """Where the schema of a setting is defined: that of the first kind that has the same, or of all."""
+        schemas = self.below[name]
+        same = [other for other, each in schemas.items() if each == schemas[kind]]
+        return name if len(same) == len(schemas) else f"{name}.{same[0]}"
