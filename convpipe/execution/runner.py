@@ -176,7 +176,8 @@ def fill(draft: Recorder, prepared: Prepared, place: Place, on_stage: OnStage, m
         if batch:
             output = rest_of_batch(draft, spec, work, batch)
     except ValueRangeError as error:
-        raise ConfigError("conv.dtype", work.plan.output.dtype, "a dtype that holds every sum", str(error)) from error
+        expected = "a dtype that holds every sum"
+        raise ConfigError("conv.dtype", work.plan.output.dtype, expected, error.under("conv")) from error
     found = manifest(prepared, place, seconds)
     if spec.input.source == "image" or spec.labels is not None:  # pictures and an evaluation
         from convpipe.execution.attachments import attach
