@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from functools import partial
 
 STOPPED = 128  # with a signal's number the exit code, as a shell has it: 130 for Ctrl-C, 143 for SIGTERM
 
@@ -85,6 +87,28 @@ def shown(value: object, limit: int = 80) -> str:
     text = " ".join(str(value).split()) if value is not None else ""
     text = text or "nothing"
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def told_apart(value: object) -> object:
+    """A setting's value for an error line: a text that reads like a number, a truth or null in quotes.
+
+    What was typed as a word, key=value, is a text whatever it means: that stays as it is.
+
+    >>> [told_apart(value) for value in ("2", 2, "1e-3", "0x1f", "True", "null", "~", "yes", "same", "1,2")]
+    ["'2'", 2, "'1e-3'", "'0x1f'", "'True'", "'null'", "'~'", "'yes'", 'same', '1,2']
+    """
+    return f"'{value}'" if isinstance(value, str) and reads_otherwise(value) else value
+
+
+def reads_otherwise(text: str) -> bool:
+    """Whether a text reads like a number, a truth or null."""
+    if text.lower() in ("true", "false", "yes", "no", "on", "off", "null", "none", "~"):
+        return True
+    for number in (float, partial(int, base=0)):
+        with suppress(ValueError):
+            number(text)
+            return True
+    return False
 
 
 def did_you_mean(word: str, known: Iterable[str], before: str = "") -> str:
