@@ -1,5 +1,7 @@
 """The sum of several tensors of one shape: where branches of a network meet."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from math import prod
 from typing import Any

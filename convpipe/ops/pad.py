@@ -1,5 +1,7 @@
 """Padding of the spatial axes."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
