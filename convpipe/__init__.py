@@ -21,11 +21,11 @@ if TYPE_CHECKING:
         plan as plan,
         reproduce as reproduce,
         run as run,
+        runs as runs,
         schema as schema,
         sweep as sweep,
         verify as verify,
     )
-    from convpipe.archive.collection import runs as runs
     from convpipe.archive.read import load as load
     from convpipe.execution.functions import (
         conv as conv,
@@ -83,7 +83,7 @@ HOMES = {
     "plan": "api",
     "reproduce": "api",
     "run": "api",
-    "runs": "archive.collection",
+    "runs": "api",
     "schema": "api",
     "stages": "execution.functions",
     "sweep": "api",

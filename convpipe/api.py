@@ -12,7 +12,7 @@ Everything is imported when it is needed, as each command pays for its own alone
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from convpipe.graph.plan import Plan
     from convpipe.report.cell import Cell
     from convpipe.sweeps.events import Event
+
+MOST_NAMED = 5  # paths in an error
 
 # From settings
 
@@ -157,7 +159,7 @@ def explain(run: Run | str | Path, at: str | Sequence[int], layer: str | None = 
     Args:
         run: an archived one, which is verified first, or one in memory.
         at: image, filter, and position along each axis.
-        layer: of a network: which convolution layer.
+        layer: of a network: which convolution layer; it may be left out where there is one alone.
 
     Raises:
         ConfigError: a cell or a layer that is not there.
@@ -175,6 +177,36 @@ def explain(run: Run | str | Path, at: str | Sequence[int], layer: str | None = 
 
     indices = indices_of(at)
     return explained(held_run(run) or verified(run_folder("explain", run)), indices, layer)
+
+
+def runs(
+    path: str | Path, where: str | None = None, sort: str | None = None, columns: str | Sequence[str] | None = None
+) -> pd.DataFrame:
+    """The runs of a collection as a table: one row per run, numbers as numbers.
+
+    A column with numbers beside words or lists (``conv.pad``: 1, "same", [2, 1]) has each cell's own value.
+
+    Args:
+        where: an expression that holds for the runs to list: ``"stride == 2 and status == 'done'"``.
+        sort: a column to sort by; with a minus sign before it from the largest down.
+        columns: names, or one text with commas: the columns to list, any config value among them.
+
+    Raises:
+        UsageError: there is no collection.
+        ConfigError: a column that there is not, or an expression that cannot be.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = sweep("experiment=lecture_3d", root=folder, seed=range(4))
+    ...     runs(f"{folder}/lecture_3d", where="seed != 2", sort="-seed", columns=["seed"])["seed"].tolist()
+    [3, 1, 0]
+    """
+    from convpipe.archive.table import as_table, typed
+    from convpipe.report.listing import of_collection
+
+    wanted = columns if columns is None or isinstance(columns, str) else ",".join(columns)
+    found = of_collection(collection_folder("runs", path), where, sort, wanted)
+    return as_table(found.rows, found.columns, typed)
 
 
 def verify(path: Run | str | Path, on_run: Callable[[Run], object] = lambda run: None) -> list[Run]:
@@ -317,11 +349,39 @@ def run_folder(command: str, path: Run | str | Path) -> Path:
     """The folder of a run.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is none, naming those below.
     """
-    from convpipe.archive.collection import is_run
+    from convpipe.archive.collection import is_run, runs_below
 
     folder = existing_folder(command, path)
     if not is_run(folder):
-        raise UsageError(f"{command}: got {folder}, expected a run")
+        raise UsageError(f"{command}: got {folder}, expected a run{such_as(map(str, runs_below(folder)))}")
     return folder
+
+
+def collection_folder(command: str, path: Run | str | Path) -> Path:
+    """The folder of a collection.
+
+    Raises:
+        UsageError: it is none but a run, or holds collections instead of runs.
+    """
+    from convpipe.archive.collection import RESULTS, is_run, run_names, runs_below
+
+    folder = existing_folder(command, path)
+    if is_run(folder):
+        raise UsageError(f"{command}: got {folder}, a run; expected its collection, {folder.resolve().parent}")
+    if not (folder / RESULTS).exists() and not run_names(folder):
+        there = such_as(sorted({str(run.parent) for run in runs_below(folder)}))
+        raise UsageError(f"{command}: got {folder}, expected a collection of runs{there}")
+    return folder
+
+
+def such_as(paths: Iterable[str]) -> str:
+    """The first few of what was expected and is there, as the end of an error line.
+
+    >>> such_as(["runs/a", "runs/b"]), such_as([])
+    (', such as runs/a, runs/b', '')
+    """
+    found = list(paths)
+    more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    return f", such as {', '.join(found[:MOST_NAMED])}{more}" if found else ""

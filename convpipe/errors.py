@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from functools import partial
 
 STOPPED = 128  # with a signal's number the exit code, as a shell has it: 130 for Ctrl-C, 143 for SIGTERM
 
@@ -58,6 +60,14 @@ class ValueRangeError(ConvpipeError, OverflowError):
 
     exit_code = 2
 
+    def under(self, key: str) -> str:
+        """Its text with the setting as its user types it, below a key of a config.
+
+        >>> ValueRangeError("300 does not fit int8; choose overflow=wrap").under("conv")
+        '300 does not fit int8; choose conv.overflow=wrap'
+        """
+        return str(self).replace("overflow=", f"{key}.overflow=")
+
 
 class ArchiveError(ConvpipeError):
     """An archive that is damaged, foreign, or that a repeat does not reproduce."""
@@ -94,6 +104,28 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(mark if mark.isprintable() or mark == "\n" else ascii(mark)[1:-1] for mark in text)
+
+
+def told_apart(value: object) -> object:
+    """A setting's value for an error line: a text that reads like a number, a truth or null in quotes.
+
+    What was typed as a word, key=value, is a text whatever it means: that stays as it is.
+
+    >>> [told_apart(value) for value in ("2", 2, "1e-3", "0x1f", "True", "null", "~", "yes", "same", "1,2")]
+    ["'2'", 2, "'1e-3'", "'0x1f'", "'True'", "'null'", "'~'", "'yes'", 'same', '1,2']
+    """
+    return f"'{value}'" if isinstance(value, str) and reads_otherwise(value) else value
+
+
+def reads_otherwise(text: str) -> bool:
+    """Whether a text reads like a number, a truth or null."""
+    if text.lower() in ("true", "false", "yes", "no", "on", "off", "null", "none", "~"):
+        return True
+    for number in (float, partial(int, base=0)):
+        with suppress(ValueError):
+            number(text)
+            return True
+    return False
 
 
 def did_you_mean(word: str, known: Iterable[str], before: str = "") -> str:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from convpipe.errors import ConfigError, did_you_mean
+from convpipe.errors import ConfigError, did_you_mean, told_apart
 from convpipe.tensors import DTYPES, exact_range, full_range
 
 T = TypeVar("T")
@@ -65,7 +65,7 @@ class Check:
 
     def refused(self, key: str, value: Any, hint: str = "") -> ConfigError:
         """The error about a value that it does not take."""
-        return ConfigError(key, value, self.words, hint)
+        return ConfigError(key, told_apart(value), self.words, hint)
 
 
 anything = Check()
@@ -166,7 +166,7 @@ class several(Check):
     def __call__(self, key: str, value: Any) -> tuple[Any, ...]:
         """The values."""
         if not isinstance(value, list | tuple) or not value:
-            raise ConfigError(key, value, "a list of at least one value")
+            raise ConfigError(key, told_apart(value), "a list of at least one value")
         return tuple(self.check(f"{key}[{position}]", entry) for position, entry in enumerate(value))
 
     def schema(self) -> Schema:
@@ -258,7 +258,7 @@ def bytes_of(key: str, value: Any) -> int:
         with suppress(ValueError):
             amount = float(match[1]) * base ** " kmgt".index((match[2] or " ").lower())
     if not 1 <= amount < math.inf:
-        raise size_in_bytes.refused(key, value)
+        raise ConfigError(key, value, size_in_bytes.words)
     return int(amount)
 
 

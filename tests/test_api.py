@@ -88,7 +88,12 @@ WRONG: list[tuple[list[str], dict[str, Any], str]] = [
     ([], {"conv.strid": 2}, r"conv\.strid: got 2, .*did you mean conv\.stride\?"),
     ([], {"conv.stride": 0}, r"conv\.stride: got 0, expected"),
     ([], {"conv.stride": "a b"}, r"conv\.stride: got a b, expected"),
-    ([], {"conv.dtype": "uint8"}, r"conv\.dtype: got uint8, expected a dtype that holds every sum"),
+    (
+        [],
+        {"conv.dtype": "uint8"},
+        r"conv\.dtype: got uint8, expected a dtype that holds every sum .*; "
+        r"choose a wider dtype, conv\.overflow=wrap or conv\.overflow=saturate\)$",
+    ),
     (["experiment=lecture_5d"], {}, r"experiment: got lecture_5d, expected one of"),
     ([], {"experiment": "lecture_5d"}, r"experiment: got lecture_5d, expected one of"),
     ([], {"name": "../x"}, r"name: got \.\./x, expected a folder name"),

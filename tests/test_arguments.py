@@ -370,6 +370,12 @@ def test_no_parameter_and_no_result_is_any(name: str) -> None:
     assert [each for each, hint in hints.items() if holds_any(hint)] == []
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_signature_is_short_enough_to_read(name: str) -> None:
+    signature = inspect.signature(getattr(cp, name))  # names of types, not what NumPy's stand for: thousands of letters
+    assert len(str(signature)) < 100 + 25 * len(signature.parameters)
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_arrays_are_anything_like_one(name: str) -> None:
     hints = get_type_hints(getattr(cp, name))

@@ -18,7 +18,7 @@ import pytest
 from run_cases import FLOATS, a_run, contents, edit_manifest, hidden, run_folders
 
 import convpipe as cp
-from convpipe.archive.collection import read_results, rebuild, refresh
+from convpipe.archive.collection import read_results, rebuild, refresh, runs as collection_runs
 from convpipe.archive.index import INDEX, note, row_at
 from convpipe.archive.table import FIXED, MEASURED, NOT_CONFIG, typed, write_results
 from convpipe.errors import ArchiveError, StorageError
@@ -175,7 +175,7 @@ def test_reading_writes_nothing_and_misses_nothing(folder: Path) -> None:
 
 
 def test_no_collection() -> None:
-    for read in (read_results, cp.runs):
+    for read in (read_results, collection_runs):
         with pytest.raises(ArchiveError, match="nowhere: no such collection"):
             read(Path("nowhere"))
 
@@ -194,6 +194,7 @@ def test_runs_is_a_typed_table(folder: Path) -> None:
 
 
 def test_runs_of_no_runs(tmp_path: Path) -> None:
+    rebuild(tmp_path)
     runs = cp.runs(tmp_path)
     assert len(runs) == 0
     assert list(runs.columns) == ["run", "status", "output_shape", "output_sha256", "seconds"]

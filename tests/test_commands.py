@@ -25,7 +25,7 @@ from convpipe.archive.format import write_cells
 from convpipe.archive.index import INDEX, note
 from convpipe.archive.table import FIXED, MEASURED, cell_value, cells
 from convpipe.cli.commands import COMMANDS
-from convpipe.errors import ConfigError
+from convpipe.errors import ConfigError, UsageError
 from convpipe.report import listing
 from convpipe.report.listing import MISSING
 
@@ -179,7 +179,12 @@ def test_what_is_missing_compares_with_nothing() -> None:
         (["--where", "__import__('os')"], r"--where: got .*, expected an expression of names"),
         (["--where", "dtype == 1"], r"--where: .*dtype could be filters\.dtype or input\.dtype"),
         (["--where", "status < 3"], r"--where: .*not supported between"),
-        (["--sort", "nope"], r"--sort: got nope, expected one of run, status, seed, .* and \d+ more"),
+        (
+            ["--sort", "nope"],
+            r"--sort: got nope, expected one of run, .*, seconds, seed, .*conv\.stride",
+        ),
+        (["--sort", "time"], r"--sort: got time, expected one of .*\bseconds, (?!.* more)"),
+        (["--columns", "shape_"], r"--columns: got shape_, .*\(did you mean shape\?\)"),
         (["--sort", "shap"], r"--sort: got shap, .*did you mean shape\?"),
         (["--sort", "dtype"], r"--sort: got dtype, expected one of filters\.dtype, input\.dtype"),
         (["--columns", "run,nope"], r"--columns: got nope, expected one of"),
@@ -198,6 +203,13 @@ def test_a_wrong_choice_is_one_line(words: list[str], line: str, made: Path) -> 
 def test_an_empty_collection_has_no_columns_to_choose() -> None:
     with pytest.raises(ConfigError, match=r"--sort: got x, expected some run"):
         listing.column_named("--sort", "x", [])
+
+
+def test_a_columns_hint_knows_the_words_of_its_name_and_many_columns_are_cut() -> None:
+    known = ["run", *(f"network.a{number}.stride" for number in range(80)), "output_shape", "seconds"]
+    expected = r"^--sort: got shape, expected one of run, output_shape, seconds, network\.a0\.stride, .*"
+    with pytest.raises(ConfigError, match=expected + r"a56\.stride and 23 more \(did you mean output_shape\?\)$"):
+        listing.column_named("--sort", "shape", known)
 
 
 # runs: order and columns
@@ -327,6 +339,60 @@ def test_parquet_is_the_typed_table(made: Path, tmp_path: Path) -> None:
     )
 
 
+# runs, in Python
+
+
+CHOICES: list[tuple[list[str], dict[str, Any]]] = [
+    ([], {}),
+    (["--where", "stride == 1 and seed < 3"], {"where": "stride == 1 and seed < 3"}),
+    (["--sort=-seed"], {"sort": "-seed"}),
+    (["--columns", "stride,run"], {"columns": ["stride", "run"]}),
+    (
+        ["--columns=run,seed", "--where=seed > 0", "--sort=seed"],
+        {"columns": "run, seed", "where": "seed > 0", "sort": "seed"},
+    ),
+    (["--where", "seed == 99"], {"where": "seed == 99"}),
+]
+
+
+def there(row: dict[str, Any]) -> dict[str, Any]:
+    """The cells that a run has."""
+    return {column: value for column, value in row.items() if value not in (None, "") and value == value}
+
+
+@pytest.mark.parametrize(("words", "arguments"), CHOICES, ids=str)
+def test_the_function_gives_what_the_command_lists(words: list[str], arguments: dict[str, Any], made: Path) -> None:
+    table = cp.runs(made / "c", **arguments)
+    rows = json.loads(printed("runs", str(made / "c"), "--format=json", *words))
+    assert [there(row) for row in table.to_dict("records")] == [there(row) for row in rows]
+    assert list(table.columns) == printed("runs", str(made / "c"), "--format=csv", *words).split("\n")[0].split(",")
+    assert not rows or "seed" not in table or table["seed"].dtype.kind == "i"
+
+
+WRONG: list[tuple[list[str], dict[str, Any]]] = [
+    (["--where", "strid == 2"], {"where": "strid == 2"}),
+    (["--sort", "nope"], {"sort": "nope"}),
+    (["--columns", "run,nope"], {"columns": ["run", "nope"]}),
+    (["--columns", ""], {"columns": []}),
+]
+
+
+@pytest.mark.parametrize(("words", "arguments"), WRONG, ids=str)
+def test_the_function_says_what_is_wrong_as_the_command_does(
+    words: list[str], arguments: dict[str, Any], made: Path
+) -> None:
+    with pytest.raises(ConfigError, match=r"^--\w+: got ") as caught:
+        cp.runs(made / "c", **arguments)
+    assert str(caught.value) == error("runs", str(made / "c"), *words)
+
+
+def test_the_function_wants_a_collection_as_the_command_does(root: Path) -> None:
+    for path in (root, root / "no", run_folders(root / "c")[0]):
+        with pytest.raises(UsageError, match=r"^runs: got .*, (expected a|a run; expected its) ") as caught:
+            cp.runs(path)
+        assert str(caught.value) == error("runs", str(path))
+
+
 # runs: what is there
 
 
@@ -382,6 +448,10 @@ def test_a_folder_of_collections_and_a_run_are_no_collection(root: Path) -> None
     )
     run = run_folders(root / "c")[0]
     assert error("runs", str(run)) == f"runs: got {run}, a run; expected its collection, {root}/c"
+    runs_there = ", ".join(map(str, run_folders(root / "c")))
+    for command in (["explain", "--at=0,0,0,0"], ["reproduce"]):
+        assert error(*command, str(root / "c")) == f"{command[0]}: got {root}/c, expected a run, such as {runs_there}"
+        assert error(*command, str(root)).endswith(" and 30 more")
     (root / "empty").mkdir()
     assert error("runs", str(root / "empty")) == f"runs: got {root}/empty, expected a collection of runs"
 

@@ -11,6 +11,7 @@ from cli_runs import convpipe, only_run
 from hypothesis import given, settings, strategies as st
 from run_cases import reseal, set_output
 
+import convpipe as cp
 from convpipe import reference
 from convpipe.archive.format import stage_row
 from convpipe.archive.read import load
@@ -182,6 +183,14 @@ def test_a_layer_is_made_again(tmp_path: Path) -> None:
 )
 def test_a_layer_that_is_no_convolution(words: list[str], line: str, tmp_path: Path) -> None:
     assert re.match(line, refusal(a_run(tmp_path, "experiment=tiny"), "--at=0,0,0,0", *words))
+
+
+def test_the_one_convolution_of_a_network_need_not_be_named(tmp_path: Path) -> None:
+    layers = [f"~network.{name}" for name in ("conv2", "add", "relu2")]
+    run = a_run(tmp_path, "network=tiny", "input=integers", *layers)
+    printed = explain(run, "--at=0,0,0,0")
+    assert printed == explain(run, "--at=0,0,0,0", "--layer=conv1")
+    assert str(cp.explain(run, at=(0, 0, 0, 0))) + "\n" == printed
 
 
 def test_a_network_without_a_convolution(tmp_path: Path) -> None:

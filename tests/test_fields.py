@@ -79,7 +79,7 @@ def test_what_passes(check: Check, value: Any, result: Any) -> None:
     [
         (whole(), 1.0, "key: got 1.0, expected a whole number"),
         (whole(), True, "key: got True, expected a whole number"),
-        (whole(), "1", "key: got 1, expected a whole number"),
+        (whole(), "1", "key: got '1', expected a whole number"),
         (whole(), None, "key: got nothing, expected a whole number"),
         (whole(1), 0, "key: got 0, expected a whole number from 1"),
         (whole(0, 9), 10, "key: got 10, expected a whole number from 0 to 9"),
@@ -91,7 +91,7 @@ def test_what_passes(check: Check, value: Any, result: Any) -> None:
         (number(0), -0.5, "key: got -0.5, expected a number from 0"),
         (number(0, 1), 1.5, "key: got 1.5, expected a number from 0 to 1"),
         (truth, 1, "key: got 1, expected true or false"),
-        (truth, "true", "key: got true, expected true or false"),
+        (truth, "true", "key: got 'true', expected true or false"),
         (text, "", "key: got nothing, expected a text"),
         (text, 3, "key: got 3, expected a text"),
         (

@@ -151,7 +151,22 @@ X, W = (1, 4, 6, 7), (2, 4, 3, 3)
 PADS = "a whole number from 0, 2 of them, 2 pairs [before, after], or valid, same, same_lower"
 SPREAD = "a whole number from 1, or a list of 2 (H, W)"
 MISFITS: list[tuple[Any, Any, dict[str, Any], str]] = [
-    ((4, 4), W, {}, "input: got (4, 4), expected 4 axes (N, C, H, W), or 3 or 5 with one or three spatial ones"),
+    (
+        (4, 4),
+        W,
+        {},
+        "input: got (4, 4), expected 4 axes (N, C, H, W), or 3 or 5 with one or three spatial ones "
+        "(a matrix is one image of one channel: [1, 1, H, W])",
+    ),
+    ((4,), W, {}, "input: got (4,), expected 4 axes (N, C, H, W), or 3 or 5 with one or three spatial ones"),
+    (
+        (1, 5, 5),
+        W,
+        {},
+        "filters: got (2, 4, 3, 3), expected 3 axes (F, C and the kernel's), as the input (1, 5, 5) has "
+        "(an input of 3 axes is (N, C, W); one image is [1, C, H, W])",
+    ),
+    (X, W, {"pad": "2"}, f"pad: got '2', expected {PADS}"),
     (
         (1,) * 6,
         W,
@@ -178,7 +193,7 @@ MISFITS: list[tuple[Any, Any, dict[str, Any], str]] = [
     (X, W, {"stride": 1.5}, f"stride: got 1.5, expected {SPREAD}"),
     (X, W, {"stride": None}, f"stride: got nothing, expected {SPREAD}"),
     (X, W, {"stride": False}, f"stride: got False, expected {SPREAD}"),
-    (X, W, {"stride": "2"}, f"stride: got 2, expected {SPREAD}"),
+    (X, W, {"stride": "2"}, f"stride: got '2', expected {SPREAD}"),
     (X, W, {"stride": [1, 2, 3]}, f"stride: got [1, 2, 3], expected {SPREAD}"),
     (X, W, {"stride": [1, 0]}, f"stride: got [1, 0], expected {SPREAD}"),
     (X, W, {"dilation": 0}, f"dilation: got 0, expected {SPREAD}"),

@@ -366,11 +366,17 @@ def test_an_integer_sum_that_does_not_fit_names_its_layer() -> None:
     convolution = {"a": {"op": "conv", "filters": 1, "kernel": 1}}
     plan = planned(convolution, x.shape, "int8", source)
     with pytest.raises(
-        ConfigError, match=r"^network\.a\.overflow: got error, expected sums that fit \(the exact sum 202 does not fit"
+        ConfigError,
+        match=r"^network\.a\.overflow: got error, expected sums that fit \(the exact sum 202 does not fit int8 .*; "
+        r"choose a wider dtype, network\.a\.overflow=wrap or network\.a\.overflow=saturate\)$",
     ):
         output(plan, given(plan, x, source))
     plan = planned({"a": {"op": "add", "inputs": ["input", "input"]}}, x.shape, "int8")
-    with pytest.raises(ConfigError, match=r"^network\.a\.op: got add, expected sums that fit \(the exact sum 200"):
+    with pytest.raises(
+        ConfigError,
+        match=r"^network\.a\.op: got add, expected sums that fit \(the exact sum 200 does not fit int8 .*; "
+        r"give one of the tensors a wider dtype\)$",
+    ):
         output(plan, {"input": x})
 
 

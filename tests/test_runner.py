@@ -118,6 +118,21 @@ def test_a_file_in_the_place_of_a_run(tmp_path: Path) -> None:
     assert hidden(tmp_path / "b") == []
 
 
+def test_an_input_file_that_has_changed_is_told_with_what_to_do(tmp_path: Path) -> None:
+    spec = a_spec({"input": {"source": "npy", "path": str(tmp_path / "x.npy")}})
+    for number in (1, 2):
+        np.save(tmp_path / "x.npy", np.full((1, 3, 5, 5), number, np.int16))
+        if number == 1:
+            execute(spec, a_place(tmp_path / "c"))
+    changed = r"stage 'input' differs: min was 1, is now 2 \(the file is not the one of then"
+    advice = r"; another name=\.\.\. keeps both, or remove the run's folder\)$"
+    with pytest.raises(ArchiveError, match=changed + advice):
+        execute(spec, a_place(tmp_path / "c"))
+    (run,) = run_folders(tmp_path / "c")
+    with pytest.raises(ArchiveError, match=changed + r"\)$"):
+        runner.repeat(run, a_place(tmp_path / "scratch"), spec)
+
+
 def test_an_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
     def interrupt(result: StageResult) -> None:
         raise KeyboardInterrupt

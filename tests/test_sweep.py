@@ -29,6 +29,7 @@ from convpipe.sweeps.batches import Batch, Task
 from convpipe.sweeps.executors import Pool
 from convpipe.sweeps.listed import listed_points
 from convpipe.sweeps.outcomes import Done, FailedBefore, Finished, There
+from convpipe.sweeps.totals import Tally
 
 SMALL = ("root=r", "experiment=lecture_4d")
 C = Path("r/lecture_4d")
@@ -69,6 +70,22 @@ def test_every_point_is_a_run(folder: Path) -> None:
     for run in run_folders(C):
         assert verify(run)
     assert len(re.findall(r"^(fastest|slowest) ", answer.out, re.MULTILINE)) == 6
+
+
+@pytest.mark.parametrize(("seeds", "words"), [("1,2", ["fastest", "slowest"]), ("range(0,5)", None)])
+def test_no_run_is_both_fast_and_slow(seeds: str, words: list[str] | None, folder: Path) -> None:
+    found = re.findall(r"^(fastest|slowest) +(\w+)", swept(*SMALL, f"seed={seeds}").out, re.MULTILINE)
+    assert [word for word, _ in found] == (words or ["fastest"] * 3 + ["slowest"] * 2)
+    assert sorted(run for _, run in found) == run_names(C)
+
+
+def test_of_equally_fast_runs_none_is_both() -> None:
+    tally = Tally()
+    for number in range(7):
+        tally.count(Finished(Done(C, str(number), "", "done", 1.0, None)))
+    fastest, slowest = tally.both_ends
+    assert len(fastest) == 3
+    assert not {outcome.run for outcome in fastest} & {outcome.run for outcome in slowest}
 
 
 def test_a_point_is_the_run_of_its_overrides(folder: Path) -> None:

@@ -11,8 +11,6 @@ from typing import Any, NoReturn
 from convpipe import api
 from convpipe.errors import ArchiveError, UsageError
 
-MOST_NAMED = 5
-
 
 @dataclass(frozen=True)
 class Option:
@@ -110,20 +108,16 @@ def explain(given: Namespace) -> None:
 
 def runs(given: Namespace) -> None:
     """``convpipe runs COLLECTION``: its runs, one line each."""
-    path = api.existing_folder("runs", Path(given.word))
-    check_collection(path)
+    path = api.collection_folder("runs", Path(given.word))
 
-    from convpipe.archive.collection import read_results, rebuild, whole_rows
+    from convpipe.archive.collection import rebuild
     from convpipe.report import listing
 
     if given.format == "parquet" and given.output is None:
         raise UsageError("runs: --format parquet: expected --output FILE beside it")
     if given.rebuild:
         rebuild(path)
-    if (given.where, given.sort, given.columns) == (None, None, None):
-        found = listing.whole(read_results(path))
-    else:
-        found = listing.chosen(whole_rows(path), given.where, given.sort, given.columns)
+    found = listing.of_collection(path, given.where, given.sort, given.columns)
     form = given.format or listing.file_format(given.output)
     if given.output is not None:
         listing.write_listing(found, form, Path(given.output))
@@ -142,19 +136,6 @@ def help_command(given: Namespace) -> None:
 def schema(given: Namespace) -> None:
     """``convpipe schema``: the JSON Schema of experiment files."""
     print(json.dumps(api.schema(), indent=1))
-
-
-def check_collection(path: Path) -> None:
-    """The folder is no run, and holds no collections instead of runs."""
-    from convpipe.archive.collection import RESULTS, is_run, run_names, runs_below
-
-    if is_run(path):
-        raise UsageError(f"runs: got {path}, a run; expected its collection, {path.resolve().parent}")
-    if not (path / RESULTS).exists() and not run_names(path):
-        found = sorted({str(run.parent) for run in runs_below(path)})
-        more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
-        there = f", such as {', '.join(found[:MOST_NAMED])}{more}" if found else ""
-        raise UsageError(f"runs: got {path}, expected a collection of runs{there}")
 
 
 def joined(words: list[str], option: str) -> list[str]:
@@ -176,7 +157,7 @@ def explain_options() -> tuple[Option, ...]:
     """Those of ``explain``."""
     return (
         Option("--at", {"required": True, "metavar": "N,F,Y,X", "help": "image, filter, and position along each axis"}),
-        Option("--layer", {"metavar": "NAME", "help": "of a network: which convolution layer"}),
+        Option("--layer", {"metavar": "NAME", "help": "of a network: which convolution layer, where it has several"}),
     )
 
 

@@ -119,10 +119,26 @@ def contents(path: Path) -> Mapping[str, Any]:
     try:
         found = plain_values(text)
     except (ValueError, yaml.YAMLError) as error:
-        raise UsageError(f"{path}: not readable: {shown(error, 200)}") from error
+        raise UsageError(f"{path}: {unreadable(text, error)}") from error
     if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
         raise UsageError(f"{path}: expected keys and values, such as seed: 1")
     return found
+
+
+def unreadable(text: bytes, error: Exception) -> str:
+    """What is wrong with a YAML text, in which line, and what to do about the most frequent mistakes."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    if mark is None or problem is None:
+        return "not readable: " + shown(error, 200).replace(' in "<byte string>", position', ", at byte")
+    lines = text.splitlines() or [b""]
+    number = min(mark.line + 1, len(lines))  # the end counts as one more
+    line = lines[number - 1]
+    hint = ""
+    if b"\t" in line[: len(line) - len(line.lstrip())]:
+        hint = " (YAML takes blanks, no tabs, before a key)"
+    elif problem.startswith(("mapping values are not allowed", "could not find expected ':'")):
+        hint = " (a colon needs a blank behind it, and a text with ': ' quotes)"
+    return f"line {number}: {shown(problem, 200)}{hint}"
 
 
 def plain_values(text: bytes) -> Any:

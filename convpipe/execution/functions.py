@@ -1,5 +1,7 @@
 """Convolution as Python functions: NCHW arrays in, NCHW arrays out."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any

@@ -94,7 +94,8 @@ def execute(prepared: Prepared, place: Place, on_stage: OnStage = ignore) -> Out
         seconds = fill(draft, prepared, place, on_stage)
         if not target.exists() and publish(draft, target):
             return Outcome(load(target), "new", seconds)
-        verdict = compared(verify(target), draft, prepared.spec)
+        advice = "another name=... keeps both, or remove the run's folder"
+        verdict = compared(verify(target), draft, prepared.spec, advice)
     return Outcome(load(target), verdict, seconds)
 
 
@@ -145,20 +146,29 @@ def produce(prepared: Prepared, place: Place, memo: Memo) -> tuple[dict[str, Any
     return then.manifest, then.rows[-1]
 
 
-def compared(then: Run, draft: Draft, spec: Spec) -> str:
-    """How a finished draft agrees with an archive."""
+def compared(then: Run, draft: Draft, spec: Spec, advice: str = "") -> str:
+    """How a finished draft agrees with an archive; `advice` is for a file that has changed since."""
     from convpipe.execution.bounds import output_bound
-    from convpipe.execution.compare import compare
+    from convpipe.execution.compare import compare, differences
 
     now = load(draft.folder)
     try:
         return compare(then, now, lambda: output_bound(spec))
     except ArchiveError as error:
+        if next(differences(then, now)).op in file_sources(spec):
+            hint = "; ".join(filter(None, ("the file is not the one of then", advice)))
+            raise ArchiveError(f"{error} ({hint})") from error
         slices = then.manifest.get("slice"), now.manifest.get("slice")
         if slices[0] == slices[1]:
             raise
         between = f"{slices[0]} images at a time then, {slices[1]} now, as limits.memory has it"
         raise ArchiveError(f"{error} ({between}: floats may differ in their last bits)") from error
+
+
+def file_sources(spec: Spec) -> set[str]:
+    """The sources of a spec that read files of the user's, which may change."""
+    sources = [getattr(spec, role) for role in ROLES]
+    return {source.source for source in sources if hasattr(source, "path")}
 
 
 def fill(draft: Recorder, prepared: Prepared, place: Place, on_stage: OnStage, memo: Memo | None = None) -> Seconds:
@@ -176,7 +186,8 @@ def fill(draft: Recorder, prepared: Prepared, place: Place, on_stage: OnStage, m
         if batch:
             output = rest_of_batch(draft, spec, work, batch)
     except ValueRangeError as error:
-        raise ConfigError("conv.dtype", work.plan.output.dtype, "a dtype that holds every sum", str(error)) from error
+        expected = "a dtype that holds every sum"
+        raise ConfigError("conv.dtype", work.plan.output.dtype, expected, error.under("conv")) from error
     found = manifest(prepared, place, seconds)
     if spec.input.source == "image" or spec.labels is not None:  # pictures and an evaluation
         from convpipe.execution.attachments import attach

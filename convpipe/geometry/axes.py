@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from convpipe.errors import GeometryError, GeometrySettingError, did_you_mean
+from convpipe.errors import GeometryError, GeometrySettingError, did_you_mean, told_apart
 from convpipe.fields import is_whole
 from convpipe.tensors import Sizes
 
@@ -66,7 +66,7 @@ def per_axis(name: str, value: Any, rank: int, low: int = 1) -> Sizes:
     values = spread(value, rank)
     if len(values) != rank or not all(is_whole(entry, low) for entry in values):
         raise GeometrySettingError(
-            name, value, f"a whole number from {low}, or a list of {rank} ({', '.join(AXES[rank])})"
+            name, told_apart(value), f"a whole number from {low}, or a list of {rank} ({', '.join(AXES[rank])})"
         )
     return tuple(int(entry) for entry in values)
 
@@ -85,7 +85,7 @@ def pads_per_axis(value: Any, rank: int) -> Pads:
     if not legal:
         hint = did_you_mean(value, PAD_WORDS) if isinstance(value, str) else ""
         expected = f"a whole number from 0, {rank} of them, {rank} pairs [before, after], or {', '.join(PAD_WORDS)}"
-        raise GeometrySettingError("pad", value, expected, hint)
+        raise GeometrySettingError("pad", told_apart(value), expected, hint)
     return tuple((int(before), int(after)) for before, after in pairs)
 
 
@@ -138,7 +138,9 @@ def input_rank(input_shape: Sizes) -> int:
     """
     rank = len(input_shape) - 2
     if rank not in RANKS:
-        raise GeometryError("input", input_shape, "4 axes (N, C, H, W), or 3 or 5 with one or three spatial ones")
+        hint = "a matrix is one image of one channel: [1, 1, H, W]" if rank == 0 else ""
+        expected = "4 axes (N, C, H, W), or 3 or 5 with one or three spatial ones"
+        raise GeometryError("input", input_shape, expected, hint)
     return rank
 
 

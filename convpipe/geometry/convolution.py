@@ -112,7 +112,9 @@ def check_ranks(input_shape: Sizes, filters_shape: Sizes) -> int:
     rank = input_rank(input_shape)
     if len(filters_shape) != len(input_shape):
         expected = f"{len(input_shape)} axes (F, C and the kernel's), as the input {input_shape} has"
-        raise GeometryError("filters", filters_shape, expected)
+        one_image = rank == 1 and len(filters_shape) == 4  # as people have it, without the axis of the batch
+        hint = "an input of 3 axes is (N, C, W); one image is [1, C, H, W]" if one_image else ""
+        raise GeometryError("filters", filters_shape, expected, hint)
     for size, letter in zip(filters_shape[2:], AXES[rank], strict=True):
         if size < 1:
             raise GeometryError("kernel", filters_shape[2:], f"at least 1 along {letter}")

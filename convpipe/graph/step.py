@@ -44,7 +44,7 @@ class Step:
                 raise
             setting = "overflow" if hasattr(self.operation, "overflow") else "op"
             got = getattr(self.operation, setting, self.op)
-            raise ConfigError(f"{self.key}.{setting}", got, "sums that fit", str(error)) from error
+            raise ConfigError(f"{self.key}.{setting}", got, "sums that fit", error.under(self.key)) from error
 
 
 def plan_step(name: str, op: str, operation: Operation, inputs: Inputs, makes: str) -> Step:

@@ -1,5 +1,7 @@
 """The sum of several tensors of one shape: where branches of a network meet."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from math import prod
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from convpipe.errors import ValueRangeError
 from convpipe.geometry.layers import same_shape
 from convpipe.ops import Array, Made, Operation, Tensor, like, tensors_of
 from convpipe.ops.arrays.sums import (
@@ -51,8 +54,21 @@ def add(*tensors: ArrayLike) -> Array:
     for image in range(len(result)):
         one = slice(image, image + 1)
         with np.errstate(all="ignore"):
-            result[one] = narrowed(summed([array[one] for array in arrays], accumulator), target, "error")
+            result[one] = fitting(summed([array[one] for array in arrays], accumulator), target)
     return result
+
+
+def fitting(sums: Array, target: np.dtype[Any]) -> Array:
+    """Exact sums in the dtype of the result, which follows from the tensors' alone.
+
+    Raises:
+        ValueRangeError: one does not fit.
+    """
+    try:
+        return narrowed(sums, target, "error")
+    except ValueRangeError as error:
+        fact, _, _ = str(error).partition("; ")
+        raise ValueRangeError(f"{fact}; give one of the tensors a wider dtype") from error
 
 
 def sum_accumulator(target: np.dtype[Any], tensors: Sequence[Array]) -> np.dtype[Any]:

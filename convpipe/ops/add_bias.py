@@ -1,5 +1,7 @@
 """A bias added as a stage of its own, where matmul shall not do it."""
 
+from __future__ import annotations
+
 from math import prod
 
 import numpy as np

@@ -1,5 +1,7 @@
 """The mean of each window."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Normalisation by stored statistics, per channel (inference)."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

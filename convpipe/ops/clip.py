@@ -1,5 +1,7 @@
 """Each cell brought into a range."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

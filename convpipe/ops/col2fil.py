@@ -1,5 +1,7 @@
 """A filter matrix back to filters: the inverse of `fil2col`."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from math import prod
 

@@ -1,5 +1,7 @@
 """Columns back to images, overlaps added up: the adjoint of `im2col`."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from math import prod
 from typing import Any

@@ -1,5 +1,7 @@
 """Several tensors beside each other along one axis."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

@@ -1,5 +1,7 @@
 """The feature map in a padded sum: the last stage of a transposed convolution."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import numpy as np

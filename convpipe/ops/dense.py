@@ -1,5 +1,7 @@
 """Rows times weights: a fully connected layer."""
 
+from __future__ import annotations
+
 from numpy.typing import ArrayLike, DTypeLike
 
 from convpipe.fields import choice, field, optional, text, whole

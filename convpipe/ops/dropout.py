@@ -1,5 +1,7 @@
 """The identity: at inference nothing is dropped."""
 
+from __future__ import annotations
+
 from numpy.typing import ArrayLike
 
 from convpipe.ops import Array, Made, Operation, Tensor, checked, field, like, number, numeric

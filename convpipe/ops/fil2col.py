@@ -1,5 +1,7 @@
 """Filters to a matrix, a row for each."""
 
+from __future__ import annotations
+
 from math import prod
 
 from numpy.typing import ArrayLike

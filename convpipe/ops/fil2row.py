@@ -1,5 +1,7 @@
 """Every tap of the filters as one row: the filter matrix transposed, group by group."""
 
+from __future__ import annotations
+
 from math import prod
 
 from numpy.typing import ArrayLike

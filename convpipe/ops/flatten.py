@@ -1,5 +1,7 @@
 """Images laid out as rows, channel by channel."""
 
+from __future__ import annotations
+
 from numpy.typing import ArrayLike
 
 from convpipe.geometry.layers import flatten_shape

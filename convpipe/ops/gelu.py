@@ -1,5 +1,7 @@
 """The Gaussian error linear unit."""
 
+from __future__ import annotations
+
 import math
 from typing import Literal
 

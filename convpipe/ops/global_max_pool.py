@@ -1,5 +1,7 @@
 """The largest value of each channel."""
 
+from __future__ import annotations
+
 from numpy.typing import ArrayLike
 
 from convpipe.geometry.pooling import solve_pool

@@ -1,5 +1,7 @@
 """Images to columns: the heart of the lecture."""
 
+from __future__ import annotations
+
 from numpy.typing import ArrayLike
 
 from convpipe.geometry.axes import Padding, PadMode, PerAxis, kernel_letters, out_letters

@@ -1,5 +1,7 @@
 """Convolution by implicit GEMM: the column matrix is made and used a tile at a time, and never stands whole."""
 
+from __future__ import annotations
+
 from math import prod
 from typing import Any
 

@@ -1,5 +1,7 @@
 """x where it is positive, slope * x elsewhere."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 

@@ -1,5 +1,7 @@
 """Normalisation over neighbouring channels (Krizhevsky et al., 2012)."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 

@@ -1,5 +1,7 @@
 """The logarithm of softmax along one axis, by default the classes."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 

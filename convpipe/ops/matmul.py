@@ -1,5 +1,7 @@
 """Columns times filters, exact for integers: through BLAS where that is proven exact, wider otherwise."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

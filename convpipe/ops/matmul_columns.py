@@ -1,5 +1,7 @@
 """Rows times patches, summed over all positions."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Every row spread over the taps of the filters."""
 
+from __future__ import annotations
+
 from numpy.typing import ArrayLike, DTypeLike
 
 from convpipe.ops import Array, BetweenStage, GeometryError, Made, Tensor, ValueRangeError, numeric

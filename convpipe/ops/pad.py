@@ -1,12 +1,14 @@
 """Padding of the spatial axes."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from convpipe.fields import choice, field, number
-from convpipe.geometry.axes import PAD_MODES, RANKS, PadMode, Pads, PadSizes, check_pad_mode, pads_per_axis
+from convpipe.geometry.axes import PAD_MODES, PadMode, Pads, PadSizes, check_pad_mode, input_rank, pads_per_axis
 from convpipe.ops import (
     PAD,
     PAD_MODE,
@@ -70,12 +72,10 @@ def solved_pads(shape: Sizes, pad: Any, mode: str) -> Pads:
     Raises:
         GeometryError: a pad or mode that the shape cannot take.
     """
-    spatial = shape[2:]
-    if len(spatial) not in RANKS:
-        raise GeometryError("input", shape, "4 axes (N, C, H, W), or 3 or 5 with one or three spatial ones")
+    rank, spatial = input_rank(shape), shape[2:]
     if isinstance(pad, str):
         raise GeometryError("pad", pad, "numbers, as a word can be worked out only with a kernel")
-    pads = pads_per_axis(pad, len(spatial))
+    pads = pads_per_axis(pad, rank)
     check_pad_mode(mode, pads, spatial)
     return pads
 

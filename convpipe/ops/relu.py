@@ -1,5 +1,7 @@
 """max(x, 0); integers stay integers."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 

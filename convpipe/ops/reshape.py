@@ -1,5 +1,7 @@
 """From a matrix back to images."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from math import prod
 

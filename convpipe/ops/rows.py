@@ -1,5 +1,7 @@
 """What lies at each position as one row: the adjoint of `reshape`."""
 
+from __future__ import annotations
+
 from math import prod
 
 from numpy.typing import ArrayLike

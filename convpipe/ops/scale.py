@@ -1,5 +1,7 @@
 """x / divisor, in floats: 255 brings the values of a picture to [0, 1]."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 

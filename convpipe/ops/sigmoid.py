@@ -1,5 +1,7 @@
 """The logistic function of each cell, in floats."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 

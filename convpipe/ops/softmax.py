@@ -1,5 +1,7 @@
 """Probabilities in proportion to exp(x) along one axis, by default the classes."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 

@@ -1,5 +1,7 @@
 """All rows added up: the gradient of the bias."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

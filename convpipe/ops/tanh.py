@@ -1,5 +1,7 @@
 """The hyperbolic tangent of each cell, in floats."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 

@@ -1,5 +1,7 @@
 """The padding of a batch taken back: the adjoint of `pad`."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from itertools import product
 from math import prod

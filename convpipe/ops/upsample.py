@@ -1,5 +1,7 @@
 """Spatial axes enlarged by whole factors, each cell repeated."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

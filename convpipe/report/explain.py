@@ -22,6 +22,7 @@ def explained(run: Run, at: Sequence[int], layer: str | None = None) -> Cell:
         ArchiveError: what has to be made again is not what was archived.
     """
     spec = read_spec(run.config)
+    layer = layer if layer is not None else only_layer(spec)
     conv = operation_explained(spec, layer)
     work = plan_work(spec)
     prefix = f"{layer}/" if layer else ""
@@ -73,9 +74,20 @@ def operation_explained(spec: Spec, layer: str | None) -> Convolving:
         if operation.backward:
             raise ConfigError("explain", spec.conv.operation, "a run of a forward convolution")
         return operation
-    operations = {name: found.operation for name, found in spec.network.items()}
-    there = {name: found for name, found in operations.items() if isinstance(found, Convolving) and not found.backward}
+    there = convolution_layers(spec)
     if layer not in there:
         of = f"one of {', '.join(there)}" if there else "a network with one"
         raise ConfigError("--layer", layer, f"a convolution layer: {of}", did_you_mean(layer or "", there))
     return there[layer]
+
+
+def convolution_layers(spec: Spec) -> dict[str, Convolving]:
+    """The layers of a network that can be explained."""
+    operations = {name: found.operation for name, found in (spec.network or {}).items()}
+    return {name: found for name, found in operations.items() if isinstance(found, Convolving) and not found.backward}
+
+
+def only_layer(spec: Spec) -> str | None:
+    """The layer that is meant where none is named: the one convolution of a network."""
+    there = list(convolution_layers(spec))
+    return there[0] if len(there) == 1 else None

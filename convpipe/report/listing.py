@@ -8,8 +8,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
 
+from convpipe.archive.collection import read_results, whole_rows
 from convpipe.archive.format import csv_bytes
-from convpipe.archive.table import Row, as_table, cell_value, columns_of, row_columns, typed_row, uniform, with_columns
+from convpipe.archive.table import (
+    NOT_CONFIG,
+    Row,
+    as_table,
+    cell_value,
+    columns_of,
+    row_columns,
+    typed_row,
+    uniform,
+    with_columns,
+)
 from convpipe.config.expressions import compile_expression
 from convpipe.errors import ConfigError, UsageError, did_you_mean
 from convpipe.files.endings import ending
@@ -17,7 +28,7 @@ from convpipe.files.staging import storing
 
 FORMATS = ("table", "csv", "json", "parquet")
 MOST_CHARACTERS = 32  # of a table's cell
-MOST_NAMED = 20  # columns in an error
+MOST_NAMED = 60  # columns in an error
 
 
 class Missing(float):
@@ -63,9 +74,16 @@ class Listing:
     total: int
 
 
-def whole(rows: Sequence[Row]) -> Listing:
-    """The listing of every row of results.csv."""
-    return Listing(rows, row_columns(rows), len(rows))
+def of_collection(folder: Path, where: str | None, sort: str | None, columns: str | None) -> Listing:
+    """The listing of a collection: of results.csv where nothing is chosen.
+
+    Raises:
+        ConfigError: a column that there is not, or an expression that cannot be.
+    """
+    if (where, sort, columns) == (None, None, None):
+        rows = read_results(folder)
+        return Listing(rows, row_columns(rows), len(rows))
+    return chosen(whole_rows(folder), where, sort, columns)
 
 
 def chosen(rows: Sequence[Row], where: str | None, sort: str | None, columns: str | None) -> Listing:
@@ -132,9 +150,21 @@ def column_named(option: str, name: str, known: Sequence[str]) -> str:
         return ends[0]
     if ends:
         raise ConfigError(option, name, f"one of {', '.join(sorted(ends))}")
-    hint = did_you_mean(name, [*known, *(column.rpartition(".")[2] for column in known)])
+    there = sorted(known, key=lambda column: column not in NOT_CONFIG)  # what every run has, before its settings
     more = f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
-    raise ConfigError(option, name, f"one of {', '.join(known[:MOST_NAMED])}{more}" if known else "some run", hint)
+    expected = f"one of {', '.join(there[:MOST_NAMED])}{more}" if known else "some run"
+    raise ConfigError(option, name, expected, column_meant(name, there))
+
+
+def column_meant(name: str, known: Sequence[str]) -> str:
+    """A hint with the column that a name may stand for: whole, or its last part, or a word of that.
+
+    >>> column_meant("strid", ["conv.stride"]), column_meant("shape", ["output_shape"])
+    ('did you mean stride?', 'did you mean output_shape?')
+    """
+    lasts = [column.rpartition(".")[2] for column in known]
+    having = [last for last in lasts if name in last.split("_")]
+    return did_you_mean(name, [*known, *lasts]) or (f"did you mean {having[0]}?" if having else "")
 
 
 # Formats

@@ -104,7 +104,8 @@ def sweep_progress(total: int) -> Iterator[SweepProgress]:
 def show_closed(out: Console, closed: Closed) -> None:
     """Print what came of a sweep: the fastest, the slowest, the first failures, and counts."""
     rows, tally = table(out.no_color, ("", "run", "time", "overrides"), left=("", "run", "overrides")), closed.tally
-    for word, found in (("fastest", tally.fastest), ("slowest", tally.slowest), ("", tally.failures)):
+    fastest, slowest = tally.both_ends
+    for word, found in (("fastest", fastest), ("slowest", slowest), ("", tally.failures)):
         for outcome in found:
             seconds = readable_seconds(outcome.seconds)
             rows.add_row(word or outcome.status, outcome.run, seconds, Text(outcome.overrides))

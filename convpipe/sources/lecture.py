@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from convpipe.errors import ConfigError
+from convpipe.errors import ConfigError, told_apart
 from convpipe.fields import dtype_name, field, fits, judged, within
 from convpipe.sources.kinds.source import ANY, ARRAYS, Request, Source
 from convpipe.tensors import MOST_AXES, Array, Signature, Sizes
@@ -15,7 +15,7 @@ def nested(key: str, value: Any, axes: int = 0) -> Any:
     """Lists of lists of numbers, each of one shape throughout, as tuples."""
     if not isinstance(value, list | tuple):
         if axes == 0:
-            raise ConfigError(key, value, "a list of numbers, or of lists")
+            raise ConfigError(key, told_apart(value), "a list of numbers, or of lists")
         return finite(key, value)
     if not value:
         raise ConfigError(key, "an empty list", "at least one value")
@@ -31,7 +31,7 @@ def nested(key: str, value: Any, axes: int = 0) -> Any:
 def finite(key: str, value: Any) -> int | float:
     """A number that is neither a bool, nor infinite, nor NaN; whole ones of any size."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ConfigError(key, value, "a number")
+        raise ConfigError(key, told_apart(value), "a number")
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(key, value, "a finite number")
     return value
@@ -61,7 +61,9 @@ def check_holds(key: str, values: Any, dtype: np.dtype[Any]) -> None:
     elif isinstance(values, int):
         fits(key, values, dtype)
     else:
-        raise ConfigError(key, values, f"a whole number, as the dtype is {dtype}")
+        role, _, _ = key.partition(".")
+        hint = f"{role}.dtype=float64 takes it" if role in ARRAYS else ""
+        raise ConfigError(key, values, f"a whole number, as the dtype is {dtype}", hint)
 
 
 VALUES = "The numbers as nested lists: [N, C, H, W] of an input, [F, C, kh, kw] of filters, one list of others."

@@ -66,6 +66,13 @@ class Tally:
             self.failures = [*self.failures, outcome][:MOST_LISTED]
 
     @property
+    def both_ends(self) -> tuple[list[Done], list[Done]]:
+        """The fastest and the slowest; of a few points those of the one half, and those of the other."""
+        fastest = self.fastest[: (self.done + 1) // 2]
+        slowest = self.slowest[: self.done // 2]
+        return fastest, [outcome for outcome in slowest if outcome not in fastest]  # all may have taken the same time
+
+    @property
     def exit_code(self) -> int:
         """3 where a repeat differed from its archive, 1 where points failed, now or before."""
         return 3 if self.differing else 1 if self.failed or self.failed_before else 0

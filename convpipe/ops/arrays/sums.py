@@ -99,7 +99,7 @@ def narrowed(sums: Array, dtype: np.dtype[Any], overflow: Overflow) -> Array:
         worst = low if low < info.min else high
         raise ValueRangeError(
             f"the exact sum {worst} does not fit {dtype} ({info.min} to {info.max}); "
-            "choose a wider dtype, or overflow=wrap or saturate"
+            "choose a wider dtype, overflow=wrap or overflow=saturate"
         )
     return saturated(sums, dtype)
 
