@@ -183,9 +183,10 @@ def test_help_of_a_group_lists_what_installed_packages_bring(monkeypatch: pytest
     monkeypatch.setattr(registry, "installed", lambda group: entries)
     for group in Ramp.roles:
         text = help_text(group)
-        assert f"\nOf installed packages, in a file: {group}: {{source: NAME}}\n" in text
-        assert f"\n  ramp  0, 1, 2 ... along an axis. ({__name__}:Ramp)\n" in text
+        assert re.search(rf"\n  ramp  +0, 1, 2 \.\.\. along an axis\. \({__name__}:Ramp\)\n", text)
         assert "gone" not in text
+        assert "ramp" not in schema()["properties"][group]["then"]["enum"]  # which a file cannot say
+        assert "ramp" in schema()["$defs"][f"{group}.source"]["then"]["enum"]
     assert "ramp" not in help_text("filters")
     assert "ramp" in help_text("input.source")
     assert "takes one of add" in help_text("network.LAYER.op")  # whatever is broken
@@ -350,6 +351,7 @@ def test_the_schema_refuses(wrong: dict[str, Any]) -> None:
         {"conv.stride": 2, "network.conv1.stride": 2, "limits.memory": "2GB", "network.a": {"op": "relu"}},
         {"input": [[[[1, 2]]]], "filters": [[[[1.5]]]], "bias": [1], "grad": [1], "labels": [1, 2]},
         {"input": "npy", "input.path": "x.npy", "filters": {}, "bias": None},
+        {"input": {"source": "values", "values": [1], "dtype": "int8"}, "filters": "values", "filters.values": [[1]]},
         {"conv": "${x}", "input": {"source": "${x}", "path": "y"}},
         {"input": {"source": "lecture_2x2", "dtype": "int8"}, "filters": {"source": "gaussian"}},
         {"network": {"conv1": {"stride": 2}}},
@@ -400,6 +402,7 @@ def test_a_line_about_a_long_word_is_short() -> None:
         ({"limits": {"memry": 2}}, ["limits"], r"\('memry' was unexpected\)"),
         ({"input": {"pth": "x"}}, ["input"], r"\('pth' was unexpected\)"),
         ({"input": {"source": "random", "path": "x"}}, ["input"], r"\('path' was unexpected\)"),
+        ({"input": {"source": "values", "low": 1}}, ["input"], r"\('low' was unexpected\)"),
         ({"network": {"a": {"op": "relu", "slope": 2}}}, ["network", "a"], r"\('slope' was unexpected\)"),
         ({"network": {"a": {"kernl": 2}}}, ["network", "a"], r"\('kernl' was unexpected\)"),
         ({"input": "rando"}, ["input"], r"'rando' is not one of \['csv', "),

@@ -162,9 +162,7 @@ def is_plain(value: Any) -> bool:
 
 def of_group(name: str) -> Iterator[str]:
     """A group's choices and keys."""
-    yield from ("", f"Choices: {name}=NAME", *listing(choices_of(name)))
-    if more := sources_of_packages(name):
-        yield from ("", f"Of installed packages, in a file: {name}: {{source: NAME}}", *listing(more))
+    yield from ("", f"Choices: {name}=NAME", *listing({**choices_of(name), **sources_of_packages(name)}))
     below = {key.name: key.setting.says for key in keys() if key.name.startswith(f"{name}.")}
     if name == "network":
         yield from ("", "A layer's keys are op, inputs, and the settings of its operation: convpipe help max_pool")

@@ -9,7 +9,7 @@ from typing import Any
 
 from convpipe.config.grammar import value_text
 from convpipe.config.parts import SETTINGS
-from convpipe.config.tree import GROUPS, choices_of as choices_of, config_folder, shipped, values_of
+from convpipe.config.tree import GROUPS, choices_of, config_folder, shipped, values_of
 from convpipe.fields import Check, Schema, Setting, join, text
 
 EXPERIMENT = Setting(text, "lecture_3d", "A complete named experiment; what is set beside it counts more.")

@@ -129,9 +129,8 @@ class Group:
 
     @cached_property
     def choices(self) -> list[str]:
-        """What the group may be called by: a file of the config tree, or a source of an installed package."""
-        sources = self.kinds if self.by == "source" else ()
-        return list(dict.fromkeys([*(choices_of(self.name) if is_group(self.name) else ()), *sources]))
+        """What the group may be called by in a file."""
+        return list(choices_of(self.name)) if is_group(self.name) else []
 
     @cached_property
     def called(self) -> dict[str, list[str]]:
