@@ -248,7 +248,7 @@ def test_a_folder_with_too_long_a_name_is_not_there() -> None:
     for name in ("verify", "reproduce"):
         with pytest.raises(UsageError, match=rf"^{name}: got x+, expected a folder$"):
             getattr(cp, name)("x" * 300)
-    with pytest.raises(ArchiveError, match=r"^x+: no such collection$"):
+    with pytest.raises(UsageError, match=r"^runs: got x+, expected a folder$"):
         cp.runs("x" * 300)
 
 

@@ -34,8 +34,9 @@ from convpipe.execution.functions import conv, conv_grad
 from convpipe.graph.plan import Plan
 from convpipe.graph.single import plan_run
 from convpipe.graph.spec import LoweringSettings, Spec
-from convpipe.ops.arrays.adjoints import copies, unpad, unpad_workspace
+from convpipe.ops.arrays.adjoints import copies, unpad_workspace
 from convpipe.ops.kinds.convolving import ConvSettings
+from convpipe.ops.unpad import unpad
 from convpipe.sources import Request, read_source, stream
 from convpipe.tensors import Signature
 

@@ -52,6 +52,7 @@ INPUTS = {
     "npy": "1883aad446017c9a",
     "npz": "1883aad446017c9a",
     "safetensors": "1883aad446017c9a",
+    "values": "e142913eaffb3ed4",
 }
 FILTERS = {
     "classic": "3f438cb1e3deb699",
@@ -71,6 +72,7 @@ FILTERS = {
     "sharpen": "f5b92e595a828043",
     "sobel_x": "b76cdcda78a3905c",
     "sobel_y": "29993ac7bae867d4",
+    "values": "3afdcb0d3bee7760",
 }
 FLOATS = {"experiment": 3, "input": 3, "filters": 5}  # choices without a hash
 
@@ -125,6 +127,7 @@ def test_every_experiment(name: str, tmp_path: Path, files: dict[str, Path]) -> 
 def test_every_input(name: str, tmp_path: Path, files: dict[str, Path]) -> None:
     needs = {kind: [f"input.path={files[f'input.{kind}']}"] for kind in ("csv", "npy", "npz", "safetensors")}
     needs["image"] = [f"input.path={files['photo.png']}"]
+    needs["values"] = ["input.values=[[[[1,2,0],[0,1,3]]]]"]
     made = run(tmp_path, "keep=stages", f"input={name}", "filters=integers", "filters.kernel=2", *needs.get(name, []))
     assert_output(made, INPUTS.get(name))
 
@@ -134,6 +137,7 @@ def test_every_bank_of_filters(name: str, tmp_path: Path, files: dict[str, Path]
     needs = {kind: [f"filters.path={files[f'filters.{kind}']}"] for kind in ("csv", "npy", "npz", "safetensors")}
     for flat in ("csv", "lecture_1x1", "lecture_2x2"):
         needs[flat] = [*needs.get(flat, []), "input.shape=[1,1,8,8]"]
+    needs["values"] = ["filters.values=[[[[1,2],[0,-1]]]]", "input.shape=[1,1,8,8]"]
     made = run(tmp_path, "keep=stages", "input=integers", f"filters={name}", *needs.get(name, []))
     assert_output(made, FILTERS.get(name))
 

@@ -95,7 +95,7 @@ def test_a_chain_that_is_not_whole_is_refused(stages: list[Any], match: str) -> 
             [{"clip": {"lo": 3}}],
             r"lowering\.stages\[0\]\.clip\.lo: got 3, expected one of the keys of .*did you mean .*low\?",
         ),
-        ([{"fil2col": {"low": 3}}], r"lowering\.stages\[0\]\.fil2col\.low: got 3, expected no settings"),
+        ([{"fil2col": {"low": 3}}], r"lowering\.stages\[0\]\.fil2col\.low: got 3, expected nothing below"),
         ([{"clip": {"low": "x"}}], r"lowering\.stages\[0\]\.clip\.low: got x, expected a number"),
         (["pad", {"clip": {"low": 40000}}], r"lowering\.stages\[1\]\.clip\.low: got 40000, expected .* int16"),
         ([{"pad": {"pad": 2, "value": 0.5}}], r"lowering\.stages\[0\]\.pad\.value: got 0\.5, expected a whole"),

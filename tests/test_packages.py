@@ -137,6 +137,8 @@ def test_an_installed_package_brings_an_operation(wheel: Path, tmp_path: Path) -
     without = ["name=bare", "keep=stages", "input=ramp", "input.by=3"]  # needs no file: it is a choice by itself
     run([programs / "convpipe", *without], tmp_path)
     assert (tmp_path / "runs" / "bare" / given.parent.name).is_dir()
+    (tmp_path / "file.yaml").write_text("input: ramp\ninput.by: 3\n")
+    assert f"runs/file/{given.parent.name}" in run([programs / "convpipe", "file.yaml", "keep=stages"], tmp_path)
     line = refused(programs, tmp_path, *map(str, words), "filters=ramp")
     assert line.endswith("(ramp is for input, bias)")
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 LAYER_SETTING = re.compile(r"network\.\w+\.\w+=")
+FREE_SETTING = "data="  # of a key that the config has only where it is used
 NO_SEARCH_PATH = "hydra.searchpath=[]"
 YAML = (".yaml", ".yml")
 OWN = "_own_"  # what an experiment file of the user's is called among the experiments, as no file there is
@@ -57,8 +58,7 @@ def words_for_hydra(words: Sequence[str]) -> list[str]:
     from hydra.core.config_store import ConfigStore
 
     ConfigStore.instance().repo.get("experiment", {}).pop(f"{OWN}.yaml", None)  # of an earlier call in this process
-    for role, name in installed_sources(words):
-        store(role, name, source_node(role, name), name)
+    store_installed(words)
     if not words or not is_own_file(words[0]):
         return list(words)
     from convpipe.config.own import experiment
@@ -69,6 +69,8 @@ def words_for_hydra(words: Sequence[str]) -> list[str]:
             line = f", which itself may have a line experiment: {value}" if value else ""
             raise ConfigError(key, value, f"none beside {words[0]}{line}")
     node = experiment(Path(words[0]), groups_chosen(words[1:]))
+    chosen = (pair for entry in node["defaults"] if isinstance(entry, dict) for pair in entry.items())
+    store_installed([f"{key.rpartition('/')[2]}={name}" for key, name in chosen])
     store("experiment", OWN, node, words[0], GLOBAL)
     return [f"experiment={OWN}", *words[1:]]
 
@@ -81,6 +83,12 @@ def groups_chosen(words: Sequence[str]) -> set[str]:
     """
     pairs = [word.lstrip("+").partition("=") for word in words]
     return {key for key, _, value in pairs if key in GROUPS and value and not value.startswith("{")}
+
+
+def store_installed(words: Sequence[str]) -> None:
+    """Let Hydra find the choices among words that are sources of installed packages."""
+    for role, name in installed_sources(words):
+        store(role, name, source_node(role, name), name)
 
 
 def installed_sources(words: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -164,10 +172,10 @@ def composed(hydra: Hydra, config_name: str | None, overrides: Sequence[str], *,
 def of_layer(override: str) -> str:
     """A layer's setting may be one that its file leaves at the default; `read_network` knows which there are.
 
-    >>> of_layer("network.conv1.stride=2"), of_layer("conv.stride=2")
-    ('++network.conv1.stride=2', 'conv.stride=2')
+    >>> of_layer("network.conv1.stride=2"), of_layer("conv.stride=2"), of_layer("data=x")
+    ('++network.conv1.stride=2', 'conv.stride=2', '++data=x')
     """
-    return f"++{override}" if LAYER_SETTING.match(override) else override
+    return f"++{override}" if LAYER_SETTING.match(override) or override.startswith(FREE_SETTING) else override
 
 
 def check_single_values(overrides: Sequence[str], multirun: bool) -> None:
