@@ -23,7 +23,6 @@ from cli_runs import CHECKOUT, contents, convpipe
 from hypothesis import given, strategies as st
 from omegaconf import OmegaConf
 from run_cases import edit_rows, from_elsewhere, reseal, set_output
-from threadpoolctl import threadpool_info
 
 import convpipe as cp
 from convpipe import reference
@@ -31,6 +30,7 @@ from convpipe.archive.read import Run
 from convpipe.config.grammar import MOST_NUMBERS, value_text, words_of
 from convpipe.config.hydra_safety import parsed
 from convpipe.errors import ArchiveError, ConfigError, ConvpipeError, StorageError, UsageError
+from convpipe.execution.provenance import thread_pools
 from convpipe.execution.threads import blas_threads
 from convpipe.graph import lowerings
 
@@ -767,7 +767,8 @@ def test_before_an_app_of_somebody_elses(folder: Path) -> None:
 
 
 def blas() -> list[int]:
-    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    """The threads of each BLAS there was when they were looked for; other tests may have loaded SciPy's since."""
+    return [pool["num_threads"] for pool in thread_pools().info() if pool["user_api"] == "blas"]
 
 
 def at_once(*calls: Callable[[], object]) -> list[object]:
