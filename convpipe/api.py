@@ -105,8 +105,8 @@ def sweep(*overrides: str, **settings: Any) -> pd.DataFrame:
     """
     from convpipe.archive.collection import chosen_runs
     from convpipe.config.app import OwnHydra
-    from convpipe.config.compose import words_for_hydra
     from convpipe.config.grammar import words_of
+    from convpipe.config.words import words_for_hydra
     from convpipe.sweeps.events import Planned
     from convpipe.sweeps.outcomes import DIFFERS, FailedBefore, Finished, There
     from convpipe.sweeps.started import started
@@ -142,8 +142,8 @@ def storing(events: Generator[Event]) -> Generator[Event]:
 def read_words(overrides: Sequence[str], settings: Mapping[str, Any]) -> Job:
     """The checked job of settings in both forms."""
     from convpipe.config.app import OwnHydra, job_of
-    from convpipe.config.compose import words_for_hydra
     from convpipe.config.grammar import words_of
+    from convpipe.config.words import words_for_hydra
 
     words = words_of(overrides, settings)
     with OwnHydra().here() as hydra:

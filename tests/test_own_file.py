@@ -10,9 +10,9 @@ import pytest
 
 import convpipe as cp
 from convpipe.archive.read import load
-from convpipe.config.compose import OWN
 from convpipe.config.own import experiment
 from convpipe.config.tree import config_folder
+from convpipe.config.words import OWN
 from convpipe.errors import ConfigError, ConvpipeError, StorageError
 from tests.cli_runs import contents, convpipe, identity, job, only_run, refused
 

@@ -18,6 +18,7 @@ from convpipe.config.app import logging_kept, make_hydra
 from convpipe.config.compose import NO_SEARCH_PATH, plain_config
 from convpipe.config.hydra_safety import refuse_unsafe
 from convpipe.config.tree import MAIN_CONFIG
+from convpipe.config.words import OWN, words_for_hydra
 from convpipe.errors import ConfigError, ConvpipeError, UsageError, did_you_mean
 from convpipe.execution import provenance
 
@@ -82,7 +83,7 @@ def parsed_flags(words: list[str]) -> Namespace:
         raise UsageError("--config-name: got nothing, expected the name of a main config")
     check_together(arguments)
     arguments.config_name = arguments.config_name or MAIN_CONFIG
-    arguments.overrides = config_compose.words_for_hydra(arguments.overrides)
+    arguments.overrides = words_for_hydra(arguments.overrides)
     return arguments
 
 
@@ -192,7 +193,7 @@ def help_text(hydra: Hydra, settings: dict[str, Any], commands: Iterable[Command
 
     groups = [group for group in hydra.list_all_config_groups() if not group.startswith("hydra")]
     options = {group: hydra.config_loader.get_group_options(group) for group in sorted(groups)}
-    named = {group: [name for name in found if name != config_compose.OWN] for group, found in options.items()}
+    named = {group: [name for name in found if name != OWN] for group, found in options.items()}
     lines = [line for group, found in named.items() for line in choices(group, found)]
     values = [shown_line(line) for line in config_yaml(settings).decode().splitlines()]
     ours = "\n".join(map(command_lines, commands))

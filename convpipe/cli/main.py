@@ -122,9 +122,8 @@ def dispatch(words: list[str]) -> int:
 
 def no_command(word: str, commands: Iterable[str]) -> UsageError:
     """The first word is no command: perhaps a file without its ending, a choice without its group, or misspelt."""
-    from convpipe.config.compose import YAML
     from convpipe.config.keys import named_choices
-    from convpipe.config.tree import choices_of
+    from convpipe.config.tree import YAML, choices_of
 
     files = {path.stem: path.name for ending in YAML for path in sorted(Path().glob(f"*{ending}"))}
     choices = {name: f"experiment={name}" for name in choices_of("experiment")}

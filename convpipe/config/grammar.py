@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from convpipe.config.tree import GROUPS
+from convpipe.config.tree import GROUPS, NAMING, SOURCE, choice
 from convpipe.errors import ConfigError
 from convpipe.sources.kinds.source import ARRAYS
 
@@ -74,8 +74,6 @@ def spelled_out(key: str, value: Any, several: bool) -> Iterator[tuple[str, Any]
 
 def spelled_group(group: str, value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """A group's choice, where its settings name one, and its settings."""
-    from convpipe.config.own import NAMING, SOURCE, choice
-
     chosen = next(iter(choice(group, value)), None)
     if chosen is not None:
         yield group, chosen

@@ -14,23 +14,18 @@ from typing import Any
 
 import yaml
 
-from convpipe.config.compose import GLOBAL, YAML
 from convpipe.config.hydra_safety import REASON
 from convpipe.config.keys import keys
 from convpipe.config.parts import SETTINGS
 from convpipe.config.repository import quick_loader
-from convpipe.config.tree import GROUPS, choices_of, config_folder
+from convpipe.config.tree import CHOICE, GLOBAL, GROUPS, NAMING, SOURCE, YAML, choice, choices_of, config_folder
 from convpipe.errors import ConfigError, StorageError, UsageError, shown
 from convpipe.fields import choice as choice_check, group as settings_group, join, mapping, path as is_path
 from convpipe.files.yaml import DEEPEST, check_events, dotted
 from convpipe.sources.kinds.source import ARRAYS
 
 MOST_BYTES = 1 << 20
-CHOICE = ""  # stands among a group's settings for the name of its choice, where the file gives that by itself
 CHOOSING = GROUPS - {"experiment"}
-# The setting that says which choice of its group the others belong to.
-SOURCE = "source"
-NAMING = {"conv": "operation", "cluster": "kind", "network": CHOICE}
 WRITTEN = "values"  # the choice of numbers that are written out
 # Groups without choices: what they are is settings.
 GROUPED = {"hydra", *(name for name, each in SETTINGS.items() if isinstance(each.check, settings_group))} - CHOOSING
@@ -257,24 +252,6 @@ def choices(found: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
 def names(entry: Any) -> tuple[Any, ...]:
     """The names in an entry of a defaults list."""
     return tuple(entry) if isinstance(entry, Mapping) else (entry,)
-
-
-def choice(group: str, value: Any) -> list[str | None]:
-    """The choice of a group that a file's value asks for, None for an empty one; nothing leaves the one there is.
-
-    Raises:
-        ConfigError: neither a name nor settings.
-    """
-    if value is None or value == {}:
-        return [None]
-    if CHOICE in mapping(group, value):
-        return [value[CHOICE]]
-    wanted = value.get(NAMING.get(group, SOURCE))
-    if wanted is None:
-        whole = group == "network" and all("op" in mapping(f"network.{name}", layer) for name, layer in value.items())
-        return [None] if whole else []
-    same = (str(wanted), str(wanted).removeprefix("conv_"))  # conv/transpose is the operation conv_transpose
-    return [next((name for name in same if name in choices_of(group)), None)]
 
 
 def listed_defaults(found: Mapping[str, Any]) -> list[Any]:

@@ -8,11 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from convpipe.config.settings import SPEC_KEYS
+from convpipe.fields import mapping
 from convpipe.files.yaml import read_yaml
 
 MAIN_CONFIG = "config"
+YAML = (".yaml", ".yml")
+GLOBAL = "_global_"  # the package of what stands at the top of a config
 GROUPS = {*SPEC_KEYS, "cluster", "experiment"} - {"seed", "keep", "record"}
 PACKAGE = "# @package"
+CHOICE = ""  # stands among a group's settings for the name of its choice, where that is given by itself
+# The setting that says which choice of its group the others belong to.
+SOURCE = "source"
+NAMING = {"conv": "operation", "cluster": "kind", "network": CHOICE}
 
 
 def config_folder() -> Path:
@@ -28,6 +35,24 @@ def choices_of(group: str) -> dict[str, str]:
     """The choices that a group of the config has, each with the first line about it."""
     paths = sorted((config_folder() / group).glob("*.yaml"))
     return {path.stem: first_line(path) for path in paths}
+
+
+def choice(group: str, value: Any) -> list[str | None]:
+    """The choice of a group that a value asks for, None for an empty one; nothing leaves the one that there is.
+
+    Raises:
+        ConfigError: neither a name nor settings.
+    """
+    if value is None or value == {}:
+        return [None]
+    if CHOICE in mapping(group, value):
+        return [value[CHOICE]]
+    wanted = value.get(NAMING.get(group, SOURCE))
+    if wanted is None:
+        whole = group == "network" and all("op" in mapping(f"network.{name}", layer) for name, layer in value.items())
+        return [None] if whole else []
+    same = (str(wanted), str(wanted).removeprefix("conv_"))  # conv/transpose is the operation conv_transpose
+    return [next((name for name in same if name in choices_of(group)), None)]
 
 
 def first_line(path: Path) -> str:
