@@ -7,6 +7,20 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 
+# What other packages, and files of theirs, call what has another name here.
+ELSEWHERE = {
+    "padding": "pad",
+    "padding_mode": "pad_mode",
+    "strides": "stride",
+    "dilations": "dilation",
+    "kernel_size": "kernel",
+    "kernel_shape": "kernel",
+    "type": "source",
+    "file": "path",
+    "filename": "path",
+    "size": "shape",
+    "time": "seconds",
+}
 STOPPED = 128  # with a signal's number the exit code, as a shell has it: 130 for Ctrl-C, 143 for SIGTERM
 
 
@@ -131,8 +145,10 @@ def reads_otherwise(text: str) -> bool:
 def did_you_mean(word: str, known: Iterable[str], before: str = "") -> str:
     """A hint with the known name nearest to a mistyped one, and what stands before both; or an empty string.
 
-    >>> did_you_mean("strid", ["stride", "pad"]), did_you_mean("strid", ["stride"], "conv.")
-    ('did you mean stride?', 'did you mean conv.stride?')
+    >>> did_you_mean("strid", ["stride", "pad"]), did_you_mean("padding", ["pad", "output_padding"], "conv.")
+    ('did you mean stride?', 'did you mean conv.pad?')
     """
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    names = list(known)
+    other = ELSEWHERE.get(word)
+    near = [other] if other in names else difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     return f"did you mean {before}{near[0]}?" if near else ""

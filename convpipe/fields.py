@@ -362,6 +362,17 @@ def read_given(kind: type[Any], key: str, values: Mapping[str, Any], beside: Seq
         ConfigError: an illegal value.
     """
     known = settings_of(kind, key)
+    check_names(kind, key, values, beside)
+    return {name: each.check(join(key, name), values[name]) for name, each in known.items() if name in values}
+
+
+def check_names(kind: type[Any], key: str, values: Mapping[str, Any], beside: Sequence[str] = ()) -> None:
+    """The names are ones that a `kind` has under that key.
+
+    Raises:
+        ConfigError: one is not.
+    """
+    known = settings_of(kind, key)
     for name in values:
         if name not in known:
             there, of = (*beside, *known), f" of {key}" if key else ""
@@ -369,7 +380,6 @@ def read_given(kind: type[Any], key: str, values: Mapping[str, Any], beside: Seq
             raise UnknownSettingError(
                 join(key, name), values[name], expected, did_you_mean(str(name), there, join(key, ""))
             )
-    return {name: each.check(join(key, name), values[name]) for name, each in known.items() if name in values}
 
 
 def join(key: str, name: object) -> str:

@@ -901,3 +901,14 @@ def test_a_dict_is_a_groups_choice_and_settings(folder: Path) -> None:
         cp.plan(input={"source": "nope"})
     with pytest.raises(ConfigError, match=r"^network: got a dict, expected the name of a network \(layers stand in a"):
         cp.plan(network={"a": {"op": "relu"}})
+
+
+def test_an_array_is_several_values_for_a_sweep_and_a_list_of_arrays_several_arrays(folder: Path) -> None:
+    assert words_of([], {"conv.stride": np.arange(1, 3), "seed": np.arange(2)}, several=True) == [
+        "conv.stride=1,2",
+        "seed=0,1",
+    ]
+    w = np.ones((1, 3, 2, 2), np.int16)
+    table = cp.sweep(filters=[w, 2 * w, 3 * w], **{"conv.stride": np.array([1, 2])})
+    assert len(table) == 6
+    assert len(cp.sweep(bias=np.array([5]), seed=range(2))) == 2

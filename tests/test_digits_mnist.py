@@ -121,7 +121,7 @@ def test_what_does_not_suit_the_files(change: str, line: str, tmp_path: Path, mo
 @pytest.mark.parametrize("name", ["digits_simple", "digits_deep"])
 def test_without_data_the_key_is_named(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert refused(tmp_path, f"experiment={name}") == "data: got ???, expected a value for it"
+    assert refused(tmp_path, f"experiment={name}") == "data: got nothing, expected a value for it"
     line = refused(tmp_path, f"experiment={name}", "data=nowhere")
     assert line.startswith(("input.path: got nowhere/", "labels.path: got nowhere/"))
     assert "expected an .npz file that can be read (No such file" in line

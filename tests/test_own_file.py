@@ -259,6 +259,14 @@ REFUSED = {
     "control": ("note: \0", r"my\.yaml: not readable: unacceptable character #x0000: .* not allowed, at byte 6$"),
     "twice": ("seed: 1\nseed: 2", r"my\.yaml: line 2: found duplicate key seed$"),
     "dotted twice": ("conv.pad: 1\nconv: {stride: 1}\nconv.stride: 2", r"conv\.stride: got 2, expected a key once"),
+    "twice in both ways": ("conv.pad: 1\nconv: {pad: 2}", r"conv\.pad: got 2, expected a key once"),
+    "in both ways twice": ("conv: {pad: 2}\nconv.pad: 1", r"conv\.pad: got 1, expected a key once"),
+    "another's word": ("conv: {padding: 1}", r"conv\.padding: got 1, .*\(did you mean conv\.pad\?\)"),
+    "another's word at the top": ("inputs: [[[[1]]]]", r"inputs: got .*\(did you mean input\?\)"),
+    "a path by another name": ("input: {source: npy, file: x}", r"input\.file: got x, .*mean input\.path\?\)"),
+    "a path of nothing": ("input: npy\npath: x.npy", r"path: got x\.npy, .*\(did you mean input\.path\?\)"),
+    "a file for a choice": ("input: x.npy", r"input: got x\.npy, .*\(input=npy input\.path=x\.npy\)"),
+    "an op alone": ("network: {r: relu}\nweights: random", r"network\.r: got relu, .*\(\{op: relu\}\)"),
     "an alias": ("a: &a [1]\nseed: *a", r"my\.yaml: not readable: aliases"),
     "code": ("input: {_target_: os.system}", r"input\._target_: got os\.system, expected one of the keys of input: "),
     "Hydra's folder": ("hydra: {run: {dir: /x}}", r"hydra\.run: got .*, expected of Hydra's own settings only"),
@@ -298,6 +306,12 @@ def test_what_is_no_such_file(folder: Path) -> None:
     assert re.match(r"nope\.yaml: no such file; expected an experiment file, or settings", refused(folder, "nope.yaml"))
     (folder / "f.yaml").mkdir()
     assert re.match(r"f\.yaml: no such file", refused(folder, "f.yaml"))
+
+
+def test_a_missing_file_is_perhaps_another(folder: Path) -> None:
+    written(folder, MINE, "mine.yaml")
+    assert refused(folder, "mine.yml").endswith("(did you mean mine.yaml?)")
+    assert refused(folder, "lecture_4d.yaml").endswith("(did you mean experiment=lecture_4d?)")
 
 
 def test_one_experiment_at_a_time(folder: Path) -> None:
@@ -346,9 +360,8 @@ def test_names_that_hydra_would_read_as_more(folder: Path) -> None:
 )
 def test_axes_that_cannot_be(value: str, line: str, folder: Path) -> None:
     mine = written(folder, f"hydra: {{sweeper: {{params: {{seed: '{value}'}}}}}}\n")
-    assert re.match(
-        rf"hydra\.sweeper\.params\.seed: got {re.escape(value)}, expected {line}", refused(folder, "-m", mine)
-    )
+    got = "nothing" if value == "???" else re.escape(value)
+    assert re.match(rf"hydra\.sweeper\.params\.seed: got {got}, expected {line}", refused(folder, "-m", mine))
 
 
 def test_a_name_too_long_for_the_disk(folder: Path) -> None:

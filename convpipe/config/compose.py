@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from convpipe.config.grammar import WRITTEN_OUT
 from convpipe.config.hydra_errors import explained
 from convpipe.config.hydra_safety import check_hydra_node, parsed, refuse_unsafe
 from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS
@@ -91,6 +92,7 @@ def check_single_values(overrides: Sequence[str], multirun: bool) -> None:
             names = chosen if isinstance(chosen, list) else [chosen]
             if not isinstance(chosen, dict) and not all(isinstance(name, str) for name in names):
                 hint = "~experiment leaves it out" if key == "experiment" else ""
+                hint = f"{key}=values {key}.values=... takes numbers" if key in WRITTEN_OUT else hint
                 raise ConfigError(key, value, f"the name of a choice of {key}", hint)
 
 

@@ -58,6 +58,9 @@ def spelled_out(key: str, value: Any, several: bool) -> Iterator[tuple[str, Any]
     {'filters': 'random', 'filters.count': 2}
     """
     role, _, below = key.partition(".")
+    if several and role in WRITTEN_OUT and not below and isinstance(value, list) and all(map(is_array, value)):
+        yield from ((role, "values"), (f"{role}.values", value), (f"{role}.dtype", np.result_type(*value).name))
+        return
     listed = isinstance(value, list | tuple) and not several and not below
     if role in WRITTEN_OUT and below in ("", "values") and (listed or isinstance(value, np.ndarray)):
         if not below:
@@ -72,6 +75,11 @@ def spelled_out(key: str, value: Any, several: bool) -> Iterator[tuple[str, Any]
         yield key, value
 
 
+def is_array(value: Any) -> bool:
+    """Whether a value is an array."""
+    return isinstance(value, np.ndarray)
+
+
 def spelled_group(group: str, value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """A group's choice, where its settings name one, and its settings."""
     chosen = next(iter(choice(group, value)), None)
@@ -83,6 +91,8 @@ def spelled_group(group: str, value: Mapping[str, Any]) -> Iterator[tuple[str, A
 
 def choices_text(key: str, value: Any) -> str:
     """The values that a list has for a sweep, or one value."""
+    if isinstance(value, np.ndarray) and value.ndim == 1 and key.partition(".")[2] != "values":
+        value = plain(key, value)  # several values, as a list of them
     if not isinstance(value, list | range):
         return value_text(key, value)
     if not value:

@@ -8,6 +8,9 @@ from convpipe.errors import ConfigError, ConvpipeError, StorageError, UsageError
 
 Siblings = Callable[[str], tuple[str, Sequence[str]]]  # a key -> the nearest group there is, and that group's keys
 
+# The sources that read a file, by how its name ends.
+IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+FILES = {".npy": "npy", ".npz": "npz", ".csv": "csv", ".safetensors": "safetensors", **dict.fromkeys(IMAGES, "image")}
 UNKNOWN = re.compile(r"Could not (?:override|delete from config\.) '([^']+)'")
 NOT_THAT_VALUE = re.compile(r"Could not delete from config\. The value of '([^']+)' is (.*) and not (.*)\.", re.DOTALL)
 THERE_ALREADY = re.compile(r"Could not append to config\. An item is already at '([^']+)'")
@@ -31,7 +34,7 @@ def explained(error: Exception, overrides: Sequence[str], siblings: Siblings) ->
     if getattr(error, "missing_cfg_file", None) and getattr(error, "options", None) is not None:
         return unknown_choice(str(error.missing_cfg_file), error.options, overrides)  # type: ignore[attr-defined]
     if found := MISSING.search(message):
-        return ConfigError(found[1], "???", "a value for it")
+        return ConfigError(found[1], None, "a value for it")
     if found := NOT_FOUND.search(message):
         group, _, name = (found[1] or f"--config-name/{found[2]}").rpartition("/")
         return ConfigError(group or "config", name, "a config of that name in conf or --config-dir")
@@ -46,7 +49,7 @@ def explained(error: Exception, overrides: Sequence[str], siblings: Siblings) ->
         key = found[1].lstrip("+~")
         message = str(error.__cause__ or error)
     if type(error).__name__ == "MissingMandatoryValue":
-        return ConfigError(str(key), "???", "a value for it")
+        return ConfigError(str(key), None, "a value for it")
     reason = " ".join(message.split("full_key:")[0].split())
     if key:
         return ConfigError(str(key), given(str(key), overrides), "a value that can be worked out", reason)
@@ -74,7 +77,9 @@ def unknown_choice(path: str, options: Sequence[str], overrides: Iterable[str]) 
         key = key.lstrip("+").split("@")[0]
         if f"{key}/{value}" == path:
             group, name = key, value
-    return ConfigError(group or "config", name, f"one of {', '.join(options)}", did_you_mean(name, options))
+    source = next((source for ending, source in FILES.items() if name.lower().endswith(ending)), "")
+    hint = f"{group}={source} {group}.path={name}" if source in options else did_you_mean(name, options)
+    return ConfigError(group or "config", name, f"one of {', '.join(options)}", hint)
 
 
 def unknown_key(key: str, overrides: Sequence[str], siblings: Siblings) -> ConfigError:

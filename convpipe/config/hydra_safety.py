@@ -85,6 +85,8 @@ def grammar_hint(error: Exception, key: str, value: str) -> str:
     """Why an override does not parse, without the parser's list of tokens, and the way out."""
     reason = " ".join(str(error).split()).split(" expecting {")[0].split(" See http")[0]
     reason = re.sub(r"^Error parsing override '.*' (?=\S)", "", reason)
+    if key != key.strip() or value != value.strip():
+        return f"no blanks around '=': {key.strip()}={shown(value.strip(), 40)}"
     return f"{reason}; special characters need quotes: '{key}=\"{shown(value, 40)}\"'"
 
 

@@ -10,8 +10,10 @@ from typing import Any
 from convpipe.config.grammar import value_text
 from convpipe.config.parts import SETTINGS
 from convpipe.config.tree import GROUPS, choices_of, config_folder, shipped, values_of
+from convpipe.errors import ELSEWHERE
 from convpipe.fields import Check, Schema, Setting, join, text
 
+LAYERS = ".LAYER."
 EXPERIMENT = Setting(text, "lecture_3d", "A complete named experiment; what is set beside it counts more.")
 
 
@@ -69,11 +71,14 @@ def as_listed(name: str) -> str:
 def place_of(word: str) -> str:
     """A hint with the key that ends in a word, such as `stride`; nothing where there is none.
 
-    >>> place_of("stride"), place_of("strid")
-    ('did you mean conv.stride?', '')
+    A key of a layer is one only where no other key ends so.
+
+    >>> place_of("stride"), place_of("padding"), place_of("slope"), place_of("strid")
+    ('did you mean conv.stride?', 'did you mean conv.pad?', 'did you mean network.LAYER.slope?', '')
     """
-    ends = (key.name for key in keys() if key.name.endswith(f".{word}"))
-    return next((f"did you mean {name}?" for name in ends), "")
+    ends = [key.name for key in keys() if key.name.endswith(f".{ELSEWHERE.get(word, word)}")]
+    found = sorted(ends, key=lambda name: (LAYERS in name, not name.startswith("conv.")))
+    return f"did you mean {found[0]}?" if found else ""
 
 
 def as_setting(word: str, value: str = "") -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,24 @@ import yaml
 from convpipe.config.hydra_safety import REASON
 from convpipe.config.keys import keys
 from convpipe.config.parts import SETTINGS
+from convpipe.config.read import unknown_key
 from convpipe.config.repository import quick_loader
-from convpipe.config.tree import CHOICE, GLOBAL, GROUPS, NAMING, SOURCE, YAML, choice, choices_of, config_folder
+from convpipe.config.tree import (
+    CHOICE,
+    GLOBAL,
+    GROUPS,
+    NAMING,
+    SOURCE,
+    YAML,
+    choice,
+    choices_of,
+    config_folder,
+    values_of,
+)
 from convpipe.errors import ConfigError, StorageError, UsageError, shown
-from convpipe.fields import choice as choice_check, group as settings_group, join, mapping, path as is_path
+from convpipe.fields import check_names, choice as choice_check, group as settings_group, join, mapping, path as is_path
 from convpipe.files.yaml import DEEPEST, check_events, dotted
-from convpipe.sources.kinds.source import ARRAYS
+from convpipe.sources.kinds.source import ARRAYS, ROLES, SOURCES
 
 MOST_BYTES = 1 << 20
 CHOOSING = GROUPS - {"experiment"}
@@ -46,6 +59,7 @@ def experiment(path: Path, elsewhere: Collection[str] = ()) -> dict[str, Any]:
     """
     found = grouped(at_their_places(checked(nested(contents(path))), path.parent))
     chosen = dict(choices(found))
+    check_known(found, chosen)
     found = {key: value for key, value in found.items() if key not in elsewhere or key not in chosen}
     base = base_of(found.pop("experiment", None), {*chosen, *elsewhere})
     defaults = [*base.pop("defaults", []), *listed_defaults(found)]
@@ -54,6 +68,26 @@ def experiment(path: Path, elsewhere: Collection[str] = ()) -> dict[str, Any]:
     own = {key: value for key, value in own.items() if key not in CHOOSING or value}
     own.setdefault("name", literal(path.stem))
     return {"defaults": [*defaults, "_self_"], **merged(base, own)}
+
+
+def check_known(found: Mapping[str, Any], chosen: Mapping[str, str | None]) -> None:
+    """The file's keys are ones that there are, those of a source it chooses among them.
+
+    Said before a value that is missing, which a key that was meant to give it may be the cause of.
+
+    Raises:
+        ConfigError: one is none.
+    """
+    known = [*SETTINGS, "experiment"]
+    for key, value in found.items():
+        if key not in (*known, "defaults", "hydra"):
+            raise unknown_key(key, value, known)
+    for role in ROLES:
+        settings, path = found.get(role), config_folder() / role / f"{chosen.get(role)}.yaml"
+        source = values_of(path).get(SOURCE) if chosen.get(role) and path.is_file() else None
+        if source and isinstance(settings, Mapping):
+            given = {name: entry for name, entry in settings.items() if name not in (CHOICE, SOURCE)}
+            check_names(SOURCES.get(role, source), role, given)
 
 
 def settings(key: str, value: Any, chosen: Mapping[str, str | None]) -> Any:
@@ -103,7 +137,7 @@ def contents(path: Path) -> Mapping[str, Any]:
     """
     try:
         if not path.is_file():
-            raise UsageError(f"{path}: no such file; expected an experiment file, or settings as key=value")
+            raise UsageError(f"{path}: no such file; expected an experiment file, or settings as key=value{near(path)}")
         with open(path, "rb") as file:
             text = file.read(MOST_BYTES + 1)
     except OSError as error:
@@ -118,6 +152,13 @@ def contents(path: Path) -> Mapping[str, Any]:
     if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
         raise UsageError(f"{path}: expected keys and values, such as seed: 1")
     return found
+
+
+def near(path: Path) -> str:
+    """A hint at a file, or an experiment, that a missing one was meant to be; or nothing."""
+    files = {str(each): str(each) for ending in YAML for each in sorted(path.parent.glob(f"*{ending}"))}
+    known = files | {f"{name}{path.suffix}": f"experiment={name}" for name in choices_of("experiment")}
+    return "".join(f" (did you mean {known[name]}?)" for name in get_close_matches(str(path), known, n=1))
 
 
 def unreadable(text: bytes, error: Exception) -> str:
@@ -213,6 +254,9 @@ def nested(found: Mapping[str, Any]) -> dict[str, Any]:
             if not isinstance(place, dict):
                 raise ConfigError(key, value, f"{group} once, as settings")
         if isinstance(value, Mapping) and isinstance(place.get(last), dict):
+            twice = next((name for name in value if name in place[last]), None)
+            if twice is not None:
+                raise ConfigError(f"{key}.{twice}", value[twice], "a key once")
             value = {**place.pop(last), **value}
         elif last in place:
             raise ConfigError(key, value, "a key once")

@@ -81,6 +81,8 @@ class Layers(Check):
         """Each layer, read."""
         found = {}
         for name, settings in mapping(key, value).items():
+            if isinstance(settings, str):
+                raise ConfigError(f"{key}.{name}", settings, "a group of settings", f"{{op: {settings}}}")
             layer = mapping(f"{key}.{name}", settings)
             if "op" not in layer:
                 hint = did_you_mean(str(name), [other for other in value if other != name])

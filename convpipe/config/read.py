@@ -61,7 +61,7 @@ def unknown_key(key: str, value: object, known: Sequence[str]) -> ConfigError:
         return ConfigError(key, value, "settings from the top", "the file's first line must be '# @package _global_'")
     from convpipe.config.keys import place_of  # which the others do without
 
-    return ConfigError(key, value, f"one of the keys: {', '.join(known)}", place_of(key) or did_you_mean(key, known))
+    return ConfigError(key, value, f"one of the keys: {', '.join(known)}", did_you_mean(key, known) or place_of(key))
 
 
 def read_spec(config: Mapping[str, Any]) -> Spec:

@@ -49,7 +49,7 @@ def choice(group: str, value: Any) -> list[str | None]:
         return [value[CHOICE]]
     wanted = value.get(NAMING.get(group, SOURCE))
     if wanted is None:
-        whole = group == "network" and all("op" in mapping(f"network.{name}", layer) for name, layer in value.items())
+        whole = group == "network" and all(isinstance(layer, Mapping) and "op" in layer for layer in value.values())
         return [None] if whole else []
     same = (str(wanted), str(wanted).removeprefix("conv_"))  # conv/transpose is the operation conv_transpose
     return [next((name for name in same if name in choices_of(group)), None)]
