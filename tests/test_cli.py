@@ -531,3 +531,9 @@ def test_any_letter_prints_in_any_encoding(folder: Path) -> None:
     out, err = child.communicate(timeout=60)
     assert (child.returncode, err) == (0, "")
     assert out.endswith("new: \\xe9\\u2603/lecture_3d/75a40c9ecb2a\n")
+
+
+def test_words_that_are_commands_elsewhere(folder: Path) -> None:
+    assert refused(folder, "version").endswith("(did you mean --version?)")
+    (folder / "mine.yaml").write_text("seed: 1\n")
+    assert refused(folder, "run", "mine.yaml").endswith("(did you mean mine.yaml?)")

@@ -266,6 +266,7 @@ REFUSED = {
     "a path by another name": ("input: {source: npy, file: x}", r"input\.file: got x, .*mean input\.path\?\)"),
     "a path of nothing": ("input: npy\npath: x.npy", r"path: got x\.npy, .*\(did you mean input\.path\?\)"),
     "a file for a choice": ("input: x.npy", r"input: got x\.npy, .*\(input=npy input\.path=x\.npy\)"),
+    "a number for an array": ("bias: 3", r"bias: got 3, expected a list of numbers, .*\(\[3\]\)"),
     "an op alone": ("network: {r: relu}\nweights: random", r"network\.r: got relu, .*\(\{op: relu\}\)"),
     "an alias": ("a: &a [1]\nseed: *a", r"my\.yaml: not readable: aliases"),
     "code": ("input: {_target_: os.system}", r"input\._target_: got os\.system, expected one of the keys of input: "),

@@ -129,7 +129,8 @@ def no_command(word: str, commands: Iterable[str]) -> UsageError:
     choices = {name: f"experiment={name}" for name in choices_of("experiment")}
     groups = named_choices(word)
     named = {word: f"{groups[0]}={word}"} if groups else {}
-    known = {**choices, **named, **files, **{name: name for name in commands}}
+    no_words = {"run": next(iter(files.values()), "key=value"), "version": "--version"}  # as elsewhere
+    known = {**choices, **named, **no_words, **files, **{name: name for name in commands}}
     hint = "".join(f" (did you mean {known[name]}?)" for name in get_close_matches(word, known, n=1))
     there = ", ".join(commands)
     return UsageError(f"{word}: no such command; there are {there}, and settings as key=value{hint}")

@@ -270,6 +270,8 @@ def grouped(found: dict[str, Any]) -> dict[str, Any]:
         if isinstance(found.get(role), list):
             found[role] = {CHOICE: WRITTEN, "values": found[role]}
         value = found.get(role)
+        if isinstance(value, int | float):
+            raise ConfigError(role, value, "a list of numbers, the name of a choice, or settings", f"[{value}]")
         if isinstance(value, dict) and "dtype" not in value and has_float(value.get("values")):
             value["dtype"] = "float64"
     return found
