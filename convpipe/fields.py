@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from convpipe.errors import ConfigError, did_you_mean, told_apart
-from convpipe.tensors import DTYPES, exact_range, full_range
+from convpipe.tensors import DTYPES
 
 T = TypeVar("T")
 Schema = dict[str, Any]
@@ -385,22 +385,3 @@ def check_names(kind: type[Any], key: str, values: Mapping[str, Any], beside: Se
 def join(key: str, name: object) -> str:
     """A dotted config key: ``join("input", "shape")`` is ``input.shape``."""
     return f"{key}.{name}" if key else str(name)
-
-
-# Values that a dtype must hold
-
-
-def fits(key: str, value: int, dtype: np.dtype[Any]) -> int:
-    """A whole number that `dtype` holds exactly (floats: up to the width of their mantissa)."""
-    low, high = exact_range(dtype)
-    if not low <= value <= high:
-        raise ConfigError(key, value, f"a whole number that {dtype} holds exactly, from {low} to {high}")
-    return value
-
-
-def within(key: str, value: float, dtype: np.dtype[Any]) -> float:
-    """A number within the range of `dtype`."""
-    low, high = full_range(dtype)
-    if not low <= value <= high:  # Python compares int with float exactly, NumPy would round
-        raise ConfigError(key, value, f"a number that {dtype} holds, from {low:g} to {high:g}")
-    return value

@@ -18,7 +18,6 @@ from convpipe.fields import (
     choice,
     dtype_name,
     field,
-    fits,
     join,
     number,
     one_or_several,
@@ -30,6 +29,7 @@ from convpipe.fields import (
     truth,
     whole,
 )
+from convpipe.sources.kinds.ranges import fits
 from convpipe.tensors import DTYPES, FLOAT_DTYPES, INTEGER_DTYPES, exact_range
 
 

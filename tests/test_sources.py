@@ -763,7 +763,7 @@ def test_one_source_does_not_import_the_others() -> None:
     code = "from convpipe.sources import read_source; read_source('input', {'source': 'integers'}); import sys; "
     code += "print(*sorted(name for name in sys.modules if name.startswith('convpipe.sources.')))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=CONF.parent)
-    kinds = ["kinds", "kinds.drawn", "kinds.source", "kinds.stream"]
+    kinds = ["kinds", "kinds.drawn", "kinds.ranges", "kinds.source", "kinds.stream"]
     assert run.stdout.split() == [f"convpipe.sources.{name}" for name in ["integers", *kinds]]
 
 

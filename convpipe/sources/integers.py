@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from convpipe.fields import dtype_name, field, fits, one_or_several, several, whole
+from convpipe.fields import dtype_name, field, one_or_several, several, whole
 from convpipe.sources.kinds.drawn import COUNT, KERNEL, SHAPE, drawn
+from convpipe.sources.kinds.ranges import fits
 from convpipe.sources.kinds.source import ANY, ARRAYS, Request, Source
 from convpipe.sources.kinds.stream import filled
 from convpipe.tensors import Array, Signature, Sizes, exact_range

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from convpipe.errors import ConfigError, told_apart
-from convpipe.fields import dtype_name, field, fits, judged, within
+from convpipe.fields import dtype_name, field, judged
+from convpipe.sources.kinds.ranges import fits, within
 from convpipe.sources.kinds.source import ANY, ARRAYS, Request, Source
 from convpipe.tensors import MOST_AXES, Array, Signature, Sizes
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from convpipe.errors import ConfigError, shown
-from convpipe.fields import choice, dtype_name, field, number, one_or_several, several, whole, within
+from convpipe.fields import choice, dtype_name, field, number, one_or_several, several, whole
 from convpipe.sources.kinds.drawn import COUNT, KERNEL, SHAPE, drawn
+from convpipe.sources.kinds.ranges import within
 from convpipe.sources.kinds.source import ANY, ARRAYS, Request, Source
 from convpipe.sources.kinds.stream import filled
 from convpipe.tensors import FLOAT_DTYPES, Array, Signature, Sizes, full_range
