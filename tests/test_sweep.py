@@ -222,7 +222,7 @@ def test_points_that_are_the_same_run(folder: Path) -> None:
         ("hydra.sweeper.params.a._target_=1,2", r"expected values only"),
         ("+hydra.callbacks.x._target_=a,b", r"expected values only"),
         ("seed=1,2 conv.stride=1,${nowhere}", r"conv\.stride=.*: conv\.stride: got \$\{nowhere\}, expected a v"),
-        ("seed=1,2 name=a,???", r"name=\?\?\?: name: got \?\?\?, expected a value for it"),
+        ("seed=1,2 name=a,???", r"name=\?\?\?: name: got nothing, expected a value for it"),
     ],
 )
 def test_one_bad_point_and_nothing_has_run(words: str, match: str, folder: Path) -> None:
