@@ -144,7 +144,9 @@ def who_has(name: str) -> str:
     listed = as_listed(name)
     found = list(dict.fromkeys(key.kind for key in keys() if key.name == listed))
     if found == [""]:
-        return f"it goes with a choice of {name.partition('.')[0]}"
+        group, _, below = name.partition(".")
+        layered = group == "conv" and any(key.name == f"network{LAYERS}{below}" for key in keys())
+        return f"it goes with a choice of {group}{f'; of a layer it is network{LAYERS}{below}' if layered else ''}"
     return f"{kinds_text(listed, found)} {'has' if len(found) == 1 else 'have'} it" if found else ""
 
 

@@ -172,6 +172,8 @@ def unreadable(text: bytes, error: Exception) -> str:
     hint = ""
     if b"\t" in line[: len(line) - len(line.lstrip())]:
         hint = " (YAML takes blanks, no tabs, before a key)"
+    elif "duplicate key" in problem:
+        hint = " (a key once; beside a name, settings have keys of their own: input: npy and input.path: x.npy)"
     elif problem.startswith(("mapping values are not allowed", "could not find expected ':'")):
         hint = " (a colon needs a blank behind it, and a text with ': ' quotes)"
     return f"line {number}: {shown(problem, 200)}{hint}"
