@@ -287,7 +287,7 @@ def test_a_dry_run_shows_the_whole_network(folder: Path) -> None:
         ("weights=none", "weights: got nothing, expected a source of weights, as the layer conv1 has some"),
         (
             "conv.stride=2",
-            "conv.stride: got 2, expected nothing below conv, which is empty (it goes with a choice of conv; of a layer",
+            "conv.stride: got 2, expected nothing below conv, which is empty (it goes with a choice of conv; of",
         ),
         ("network.conv1.strid=2", "network.conv1.strid: got 2, expected one of the keys of network.conv1: "),
         ("network.con1.stride=2", "network.con1.op: got nothing, expected the kind of a new layer, or another layer's"),
