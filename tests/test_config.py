@@ -41,7 +41,7 @@ UNKNOWN_KEYS = [
     ("cluster.address=x", r"cluster\.address: got x, .* \(it goes with a choice of cluster\)\Z"),
     (
         "experiment=tiny conv.stride=2",
-        r"conv\.stride: .*below conv, which is empty \(it goes with a choice of conv; of a layer it is network\.LAYER\.str",
+        r"conv\.stride: .*below conv, which is empty .*of a layer it is network\.LAYER\.stride\)\Z",
     ),
     ("experiment=tiny network.relu1.slope=2", r"network\.relu1\.slope: got 2, .* \(op: leaky_relu has it\)\Z"),
     ("+input.path=x", r"input\.path: got x, .* \(input=csv, image, npy, npz, safetensors have it\)\Z"),
