@@ -56,9 +56,10 @@ def choice(group: str, value: Any) -> list[str | None]:
 
 
 def first_line(path: Path) -> str:
-    """The first comment of a config file, Hydra's own left out."""
+    """The first comment of a config file, at the start of a line or at its end; Hydra's own left out."""
     with open(path, encoding="utf-8") as lines:
-        return next((line[1:].strip() for line in lines if line[:1] == "#" and not line.startswith(PACKAGE)), "")
+        comments = (line.partition("# ")[2].strip() for line in lines if not line.startswith(PACKAGE))
+        return next(filter(None, comments), "")
 
 
 @cache
