@@ -136,7 +136,7 @@ def storing(events: Generator[Event]) -> Generator[Event]:
     try:
         yield from events
     except OSError as error:
-        raise StorageError(f"{error.filename or 'a collection'}: {error.strerror or error}") from error
+        raise StorageError.of(error) from error
 
 
 def read_words(overrides: Sequence[str], settings: Mapping[str, Any]) -> Job:
@@ -261,16 +261,15 @@ def reproduce(run: Run | str | Path) -> Outcome:
 
     from convpipe.archive.verify import verify as verified
     from convpipe.config.read import read_spec
-    from convpipe.config.settings import MEMORY_SHARE
-    from convpipe.execution import provenance, runner
+    from convpipe.config.settings import usual_memory
+    from convpipe.execution import runner
 
     folder = run_folder("reproduce", run)
     then = verified(folder)
     spec = read_spec(then.config)
     with TemporaryDirectory(prefix="convpipe-") as scratch:
-        memory = int(MEMORY_SHARE * provenance.memory_bytes())
         threads = int(then.manifest.get("provenance", {}).get("threads", 1))
-        return runner.repeat(folder, runner.Place(Path(scratch), memory, threads), spec)
+        return runner.repeat(folder, runner.Place(Path(scratch), usual_memory(), threads), spec)
 
 
 # What there is
@@ -304,7 +303,6 @@ def help(word: str | None = None) -> str:
 
 def functions() -> dict[str, Callable[..., object]]:
     """What takes settings or runs, by its name; each command is one of them."""
-    from convpipe.archive.collection import runs
     from convpipe.archive.read import load
 
     return {each.__name__: each for each in (plan, run, sweep, load, runs, explain, verify, reproduce, help, schema)}

@@ -94,6 +94,11 @@ class StorageError(ConvpipeError):
 
     exit_code = 4
 
+    @classmethod
+    def of(cls, error: OSError) -> StorageError:
+        """What the system said, as an error of ours."""
+        return cls(f"{error.filename or 'output'}: {error.strerror or error}")
+
 
 def shown(value: object, limit: int = 80) -> str:
     """A value for an error line: strings bare, everything on one line, long ones cut.

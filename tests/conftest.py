@@ -2,8 +2,10 @@
 
 import gc
 import signal
+from pathlib import Path
 from types import FrameType
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("convpipe", derandomize=True, deadline=None)  # the same examples everywhere and every day
@@ -25,3 +27,12 @@ def pytest_collection_finish() -> None:
     """Leave what the collected tests are made of out of every later search for garbage, which took 0.3 s each."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, where the default root would be made."""
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    return work

@@ -34,18 +34,11 @@ from convpipe.execution.provenance import thread_pools
 from convpipe.execution.threads import blas_threads
 from convpipe.graph import lowerings
 
+pytestmark = pytest.mark.usefixtures("folder")  # no test writes into the checkout
+
 RING: list[Any] = []
 RING.append(RING)
 STRIDED = {"conv.stride": 2, "conv.pad": 1}
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working directory."""
-    work = tmp_path / "work"
-    work.mkdir()
-    monkeypatch.chdir(work)
-    return work
 
 
 def line_of(call: Callable[[], object], match: str) -> str:
@@ -891,6 +884,17 @@ def test_an_array_is_an_input_of_its_own_numbers_and_dtype(folder: Path) -> None
     assert np.array_equal(run.maps, cp.conv(x, w, np.array([0.5, 1.0])))
     for dtype, more in (("float32", {}), ("float64", {"input.dtype": "float64"})):
         assert cp.run(filters=w, archive=False, **{"input.values": x, **more})["input"].dtype == dtype
+
+
+def test_a_list_is_the_run_that_it_is_in_a_file_and_as_settings(folder: Path) -> None:
+    """Whole numbers have the usual dtype, and where one has a point they are float64: one rule."""
+    for numbers, dtype in (([[[[1, 2], [3, 4]]]], "int16"), ([[[[1, 2.5], [3, 4]]]], "float64")):
+        (folder / "f.yaml").write_text(f"input: {numbers}\nfilters: [[[[1]]]]\n")
+        held = cp.run(input=numbers, filters=[[[[1]]]], archive=False)
+        assert held["input"].dtype == dtype
+        assert held.manifest["run_id"] == cp.run("f.yaml", archive=False).manifest["run_id"]
+        arrays = cp.run(input=tuple(numbers), filters=np.array([[[[1]]]], np.int16), archive=False)
+        assert arrays.manifest["run_id"] == held.manifest["run_id"]
 
 
 def test_a_dict_is_a_groups_choice_and_settings(folder: Path) -> None:

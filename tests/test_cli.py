@@ -28,14 +28,7 @@ from convpipe.graph.plan import Plan
 from convpipe.graph.single import plan_run
 from convpipe.graph.spec import Spec
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working directory."""
-    work = tmp_path / "work"
-    work.mkdir()
-    monkeypatch.chdir(work)
-    return work
+pytestmark = pytest.mark.usefixtures("folder")  # no test writes into the checkout
 
 
 # --- what Hydra may not be told ----------------------------------------------------------------------------------

@@ -18,10 +18,10 @@ import pytest
 from run_cases import FLOATS, a_run, contents, edit_manifest, hidden, run_folders
 
 import convpipe as cp
-from convpipe.archive.collection import read_results, rebuild, refresh, runs as collection_runs
+from convpipe.archive.collection import read_results, rebuild, refresh
 from convpipe.archive.index import INDEX, note, row_at
 from convpipe.archive.table import FIXED, MEASURED, NOT_CONFIG, typed, write_results
-from convpipe.errors import ArchiveError, StorageError
+from convpipe.errors import ArchiveError, StorageError, UsageError
 
 
 @pytest.fixture(scope="module")
@@ -175,9 +175,10 @@ def test_reading_writes_nothing_and_misses_nothing(folder: Path) -> None:
 
 
 def test_no_collection() -> None:
-    for read in (read_results, collection_runs):
-        with pytest.raises(ArchiveError, match="nowhere: no such collection"):
-            read(Path("nowhere"))
+    with pytest.raises(ArchiveError, match="nowhere: no such collection"):
+        read_results(Path("nowhere"))
+    with pytest.raises(UsageError, match=r"^runs: got nowhere, expected a folder$"):
+        cp.runs("nowhere")
 
 
 def test_runs_is_a_typed_table(folder: Path) -> None:

@@ -19,14 +19,7 @@ from convpipe.fields import settings_of
 from convpipe.graph.spec import LoweringSettings
 from convpipe.ops.kinds.convolving import ConvSettings
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working directory, where the default root would be made."""
-    work = tmp_path / "work"
-    work.mkdir()
-    monkeypatch.chdir(work)
-    return work
+pytestmark = pytest.mark.usefixtures("folder")  # no test writes into the checkout
 
 
 # Overrides as a shell splits them at blanks, and the line they end with.

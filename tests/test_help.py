@@ -382,6 +382,7 @@ def test_functions_can_be_asked_for_too() -> None:
     for name in (*COMMANDS, "plan", "run", "sweep", "load"):
         assert len(cp.help(name).splitlines()) > 1, name
     assert cp.help("verify").startswith("convpipe.verify(path: ")
+    assert "where: " in cp.help("runs").splitlines()[0]  # the one that cp.runs is
 
 
 @pytest.mark.parametrize("word", [5, b"a", ["conv"], cp.run])

@@ -21,15 +21,6 @@ NEEDED = {"digits_simple": ["data=DIR"], "digits_deep": ["data=DIR"], "edges": [
 MINE = "input: {source: lecture, values: [[[[1, 2], [3, 4]]]]}\nfilters: {source: lecture, values: [[[[2]]]]}\n"
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory."""
-    place = tmp_path / "here"
-    place.mkdir()
-    monkeypatch.chdir(place)
-    return place
-
-
 def run_id(*words: str) -> str:
     """The id of the run that a command makes, or made before."""
     answer = convpipe(*words)

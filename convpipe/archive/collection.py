@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from convpipe.archive.identity import RUN_ID
 from convpipe.archive.index import INDEX, completed, failures, locked, row_at, rows_of
-from convpipe.archive.read import as_folder
 from convpipe.archive.table import (
     Row,
     as_table,
@@ -93,18 +92,6 @@ def read_results(folder: Path) -> list[Row]:
         return found
     rows = whole_rows(folder)
     return with_columns(rows, columns_of(rows))
-
-
-def runs(folder: str | Path) -> pd.DataFrame:
-    """The runs of a collection as a table: one row per run, numbers as numbers.
-
-    A column with numbers beside words or lists (``conv.pad``: 1, "same", [2, 1]) has each cell's own value.
-
-    Raises:
-        ArchiveError: there is no collection.
-    """
-    rows = read_results(as_folder("runs", folder))
-    return as_table(rows, row_columns(rows), typed)
 
 
 def chosen_runs(wanted: Mapping[Path, Collection[str]]) -> pd.DataFrame:

@@ -101,7 +101,7 @@ def as_known(error: Exception) -> ConvpipeError:
     if isinstance(error, ConvpipeError):
         return error
     if isinstance(error, OSError):
-        return StorageError(f"{error.filename or 'output'}: {error.strerror or error}")
+        return StorageError.of(error)
     if isinstance(error, MemoryError):
         return StorageError("out of memory; lower limits.memory to have such a run refused before it starts")
     return ConvpipeError(f"unexpected {type(error).__name__}: {error} (CONVPIPE_DEBUG=1 shows where)")
@@ -111,13 +111,14 @@ def dispatch(words: list[str]) -> int:
     """A sub-command where the first word is one, else the Hydra app."""
     from convpipe.cli.commands import COMMANDS
 
-    if words and not words[0].startswith("-") and "=" not in words[0] and not words[0].startswith(("~", "+")):
-        if words[0].endswith((".yaml", ".yml")):
-            return hydra_app(words)
-        if words[0] not in COMMANDS:
-            raise no_command(words[0], COMMANDS)
-        return COMMANDS[words[0]].run(words[1:])
-    return hydra_app(words)
+    first = words[0] if words else "-"
+    if first in COMMANDS:
+        return COMMANDS[first].run(words[1:])
+    from convpipe.config.words import is_own_file  # which no command needs
+
+    if first.startswith(("-", "~", "+")) or "=" in first or is_own_file(first):
+        return hydra_app(words)
+    raise no_command(first, COMMANDS)
 
 
 def no_command(word: str, commands: Iterable[str]) -> UsageError:

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from convpipe.config.grammar import WRITTEN_OUT
 from convpipe.config.hydra_errors import explained
 from convpipe.config.hydra_safety import check_hydra_node, parsed, refuse_unsafe
+from convpipe.config.parts import FREE
 from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS
-from convpipe.config.tree import GROUPS, MAIN_CONFIG
+from convpipe.config.tree import GROUPS, MAIN_CONFIG, WRITTEN_OUT
 from convpipe.errors import ConfigError, ConvpipeError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 LAYER_SETTING = re.compile(r"network\.\w+\.\w+=")
-FREE_SETTING = "data="  # of a key that the config has only where it is used
+FREE_SETTINGS = tuple(f"{name}=" for name in FREE)  # of keys that the config has only where they are used
 NO_SEARCH_PATH = "hydra.searchpath=[]"
 # What else Hydra raises at odd configs: a list where it has a group, a text where it has a list.
 WRONG = (ValueError, TypeError, AttributeError, OSError, KeyError, RecursionError)
@@ -74,7 +74,7 @@ def of_layer(override: str) -> str:
     >>> of_layer("network.conv1.stride=2"), of_layer("conv.stride=2"), of_layer("data=x")
     ('++network.conv1.stride=2', 'conv.stride=2', '++data=x')
     """
-    return f"++{override}" if LAYER_SETTING.match(override) or override.startswith(FREE_SETTING) else override
+    return f"++{override}" if LAYER_SETTING.match(override) or override.startswith(FREE_SETTINGS) else override
 
 
 def check_single_values(overrides: Sequence[str], multirun: bool) -> None:

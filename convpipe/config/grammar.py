@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from convpipe.config.tree import GROUPS, NAMING, SOURCE, choice
+from convpipe.config.tree import GROUPS, NAMING, SOURCE, WRITTEN, WRITTEN_OUT, choice, written_dtype
 from convpipe.errors import ConfigError
-from convpipe.sources.kinds.source import ARRAYS
 
 BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")  # what needs no quotes, but for these:
 WORDS = ("null", "true", "false", "nan", "inf")
 KEY = re.compile(r"[A-Za-z_]\w*", re.ASCII)  # of a dict, where the grammar has no quotes
-WRITTEN_OUT = (*ARRAYS, "labels")  # the groups of arrays that may be in hand
 MOST_NUMBERS = 10_000  # of an array that is written out, which takes the grammar 0.06 ms for each
 EXPECTED = "None, a truth, a number, a text, or lists and dicts of such"
 
@@ -58,15 +56,8 @@ def spelled_out(key: str, value: Any, several: bool) -> Iterator[tuple[str, Any]
     {'filters': 'random', 'filters.count': 2}
     """
     role, _, below = key.partition(".")
-    if several and role in WRITTEN_OUT and not below and isinstance(value, list) and all(map(is_array, value)):
-        yield from ((role, "values"), (f"{role}.values", value), (f"{role}.dtype", np.result_type(*value).name))
-        return
-    listed = isinstance(value, list | tuple) and not several and not below
-    if role in WRITTEN_OUT and below in ("", "values") and (listed or isinstance(value, np.ndarray)):
-        if not below:
-            yield key, "values"
-        yield f"{role}.values", value
-        yield f"{role}.dtype", np.asarray(value).dtype.name
+    if role in WRITTEN_OUT and below in ("", WRITTEN) and are_numbers(value, several):
+        yield from spelled_numbers(role, value, several and isinstance(value, list))
     elif isinstance(value, Mapping) and key == "network":
         raise ConfigError(key, "a dict", "the name of a network", "layers stand in a file: cp.run('my.yaml')")
     elif isinstance(value, Mapping) and key in GROUPS - {"experiment"}:
@@ -75,9 +66,19 @@ def spelled_out(key: str, value: Any, several: bool) -> Iterator[tuple[str, Any]
         yield key, value
 
 
-def is_array(value: Any) -> bool:
-    """Whether a value is an array."""
-    return isinstance(value, np.ndarray)
+def are_numbers(value: Any, several: bool) -> bool:
+    """Whether a value is an array, written out or not; of a sweep, or a list of arrays."""
+    listed = isinstance(value, list | tuple) and (not several or all(isinstance(each, np.ndarray) for each in value))
+    return listed or isinstance(value, np.ndarray)
+
+
+def spelled_numbers(role: str, value: Any, several: bool) -> Iterator[tuple[str, Any]]:
+    """Numbers as their choice, and their dtype where they have one; several arrays have one for all."""
+    yield role, WRITTEN
+    yield f"{role}.{WRITTEN}", value
+    dtype = np.result_type(*value).name if several else written_dtype(value)
+    if dtype is not None:
+        yield f"{role}.dtype", dtype
 
 
 def spelled_group(group: str, value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -91,7 +92,7 @@ def spelled_group(group: str, value: Mapping[str, Any]) -> Iterator[tuple[str, A
 
 def choices_text(key: str, value: Any) -> str:
     """The values that a list has for a sweep, or one value."""
-    if isinstance(value, np.ndarray) and value.ndim == 1 and key.partition(".")[2] != "values":
+    if isinstance(value, np.ndarray) and value.ndim == 1 and key.partition(".")[2] != WRITTEN:
         value = plain(key, value)  # several values, as a list of them
     if not isinstance(value, list | range):
         return value_text(key, value)

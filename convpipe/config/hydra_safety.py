@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SWEEPS = "hydra.sweeper.params."
 LAUNCHER = "hydra.launcher."
+HYDRAS = ("sweeper", "launcher", "verbose")  # what an experiment file of the user's may say of Hydra itself
 SAFE_KEYS = ("hydra/launcher", "hydra/sweeper", "hydra.verbose")
 SAFE_TARGETS = (
     "hydra_plugins.convpipe_plugin.ConvpipeSweeper",

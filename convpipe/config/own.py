@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from convpipe.config.hydra_safety import REASON
+from convpipe.config.hydra_safety import HYDRAS, REASON
 from convpipe.config.keys import keys
 from convpipe.config.parts import SETTINGS
 from convpipe.config.read import unknown_key
@@ -26,23 +26,24 @@ from convpipe.config.tree import (
     GROUPS,
     NAMING,
     SOURCE,
+    WRITTEN,
+    WRITTEN_OUT,
     YAML,
     choice,
     choices_of,
     config_folder,
     values_of,
+    written_dtype,
 )
 from convpipe.errors import ConfigError, StorageError, UsageError, shown
 from convpipe.fields import check_names, choice as choice_check, group as settings_group, join, mapping, path as is_path
 from convpipe.files.yaml import DEEPEST, check_events, dotted
-from convpipe.sources.kinds.source import ARRAYS, ROLES, SOURCES
+from convpipe.sources.kinds.source import ROLES, SOURCES
 
 MOST_BYTES = 1 << 20
 CHOOSING = GROUPS - {"experiment"}
-WRITTEN = "values"  # the choice of numbers that are written out
 # Groups without choices: what they are is settings.
 GROUPED = {"hydra", *(name for name, each in SETTINGS.items() if isinstance(each.check, settings_group))} - CHOOSING
-HYDRAS = ("sweeper", "launcher", "verbose")  # what may be said of Hydra itself
 LISTS = "sweep.points"  # a file where it ends like one, else the name of a shipped list
 
 
@@ -268,20 +269,15 @@ def nested(found: Mapping[str, Any]) -> dict[str, Any]:
 
 def grouped(found: dict[str, Any]) -> dict[str, Any]:
     """Lists that stand for arrays as numbers written out, in floats where one of them has a point."""
-    for role in (*ARRAYS, "labels"):
+    for role in WRITTEN_OUT:
         if isinstance(found.get(role), list):
-            found[role] = {CHOICE: WRITTEN, "values": found[role]}
+            found[role] = {CHOICE: WRITTEN, WRITTEN: found[role]}
         value = found.get(role)
         if isinstance(value, int | float):
             raise ConfigError(role, value, "a list of numbers, the name of a choice, or settings", f"[{value}]")
-        if isinstance(value, dict) and "dtype" not in value and has_float(value.get("values")):
-            value["dtype"] = "float64"
+        if isinstance(value, dict) and (dtype := written_dtype(value.get(WRITTEN))):
+            value.setdefault("dtype", dtype)
     return found
-
-
-def has_float(values: Any) -> bool:
-    """Whether lists of lists have a number with a point among them."""
-    return any(map(has_float, values)) if isinstance(values, list) else isinstance(values, float)
 
 
 # Choices

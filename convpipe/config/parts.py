@@ -68,7 +68,7 @@ def layer_kinds() -> Kinds:
 
 def of_kind(by: str, name: str, kind: type[Any], key: str = "") -> dict[str, Setting]:
     """The settings of a kind under a key, beside the one that says its name."""
-    settings = (WIRING if by == "op" else {}) | settings_of(kind, key)
+    settings = {**(WIRING if by == "op" else {}), **settings_of(kind, key)}
     return settings | {by: Setting(choice([name]), MISSING, settings[by].says)}
 
 

@@ -9,20 +9,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from convpipe.config.hydra_safety import HYDRAS
 from convpipe.config.keys import EXPERIMENT, is_group
 from convpipe.config.parts import SETTINGS
-from convpipe.config.tree import choices_of, config_folder, values_of
+from convpipe.config.tree import WRITTEN_OUT, choices_of, config_folder, values_of
 from convpipe.fields import REFERENCE, REFERENCES, Kinds, Schema, Setting, join, optional
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 # What Hydra itself reads in such a file.
-HYDRA = {"sweeper": {"type": "object"}, "launcher": {"type": "object"}, "verbose": {}}
-HYDRAS = {
+HYDRA = {name: {} if name == "verbose" else {"type": "object"} for name in HYDRAS}
+OF_HYDRA = {
     "defaults": {"type": "array", "items": {"type": ["string", "object"], "maxProperties": 1}},
     "hydra": {"type": "object", "properties": HYDRA, "additionalProperties": False},
 }
 HYDRAS_DOTTED = rf"^hydra\.({'|'.join(HYDRA)})(\..+)?$"
-VALUES = "values"  # a source that has it is numbers as they are written, for which a list alone may stand
 LAYER = "network.LAYER"
 
 
@@ -43,7 +43,7 @@ def schema() -> Schema:
         "$schema": DIALECT,
         "title": "convpipe",
         "type": "object",
-        "properties": {**found, "experiment": experiment, **HYDRAS, **dotted},
+        "properties": {**found, "experiment": experiment, **OF_HYDRA, **dotted},
         "patternProperties": {HYDRAS_DOTTED: {}, **layers},
         "additionalProperties": False,
         "$defs": {name: each for group in groups.values() for name, each in group.definitions()},
@@ -88,7 +88,7 @@ class Group:
     def schema(self) -> Schema:
         """Settings, a choice by its name, nothing where that may be, and a list of numbers where one may be."""
         may_be_null = isinstance(self.setting.check, optional)
-        may_be_list = any(VALUES in settings for settings in self.kinds.values())
+        may_be_list = self.name in WRITTEN_OUT
         types = ["object", "string", *["null"] * may_be_null, *["array"] * may_be_list]
         named: Schema = {"type": "string", "not": REFERENCE}
         chosen: Schema = {"enum": self.choices} if self.choices else {"type": "object"}
@@ -137,7 +137,7 @@ class Group:
         """What each kind is called in a file: by its own name, and by choices that are of that kind."""
         found = {kind: [kind] for kind in self.kinds}
         for choice in choices_of(self.name) if self.by == "source" else ():
-            kind = (values_of(config_folder() / self.name / f"{choice}.yaml") or {}).get("source")
+            kind = values_of(config_folder() / self.name / f"{choice}.yaml").get("source")
             if kind in found and choice not in found:
                 found[kind].append(choice)
         return found

@@ -52,6 +52,11 @@ collection_name = judged(
 )
 
 
+def usual_memory() -> int:
+    """The bytes that a run may need where nothing says more."""
+    return int(MEMORY_SHARE * provenance.memory_bytes())
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a run may use."""
@@ -107,7 +112,7 @@ class Execution:
     @cached_property
     def place(self) -> Place:
         """Where and how, as the runner takes it."""
-        memory = self.limits.memory or int(MEMORY_SHARE * provenance.memory_bytes())
+        memory = self.limits.memory or usual_memory()
         return Place(Path(self.root) / self.name, memory, self.threads, self.timing.repeats)
 
 

@@ -7,9 +7,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from convpipe.config.settings import SPEC_KEYS
 from convpipe.fields import mapping
 from convpipe.files.yaml import read_yaml
+from convpipe.sources.kinds.source import ARRAYS
 
 MAIN_CONFIG = "config"
 YAML = (".yaml", ".yml")
@@ -20,6 +23,8 @@ CHOICE = ""  # stands among a group's settings for the name of its choice, where
 # The setting that says which choice of its group the others belong to.
 SOURCE = "source"
 NAMING = {"conv": "operation", "cluster": "kind", "network": CHOICE}
+WRITTEN = "values"  # the choice of numbers that are written out, and the setting that has them
+WRITTEN_OUT = (*ARRAYS, "labels")  # the groups that have it
 
 
 def config_folder() -> Path:
@@ -47,12 +52,32 @@ def choice(group: str, value: Any) -> list[str | None]:
         return [None]
     if CHOICE in mapping(group, value):
         return [value[CHOICE]]
-    wanted = value.get(NAMING.get(group, SOURCE))
+    naming = NAMING.get(group, SOURCE)
+    wanted = value.get(naming)
     if wanted is None:
         whole = group == "network" and all(isinstance(layer, Mapping) and "op" in layer for layer in value.values())
         return [None] if whole else []
-    same = (str(wanted), str(wanted).removeprefix("conv_"))  # conv/transpose is the operation conv_transpose
-    return [next((name for name in same if name in choices_of(group)), None)]
+    there = choices_of(group)
+    says_so = (name for name in there if values_of(config_folder() / group / f"{name}.yaml").get(naming) == wanted)
+    return [wanted if wanted in there else next(says_so, None)]  # conv/transpose says operation: conv_transpose
+
+
+def written_dtype(values: Any) -> str | None:
+    """The dtype that numbers have which are written out: an array's own, float64 where one of them has a point.
+
+    >>> written_dtype([[1, 2.5]]), written_dtype([[1, 2]])
+    ('float64', None)
+    """
+    if isinstance(values, np.ndarray):
+        return str(values.dtype.name)
+    return "float64" if has_point(values) else None
+
+
+def has_point(values: Any) -> bool:
+    """Whether lists of lists have a number with a point, or an array of such, among them."""
+    if isinstance(values, list | tuple):
+        return any(map(has_point, values))
+    return isinstance(values, float) or (isinstance(values, np.ndarray) and values.dtype.kind == "f")
 
 
 def first_line(path: Path) -> str:
@@ -70,5 +95,5 @@ def shipped() -> Mapping[str, Any]:
 
 def values_of(path: Path) -> Mapping[str, Any]:
     """The values of a config file."""
-    found: Mapping[str, Any] = read_yaml(path.read_bytes())
+    found: Mapping[str, Any] = read_yaml(path.read_bytes()) or {}
     return found

@@ -9,20 +9,19 @@ What only the sizes can judge, such as a stride per axis, is judged by `geometry
 """
 
 from collections.abc import Collection, Iterable
-from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from convpipe.errors import ConfigError, GeometryError
-from convpipe.fields import LARGEST, Check, is_whole, settings_of
+from convpipe.fields import LARGEST, is_whole, settings_of
 from convpipe.geometry.axes import RANKS, listed
 from convpipe.tensors import DTYPES, MOST_AXES, Array, Sizes
 
 NUMERIC = frozenset(map(np.dtype, DTYPES))  # in this machine's byte order
 ANY_AXES, FROM_TWO_AXES = range(1, MOST_AXES + 1), range(2, MOST_AXES + 1)
-VECTOR, MATRIX = (1,), (2,)
+MATRIX = (2,)
 IMAGES = tuple(2 + rank for rank in RANKS)  # (N, C, H, W) and the like, and filters
 UNUSABLE = (ValueError, TypeError, RuntimeError, OverflowError)  # what an array that cannot be made raises
 
@@ -108,14 +107,8 @@ def checked(kind: type[object], **given: Any) -> list[Any]:
     Raises:
         ConfigError: an illegal one.
     """
-    known = checks_of(kind)  # type: ignore[arg-type]  # a class is hashable
-    return [known[name](name, value) for name, value in given.items()]
-
-
-@cache
-def checks_of(kind: type[object]) -> dict[str, Check]:
-    """The checks of the fields of a kind, by name."""
-    return {name: setting.check for name, setting in settings_of(kind, "").items()}
+    known = settings_of(kind, "")
+    return [known[name].check(name, value) for name, value in given.items()]
 
 
 def real(name: str, value: Any) -> int | float:
