@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from convpipe.fields import is_whole
 from convpipe.geometry.axes import PadMode, Pads, check_pad_mode, listed
 from convpipe.ops import Array, GeometryError, Made, Sizes, Tensor, UnpadStage, check_shape, checked, numeric
-from convpipe.ops.arrays.adjoints import between_overflow, copies, holds, unpad_image
+from convpipe.ops.arrays.adjoints import copies, holds, unpad_image
 from convpipe.ops.arrays.arguments import IMAGES
 from convpipe.ops.arrays.overflow import SUM_SHIFT, Overflow, check_rule, narrowed, scaled, settled
 from convpipe.ops.arrays.sums import largest, target_dtype
@@ -128,7 +128,7 @@ def unpadded(
     spatial = inner(padded.shape, pads)
     terms = prod(copies(size, pair, mode) for size, pair in zip(spatial, pads, strict=True))
     extra = 0 if bias is None else largest(bias)
-    exact = between_overflow(target, overflow) == "wrap" or holds(padded, terms, extra)
+    exact = overflow == "wrap" or holds(padded, terms, extra)
     wide = padded.dtype if exact else np.dtype(object)
     offsets = None if bias is None else as_planes(bias.astype(wide), spatial)
     result = np.empty((*padded.shape[:2], *spatial), target)
