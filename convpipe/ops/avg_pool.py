@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from convpipe.fields import field, truth
 from convpipe.geometry.axes import Padding, PerAxis
 from convpipe.geometry.pooling import solve_pool
-from convpipe.ops import PAD, Array, Made, Operation, Tensor, checked, each_axis, like, numeric, padding
+from convpipe.ops import PAD, Array, Made, Operation, Tensor, checked, each_axis, images, like, padding
 from convpipe.ops.arrays.floats import computing_float, result_float
 from convpipe.ops.arrays.windows import divisors, tap_windows
 
@@ -46,7 +46,7 @@ def avg_pool(
     array([[[[ 2.5,  4.5],
              [10.5, 12.5]]]])
     """
-    x = numeric("x", x)
+    x = images("x", x)
     ceil_mode, include_pad = checked(AvgPool, ceil_mode=ceil_mode, count_include_pad=count_include_pad)
     sizes = solve_pool(x.shape, kernel=kernel, stride=stride, pad=pad, ceil_mode=ceil_mode)
     sums = np.zeros(sizes.shape, computing_float(x.dtype))
@@ -67,6 +67,7 @@ class AvgPool(Operation):
     count_include_pad: bool = field(truth, True, "Whether cells of the padding count in the mean, as zeros.")
 
     function = staticmethod(avg_pool)
+    images = True
 
     def plan(self, x: Tensor) -> Made:
         """Smaller spatial axes, in floats."""

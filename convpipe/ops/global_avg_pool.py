@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from convpipe.geometry.pooling import solve_pool
-from convpipe.ops import Array, Made, Operation, Tensor, like, numeric
+from convpipe.ops import Array, Made, Operation, Tensor, images, like
 from convpipe.ops.arrays.floats import computing_float, result_float
 from convpipe.ops.arrays.windows import spatial_axes
 
@@ -30,7 +30,7 @@ def global_avg_pool(x: ArrayLike) -> Array:
     >>> global_avg_pool(np.arange(8).reshape(1, 2, 2, 2)).tolist()
     [[[[1.5]], [[5.5]]]]
     """
-    x = numeric("x", x)
+    x = images("x", x)
     ordered = np.ascontiguousarray(x, computing_float(x.dtype))  # one order of summing, whatever order x lies in
     with np.errstate(all="ignore"):
         means: Array = ordered.mean(axis=spatial_axes(x), keepdims=True)
@@ -41,6 +41,7 @@ class GlobalAvgPool(Operation):
     """The mean of each channel."""
 
     function = staticmethod(global_avg_pool)
+    images = True
 
     def plan(self, x: Tensor) -> Made:
         """(N, C, 1, 1)."""

@@ -82,6 +82,10 @@ class Lecture(Source):
     def __post_init__(self) -> None:
         check_holds(self.key("values"), self.values, np.dtype(self.dtype))
 
+    def one_more_axis(self) -> str:
+        """One more list."""
+        return f"{self.key('values')} in one more pair of brackets"
+
     def signature(self, request: Request = ANY) -> Signature:
         """The shape of the lists."""
         return self.stated(shape_of(self.values), self.dtype, request, "values")

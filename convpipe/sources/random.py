@@ -9,7 +9,7 @@ import numpy as np
 
 from convpipe.errors import ConfigError, shown
 from convpipe.fields import choice, dtype_name, field, number, one_or_several, several, whole
-from convpipe.sources.kinds.drawn import COUNT, KERNEL, SHAPE, drawn
+from convpipe.sources.kinds.drawn import COUNT, KERNEL, SHAPE, drawn, longer
 from convpipe.sources.kinds.ranges import within
 from convpipe.sources.kinds.source import ANY, ARRAYS, Request, Source
 from convpipe.sources.kinds.stream import filled
@@ -48,6 +48,10 @@ class Random(Source):
             within(self.key("low"), self.low, kind)
             within(self.key("high"), self.high, kind)
             check_interval(self.key("high"), self.low, self.high, kind)
+
+    def one_more_axis(self) -> str:
+        """One more size."""
+        return longer(self.key("shape"), self.shape)
 
     def signature(self, request: Request = ANY) -> Signature:
         """The shape of the settings, or the one asked for."""
