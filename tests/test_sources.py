@@ -19,10 +19,11 @@ from test_safetensors import file_of
 
 from convpipe.errors import ConfigError
 from convpipe.fields import settings_of
+from convpipe.geometry.layouts import suits
 from convpipe.sources import SOURCES, Request, read_source, stream
 from convpipe.sources.classic import NAMES, SIZED
 from convpipe.sources.kinds.files import unchanged
-from convpipe.sources.kinds.source import ROLES, suits
+from convpipe.sources.kinds.source import ROLES
 from convpipe.sources.kinds.stream import CHUNK
 from convpipe.tensors import DTYPES, INTEGER_DTYPES, Signature, exact_range
 from convpipe.testing import check_source
@@ -742,7 +743,8 @@ def test_every_source_makes_in_every_role_what_its_signature_says(path: Path, tm
         pytest.importorskip("sklearn", reason="scikit-learn is the optional extra `digits`")
     source, request = read_source(role, values), request_of(role, values["source"])
     signature = source.signature(request)
-    assert request.shape is None or suits(signature.shape, request.shape) or role == "filters"
+    if request.shape is not None and role != "filters" and values["source"] != "csv":  # which has matrices alone
+        assert suits(signature.shape, request.shape)
     check_source(type(source), role, values, request)
     assert set(values) == set(settings_of(type(source), role)), "the file sets every field"
 
@@ -786,7 +788,7 @@ def test_csv_files_that_are_refused(text: str, line: str, tmp_path: Path) -> Non
 
 def test_a_matrix_of_numbers(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("\ufeff1, -2,3\n\n4,5,6\n")
-    assert made(read_input(source="csv", path=str(tmp_path / "x.csv"))).tolist() == [[[[1, -2, 3], [4, 5, 6]]]]
+    assert made(read_input(source="csv", path=str(tmp_path / "x.csv"))).tolist() == [[1, -2, 3], [4, 5, 6]]
     (tmp_path / "x.csv").write_text("0.5,1\n")
     assert made(read_input(source="csv", path=str(tmp_path / "x.csv"))).dtype == np.float64
 

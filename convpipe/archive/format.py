@@ -81,7 +81,7 @@ def lettered(shape: str, axes: Sequence[str]) -> str:
 def rank_words(axes: Mapping[str, Sequence[str]]) -> str:
     """What a run's convolutions work on, where that is no image, by the letters of their filters; or nothing.
 
-    >>> rank_words({"input": ["N", "C", "W"], "filters": ["F", "C", "kw"]}), rank_words({"filters": ["F", "C", "kh", "kw"]})
+    >>> rank_words({"filters": ["F", "C", "kw"]}), rank_words({"filters": ["F", "C", "kh", "kw"]})
     ('1-D convolution over W', '')
     """
     for letters in axes.values():

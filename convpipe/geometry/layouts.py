@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from convpipe.errors import GeometryError, GeometrySettingError
+from convpipe.fields import is_whole
 from convpipe.tensors import Sizes, Wanted
 
 # Ways in which the axes of a tensor may lie, each the order for numpy.transpose that brings them here, and its words.
@@ -111,7 +112,7 @@ def convolution_hint(x: Sizes, w: Sizes, groups: Any, *, transposed: bool = Fals
         return "one filter of several channels is w[None], several filters of one channel are w[:, None]"
     if len(x) != len(w) or len(x) < 3:
         return ""
-    return layout_hint(x, w, groups if isinstance(groups, int) else 1, transposed)
+    return layout_hint(x, w, int(groups) if is_whole(groups, 1) else 1, transposed)
 
 
 def layout_hint(x: Sizes, w: Sizes, groups: int, transposed: bool) -> str:
@@ -127,9 +128,10 @@ def layout_hint(x: Sizes, w: Sizes, groups: int, transposed: bool) -> str:
     last = f"an input (N, {letters}, C) is np.moveaxis(x, -1, 1) here"
     if suits(w, wanted(x[1])):
         return ""
-    if suits(w, wanted(x[-1])):
+    image_last = x[1] != 1  # a row of as many cells as there are channels is no image of channels
+    if image_last and suits(w, wanted(x[-1])):
         return last
     keras, words = turns[0]
-    if suits(turned_shape(w, keras), wanted(x[-1])) and not suits(turned_shape(w, keras), wanted(x[1])):
+    if image_last and suits(turned_shape(w, keras), wanted(x[-1])) and not suits(turned_shape(w, keras), wanted(x[1])):
         return f"{last}, and {words}"
     return turn_hint(w, wanted(x[1]), turns)

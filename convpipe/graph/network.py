@@ -55,7 +55,8 @@ def network_input(x: Signature, network: Mapping[str, Layer]) -> Tensor:
     try:
         return input_tensor(x)
     except GeometryError as error:
-        raise error.at({"input": "input.shape"}) from error
+        expected = f"{error.expected}, or 2 axes (N, features) of a network that works on rows"
+        raise GeometryError("input.shape", x.shape, expected, error.hint) from error
 
 
 def works_on_images(network: Mapping[str, Layer]) -> bool:

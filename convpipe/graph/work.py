@@ -100,8 +100,7 @@ def whole_work(plan: Plan) -> Work:
 
 def network_work(spec: Spec, memory: int | None) -> Work:
     """A network's work: recorded images first, the others in the largest slices that fit."""
-    assert spec.network is not None
-    given = network_input(spec.input.signature(), spec.network)
+    given = images_of(spec)
     batch = given.shape[0]
     if spec.labels is not None:
         check_labels(spec.labels, batch)
@@ -117,6 +116,19 @@ def network_work(spec: Spec, memory: int | None) -> Work:
         if memory is None or batch * ends + peak <= memory or size == 1:
             return Work(plan, batch, spec.record, size, batch * ends, peak)
         size = -(-size // 2)
+
+
+def images_of(spec: Spec) -> Tensor:
+    """The whole batch that a network has for its input.
+
+    Raises:
+        ConfigError: an input of another number of axes.
+    """
+    assert spec.network is not None
+    try:
+        return network_input(spec.input.signature(), spec.network)
+    except ConfigError as error:
+        raise in_words_of(error, spec.input) from error
 
 
 def check_labels(labels: Source, images: int) -> None:

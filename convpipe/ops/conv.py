@@ -3,7 +3,7 @@
 from typing import Any
 
 from convpipe.fields import field, one_or_several, optional, text, whole
-from convpipe.geometry.axes import input_rank, kernel_letters
+from convpipe.geometry.axes import input_rank, kernel_letters, one_image
 from convpipe.geometry.layouts import filter_turns
 from convpipe.ops import (
     BIAS,
@@ -71,7 +71,7 @@ class Conv(Convolving):
         """The kernel's size along each axis, None where no setting states it."""
         kernel = self.kernel if isinstance(self.kernel, tuple) else (self.kernel,) * rank
         if len(kernel) != rank:
-            raise ConfigError("kernel", list(kernel), f"one number, or {rank}")
+            raise ConfigError("kernel", list(kernel), f"one number, or {rank}", one_image(kernel, rank))
         return kernel
 
 
