@@ -183,7 +183,7 @@ MISFITS: list[tuple[Any, Any, dict[str, Any], str]] = [
         (2, 4, 3),
         {},
         "filters: got (2, 4, 3), expected 4 axes (F, C and the kernel's), as the input (1, 4, 6, 7) has "
-        "(one filter of several channels is w[None], several filters of one channel are w[:, None])",
+        "(one filter is w[None])",
     ),
     (X, (2, 4, 0, 3), {}, "kernel: got (0, 3), expected at least 1 along H"),
     (X, (2, 4, 3, 0), {}, "kernel: got (3, 0), expected at least 1 along W"),

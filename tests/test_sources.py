@@ -23,6 +23,7 @@ from convpipe.geometry.layouts import suits
 from convpipe.sources import SOURCES, Request, read_source, stream
 from convpipe.sources.classic import NAMES, SIZED
 from convpipe.sources.kinds.files import unchanged
+from convpipe.sources.kinds.ranges import first_beyond
 from convpipe.sources.kinds.source import ROLES
 from convpipe.sources.kinds.stream import CHUNK
 from convpipe.tensors import DTYPES, INTEGER_DTYPES, Signature, exact_range
@@ -213,9 +214,8 @@ def test_random_in_every_dtype(dtype: str, distribution: str) -> None:
 @given(data=st.data(), dtype=st.sampled_from(DTYPES))
 def test_uniform_keeps_to_low_and_below_high(data: Any, dtype: str) -> None:
     info: Any = np.iinfo(dtype) if dtype in INTEGER_DTYPES else np.finfo(dtype)
-    ends = st.floats(max(float(info.min), -8e307), min(float(info.max), 8e307)) | st.integers(
-        int(info.min), int(info.max)
-    )
+    lowest, beyond = int(info.min), first_beyond(np.dtype(dtype))
+    ends = st.floats(max(float(info.min), -8e307), min(float(info.max), 8e307)) | st.integers(lowest, beyond)
     low, high = sorted([data.draw(ends), data.draw(ends)])
     settings = {"source": "random", "shape": [64], "dtype": dtype, "low": low, "high": high}
     try:
@@ -314,8 +314,8 @@ def test_a_vast_normal_stays_within_its_dtype(dtype: str) -> None:
         ({"low": 1, "high": 1}, r"input\.high: got 1, expected a number above low, 1"),
         ({"low": 2, "high": 1}, r"input\.high: got 1, expected a number above low, 2"),
         ({"dtype": "uint8", "low": -1}, r"input\.low: got -1, expected a number that uint8 holds, from 0 to 255"),
-        ({"dtype": "int8", "high": 200}, r"input\.high: got 200, expected a number that int8 holds"),
-        ({"dtype": "float16", "high": 1e5}, r"input\.high: got 100000, expected a number that float16 holds"),
+        ({"dtype": "int8", "high": 200}, r"input\.high: got 200, expected a number from -128 to 128, below which int8"),
+        ({"dtype": "float16", "high": 1e5}, r"input\.high: got 100000, expected a number from -65504 to 65536,"),
         ({"dtype": "float64", "low": -1.7e308, "high": 1.7e308}, r"input\.high: got 16999.*expected a number less"),
         ({"dtype": "float16", "low": 1.0001, "high": 1.0002}, r"input\.high: got 1.0002, .*some float16 lies between"),
         ({"low": math.nan}, r"input\.low: got nan, expected a number"),

@@ -49,8 +49,11 @@ def make_array(spec: Spec, source: Source, tensor: Tensor, wanted: Signature, sh
 
 
 def make_labels(labels: Source, seed: int, images: int) -> Array:
-    """The class of each image, (N,), int64."""
-    return labels.make(labels.signature(Request((images,))), stream(seed, "labels")).astype(np.int64)
+    """The class of each image, (N,), int64; one that is too large for that is no class in any case."""
+    found = labels.make(labels.signature(Request((images,))), stream(seed, "labels"))
+    if found.dtype == np.uint64:
+        found = np.minimum(found, np.uint64(np.iinfo(np.int64).max))
+    return found.astype(np.int64)
 
 
 def source_of(spec: Spec, tensor: Tensor) -> Source:

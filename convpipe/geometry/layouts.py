@@ -68,7 +68,7 @@ def is_likely(shape: Sizes, order: Sizes) -> bool:
     """
     rank = len(shape) - 2
     if order[:2] == (1, 0) and rank > 0:
-        return shape[1] != 1  # one channel for each filter: groups are meant
+        return 1 not in shape[:2]  # one filter alone, or one channel for each filter, whose groups are meant
     return rank < 2 or len(set(shape[:rank])) == 1 or len(set(shape[-rank:])) > 1
 
 
@@ -109,7 +109,8 @@ def convolution_hint(x: Sizes, w: Sizes, groups: Any, *, transposed: bool = Fals
     if len(x) == 3:
         return ONE_DIMENSIONAL + (", one filter w[None]" if len(w) == 3 else "")
     if len(x) == 4 and len(w) == 3:
-        return "one filter of several channels is w[None], several filters of one channel are w[:, None]"
+        several = x[1] == 1 and w[0] != 1
+        return "filters of one channel are w[:, None], (F, 1, kh, kw)" if several else "one filter is w[None]"
     if len(x) != len(w) or len(x) < 3:
         return ""
     return layout_hint(x, w, int(groups) if is_whole(groups, 1) else 1, transposed)

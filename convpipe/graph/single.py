@@ -55,7 +55,7 @@ def in_words_of(error: ConfigError, x: Source, w: Source | None = None) -> Confi
     """A complaint whose hint says what to do to an array in the words of the source that it comes from."""
     hint = error.hint.replace("x[None]", x.one_more_axis())
     if w is not None:
-        hint = hint.replace("w[None]", w.one_more_axis())
+        hint = hint.replace("w[None]", w.one_more_axis()).replace("w[:, None], ", "")
     return error if hint == error.hint else type(error)(error.key, error.got, error.expected, hint)
 
 
