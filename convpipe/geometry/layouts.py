@@ -121,8 +121,8 @@ def layout_hint(x: Sizes, w: Sizes, groups: int, transposed: bool) -> str:
     rank = len(x) - 2
 
     def wanted(channels: int) -> Wanted:
-        first = (channels, None) if transposed else (None, channels // groups)
-        return (*first, *(None,) * rank)
+        depth = channels // groups if channels % groups == 0 else -1  # which no filters have
+        return (*((channels, None) if transposed else (None, depth)), *(None,) * rank)
 
     turns = filter_turns(rank, transposed)
     letters = ", ".join(("D", "H", "W")[-rank:])
@@ -133,6 +133,7 @@ def layout_hint(x: Sizes, w: Sizes, groups: int, transposed: bool) -> str:
     if image_last and suits(w, wanted(x[-1])):
         return last
     keras, words = turns[0]
-    if image_last and suits(turned_shape(w, keras), wanted(x[-1])) and not suits(turned_shape(w, keras), wanted(x[1])):
+    turned = turned_shape(w, keras)
+    if image_last and suits(turned, wanted(x[-1])) and not suits(turned, wanted(x[1])) and is_likely(w, keras):
         return f"{last}, and {words}"
     return turn_hint(w, wanted(x[1]), turns)
