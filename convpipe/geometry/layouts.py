@@ -127,7 +127,7 @@ def layout_hint(x: Sizes, w: Sizes, groups: int, transposed: bool) -> str:
     turns = filter_turns(rank, transposed)
     letters = ", ".join(("D", "H", "W")[-rank:])
     last = f"an input (N, {letters}, C) is np.moveaxis(x, -1, 1) here"
-    if suits(w, wanted(x[1])):
+    if suits(w, wanted(x[1])) or (not transposed and w[1] == x[1]):  # then it is the groups that do not fit
         return ""
     image_last = x[1] != 1  # a row of as many cells as there are channels is no image of channels
     if image_last and suits(w, wanted(x[-1])):
