@@ -153,7 +153,7 @@ def test_valid_is_no_padding() -> None:
 
 MISFITS: list[tuple[Any, Any, dict[str, Any], str]] = [
     ((1, 4, 3, 3), (4, 2, 3), {}, "filters: got (4, 2, 3), expected 4 axes"),
-    ((1, 4), (4, 2), {}, "input: got (1, 4), expected "),
+    ((4,), (4, 2), {}, "input: got (4,), expected "),
     ((1, 4, 3, 3), (3, 2, 3, 3), {}, "filters: got (3, 2, 3, 3), expected 4 along the first axis (C, F/G, kernel)"),
     ((1, 4, 3, 3), (4, 2, 3, 0), {}, "kernel: got (3, 0), expected at least 1 along W"),
     ((1, 4, 3, 0), (4, 2, 3, 3), {}, "input: got (3, 0), expected at least 1 along W"),

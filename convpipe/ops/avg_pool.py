@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from convpipe.fields import choice, field, truth
 from convpipe.geometry.axes import Padding, PerAxis
 from convpipe.geometry.pooling import PoolGeometry, solve_pool
-from convpipe.ops import PAD, Array, Made, Operation, Tensor, checked, each_axis, like, numeric, padding
+from convpipe.ops import PAD, Array, Made, Operation, Tensor, checked, each_axis, images, like, padding
 from convpipe.ops.arrays.floats import result_float
 from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow, check_rule
 from convpipe.ops.arrays.sums import INT64_EXACT, OBJECT_BYTES, magnitude, means, summing_dtype, total
@@ -53,7 +53,7 @@ def avg_pool(
     array([[[[ 2.5,  4.5],
              [10.5, 12.5]]]])
     """
-    x = numeric("x", x)
+    x = images("x", x)
     ceil_mode, include_pad = checked(AvgPool, ceil_mode=ceil_mode, count_include_pad=count_include_pad)
     [overflow] = checked(AvgPool, overflow=overflow)
     check_rule(overflow, result_float(x.dtype))
@@ -80,6 +80,7 @@ class AvgPool(Operation):
     overflow: Overflow = field(choice(OVERFLOWS), "error", OVERFLOW, later=True)
 
     function = staticmethod(avg_pool)
+    images = True
 
     def plan(self, x: Tensor) -> Made:
         """Smaller spatial axes, in floats."""

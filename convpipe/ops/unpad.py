@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from convpipe.fields import is_whole
 from convpipe.geometry.axes import PadMode, Pads, check_pad_mode, listed
-from convpipe.ops import Array, GeometryError, Made, Sizes, Tensor, UnpadStage, check_shape, checked, numeric
+from convpipe.ops import Array, GeometryError, Made, Sizes, Tensor, UnpadStage, check_shape, checked, images, numeric
 from convpipe.ops.arrays.adjoints import copies, holds, unpad_image
 from convpipe.ops.arrays.arguments import IMAGES
 from convpipe.ops.arrays.overflow import SUM_SHIFT, Overflow, check_rule, narrowed, scaled, settled
@@ -66,7 +66,7 @@ def unpad(
     >>> unpad(np.array([[[10, 1, 2, 3]]]), pads=((1, 0),), mode="edge").tolist()
     [[[11, 2, 3]]]
     """
-    padded = numeric("padded", padded, IMAGES)
+    padded = images("padded", padded, IMAGES)
     bias = None if bias is None else per_channel(numeric("bias", bias), padded)
     [mode], [overflow] = checked(Pad, mode=mode), checked(Unpad, overflow=overflow)
     target = target_dtype(dtype, padded.dtype)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from convpipe.fields import field, one_or_several, whole
 from convpipe.geometry.axes import PerAxis, input_rank, per_axis
-from convpipe.ops import Array, Made, Operation, Tensor, like, numeric
+from convpipe.ops import Array, Made, Operation, Tensor, images, like
 
 
 def upsample(x: ArrayLike, factor: PerAxis = 2) -> Array:
@@ -31,7 +31,7 @@ def upsample(x: ArrayLike, factor: PerAxis = 2) -> Array:
     >>> upsample(np.array([[[1, 2]]]), 3)
     array([[[1, 1, 1, 2, 2, 2]]])
     """
-    x = numeric("x", x)
+    x = images("x", x)
     result = np.array(x, order="C")
     for axis, by in enumerate(per_axis("factor", factor, input_rank(x.shape)), start=2):
         result = np.repeat(result, by, axis)
@@ -44,6 +44,7 @@ class Upsample(Operation):
     factor: Any = field(one_or_several(whole(1)), 2, "How many cells each becomes: one number, or one per axis.")
 
     function = staticmethod(upsample)
+    images = True
     linear = True
 
     def plan(self, x: Tensor) -> Made:

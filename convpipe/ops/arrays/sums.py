@@ -152,7 +152,7 @@ def row_sums(x: Array) -> Array:
             errors += error.sum(-1)
             rows = np.concatenate([sums, rows[..., 2 * half :]], axis=-1) if count % 2 else sums
         found = rows.sum(-1)  # of one cell or none
-        return found + np.where(np.isfinite(errors), errors, 0)
+        return np.asarray(found + np.where(np.isfinite(errors), errors, 0))
 
 
 def added(first: Array, second: Array) -> tuple[Array, Array]:
