@@ -10,9 +10,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from convpipe.errors import ConfigError, shown
+from convpipe.errors import ConfigError, did_you_mean, shown
 from convpipe.files.npy import BLOCK_BYTES, NpyHeader, addressable, opened
-from convpipe.files.tensor_list import Entry, nearest, tensor_list
+from convpipe.files.tensor_list import Entry, tensor_list
 from convpipe.tensors import DTYPES, MOST_AXES, Array
 
 KIND = "a .safetensors file"
@@ -92,7 +92,7 @@ def stored(file: BinaryIO, path: str, entry: str, key: str, entry_key: str) -> t
         raise ConfigError(key, path, KIND, shown(error, 120)) from error
     if entry not in arrays:
         there = shown(", ".join(arrays), LISTED)
-        raise ConfigError(entry_key, entry, f"one of the arrays in {path}: {there}", nearest(entry, arrays))
+        raise ConfigError(entry_key, entry, f"one of the arrays in {path}: {there}", did_you_mean(entry, arrays))
     found = arrays[entry]
     if found.dtype not in READ:
         says = f"{entry} is {found.dtype}, which no dtype of ours holds"

@@ -5,13 +5,13 @@ That library, of 0.8, is the judge: of JSON (serde_json's), of entries, and of w
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from math import isinf
 from typing import Any, NoReturn
 
-from convpipe.errors import did_you_mean, shown
+from convpipe.errors import shown
 from convpipe.tensors import Sizes
 
 METADATA = "__metadata__"  # an entry that is no array
@@ -19,8 +19,6 @@ FIELDS = ("dtype", "shape", "data_offsets")
 MOST_BRACKETS = 300_000  # each is an object of Python, of 60 to 230 bytes
 DEEPEST = 127  # levels of lists and objects
 BELOW_FIELDS = DEEPEST - 2
-MOST_NAMES = 1000  # that a mistyped one is compared with, at 50 us each
-MOST_NAME_CHARACTERS = 200
 ESCAPE = re.compile(r"\\(?:[^u]|u[dD][89abAB]..\\u[dD][c-fC-F]..|u(?![dD][89a-fA-F])....)")
 BITS = {"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8,
         "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8, "I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32,
@@ -161,9 +159,3 @@ def check_places(arrays: Mapping[str, Entry], size: int) -> None:
         end = entry.stop
     if end != size:
         raise ValueError(f"its arrays end at byte {end} of {size}")
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """A hint with the name nearest to a mistyped one, as far as it is found in no time."""
-    short = [other for other in names if len(other) <= MOST_NAME_CHARACTERS]
-    return did_you_mean(name, short[:MOST_NAMES])
