@@ -24,6 +24,11 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 MOST_BITS = 16
 BAND_ROWS = 64  # converted at a time: a whole second image in memory is what this avoids
 
+# Bytes a pixel, measured at 36 megapixels: of Pillow's images by their modes, and of what decoding takes beside.
+MODE_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
+OTHER_MODE_BYTES = 4
+BESIDE = {"WEBP": 12, "TIFF": 4, "JPEG": 8, "MPO": 8}  # frames; a strip, or a turned copy; a progressive one's waves
+
 ORIENTATION_TAG = 0x0112  # EXIF 2.32
 
 
@@ -36,6 +41,18 @@ def image_size(path: str | PathLike[str], key: str = "input.path") -> tuple[int,
     with opened(path, key) as (image, _):
         width, height = image.size
         return (width, height) if turn(image)[0] else (height, width)
+
+
+def decoding_bytes(path: str | PathLike[str], mode: str = "rgb", key: str = "input.path") -> int:
+    """How much memory `read_image` takes at its peak, its array included, by the header alone.
+
+    Raises:
+        ConfigError: as `image_size`.
+    """
+    with opened(path, key) as (image, _):
+        planes = MODES[mode][1] * (1 + any(turn(image)))
+        beside = max(planes, BESIDE.get(image.format or "", 0))
+        return image.width * image.height * (MODE_BYTES.get(image.mode, OTHER_MODE_BYTES) + beside)
 
 
 def read_image(path: str | PathLike[str], mode: str = "rgb", key: str = "input.path") -> Array:
