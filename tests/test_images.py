@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import sys
 import zlib
@@ -15,7 +16,7 @@ from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 
 from convpipe.errors import ConfigError
-from convpipe.files.images import grey_levels, image_size, picture, read_image
+from convpipe.files.images import decoding_bytes, grey_levels, image_size, picture, read_image
 from convpipe.tensors import DTYPES
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow is the optional extra `image`")
@@ -100,11 +101,12 @@ def test_sixteen_bits_keep_the_high_byte(tmp_path: Path, suffix: str) -> None:
     np.testing.assert_array_equal(read_image(tmp_path / f"x.{suffix}")[0], np.stack([values >> 8] * 3))
 
 
-@pytest.mark.parametrize(("dtype", "reason"), [("float32", "floating-point"), ("int32", "do not fit 16 bits")])
-def test_wider_pixels_are_refused(tmp_path: Path, dtype: str, reason: str) -> None:
-    Image.fromarray(np.full((2, 2), 70_000, dtype)).save(tmp_path / "x.tiff")
-    with pytest.raises(ConfigError, match=rf"^input\.path: got .*an image file that can be read .*{reason}"):
-        read_image(tmp_path / "x.tiff")
+def test_a_float_map_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.pfm").write_bytes(b"Pf 2 1 -1.0\n" + np.array([0.5, 70_000], "<f4").tobytes())
+    with pytest.raises(
+        ConfigError, match=r"^input\.path: got .*an image file that can be read .its pixels are floating-po"
+    ):
+        read_image(tmp_path / "x.pfm")
 
 
 def png_bytes() -> bytes:
@@ -148,11 +150,31 @@ def test_the_size_of_a_large_image_is_read_without_decoding_or_warning(tmp_path:
     assert image_size(tmp_path / "x.png") == (12_000, 10_000)
 
 
-@pytest.mark.parametrize("name", ["missing.png", ".", "null\0.png", "missing/x.png"])
-@pytest.mark.parametrize("read", [image_size, read_image])
-def test_a_file_that_is_not_there(tmp_path: Path, name: str, read: Any) -> None:
-    with pytest.raises(ConfigError, match=r"^input\.path: got .*an image file that can be read .no such file"):
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("missing.png", r"an image file that can be read \(No such file or directory\)"),
+        ("missing/x.png", r"an image file that can be read \(No such file or directory\)"),
+        ("null\0.png", r"an image file that can be read \(embedded null byte\)"),
+        (".", r"an image file \(it is a folder, no regular file\)"),
+        ("pipe", r"an image file \(it is a pipe, a device or the like, no regular file\)"),
+        ("/dev/zero", r"an image file \(it is a pipe, a device or the like, no regular file\)"),
+        ("empty.png", r"an image: PNG, JPEG, BMP, GIF, TIFF, WEBP, PPM"),
+    ],
+)
+@pytest.mark.parametrize("read", [image_size, read_image, decoding_bytes])
+def test_a_path_that_is_no_image(tmp_path: Path, name: str, reason: str, read: Any) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "empty.png").write_bytes(b"")
+    with pytest.raises(ConfigError, match=rf"^input\.path: got .*, expected {reason}$"):
         read(tmp_path / name)
+
+
+def test_a_path_in_any_script(tmp_path: Path) -> None:
+    RGBA.save(tmp_path / "사진 1.png")
+    assert image_size(tmp_path / "사진 1.png") == (HEIGHT, WIDTH)
+    with pytest.raises(ConfigError, match=r"^input\.path: got .*/없다\.png, expected an image file that can be read"):
+        image_size(tmp_path / "없다.png")
 
 
 @pytest.mark.parametrize("call", [lambda: image_size("x.png"), lambda: picture(np.zeros((2, 2)))])
