@@ -135,7 +135,7 @@ class number(Check):
 
     def __call__(self, key: str, value: Any) -> int | float:
         """The number, as Python's."""
-        found = int(value) if is_whole(value) else float(value) if isinstance(value, float | np.floating) else math.nan
+        found = int(value) if is_whole(value) else float_of(value)
         finite = abs(found) <= LARGEST  # which NaN is not
         below = self.low is not None and found < self.low
         if not finite or below or (self.high is not None and found > self.high):
@@ -154,7 +154,7 @@ class choice(Check):
         """The name."""
         if not isinstance(value, str) or value not in self.names:
             raise self.refused(key, value, did_you_mean(str(value), self.names))
-        return value
+        return str(value)
 
 
 class several(Check):
@@ -220,10 +220,11 @@ class alternatives(judged):
 
 
 def truth_of(key: str, value: Any) -> bool:
-    """True or false, and nothing that counts as such."""
-    if not isinstance(value, bool):
+    """True or false, Python's or NumPy's, and nothing that counts as such."""
+    found = value[()] if isinstance(value, np.ndarray) and value.shape == () else value
+    if not isinstance(found, bool | np.bool_):
         raise truth.refused(key, value)
-    return value
+    return bool(found)
 
 
 def text_of(key: str, value: Any) -> str:
@@ -280,8 +281,21 @@ def is_whole(value: Any, low: int | None = None, high: int | None = None) -> boo
     scalar = hasattr(value, "__index__") and not getattr(value, "shape", ())  # an array has __index__, and raises
     if not scalar or isinstance(value, bool):
         return False
-    found = index(value)
+    try:
+        found = index(value)
+    except TypeError:  # an array without axes, of what is no integer
+        return False
     return (low is None or found >= low) and (high is None or found <= high)
+
+
+def float_of(value: Any) -> float:
+    """A float, Python's or NumPy's, also as an array without axes; NaN for anything else.
+
+    >>> float_of(np.float32(0.5)), float_of(np.array(0.5)), float_of("0.5")
+    (0.5, 0.5, nan)
+    """
+    found = value[()] if isinstance(value, np.ndarray) and value.shape == () else value
+    return float(found) if isinstance(found, float | np.floating) else math.nan
 
 
 def span(low: float | None, high: float | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convpipe.fields import field, number, whole
+from convpipe.fields import LARGEST, field, number, whole
 from convpipe.geometry.layers import flatten_shape
 from convpipe.ops import Array, Operation, checked, numeric
 from convpipe.ops.arrays.floats import computing_float, result_float
@@ -40,7 +40,7 @@ def local_response_norm(x: ArrayLike, size: int = 5, alpha: float = 1e-4, beta: 
     flatten_shape(x.shape)
     with np.errstate(all="ignore"):
         result = window_sums(np.square(x, dtype=computing_float(x.dtype), order="C"), size)
-        result *= alpha / size
+        result *= alpha / min(size, LARGEST)
         result += k
         np.power(result, beta, out=result)
         np.divide(x, result, out=result)
@@ -51,10 +51,9 @@ def window_sums(squares: Array, size: int) -> Array:
     """The sum over each cell's window of channels: a shifted copy of all planes added per channel of the window."""
     channels = squares.shape[1]
     sums = np.zeros_like(squares)
-    for offset in range(-(size // 2), (size - 1) // 2 + 1):
+    for offset in range(max(-(size // 2), 1 - channels), min((size + 1) // 2, channels)):  # those that meet a channel
         first, stop = max(-offset, 0), min(channels - offset, channels)
-        if first < stop:
-            sums[:, first:stop] += squares[:, first + offset : stop + offset]
+        sums[:, first:stop] += squares[:, first + offset : stop + offset]
     return sums
 
 
