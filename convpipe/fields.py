@@ -312,7 +312,12 @@ def limits(low: float | None, high: float | None) -> Schema:
 
 
 def field(
-    check: Check, default: Any = dataclasses.MISSING, says: str = "", *, under: Mapping[str, Any] | None = None
+    check: Check,
+    default: Any = dataclasses.MISSING,
+    says: str = "",
+    *,
+    under: Mapping[str, Any] | None = None,
+    later: bool = False,
 ) -> Any:
     """A dataclass field with its check; without a default the key must be given.
 
@@ -320,9 +325,11 @@ def field(
         says: one sentence that tells a user what the setting is.
         under: other defaults, by the key that the settings stand under. Where there is no `default` beside them, it
             is a setting under these keys alone, and null under others.
+        later: whether runs were archived before there was this setting: at its default it is no part of what a run
+            is identified by, so that the ids of those stay.
     """
     everywhere = under is None or default is not dataclasses.MISSING
-    metadata = {"check": check, "says": says, "under": under or {}, "everywhere": everywhere}
+    metadata = {"check": check, "says": says, "under": under or {}, "everywhere": everywhere, "later": later}
     return dataclasses.field(default=default if everywhere else None, metadata=metadata)
 
 

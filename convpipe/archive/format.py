@@ -19,7 +19,8 @@ import numpy as np
 
 from convpipe.tensors import Array, shape_text
 
-FORMAT = 1
+FORMAT = 2
+READABLE = (1, 2)  # of format 1, graph.format_1 says what was computed otherwise
 COLUMNS = ("stage", "op", "shape", "dtype", "bytes", "macs", "min", "max", "sha256", "file")
 TEXTS = ("config.yaml", "stages.csv")
 OUTPUT = "output.npy"

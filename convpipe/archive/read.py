@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convpipe.archive.cells import stage_column
-from convpipe.archive.format import COLUMNS, FORMAT, MANIFEST, MOST_TEXT_BYTES, OUTPUT, ROW, lettered, read_json
+from convpipe.archive.format import COLUMNS, MANIFEST, MOST_TEXT_BYTES, OUTPUT, READABLE, ROW, lettered, read_json
 from convpipe.archive.maps import maps_of, output_axes
 from convpipe.errors import ArchiveError, ConfigError, UsageError, shown
 from convpipe.files.npy import NpyHeader, read_array, read_header
@@ -196,8 +196,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ArchiveError(f"{path}: not readable: {error}") from error
     found = manifest.get("format") if isinstance(manifest, dict) else None
-    if found != FORMAT:
-        raise ArchiveError(f"{path}: got format {shown(found)}, expected {FORMAT}")
+    if type(found) is not int or found not in READABLE:
+        raise ArchiveError(f"{path}: got format {shown(found)}, expected one of {', '.join(map(str, READABLE))}")
     for key, kind in MANIFEST.items():
         if not isinstance(manifest.get(key), kind):
             raise ArchiveError(f"{path}: got {key} {shown(manifest.get(key))}, expected a {kind.__name__}")

@@ -16,7 +16,7 @@ from convpipe.graph.network import input_tensor, plan_single
 from convpipe.graph.plan import Plan
 from convpipe.graph.single import operation_of
 from convpipe.ops.arrays.arguments import FROM_TWO_AXES, dtype_of, numeric
-from convpipe.ops.arrays.sums import Overflow
+from convpipe.ops.arrays.overflow import Overflow
 from convpipe.ops.kinds.convolving import ConvSettings
 from convpipe.ops.kinds.operation import Weight
 from convpipe.ops.transpose import channels_first

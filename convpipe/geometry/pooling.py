@@ -108,9 +108,16 @@ def tap_reads(size: int, before: int, offset: int, stride: int, out: int) -> tup
 
 
 def window_cells(
-    size: int, pads: tuple[int, int], kernel: int, stride: int, out: int, *, include_pad: bool = True
+    size: int,
+    pads: tuple[int, int],
+    kernel: int,
+    stride: int,
+    out: int,
+    *,
+    dilation: int = 1,
+    include_pad: bool = True,
 ) -> Sizes:
-    """Along one axis: how many cells each undilated window holds, with its padding or only in the input.
+    """Along one axis: how many cells each window holds, with its padding or only in the input.
 
     What overhangs the padded input never counts (PyTorch, ``count_include_pad``).
 
@@ -119,4 +126,8 @@ def window_cells(
     """
     low, high = (-pads[0], size + pads[1]) if include_pad else (0, size)
     starts = (position * stride - pads[0] for position in range(out))
-    return tuple(min(start + kernel, high) - max(start, low) for start in starts)
+
+    def before(start: int, end: int) -> int:  # how many taps of a window lie before a cell
+        return min(max(-((start - end) // dilation), 0), kernel)
+
+    return tuple(before(start, high) - before(start, low) for start in starts)

@@ -22,7 +22,8 @@ from convpipe.ops import (
     bias_of,
     numeric,
 )
-from convpipe.ops.arrays.sums import Overflow, result_dtype, workspace
+from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow
+from convpipe.ops.arrays.sums import result_dtype, workspace
 from convpipe.ops.matmul import matmul
 
 LAYOUTS = ("in_out", "out_in")
@@ -37,6 +38,7 @@ class Dense(Operation):
     weights: str | None = field(optional(text), None, WEIGHTS)
     bias: bool | str = field(bias_name, True, BIAS)
     layout: str = field(choice(LAYOUTS), "in_out", LAYOUT)
+    overflow: Overflow = field(choice(OVERFLOWS), "error", OVERFLOW, later=True)
 
     reads = (MAIN, "weights")
     may_read = ("bias",)
@@ -68,7 +70,8 @@ class Dense(Operation):
 
     def run(self, x: Array, weights: Array, bias: Array | None = None) -> Array:
         """`dense`."""
-        return dense(x, weights.T if self.layout == "out_in" else weights, bias)
+        turned = weights.T if self.layout == "out_in" else weights
+        return dense(x, turned, bias, overflow=self.overflow)
 
 
 def dense(

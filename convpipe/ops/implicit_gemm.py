@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, DTypeLike
 from convpipe.geometry.axes import PerAxis, reach
 from convpipe.geometry.convolution import ConvGeometry, solve
 from convpipe.ops import MAIN, Array, Made, SumStage, Tensor, check_padded, check_shape, checked, numeric
-from convpipe.ops.arrays.sums import TILE_BYTES, Overflow, target_dtype, workspace as product_workspace
+from convpipe.ops.arrays.overflow import Overflow
+from convpipe.ops.arrays.sums import TILE_BYTES, target_dtype, workspace as product_workspace
 from convpipe.ops.arrays.taps import unfold
 from convpipe.ops.fil2col import fil2col
 from convpipe.ops.matmul import matmul
