@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from convpipe.errors import ConfigError, did_you_mean, told_apart
-from convpipe.tensors import DTYPES
+from convpipe.tensors import DTYPES, scalar_of
 
 T = TypeVar("T")
 Schema = dict[str, Any]
@@ -135,7 +135,8 @@ class number(Check):
 
     def __call__(self, key: str, value: Any) -> int | float:
         """The number, as Python's."""
-        found = int(value) if is_whole(value) else float_of(value)
+        real = scalar_of(value)
+        found = int(value) if is_whole(value) else float(real) if isinstance(real, float | np.floating) else math.nan
         finite = abs(found) <= LARGEST  # which NaN is not
         below = self.low is not None and found < self.low
         if not finite or below or (self.high is not None and found > self.high):
@@ -221,10 +222,9 @@ class alternatives(judged):
 
 def truth_of(key: str, value: Any) -> bool:
     """True or false, Python's or NumPy's, and nothing that counts as such."""
-    found = value[()] if isinstance(value, np.ndarray) and value.shape == () else value
-    if not isinstance(found, bool | np.bool_):
+    if not isinstance(scalar_of(value), bool | np.bool_):
         raise truth.refused(key, value)
-    return bool(found)
+    return bool(value)
 
 
 def text_of(key: str, value: Any) -> str:
@@ -278,24 +278,13 @@ def mapping(key: str, value: Any) -> Mapping[str, Any]:
 
 def is_whole(value: Any, low: int | None = None, high: int | None = None) -> bool:
     """Whether a value is a whole number of that range, Python's or NumPy's; a bool and an array are not."""
-    scalar = hasattr(value, "__index__") and not getattr(value, "shape", ())  # an array has __index__, and raises
-    if not scalar or isinstance(value, bool):
+    if isinstance(value, bool) or not hasattr(value, "__index__") or getattr(value, "shape", ()):
         return False
     try:
         found = index(value)
-    except TypeError:  # an array without axes, of what is no integer
+    except TypeError:  # an array without axes, of what is no integer, has __index__, too
         return False
     return (low is None or found >= low) and (high is None or found <= high)
-
-
-def float_of(value: Any) -> float:
-    """A float, Python's or NumPy's, also as an array without axes; NaN for anything else.
-
-    >>> float_of(np.float32(0.5)), float_of(np.array(0.5)), float_of("0.5")
-    (0.5, 0.5, nan)
-    """
-    found = value[()] if isinstance(value, np.ndarray) and value.shape == () else value
-    return float(found) if isinstance(found, float | np.floating) else math.nan
 
 
 def span(low: float | None, high: float | None) -> str:

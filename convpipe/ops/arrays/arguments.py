@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from convpipe.errors import ConfigError, GeometryError, shown
 from convpipe.fields import LARGEST, is_whole, settings_of
 from convpipe.geometry.axes import RANKS, listed
-from convpipe.tensors import DTYPES, MOST_AXES, Array, Sizes
+from convpipe.tensors import DTYPES, MOST_AXES, Array, Sizes, scalar_of
 
 NUMERIC = frozenset(map(np.dtype, DTYPES))  # in this machine's byte order
 ANY_AXES, FROM_TWO_AXES = range(1, MOST_AXES + 1), range(2, MOST_AXES + 1)
@@ -110,15 +110,17 @@ def is_integer(entry: Any) -> bool:
 
 
 def integers(name: str, entries: list[Any]) -> Array:
-    """Integers of several dtypes, or of more bits than those have, as int64: NumPy would take them for floats.
+    """Integers that NumPy would take for floats, as one of them needs uint64: as int64 or uint64.
 
     Raises:
-        ConfigError: it does not hold them.
+        ConfigError: neither holds them.
     """
-    try:
-        return np.asarray(entries, object).astype(np.int64)
-    except OverflowError as error:
-        raise ConfigError(name, "too large or too different whole numbers", "some that one dtype holds") from error
+    found = np.asarray(entries, object)
+    low, high = int(found.min()), int(found.max())
+    for dtype in (np.int64, np.uint64):
+        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
+            return found.astype(dtype)
+    raise ConfigError(name, f"whole numbers from {low} to {high}", "some that int64 or uint64 holds")
 
 
 def axes_text(axes: Collection[int]) -> str:
@@ -173,7 +175,7 @@ def real(name: str, value: Any) -> int | float:
     """
     if is_whole(value) and abs(int(value)) <= LARGEST:
         return int(value)
-    found = value[()] if isinstance(value, np.ndarray) and value.shape == () else value
+    found = scalar_of(value)
     if not isinstance(found, float | np.floating):
         raise ConfigError(name, value, "a number")
     return float(found)
