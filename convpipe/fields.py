@@ -278,7 +278,7 @@ def mapping(key: str, value: Any) -> Mapping[str, Any]:
 
 def is_whole(value: Any, low: int | None = None, high: int | None = None) -> bool:
     """Whether a value is a whole number of that range, Python's or NumPy's; a bool and an array are not."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or getattr(value, "shape", ()):
+    if isinstance(value, bool) or not hasattr(value, "__index__") or getattr(value, "shape", None):
         return False
     try:
         found = index(value)
