@@ -66,6 +66,15 @@ def full_range(dtype: np.dtype[Any]) -> tuple[int, int]:
     return int(info.min), int(info.max)
 
 
+def scalar_of(value: Any) -> Any:
+    """An array without axes as the number in it; anything else as it is.
+
+    >>> float(scalar_of(np.array(0.5))), scalar_of("same")
+    (0.5, 'same')
+    """
+    return value[()] if isinstance(value, np.ndarray) and value.shape == () else value
+
+
 def shape_text(shape: Iterable[object]) -> str:
     """A shape, or the letters of its axes, without blanks: as stages.csv and the plan have it.
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from convpipe.execution import pipeline
 from convpipe.fields import read, text
-from convpipe.geometry.axes import Padding, PadMode, PerAxis, listed
+from convpipe.geometry.axes import Padding, PadMode, PerAxis, check_addressable, listed
 from convpipe.graph import lowerings
 from convpipe.graph.network import input_tensor, plan_single
 from convpipe.graph.plan import Plan
@@ -213,7 +213,10 @@ def planned(settings: ConvSettings, arrays: Mapping[str, Array], lowering: str |
         array = arrays[weight.role]
         return Tensor(weight.role, array.shape, array.dtype, weight.axes)
 
-    return plan_single(operation, chain, input_tensor(Signature(image.shape, image.dtype)), give)
+    plan = plan_single(operation, chain, input_tensor(Signature(image.shape, image.dtype)), give)
+    for step in plan.steps:
+        check_addressable("x", f"{step.makes.name} {step.makes.shape}", step.makes.shape, step.makes.dtype.itemsize)
+    return plan
 
 
 def read_settings(arguments: Mapping[str, Any]) -> ConvSettings:

@@ -1,6 +1,7 @@
 """The spatial axes: how many there are, a value for each, how far a kernel reaches, and padding with its words."""
 
 from collections.abc import Sequence, Sized
+from math import prod
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -170,6 +171,15 @@ def check_filled(spatial: Sizes | list[int]) -> None:
     for size, letter in zip(spatial, AXES[len(spatial)], strict=True):
         if size < 1:
             raise GeometryError("input", tuple(spatial), f"at least 1 along {letter}")
+
+
+def check_addressable(key: str, got: Any, shape: Sizes, itemsize: int) -> None:
+    """What a setting leads to is an array that could exist: NumPy refuses others in words of its own.
+
+    >>> check_addressable("pad", 1, (2, 3), itemsize=8)
+    """
+    if prod(max(size, 1) for size in shape) * itemsize >= 2**63:
+        raise GeometryError(key, got, "an array of fewer than 2**63 bytes to come of it")
 
 
 def axis_of(axis: Any, axes: int) -> int:

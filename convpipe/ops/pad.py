@@ -8,7 +8,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from convpipe.fields import choice, field, is_whole, number
-from convpipe.geometry.axes import PAD_MODES, PadMode, Pads, PadSizes, check_pad_mode, input_rank, listed, pads_per_axis
+from convpipe.geometry.axes import (
+    PAD_MODES,
+    PadMode,
+    Pads,
+    PadSizes,
+    check_addressable,
+    check_pad_mode,
+    input_rank,
+    listed,
+    pads_per_axis,
+)
 from convpipe.ops import (
     PAD,
     PAD_MODE,
@@ -87,6 +97,7 @@ def padded(x: Array, pads: Pads, mode: str, value: float, key: str = "value") ->
     # zeros and one assignment: 1 us against 18 us for numpy.pad on a small array
     spatial = x.shape[2:]
     shape = (*x.shape[:2], *(size + sum(pair) for size, pair in zip(spatial, pads, strict=True)))
+    check_addressable("pad", pads, shape, x.itemsize)
     result = np.full(shape, exactly(value, x.dtype, key), x.dtype) if value else np.zeros(shape, x.dtype)
     result[interior(pads, spatial)] = x
     return result

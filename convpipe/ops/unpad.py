@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from convpipe.fields import is_whole
-from convpipe.geometry.axes import PadMode, Pads, check_pad_mode, listed
+from convpipe.geometry.axes import PadMode, Pads, check_addressable, check_pad_mode, listed
 from convpipe.ops import Array, GeometryError, Made, Sizes, Tensor, UnpadStage, check_shape, checked, images, numeric
 from convpipe.ops.arrays.adjoints import copies, holds, unpad_image
 from convpipe.ops.arrays.arguments import IMAGES
@@ -104,6 +104,7 @@ def pairs_of(pads: Sequence[Sequence[int]], mode: str, shape: Sizes) -> Pads:
         raise GeometryError("pads", pads, f"numbers from 0 for {mode} padding")
     if min(inner(shape, pairs)) < 0:
         raise GeometryError("pads", pads, f"no more than the cells that there are, {shape[2:]}")
+    check_addressable("pads", pads, (*shape[:2], *inner(shape, pairs)), itemsize=8)
     try:
         check_pad_mode(mode, pairs, inner(shape, pairs))
     except GeometryError as error:

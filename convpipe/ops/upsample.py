@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from convpipe.fields import field, one_or_several, whole
-from convpipe.geometry.axes import PerAxis, input_rank, per_axis
+from convpipe.geometry.axes import PerAxis, check_addressable, input_rank, per_axis
 from convpipe.ops import Array, Made, Operation, Tensor, images, like
 
 
@@ -32,8 +32,10 @@ def upsample(x: ArrayLike, factor: PerAxis = 2) -> Array:
     array([[[1, 1, 1, 2, 2, 2]]])
     """
     x = images("x", x)
+    factors = per_axis("factor", factor, input_rank(x.shape))
+    check_addressable("factor", factor, (*x.shape, *factors), x.itemsize)
     result = np.array(x, order="C")
-    for axis, by in enumerate(per_axis("factor", factor, input_rank(x.shape)), start=2):
+    for axis, by in enumerate(factors, start=2):
         result = np.repeat(result, by, axis)
     return result
 
