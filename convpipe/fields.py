@@ -153,7 +153,7 @@ class choice(Check):
 
     def __call__(self, key: str, value: Any) -> str:
         """The name."""
-        if value == math.inf and "inf" in self.names:
+        if isinstance(value, float) and value == math.inf and "inf" in self.names:
             return "inf"
         if not isinstance(value, str) or value not in self.names:
             raise self.refused(key, value, did_you_mean(str(value), self.names))
