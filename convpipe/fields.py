@@ -145,7 +145,7 @@ class number(Check):
 
 
 class choice(Check):
-    """One of a closed list of names."""
+    """One of a closed list of names; the name inf is also taken as the number that Hydra's grammar makes of it."""
 
     def __init__(self, options: Iterable[str]) -> None:
         self.names = tuple(options)
@@ -153,6 +153,8 @@ class choice(Check):
 
     def __call__(self, key: str, value: Any) -> str:
         """The name."""
+        if isinstance(value, float) and value == math.inf and "inf" in self.names:
+            return "inf"
         if not isinstance(value, str) or value not in self.names:
             raise self.refused(key, value, did_you_mean(str(value), self.names))
         return str(value)

@@ -35,6 +35,7 @@ class Tensor:
     dtype: np.dtype[Any]
     axes: tuple[str, ...] = ()
     origin: str = ""  # of a given tensor: its name where it comes from
+    written: Sizes | None = None  # of a given tensor: its shape where it comes from, if that is another
 
     @property
     def bytes(self) -> int:

@@ -97,6 +97,19 @@ def lettered(shape: str, axes: Sequence[str]) -> str:
     return f"{shape} = ({', '.join(axes)})" if axes else shape
 
 
+def rank_words(axes: Mapping[str, Sequence[str]]) -> str:
+    """What a run's convolutions work on, where that is no image, by the letters of their filters; or nothing.
+
+    >>> rank_words({"filters": ["F", "C", "kw"]}), rank_words({"filters": ["F", "C", "kh", "kw"]})
+    ('1-D convolution over W', '')
+    """
+    for letters in axes.values():
+        if letters[-1:] in (["kw"], ("kw",)) and len(letters) != 4:
+            spatial = [letter.removeprefix("k").upper() for letter in letters[2:]]
+            return f"{len(spatial)}-D convolution over {', '.join(spatial)}"
+    return ""
+
+
 def csv_bytes(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
     """A CSV table with a header line, of rows that have exactly these columns in this order."""
     text = io.StringIO()

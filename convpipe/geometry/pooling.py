@@ -7,6 +7,7 @@ from typing import Any
 from convpipe.errors import GeometryError
 from convpipe.fields import is_whole
 from convpipe.geometry.axes import AXES, check_filled, input_rank, per_axis, reach, solve_pads, spread
+from convpipe.geometry.layouts import hinted, rank_hint
 from convpipe.geometry.windows import Windows, check_reach
 from convpipe.tensors import Sizes
 
@@ -52,6 +53,14 @@ def solve_pool(
     >>> solve_pool((1, 3, 5, 5), kernel=2).shape, solve_pool((1, 3, 5, 5), kernel=2, ceil_mode=True).shape
     ((1, 3, 2, 2), (1, 3, 3, 3))
     """
+    try:
+        return solved(input_shape, kernel, stride, pad, dilation, ceil_mode)
+    except GeometryError as error:
+        raise hinted(error, rank_hint(input_shape)) from error
+
+
+def solved(input_shape: Sizes, kernel: Any, stride: Any, pad: Any, dilation: Any, ceil_mode: bool) -> PoolGeometry:
+    """`solve_pool`, whose errors say nothing yet of what the axes were taken for."""
     rank = input_rank(input_shape)
     batch, channels, *spatial = input_shape
     check_filled(spatial)  # what is the largest of no cells?

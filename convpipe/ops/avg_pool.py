@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from functools import partial
+from math import prod
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from convpipe.fields import choice, field, truth
 from convpipe.geometry.axes import Padding, PerAxis
 from convpipe.geometry.pooling import PoolGeometry, solve_pool
-from convpipe.ops import PAD, Array, Made, Operation, Tensor, checked, each_axis, like, numeric, padding
+from convpipe.ops import PAD, Array, Made, Operation, Tensor, checked, each_axis, images, like, padding
 from convpipe.ops.arrays.floats import result_float
 from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow, check_rule
-from convpipe.ops.arrays.sums import exact_terms, means, total
+from convpipe.ops.arrays.sums import INT64_EXACT, OBJECT_BYTES, magnitude, means, summing_dtype, total
 from convpipe.ops.arrays.windows import divisors, tap_windows
+from convpipe.ops.kinds.operation import SLACK
 
 
 def avg_pool(
@@ -50,19 +53,19 @@ def avg_pool(
     array([[[[ 2.5,  4.5],
              [10.5, 12.5]]]])
     """
-    x = numeric("x", x)
+    x = images("x", x)
     ceil_mode, include_pad = checked(AvgPool, ceil_mode=ceil_mode, count_include_pad=count_include_pad)
     [overflow] = checked(AvgPool, overflow=overflow)
     check_rule(overflow, result_float(x.dtype))
     sizes = solve_pool(x.shape, kernel=kernel, stride=stride, pad=pad, dilation=dilation, ceil_mode=ceil_mode)
-    terms = exact_terms(x, sizes.taps)
-    averages = means(terms, divisors(sizes, include_pad), partial(window_sums, sizes), overflow)
-    return averages.astype(result_float(x.dtype), copy=False)
+    return means(x, sizes.taps, divisors(sizes, include_pad), partial(window_sums, sizes), overflow)
 
 
 def window_sums(sizes: PoolGeometry, x: Array) -> Array:
     """The sum of every window."""
-    return total(sizes.shape, x.dtype, ((positions, x[cells]) for positions, cells in tap_windows(sizes)))
+    dtype = x.dtype if x.dtype.kind == "f" else summing_dtype(x.dtype)
+    parts = ((positions, x[cells]) for positions, cells in tap_windows(sizes))
+    return total((len(x), *sizes.shape[1:]), dtype, parts)
 
 
 class AvgPool(Operation):
@@ -77,9 +80,19 @@ class AvgPool(Operation):
     overflow: Overflow = field(choice(OVERFLOWS), "error", OVERFLOW, later=True)
 
     function = staticmethod(avg_pool)
+    images = True
 
     def plan(self, x: Tensor) -> Made:
         """Smaller spatial axes, in floats."""
         other = ("count_include_pad", "overflow")
         sized = {name: value for name, value in vars(self).items() if name not in other}
-        return like(x, shape=solve_pool(x.shape, **sized).shape, dtype=result_float(x.dtype))
+        sizes = solve_pool(x.shape, **sized)
+        return like(x, shape=sizes.shape, dtype=result_float(x.dtype), workspace=workspace(sizes, x))
+
+
+def workspace(sizes: PoolGeometry, x: Tensor) -> int:
+    """The most bytes that `avg_pool` may need beside its result."""
+    copies = 7 if x.dtype == np.float64 else 2  # sums, and of float64 their errors and what those are made of
+    image = prod(x.shape[1:]) + 2 * prod(sizes.shape[1:])
+    objects = OBJECT_BYTES * image if x.dtype.kind in "iu" and magnitude(x.dtype) * sizes.taps > INT64_EXACT else 0
+    return 8 * copies * prod(sizes.shape) + objects + SLACK

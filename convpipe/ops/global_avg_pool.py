@@ -9,10 +9,10 @@ from numpy.typing import ArrayLike
 
 from convpipe.fields import choice, field
 from convpipe.geometry.pooling import solve_pool
-from convpipe.ops import Array, Made, Operation, Tensor, checked, like, numeric
+from convpipe.ops import Array, Made, Operation, Tensor, checked, images, like
 from convpipe.ops.arrays.floats import result_float
 from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow, check_rule
-from convpipe.ops.arrays.sums import exact_terms, means, total_along
+from convpipe.ops.arrays.sums import means, total_along
 from convpipe.ops.arrays.windows import spatial_axes
 
 
@@ -35,13 +35,13 @@ def global_avg_pool(x: ArrayLike, overflow: Overflow = "error") -> Array:
     >>> global_avg_pool(np.arange(8).reshape(1, 2, 2, 2)).tolist()
     [[[[1.5]], [[5.5]]]]
     """
-    x = numeric("x", x)
+    x = images("x", x)
     [overflow] = checked(GlobalAvgPool, overflow=overflow)
     check_rule(overflow, result_float(x.dtype))
     cells = prod(x.shape[axis] for axis in spatial_axes(x))
-    terms = exact_terms(x, cells).reshape(*x.shape[:2], cells)  # in C order, in whatever order x lies
-    averages = means(terms, np.array(cells), lambda rows: total_along(rows, 2), overflow)
-    return averages.reshape(*x.shape[:2], *(1 for _ in x.shape[2:])).astype(result_float(x.dtype), copy=False)
+    rows = x.reshape(*x.shape[:2], cells)  # in C order, in whatever order x lies
+    averages = means(rows, cells, np.array(cells), lambda rows: total_along(rows, 2), overflow)
+    return averages.reshape(*x.shape[:2], *(1 for _ in x.shape[2:]))
 
 
 class GlobalAvgPool(Operation):
@@ -50,6 +50,7 @@ class GlobalAvgPool(Operation):
     overflow: Overflow = field(choice(OVERFLOWS), "error", OVERFLOW, later=True)
 
     function = staticmethod(global_avg_pool)
+    images = True
 
     def plan(self, x: Tensor) -> Made:
         """(N, C, 1, 1)."""

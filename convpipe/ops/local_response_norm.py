@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -10,19 +11,23 @@ from numpy.typing import ArrayLike
 
 from convpipe.fields import LARGEST, choice, field, number, whole
 from convpipe.geometry.layers import flatten_shape
-from convpipe.ops import Array, Operation, checked, numeric
+from convpipe.ops import Array, Made, Operation, Tensor, checked, like, numeric
 from convpipe.ops.arrays.floats import result_float
 from convpipe.ops.arrays.overflow import (
     OVERFLOW,
     OVERFLOWS,
     SHIFT,
     Overflow,
+    all_finite,
     check_rule,
     narrowed,
     scaled,
     settled,
 )
 from convpipe.ops.arrays.sums import total
+from convpipe.ops.kinds.operation import SLACK
+
+Settings = tuple[int, float, float, float]  # size, alpha, beta, k
 
 
 def local_response_norm(
@@ -62,15 +67,25 @@ def local_response_norm(
     [overflow] = checked(LocalResponseNorm, overflow=overflow)
     check_rule(overflow, result_float(x.dtype))
     flatten_shape(x.shape)
+    result = np.empty(x.shape, result_float(x.dtype))
+    for image in range(len(x)):
+        one = slice(image, image + 1)
+        quotients = normalized(x[one].astype(np.float64), (size, alpha, beta, k), overflow)
+        result[one] = narrowed(quotients, result.dtype, overflow)
+    return result
+
+
+def normalized(x: Array, settings: Settings, overflow: Overflow) -> Array:
+    """The normalisation of one image in float64."""
+    size, alpha, beta, k = settings
     with np.errstate(all="ignore"):
-        wide = np.array(x, np.float64, order="C")
-        share = alpha / min(size, LARGEST)
-        base = window_sums(np.square(wide), size) * share + k
-        result = wide / np.power(base, beta)
-        if overflow != "inf":
-            result[np.isposinf(base) & operands(x, base, size)] = np.nan  # a cell over squares that overflowed is not 0
-        settled(result, overflow, lambda: operands(x, base, size), lambda: by_logarithms(wide, size, share, beta, k))
-    return narrowed(result, result_float(x.dtype), overflow)
+        base = window_sums(np.square(x), size)
+        base *= alpha / min(size, LARGEST)
+        base += k
+        result = x / np.power(base, beta)
+        if overflow != "inf" and not all_finite(base):
+            result[np.isposinf(base) & operands(x, base, size)] = np.nan  # over squares that overflowed, it is not 0
+    return settled(result, overflow, lambda: operands(x, base, size), lambda: by_logarithms(x, settings))
 
 
 def operands(x: Array, base: Array, size: int) -> Array:
@@ -80,10 +95,11 @@ def operands(x: Array, base: Array, size: int) -> Array:
     return finite
 
 
-def by_logarithms(x: Array, size: int, share: float, beta: float, k: float) -> Array:
+def by_logarithms(x: Array, settings: Settings) -> Array:
     """The same quotients by way of logarithms, for squares that float64 does not hold."""
+    size, alpha, beta, k = settings
     squares = window_sums(np.square(scaled(x, -SHIFT)), size)
-    base = np.log2(squares * share + np.ldexp(float(k), -2 * SHIFT)) + 2 * SHIFT
+    base = np.log2(squares * (alpha / min(size, LARGEST)) + np.ldexp(float(k), -2 * SHIFT)) + 2 * SHIFT
     quotients: Array = np.copysign(np.exp2(np.log2(np.abs(x)) - beta * base), x)
     return quotients
 
@@ -111,3 +127,7 @@ class LocalResponseNorm(Operation):
 
     function = staticmethod(local_response_norm)
     dtype_of = staticmethod(result_float)
+
+    def plan(self, x: Tensor) -> Made:
+        """A tensor like `x`, in floats; ten arrays of one image are there in float64."""
+        return like(x, dtype=result_float(x.dtype), workspace=10 * 8 * prod(x.shape[1:]) + SLACK)

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from convpipe.ops import Array, Made, SumStage, Tensor, checked, numeric
 from convpipe.ops.arrays.arguments import MATRIX
+from convpipe.ops.arrays.floats import TILE_CELLS
 from convpipe.ops.arrays.overflow import SUM_SHIFT, Overflow, check_rule, narrowed, scaled, settled
 from convpipe.ops.arrays.sums import target_dtype, total_along, workspace as product_workspace
 from convpipe.ops.kinds.operation import SLACK
@@ -69,5 +70,5 @@ def sum_rows(row_matrix: ArrayLike, dtype: DTypeLike | None = None, overflow: Ov
 def workspace(positions: int, filters: int, target: np.dtype[Any], operand: np.dtype[Any]) -> int:
     """The most bytes that `sum_rows` may need."""
     if operand.kind == "f":
-        return positions * filters * 8 + SLACK
+        return 8 * (filters + max(TILE_CELLS, positions)) + SLACK
     return positions * operand.itemsize + product_workspace(filters, (1, positions), target, operand, operand)

@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from convpipe.fields import is_whole
 from convpipe.geometry.axes import PadMode, Pads, check_addressable, check_pad_mode, listed
-from convpipe.ops import Array, GeometryError, Made, Sizes, Tensor, UnpadStage, check_shape, checked, numeric
-from convpipe.ops.arrays.adjoints import between_overflow, copies, holds, unpad_image
+from convpipe.ops import Array, GeometryError, Made, Sizes, Tensor, UnpadStage, check_shape, checked, images, numeric
+from convpipe.ops.arrays.adjoints import copies, holds, unpad_image
 from convpipe.ops.arrays.arguments import IMAGES
 from convpipe.ops.arrays.overflow import SUM_SHIFT, Overflow, check_rule, narrowed, scaled, settled
 from convpipe.ops.arrays.sums import largest, target_dtype
@@ -66,7 +66,7 @@ def unpad(
     >>> unpad(np.array([[[10, 1, 2, 3]]]), pads=((1, 0),), mode="edge").tolist()
     [[[11, 2, 3]]]
     """
-    padded = numeric("padded", padded, IMAGES)
+    padded = images("padded", padded, IMAGES)
     bias = None if bias is None else per_channel(numeric("bias", bias), padded)
     [mode], [overflow] = checked(Pad, mode=mode), checked(Unpad, overflow=overflow)
     target = target_dtype(dtype, padded.dtype)
@@ -129,7 +129,7 @@ def unpadded(
     spatial = inner(padded.shape, pads)
     terms = prod(copies(size, pair, mode) for size, pair in zip(spatial, pads, strict=True))
     extra = 0 if bias is None else largest(bias)
-    exact = between_overflow(target, overflow) == "wrap" or holds(padded, terms, extra)
+    exact = overflow == "wrap" or holds(padded, terms, extra)
     wide = padded.dtype if exact else np.dtype(object)
     offsets = None if bias is None else as_planes(bias.astype(wide), spatial)
     result = np.empty((*padded.shape[:2], *spatial), target)

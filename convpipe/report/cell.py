@@ -79,8 +79,9 @@ class Cell:
             return bool(total == self.stored)
         with np.errstate(all="ignore"):
             total = float(self.total)
-            if self.saturated:
-                return bool(self.stored in (total, np.copysign(np.finfo(self.dtype).max, total)))
+            if self.beyond:
+                most = np.finfo(self.dtype).max if self.overflow == "saturate" else np.inf
+                return bool(self.stored in (total, np.copysign(most, total)))
             if not np.isfinite(total):
                 return bool(np.array_equal(total, self.stored, equal_nan=True))
             taps = sum(channel.weights.size for channel in self.channels)
@@ -88,9 +89,9 @@ class Cell:
             return bool(np.isposinf(bound) or abs(total - self.stored) <= bound)
 
     @property
-    def saturated(self) -> bool:
-        """Whether the sum is a float that is beyond its dtype, and was brought into it."""
-        floats = self.dtype.kind == "f" and self.overflow == "saturate"
+    def beyond(self) -> bool:
+        """Whether the sum is a float that is outside of its dtype, where a rule says what is stored for it."""
+        floats = self.dtype.kind == "f" and self.overflow in ("saturate", "inf")
         return floats and abs(float(self.total)) > float(np.finfo(self.dtype).max)
 
     @property

@@ -49,7 +49,7 @@ def verdict(cell: Cell) -> str:
         return f"but {short(cell.stored)} is stored"
     if cell.total == cell.stored or (cell.total != cell.total and cell.stored != cell.stored):  # NaN is not itself
         return "as stored"
-    if cell.dtype.kind in "iu" or cell.saturated:
+    if cell.dtype.kind in "iu" or cell.beyond:
         return f"stored as {short(cell.stored)}, as overflow={cell.overflow} has it"
     return f"as stored, within the rounding of {cell.dtype}"
 

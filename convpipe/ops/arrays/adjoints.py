@@ -29,15 +29,18 @@ def between_dtype(target: np.dtype[Any], overflow: Overflow, *operands: np.dtype
     return np.dtype(np.uint64 if all(dtype.kind == "u" for dtype in operands) else np.int64)
 
 
-def between_overflow(target: np.dtype[Any], overflow: Overflow) -> Overflow:
+def between_overflow(between: np.dtype[Any], target: np.dtype[Any], overflow: Overflow) -> Overflow:
     """What happens to a sum between stages that its dtype cannot hold.
 
     A result modulo 2**bits is still right when sums on the way are modulo 2**64; one that saturates is not.
 
-    >>> between_overflow(np.dtype("int8"), "wrap"), between_overflow(np.dtype("int8"), "saturate")
-    ('wrap', 'error')
+    >>> between_overflow(np.dtype("int64"), np.dtype("int8"), "wrap")
+    'wrap'
+    >>> between_overflow(np.dtype("int64"), np.dtype("int8"), "saturate")
+    'error'
     """
-    return "error" if overflow == "saturate" or (overflow == "wrap" and target.kind == "f") else overflow
+    kinds = {"wrap": "iu", "inf": "f"}.get(overflow, "")
+    return overflow if between.kind in kinds and target.kind in kinds else "error"
 
 
 def on_the_way(dtype: Any, error: ValueRangeError) -> ValueRangeError:

@@ -17,12 +17,13 @@ from numpy.typing import ArrayLike, DTypeLike
 from convpipe.errors import ConfigError, GeometryError, shown
 from convpipe.fields import LARGEST, is_whole, settings_of
 from convpipe.geometry.axes import RANKS, listed
+from convpipe.geometry.layouts import image_shape, turn_hint
 from convpipe.tensors import DTYPES, MOST_AXES, Array, Sizes, scalar_of
 
 NUMERIC = frozenset(map(np.dtype, DTYPES))  # in this machine's byte order
 ANY_AXES, FROM_TWO_AXES = range(1, MOST_AXES + 1), range(2, MOST_AXES + 1)
 MATRIX = (2,)
-IMAGES = tuple(2 + rank for rank in RANKS)  # (N, C, H, W) and the like, and filters
+IMAGES = (*MATRIX, *(2 + rank for rank in RANKS))  # (N, C, H, W) and the like, and filters; a matrix is one of them
 
 
 def numeric(name: str, values: ArrayLike, axes: Collection[int] = ANY_AXES) -> Array:
@@ -47,6 +48,16 @@ def numeric(name: str, values: ArrayLike, axes: Collection[int] = ANY_AXES) -> A
     if array.ndim not in axes:  # with all this 0.4 us for an array that is fine
         raise GeometryError(name, array.shape if array.ndim else values, f"an array of {axes_text(axes)}")
     return array
+
+
+def images(name: str, values: ArrayLike, axes: Collection[int] = ANY_AXES) -> Array:
+    """An argument as a batch of images, or as filters: `numeric`, a matrix as one of one channel.
+
+    >>> images("x", [[1, 2]]).shape, images("x", [[[1, 2]]]).shape
+    ((1, 1, 1, 2), (1, 1, 2))
+    """
+    array = numeric(name, values, axes)
+    return array.reshape(image_shape(array.shape)) if array.ndim == 2 else array
 
 
 def as_numeric(name: str, values: Any) -> Array:
@@ -127,7 +138,7 @@ def axes_text(axes: Collection[int]) -> str:
     """The words for numbers of axes.
 
     >>> axes_text(ANY_AXES), axes_text(MATRIX), axes_text(IMAGES)
-    ('at least 1 axis', '2 axes', '3, 4 or 5 axes')
+    ('at least 1 axis', '2 axes', '2, 3, 4 or 5 axes')
     """
     if isinstance(axes, range):
         return f"at least {axes.start} {'axis' if axes.start == 1 else 'axes'}"
@@ -147,7 +158,7 @@ def check_shape(name: str, array: Array, shape: Sizes, why: str) -> None:
         GeometryError: it has another.
     """
     if array.shape != shape:
-        raise GeometryError(name, array.shape, f"the shape {shape}, {why}")
+        raise GeometryError(name, array.shape, f"the shape {shape}, {why}", turn_hint(array.shape, shape))
 
 
 def checked(kind: type[object], **given: Any) -> list[Any]:

@@ -14,6 +14,7 @@ import numpy as np
 from convpipe.errors import GeometryError
 from convpipe.geometry.axes import Pads, out_sizes, per_axis
 from convpipe.geometry.convolution import ConvGeometry, solve
+from convpipe.geometry.layouts import image_shape, rank_hint
 from convpipe.ops.arrays.sums import total
 from convpipe.tensors import Array, Sizes
 
@@ -91,8 +92,9 @@ def solve_patches(
     img_shape: Sizes, kh: int, kw: int, stride: Any, pad: Any, dilation: Any, pad_mode: str
 ) -> ConvGeometry:
     """The sizes of a convolution of one filter, for functions that have an image and no filters."""
+    img_shape = image_shape(img_shape)
     if len(img_shape) != 4:
-        raise GeometryError("input", img_shape, "4 axes: N, C, H, W")
+        raise GeometryError("input", img_shape, "4 axes: N, C, H, W", rank_hint(img_shape))
     kernel = per_axis("kernel", (kh, kw), rank=2)
     return solve(img_shape, (1, img_shape[1], *kernel), stride=stride, pad=pad, dilation=dilation, pad_mode=pad_mode)
 

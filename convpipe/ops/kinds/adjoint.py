@@ -29,7 +29,7 @@ class BetweenStage(ConvStage):
     @property
     def between_overflow(self) -> Overflow:
         """What happens to a sum that this dtype does not hold."""
-        return between_overflow(self.conv.output, self.conv.operation.overflow)
+        return between_overflow(self.between, self.conv.output, self.conv.operation.overflow)
 
 
 class UnpadStage(SumStage):

@@ -119,6 +119,7 @@ class Convolving(ConvSettings, Operation):
     operation: None = field(operation_name, under={})  # no setting of a layer, whose op says what it does
 
     stage = False
+    images = True
 
     given: ClassVar[tuple[str, ...]]  # the tensors that it computes with, by role, the main one first
     idle: ClassVar[tuple[str, ...]] = ()  # those that a chain may leave unread, as their sizes count
