@@ -410,6 +410,9 @@ def test_settings_of_numpy_are_settings(name: str, settings: dict[str, Any], pla
 ODD_SETTINGS = [
     np.array("2"),
     np.ma.masked,
+    np.ma.array([2, 2], mask=[False, True]),
+    Raising(np.array(2)),
+    Unlike(np.array(2)),
     np.datetime64(2, "s"),
     np.complex64(2),
     np.array([[2.5]]),

@@ -48,8 +48,12 @@ def listed(value: Any) -> Any:
     if isinstance(value, Sequence):
         return [listed(entry) for entry in value]
     if hasattr(value, "__array__") and not isinstance(value, np.ndarray | np.generic):  # a tensor of PyTorch, say
-        value = np.asarray(value)
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+        try:
+            value = np.asanyarray(value)
+        except Exception:  # noqa: BLE001 - anything that an object's own code raises
+            return value
+    masked = isinstance(value, np.ma.MaskedArray)  # in whose list None stands for what is masked
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) and not masked else value
 
 
 def spread(value: Any, rank: int) -> list[Any]:
