@@ -201,7 +201,8 @@ REFUSED = {
     "no tags": (b"II*\0\x08\0\0\0\0\0", r"it is a TIFF of 1 channel of uint1, which Pillow does not read"),
     "tags beyond the end": (b"II*\0\xff\xff\xff\xff", r"the file ended early"),
     "half a start": (b"II*\0\x08", r"the file ended early"),
-    "many tags": (b"II*\0\x08\0\0\0\xff\xff", r"the file ended early"),
+    "many tags": (b"II*\0\x08\0\0\0\xff\xff", r"it has 65535 tags, at most 4096 are read"),
+    "more tags than there are": (b"II*\0\x08\0\0\0\xff\0", r"the file ended early"),
     "a vast count": (
         b"II+\0\x08\0\0\0" + struct.pack("<QQHHQQ", 16, 1, BITS, SHORT, 2**60, 0),
         r"a tag of its pixels is damaged",
