@@ -260,13 +260,13 @@ def reproduce(run: Run | str | Path) -> Outcome:
     from tempfile import TemporaryDirectory
 
     from convpipe.archive.verify import verify as verified
-    from convpipe.config.read import read_spec
+    from convpipe.config.read import read_archived
     from convpipe.config.settings import usual_memory
     from convpipe.execution import runner
 
     folder = run_folder("reproduce", run)
     then = verified(folder)
-    spec = read_spec(then.config)
+    spec = read_archived(then)
     with TemporaryDirectory(prefix="convpipe-") as scratch:
         threads = int(then.manifest.get("provenance", {}).get("threads", 1))
         return runner.repeat(folder, runner.Place(Path(scratch), usual_memory(), threads), spec)

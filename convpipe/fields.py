@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from convpipe.errors import ConfigError, did_you_mean, told_apart
-from convpipe.tensors import DTYPES
+from convpipe.tensors import DTYPES, scalar_of
 
 T = TypeVar("T")
 Schema = dict[str, Any]
@@ -135,7 +135,8 @@ class number(Check):
 
     def __call__(self, key: str, value: Any) -> int | float:
         """The number, as Python's."""
-        found = int(value) if is_whole(value) else float(value) if isinstance(value, float | np.floating) else math.nan
+        real = scalar_of(value)
+        found = int(value) if is_whole(value) else float(real) if isinstance(real, float | np.floating) else math.nan
         finite = abs(found) <= LARGEST  # which NaN is not
         below = self.low is not None and found < self.low
         if not finite or below or (self.high is not None and found > self.high):
@@ -144,7 +145,7 @@ class number(Check):
 
 
 class choice(Check):
-    """One of a closed list of names."""
+    """One of a closed list of names; the name inf is also taken as the number that Hydra's grammar makes of it."""
 
     def __init__(self, options: Iterable[str]) -> None:
         self.names = tuple(options)
@@ -152,9 +153,11 @@ class choice(Check):
 
     def __call__(self, key: str, value: Any) -> str:
         """The name."""
+        if value == math.inf and "inf" in self.names:
+            return "inf"
         if not isinstance(value, str) or value not in self.names:
             raise self.refused(key, value, did_you_mean(str(value), self.names))
-        return value
+        return str(value)
 
 
 class several(Check):
@@ -220,10 +223,10 @@ class alternatives(judged):
 
 
 def truth_of(key: str, value: Any) -> bool:
-    """True or false, and nothing that counts as such."""
-    if not isinstance(value, bool):
+    """True or false, Python's or NumPy's, and nothing that counts as such."""
+    if not isinstance(scalar_of(value), bool | np.bool_):
         raise truth.refused(key, value)
-    return value
+    return bool(value)
 
 
 def text_of(key: str, value: Any) -> str:
@@ -277,10 +280,12 @@ def mapping(key: str, value: Any) -> Mapping[str, Any]:
 
 def is_whole(value: Any, low: int | None = None, high: int | None = None) -> bool:
     """Whether a value is a whole number of that range, Python's or NumPy's; a bool and an array are not."""
-    scalar = hasattr(value, "__index__") and not getattr(value, "shape", ())  # an array has __index__, and raises
-    if not scalar or isinstance(value, bool):
+    if isinstance(value, bool) or not hasattr(value, "__index__") or getattr(value, "shape", None):
         return False
-    found = index(value)
+    try:
+        found = index(value)
+    except TypeError:  # an array without axes, of what is no integer, has __index__, too
+        return False
     return (low is None or found >= low) and (high is None or found <= high)
 
 
@@ -298,7 +303,12 @@ def limits(low: float | None, high: float | None) -> Schema:
 
 
 def field(
-    check: Check, default: Any = dataclasses.MISSING, says: str = "", *, under: Mapping[str, Any] | None = None
+    check: Check,
+    default: Any = dataclasses.MISSING,
+    says: str = "",
+    *,
+    under: Mapping[str, Any] | None = None,
+    later: bool = False,
 ) -> Any:
     """A dataclass field with its check; without a default the key must be given.
 
@@ -306,9 +316,11 @@ def field(
         says: one sentence that tells a user what the setting is.
         under: other defaults, by the key that the settings stand under. Where there is no `default` beside them, it
             is a setting under these keys alone, and null under others.
+        later: whether runs were archived before there was this setting: at its default it is no part of what a run
+            is identified by, so that the ids of those stay.
     """
     everywhere = under is None or default is not dataclasses.MISSING
-    metadata = {"check": check, "says": says, "under": under or {}, "everywhere": everywhere}
+    metadata = {"check": check, "says": says, "under": under or {}, "everywhere": everywhere, "later": later}
     return dataclasses.field(default=default if everywhere else None, metadata=metadata)
 
 

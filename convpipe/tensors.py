@@ -35,6 +35,7 @@ class Tensor:
     dtype: np.dtype[Any]
     axes: tuple[str, ...] = ()
     origin: str = ""  # of a given tensor: its name where it comes from
+    written: Sizes | None = None  # of a given tensor: its shape where it comes from, if that is another
 
     @property
     def bytes(self) -> int:
@@ -63,6 +64,15 @@ def full_range(dtype: np.dtype[Any]) -> tuple[int, int]:
     """
     info: Any = np.iinfo(dtype) if dtype.kind in "iu" else np.finfo(dtype)
     return int(info.min), int(info.max)
+
+
+def scalar_of(value: Any) -> Any:
+    """An array without axes as the number in it; anything else as it is.
+
+    >>> float(scalar_of(np.array(0.5))), scalar_of("same")
+    (0.5, 'same')
+    """
+    return value[()] if isinstance(value, np.ndarray) and value.shape == () else value
 
 
 def shape_text(shape: Iterable[object]) -> str:

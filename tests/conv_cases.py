@@ -146,12 +146,12 @@ def memory_orders(values: Array) -> Iterator[tuple[str, Array]]:
 
 
 def assert_exact(got: Array, expected: Array) -> None:
-    """The same shape and, value by value, the same whole numbers; the same dtype unless Python's are expected."""
+    """The same shape and, value by value, the same whole number or NaN; the same dtype unless Python's are expected."""
     assert got.shape == expected.shape, f"shape {got.shape}, expected {expected.shape}"
     assert expected.dtype in (object, got.dtype), f"dtype {got.dtype}, expected {expected.dtype}"
     pairs = zip(got.ravel().tolist(), expected.ravel().tolist(), strict=True)  # Python compares 2**53 + 1 exactly
     for index, (value, wanted) in zip(np.ndindex(expected.shape), pairs, strict=True):
-        assert value == wanted, f"{value} at {index}, expected {wanted}"
+        assert value == wanted or (value != value and wanted != wanted), f"{value} at {index}, expected {wanted}"
 
 
 def assert_within(got: Array, true: Array, bound: Array) -> None:

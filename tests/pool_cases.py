@@ -64,8 +64,3 @@ def pool_pads(draw: st.DrawFn, kernel: list[int], spans: list[int]) -> tuple[Any
         pairs = [(draw(st.integers(0, span - 1)), draw(st.integers(0, span - 1))) for span in spans]
         return pairs, [sum(pair) for pair in pairs]
     return form, [0] * len(kernel)
-
-
-def undilated(case: PoolCase) -> dict[str, Any]:
-    """The settings that `avg_pool` has."""
-    return {key: value for key, value in case.settings.items() if key != "dilation"}

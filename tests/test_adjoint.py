@@ -194,7 +194,7 @@ def test_fold_is_exact_or_an_error(case: Case, dtype: str, seed: int) -> None:
         assert_exact(fold_exactly(*arguments), true)
         return
     expected = (
-        rf"^the exact sum -?[0-9]+, on its way from stage to stage, does not fit {dtype}; use floats or overflow=wrap$"
+        rf"^the exact sum -?[0-9]+ does not fit {dtype} \(.*\); choose a wider dtype, overflow=wrap or overflow=sat"
     )
     with pytest.raises(ValueRangeError, match=expected):
         fold_exactly(*arguments)
@@ -268,10 +268,14 @@ def test_sum_rows_is_exact(positions: int, dtype: str, seed: int) -> None:
     ],
 )
 def test_the_dtype_between_stages(target: str, operands: tuple[str, ...], expected: str) -> None:
-    assert between_dtype(np.dtype(target), *map(np.dtype, operands)) == expected
+    assert between_dtype(np.dtype(target), "error", *map(np.dtype, operands)) == expected
+    wide = "float64" if expected[0] == "f" else expected
+    assert between_dtype(np.dtype(target), "saturate", *map(np.dtype, operands)) == wide
 
 
 def test_what_wraps_between_stages() -> None:
-    assert between_overflow(np.dtype("float32"), "wrap") == "error"
-    assert between_overflow(np.dtype("uint64"), "wrap") == "wrap"
-    assert between_overflow(np.dtype("int8"), "error") == "error"
+    int64, float32 = np.dtype("int64"), np.dtype("float32")
+    assert between_overflow(int64, np.dtype("int8"), "wrap") == "wrap"
+    assert between_overflow(int64, float32, "inf") == "error"  # integers on the way to floats have no infinity
+    assert between_overflow(float32, float32, "inf") == "inf"
+    assert between_overflow(int64, int64, "error") == between_overflow(float32, float32, "saturate") == "error"

@@ -7,6 +7,7 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -17,7 +18,7 @@ from conv_cases import memory_orders
 from numpy.typing import ArrayLike, DTypeLike
 
 import convpipe as cp
-from convpipe.errors import ConfigError
+from convpipe.errors import ConfigError, ConvpipeError
 
 NAMES = [name for name in cp.__all__ if not name.startswith("_")]
 HOMES = {name: getattr(cp, name).__module__ for name in NAMES}
@@ -158,6 +159,52 @@ class Unreachable:
         raise RuntimeError("call detach first")
 
 
+class Unlike(Tensor):
+    """An object whose `__array__` gives no array."""
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self.array.tolist()
+
+
+class Raising(Tensor):
+    """An object whose own code raises what no library would."""
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        raise KeyError("two\nlines")
+
+
+class Shared:
+    """A tensor that gives its memory by DLPack alone."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+
+    def __dlpack__(self, **asked: Any) -> object:
+        return self.array.__dlpack__(**asked)
+
+    def __dlpack_device__(self) -> tuple[Any, Any]:
+        return self.array.__dlpack_device__()
+
+
+class Interface:
+    """A tensor that tells where its memory is."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array, self.__array_interface__ = array, array.__array_interface__
+
+
+def itself() -> list[Any]:
+    """A list that is in itself."""
+    found: list[Any] = [1]
+    found.append(found)
+    return found
+
+
+def within(array: np.ndarray, other: Any) -> list[Any]:
+    """An array as a list of its parts, the first of them another."""
+    return [other, *array[1:]]
+
+
 def no_numbers(like: np.ndarray) -> dict[str, Any]:
     """What no array argument takes, of the shape that it has where that is possible."""
     return {
@@ -166,8 +213,33 @@ def no_numbers(like: np.ndarray) -> dict[str, Any]:
         "text": like.astype(str),
         "objects": like.astype(object),
         "dates": like.astype("M8[s]"),
+        "complex without an imaginary part": [like.astype(complex)],
+        "dates in a list": [like.astype("m8[s]")],
+        "structures": np.zeros(like.shape, "i4,f4"),
+        "more than float64": like.astype(np.longdouble),
         "a mask": np.ma.masked_less(like, 0),
         "no mask yet": np.ma.array(like),
+        "a mask in a list": within(like, np.ma.masked_less(like[0], 0)),
+        "a mask in a tuple in a list": [(np.ma.array(like),)],
+        "what is masked, in a list": [1, np.ma.masked],
+        "an object with a mask": Tensor(np.ma.array(like)),
+        "an object with a mask in a list": within(like, Tensor(np.ma.array(like[0]))),
+        "a truth in a list": [1, True],
+        "truths in a list": within(like, like[0] > 0),
+        "NumPy's truth in a list of floats": [1.5, np.True_],
+        "a complex in a list": within(like, like[0] + 1j),
+        "Python's integers in an array in a list": [like.astype(object)],
+        "whole numbers that no dtype holds": [2**64, 1],
+        "whole numbers that no one dtype holds": [2**63, -1],
+        "integers that no one dtype holds": [np.array([2**63], np.uint64), np.array([-1])],
+        "nothing in a list": [1, None],
+        "what gives no array": Unlike(like),
+        "what raises": Raising(like),
+        "what raises in a list": [Raising(like)],
+        "itself in a list": itself(),
+        "a generator": (each for each in like),
+        "bytes": b"ab",
+        "a mapping": {1: 2},
         "lists of different lengths": [[1, 2], [3]],
         "no array": Unreachable(),
         "a set": {1, 2},
@@ -218,8 +290,30 @@ def ways(array: np.ndarray) -> Iterator[tuple[str, Any]]:
     yield "lists", array.tolist()
     yield "another library's", Tensor(array)
     yield "another byte order", array.astype(array.dtype.newbyteorder("S"))
-    yield "a matrix of old or a subclass", array.view(np.memmap)
+    yield "a list of arrays", list(array)
+    yield "a tuple of another library's", tuple(map(Tensor, array)) if array.ndim > 1 else tuple(array)
+    yield "by DLPack", Shared(array)
+    yield "by its interface", Interface(array)
+    yield "of a subclass", array.view(np.memmap)
+    yield "by its buffer", memoryview(np.ascontiguousarray(array))
+    yield "not at its bytes' boundary", unaligned(array)
+    yield "read-only", read_only(array)
     yield from memory_orders(array)
+
+
+def unaligned(array: np.ndarray) -> np.ndarray:
+    """The same numbers, one byte off."""
+    memory = np.empty(array.nbytes + 1, np.uint8)[1:]
+    found = memory.view(array.dtype).reshape(array.shape)
+    found[...] = array
+    return found
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """The same numbers, which nobody may change."""
+    found = array.copy()
+    found.flags.writeable = False
+    return found
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -241,7 +335,7 @@ def test_whatever_makes_an_array_gives_the_same_bits(name: str, dtype: str) -> N
 def test_what_is_no_array_of_numbers_is_refused_by_name(name: str, argument: str) -> None:
     case, key = CASES[name], re.escape(argument)
     for what, values in no_numbers(case.arrays[argument]).items():
-        with pytest.raises(ConfigError, match=f"^{key}: got .*, expected "):
+        with pytest.raises(ConfigError, match=rf"^{key}: got .*, expected .*\Z"):  # \Z: one line
             pytest.fail(f"it took {what}: {case.call(name, **{argument: values})}")
     if argument not in optional_arrays(name):
         with pytest.raises(ConfigError, match=f"^{key}: got object, expected one of int8"):
@@ -288,8 +382,83 @@ def test_numpys_numbers_and_arrays_are_settings_like_pythons(name: str, setting:
     value = case.settings[setting]
     expected = case.call(name)
     assert_same(case.call(name, **{setting: np.array(value)[()]}), expected, setting)
+    assert_same(case.call(name, **{setting: np.array(value)}), expected, setting)
     if isinstance(value, list):
         assert_same(case.call(name, **{setting: tuple(map(np.array, value))}), expected, setting)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "plain"),
+    [
+        ("max_pool", {"ceil_mode": np.True_}, {"ceil_mode": True}),
+        ("max_pool", {"ceil_mode": np.array(True)}, {"ceil_mode": True}),
+        ("avg_pool", {"count_include_pad": np.False_}, {"count_include_pad": False}),
+        ("leaky_relu", {"slope": np.array(0.5)}, {"slope": 0.5}),
+        ("leaky_relu", {"slope": np.float16(0.5)}, {"slope": 0.5}),
+        ("clip", {"low": np.array(-3), "high": np.int8(4)}, {}),
+        ("clip", {"low": np.array(-3.0)}, {}),
+        ("pad", {"value": np.array(2.0)}, {"value": 2}),
+        ("gelu", {"approximate": np.str_("tanh")}, {"approximate": "tanh"}),
+        ("conv", {"overflow": np.str_("wrap")}, {"overflow": "wrap"}),
+        ("local_response_norm", {"size": np.array(3), "alpha": np.array(0.5)}, {"size": 3, "alpha": 0.5}),
+    ],
+)
+def test_settings_of_numpy_are_settings(name: str, settings: dict[str, Any], plain: dict[str, Any]) -> None:
+    assert_same(CASES[name].call(name, **settings), CASES[name].call(name, **plain), name)
+
+
+ODD_SETTINGS = [
+    np.array("2"),
+    np.ma.masked,
+    np.datetime64(2, "s"),
+    np.complex64(2),
+    np.array([[2.5]]),
+    {2},
+    b"2",
+    object(),
+    np.void(b"2"),
+]
+
+
+def ended(name: str, changed: dict[str, Any]) -> str:
+    """A call's error, if it ends in one of ours."""
+    try:
+        CASES[name].call(name, **changed)
+    except ConvpipeError as error:
+        return str(error)
+    return ""
+
+
+HUGE = [2**31, 2**62, 2**63, 10**30, 10**400, -(10**30)]
+
+
+@pytest.mark.parametrize(("name", "setting"), [(name, each) for name in CASES for each in settings_of(name)])
+def test_an_odd_setting_is_refused_in_one_line(name: str, setting: str) -> None:
+    for value in ODD_SETTINGS:
+        with pytest.raises(ConfigError, match=r"^(\w+): got .*, expected .*\Z"):
+            pytest.fail(f"it took {setting}={value!r}: {CASES[name].call(name, **{setting: value})}")
+
+
+@pytest.mark.parametrize(("name", "setting"), [(name, each) for name in CASES for each in settings_of(name)])
+def test_a_huge_setting_ends_in_a_result_or_in_one_line(name: str, setting: str) -> None:
+    for value in HUGE:
+        for form in (value, [value, value], [[value, value], [value, value]], [1, 1, value, 1]):
+            with suppress(MemoryError):  # of an array that could be, on a larger machine
+                assert "\n" not in ended(name, {setting: form})
+
+
+@pytest.mark.parametrize("letter", ["a", "O", "V", "M8", "2i4", "i4,f4", "?", "g", np.generic, np.floating])
+def test_a_dtype_that_is_none_of_ours_is_refused_whatever_numpy_warns_of(letter: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^dtype: got .*, expected one of int8"):
+        cp.conv(X, W, dtype=letter)
+
+
+def test_integers_of_several_dtypes_stay_integers() -> None:
+    rows = [np.array([[[5]]], np.uint64), np.array([[[-1]]], np.int64)]
+    assert cp.relu(rows).dtype == np.int64
+    assert cp.relu(rows).ravel().tolist() == [5, 0]
+    assert cp.relu([[2**64 - 1, 0]]).tolist() == [[2**64 - 1, 0]]
+    assert cp.relu([[2**63, 0.5]]).dtype == np.float64
 
 
 @pytest.mark.parametrize("name", ["conv", "fil2row", "implicit_gemm", "matmul", "matmul_columns", "matmul_rows"])

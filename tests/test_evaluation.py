@@ -49,7 +49,7 @@ def test_no_images_have_no_accuracy() -> None:
             [0],
             r"labels: got 1 labels, expected one for each row of an output \(N, classes\), not \(2, 3",
         ),
-        (np.zeros((2, 3, 1, 1)), [0, 1], r"labels: got 2 labels, expected one for each row of .*, not \(2, 3, 1, 1\)"),
+        (np.zeros((2, 3, 1, 2)), [0, 1], r"labels: got 2 labels, expected one for each row of .*, not \(2, 3, 1, 2\)"),
         (np.zeros(2), [0, 1], r"labels: got 2 labels, expected one for each row"),
         (np.zeros((2, 3)), [0, 3], r"labels: got 0 to 3, expected classes from 0 to 2"),
         (np.zeros((2, 3)), [-1, 2], r"labels: got -1 to 2, expected classes from 0 to 2"),

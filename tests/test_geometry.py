@@ -155,16 +155,21 @@ MISFITS: list[tuple[Any, Any, dict[str, Any], str]] = [
         (4, 4),
         W,
         {},
-        "input: got (4, 4), expected 4 axes (N, C, H, W), or 3 or 5 with one or three spatial ones "
-        "(a matrix is one image of one channel: [1, 1, H, W])",
+        "input: got (4, 4), expected 4 axes (N, C, H, W), or 3 or 5 with one or three spatial ones",
     ),
-    ((4,), W, {}, "input: got (4,), expected 4 axes (N, C, H, W), or 3 or 5 with one or three spatial ones"),
+    (
+        (4,),
+        W,
+        {},
+        "input: got (4,), expected 4 axes (N, C, H, W), or 3 or 5 with one or three spatial ones "
+        "(a row alone is x[None])",
+    ),
     (
         (1, 5, 5),
         W,
         {},
         "filters: got (2, 4, 3, 3), expected 3 axes (F, C and the kernel's), as the input (1, 5, 5) has "
-        "(an input of 3 axes is (N, C, W); one image is [1, C, H, W])",
+        "(3 axes are (N, C, W), a 1-D convolution; one image is x[None])",
     ),
     (X, W, {"pad": "2"}, f"pad: got '2', expected {PADS}"),
     (
@@ -177,7 +182,8 @@ MISFITS: list[tuple[Any, Any, dict[str, Any], str]] = [
         X,
         (2, 4, 3),
         {},
-        "filters: got (2, 4, 3), expected 4 axes (F, C and the kernel's), as the input (1, 4, 6, 7) has",
+        "filters: got (2, 4, 3), expected 4 axes (F, C and the kernel's), as the input (1, 4, 6, 7) has "
+        "(one filter is w[None])",
     ),
     (X, (2, 4, 0, 3), {}, "kernel: got (0, 3), expected at least 1 along H"),
     (X, (2, 4, 3, 0), {}, "kernel: got (3, 0), expected at least 1 along W"),

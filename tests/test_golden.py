@@ -15,7 +15,7 @@ from run_cases import a_place, contents, execute, reseal, run_folders, set_outpu
 from convpipe.archive.collection import rebuild
 from convpipe.archive.read import Run, load
 from convpipe.archive.verify import verify
-from convpipe.config.read import read_spec
+from convpipe.config.read import read_archived, read_spec
 from convpipe.errors import ArchiveError
 from convpipe.execution import runner
 
@@ -29,7 +29,7 @@ def named(path: Path) -> str:
 
 def repeat(path: Path, scratch: Path) -> str:
     """Run an archive again; gives how it compares."""
-    spec = read_spec(load(path).config)
+    spec = read_archived(load(path))
     return runner.repeat(path, a_place(scratch), spec).verdict
 
 

@@ -32,15 +32,15 @@ ORACLES: dict[str, Callable[..., Array]] = {
     "concat": lambda x, **chosen: reference_layers.concat(x, x, **chosen),
     "dropout": lambda x, rate: x,
     "scale": lambda x, divisor, dtype: np.array([value / divisor for value in x.ravel().tolist()]).reshape(x.shape),
-    "conv": lambda x, w, bias=None, *, filters, kernel, overflow, **chosen: reference.conv(x, w, bias, **chosen),
-    "conv_transpose": lambda x, w, bias=None, *, filters, kernel, overflow, **chosen: reference.conv_transpose(
+    "conv": lambda x, w, bias=None, *, filters, kernel, **chosen: reference.conv(x, w, bias, **chosen),
+    "conv_transpose": lambda x, w, bias=None, *, filters, kernel, **chosen: reference.conv_transpose(
         x, w, bias, **chosen
     ),
     "transpose": lambda x: x.transpose(0, x.ndim - 1, *range(1, x.ndim - 1)),
 }
 TOLERANCES = {"float16": 1e-3, "float32": 2e-6, "float64": 1e-13}  # of the result's dtype: some sixteen roundings
 LAYERS = [name for name in OPERATIONS.ours() if stands_alone(OPERATIONS.get("", name))]
-NOT_SETTINGS = ("op", "inputs", "stages", "bias", "units", "layout")
+NOT_SETTINGS = ("op", "inputs", "stages", "bias", "units", "layout", "overflow")
 
 
 def oracle(op: str) -> Callable[..., Array]:
@@ -55,7 +55,7 @@ def test_there_is_an_oracle_for_every_kind() -> None:
 # What is planned is what is made
 
 
-def draw_settings(draw: st.DrawFn, op: str, shape: tuple[int, ...]) -> dict[str, Any]:
+def draw_settings(draw: st.DrawFn, op: str, shape: tuple[int, ...], overflow: str) -> dict[str, Any]:
     """Legal settings of a kind of layer that reads a tensor of that shape."""
     spatial, rank = shape[2:], len(shape) - 2
 
@@ -70,7 +70,7 @@ def draw_settings(draw: st.DrawFn, op: str, shape: tuple[int, ...]) -> dict[str,
             "stride": each_axis(st.integers(1, 2)),
             "groups": groups,
             "bias": draw(st.booleans()),
-            "overflow": "wrap",
+            "overflow": overflow,
         }
         return chosen | ({"pad": draw(st.integers(0, 1))} if op == "conv" else {"dilation": draw(st.integers(1, 2))})
     if op in ("max_pool", "avg_pool"):
@@ -81,7 +81,10 @@ def draw_settings(draw: st.DrawFn, op: str, shape: tuple[int, ...]) -> dict[str,
             "pad": [draw(st.integers(0, size // 2)) for size in kernel],
             "ceil_mode": draw(st.booleans()),
         }
-        return pooled | ({"count_include_pad": draw(st.booleans())} if op == "avg_pool" else {"dilation": 1})
+        pooled["dilation"] = (
+            draw(st.integers(1, 2)) if all(2 * size - 1 <= spatial[at] for at, size in enumerate(kernel)) else 1
+        )
+        return pooled | ({"count_include_pad": draw(st.booleans())} if op == "avg_pool" else {})
     more: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         "dense": st.fixed_dictionaries(
             {"units": st.integers(1, 4), "bias": st.booleans(), "layout": st.sampled_from(["in_out", "out_in"])}
@@ -108,21 +111,22 @@ def draw_settings(draw: st.DrawFn, op: str, shape: tuple[int, ...]) -> dict[str,
 
 
 @st.composite
-def layer_cases(draw: st.DrawFn, op: str) -> tuple[dict[str, Any], tuple[int, ...]]:
+def layer_cases(draw: st.DrawFn, op: str, overflow: str) -> tuple[dict[str, Any], tuple[int, ...]]:
     """A kind of layer with legal settings, and the shape that it reads."""
     rank = 0 if op == "dense" else draw(st.integers(1, 3))
     sizes = draw(st.lists(st.integers(1, 5 if rank < 3 else 3), min_size=rank, max_size=rank))
     shape = (draw(st.sampled_from([1, 2, 0])), draw(st.integers(1, 4)), *sizes)
-    return {"op": op, **draw_settings(draw, op, shape)}, shape
+    return {"op": op, **draw_settings(draw, op, shape, overflow)}, shape
 
 
 @pytest.mark.parametrize("op", LAYERS)
 @cases_of(data=st.data(), dtype=st.sampled_from(INTEGERS + FLOATS), weights=st.sampled_from(INTEGERS + FLOATS))
 @settings(max_examples=40)
 def test_a_layer_makes_what_it_plans(op: str, data: st.DataObject, dtype: str, weights: str) -> None:
-    layer, shape = data.draw(layer_cases(op))
-    if op == "dense" and dtype in INTEGERS:
-        weights = "int64"  # a layer of rows has no say in its overflow
+    overflow = "wrap" if {dtype, weights} <= {*INTEGERS} else "inf"
+    layer, shape = data.draw(layer_cases(op, overflow))
+    if op == "dense":
+        layer["overflow"] = overflow
     source = weights_of(dtype=weights, low=0, high=3)
     network = {"before": {"op": "dropout"}, "flat": {"op": "flatten", "inputs": ["before"]}, "layer": layer}
     if op != "dense":
@@ -304,8 +308,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"op": "max_pool", "kernel": 2, "stride": "x"}, "network.a.stride: got x, expected a whole number"),
     ({"op": "max_pool", "kernel": 2, "ceil_mode": 1}, "network.a.ceil_mode: got 1, expected true or false"),
     (
-        {"op": "avg_pool", "kernel": 2, "dilation": 2},
-        "network.a.dilation: got 2, expected one of the keys of network.a: ",
+        {"op": "avg_pool", "kernel": 2, "dilations": 2},
+        "network.a.dilations: got 2, expected one of the keys of network.a: ",
     ),
     ({"op": "avg_pool", "kernel": [2]}, "network.a.kernel: got (2,), expected a whole number from 1, or a list of 2"),
     ({"op": "leaky_relu", "slope": "x"}, "network.a.slope: got x, expected a number"),
@@ -374,8 +378,8 @@ def test_an_integer_sum_that_does_not_fit_names_its_layer() -> None:
     plan = planned({"a": {"op": "add", "inputs": ["input", "input"]}}, x.shape, "int8")
     with pytest.raises(
         ConfigError,
-        match=r"^network\.a\.op: got add, expected sums that fit \(the exact sum 200 does not fit int8 .*; "
-        r"give one of the tensors a wider dtype\)$",
+        match=r"^network\.a\.overflow: got error, expected sums that fit \(the exact sum 200 does not fit int8 .*; "
+        r"choose a wider dtype, network\.a\.overflow=wrap or network\.a\.overflow=saturate\)$",
     ):
         output(plan, {"input": x})
 

@@ -260,7 +260,7 @@ def test_nothing_is_warned_of(function: Callable[[Array], Array], dtype: str) ->
     x = np.random.default_rng(1).choice(np.array(extremes, dtype), (50, 6))
     with warnings.catch_warnings(), np.errstate(all="raise"):
         warnings.simplefilter("error")
-        function(x)
+        function(x, overflow="inf") if function is log_softmax else function(x)
 
 
 @pytest.mark.parametrize("function", BY_CELL)

@@ -77,10 +77,13 @@ def test_partial_sums_may_leave_the_dtype() -> None:
     assert_exact(add(np.array([[2**64 - 1]], np.uint64), np.array([[-(2**63)]])), np.array([[2**63 - 1]]))
 
 
-def test_float16_is_added_up_in_float32() -> None:
+def test_long_sums_are_made_in_float64() -> None:
     large = np.array([[60000.0]], np.float16)
     assert add(large, large, -large).tolist() == [[60000]]
-    assert add(large, large).tolist() == [[math.inf]]
+    assert add(large, large, overflow="inf").tolist() == [[math.inf]]
+    tenth = np.full((1, 1), 0.1, np.float32)
+    assert add(*[tenth] * 1000).tolist() == [[float(np.float32(1000 * float(tenth[0, 0])))]]
+    assert add(*(np.array([[part]]) for part in (1e16, 1.0, 1.0, -1e16))).tolist() == [[2.0]]
 
 
 def test_one_tensor_is_copied() -> None:
@@ -148,7 +151,9 @@ def test_nothing_is_warned_of(dtype: str) -> None:
     with warnings.catch_warnings(), np.errstate(all="raise"):
         warnings.simplefilter("error")
         np.testing.assert_array_equal(add(x, -x), np.array([[math.nan, math.nan, math.nan, 0]], dtype))
-        np.testing.assert_array_equal(add(x, x), np.array([[math.inf, -math.inf, math.nan, math.inf]], dtype))
+        np.testing.assert_array_equal(
+            add(x, x, overflow="inf"), np.array([[math.inf, -math.inf, math.nan, math.inf]], dtype)
+        )
         np.testing.assert_array_equal(concat(x, x, axis=0), [x[0], x[0]])
 
 

@@ -136,10 +136,9 @@ def test_what_does_not_fit_is_named(arguments: dict[str, Any], message: str) -> 
         pad(IMAGE, **arguments)
 
 
-@pytest.mark.parametrize("shape", [(3,), (2, 3), (1, 1, 2, 2, 2, 2)])
-def test_an_array_without_batch_and_channels_is_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(GeometryError, match=f"^input: got {re.escape(str(shape))}, expected 4 axes"):
-        pad(np.zeros(shape), 1)
+def test_an_array_of_too_many_axes_is_refused() -> None:
+    with pytest.raises(GeometryError, match=r"^input: got \(1, 1, 2, 2, 2, 2\), expected 4 axes"):
+        pad(np.zeros((1, 1, 2, 2, 2, 2)), 1)
 
 
 @pytest.mark.parametrize("word", ["same", "same_lower", "valid"])

@@ -169,7 +169,7 @@ def test_no_images_at_all(tmp_path: Path) -> None:
 def test_too_little_memory_writes_nothing(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^limits\.memory: got 2\.0 KiB, expected at least "):
         executed(sliced(10, record=1), tmp_path, memory=2048)
-    with pytest.raises(ConfigError, match=r"^network\.add\.op: got add, expected sums that fit"):
+    with pytest.raises(ConfigError, match=r"^network\.add\.overflow: got error, expected sums that fit"):
         executed(
             network_spec(
                 {"add": {"op": "add", "inputs": ["input", "input"]}},

@@ -19,7 +19,8 @@ import numpy as np
 
 from convpipe.tensors import Array, shape_text
 
-FORMAT = 1
+FORMAT = 2
+READABLE = (1, 2)  # of format 1, graph.format_1 says what was computed otherwise
 COLUMNS = ("stage", "op", "shape", "dtype", "bytes", "macs", "min", "max", "sha256", "file")
 TEXTS = ("config.yaml", "stages.csv")
 OUTPUT = "output.npy"
@@ -40,13 +41,31 @@ ROW = {
     "file": re.compile(r"(?:\w[\w.-]*\.npy)?"),
 }
 MANIFEST = {"archive_id": str, "run_id": str, "status": str, "seconds": dict, "axes": dict, "provenance": dict}
+STRICT = json.JSONEncoder(allow_nan=False)  # what is finite alone, as JSON has no word for anything else
 SUM_LINE = re.compile(r"([0-9a-f]{64})  (\w[\w.-]*)")
 
 
 def manifest_json(record: Mapping[str, Any]) -> bytes:
-    """A manifest, a line for each entry: json's own indentation costs ten times as much."""
-    lines = ",\n".join([f' "{key}": {json.dumps(value)}' for key, value in record.items()])  # keys are plain words
+    """A manifest, a line for each entry: json's own indentation costs ten times as much.
+
+    It is JSON for every reader, so that no number in it is NaN or infinite.
+    """
+    lines = ",\n".join([f' "{key}": {STRICT.encode(value)}' for key, value in record.items()])  # keys are plain words
     return f"{{\n{lines}\n}}\n".encode()
+
+
+def read_json(content: bytes) -> Any:
+    """What a JSON text says.
+
+    Raises:
+        ValueError: it is none, such as one with the words NaN and Infinity, which Python would take.
+    """
+    return json.loads(content, parse_constant=no_number)
+
+
+def no_number(word: str) -> None:
+    """Refuse a word for what JSON has no number for."""
+    raise ValueError(f"{word} is no JSON")
 
 
 def stage_row(stage: str, op: str, array: Array, macs: int, sha256: str, file: str) -> dict[str, Any]:
@@ -76,6 +95,19 @@ def lettered(shape: str, axes: Sequence[str]) -> str:
     '(25,27) = (N*out_h*out_w, C*kh*kw)'
     """
     return f"{shape} = ({', '.join(axes)})" if axes else shape
+
+
+def rank_words(axes: Mapping[str, Sequence[str]]) -> str:
+    """What a run's convolutions work on, where that is no image, by the letters of their filters; or nothing.
+
+    >>> rank_words({"filters": ["F", "C", "kw"]}), rank_words({"filters": ["F", "C", "kh", "kw"]})
+    ('1-D convolution over W', '')
+    """
+    for letters in axes.values():
+        if letters[-1:] in (["kw"], ("kw",)) and len(letters) != 4:
+            spatial = [letter.removeprefix("k").upper() for letter in letters[2:]]
+            return f"{len(spatial)}-D convolution over {', '.join(spatial)}"
+    return ""
 
 
 def csv_bytes(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:

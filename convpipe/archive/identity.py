@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from convpipe.archive.cells import cell_text
 from convpipe.files.yaml import dotted, encoded
 
 RUN_ID = re.compile(r"[0-9a-f]{12}\Z")
@@ -52,7 +53,7 @@ def config_cells(config: Mapping[str, Any]) -> dict[str, str]:
     >>> config_cells({"conv": {"stride": [1, 2]}, "seed": 0})
     {'conv.stride': '[1, 2]', 'seed': '0'}
     """
-    return {key: str(value) for key, value in dotted(config)}
+    return {key: cell_text(value) for key, value in dotted(config)}
 
 
 def run_id(config: Mapping[str, Any]) -> str:

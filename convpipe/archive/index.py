@@ -78,8 +78,9 @@ def whole_row(line: bytes) -> Row | None:
     """The row of one line of JSON, or None of a line that a kill cut short."""
     try:
         row: Row = json.loads(line)
-        return row if RUN_ID.match(row["run"]) else None
-    except (ValueError, KeyError, TypeError):
+        texts = all(isinstance(cell, str) for cell in row.values())
+        return row if texts and RUN_ID.match(row["run"]) else None
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

@@ -1,11 +1,10 @@
 """A run that is held in memory: taken down as one on disk is, read as that is, and written nowhere."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from convpipe.archive.format import FORMAT, manifest_json, stage_row
+from convpipe.archive.format import FORMAT, manifest_json, read_json, stage_row
 from convpipe.archive.read import Run
 from convpipe.files.npy import array_sha256
 from convpipe.files.yaml import read_yaml
@@ -36,5 +35,5 @@ class Held:
 
     def run(self) -> Run:
         """The run; its texts are what reading them from a disk would give."""
-        config, manifest = read_yaml(self.files["config.yaml"]), json.loads(self.files["manifest.json"])
+        config, manifest = read_yaml(self.files["config.yaml"]), read_json(self.files["manifest.json"])
         return Run(None, config, tuple(self.rows), manifest, self.arrays)

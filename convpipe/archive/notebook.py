@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from convpipe.archive.format import lettered, short_number
+from convpipe.archive.format import lettered, rank_words, short_number
 from convpipe.archive.maps import Maps, maps_of, output_axes, range_texts
 from convpipe.errors import ArchiveError, shown
 from convpipe.files import html
@@ -46,7 +46,8 @@ def where(run: Run) -> str:
 def run_html(run: Run) -> str:
     """A run's stages and its maps, or what keeps them from being read; and where it lies."""
     rows = [HEADS, *(stage_cells(run, row) for row in run.rows[:MOST_STAGES])]
-    parts = [html.line(f"Run {title(run)}"), html.text_table(rows), more(len(run.rows) - MOST_STAGES, "stages")]
+    head = ", ".join(filter(None, (f"Run {title(run)}", rank_words(run.manifest["axes"]))))
+    parts = [html.line(head), html.text_table(rows), more(len(run.rows) - MOST_STAGES, "stages")]
     try:
         parts.append(output_html(run))
     except ArchiveError as error:

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convpipe.archive.format import COLUMNS, FORMAT, MANIFEST, MOST_TEXT_BYTES, OUTPUT, ROW, lettered
+from convpipe.archive.cells import stage_column
+from convpipe.archive.format import COLUMNS, MANIFEST, MOST_TEXT_BYTES, OUTPUT, READABLE, ROW, lettered, read_json
 from convpipe.archive.maps import maps_of, output_axes
 from convpipe.errors import ArchiveError, ConfigError, UsageError, shown
 from convpipe.files.npy import NpyHeader, read_array, read_header
@@ -62,12 +63,12 @@ class Run:
 
     @property
     def stages(self) -> pd.DataFrame:
-        """stages.csv as a table: one row per stage, numbers as numbers."""
+        """stages.csv as a table: one row per stage, numbers as numbers, each exact and of its own kind."""
         import pandas as pd
 
         table = pd.DataFrame(list(self.rows), columns=list(COLUMNS))
         for column in ("bytes", "macs", "min", "max"):
-            table[column] = pd.to_numeric(table[column], errors="coerce")  # "nan", which it would refuse
+            table[column] = stage_column(table[column])
         return table
 
     @property
@@ -191,25 +192,30 @@ def as_folder(command: str, folder: object) -> Path:
 def read_manifest(path: Path) -> dict[str, Any]:
     """manifest.json, its entries of the types that this format has."""
     try:
-        manifest = json.loads(read_bytes(path))
+        manifest = read_json(read_bytes(path))
     except (ValueError, RecursionError) as error:
         raise ArchiveError(f"{path}: not readable: {error}") from error
     found = manifest.get("format") if isinstance(manifest, dict) else None
-    if found != FORMAT:
-        raise ArchiveError(f"{path}: got format {shown(found)}, expected {FORMAT}")
+    if type(found) is not int or found not in READABLE:
+        raise ArchiveError(f"{path}: got format {shown(found)}, expected one of {', '.join(map(str, READABLE))}")
     for key, kind in MANIFEST.items():
         if not isinstance(manifest.get(key), kind):
             raise ArchiveError(f"{path}: got {key} {shown(manifest.get(key))}, expected a {kind.__name__}")
-    check_lists(path, "seconds", manifest["seconds"], (int, float))
-    check_lists(path, "axes", manifest["axes"], (str,))
+    check_lists(path, "seconds", manifest["seconds"], "finite numbers", is_seconds)
+    check_lists(path, "axes", manifest["axes"], "texts", lambda letter: isinstance(letter, str))
     return dict(manifest)
 
 
-def check_lists(path: Path, key: str, entries: Mapping[str, Any], kinds: tuple[type, ...]) -> None:
-    """Every entry is a list of that kind, not empty."""
+def check_lists(path: Path, key: str, entries: Mapping[str, Any], words: str, legal: Callable[[Any], bool]) -> None:
+    """Every entry is a list of what is legal, not empty."""
     for name, values in entries.items():
-        if not isinstance(values, list) or not values or not all(isinstance(value, kinds) for value in values):
-            raise ArchiveError(f"{path}: got {key}.{name} {shown(values)}, expected a list of {kinds[-1].__name__}")
+        if not isinstance(values, list) or not values or not all(map(legal, values)):
+            raise ArchiveError(f"{path}: got {key}.{name} {shown(values)}, expected a list of {words}")
+
+
+def is_seconds(value: Any) -> bool:
+    """Whether a value is a number that a clock can have measured; 1e999 of a file is infinite."""
+    return isinstance(value, int | float) and -sys.float_info.max <= value <= sys.float_info.max
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -5,18 +5,15 @@ In a row everything is text, as results.csv has it.
 
 from __future__ import annotations
 
-import ast
-import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from convpipe.archive.cells import TRUTHS, plain_value, setting_column, unquoted
 from convpipe.archive.format import write_cells
 from convpipe.archive.identity import Described, config_cells
 from convpipe.archive.verify import verify
@@ -34,8 +31,6 @@ TEXT_COLUMNS = (*FIXED, "output_shape", "output_sha256", "error")
 DAMAGED = "damaged"
 FAILED = "failed"
 GUESSED_FROM = 100  # rows
-NUMBER = re.compile(r"-?\d{1,100}(?:\.\d{1,100})?(?:e[+-]\d{1,3})?", re.ASCII)
-TRUTHS = {"True": True, "False": False, "": None}
 
 
 # A run as a row
@@ -149,27 +144,6 @@ def cell_value(column: str, text: str) -> Any:
     return (text or None) if column in TEXT_COLUMNS else plain_value(text)
 
 
-@lru_cache(maxsize=1 << 16)
-def plain_value(text: str) -> Any:
-    """A number, a truth or a list of such, as `str` wrote it; any other text stays one."""
-    if text in TRUTHS:
-        return TRUTHS[text]
-    if not (text.startswith("[") or NUMBER.fullmatch(text)):
-        return text
-    try:
-        value = ast.literal_eval(text)
-        return value if is_plain(value) else text
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return text
-
-
-def is_plain(value: Any) -> bool:
-    """Whether a value is a finite number, a text, or a list of such: one that JSON has and that can be sorted."""
-    if isinstance(value, list):
-        return all(map(is_plain, value))
-    return isinstance(value, str) or (isinstance(value, int | float) and math.isfinite(value))
-
-
 # As CSV
 
 
@@ -218,22 +192,23 @@ def typed(column: pd.Series[Any]) -> pd.Series[Any]:
     """A column of one kind as such; one with numbers beside words or lists as each cell's own value."""
     import pandas as pd
 
-    found = uniform(column)
-    if found is not column:
+    found = of_one_kind(column)
+    if found is not None:
         return found
     values = [deepcopy(plain_value(text)) for text in column]  # whoever changes a list shall have one of their own
     if not any(isinstance(value, int | float) for value in values):
-        return column
+        return column.map(unquoted)
     return pd.Series(values, index=column.index, name=column.name, dtype=object)
 
 
 def uniform(column: pd.Series[Any]) -> pd.Series[Any]:
-    """A column of numbers or of truths as such; any other, of texts, as it is: files have one type in a column."""
-    import pandas as pd
+    """A column of numbers or of truths as such; any other as texts: files have one type in a column."""
+    found = of_one_kind(column)
+    return column.map(unquoted) if found is None or found.dtype == object else found
 
+
+def of_one_kind(column: pd.Series[Any]) -> pd.Series[Any] | None:
+    """A column of truths or of numbers, with or without gaps; nothing of any other."""
     if set(column) <= set(TRUTHS) and set(column) != {""}:
         return column.map(TRUTHS).astype("boolean" if "" in set(column) else "bool")
-    try:
-        return pd.to_numeric(column)
-    except (ValueError, TypeError):
-        return column
+    return setting_column(column)

@@ -205,7 +205,7 @@ def python_call(name: str) -> str:
     """How the array function of an operation of ours is called; nothing where it has none.
 
     >>> python_call("leaky_relu"), python_call("grad_bias")
-    ('cp.leaky_relu(x, slope=0.01)', '')
+    ("cp.leaky_relu(x, slope=0.01, overflow='error')", '')
     """
     function = getattr(import_module("convpipe"), name, None)
     if function is None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from convpipe.archive.read import Run
 from convpipe.config.parts import PARTS, SETTINGS
 from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS, Execution, Job
 from convpipe.errors import ConfigError, did_you_mean
@@ -72,6 +73,20 @@ def read_spec(config: Mapping[str, Any]) -> Spec:
     """
     check_there(config)
     return whole_spec({key: read_part(key, config.get(key)) for key in SPEC_KEYS}, Memo())
+
+
+def read_archived(run: Run) -> Spec:
+    """What an archived run computed, by the rules of its format.
+
+    Raises:
+        ConfigError: as `read_spec`.
+    """
+    spec = read_spec(run.config)
+    if run.manifest["format"] > 1:
+        return spec
+    from convpipe.graph.format_1 import as_then  # which a new run does without
+
+    return as_then(spec)
 
 
 def whole_spec(parts: Mapping[str, Any], memo: Memo) -> Spec:

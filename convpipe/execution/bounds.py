@@ -86,7 +86,7 @@ def output_of(spec: Spec, arrays: Mapping[str, Array], *, ones: bool = False) ->
     """The output of a spec's own stages on other arrays, float64, the padding's value as a magnitude or as 1."""
     assert spec.conv is not None
     value = float(bool(spec.conv.pad_value)) if ones else abs(spec.conv.pad_value)
-    conv = replace(spec.conv, pad_value=value, dtype="float64", overflow="error")
+    conv = replace(spec.conv, pad_value=value, dtype="float64", overflow="inf")
     wide = np.dtype(np.float64)
     x = replace(input_tensor(spec.input.signature()), dtype=wide)
     operation = operation_of(conv, bias=spec.bias is not None)

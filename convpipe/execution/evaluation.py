@@ -34,7 +34,7 @@ def evaluate(scores: Array, labels: Array) -> Evaluation:
     """Hold answers against labels; the answer is the class of the largest score, the first of equals.
 
     Args:
-        scores: (N, classes), any dtype.
+        scores: (N, classes), any dtype; or (N, classes, 1, 1), as a network has them that ends in global_avg_pool.
         labels: (N,), whole numbers from 0.
 
     Raises:
@@ -43,6 +43,8 @@ def evaluate(scores: Array, labels: Array) -> Evaluation:
     >>> evaluate(np.array([[0.9, 0.1], [0.8, 0.2]]), np.array([0, 1])).accuracy
     0.5
     """
+    if scores.ndim > 2 and all(size == 1 for size in scores.shape[2:]):
+        scores = scores.reshape(scores.shape[:2])
     if scores.ndim != 2 or len(scores) != len(labels):
         expected = f"one for each row of an output (N, classes), not {scores.shape}"
         raise ConfigError("labels", f"{len(labels)} labels", expected)

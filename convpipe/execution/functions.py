@@ -10,13 +10,13 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from convpipe.execution import pipeline
 from convpipe.fields import read, text
-from convpipe.geometry.axes import Padding, PadMode, PerAxis, listed
+from convpipe.geometry.axes import Padding, PadMode, PerAxis, check_addressable, listed
 from convpipe.graph import lowerings
 from convpipe.graph.network import input_tensor, plan_single
 from convpipe.graph.plan import Plan
 from convpipe.graph.single import operation_of
-from convpipe.ops.arrays.arguments import FROM_TWO_AXES, dtype_of, numeric
-from convpipe.ops.arrays.sums import Overflow
+from convpipe.ops.arrays.arguments import FROM_TWO_AXES, dtype_of, images, numeric
+from convpipe.ops.arrays.overflow import Overflow
 from convpipe.ops.kinds.convolving import ConvSettings
 from convpipe.ops.kinds.operation import Weight
 from convpipe.ops.transpose import channels_first
@@ -41,8 +41,9 @@ def conv(
     """Convolve a batch of images with filters (cross-correlation, as every deep-learning library means it).
 
     Args:
-        x: (N, C, H, W), or with one or three spatial axes; any integer or float dtype.
-        w: (F, C/G, kh, kw), likewise.
+        x: (N, C, H, W), or with one or three spatial axes; any integer or float dtype. A matrix (H, W) is one image
+            of one channel.
+        w: (F, C/G, kh, kw), likewise; a matrix (kh, kw) is one filter of one channel.
         bias: (F,), added to each feature map.
         stride, dilation: one number, or one per axis.
         pad: one number, one per axis, one pair [before, after] per axis, ``valid``, ``same`` or ``same_lower``.
@@ -86,7 +87,7 @@ def conv_transpose(
     """Convolve a batch of images with filters, transposed: the input gradient of a convolution, as a layer.
 
     Args:
-        x: (N, C, H, W), or with one or three spatial axes; any integer or float dtype.
+        x: (N, C, H, W), or with one or three spatial axes; any integer or float dtype. A matrix is as in `conv`.
         w: (C, F/G, kh, kw), likewise: the filters of the convolution that this is the input gradient of.
         bias: (F,), added to each feature map.
         stride, dilation: one number, or one per axis.
@@ -151,7 +152,7 @@ def conv_grad(
     >>> [values.tolist() for values in grads]
     [[[[10, -9, -1]]], [[[-1, -1]]], [0]]
     """
-    settings, arrays = read_settings(locals()), given(x, w) | {"grad": numeric("grad", grad)}
+    settings, arrays = read_settings(locals()), given(x, w) | {"grad": images("grad", grad)}
     names = ("grad_input", "grad_weights", "grad_bias")
     # all are planned, and so checked, before any runs
     plans = [planned(replace(settings, operation=name), arrays) for name in names]
@@ -212,7 +213,10 @@ def planned(settings: ConvSettings, arrays: Mapping[str, Array], lowering: str |
         array = arrays[weight.role]
         return Tensor(weight.role, array.shape, array.dtype, weight.axes)
 
-    return plan_single(operation, chain, input_tensor(Signature(image.shape, image.dtype)), give)
+    plan = plan_single(operation, chain, input_tensor(Signature(image.shape, image.dtype)), give)
+    for step in plan.steps:
+        check_addressable("x", f"{step.makes.name} {step.makes.shape}", step.makes.shape, step.makes.dtype.itemsize)
+    return plan
 
 
 def read_settings(arguments: Mapping[str, Any]) -> ConvSettings:
@@ -224,6 +228,7 @@ def read_settings(arguments: Mapping[str, Any]) -> ConvSettings:
 
 
 def given(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None) -> dict[str, Array]:
-    """The arrays of a convolution, by role."""
-    named = {"input": numeric("x", x), "filters": numeric("w", w, FROM_TWO_AXES)}
+    """The arrays of a convolution, by role; a matrix is one image, or beside such one filter, of one channel."""
+    image = images("x", x)
+    named = {"input": image, "filters": (images if image.ndim == 4 else numeric)("w", w, FROM_TWO_AXES)}
     return named if bias is None else named | {"bias": numeric("bias", bias)}

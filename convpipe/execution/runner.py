@@ -26,7 +26,7 @@ from convpipe.ops import OPERATIONS
 from convpipe.ops.kinds.registry import origins
 from convpipe.sources import SOURCES
 from convpipe.sources.kinds.source import ROLES
-from convpipe.tensors import Array, Signature
+from convpipe.tensors import Array
 
 OnStage = Callable[[StageResult], None]
 Seconds = dict[str, tuple[float, ...]]  # of each recorded stage, one for each repeat
@@ -219,7 +219,7 @@ def rest_of_batch(draft: Recorder, spec: Spec, work: Work, batch: dict[str, Arra
     images = batch["input"]
     starts = [0, *range(work.recorded, work.batch, work.slice)]
     for start, stop in zip(starts, [*starts[1:], work.batch], strict=True):
-        plan = plan_images(spec, Signature(images.shape, images.dtype), stop - start)
+        plan = plan_images(spec, work.plan.given[0], stop - start)
         output[start:stop] = pipeline.output(plan, {**batch, "input": images[start:stop]})
     draft.add("output", "batch", output, macs=work.macs - work.plan.macs, kept=False, last=True)
     return output

@@ -1,6 +1,7 @@
 """The spatial axes: how many there are, a value for each, how far a kernel reaches, and padding with its words."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
+from math import prod
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from convpipe.errors import GeometryError, GeometrySettingError, did_you_mean, told_apart
 from convpipe.fields import is_whole
+from convpipe.geometry.layouts import THREE_AXES
 from convpipe.tensors import Sizes
 
 Pads = tuple[tuple[int, int], ...]
@@ -45,6 +47,8 @@ def listed(value: Any) -> Any:
         return value
     if isinstance(value, Sequence):
         return [listed(entry) for entry in value]
+    if hasattr(value, "__array__") and not isinstance(value, np.ndarray | np.generic):  # a tensor of PyTorch, say
+        value = np.asarray(value)
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
@@ -65,10 +69,14 @@ def per_axis(name: str, value: Any, rank: int, low: int = 1) -> Sizes:
     """
     values = spread(value, rank)
     if len(values) != rank or not all(is_whole(entry, low) for entry in values):
-        raise GeometrySettingError(
-            name, told_apart(value), f"a whole number from {low}, or a list of {rank} ({', '.join(AXES[rank])})"
-        )
+        expected = f"a whole number from {low}, or a list of {rank} ({', '.join(AXES[rank])})"
+        raise GeometrySettingError(name, told_apart(value), expected, one_image(values, rank))
     return tuple(int(entry) for entry in values)
+
+
+def one_image(values: Sized, rank: int) -> str:
+    """The hint where two axes are meant, and the input has one."""
+    return THREE_AXES if rank == 1 and len(values) == 2 else ""
 
 
 def pads_per_axis(value: Any, rank: int) -> Pads:
@@ -83,7 +91,7 @@ def pads_per_axis(value: Any, rank: int) -> Pads:
     pairs = [spread(entry, 2) for entry in spread(value, rank)]
     legal = len(pairs) == rank and all(len(pair) == 2 and all(is_whole(side, 0) for side in pair) for pair in pairs)
     if not legal:
-        hint = did_you_mean(value, PAD_WORDS) if isinstance(value, str) else ""
+        hint = did_you_mean(value, PAD_WORDS) if isinstance(value, str) else one_image(pairs, rank)
         expected = f"a whole number from 0, {rank} of them, {rank} pairs [before, after], or {', '.join(PAD_WORDS)}"
         raise GeometrySettingError("pad", told_apart(value), expected, hint)
     return tuple((int(before), int(after)) for before, after in pairs)
@@ -138,9 +146,8 @@ def input_rank(input_shape: Sizes) -> int:
     """
     rank = len(input_shape) - 2
     if rank not in RANKS:
-        hint = "a matrix is one image of one channel: [1, 1, H, W]" if rank == 0 else ""
         expected = "4 axes (N, C, H, W), or 3 or 5 with one or three spatial ones"
-        raise GeometryError("input", input_shape, expected, hint)
+        raise GeometryError("input", input_shape, expected, "a row alone is x[None]" if rank == -1 else "")
     return rank
 
 
@@ -164,6 +171,15 @@ def check_filled(spatial: Sizes | list[int]) -> None:
     for size, letter in zip(spatial, AXES[len(spatial)], strict=True):
         if size < 1:
             raise GeometryError("input", tuple(spatial), f"at least 1 along {letter}")
+
+
+def check_addressable(key: str, got: Any, shape: Sizes, itemsize: int) -> None:
+    """What a setting leads to is an array that could exist: NumPy refuses others in words of its own.
+
+    >>> check_addressable("pad", 1, (2, 3), itemsize=8)
+    """
+    if prod(max(size, 1) for size in shape) * itemsize >= 2**63:
+        raise GeometryError(key, got, "an array of fewer than 2**63 bytes to come of it")
 
 
 def axis_of(axis: Any, axes: int) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 from convpipe.errors import GeometryError, GeometrySettingError
 from convpipe.fields import is_whole
 from convpipe.geometry.axes import AXES, check_pad_mode, input_rank, out_letters, per_axis, solve_pads
+from convpipe.geometry.layouts import convolution_hint, hinted
 from convpipe.geometry.windows import Windows, check_reach
 from convpipe.tensors import Sizes
 
@@ -93,6 +94,16 @@ def solve(
     >>> solve((1, 3, 5, 5), (6, 3, 3, 3), pad=1).feature_map_shape
     (1, 5, 5, 6)
     """
+    try:
+        return solved(input_shape, filters_shape, stride, pad, dilation, groups, pad_mode)
+    except GeometryError as error:
+        raise hinted(error, convolution_hint(input_shape, filters_shape, groups)) from error
+
+
+def solved(
+    input_shape: Sizes, filters_shape: Sizes, stride: Any, pad: Any, dilation: Any, groups: Any, pad_mode: str
+) -> ConvGeometry:
+    """`solve`, whose errors say nothing yet of what the axes were taken for."""
     rank = check_ranks(input_shape, filters_shape)
     batch, channels, *spatial = input_shape
     filters, depth, *kernel = filters_shape
@@ -112,9 +123,7 @@ def check_ranks(input_shape: Sizes, filters_shape: Sizes) -> int:
     rank = input_rank(input_shape)
     if len(filters_shape) != len(input_shape):
         expected = f"{len(input_shape)} axes (F, C and the kernel's), as the input {input_shape} has"
-        one_image = rank == 1 and len(filters_shape) == 4  # as people have it, without the axis of the batch
-        hint = "an input of 3 axes is (N, C, W); one image is [1, C, H, W]" if one_image else ""
-        raise GeometryError("filters", filters_shape, expected, hint)
+        raise GeometryError("filters", filters_shape, expected)
     for size, letter in zip(filters_shape[2:], AXES[rank], strict=True):
         if size < 1:
             raise GeometryError("kernel", filters_shape[2:], f"at least 1 along {letter}")

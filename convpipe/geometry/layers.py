@@ -5,6 +5,7 @@ from typing import Any
 
 from convpipe.errors import GeometryError
 from convpipe.geometry.axes import axis_of
+from convpipe.geometry.layouts import turn_hint
 from convpipe.tensors import Sizes
 
 
@@ -28,9 +29,12 @@ def dense_shape(input_shape: Sizes, weights_shape: Sizes, bias_shape: Sizes | No
     if len(input_shape) != 2:
         raise GeometryError("input", input_shape, "2 axes (N, in); a flatten layer before it makes them")
     if len(weights_shape) != 2 or weights_shape[0] != input_shape[1]:
-        raise GeometryError("weights", weights_shape, f"the shape ({input_shape[1]}, out), one row per input")
+        turned = len(weights_shape) == 2 and weights_shape[1] == input_shape[1]
+        hint = "that is the transpose, as PyTorch has it: weights.T" if turned else ""
+        raise GeometryError("weights", weights_shape, f"the shape ({input_shape[1]}, out), one row per input", hint)
     if bias_shape is not None and bias_shape != weights_shape[1:]:
-        raise GeometryError("bias", bias_shape, f"the shape {weights_shape[1:]}, one value per output")
+        hint = turn_hint(bias_shape, weights_shape[1:])
+        raise GeometryError("bias", bias_shape, f"the shape {weights_shape[1:]}, one value per output", hint)
     return (input_shape[0], weights_shape[1])
 
 
@@ -38,7 +42,8 @@ def check_per_channel(name: str, shape: Sizes, input_shape: Sizes) -> None:
     """An array with one value for each channel of (N, C, ...)."""
     channels = flatten_shape(input_shape[:2])[1]
     if shape != (channels,):
-        raise GeometryError(name, shape, f"the shape ({channels},), one value per channel")
+        hint = turn_hint(shape, (channels,))
+        raise GeometryError(name, shape, f"the shape ({channels},), one value per channel", hint)
 
 
 def same_shape(*shapes: Sizes) -> Sizes:

@@ -7,6 +7,7 @@ from typing import Any
 from convpipe.errors import GeometryError
 from convpipe.fields import is_whole
 from convpipe.geometry.axes import AXES, check_filled, input_rank, per_axis, reach, solve_pads, spread
+from convpipe.geometry.layouts import hinted, rank_hint
 from convpipe.geometry.windows import Windows, check_reach
 from convpipe.tensors import Sizes
 
@@ -52,6 +53,14 @@ def solve_pool(
     >>> solve_pool((1, 3, 5, 5), kernel=2).shape, solve_pool((1, 3, 5, 5), kernel=2, ceil_mode=True).shape
     ((1, 3, 2, 2), (1, 3, 3, 3))
     """
+    try:
+        return solved(input_shape, kernel, stride, pad, dilation, ceil_mode)
+    except GeometryError as error:
+        raise hinted(error, rank_hint(input_shape)) from error
+
+
+def solved(input_shape: Sizes, kernel: Any, stride: Any, pad: Any, dilation: Any, ceil_mode: bool) -> PoolGeometry:
+    """`solve_pool`, whose errors say nothing yet of what the axes were taken for."""
     rank = input_rank(input_shape)
     batch, channels, *spatial = input_shape
     check_filled(spatial)  # what is the largest of no cells?
@@ -108,9 +117,16 @@ def tap_reads(size: int, before: int, offset: int, stride: int, out: int) -> tup
 
 
 def window_cells(
-    size: int, pads: tuple[int, int], kernel: int, stride: int, out: int, *, include_pad: bool = True
+    size: int,
+    pads: tuple[int, int],
+    kernel: int,
+    stride: int,
+    out: int,
+    *,
+    dilation: int = 1,
+    include_pad: bool = True,
 ) -> Sizes:
-    """Along one axis: how many cells each undilated window holds, with its padding or only in the input.
+    """Along one axis: how many cells each window holds, with its padding or only in the input.
 
     What overhangs the padded input never counts (PyTorch, ``count_include_pad``).
 
@@ -119,4 +135,8 @@ def window_cells(
     """
     low, high = (-pads[0], size + pads[1]) if include_pad else (0, size)
     starts = (position * stride - pads[0] for position in range(out))
-    return tuple(min(start + kernel, high) - max(start, low) for start in starts)
+
+    def before(start: int, end: int) -> int:  # how many taps of a window lie before a cell
+        return min(max(-((start - end) // dilation), 0), kernel)
+
+    return tuple(before(start, high) - before(start, low) for start in starts)

@@ -7,6 +7,7 @@ from convpipe.errors import GeometryError, GeometrySettingError
 from convpipe.fields import is_whole
 from convpipe.geometry.axes import AXES, check_filled, pads_per_axis, per_axis, reach
 from convpipe.geometry.convolution import ConvGeometry, check_ranks
+from convpipe.geometry.layouts import convolution_hint, hinted
 from convpipe.tensors import Sizes
 
 
@@ -41,6 +42,23 @@ def solve_transposed(
     >>> sizes.input_shape, sizes.out, sizes.pads
     ((1, 4, 10, 10), (5, 5), ((1, 0), (1, 0)))
     """
+    try:
+        return solved(input_shape, filters_shape, stride, pad, output_padding, output_shape, dilation, groups)
+    except GeometryError as error:
+        raise hinted(error, convolution_hint(input_shape, filters_shape, groups, transposed=True)) from error
+
+
+def solved(
+    input_shape: Sizes,
+    filters_shape: Sizes,
+    stride: Any,
+    pad: Any,
+    output_padding: Any,
+    output_shape: Any,
+    dilation: Any,
+    groups: Any,
+) -> ConvGeometry:
+    """`solve_transposed`, whose errors say nothing yet of what the axes were taken for."""
     rank = check_ranks(input_shape, filters_shape)
     batch, channels, *spatial = input_shape
     check_transposed_groups(channels, filters_shape, groups)

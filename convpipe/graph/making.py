@@ -5,7 +5,7 @@ from math import prod
 
 from convpipe.graph.spec import Spec
 from convpipe.sources import Source
-from convpipe.tensors import Signature, Tensor
+from convpipe.tensors import Signature, Sizes, Tensor
 
 SINGLE = ("input", "filters", "bias", "grad")  # tensors that have a source of their own; all others are weights
 
@@ -17,10 +17,14 @@ def source_of(spec: Spec, tensor: Tensor) -> Source:
     return source
 
 
+def placed_shape(tensor: Tensor, batch: int) -> Sizes:
+    """The shape of a given tensor as it is computed with: the input is the whole batch."""
+    return (batch, *tensor.shape[1:]) if tensor.name == "input" else tensor.shape
+
+
 def signature_of(tensor: Tensor, batch: int) -> Signature:
-    """What its source makes for a given tensor: the input is the whole batch."""
-    shape = (batch, *tensor.shape[1:]) if tensor.name == "input" else tensor.shape
-    return Signature(shape, tensor.dtype)
+    """What its source makes for a given tensor: as it is written there."""
+    return Signature(tensor.written or placed_shape(tensor, batch), tensor.dtype)
 
 
 def making_peak(spec: Spec, given: Iterable[Tensor], batch: int) -> int:

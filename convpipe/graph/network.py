@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from convpipe.errors import ConfigError, GeometryError, did_you_mean
 from convpipe.geometry.axes import AXES, input_rank
+from convpipe.geometry.layouts import image_shape
 from convpipe.graph import lowerings
 from convpipe.graph.chain import plan_chain
 from convpipe.graph.plan import Plan
@@ -33,7 +34,42 @@ def input_tensor(x: Signature) -> Tensor:
     Raises:
         GeometryError: another number of axes.
     """
-    return Tensor("input", x.shape, x.dtype, ("N", "C", *AXES[input_rank(x.shape)]))
+    axes = ("N", "C", *AXES[input_rank(image_shape(x.shape))])
+    return given_tensor("input", x, axes)
+
+
+def given_tensor(name: str, found: Signature, axes: tuple[str, ...], origin: str = "") -> Tensor:
+    """A given tensor as its place has it: a matrix where an image or a filter stands is one of one channel."""
+    shape = image_shape(found.shape) if len(axes) == 4 else found.shape
+    return Tensor(name, shape, found.dtype, axes, origin, None if shape == found.shape else found.shape)
+
+
+def network_input(x: Signature, network: Mapping[str, Layer]) -> Tensor:
+    """A batch of images or of rows, whichever a network works on.
+
+    Raises:
+        GeometryError: another number of axes.
+    """
+    if len(x.shape) == 2 and not works_on_images(network):
+        return Tensor("input", x.shape, x.dtype, ("N", "features"))
+    try:
+        return input_tensor(x)
+    except GeometryError as error:
+        expected = f"{error.expected}, or 2 axes (N, features) of a network that works on rows"
+        raise GeometryError("input.shape", x.shape, expected, error.hint) from error
+
+
+def works_on_images(network: Mapping[str, Layer]) -> bool:
+    """Whether a matrix that goes in is an image: so the first operation has it that cannot do with either."""
+    before, passed = "input", {"input"}
+    for name, layer in network.items():
+        if passed.intersection(layer.inputs or (before,)):
+            images = type(layer.operation).images
+            if images is not None:
+                return images
+            passed.add(name)
+        before = name
+    return False
 
 
 def plan_single(operation: Convolving, stages: Sequence[Stage], x: Tensor, give: Give) -> Plan:
@@ -104,8 +140,9 @@ class Progress:
             raise ConfigError("weights", None, f"a source of weights, as the layer {layer} has some")
         key = f"network.{layer}.{weight.setting or weight.role}"
         origin = weight.entry or f"{layer}.{weight.usual}"
-        found = self.weights.signature(Request(weight.shape, entry=origin, key=key))
-        tensor = Tensor(f"{layer}/{weight.role}", found.shape, found.dtype, weight.axes, origin)
+        turns = tuple((order, words.format(layer=f"network.{layer}")) for order, words in weight.turns)
+        found = self.weights.signature(Request(weight.shape, entry=origin, key=key, turns=turns))
+        tensor = given_tensor(f"{layer}/{weight.role}", found, weight.axes, origin)
         self.given.append(tensor)
         return tensor
 
@@ -126,17 +163,16 @@ def layer_step(name: str, layer: Layer, inputs: Sequence[Tensor], sides: Mapping
     return step
 
 
-def plan_network(network: Mapping[str, Layer], x: Signature, weights: Source | None, stages: Sequence[Stage]) -> Plan:
-    """Plan a network on a batch of that shape.
+def plan_network(
+    network: Mapping[str, Layer], x: Signature | Tensor, weights: Source | None, stages: Sequence[Stage]
+) -> Plan:
+    """Plan a network on a batch of that shape, or on its input as `network_input` has it.
 
     Raises:
         ConfigError: a layer that reads a tensor nobody makes before it, weights of the wrong shape, sizes
             that do not fit: under the layer's key.
     """
-    try:
-        given = input_tensor(x)
-    except GeometryError as error:
-        raise error.at({"input": "input.shape"}) from error
+    given = x if isinstance(x, Tensor) else network_input(x, network)
     progress = Progress(weights, stages, {"input": given}, [given])
     before = "input"
     for name, layer in network.items():
@@ -203,6 +239,6 @@ def path_between(network: Mapping[str, Layer], start: str, end: str) -> tuple[st
     return ()
 
 
-def resized(x: Signature, batch: int) -> Signature:
-    """The same images, another number of them."""
+def resized(x: Tensor, batch: int) -> Tensor:
+    """The same images or rows, another number of them."""
     return replace(x, shape=(batch, *x.shape[1:]))

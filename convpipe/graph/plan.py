@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from convpipe.archive.format import rank_words
 from convpipe.graph.step import Step
 from convpipe.tensors import Tensor, shape_text
 
@@ -67,13 +68,18 @@ class Plan:
         return [heads, *given, *(table_row(step.name, step.makes, step.macs) for step in self.steps)]
 
     @property
+    def heads(self) -> list[str]:
+        """A line before the table, where its convolutions are not of images."""
+        return [words] if (words := rank_words(self.axes)) else []
+
+    @property
     def totals(self) -> str:
         """What it all comes to."""
         memory = f"{readable(self.bytes)} in arrays, {readable(self.peak_bytes)} at the peak"
         return f"{self.macs:,} multiply-adds, {memory}"
 
     def __str__(self) -> str:
-        return "\n".join([*aligned(self.rows), *self.notes, self.totals])
+        return "\n".join([*self.heads, *aligned(self.rows), *self.notes, self.totals])
 
     def __repr__(self) -> str:
         return f"<Plan of {len(self.steps)} stages: {self.totals}>"
@@ -81,7 +87,8 @@ class Plan:
     def _repr_html_(self) -> str:
         from convpipe.files import html
 
-        return "\n".join([html.text_table(self.rows), *map(html.line, (*self.notes, self.totals))])
+        heads, ends = map(html.line, self.heads), map(html.line, (*self.notes, self.totals))
+        return "\n".join([*heads, html.text_table(self.rows), *ends])
 
 
 def table_row(stage: str, tensor: Tensor, macs: int = 0) -> tuple[str, ...]:

@@ -4,13 +4,13 @@ from dataclasses import fields
 from functools import partial
 
 from convpipe.errors import ConfigError
-from convpipe.graph.network import input_tensor, plan_single
+from convpipe.graph.network import given_tensor, input_tensor, plan_single
 from convpipe.graph.plan import Plan
 from convpipe.graph.spec import Spec
 from convpipe.ops import OPERATIONS
 from convpipe.ops.kinds.convolving import Convolving, ConvSettings
 from convpipe.ops.kinds.operation import Weight
-from convpipe.sources import Request
+from convpipe.sources import Request, Source
 from convpipe.tensors import Tensor
 
 
@@ -48,7 +48,15 @@ def plan_run(spec: Spec) -> Plan:
             operation, spec.lowering.stages, input_tensor(spec.input.signature()), partial(sourced, spec)
         )
     except ConfigError as error:
-        raise at_conv(error, operation) from error
+        raise at_conv(in_words_of(error, spec.input, spec.filters), operation) from error
+
+
+def in_words_of(error: ConfigError, x: Source, w: Source | None = None) -> ConfigError:
+    """A complaint whose hint says what to do to an array in the words of the source that it comes from."""
+    hint = error.hint.replace("x[None]", x.one_more_axis())
+    if w is not None:
+        hint = hint.replace("w[None]", w.one_more_axis()).replace("w[:, None], ", "")
+    return error if hint == error.hint else type(error)(error.key, error.got, error.expected, hint)
 
 
 def at_conv(error: ConfigError, operation: Convolving) -> ConfigError:
@@ -68,4 +76,4 @@ def sourced(spec: Spec, weight: Weight) -> Tensor:
     if source is None:
         raise ConfigError(weight.role, None, f"a source such as integers, as {conv.operation or 'conv'} starts from it")
     found = source.signature(Request(weight.shape, conv.groups))
-    return Tensor(weight.role, found.shape, found.dtype, weight.axes)
+    return given_tensor(weight.role, found, weight.axes)

@@ -35,7 +35,7 @@ class Layer:
 
     def plain(self) -> dict[str, Any]:
         """The layer as YAML has it."""
-        return {"op": self.op, "inputs": self.inputs, **vars(self.operation)}
+        return {"op": self.op, "inputs": self.inputs, **told(self.operation)}
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,27 @@ def listed(value: Any) -> Any:
     if isinstance(value, Stage | Layer):
         return listed(value.plain())
     if not isinstance(value, dict):
-        value = {name: getattr(value, name) for name in field_names(type(value))}  # type: ignore[arg-type]
+        value = told(value)
     return {key: listed(entry) for key, entry in value.items() if entry is not None}
+
+
+def told(value: Any) -> dict[str, Any]:
+    """The settings of one kind, without those at their defaults that came later than archives did."""
+    found = {name: getattr(value, name) for name in field_names(type(value))}  # type: ignore[arg-type]
+    for name, default in later_defaults(type(value)):  # type: ignore[arg-type]
+        if found[name] == default:
+            del found[name]
+    return found
 
 
 @cache
 def field_names(kind: Hashable) -> tuple[str, ...]:
     """The names of a dataclass's settings, in order."""
     return tuple(entry.name for entry in dataclasses.fields(kind) if "check" in entry.metadata)  # type: ignore[arg-type]
+
+
+@cache
+def later_defaults(kind: Hashable) -> tuple[tuple[str, Any], ...]:
+    """The settings that came later than archives did, and their defaults."""
+    entries = dataclasses.fields(kind)  # type: ignore[arg-type]
+    return tuple((entry.name, entry.default) for entry in entries if entry.metadata.get("later"))

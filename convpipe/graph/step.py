@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import cast
 
 from convpipe.errors import ConfigError, ValueRangeError
 from convpipe.ops import MAIN, Operation
+from convpipe.ops.arrays.overflow import Overflow, check_rule
 from convpipe.ops.kinds.operation import workspace_of
 from convpipe.tensors import Array, Tensor
 
@@ -56,6 +58,8 @@ def plan_step(name: str, op: str, operation: Operation, inputs: Inputs, makes: s
     mains = [tensor for role, tensor in inputs if role == MAIN]
     sides = {role: tensor for role, tensor in inputs if role != MAIN}
     made = operation.plan(*mains, **sides)
+    if isinstance(overflow := getattr(operation, "overflow", None), str):
+        check_rule(cast(Overflow, overflow), made.dtype)
     tensor = Tensor(makes, made.shape, made.dtype, made.axes)
     reads = (*mains, *sides.values())
     needs = tuple(each.name for each in reads)

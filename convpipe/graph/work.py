@@ -5,12 +5,12 @@ from dataclasses import dataclass, fields
 from convpipe.errors import ConfigError
 from convpipe.graph.making import making_peak
 from convpipe.graph.memo import Memo
-from convpipe.graph.network import plan_network, resized
+from convpipe.graph.network import network_input, plan_network, resized
 from convpipe.graph.plan import Plan, readable
-from convpipe.graph.single import plan_run
+from convpipe.graph.single import in_words_of, plan_run
 from convpipe.graph.spec import Spec
 from convpipe.sources import Request, Source
-from convpipe.tensors import Signature
+from convpipe.tensors import Sizes, Tensor
 
 # Of a network's batch, after the recorded images. Fixed, as BLAS may round the same image otherwise in another slice.
 SLICE = 64
@@ -105,8 +105,8 @@ def whole_work(plan: Plan) -> Work:
 
 def network_work(spec: Spec, memory: int | None) -> Work:
     """A network's work: recorded images first, the others in the largest slices that fit."""
-    given = spec.input.signature()
-    batch = given.shape[0] if given.shape else 0
+    given = images_of(spec)
+    batch = given.shape[0]
     if spec.labels is not None:
         check_labels(spec.labels, batch)
     if spec.record is None or spec.record >= batch:
@@ -123,6 +123,19 @@ def network_work(spec: Spec, memory: int | None) -> Work:
         size = -(-size // 2)
 
 
+def images_of(spec: Spec) -> Tensor:
+    """The whole batch that a network has for its input.
+
+    Raises:
+        ConfigError: an input of another number of axes.
+    """
+    assert spec.network is not None
+    try:
+        return network_input(spec.input.signature(), spec.network)
+    except ConfigError as error:
+        raise in_words_of(error, spec.input) from error
+
+
 def check_labels(labels: Source, images: int) -> None:
     """There is one whole number for each image.
 
@@ -134,20 +147,32 @@ def check_labels(labels: Source, images: int) -> None:
         raise ConfigError("labels", found.dtype, "whole numbers, the class of each image")
 
 
-def plan_answers(spec: Spec, given: Signature, images: int) -> Plan:
+def plan_answers(spec: Spec, given: Tensor, images: int) -> Plan:
     """The network's plan, whose output suits the labels, if there are any.
 
     Raises:
         ConfigError: labels, and an output that is not one number for each class.
     """
     plan = plan_images(spec, given, images)
-    if spec.labels is not None and len(plan.output.shape) != 2:
+    if spec.labels is not None and not are_scores(plan.output.shape):
         expected = f"labels=none, as the network's output {plan.output.shape} is not (N, classes)"
         raise ConfigError("labels", "settings", expected)
     return plan
 
 
-def plan_images(spec: Spec, given: Signature, images: int) -> Plan:
+def are_scores(shape: Sizes) -> bool:
+    """Whether an output is one number for each class: (N, classes), or with axes of one cell behind them.
+
+    >>> are_scores((8, 10)), are_scores((8, 10, 1, 1)), are_scores((8, 10, 2, 2))
+    (True, True, False)
+    """
+    return len(shape) >= 2 and all(size == 1 for size in shape[2:])
+
+
+def plan_images(spec: Spec, given: Tensor, images: int) -> Plan:
     """The network's plan for that many images."""
     assert spec.network is not None
-    return plan_network(spec.network, resized(given, images), spec.weights, spec.lowering.stages)
+    try:
+        return plan_network(spec.network, resized(given, images), spec.weights, spec.lowering.stages)
+    except ConfigError as error:
+        raise in_words_of(error, spec.input) from error

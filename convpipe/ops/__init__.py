@@ -8,7 +8,7 @@ What the file of an operation needs is imported from here.
 
 from convpipe.errors import ConfigError, GeometryError, ValueRangeError
 from convpipe.fields import anything, choice, field, number, optional, text, whole
-from convpipe.ops.arrays.arguments import check_shape, checked, dtype_of, numeric, sizes_of, tensors_of
+from convpipe.ops.arrays.arguments import check_shape, checked, dtype_of, images, numeric, sizes_of, tensors_of
 from convpipe.ops.kinds.adjoint import BetweenStage, Gradient, UnpadStage
 from convpipe.ops.kinds.convolving import Convolution, Convolving, ConvSettings, ConvStage, SumStage, check_padded
 from convpipe.ops.kinds.operation import (

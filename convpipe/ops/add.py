@@ -9,34 +9,37 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convpipe.errors import ValueRangeError
+from convpipe.fields import choice, field
 from convpipe.geometry.layers import same_shape
-from convpipe.ops import Array, Made, Operation, Tensor, like, tensors_of
-from convpipe.ops.arrays.sums import (
-    INT64_EXACT,
-    OBJECT_BYTES,
-    float_accumulator,
-    largest,
-    magnitude,
+from convpipe.ops import Array, Made, Operation, Tensor, checked, like, tensors_of
+from convpipe.ops.arrays.overflow import (
+    OVERFLOW,
+    OVERFLOWS,
+    SUM_SHIFT,
+    Overflow,
+    check_rule,
     narrowed,
-    result_dtype,
+    scaled,
+    settled,
 )
+from convpipe.ops.arrays.sums import INT64_EXACT, OBJECT_BYTES, largest, magnitude, result_dtype, total
 
 
-def add(*tensors: ArrayLike) -> Array:
+def add(*tensors: ArrayLike, overflow: Overflow = "error") -> Array:
     """Add tensors cell by cell, as a residual network does with a layer's input and output.
 
     Args:
         tensors: at least one, all of the same shape; any integer or float dtypes.
+        overflow: as in `matmul`, for a sum that the result's dtype cannot hold.
 
     Returns:
         An array of that shape in `result_dtype` of theirs. Integers are summed exactly; where their magnitudes
-        do not rule out that a sum leaves that dtype, one image is widened at a time. Floats are summed from
-        left to right, float16 in float32.
+        do not rule out that a sum leaves that dtype, one image is widened at a time. The sum of two floats is
+        rounded once; more are summed as in `total`, one image at a time.
 
     Raises:
         ConfigError: no tensors, one that is no array of numbers, or shapes that differ.
-        ValueRangeError: an integer sum that does not fit the dtype.
+        ValueRangeError: with ``overflow="error"``, a sum that does not fit.
 
     Source:
         K. He, X. Zhang, S. Ren, J. Sun, "Deep residual learning for image recognition", 2015.
@@ -45,63 +48,61 @@ def add(*tensors: ArrayLike) -> Array:
     array([[101, 102]], dtype=int16)
     """
     arrays = tensors_of(tensors)
+    [overflow] = checked(Add, overflow=overflow)
     shape = same_shape(*(array.shape for array in arrays))
     target = result_dtype(*(array.dtype for array in arrays))
-    accumulator = sum_accumulator(target, arrays)
-    if accumulator == target:
-        return summed(arrays, target)
+    check_rule(overflow, target)
+    floats = target.kind == "f"
+    if len(arrays) <= 2 if floats else sum(map(largest, arrays)) <= np.iinfo(target).max:
+        sums = summed(arrays, target)
+        return settle(sums, arrays, overflow) if floats else sums
     result = np.empty(shape, target)
     for image in range(len(result)):
-        one = slice(image, image + 1)
-        with np.errstate(all="ignore"):
-            result[one] = fitting(summed([array[one] for array in arrays], accumulator), target)
+        parts = [array[image] for array in arrays]
+        result[image] = narrowed(added(parts, target, overflow), target, overflow)
     return result
 
 
-def fitting(sums: Array, target: np.dtype[Any]) -> Array:
-    """Exact sums in the dtype of the result, which follows from the tensors' alone.
-
-    Raises:
-        ValueRangeError: one does not fit.
-    """
-    try:
-        return narrowed(sums, target, "error")
-    except ValueRangeError as error:
-        fact, _, _ = str(error).partition("; ")
-        raise ValueRangeError(f"{fact}; give one of the tensors a wider dtype") from error
-
-
-def sum_accumulator(target: np.dtype[Any], tensors: Sequence[Array]) -> np.dtype[Any]:
-    """The dtype in which no partial sum of these can go wrong: the result's own where their values allow it."""
+def added(tensors: Sequence[Array], target: np.dtype[Any], overflow: Overflow) -> Array:
+    """The sum of one image's tensors: floats in float64, integers where none can go wrong."""
     if target.kind == "f":
-        return float_accumulator(target, *(tensor.dtype for tensor in tensors))
-    bound = sum(map(largest, tensors))
-    if bound <= np.iinfo(target).max:
-        return target
-    return np.dtype(np.int64) if bound <= INT64_EXACT else np.dtype(object)
+        terms = np.result_type(*tensors, np.float32)
+        return settle(total(tensors[0].shape, terms, ((..., tensor) for tensor in tensors)), tensors, overflow)
+    return summed(tensors, np.dtype(np.int64 if sum(map(largest, tensors)) <= INT64_EXACT else object))
+
+
+def settle(sums: Array, tensors: Sequence[Array], overflow: Overflow) -> Array:
+    """The rule for overflow, for sums of floats that left the dtype which they were made in."""
+
+    def again() -> Array:
+        parts = ((..., scaled(tensor, -SUM_SHIFT)) for tensor in tensors)
+        return scaled(total(sums.shape, np.dtype(np.float64), parts), SUM_SHIFT)
+
+    return settled(sums, overflow, lambda: np.all([np.isfinite(tensor) for tensor in tensors], axis=0), again)
 
 
 def summed(tensors: Sequence[Array], dtype: np.dtype[Any]) -> Array:
     """The sum, from left to right, in a dtype that is known to hold it; a new array in C order."""
-    total = np.array(tensors[0], dtype, order="C")
+    result = np.array(tensors[0], dtype, order="C")
     with np.errstate(all="ignore"):
         for tensor in tensors[1:]:
-            np.add(total, tensor, out=total, dtype=dtype, casting="unsafe")
-    return total
+            np.add(result, tensor, out=result, dtype=dtype, casting="unsafe")
+    return result
 
 
 def workspace(cells: int, target: np.dtype[Any], operands: Sequence[np.dtype[Any]]) -> int:
     """The bytes of one image's sums in a wider dtype and of their narrowed copy, where values may ask for that."""
     if target.kind == "f":
-        wide = float_accumulator(target, *operands).itemsize
-    else:
-        wide = 8 if sum(map(magnitude, operands)) <= INT64_EXACT else OBJECT_BYTES
-    same = target.kind == "f" and wide == target.itemsize
-    return 0 if same else cells * (wide + target.itemsize)
+        sums = 5 if target == np.float64 else 1  # of float64 also the errors, and what they are made of
+        return 0 if len(operands) <= 2 else cells * (8 * sums + target.itemsize)
+    wide = 8 if sum(map(magnitude, operands)) <= INT64_EXACT else OBJECT_BYTES
+    return cells * (wide + target.itemsize)
 
 
 class Add(Operation):
     """The sum of several tensors of one shape."""
+
+    overflow: Overflow = field(choice(OVERFLOWS), "error", OVERFLOW, later=True)
 
     function = staticmethod(add)
     several = True

@@ -8,14 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from convpipe.ops import MAIN, Array, GeometryError, Made, SumStage, Tensor, check_shape, checked, like, numeric
+from convpipe.ops.arrays.overflow import SUM_SHIFT, Overflow, check_rule, narrowed, scaled, settled
 from convpipe.ops.arrays.sums import (
     INT64_EXACT,
     OBJECT_BYTES,
-    Overflow,
     float_accumulator,
     largest,
     magnitude,
-    narrowed,
     target_dtype,
 )
 
@@ -60,9 +59,17 @@ def add_bias(x: ArrayLike, bias: ArrayLike, dtype: DTypeLike | None = None, over
     [overflow] = checked(AddBias, overflow=overflow)
     check_shape("bias", bias, x.shape[-1:], "one value per filter")
     target = target_dtype(dtype, x.dtype, bias.dtype)
+    check_rule(overflow, target)
     if all(values.dtype.kind in "iu" for values in (x, bias)):
         wide = np.dtype(np.int64 if largest(x) + largest(bias) <= INT64_EXACT else object)
-    else:
-        wide = float_accumulator(target, x.dtype, bias.dtype)
-    with np.errstate(all="ignore"):
         return narrowed(x.astype(wide) + bias.astype(wide), target, overflow)
+    wide = float_accumulator(target, x.dtype, bias.dtype)
+    with np.errstate(all="ignore"):
+        sums = x.astype(wide) + bias.astype(wide)
+    settled(
+        sums,
+        overflow,
+        lambda: np.isfinite(x) & np.isfinite(bias),
+        lambda: scaled(scaled(x, -SUM_SHIFT) + scaled(bias, -SUM_SHIFT), SUM_SHIFT),
+    )
+    return narrowed(sums, target, overflow)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convpipe.fields import field, truth
+from convpipe.fields import choice, field, truth
 from convpipe.geometry.axes import Padding, PerAxis
-from convpipe.geometry.pooling import solve_pool
-from convpipe.ops import PAD, Array, Made, Operation, Tensor, checked, each_axis, like, numeric, padding
-from convpipe.ops.arrays.floats import computing_float, result_float
+from convpipe.geometry.pooling import PoolGeometry, solve_pool
+from convpipe.ops import PAD, Array, Made, Operation, Tensor, checked, each_axis, images, like, padding
+from convpipe.ops.arrays.floats import result_float
+from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow, check_rule
+from convpipe.ops.arrays.sums import INT64_EXACT, OBJECT_BYTES, magnitude, means, summing_dtype, total
 from convpipe.ops.arrays.windows import divisors, tap_windows
+from convpipe.ops.kinds.operation import SLACK
 
 
 def avg_pool(
@@ -22,19 +27,21 @@ def avg_pool(
     pad: Padding = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
+    dilation: PerAxis = 1,
+    overflow: Overflow = "error",
 ) -> Array:
     """Take the mean of every window.
 
     Args:
-        x: (N, C, H, W), or with one or three spatial axes. Floats keep their dtype (float16 is summed in
-            float32, which takes twice the result's bytes beside it); integers are summed in float64, exactly
-            while the sums stay within 2**53, and give float64.
-        kernel, stride, pad, ceil_mode: as for `max_pool`.
+        x: (N, C, H, W), or with one or three spatial axes. Floats keep their dtype, and integers give float64.
+        kernel, stride, pad, dilation, ceil_mode: as for `max_pool`.
         count_include_pad: whether a sum is divided by all the cells of its window, padding among them, or only by
             those in the input. What overhangs the padded input is never counted.
+        overflow: a mean of finite values is finite; with ``inf`` a sum that leaves float64 on the way is not.
 
     Returns:
-        (N, C, out_h, out_w): the taps summed in C order, then divided once. NaN and infinity as IEEE says.
+        (N, C, out_h, out_w): the windows' sums, of floats as in `total` and of integers exact, divided once. NaN and
+        infinity as IEEE says; NaN where no cell of a window counts.
 
     Raises:
         ConfigError: an `x` that is no array of numbers, settings that are none, or sizes that do not fit.
@@ -46,15 +53,19 @@ def avg_pool(
     array([[[[ 2.5,  4.5],
              [10.5, 12.5]]]])
     """
-    x = numeric("x", x)
+    x = images("x", x)
     ceil_mode, include_pad = checked(AvgPool, ceil_mode=ceil_mode, count_include_pad=count_include_pad)
-    sizes = solve_pool(x.shape, kernel=kernel, stride=stride, pad=pad, ceil_mode=ceil_mode)
-    sums = np.zeros(sizes.shape, computing_float(x.dtype))
-    with np.errstate(all="ignore"):
-        for positions, cells in tap_windows(sizes):
-            sums[positions] += x[cells]
-        sums /= divisors(sizes, include_pad, sums.dtype)
-        return sums.astype(result_float(x.dtype), copy=False)
+    [overflow] = checked(AvgPool, overflow=overflow)
+    check_rule(overflow, result_float(x.dtype))
+    sizes = solve_pool(x.shape, kernel=kernel, stride=stride, pad=pad, dilation=dilation, ceil_mode=ceil_mode)
+    return means(x, sizes.taps, divisors(sizes, include_pad), partial(window_sums, sizes), overflow)
+
+
+def window_sums(sizes: PoolGeometry, x: Array) -> Array:
+    """The sum of every window."""
+    dtype = x.dtype if x.dtype.kind == "f" else summing_dtype(x.dtype)
+    parts = ((positions, x[cells]) for positions, cells in tap_windows(sizes))
+    return total((len(x), *sizes.shape[1:]), dtype, parts)
 
 
 class AvgPool(Operation):
@@ -65,10 +76,23 @@ class AvgPool(Operation):
     pad: Any = field(padding, 0, PAD)
     ceil_mode: bool = field(truth, False, "Whether a last window may overhang the padded input.")
     count_include_pad: bool = field(truth, True, "Whether cells of the padding count in the mean, as zeros.")
+    dilation: Any = field(each_axis, 1, "Distance between the window's cells: one number, or one per axis.", later=True)
+    overflow: Overflow = field(choice(OVERFLOWS), "error", OVERFLOW, later=True)
 
     function = staticmethod(avg_pool)
+    images = True
 
     def plan(self, x: Tensor) -> Made:
         """Smaller spatial axes, in floats."""
-        sized = {name: value for name, value in vars(self).items() if name != "count_include_pad"}
-        return like(x, shape=solve_pool(x.shape, **sized).shape, dtype=result_float(x.dtype))
+        other = ("count_include_pad", "overflow")
+        sized = {name: value for name, value in vars(self).items() if name not in other}
+        sizes = solve_pool(x.shape, **sized)
+        return like(x, shape=sizes.shape, dtype=result_float(x.dtype), workspace=workspace(sizes, x))
+
+
+def workspace(sizes: PoolGeometry, x: Tensor) -> int:
+    """The most bytes that `avg_pool` may need beside its result."""
+    copies = 7 if x.dtype == np.float64 else 2  # sums, and of float64 their errors and what those are made of
+    image = prod(x.shape[1:]) + 2 * prod(sizes.shape[1:])
+    objects = OBJECT_BYTES * image if x.dtype.kind in "iu" and magnitude(x.dtype) * sizes.taps > INT64_EXACT else 0
+    return 8 * copies * prod(sizes.shape) + objects + SLACK

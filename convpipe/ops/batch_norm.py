@@ -7,10 +7,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convpipe.fields import field, number, optional, text
+from convpipe.fields import choice, field, number, optional, text
 from convpipe.geometry.layers import check_per_channel
 from convpipe.ops import MAIN, Array, ConfigError, Give, Made, Operation, Tensor, Weight, checked, like, numeric
 from convpipe.ops.arrays.floats import computing_float, result_float
+from convpipe.ops.arrays.overflow import (
+    OVERFLOW,
+    OVERFLOWS,
+    SHIFT,
+    Overflow,
+    check_rule,
+    narrowed,
+    scaled,
+    settled,
+)
 
 USUAL = {"scale": "weight", "shift": "bias", "mean": "running_mean", "variance": "running_var"}
 
@@ -22,6 +32,7 @@ def batch_norm(
     mean: ArrayLike,
     variance: ArrayLike,
     epsilon: float = 1e-5,
+    overflow: Overflow = "error",
 ) -> Array:
     """Normalise channels as training left them: (x - mean) * scale / sqrt(variance + epsilon) + shift.
 
@@ -29,6 +40,7 @@ def batch_norm(
         x: (N, C, ...), any integer or float dtype.
         scale, shift, mean, variance: (C,), likewise; scale / sqrt(variance + epsilon) is worked out in float64.
         epsilon: added to the variance, from 0.
+        overflow: as in `matmul`, for a result that the dtype cannot hold.
 
     Returns:
         An array of the shape of `x`, in NumPy's common dtype of all five, float64 where that is no float. float16
@@ -37,6 +49,7 @@ def batch_norm(
     Raises:
         ConfigError: an argument that is no array of numbers, a parameter without one value per channel, or a
             negative variance or epsilon.
+        ValueRangeError: with ``overflow="error"``, a result that does not fit.
 
     Source:
         S. Ioffe, C. Szegedy, "Batch normalization", ICML 2015, in its form for inference; ONNX BatchNormalization.
@@ -47,18 +60,33 @@ def batch_norm(
     """
     x, scale, shift = numeric("x", x), numeric("scale", scale), numeric("shift", shift)
     mean, variance = numeric("mean", mean), numeric("variance", variance)
-    [epsilon] = checked(BatchNorm, epsilon=epsilon)
+    epsilon, overflow = checked(BatchNorm, epsilon=epsilon, overflow=overflow)
     for name, values in {"scale": scale, "shift": shift, "mean": mean, "variance": variance}.items():
         check_per_channel(name, values.shape, x.shape)
     check_spread(variance)
     common = np.result_type(x, scale, shift, mean, variance)
+    check_rule(overflow, result_float(common))
     with np.errstate(all="ignore"):
-        factor = scale / np.sqrt(variance.astype(np.float64) + epsilon)
+        spread = np.sqrt(variance.astype(np.float64) + epsilon)
         result = np.array(x, computing_float(common), order="C")
         result -= per_channel(mean, result)  # before the factor: digits lost here would be lost for good
-        result *= per_channel(factor, result)
+        result *= per_channel(scale / spread, result)
         result += per_channel(shift, result)
-        return result.astype(result_float(common), copy=False)
+
+    def operands() -> Array:
+        whole = np.isfinite(scale) & np.isfinite(shift) & np.isfinite(mean) & (spread > 0) & np.isfinite(spread)
+        finite: Array = np.isfinite(x) & per_channel(whole, result).astype(bool)
+        return finite
+
+    def again() -> Array:
+        down = -SHIFT if result.dtype == np.float64 else 0
+        centred = scaled(x, down)
+        centred -= per_channel(scaled(mean, down), centred)
+        centred *= per_channel(scaled(scale, down) / spread, centred)
+        centred += per_channel(scaled(shift, 2 * down), centred)
+        return scaled(centred, -2 * down)
+
+    return narrowed(settled(result, overflow, operands, again), result_float(common), overflow)
 
 
 def check_spread(variance: Array) -> None:
@@ -82,6 +110,7 @@ class BatchNorm(Operation):
     mean: str | None = field(optional(text), None, "The name of the means; null is LAYER.running_mean.")
     variance: str | None = field(optional(text), None, "The name of the variances; null is LAYER.running_var.")
     epsilon: float = field(number(low=0), 1e-5, "Added to the variance, so that its root is not 0.")
+    overflow: Overflow = field(choice(OVERFLOWS), "error", OVERFLOW, later=True)
 
     reads = (MAIN, *USUAL)
 
@@ -96,4 +125,4 @@ class BatchNorm(Operation):
 
     def run(self, x: Array, **parameters: Array) -> Array:
         """`batch_norm`."""
-        return batch_norm(x, **parameters, epsilon=self.epsilon)
+        return batch_norm(x, **parameters, epsilon=self.epsilon, overflow=self.overflow)

@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from convpipe.geometry.axes import Padding, PerAxis
-from convpipe.ops import Array, BetweenStage, Made, Sizes, Tensor, ValueRangeError, numeric, sizes_of
+from convpipe.ops import Array, BetweenStage, Made, Sizes, Tensor, ValueRangeError, checked, numeric, sizes_of
 from convpipe.ops.arrays.adjoints import holds, on_the_way
 from convpipe.ops.arrays.arguments import MATRIX
-from convpipe.ops.arrays.sums import OBJECT_BYTES, Overflow, may_leave_int64, narrowed
-from convpipe.ops.arrays.taps import fold, interior, solve_patches
+from convpipe.ops.arrays.overflow import SUM_SHIFT, Overflow, check_rule, narrowed, scaled, settled
+from convpipe.ops.arrays.sums import OBJECT_BYTES, may_leave_int64
+from convpipe.ops.arrays.taps import check_columns, fold, interior, solve_patches
+from convpipe.ops.kinds.convolving import ConvSettings
 
 UFUNC_BUFFERS = 3 * 8192 * 8  # bytes that NumPy may buffer while it adds up strided planes
 
@@ -36,7 +38,12 @@ class Col2im(BetweenStage):
     def run(self, x: Array) -> Array:
         """`fold_exactly`."""
         sizes = self.conv.sizes
-        return fold_exactly(x, sizes.padded_shape, sizes.kernel, sizes.stride, sizes.dilation, self.between_overflow)
+        try:
+            return fold_exactly(
+                x, sizes.padded_shape, sizes.kernel, sizes.stride, sizes.dilation, self.between_overflow
+            )
+        except ValueRangeError as error:
+            raise on_the_way(x.dtype, error) from error
 
 
 def col2im(
@@ -47,19 +54,21 @@ def col2im(
     stride: PerAxis = 1,
     pad: Padding = 0,
     dilation: PerAxis = 1,
+    overflow: Overflow = "error",
 ) -> Array:
     """Add the rows of a column matrix back into the cells they came from: the adjoint of `im2col`.
 
     Args:
-        col: (N*out_h*out_w, C*kh*kw), any integer or float dtype, which the result keeps (integers
-            wrap around as NumPy's do).
+        col: (N*out_h*out_w, C*kh*kw), any integer or float dtype, which the result keeps.
         img_shape: (N, C, H, W) of the image that the columns were taken from.
+        overflow: as in `matmul`, for a sum that the dtype cannot hold.
 
     Returns:
-        (N, C, H, W): each cell the sum over all patches that held it.
+        (N, C, H, W): each cell the sum over all patches that held it; integers exact, floats as in `total`.
 
     Raises:
         ConfigError: a `col` that is no array of numbers, settings that are none, or sizes that do not fit.
+        ValueRangeError: with ``overflow="error"``, a sum that does not fit.
 
     >>> col2im(np.ones((4, 4), int), (1, 1, 3, 3), kh=2, kw=2)
     array([[[[1, 2, 1],
@@ -67,19 +76,21 @@ def col2im(
              [1, 2, 1]]]])
     """
     col, shape = numeric("col", col, MATRIX), sizes_of("img_shape", img_shape)
+    [overflow] = checked(ConvSettings, overflow=overflow)
+    check_rule(overflow, col.dtype)
     sizes = solve_patches(shape, kh, kw, stride, pad, dilation, "constant")
-    padded = fold(col, sizes.padded_shape, sizes.kernel, sizes.stride, sizes.dilation)
+    padded = fold_exactly(col, sizes.padded_shape, sizes.kernel, sizes.stride, sizes.dilation, overflow)
     return padded[interior(sizes.pads, sizes.spatial)]
 
 
 def fold_exactly(
     columns: Array, padded_shape: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes, overflow: Overflow = "error"
 ) -> Array:
-    """`fold` whose integer sums are exact: the adjoint of `unfold`.
+    """`fold` after the rule for sums that do not fit: the adjoint of `unfold`.
 
     Args:
-        columns: (N*out_h*out_w, C*kh*kw); integers of any width, or floats, which are summed in their own dtype.
-        overflow: ``error`` or ``wrap``, for a sum that the dtype of `columns` cannot hold.
+        columns: (N*out_h*out_w, C*kh*kw); integers of any width, or floats.
+        overflow: for a sum that the dtype of `columns` cannot hold.
 
     Returns:
         (N, C, H + pads, W + pads), of the dtype of `columns`.
@@ -92,19 +103,32 @@ def fold_exactly(
     [[[1, 2, 1]]]
     """
     sizes = (kernel, stride, dilation)
-    if overflow == "wrap" or holds(columns, prod(kernel)):
-        with np.errstate(over="ignore", invalid="ignore"):  # inf - inf is NaN, as IEEE says
-            return fold(columns, padded_shape, *sizes)
+    floats = columns.dtype.kind == "f"
+    if not floats and (overflow == "wrap" or holds(columns, prod(kernel))):
+        return fold(columns, padded_shape, *sizes)
+    cells = prod(check_columns(columns, padded_shape, *sizes))
     batch, channels, *size = padded_shape
     padded = np.empty(padded_shape, columns.dtype)
-    parts = columns.reshape(batch, -1, channels, prod(kernel))  # one image and channel at a time, as they are large
-    try:
-        for image, channel in np.ndindex(batch, channels):
-            sums = fold(parts[image, :, channel].astype(object), (1, 1, *size), *sizes)
-            padded[image, channel] = narrowed(sums[0, 0], columns.dtype, overflow)
-    except ValueRangeError as error:
-        raise on_the_way(columns.dtype, error) from error
+    if floats:
+        for image, rows in enumerate(columns.reshape(batch, cells, columns.shape[1])):
+            padded[image] = folded_floats(rows, (1, channels, *size), sizes, overflow)[0]
+        return padded
+    parts = columns.reshape(batch, cells, channels, prod(kernel))  # one image and channel at a time, as they are large
+    for image, channel in np.ndindex(batch, channels):
+        sums = fold(parts[image, :, channel].astype(object), (1, 1, *size), *sizes)
+        padded[image, channel] = narrowed(sums[0, 0], columns.dtype, overflow)
     return padded
+
+
+def folded_floats(columns: Array, shape: Sizes, sizes: tuple[Sizes, Sizes, Sizes], overflow: Overflow) -> Array:
+    """`fold` of floats, rounded to their dtype."""
+    sums = settled(
+        fold(columns, shape, *sizes),
+        overflow,
+        lambda: fold((~np.isfinite(columns)).astype(np.int64), shape, *sizes) == 0,
+        lambda: scaled(fold(scaled(columns, -SUM_SHIFT), shape, *sizes), SUM_SHIFT),
+    )
+    return narrowed(sums, columns.dtype, overflow)
 
 
 def fold_workspace(parts: int, padded: int, terms: int, taps: int, *operands: np.dtype[Any]) -> int:

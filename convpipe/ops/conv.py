@@ -3,7 +3,8 @@
 from typing import Any
 
 from convpipe.fields import field, one_or_several, optional, text, whole
-from convpipe.geometry.axes import kernel_letters
+from convpipe.geometry.axes import input_rank, kernel_letters, one_image
+from convpipe.geometry.layouts import filter_turns
 from convpipe.ops import (
     BIAS,
     STAGES,
@@ -39,9 +40,11 @@ class Conv(Convolving):
 
     def ask(self, give: Give, x: Tensor) -> dict[str, Tensor]:
         """The filters, and the bias if there is one."""
-        rank = len(x.shape) - 2
+        rank = input_rank(x.shape)
         axes = (*self.filter_letters(), *kernel_letters(rank))
-        w = give(Weight("filters", self.filters_shape(x.shape[1], rank), axes, "weight", self.weights, "weights"))
+        wanted = self.filters_shape(x.shape[1], rank)
+        turns = filter_turns(rank, transposed=self.backward)
+        w = give(Weight("filters", wanted, axes, "weight", self.weights, "weights", turns))
         return {"filters": w, **bias_of(give, self.bias, self.maps(w))}
 
     def filters_shape(self, channels: int, rank: int) -> Wanted:
@@ -68,7 +71,7 @@ class Conv(Convolving):
         """The kernel's size along each axis, None where no setting states it."""
         kernel = self.kernel if isinstance(self.kernel, tuple) else (self.kernel,) * rank
         if len(kernel) != rank:
-            raise ConfigError("kernel", list(kernel), f"one number, or {rank}")
+            raise ConfigError("kernel", list(kernel), f"one number, or {rank}", one_image(kernel, rank))
         return kernel
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from convpipe.ops import Array, Made, Tensor, UnpadStage
-from convpipe.ops.arrays.sums import Overflow
+from convpipe.ops.arrays.overflow import Overflow
 from convpipe.ops.unpad import unpad
 
 

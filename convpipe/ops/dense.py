@@ -6,6 +6,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from convpipe.fields import choice, field, optional, text, whole
 from convpipe.geometry.layers import dense_shape
+from convpipe.geometry.layouts import Turns
 from convpipe.ops import (
     BIAS,
     MAIN,
@@ -22,7 +23,8 @@ from convpipe.ops import (
     bias_of,
     numeric,
 )
-from convpipe.ops.arrays.sums import Overflow, result_dtype, workspace
+from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow
+from convpipe.ops.arrays.sums import result_dtype, workspace
 from convpipe.ops.matmul import matmul
 
 LAYOUTS = ("in_out", "out_in")
@@ -37,23 +39,32 @@ class Dense(Operation):
     weights: str | None = field(optional(text), None, WEIGHTS)
     bias: bool | str = field(bias_name, True, BIAS)
     layout: str = field(choice(LAYOUTS), "in_out", LAYOUT)
+    overflow: Overflow = field(choice(OVERFLOWS), "error", OVERFLOW, later=True)
 
     reads = (MAIN, "weights")
     may_read = ("bias",)
     adds_up = True
+    images = False
 
     def ask(self, give: Give, x: Tensor) -> dict[str, Tensor]:
         """The weights, and the bias if there is one."""
         dense_shape(x.shape, (x.shape[-1], self.units or 0))  # what it reads has two axes
         shape: Wanted = (x.shape[1], self.units)
         turned = self.layout == "out_in"
-        w = give(Weight("weights", shape[::-1] if turned else shape, self.letters, "weight", self.weights))
+        shape = shape[::-1] if turned else shape
+        w = give(Weight("weights", shape, self.letters, "weight", self.weights, turns=self.turns))
         return {"weights": w, **bias_of(give, self.bias, w.shape[0 if turned else 1])}
 
     @property
     def letters(self) -> tuple[str, ...]:
         """What the axes of the weights are called."""
         return ("units", "in") if self.layout == "out_in" else ("in", "units")
+
+    @property
+    def turns(self) -> Turns:
+        """The other layout, and the setting for it."""
+        other = next(layout for layout in LAYOUTS if layout != self.layout)
+        return (((1, 0), f"that is the transpose, which {{layer}}.layout={other} takes"),)
 
     def plan(self, x: Tensor, weights: Tensor, bias: Tensor | None = None) -> Made:
         """One matrix product."""
@@ -68,7 +79,8 @@ class Dense(Operation):
 
     def run(self, x: Array, weights: Array, bias: Array | None = None) -> Array:
         """`dense`."""
-        return dense(x, weights.T if self.layout == "out_in" else weights, bias)
+        turned = weights.T if self.layout == "out_in" else weights
+        return dense(x, turned, bias, overflow=self.overflow)
 
 
 def dense(

@@ -7,7 +7,7 @@ from math import prod
 from numpy.typing import ArrayLike
 
 from convpipe.geometry.axes import kernel_letters
-from convpipe.ops import Array, ConvStage, Made, Tensor, numeric
+from convpipe.ops import Array, ConvStage, Made, Tensor, images
 from convpipe.ops.arrays.arguments import IMAGES
 
 
@@ -44,5 +44,5 @@ def fil2col(kernel: ArrayLike) -> Array:
     >>> fil2col(np.ones((6, 3, 5, 5))).shape
     (6, 75)
     """
-    kernel = numeric("kernel", kernel, IMAGES)
+    kernel = images("kernel", kernel, IMAGES)
     return kernel.reshape(kernel.shape[0], prod(kernel.shape[1:]))

@@ -6,7 +6,7 @@ from math import prod
 
 from numpy.typing import ArrayLike
 
-from convpipe.ops import Array, ConvSettings, ConvStage, GeometryError, Made, Tensor, checked, numeric
+from convpipe.ops import Array, ConvSettings, ConvStage, GeometryError, Made, Tensor, checked, images
 from convpipe.ops.arrays.arguments import IMAGES
 
 
@@ -46,7 +46,7 @@ def fil2row(filters: ArrayLike, groups: int = 1) -> Array:
     >>> fil2row(np.arange(8).reshape(2, 1, 2, 2)).tolist()
     [[0, 4], [1, 5], [2, 6], [3, 7]]
     """
-    filters = numeric("filters", filters, IMAGES)
+    filters = images("filters", filters, IMAGES)
     [groups] = checked(ConvSettings, groups=groups)
     if filters.shape[0] % groups:
         raise GeometryError("groups", groups, f"a divisor of the {filters.shape[0]} filters")

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 from numpy.typing import ArrayLike
 
+from convpipe.fields import choice, field
 from convpipe.geometry.pooling import solve_pool
-from convpipe.ops import Array, Made, Operation, Tensor, like, numeric
-from convpipe.ops.arrays.floats import computing_float, result_float
+from convpipe.ops import Array, Made, Operation, Tensor, checked, images, like
+from convpipe.ops.arrays.floats import result_float
+from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow, check_rule
+from convpipe.ops.arrays.sums import means, total_along
 from convpipe.ops.arrays.windows import spatial_axes
 
 
-def global_avg_pool(x: ArrayLike) -> Array:
+def global_avg_pool(x: ArrayLike, overflow: Overflow = "error") -> Array:
     """Take the mean of every channel.
 
     Args:
-        x: (N, C, H, W), or with one or three spatial axes. dtypes as for `avg_pool`; an input of another dtype
-            than it is summed in, or not in C order, is copied.
+        x: (N, C, H, W), or with one or three spatial axes. dtypes as for `avg_pool`.
+        overflow: as for `avg_pool`.
 
     Returns:
-        (N, C, 1, 1), summed pairwise.
+        (N, C, 1, 1), of floats summed as in `total_along`, of integers exactly, then divided once.
 
     Raises:
         ConfigError: an `x` that is no array of numbers, or has an axis without cells or another number of axes.
@@ -30,17 +35,22 @@ def global_avg_pool(x: ArrayLike) -> Array:
     >>> global_avg_pool(np.arange(8).reshape(1, 2, 2, 2)).tolist()
     [[[[1.5]], [[5.5]]]]
     """
-    x = numeric("x", x)
-    ordered = np.ascontiguousarray(x, computing_float(x.dtype))  # one order of summing, whatever order x lies in
-    with np.errstate(all="ignore"):
-        means: Array = ordered.mean(axis=spatial_axes(x), keepdims=True)
-        return means.astype(result_float(x.dtype), copy=False)
+    x = images("x", x)
+    [overflow] = checked(GlobalAvgPool, overflow=overflow)
+    check_rule(overflow, result_float(x.dtype))
+    cells = prod(x.shape[axis] for axis in spatial_axes(x))
+    rows = x.reshape(*x.shape[:2], cells)  # in C order, in whatever order x lies
+    averages = means(rows, cells, np.array(cells), lambda rows: total_along(rows, 2), overflow)
+    return averages.reshape(*x.shape[:2], *(1 for _ in x.shape[2:]))
 
 
 class GlobalAvgPool(Operation):
     """The mean of each channel."""
 
+    overflow: Overflow = field(choice(OVERFLOWS), "error", OVERFLOW, later=True)
+
     function = staticmethod(global_avg_pool)
+    images = True
 
     def plan(self, x: Tensor) -> Made:
         """(N, C, 1, 1)."""

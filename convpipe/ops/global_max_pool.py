@@ -5,7 +5,7 @@ from __future__ import annotations
 from numpy.typing import ArrayLike
 
 from convpipe.geometry.pooling import solve_pool
-from convpipe.ops import Array, Made, Operation, Tensor, like, numeric
+from convpipe.ops import Array, Made, Operation, Tensor, images, like
 from convpipe.ops.arrays.floats import positive_zeros
 from convpipe.ops.arrays.windows import spatial_axes
 
@@ -29,7 +29,7 @@ def global_max_pool(x: ArrayLike) -> Array:
     >>> global_max_pool(np.arange(8).reshape(1, 2, 2, 2)).tolist()
     [[[[3]], [[7]]]]
     """
-    x = numeric("x", x)
+    x = images("x", x)
     return positive_zeros(x.max(axis=spatial_axes(x), keepdims=True))
 
 
@@ -37,6 +37,7 @@ class GlobalMaxPool(Operation):
     """The largest value of each channel."""
 
     function = staticmethod(global_max_pool)
+    images = True
 
     def plan(self, x: Tensor) -> Made:
         """(N, C, 1, 1)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from numpy.typing import ArrayLike
 
 from convpipe.geometry.axes import Padding, PadMode, PerAxis, kernel_letters, out_letters
-from convpipe.ops import Array, ConvSettings, ConvStage, Made, Tensor, check_padded, checked, numeric
+from convpipe.ops import Array, ConvSettings, ConvStage, Made, Tensor, check_padded, checked, images
 from convpipe.ops.arrays.arguments import real
 from convpipe.ops.arrays.taps import solve_patches, unfold
 from convpipe.ops.pad import padded
@@ -61,7 +61,7 @@ def im2col(
            [4, 5, 7, 8],
            [5, 6, 8, 9]])
     """
-    img, pad_value = numeric("img", img), real("pad_value", pad_value)
+    img, pad_value = images("img", img), real("pad_value", pad_value)
     [pad_mode] = checked(ConvSettings, pad_mode=pad_mode)
     sizes = solve_patches(img.shape, kh, kw, stride, pad, dilation, pad_mode)
     filled = padded(img, sizes.pads, pad_mode, pad_value, "pad_value")

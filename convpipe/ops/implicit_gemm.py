@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from convpipe.geometry.axes import PerAxis, reach
 from convpipe.geometry.convolution import ConvGeometry, solve
-from convpipe.ops import MAIN, Array, Made, SumStage, Tensor, check_padded, check_shape, checked, numeric
-from convpipe.ops.arrays.sums import TILE_BYTES, Overflow, target_dtype, workspace as product_workspace
+from convpipe.ops import MAIN, Array, Made, SumStage, Tensor, check_padded, check_shape, checked, images, numeric
+from convpipe.ops.arrays.overflow import Overflow
+from convpipe.ops.arrays.sums import TILE_BYTES, target_dtype, workspace as product_workspace
 from convpipe.ops.arrays.taps import unfold
 from convpipe.ops.fil2col import fil2col
 from convpipe.ops.matmul import matmul
@@ -78,7 +79,7 @@ def implicit_gemm(
     >>> implicit_gemm([[[1, 2, 3]]], [[[10, 1]]], stride=1, dilation=1).tolist()
     [[[12], [23]]]
     """
-    padded, filters = numeric("padded", padded), numeric("filters", filters)
+    padded, filters = images("padded", padded), images("filters", filters)
     bias = None if bias is None else numeric("bias", bias)
     [overflow] = checked(ImplicitGemm, overflow=overflow)
     sizes = solve(padded.shape, filters.shape, stride=stride, dilation=dilation, groups=groups)

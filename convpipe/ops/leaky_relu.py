@@ -5,22 +5,25 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convpipe.ops import Array, Operation, checked, field, number, numeric
+from convpipe.ops import Array, Operation, checked, choice, field, number, numeric
 from convpipe.ops.arrays.floats import by_cell, result_float
+from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow, check_rule, settled
 
 
-def leaky_relu(x: ArrayLike, slope: float = 0.01) -> Array:
+def leaky_relu(x: ArrayLike, slope: float = 0.01, overflow: Overflow = "error") -> Array:
     """The cell where it is positive, else `slope` times the cell.
 
     Args:
         x: any shape; dtypes as at the top of this module.
         slope: any number.
+        overflow: as in `matmul`, for a product that the dtype cannot hold.
 
     Returns:
         An array like `x`.
 
     Raises:
         ConfigError: an `x` that is no array of numbers, or a slope that is none.
+        ValueRangeError: with ``overflow="error"``, a product that does not fit.
 
     Source:
         A. Maas, A. Hannun, A. Ng, "Rectifier nonlinearities improve neural network acoustic models", 2013.
@@ -29,14 +32,20 @@ def leaky_relu(x: ArrayLike, slope: float = 0.01) -> Array:
     array([-1.,  3.])
     """
     x = numeric("x", x)
-    [slope] = checked(LeakyRelu, slope=slope)
-    return by_cell(x, lambda cells: np.where(cells < 0, cells * slope, cells))
+    slope, overflow = checked(LeakyRelu, slope=slope, overflow=overflow)
+    check_rule(overflow, result_float(x.dtype))
+
+    def sloped(cells: Array) -> Array:
+        return np.where(cells < 0, cells * slope, cells)
+
+    return settled(by_cell(x, sloped), overflow, lambda: np.isfinite(x), lambda: sloped(x.astype(np.float64)))
 
 
 class LeakyRelu(Operation):
     """x where it is positive, slope * x elsewhere."""
 
     slope: float = field(number(), 0.01, "What a cell that is not positive is multiplied by.")
+    overflow: Overflow = field(choice(OVERFLOWS), "error", OVERFLOW, later=True)
 
     function = staticmethod(leaky_relu)
     dtype_of = staticmethod(result_float)

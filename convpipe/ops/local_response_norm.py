@@ -2,31 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from math import prod
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convpipe.fields import field, number, whole
+from convpipe.fields import LARGEST, choice, field, number, whole
 from convpipe.geometry.layers import flatten_shape
-from convpipe.ops import Array, Operation, checked, numeric
-from convpipe.ops.arrays.floats import computing_float, result_float
+from convpipe.ops import Array, Made, Operation, Tensor, checked, like, numeric
+from convpipe.ops.arrays.floats import result_float
+from convpipe.ops.arrays.overflow import (
+    OVERFLOW,
+    OVERFLOWS,
+    SHIFT,
+    Overflow,
+    all_finite,
+    check_rule,
+    narrowed,
+    scaled,
+    settled,
+)
+from convpipe.ops.arrays.sums import total
+from convpipe.ops.kinds.operation import SLACK
+
+Settings = tuple[int, float, float, float]  # size, alpha/size, beta, k
 
 
-def local_response_norm(x: ArrayLike, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Array:
+def local_response_norm(
+    x: ArrayLike,
+    size: int = 5,
+    alpha: float = 1e-4,
+    beta: float = 0.75,
+    k: float = 1.0,
+    overflow: Overflow = "error",
+) -> Array:
     """Divide every cell by a power of the squares in the channels around it: x / (k + alpha/size * sum(x**2))**beta.
 
     Args:
-        x: (N, C, ...). Floats keep their dtype (float16 is computed in float32), integers are computed in float64
-            and give float64. Takes the bytes of the result in that float beside it, for float16 four times as many.
+        x: (N, C, ...). All is computed in float64; floats keep their dtype, and integers give float64.
         size: how many channels a window has, from c - size//2 to c + (size-1)//2; those beyond the ends count as
             0. An even window has one more before than after, as in PyTorch; ONNX puts it after.
         alpha, beta, k: the formula's.
+        overflow: as in `matmul`, for a result that the dtype cannot hold.
 
     Returns:
-        An array like `x`. NaN and infinity as IEEE says.
+        An array like `x`, its squares summed as in `total`. NaN and infinity as IEEE says.
 
     Raises:
         ConfigError: an `x` that is no array of numbers or has no channels, a size that is no whole number from 1, or
             another setting that is no number.
+        ValueRangeError: with ``overflow="error"``, a result that does not fit.
 
     Source:
         A. Krizhevsky, I. Sutskever, G. Hinton, "ImageNet classification with deep convolutional neural networks",
@@ -37,25 +64,56 @@ def local_response_norm(x: ArrayLike, size: int = 5, alpha: float = 1e-4, beta: 
     """
     x = numeric("x", x)
     size, alpha, beta, k = checked(LocalResponseNorm, size=size, alpha=alpha, beta=beta, k=k)
+    [overflow] = checked(LocalResponseNorm, overflow=overflow)
+    check_rule(overflow, result_float(x.dtype))
     flatten_shape(x.shape)
+    result = np.empty(x.shape, result_float(x.dtype))
+    for image in range(len(x)):
+        one = slice(image, image + 1)
+        quotients = normalized(x[one].astype(np.float64), (size, alpha / min(size, LARGEST), beta, k), overflow)
+        result[one] = narrowed(quotients, result.dtype, overflow)
+    return result
+
+
+def normalized(x: Array, settings: Settings, overflow: Overflow) -> Array:
+    """The normalisation of one image in float64."""
+    size, share, beta, k = settings
     with np.errstate(all="ignore"):
-        result = window_sums(np.square(x, dtype=computing_float(x.dtype), order="C"), size)
-        result *= alpha / size
-        result += k
-        np.power(result, beta, out=result)
-        np.divide(x, result, out=result)
-        return result.astype(result_float(x.dtype), copy=False)
+        base = window_sums(np.square(x), size)
+        base *= share
+        base += k
+        result = x / np.power(base, beta)
+        if overflow != "inf" and not all_finite(base):
+            result[np.isposinf(base) & operands(x, base, size)] = np.nan  # over squares that overflowed, it is not 0
+    return settled(result, overflow, lambda: operands(x, base, size), lambda: by_logarithms(x, settings))
+
+
+def operands(x: Array, base: Array, size: int) -> Array:
+    """For each cell, whether all that it is made of is finite, and its divisor a power of a positive number."""
+    odd = window_sums((~np.isfinite(x)).astype(np.float64), size)
+    finite: Array = (odd == 0) & ~(base <= 0)
+    return finite
+
+
+def by_logarithms(x: Array, settings: Settings) -> Array:
+    """The same quotients by way of logarithms, for squares that float64 does not hold."""
+    size, share, beta, k = settings
+    squares = window_sums(np.square(scaled(x, -SHIFT)), size)
+    base = np.log2(squares * share + np.ldexp(float(k), -2 * SHIFT)) + 2 * SHIFT
+    quotients: Array = np.copysign(np.exp2(np.log2(np.abs(x)) - beta * base), x)
+    return quotients
 
 
 def window_sums(squares: Array, size: int) -> Array:
     """The sum over each cell's window of channels: a shifted copy of all planes added per channel of the window."""
     channels = squares.shape[1]
-    sums = np.zeros_like(squares)
-    for offset in range(-(size // 2), (size - 1) // 2 + 1):
-        first, stop = max(-offset, 0), min(channels - offset, channels)
-        if first < stop:
-            sums[:, first:stop] += squares[:, first + offset : stop + offset]
-    return sums
+
+    def parts() -> Iterator[tuple[Any, Array]]:
+        for offset in range(max(-(size // 2), 1 - channels), min((size + 1) // 2, channels)):  # that meet a channel
+            first, stop = max(-offset, 0), min(channels - offset, channels)
+            yield (slice(None), slice(first, stop)), squares[:, first + offset : stop + offset]
+
+    return total(squares.shape, squares.dtype, parts())
 
 
 class LocalResponseNorm(Operation):
@@ -65,6 +123,11 @@ class LocalResponseNorm(Operation):
     alpha: float = field(number(), 1e-4, "Weight of the sum of squares.")
     beta: float = field(number(), 0.75, "Exponent of the divisor.")
     k: float = field(number(), 1.0, "Added to the weighted sum.")
+    overflow: Overflow = field(choice(OVERFLOWS), "error", OVERFLOW, later=True)
 
     function = staticmethod(local_response_norm)
     dtype_of = staticmethod(result_float)
+
+    def plan(self, x: Tensor) -> Made:
+        """A tensor like `x`, in floats; ten arrays of one image are there in float64."""
+        return like(x, dtype=result_float(x.dtype), workspace=10 * 8 * prod(x.shape[1:]) + SLACK)

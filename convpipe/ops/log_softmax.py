@@ -5,36 +5,51 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convpipe.ops import Array, AxisOperation, numeric
+from convpipe.ops import Array, AxisOperation, checked, choice, field, numeric
 from convpipe.ops.arrays.floats import below_largest, result_float
+from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow, check_rule, narrowed, scaled, settled
+from convpipe.ops.arrays.sums import total_along
 
 
-def log_softmax(x: ArrayLike, axis: int = 1) -> Array:
+def log_softmax(x: ArrayLike, axis: int = 1, overflow: Overflow = "error") -> Array:
     """The logarithm of `softmax`, x - max - log(sum(exp(x - max))), finite where softmax itself is 0.
 
     Args:
         x: any shape with that axis; dtypes as at the top of this module. Takes the result's bytes beside it,
             for float16 four times as many.
-        axis: the axis along which the probabilities add up to 1.
+        axis: the axis along which the probabilities add up to 1; they are summed as in `total_along`.
+        overflow: as in `matmul`: x - max may be below the least number of a dtype.
 
     Returns:
         An array like `x`, at most 0; NaN in the same rows as `softmax`.
 
     Raises:
         ConfigError: an `x` that is no array of numbers, or an axis that is not there.
+        ValueRangeError: with ``overflow="error"``, a result that does not fit.
 
     >>> log_softmax(np.array([[1e4, -1e4]]))
     array([[     0., -20000.]])
     """
     x = numeric("x", x)
+    [overflow] = checked(LogSoftmax, overflow=overflow)
+    check_rule(overflow, result_float(x.dtype))
     with np.errstate(all="ignore"):
         shifted = below_largest(x, axis)
-        shifted -= np.log(np.exp(shifted).sum(axis, keepdims=True))
-        return shifted.astype(result_float(x.dtype), copy=False)
+        logarithms = np.log(total_along(np.exp(shifted), axis))
+        np.subtract(shifted, logarithms, out=shifted, casting="same_kind")
+
+        def again() -> Array:
+            halves = scaled(x, -1)
+            return scaled(halves - halves.max(axis, keepdims=True) - scaled(logarithms, -1), 1)
+
+        settled(shifted, overflow, lambda: np.isfinite(x).all(axis, keepdims=True), again)
+    return narrowed(shifted, result_float(x.dtype), overflow)
 
 
 class LogSoftmax(AxisOperation):
     """The logarithm of softmax along one axis, by default the classes."""
+
+    overflow: Overflow = field(choice(OVERFLOWS), "error", OVERFLOW, later=True)
 
     function = staticmethod(log_softmax)
     dtype_of = staticmethod(result_float)

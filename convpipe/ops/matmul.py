@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,15 +22,8 @@ from convpipe.ops import (
     numeric,
 )
 from convpipe.ops.arrays.arguments import MATRIX
-from convpipe.ops.arrays.sums import (
-    Overflow,
-    exact_accumulator,
-    float_accumulator,
-    narrowed,
-    target_dtype,
-    tile_rows,
-    workspace,
-)
+from convpipe.ops.arrays.overflow import SHIFT, Overflow, all_finite, check_rule, narrowed, scaled, settled
+from convpipe.ops.arrays.sums import exact_accumulator, float_accumulator, target_dtype, tile_rows, workspace
 
 
 class Matmul(SumStage):
@@ -73,8 +67,9 @@ def matmul(
         bias: (F,), added in the accumulator before anything is rounded or checked.
         groups: filters of group g read only the g-th part of the columns.
         dtype: of the result; by default `result_dtype` of the operands.
-        overflow: what happens to an exact integer that `dtype` cannot hold: ``error``, ``wrap`` (modulo
-            2**bits) or ``saturate`` (the nearest value it can hold).
+        overflow: what becomes of a sum that `dtype` cannot hold though all it is made of is finite: ``error``,
+            ``saturate`` (the nearest value it can hold), of integers ``wrap`` (modulo 2**bits), of floats ``inf``
+            (what IEEE arithmetic says).
         out: an (F, N*out_h*out_w) array of that dtype to write the product to, transposed.
 
     Returns:
@@ -97,6 +92,7 @@ def matmul(
     check_operands(columns, filter_matrix, bias, groups)
     operands = [columns, filter_matrix] + ([] if bias is None else [bias])
     target = target_dtype(dtype, *(operand.dtype for operand in operands))
+    check_rule(overflow, target)
     shape = (filter_matrix.shape[0], columns.shape[0])
     product = np.empty(shape, target) if out is None else checked_out(out, shape, target)
     if all(operand.dtype.kind in "iu" for operand in operands):
@@ -107,14 +103,12 @@ def matmul(
     with np.errstate(all="ignore"):  # infinity and nan pass through
         for group in range(groups):
             rows = slice(group * filters, (group + 1) * filters)
-            fill_product(
-                product[rows],
+            parts = Parts(
                 columns[:, group * taps : (group + 1) * taps],
                 filter_matrix[rows],
                 None if bias is None else bias[rows],
-                accumulator,
-                overflow,
             )
+            fill_product(product[rows], parts, accumulator, overflow)
     return product.T  # (N*out_h*out_w, F)
 
 
@@ -146,21 +140,63 @@ def checked_out(out: Array, shape: tuple[int, int], dtype: np.dtype[Any]) -> Arr
     return out
 
 
-def fill_product(
-    product: Array, columns: Array, weights: Array, bias: Array | None, accumulator: np.dtype[Any], overflow: Overflow
-) -> None:
+@dataclass(frozen=True)
+class Parts:
+    """What one group's product, or a tile of it, is made of."""
+
+    columns: Array  # (positions, K)
+    weights: Array  # (F, K)
+    bias: Array | None  # (F,)
+
+    def tile(self, cells: slice) -> Parts:
+        """The same of some positions."""
+        return replace(self, columns=self.columns[cells])
+
+    def finite(self) -> Array:
+        """For each cell of the (F, positions) product, whether all it is made of is finite."""
+        filters = np.asarray(np.isfinite(self.weights).all(1))
+        if self.bias is not None:
+            filters = filters & np.isfinite(self.bias)
+        return np.logical_and.outer(filters, np.isfinite(self.columns).all(1))
+
+    def again(self, accumulator: np.dtype[Any]) -> Array:
+        """The product in float64, whose infinities are beyond that dtype; sums on the way do not overflow."""
+        down = -SHIFT if accumulator == np.float64 else 0
+        sums: Array = scaled(self.weights, down) @ scaled(self.columns, down).T
+        if self.bias is not None:
+            sums += scaled(self.bias, 2 * down)[:, None]
+        return scaled(sums, -2 * down)
+
+
+def fill_product(product: Array, parts: Parts, accumulator: np.dtype[Any], overflow: Overflow) -> None:
     """Fill one group's (F, N*out_h*out_w) product, tile by tile unless it can go to BLAS as it is."""
+    columns, weights, bias = parts.columns, parts.weights, parts.bias
+    tiles = tiles_of(columns.shape[0], tile_rows(weights.shape, accumulator))
     if columns.dtype == weights.dtype == product.dtype == accumulator:
         np.matmul(weights, columns.T, out=product)
         if bias is not None:
             product += bias[:, None].astype(accumulator)
+        if product.dtype.kind == "f" and overflow != "inf" and not all_finite(product):
+            for cells in tiles:
+                settle(product[:, cells], parts.tile(cells), overflow)
         return
     wide_weights = weights.astype(accumulator)  # (F, K)
     wide_bias = None if bias is None else bias.astype(accumulator)[:, None]
-    tile = tile_rows(weights.shape, accumulator)
-    for start in range(0, columns.shape[0], tile):
-        part = columns[start : start + tile].astype(accumulator)  # (tile, K), its memory order kept
+    for cells in tiles:
+        part = columns[cells].astype(accumulator)  # (tile, K), its memory order kept
         sums = wide_weights @ part.T  # (F, tile)
         if wide_bias is not None:
             sums += wide_bias
-        product[:, start : start + tile] = narrowed(sums, product.dtype, overflow)
+        if product.dtype.kind == "f" and accumulator.kind == "f":
+            settle(sums, parts.tile(cells), overflow)
+        product[:, cells] = narrowed(sums, product.dtype, overflow)
+
+
+def tiles_of(positions: int, size: int) -> list[slice]:
+    """Positions in slices of a size."""
+    return [slice(start, start + size) for start in range(0, positions, size)]
+
+
+def settle(sums: Array, parts: Parts, overflow: Overflow) -> None:
+    """The rule for overflow, for sums that left their accumulator."""
+    settled(sums, overflow, parts.finite, lambda: parts.again(sums.dtype))

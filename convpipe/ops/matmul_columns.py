@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, DTypeLike
 from convpipe.geometry.axes import kernel_letters
 from convpipe.ops import MAIN, Array, ConvSettings, GeometryError, Made, SumStage, Tensor, checked, numeric
 from convpipe.ops.arrays.arguments import MATRIX
-from convpipe.ops.arrays.sums import Overflow, target_dtype, workspace as product_workspace
+from convpipe.ops.arrays.overflow import Overflow
+from convpipe.ops.arrays.sums import target_dtype, workspace as product_workspace
 from convpipe.ops.matmul import matmul
 
 

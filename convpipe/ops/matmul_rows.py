@@ -7,7 +7,8 @@ from numpy.typing import ArrayLike, DTypeLike
 from convpipe.ops import Array, BetweenStage, GeometryError, Made, Tensor, ValueRangeError, numeric
 from convpipe.ops.arrays.adjoints import on_the_way
 from convpipe.ops.arrays.arguments import MATRIX
-from convpipe.ops.arrays.sums import Overflow, workspace
+from convpipe.ops.arrays.overflow import Overflow
+from convpipe.ops.arrays.sums import workspace
 from convpipe.ops.matmul import matmul
 
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from convpipe.fields import field, truth
 from convpipe.geometry.axes import Padding, PerAxis
 from convpipe.geometry.pooling import solve_pool
-from convpipe.ops import PAD, Array, Made, Operation, Tensor, checked, each_axis, like, numeric, padding
+from convpipe.ops import PAD, Array, Made, Operation, Tensor, checked, each_axis, images, like, padding
 from convpipe.ops.arrays.floats import positive_zeros
 from convpipe.ops.arrays.windows import least, tap_windows
 
@@ -46,7 +46,7 @@ def max_pool(
     array([[[[ 5,  7],
              [13, 15]]]])
     """
-    x = numeric("x", x)
+    x = images("x", x)
     [ceil_mode] = checked(MaxPool, ceil_mode=ceil_mode)
     sizes = solve_pool(x.shape, kernel=kernel, stride=stride, pad=pad, dilation=dilation, ceil_mode=ceil_mode)
     result = np.full(sizes.shape, least(x.dtype), x.dtype)
@@ -66,6 +66,7 @@ class MaxPool(Operation):
     ceil_mode: bool = field(truth, False, "Whether a last window may overhang the padded input.")
 
     function = staticmethod(max_pool)
+    images = True
 
     def plan(self, x: Tensor) -> Made:
         """Smaller spatial axes."""

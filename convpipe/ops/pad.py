@@ -7,8 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convpipe.fields import choice, field, number
-from convpipe.geometry.axes import PAD_MODES, PadMode, Pads, PadSizes, check_pad_mode, input_rank, pads_per_axis
+from convpipe.fields import choice, field, is_whole, number
+from convpipe.geometry.axes import (
+    PAD_MODES,
+    PadMode,
+    Pads,
+    PadSizes,
+    check_addressable,
+    check_pad_mode,
+    input_rank,
+    listed,
+    pads_per_axis,
+)
 from convpipe.ops import (
     PAD,
     PAD_MODE,
@@ -20,8 +30,8 @@ from convpipe.ops import (
     Sizes,
     Tensor,
     checked,
+    images,
     like,
-    numeric,
     padding,
 )
 from convpipe.ops.arrays.arguments import real
@@ -32,8 +42,10 @@ def pad(x: ArrayLike, pad: PadSizes = 1, mode: PadMode = "constant", value: floa
     """Pad the spatial axes of a batch.
 
     Args:
-        x: (N, C, H, W), or with one or three spatial axes; any integer or float dtype, which the result keeps.
-        pad: cells on every side, one number per axis, or one pair [before, after] per axis.
+        x: (N, C, H, W), or with one or three spatial axes; any integer or float dtype, which the result keeps. A
+            matrix is one image of one channel; a row of numbers is padded as numpy.pad does, and stays a row.
+        pad: cells on every side, one number per axis, or one pair [before, after] per axis; as in numpy.pad, a batch
+            may have pairs for N and C, too, which are [0, 0], and a row one bare pair.
         mode: ``constant``, ``reflect``, ``edge`` or ``wrap``, as in numpy.pad.
         value: what ``constant`` fills with: for integers one that their dtype holds, for floats rounded to theirs.
 
@@ -47,9 +59,33 @@ def pad(x: ArrayLike, pad: PadSizes = 1, mode: PadMode = "constant", value: floa
     array([[[[0, 1, 2, 0],
              [0, 3, 4, 0]]]])
     """
-    x, value = numeric("x", x), real("value", value)
+    x, value = images("x", x), real("value", value)
     [mode] = checked(Pad, mode=mode)
-    return padded(x, solved_pads(x.shape, pad, mode), mode, value)
+    if x.ndim == 1:
+        row: Array = padded(x[None, None], solved_pads((1, 1, *x.shape), row_pads(pad), mode), mode, value)[0, 0]
+        return row
+    return padded(x, solved_pads(x.shape, spatial_pads(pad, x.ndim), mode), mode, value)
+
+
+def row_pads(pad: Any) -> Any:
+    """The pads of a row of numbers, a bare pair as one for its axis.
+
+    >>> row_pads((1, 2)), row_pads([(1, 2)]), row_pads(1)
+    ([[1, 2]], [(1, 2)], 1)
+    """
+    found = listed(pad)
+    return [found] if isinstance(found, list) and len(found) == 2 and all(map(is_whole, found)) else pad
+
+
+def spatial_pads(pad: Any, axes: int) -> Any:
+    """The pads of the spatial axes, where there is a pair for every axis and those of N and C pad nothing.
+
+    >>> spatial_pads([(0, 0), (0, 0), (1, 1), (2, 2)], axes=4)
+    [[1, 1], [2, 2]]
+    """
+    found = listed(pad)
+    every = isinstance(found, list) and len(found) == axes and found[:2] == [[0, 0], [0, 0]]
+    return found[2:] if every else pad
 
 
 def padded(x: Array, pads: Pads, mode: str, value: float, key: str = "value") -> Array:
@@ -61,6 +97,7 @@ def padded(x: Array, pads: Pads, mode: str, value: float, key: str = "value") ->
     # zeros and one assignment: 1 us against 18 us for numpy.pad on a small array
     spatial = x.shape[2:]
     shape = (*x.shape[:2], *(size + sum(pair) for size, pair in zip(spatial, pads, strict=True)))
+    check_addressable("pad", pads, shape, x.itemsize)
     result = np.full(shape, exactly(value, x.dtype, key), x.dtype) if value else np.zeros(shape, x.dtype)
     result[interior(pads, spatial)] = x
     return result
@@ -91,6 +128,7 @@ class Pad(Operation):
 
     result = "padded"
     linear = True
+    images = True
 
     @classmethod
     def of(cls, conv: Convolution) -> dict[str, Any]:

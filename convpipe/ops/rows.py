@@ -6,7 +6,7 @@ from math import prod
 
 from numpy.typing import ArrayLike
 
-from convpipe.ops import MAIN, Array, ConvStage, GeometryError, Made, Tensor, numeric
+from convpipe.ops import MAIN, Array, ConvStage, GeometryError, Made, Tensor, images
 from convpipe.ops.arrays.arguments import IMAGES
 
 
@@ -47,6 +47,6 @@ def rows(maps: ArrayLike) -> Array:
     >>> rows(np.arange(8).reshape(1, 2, 2, 2)).tolist()
     [[0, 4], [1, 5], [2, 6], [3, 7]]
     """
-    maps = numeric("maps", maps, IMAGES)
+    maps = images("maps", maps, IMAGES)
     batch, filters, *out = maps.shape
     return maps.swapaxes(0, 1).reshape(filters, batch * prod(out)).T

@@ -18,31 +18,36 @@ from convpipe.ops import (
     like,
     numeric,
 )
+from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow, check_rule, narrowed, settled
 
 
-def scale(x: ArrayLike, divisor: float = 255, dtype: DTypeLike = "float32") -> Array:
+def scale(x: ArrayLike, divisor: float = 255, dtype: DTypeLike = "float32", overflow: Overflow = "error") -> Array:
     """Divide by a number in float64, then round to `dtype`.
 
     Args:
         x: any shape, any integer or float dtype.
         divisor: any number but 0.
         dtype: of the result, a float.
+        overflow: as in `matmul`, for a quotient that the dtype cannot hold.
 
     Returns:
         An array of the shape of `x`. NaN and infinity as IEEE says.
 
     Raises:
         ConfigError: an `x` that is no array of numbers, another divisor, or a dtype that is no float.
+        ValueRangeError: with ``overflow="error"``, a quotient that does not fit.
 
     >>> scale(np.array([0, 51, 255], np.uint8))
     array([0. , 0.2, 1. ], dtype=float32)
     """
     x, target = numeric("x", x), dtype_of("dtype", dtype, FLOAT_DTYPES)
-    [divisor] = checked(Scale, divisor=divisor)
+    divisor, overflow = checked(Scale, divisor=divisor, overflow=overflow)
     check_divisor(divisor)
+    check_rule(overflow, target)
     with np.errstate(all="ignore"):
         quotients: Array = np.divide(x, divisor, dtype=np.float64, order="C")
-        return quotients.astype(target, copy=False)
+    settled(quotients, overflow, lambda: np.isfinite(x), lambda: quotients)
+    return narrowed(quotients, target, overflow)
 
 
 def check_divisor(divisor: float) -> None:
@@ -56,6 +61,7 @@ class Scale(Operation):
 
     divisor: float = field(number(), 255, "What each cell is divided by.")
     dtype: str = field(choice(FLOAT_DTYPES), "float32", "The result's dtype, a float.")
+    overflow: Overflow = field(choice(OVERFLOWS), "error", OVERFLOW, later=True)
 
     function = staticmethod(scale)
 

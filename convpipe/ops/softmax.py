@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from convpipe.ops import Array, AxisOperation, numeric
 from convpipe.ops.arrays.floats import below_largest, result_float
+from convpipe.ops.arrays.sums import total_along
 
 
 def softmax(x: ArrayLike, axis: int = 1) -> Array:
@@ -15,7 +16,7 @@ def softmax(x: ArrayLike, axis: int = 1) -> Array:
     Args:
         x: any shape with that axis; dtypes as at the top of this module. float16 takes twice the result's bytes
             beside it.
-        axis: the axis whose cells add up to 1.
+        axis: the axis whose cells add up to 1; they are summed as in `total_along`.
 
     Returns:
         An array like `x`. 1e4 and -1e4 are harmless, -inf gives 0; a row with +inf or of nothing but -inf is
@@ -31,7 +32,7 @@ def softmax(x: ArrayLike, axis: int = 1) -> Array:
     with np.errstate(all="ignore"):
         powers = below_largest(x, axis)
         np.exp(powers, out=powers)
-        powers /= powers.sum(axis, keepdims=True)
+        np.divide(powers, total_along(powers, axis), out=powers, casting="same_kind")
         return powers.astype(result_float(x.dtype), copy=False)
 
 

@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from convpipe.ops import Array, Made, SumStage, Tensor, numeric
+from convpipe.ops import Array, Made, SumStage, Tensor, checked, numeric
 from convpipe.ops.arrays.arguments import MATRIX
-from convpipe.ops.arrays.sums import Overflow, workspace as product_workspace
+from convpipe.ops.arrays.floats import TILE_CELLS
+from convpipe.ops.arrays.overflow import SUM_SHIFT, Overflow, check_rule, narrowed, scaled, settled
+from convpipe.ops.arrays.sums import target_dtype, total_along, workspace as product_workspace
+from convpipe.ops.kinds.operation import SLACK
 from convpipe.ops.matmul import matmul
 
 
@@ -36,10 +39,10 @@ def sum_rows(row_matrix: ArrayLike, dtype: DTypeLike | None = None, overflow: Ov
 
     Args:
         row_matrix: (N*out_h*out_w, F), of any integer or float dtype.
-        dtype, overflow: as in `matmul`, whose exactness this has.
+        dtype, overflow: as in `matmul`, whose exactness this has for integers.
 
     Returns:
-        (F,).
+        (F,). Floats are summed as in `total_along`.
 
     Raises:
         ConfigError: a `row_matrix` that is no matrix of numbers, another dtype or rule.
@@ -49,10 +52,23 @@ def sum_rows(row_matrix: ArrayLike, dtype: DTypeLike | None = None, overflow: Ov
     [4, 6]
     """
     row_matrix = numeric("row_matrix", row_matrix, MATRIX)
+    [overflow] = checked(SumRows, overflow=overflow)
+    target = target_dtype(dtype, row_matrix.dtype)
+    check_rule(overflow, target)
+    if row_matrix.dtype.kind == "f":
+        sums = settled(
+            total_along(row_matrix, 0),
+            overflow,
+            lambda: np.isfinite(row_matrix).all(0, keepdims=True),
+            lambda: scaled(total_along(scaled(row_matrix, -SUM_SHIFT), 0), SUM_SHIFT),
+        )
+        return narrowed(sums[0], target, overflow)
     ones = np.ones((1, row_matrix.shape[0]), row_matrix.dtype)
     return matmul(row_matrix.T, ones, dtype=dtype, overflow=overflow)[:, 0]
 
 
 def workspace(positions: int, filters: int, target: np.dtype[Any], operand: np.dtype[Any]) -> int:
     """The most bytes that `sum_rows` may need."""
+    if operand.kind == "f":
+        return 8 * (filters + max(TILE_CELLS, positions)) + SLACK
     return positions * operand.itemsize + product_workspace(filters, (1, positions), target, operand, operand)

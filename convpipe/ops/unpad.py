@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from convpipe.fields import is_whole
-from convpipe.geometry.axes import PadMode, Pads, check_pad_mode, listed
-from convpipe.ops import Array, GeometryError, Made, Sizes, Tensor, UnpadStage, check_shape, checked, numeric
-from convpipe.ops.arrays.adjoints import between_overflow, copies, holds, unpad_image
+from convpipe.geometry.axes import PadMode, Pads, check_addressable, check_pad_mode, listed
+from convpipe.ops import Array, GeometryError, Made, Sizes, Tensor, UnpadStage, check_shape, checked, images, numeric
+from convpipe.ops.arrays.adjoints import copies, holds, unpad_image
 from convpipe.ops.arrays.arguments import IMAGES
-from convpipe.ops.arrays.sums import Overflow, fitted, largest, target_dtype
+from convpipe.ops.arrays.overflow import SUM_SHIFT, Overflow, check_rule, narrowed, scaled, settled
+from convpipe.ops.arrays.sums import largest, target_dtype
 from convpipe.ops.pad import Pad
 
 
@@ -53,10 +54,10 @@ def unpad(
         mode: ``constant`` crops; for ``reflect``, ``edge`` and ``wrap`` every padded cell is added to the cell
             that it was copied from.
         dtype: of the result; by default that of `padded`.
-        overflow: for an exact sum that `dtype` cannot hold: ``error``, ``wrap`` or ``saturate``.
+        overflow: as in `matmul`, for a sum that `dtype` cannot hold.
 
     Returns:
-        (N, C, H, W). Integers are summed exactly; floats in the dtype of `padded`, and rounded at the end.
+        (N, C, H, W). Integers are summed exactly; floats in float64, and rounded at the end.
 
     Raises:
         ConfigError: arguments that are no arrays of numbers or do not fit together, named.
@@ -65,10 +66,15 @@ def unpad(
     >>> unpad(np.array([[[10, 1, 2, 3]]]), pads=((1, 0),), mode="edge").tolist()
     [[[11, 2, 3]]]
     """
-    padded = numeric("padded", padded, IMAGES)
+    padded = images("padded", padded, IMAGES)
     bias = None if bias is None else per_channel(numeric("bias", bias), padded)
     [mode], [overflow] = checked(Pad, mode=mode), checked(Unpad, overflow=overflow)
-    return unpadded(padded, bias, pairs_of(pads, mode, padded.shape), mode, target_dtype(dtype, padded.dtype), overflow)
+    target = target_dtype(dtype, padded.dtype)
+    check_rule(overflow, target)
+    pairs = pairs_of(pads, mode, padded.shape)
+    if padded.dtype.kind == "f":
+        return unpadded_floats(padded, bias, pairs, mode, target, overflow)
+    return unpadded(padded, bias, pairs, mode, target, overflow)
 
 
 def per_channel(bias: Array, padded: Array) -> Array:
@@ -98,6 +104,7 @@ def pairs_of(pads: Sequence[Sequence[int]], mode: str, shape: Sizes) -> Pads:
         raise GeometryError("pads", pads, f"numbers from 0 for {mode} padding")
     if min(inner(shape, pairs)) < 0:
         raise GeometryError("pads", pads, f"no more than the cells that there are, {shape[2:]}")
+    check_addressable("pads", pads, (*shape[:2], *inner(shape, pairs)), itemsize=8)
     try:
         check_pad_mode(mode, pairs, inner(shape, pairs))
     except GeometryError as error:
@@ -118,20 +125,52 @@ def inner(shape: Sizes, pads: Pads) -> Sizes:
 def unpadded(
     padded: Array, bias: Array | None, pads: Pads, mode: str, target: np.dtype[Any], overflow: Overflow
 ) -> Array:
-    """`unpad` of arguments that are checked, an image at a time."""
+    """`unpad` of integers that are checked, an image at a time."""
     spatial = inner(padded.shape, pads)
     terms = prod(copies(size, pair, mode) for size, pair in zip(spatial, pads, strict=True))
-    extra = 0 if bias is None or bias.dtype.kind == "f" else largest(bias)
-    exact = between_overflow(target, overflow) == "wrap" or holds(padded, terms, extra)
+    extra = 0 if bias is None else largest(bias)
+    exact = overflow == "wrap" or holds(padded, terms, extra)
     wide = padded.dtype if exact else np.dtype(object)
-    offsets = None if bias is None else bias.astype(wide).reshape(-1, *(1 for _ in spatial))
+    offsets = None if bias is None else as_planes(bias.astype(wide), spatial)
     result = np.empty((*padded.shape[:2], *spatial), target)
     # Python's integers are large: of those, one channel at a time
     parts = [slice(None)] if exact else [slice(channel, channel + 1) for channel in range(padded.shape[1])]
     for (image, planes), part in product(zip(padded, result, strict=True), parts):
         sums = unpad_image(image[part].astype(wide, copy=False), pads, mode)
-        if offsets is not None:
-            with np.errstate(over="ignore", invalid="ignore"):
-                sums = sums + offsets[part]
-        planes[part] = fitted(sums, target, overflow)
+        planes[part] = narrowed(sums if offsets is None else sums + offsets[part], target, overflow)
     return result
+
+
+def unpadded_floats(
+    padded: Array, bias: Array | None, pads: Pads, mode: str, target: np.dtype[Any], overflow: Overflow
+) -> Array:
+    """`unpad` of floats that are checked, an image at a time."""
+    spatial = inner(padded.shape, pads)
+    offsets = as_planes(np.zeros(1) if bias is None else bias.astype(np.float64), spatial)
+    cropped = bias is None and mode == "constant"
+    result = np.empty((*padded.shape[:2], *spatial), target)
+    for image, planes in zip(padded, result, strict=True):
+        planes[...] = narrowed(summed(image, offsets, pads, mode, overflow, cropped), target, overflow)
+    return result
+
+
+def summed(image: Array, offsets: Array, pads: Pads, mode: str, overflow: Overflow, cropped: bool) -> Array:
+    """One image without its padding, in float64; cropped alone, in its own dtype."""
+    if cropped:
+        return unpad_image(image, pads, mode)
+
+    def operands() -> Array:
+        odd = unpad_image((~np.isfinite(image)).astype(np.int64), pads, mode)
+        finite: Array = (odd == 0) & np.isfinite(offsets)
+        return finite
+
+    def sums(power: int) -> Array:
+        with np.errstate(all="ignore"):
+            return unpad_image(scaled(image, power), pads, mode) + scaled(offsets, power)
+
+    return settled(sums(0), overflow, operands, lambda: scaled(sums(-SUM_SHIFT), SUM_SHIFT))
+
+
+def as_planes(bias: Array, spatial: Sizes) -> Array:
+    """(C,) as (C, 1, 1)."""
+    return bias.reshape(-1, *(1 for _ in spatial))

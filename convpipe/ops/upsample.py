@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from convpipe.fields import field, one_or_several, whole
-from convpipe.geometry.axes import PerAxis, input_rank, per_axis
-from convpipe.ops import Array, Made, Operation, Tensor, like, numeric
+from convpipe.geometry.axes import PerAxis, check_addressable, input_rank, per_axis
+from convpipe.ops import Array, Made, Operation, Tensor, images, like
 
 
 def upsample(x: ArrayLike, factor: PerAxis = 2) -> Array:
@@ -31,9 +31,11 @@ def upsample(x: ArrayLike, factor: PerAxis = 2) -> Array:
     >>> upsample(np.array([[[1, 2]]]), 3)
     array([[[1, 1, 1, 2, 2, 2]]])
     """
-    x = numeric("x", x)
+    x = images("x", x)
+    factors = per_axis("factor", factor, input_rank(x.shape))
+    check_addressable("factor", factor, (*x.shape, *factors), x.itemsize)
     result = np.array(x, order="C")
-    for axis, by in enumerate(per_axis("factor", factor, input_rank(x.shape)), start=2):
+    for axis, by in enumerate(factors, start=2):
         result = np.repeat(result, by, axis)
     return result
 
@@ -44,6 +46,7 @@ class Upsample(Operation):
     factor: Any = field(one_or_several(whole(1)), 2, "How many cells each becomes: one number, or one per axis.")
 
     function = staticmethod(upsample)
+    images = True
     linear = True
 
     def plan(self, x: Tensor) -> Made:

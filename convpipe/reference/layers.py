@@ -43,13 +43,14 @@ def avg_pool(
     pad: Any = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
+    dilation: Any = 1,
 ) -> Array:
-    """The mean of each window, rounded once to float64.
+    """The mean of each window, rounded once to float64; NaN where nothing counts.
 
     >>> avg_pool(np.array([[[1, 5, 2]]]), 2, stride=1).tolist()
     [[[3.0, 3.5]]]
     """
-    axes = spatial_windows(x.shape, kernel, stride, pad, 1, ceil_mode)
+    axes = spatial_windows(x.shape, kernel, stride, pad, dilation, ceil_mode)
     return per_window(x, axes, lambda real, cells: mean(real, cells if count_include_pad else len(real))).astype(
         np.float64
     )
@@ -57,7 +58,7 @@ def avg_pool(
 
 def mean(values: list[Any], count: int) -> float:
     """An exact sum, divided by a count and rounded once."""
-    return float(sum(map(Fraction, values), Fraction(0)) / count)
+    return float(sum(map(Fraction, values), Fraction(0)) / count) if count else math.nan
 
 
 def per_window(x: Array, axes: list[list[Cells]], function: Callable[[list[Any], int], Any]) -> Array:

@@ -11,7 +11,7 @@ from convpipe.errors import ConfigError
 from convpipe.execution.bounds import float_bound
 from convpipe.geometry.axes import out_letters
 from convpipe.geometry.convolution import ConvGeometry
-from convpipe.ops.arrays.sums import Overflow, narrowed
+from convpipe.ops.arrays.overflow import Overflow, narrowed
 from convpipe.tensors import Array, Sizes
 
 
@@ -79,11 +79,20 @@ class Cell:
             return bool(total == self.stored)
         with np.errstate(all="ignore"):
             total = float(self.total)
+            if self.beyond:
+                most = np.finfo(self.dtype).max if self.overflow == "saturate" else np.inf
+                return bool(self.stored in (total, np.copysign(most, total)))
             if not np.isfinite(total):
                 return bool(np.array_equal(total, self.stored, equal_nan=True))
             taps = sum(channel.weights.size for channel in self.channels)
             bound = 2 * float_bound(taps, np.array(self.magnitude), self.dtype)
             return bool(np.isposinf(bound) or abs(total - self.stored) <= bound)
+
+    @property
+    def beyond(self) -> bool:
+        """Whether the sum is a float that is outside of its dtype, where a rule says what is stored for it."""
+        floats = self.dtype.kind == "f" and self.overflow in ("saturate", "inf")
+        return floats and abs(float(self.total)) > float(np.finfo(self.dtype).max)
 
     @property
     def magnitude(self) -> float:

@@ -47,9 +47,9 @@ def verdict(cell: Cell) -> str:
     """How the sum and the stored value go together, in words."""
     if not cell.agrees:
         return f"but {short(cell.stored)} is stored"
-    if cell.total == cell.stored:
+    if cell.total == cell.stored or (cell.total != cell.total and cell.stored != cell.stored):  # NaN is not itself
         return "as stored"
-    if cell.dtype.kind in "iu":
+    if cell.dtype.kind in "iu" or cell.beyond:
         return f"stored as {short(cell.stored)}, as overflow={cell.overflow} has it"
     return f"as stored, within the rounding of {cell.dtype}"
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from convpipe.archive.read import Run
-from convpipe.config.read import read_spec
+from convpipe.config.read import read_archived
 from convpipe.errors import ConfigError, did_you_mean
 from convpipe.execution.remake import stage_arrays
 from convpipe.graph.single import operation_of
@@ -21,7 +21,7 @@ def explained(run: Run, at: Sequence[int], layer: str | None = None) -> Cell:
         ConfigError: a cell or a layer that is not there, or one of another operation.
         ArchiveError: what has to be made again is not what was archived.
     """
-    spec = read_spec(run.config)
+    spec = read_archived(run)
     layer = layer if layer is not None else only_layer(spec)
     conv = operation_explained(spec, layer)
     work = plan_work(spec)

@@ -111,7 +111,8 @@ def holding(rows: Sequence[Row], text: str, known: Sequence[str]) -> Iterator[Ro
     lacking = dict.fromkeys(known, MISSING)
     for row in rows:
         values = {key: value for key, value in typed_row(row).items() if value is not None}
-        if holds({**lacking, **values}):
+        found = holds({**lacking, **values})
+        if found and found == found:  # NaN holds for nothing
             yield row
 
 

@@ -34,6 +34,8 @@ def show_output(out: Console, run: Run) -> None:
     maps = maps_of(values, axes)
     if not values.size:
         out.print(f"{name} {shape_text(values.shape)}, {values.dtype}: empty", markup=False)
+    elif (run.folder / CONFUSION).exists() and values.shape[1] > 1:
+        show_answers(out, values.reshape(values.shape[:2]))
     elif maps is not None:
         show_maps(out, name, maps)
     elif axes == ("N", "units") and values.shape[1] > 1:

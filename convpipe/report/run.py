@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from convpipe.archive.format import lettered, short_number
+from convpipe.archive.format import lettered, rank_words, short_number
 from convpipe.archive.read import Run
 from convpipe.graph.plan import readable
 from convpipe.report.console import PLAIN_WIDTH, readable_seconds, table
@@ -21,6 +21,8 @@ LEFT_OUT = ((), ("multiply-adds",), ("multiply-adds", "min", "max"), ("multiply-
 
 def show_run(out: Console, run: Run, verdict: str, seconds: Mapping[str, Sequence[float]]) -> None:
     """Print a run: its stages, its result or a summary of it, what became of it, and where it is."""
+    if words := rank_words(run.manifest["axes"]):
+        out.print(words, markup=False)
     out.print(fitting_table(out, run, seconds))
     if len(run.rows) > MOST_STAGES:
         out.print(f"a line for each layer; stages.csv has all {len(run.rows)} stages and weights")

@@ -5,7 +5,7 @@ from typing import TextIO
 import numpy as np
 
 from convpipe.archive.read import Run
-from convpipe.config.read import read_spec
+from convpipe.config.read import read_archived
 from convpipe.graph.single import plan_run
 from convpipe.ops.arrays.taps import fill_columns
 from convpipe.ops.im2col import Im2col
@@ -17,7 +17,7 @@ def show_trace(out: TextIO, run: Run) -> None:
 
     The tensor is (N, C, kh, kw, out_h, out_w), as in the lecture, before it becomes a matrix.
     """
-    steps = plan_run(read_spec(run.config)).steps
+    steps = plan_run(read_archived(run)).steps
     (sizes, read), *_ = ((s.operation.conv.sizes, s.needs[0]) for s in steps if isinstance(s.operation, Im2col))
     padded = run.array(next(step.name for step in steps if step.makes.name == read))
     buffer = np.zeros((sizes.channels, *sizes.kernel, sizes.batch, *sizes.out), padded.dtype)

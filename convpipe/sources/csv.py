@@ -7,7 +7,7 @@ from convpipe.tensors import Array
 
 
 class Csv(File):
-    """The numbers of a .csv file, H lines of W: one channel of one image, one kernel, or a row of values."""
+    """The numbers of a .csv file, H lines of W: one image of one channel, one filter, a row of values, or rows."""
 
     roles = (*ARRAYS, "labels")
 
@@ -16,6 +16,6 @@ class Csv(File):
         return self.read("")
 
     def read(self, entry: str) -> Array:
-        """The numbers, (1, 1, H, W), of a bias and labels (H * W,)."""
+        """The numbers, (H, W), of a bias and labels (H * W,)."""
         matrix = read_matrix(self.path, self.key("path"))
-        return matrix.reshape(-1) if self.role in ("bias", "labels") else matrix[None, None]
+        return matrix.reshape(-1) if self.role in ("bias", "labels") else matrix

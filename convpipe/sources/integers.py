@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from convpipe.fields import dtype_name, field, one_or_several, several, whole
-from convpipe.sources.kinds.drawn import COUNT, KERNEL, SHAPE, drawn
+from convpipe.sources.kinds.drawn import COUNT, KERNEL, SHAPE, drawn, longer
 from convpipe.sources.kinds.ranges import fits
 from convpipe.sources.kinds.source import ANY, ARRAYS, Request, Source
 from convpipe.sources.kinds.stream import filled
@@ -34,6 +34,10 @@ class Integers(Source):
         if not self.low < self.high <= most:
             expected = f"a whole number above low, {self.low}, and at most {most} for {kind}"
             raise self.wrong("high", self.high, expected)
+
+    def one_more_axis(self) -> str:
+        """One more size."""
+        return longer(self.key("shape"), self.shape)
 
     def signature(self, request: Request = ANY) -> Signature:
         """The shape of the settings, or the one asked for."""

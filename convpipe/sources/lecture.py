@@ -67,7 +67,10 @@ def check_holds(key: str, values: Any, dtype: np.dtype[Any]) -> None:
         raise ConfigError(key, values, f"a whole number, as the dtype is {dtype}", hint)
 
 
-VALUES = "The numbers as nested lists: [N, C, H, W] of an input, [F, C, kh, kw] of filters, one list of others."
+VALUES = (
+    "The numbers as nested lists: [N, C, H, W] of an input, [F, C, kh, kw] of filters, one list of others; "
+    "a matrix is one image, or one filter, of one channel."
+)
 values_written = judged(nested, "a list of numbers, or of lists", {"type": "array", "minItems": 1})
 
 
@@ -81,6 +84,10 @@ class Lecture(Source):
 
     def __post_init__(self) -> None:
         check_holds(self.key("values"), self.values, np.dtype(self.dtype))
+
+    def one_more_axis(self) -> str:
+        """One more list."""
+        return f"{self.key('values')} in one more pair of brackets"
 
     def signature(self, request: Request = ANY) -> Signature:
         """The shape of the lists."""

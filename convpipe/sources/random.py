@@ -9,8 +9,8 @@ import numpy as np
 
 from convpipe.errors import ConfigError, shown
 from convpipe.fields import choice, dtype_name, field, number, one_or_several, several, whole
-from convpipe.sources.kinds.drawn import COUNT, KERNEL, SHAPE, drawn
-from convpipe.sources.kinds.ranges import within
+from convpipe.sources.kinds.drawn import COUNT, KERNEL, SHAPE, drawn, longer
+from convpipe.sources.kinds.ranges import fits_below, within
 from convpipe.sources.kinds.source import ANY, ARRAYS, Request, Source
 from convpipe.sources.kinds.stream import filled
 from convpipe.tensors import FLOAT_DTYPES, Array, Signature, Sizes, full_range
@@ -46,8 +46,12 @@ class Random(Source):
             within(self.key("mean"), self.mean, kind)
         if self.distribution == "uniform":
             within(self.key("low"), self.low, kind)
-            within(self.key("high"), self.high, kind)
+            fits_below(self.key("high"), self.high, kind)
             check_interval(self.key("high"), self.low, self.high, kind)
+
+    def one_more_axis(self) -> str:
+        """One more size."""
+        return longer(self.key("shape"), self.shape)
 
     def signature(self, request: Request = ANY) -> Signature:
         """The shape of the settings, or the one asked for."""
@@ -106,7 +110,8 @@ def edges(low: float, high: float, dtype: np.dtype[Any]) -> tuple[float, float]:
     if dtype.kind in "iu":
         below = float(high) if float(high) < high else math.nextafter(float(high), -math.inf)
         return float(math.floor(low)), float(math.floor(below))
-    bottom, top = dtype.type(low), dtype.type(high)
+    with np.errstate(over="ignore"):  # the first number beyond those of the dtype is infinity
+        bottom, top = dtype.type(low), dtype.type(high)
     # compared as Python numbers, which are exact; NumPy would round `low` and `high` to the dtype first
     if bottom.item() < low:
         bottom = np.nextafter(bottom, dtype.type(np.inf))

@@ -14,6 +14,7 @@ from typing import Any
 from hydra.core.override_parser.types import Override, Transformer
 
 from convpipe.errors import ConfigError, did_you_mean
+from convpipe.fields import LARGEST
 
 MOST_READY = 10_000  # steps of an axis that are kept once made; of a longer one only the last is
 LAST = 1 << 30  # the rank of what comes after all overrides
@@ -172,7 +173,7 @@ def axis_of(override: Override, rank: int, options: Sequence[str] | None, most: 
     if override.is_interval_sweep():  # of whole numbers where its ends are such: int(interval(1,8))
         swept: Any = override.value()
         ends = (swept.start, swept.end)
-        if not all(isinstance(end, int | float) for end in ends) or not swept.start <= swept.end or swept.tags:
+        if not all(map(is_finite, ends)) or not swept.start <= swept.end or swept.tags:
             raise ConfigError(key, override.input_line, "an interval(low, high) of numbers, without tags")
         return Interval(key, *ends, rank)
     values = swept_values(override, most, seed)
@@ -186,6 +187,8 @@ def swept_values(override: Override, most: int, seed: int) -> Sequence[Any]:
     """The values of a choice or a range; shuffled ones in the same order every time."""
     swept: Any = override.value()
     if override.is_range_sweep():
+        if not all(map(is_finite, (swept.start, swept.stop, swept.step))):
+            raise ConfigError(override.get_key_element(), override.input_line, "a range of finite numbers")
         if not swept.step:
             raise ConfigError(override.get_key_element(), override.input_line, "a step other than 0")
         count = max(0, ceil((swept.stop - swept.start) / swept.step))  # range(0,1000000000) costs nothing yet
@@ -197,6 +200,11 @@ def swept_values(override: Override, most: int, seed: int) -> Sequence[Any]:
     if shuffled:
         random.Random(seed).shuffle(values)
     return values
+
+
+def is_finite(value: Any) -> bool:
+    """Whether a value is a number that floats have; inf, nan and 1e400 are words of Hydra's grammar, too."""
+    return isinstance(value, int | float) and abs(value) <= LARGEST
 
 
 def zipped(axes: Sequence[Axis], together: Sequence[Sequence[str]]) -> tuple[Axis, ...]:

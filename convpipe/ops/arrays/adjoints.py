@@ -10,44 +10,51 @@ import numpy as np
 
 from convpipe.errors import ValueRangeError
 from convpipe.geometry.axes import Pads
-from convpipe.ops.arrays.sums import OBJECT_BYTES, Overflow, largest, may_leave_int64
+from convpipe.ops.arrays.overflow import Overflow
+from convpipe.ops.arrays.sums import OBJECT_BYTES, largest, may_leave_int64
 from convpipe.tensors import Array
 
 
-def between_dtype(target: np.dtype[Any], *operands: np.dtype[Any]) -> np.dtype[Any]:
+def between_dtype(target: np.dtype[Any], overflow: Overflow, *operands: np.dtype[Any]) -> np.dtype[Any]:
     """The dtype of sums on their way from one stage to the next.
 
     Integers travel as int64, or as uint64 where no operand has a sign; floats in the widest of the operands' and
-    the result's dtypes, at least float32, as in `matmul`.
+    the result's dtypes, at least float32, as in `matmul`, and in float64 where the result shall saturate.
 
-    >>> between_dtype(np.dtype("int8"), np.dtype("uint8"), np.dtype("int8"))
+    >>> between_dtype(np.dtype("int8"), "error", np.dtype("uint8"), np.dtype("int8"))
     dtype('int64')
     """
     if any(dtype.kind == "f" for dtype in operands):
-        return np.result_type(target, *operands, np.float32)
+        return np.result_type(target, *operands, np.float64 if overflow == "saturate" else np.float32)
     return np.dtype(np.uint64 if all(dtype.kind == "u" for dtype in operands) else np.int64)
 
 
-def between_overflow(target: np.dtype[Any], overflow: Overflow) -> Overflow:
+def between_overflow(between: np.dtype[Any], target: np.dtype[Any], overflow: Overflow) -> Overflow:
     """What happens to a sum between stages that its dtype cannot hold.
 
-    Only a result modulo 2**bits is still right when sums on the way are modulo 2**64.
+    A result modulo 2**bits is still right when sums on the way are modulo 2**64; one that saturates is not.
 
-    >>> between_overflow(np.dtype("int8"), "wrap"), between_overflow(np.dtype("int8"), "saturate")
-    ('wrap', 'error')
+    >>> between_overflow(np.dtype("int64"), np.dtype("int8"), "wrap")
+    'wrap'
+    >>> between_overflow(np.dtype("int64"), np.dtype("int8"), "saturate")
+    'error'
     """
-    return "wrap" if overflow == "wrap" and target.kind in "iu" else "error"
+    kinds = {"wrap": "iu", "inf": "f"}.get(overflow, "")
+    return overflow if between.kind in kinds and target.kind in kinds else "error"
 
 
 def on_the_way(dtype: Any, error: ValueRangeError) -> ValueRangeError:
-    """The error of a sum that no dtype asked for could have saved, as it arose before the last stage."""
+    """The error of a sum that no rule for the result could have saved, as it arose before the last stage."""
     sum_, _, _ = str(error).partition(" does not fit")
-    return ValueRangeError(f"{sum_}, on its way from stage to stage, does not fit {dtype}; use floats or overflow=wrap")
+    advice = {"f": "dtype=float64 or overflow=inf", "": "floats or overflow=wrap"}
+    kind = np.dtype(dtype)
+    use = "overflow=inf" if kind == np.float64 else advice["f" if kind.kind == "f" else ""]
+    return ValueRangeError(f"{sum_}, on its way from stage to stage, does not fit {dtype}; use {use}")
 
 
 def holds(values: Array, terms: int, extra: int = 0) -> bool:
-    """Whether sums of so many of these values, and `extra`, cannot leave their dtype; floats never do."""
-    return values.dtype.kind == "f" or terms * largest(values) + extra <= np.iinfo(values.dtype).max
+    """Whether sums of so many of these integers, and `extra`, cannot leave their dtype."""
+    return terms * largest(values) + extra <= np.iinfo(values.dtype).max
 
 
 def copies(size: int, pair: tuple[int, int], mode: str) -> int:

@@ -8,22 +8,22 @@ A public function says in its first lines what it takes:
 What only the sizes can judge, such as a stride per axis, is judged by `geometry`.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from convpipe.errors import ConfigError, GeometryError
+from convpipe.errors import ConfigError, GeometryError, shown
 from convpipe.fields import LARGEST, is_whole, settings_of
 from convpipe.geometry.axes import RANKS, listed
-from convpipe.tensors import DTYPES, MOST_AXES, Array, Sizes
+from convpipe.geometry.layouts import image_shape, turn_hint
+from convpipe.tensors import DTYPES, MOST_AXES, Array, Sizes, scalar_of
 
 NUMERIC = frozenset(map(np.dtype, DTYPES))  # in this machine's byte order
 ANY_AXES, FROM_TWO_AXES = range(1, MOST_AXES + 1), range(2, MOST_AXES + 1)
 MATRIX = (2,)
-IMAGES = tuple(2 + rank for rank in RANKS)  # (N, C, H, W) and the like, and filters
-UNUSABLE = (ValueError, TypeError, RuntimeError, OverflowError)  # what an array that cannot be made raises
+IMAGES = (*MATRIX, *(2 + rank for rank in RANKS))  # (N, C, H, W) and the like, and filters; a matrix is one of them
 
 
 def numeric(name: str, values: ArrayLike, axes: Collection[int] = ANY_AXES) -> Array:
@@ -50,28 +50,95 @@ def numeric(name: str, values: ArrayLike, axes: Collection[int] = ANY_AXES) -> A
     return array
 
 
+def images(name: str, values: ArrayLike, axes: Collection[int] = ANY_AXES) -> Array:
+    """An argument as a batch of images, or as filters: `numeric`, a matrix as one of one channel.
+
+    >>> images("x", [[1, 2]]).shape, images("x", [[[1, 2]]]).shape
+    ((1, 1, 1, 2), (1, 1, 2))
+    """
+    array = numeric(name, values, axes)
+    return array.reshape(image_shape(array.shape)) if array.ndim == 2 else array
+
+
 def as_numeric(name: str, values: Any) -> Array:
     """Whatever an array can be made of, as one of numbers.
 
     Raises:
         ConfigError: as `numeric`.
     """
-    if isinstance(values, np.ndarray) and isinstance(values, np.ma.MaskedArray):
-        raise ConfigError(name, "an array with a mask", "one without, such as its filled(0), as masks are not kept")
     try:
-        array = np.asarray(values)
-    except UNUSABLE as error:  # lists of different lengths, say
-        raise ConfigError(name, values, "an array, or lists of equal lengths", str(error)) from error
+        array = whole_array(name, values)
+    except ConfigError:
+        raise
+    except Exception as error:  # lists of different lengths, or anything that an object's own __array__ raises
+        raise ConfigError(name, values, "an array, or lists of equal lengths", shown(error, 200)) from error
     if array.dtype.name not in DTYPES:
         raise ConfigError(name, array.dtype, f"one of {', '.join(DTYPES)}")
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def whole_array(name: str, values: Any) -> Array:
+    """Whatever an array can be made of as one, of any dtype, nothing of it lost on the way.
+
+    Raises:
+        ConfigError: a mask, or lists that NumPy would take for other numbers than they are.
+    """
+    if isinstance(values, list | tuple):
+        entries = [entry_of(name, entry) for entry in values]
+        array = np.asarray(entries)
+        lost = array.dtype.kind in "fO" and array.size and all(map(is_integer, leaves(values)))
+        return integers(name, entries) if lost else array
+    if hasattr(values, "__dlpack__") and not hasattr(values, "__array__"):
+        return np.from_dlpack(values)
+    array = np.asanyarray(values)  # with its mask, which asarray drops
+    if isinstance(array, np.ma.MaskedArray):
+        raise ConfigError(name, "an array with a mask", "one without, such as its filled(0), as masks are not kept")
+    return np.asarray(array)
+
+
+def entry_of(name: str, entry: Any) -> Any:
+    """What a list holds: a number as it is, anything else as an array, so that neither mask nor truth is lost."""
+    if type(entry) is int or type(entry) is float:
+        return entry
+    array = whole_array(name, entry)
+    if array.dtype.kind == "b":
+        raise ConfigError(name, array.dtype, f"one of {', '.join(DTYPES)}")
+    return entry if array.ndim == 0 and isinstance(entry, np.generic) else array
+
+
+def leaves(values: Any) -> Iterator[Any]:
+    """What lists hold that is no list."""
+    for entry in values:
+        if isinstance(entry, list | tuple):
+            yield from leaves(entry)
+        else:
+            yield entry
+
+
+def is_integer(entry: Any) -> bool:
+    """Whether a number, or an array, is one of integers."""
+    return isinstance(entry, int) or np.asarray(entry).dtype.kind in "iu"
+
+
+def integers(name: str, entries: list[Any]) -> Array:
+    """Integers that NumPy would take for floats, as one of them needs uint64: as int64 or uint64.
+
+    Raises:
+        ConfigError: neither holds them.
+    """
+    found = np.asarray(entries, object)
+    low, high = int(found.min()), int(found.max())
+    for dtype in (np.int64, np.uint64):
+        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
+            return found.astype(dtype)
+    raise ConfigError(name, f"whole numbers from {low} to {high}", "some that int64 or uint64 holds")
 
 
 def axes_text(axes: Collection[int]) -> str:
     """The words for numbers of axes.
 
     >>> axes_text(ANY_AXES), axes_text(MATRIX), axes_text(IMAGES)
-    ('at least 1 axis', '2 axes', '3, 4 or 5 axes')
+    ('at least 1 axis', '2 axes', '2, 3, 4 or 5 axes')
     """
     if isinstance(axes, range):
         return f"at least {axes.start} {'axis' if axes.start == 1 else 'axes'}"
@@ -91,7 +158,7 @@ def check_shape(name: str, array: Array, shape: Sizes, why: str) -> None:
         GeometryError: it has another.
     """
     if array.shape != shape:
-        raise GeometryError(name, array.shape, f"the shape {shape}, {why}")
+        raise GeometryError(name, array.shape, f"the shape {shape}, {why}", turn_hint(array.shape, shape))
 
 
 def checked(kind: type[object], **given: Any) -> list[Any]:
@@ -117,9 +184,12 @@ def real(name: str, value: Any) -> int | float:
     Raises:
         ConfigError: no number.
     """
-    if not isinstance(value, float | np.floating) and not (is_whole(value) and abs(int(value)) <= LARGEST):
+    if is_whole(value) and abs(int(value)) <= LARGEST:
+        return int(value)
+    found = scalar_of(value)
+    if not isinstance(found, float | np.floating):
         raise ConfigError(name, value, "a number")
-    return int(value) if is_whole(value) else float(value)
+    return float(found)
 
 
 def dtype_of(name: str, dtype: DTypeLike | None, names: Collection[str] = DTYPES) -> np.dtype[Any]:
@@ -133,7 +203,7 @@ def dtype_of(name: str, dtype: DTypeLike | None, names: Collection[str] = DTYPES
     """
     try:
         found = np.dtype(dtype)
-    except (TypeError, ValueError, SyntaxError) as error:
+    except (TypeError, ValueError, SyntaxError, Warning) as error:  # a letter that NumPy gives up on
         raise ConfigError(name, dtype, f"one of {', '.join(names)}") from error
     if dtype is None or found.name not in names:
         raise ConfigError(name, None if dtype is None else found, f"one of {', '.join(names)}")

@@ -1,16 +1,17 @@
-"""Sums of products: the dtype that holds them exactly, the rule for those that do not fit, and their memory."""
+"""Sums: the dtype that holds them exactly, how long ones are added up, and their memory."""
 
-from typing import Any, Literal
+from collections.abc import Callable, Iterable
+from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from convpipe.errors import ConfigError, GeometryError, ValueRangeError
+from convpipe.errors import ConfigError, GeometryError
 from convpipe.ops.arrays.arguments import dtype_of
-from convpipe.tensors import Array
-
-Overflow = Literal["error", "wrap", "saturate"]
-OVERFLOWS: tuple[Overflow, ...] = ("error", "wrap", "saturate")
+from convpipe.ops.arrays.floats import TILE_CELLS, result_float
+from convpipe.ops.arrays.overflow import SUM_SHIFT, Overflow, scaled, settled
+from convpipe.tensors import Array, Sizes
 
 # Whole numbers up to these are exact in the accumulator, and so is every partial sum on the way.
 FLOAT32_EXACT, FLOAT64_EXACT, INT64_EXACT = 2**24, 2**53, 2**63 - 1
@@ -84,49 +85,125 @@ def magnitude(dtype: np.dtype[Any]) -> int:
     return max(-int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
 
 
-def narrowed(sums: Array, dtype: np.dtype[Any], overflow: Overflow) -> Array:
-    """Exact sums in the dtype of the result, after the rule for those that do not fit."""
-    if dtype.kind == "f":
-        with np.errstate(over="ignore"):  # a float that is too large is infinity, as IEEE says
-            return sums.astype(dtype)
-    info = np.iinfo(dtype)
-    if overflow == "wrap":
-        return wrapped(sums, dtype)
-    low, high = (int(sums.min()), int(sums.max())) if sums.size else (0, 0)
-    if info.min <= low and high <= info.max:
-        return sums.astype(dtype)
-    if overflow == "error":
-        worst = low if low < info.min else high
-        raise ValueRangeError(
-            f"the exact sum {worst} does not fit {dtype} ({info.min} to {info.max}); "
-            "choose a wider dtype, overflow=wrap or overflow=saturate"
-        )
-    return saturated(sums, dtype)
+# Long sums of floats. There is one way: of n cells of float16 or float32, made in float64, a sum is at most
+# 2*n*u*sum|x| off, u = 2**-53; float64's own carry the rounding errors of their additions along (T. Ogita, S. Rump,
+# S. Oishi, Accurate sum and dot product, SIAM J. Sci. Comput. 26, 2005, algorithm 4.4, theorem 4.5) and are at most
+# u*|sum| + 2*(n*u)**2*sum|x| off. NaN and infinity are what IEEE says. Integers are exact.
 
 
-def wrapped(sums: Array, dtype: np.dtype[Any]) -> Array:
-    """Exact sums modulo 2**bits."""
-    if sums.dtype == object:
-        sums = (sums & (2**64 - 1)).astype(np.uint64)
-    return sums.astype(np.int64 if sums.dtype.kind == "f" else sums.dtype).astype(dtype)
+def total(shape: Sizes, dtype: np.dtype[Any], parts: Iterable[tuple[Any, Array]]) -> Array:
+    """The sum of parts that each cover some cells.
+
+    Args:
+        shape: of the result.
+        dtype: of the parts; of integers, one that holds the sums.
+        parts: each an index into the result and an array of its cells.
+
+    Returns:
+        Of floats float64, of integers and objects the dtype that was asked for. The bound stands above.
+
+    >>> total((1,), np.dtype(float), [((0,), np.float64(part)) for part in (1e16, 1.0, 1.0, -1e16)]).tolist()
+    [2.0]
+    """
+    sums = np.zeros(shape, np.float64 if dtype.kind == "f" else dtype)
+    errors = np.zeros(shape) if dtype == np.float64 else None
+    with np.errstate(all="ignore"):
+        for where, part in parts:
+            if errors is None:
+                sums[where] += part
+            else:
+                sums[where], error = added(sums[where], part)
+                errors[where] += error
+        if errors is not None:
+            np.add(sums, errors, out=sums, where=np.isfinite(errors))
+    return sums
 
 
-def saturated(sums: Array, dtype: np.dtype[Any]) -> Array:
-    """Exact sums, those out of range replaced by the nearest value in range."""
-    info = np.iinfo(dtype)
-    if sums.dtype.kind == "f":
-        sums = sums.astype(np.int64)  # exact: at most 2**53
-    low, high = int(info.min), int(info.max)
-    if sums.dtype != object:  # bounds that int64 holds; the rest of a wider range cannot occur here
-        low, high = max(low, -(2**63)), min(high, 2**63 - 1)
-    return np.clip(sums, low, high).astype(dtype)
+def total_along(x: Array, axis: int) -> Array:
+    """The sum along an axis, which stays with one cell.
+
+    Returns:
+        Of floats float64, of integers int64, of objects objects; the same to the bit however `x` lies in memory. The
+        bound stands above.
+
+    >>> total_along(np.array([[1e16, 1.0, 1.0, -1e16]]), axis=1).tolist()
+    [[2.0]]
+    """
+    rows = np.moveaxis(x, axis, -1)
+    if rows.ndim == 1:
+        return row_sums(rows[None])
+    totals = np.empty(rows.shape[:-1], summing_dtype(x.dtype))
+    size = max(1, TILE_CELLS // max(1, prod(rows.shape[1:])))
+    for start in range(0, len(totals), size):  # so that no copy of all is made
+        totals[start : start + size] = row_sums(rows[start : start + size])
+    return np.expand_dims(totals, axis)
 
 
-def fitted(sums: Array, dtype: np.dtype[Any], overflow: Overflow) -> Array:
-    """`narrowed`, also for uint64 sums that saturate."""
-    if sums.dtype == np.uint64 and overflow == "saturate" and dtype.kind in "iu":
-        sums = np.minimum(sums, np.uint64(np.iinfo(dtype).max))
-    return narrowed(sums, dtype, overflow)
+def row_sums(x: Array) -> Array:
+    """The sums along the last axis: of float64 by halves, each half's cells added to the other's."""
+    rows = np.ascontiguousarray(x, summing_dtype(x.dtype))
+    with np.errstate(all="ignore"):
+        if x.dtype != np.float64:
+            return np.asarray(rows.sum(-1))
+        errors = np.zeros(rows.shape[:-1])
+        while (count := rows.shape[-1]) > 1:
+            half = count // 2
+            sums, error = added(rows[..., :half], rows[..., half : 2 * half])
+            errors += error.sum(-1)
+            rows = np.concatenate([sums, rows[..., 2 * half :]], axis=-1) if count % 2 else sums
+        found = rows.sum(-1)  # of one cell or none
+        return np.asarray(found + np.where(np.isfinite(errors), errors, 0))
+
+
+def added(first: Array, second: Array) -> tuple[Array, Array]:
+    """Sums of float64 and the rounding error of each, which is exact (D. E. Knuth, TAOCP 2, 4.2.2, theorem B)."""
+    sums = first + second
+    change = sums - first
+    return sums, (first - (sums - change)) + (second - change)
+
+
+def summing_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype in which long sums are made: float64, of integers int64, of objects objects."""
+    return np.dtype({"f": np.float64, "O": object}.get(dtype.kind, np.int64))
+
+
+def means(x: Array, terms: int, counts: Array, sums: Callable[[Array], Array], overflow: Overflow) -> Array:
+    """Sums divided by how many of their terms count: finite where those are, unless ``inf`` is asked for.
+
+    Args:
+        x: (N, ...), integers, whose sums are exact and divided with one rounding, or floats.
+        terms: how many cells one sum has at most.
+        sums: gives the sums of such an array, as `total` or `total_along`.
+
+    Returns:
+        The float that `result_float` says; NaN where nothing counts.
+    """
+    with np.errstate(all="ignore"):
+        return float64_means(x, terms, counts, sums, overflow).astype(result_float(x.dtype), copy=False)
+
+
+def float64_means(x: Array, terms: int, counts: Array, sums: Callable[[Array], Array], overflow: Overflow) -> Array:
+    """`means` before they are rounded to the dtype of the floats."""
+    if x.dtype.kind in "iu":
+        if terms * largest(x) <= INT64_EXACT:
+            return quotients(sums(x.astype(np.int64) if x.dtype == np.uint64 else x), counts)
+        return np.concatenate([quotients(sums(x[image : image + 1].astype(object)), counts) for image in range(len(x))])
+    found = sums(x)
+    found /= counts
+    return settled(
+        found,
+        "inf" if overflow == "inf" else "saturate",  # as the largest mean may be rounded up to infinity
+        lambda: (sums((~np.isfinite(x)).astype(np.int8)) == 0) & (counts > 0),
+        lambda: scaled(sums(scaled(x, -SUM_SHIFT)) / counts, SUM_SHIFT),
+    )
+
+
+def quotients(sums: Array, counts: Array) -> Array:
+    """Exact sums divided, rounded once: by Python's division where float64 does not hold them."""
+    if sums.dtype == object or largest(sums) > FLOAT64_EXACT:
+        found = np.divide(sums.astype(object), np.maximum(counts, 1).astype(object)).astype(np.float64)
+        return np.where(counts == 0, np.nan, found)
+    return np.asarray(sums / counts)
 
 
 def tile_rows(weights_shape: tuple[int, ...], accumulator: np.dtype[Any]) -> int:

@@ -14,6 +14,8 @@ import numpy as np
 from convpipe.errors import GeometryError
 from convpipe.geometry.axes import Pads, out_sizes, per_axis
 from convpipe.geometry.convolution import ConvGeometry, solve
+from convpipe.geometry.layouts import image_shape, rank_hint
+from convpipe.ops.arrays.sums import total
 from convpipe.tensors import Array, Sizes
 
 
@@ -59,25 +61,40 @@ def unfold(padded: Array, kernel: Sizes, stride: Sizes, dilation: Sizes, memory:
 
 
 def fold(columns: Array, padded_shape: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Array:
-    """`col2im` onto a padded image, with one, two or three spatial axes."""
+    """`col2im` onto a padded image, with one, two or three spatial axes: the sums of `total`.
+
+    Raises:
+        GeometryError: columns of another shape.
+    """
+    out = check_columns(columns, padded_shape, kernel, stride, dilation)
+    batch, channels, *size = padded_shape
+    taps = columns.T.reshape(channels, *kernel, batch, *out)
+    windows = tap_windows(kernel, stride, dilation, out)
+    parts = (((slice(None), slice(None), *window), taps[tap_index(tap)]) for tap, window in windows)
+    return total((channels, batch, *size), columns.dtype, parts).swapaxes(0, 1)  # (N, C, H, W)
+
+
+def check_columns(columns: Array, padded_shape: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Sizes:
+    """Columns of a padded image; gives the spatial sizes of the output that they are for.
+
+    Raises:
+        GeometryError: columns of another shape.
+    """
     batch, channels, *size = padded_shape
     out = out_sizes(tuple(size), kernel, stride, dilation)
     expected = (batch * prod(out), channels * prod(kernel))
     if columns.shape != expected:
         raise GeometryError("columns", columns.shape, f"the shape {expected} of this image and kernel")
-    taps = columns.T.reshape(channels, *kernel, batch, *out)
-    image = np.zeros((channels, batch, *size), columns.dtype)
-    for tap, window in tap_windows(kernel, stride, dilation, out):
-        image[(slice(None), slice(None), *window)] += taps[tap_index(tap)]
-    return image.swapaxes(0, 1)  # (N, C, H, W)
+    return out
 
 
 def solve_patches(
     img_shape: Sizes, kh: int, kw: int, stride: Any, pad: Any, dilation: Any, pad_mode: str
 ) -> ConvGeometry:
     """The sizes of a convolution of one filter, for functions that have an image and no filters."""
+    img_shape = image_shape(img_shape)
     if len(img_shape) != 4:
-        raise GeometryError("input", img_shape, "4 axes: N, C, H, W")
+        raise GeometryError("input", img_shape, "4 axes: N, C, H, W", rank_hint(img_shape))
     kernel = per_axis("kernel", (kh, kw), rank=2)
     return solve(img_shape, (1, img_shape[1], *kernel), stride=stride, pad=pad, dilation=dilation, pad_mode=pad_mode)
 

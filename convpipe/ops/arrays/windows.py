@@ -25,11 +25,13 @@ def tap_windows(sizes: PoolGeometry) -> Iterator[tuple[Window, Window]]:
         yield (..., *(positions for positions, _ in reads)), (..., *(cells for _, cells in reads))
 
 
-def divisors(sizes: PoolGeometry, include_pad: bool, dtype: np.dtype[Any]) -> Array:
+def divisors(sizes: PoolGeometry, include_pad: bool) -> Array:
     """How many cells count in each window: (out_h, out_w)."""
-    axes = zip(sizes.spatial, sizes.pads, sizes.kernel, sizes.stride, sizes.out, strict=True)
-    counts = [np.array(window_cells(*axis, include_pad=include_pad), dtype) for axis in axes]
-    result: Array = np.ones((), dtype)
+    axes = zip(sizes.spatial, sizes.pads, sizes.kernel, sizes.stride, sizes.out, sizes.dilation, strict=True)
+    counts = [
+        np.array(window_cells(*axis, dilation=dilation, include_pad=include_pad), np.int64) for *axis, dilation in axes
+    ]
+    result: Array = np.ones((), np.int64)
     for count in counts:
         result = result[..., None] * count
     return result

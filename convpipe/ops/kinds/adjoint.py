@@ -10,7 +10,7 @@ from convpipe.errors import GeometryError
 from convpipe.geometry.axes import kernel_letters
 from convpipe.geometry.convolution import ConvGeometry
 from convpipe.ops.arrays.adjoints import between_dtype, between_overflow, copies, unpad_workspace
-from convpipe.ops.arrays.sums import Overflow
+from convpipe.ops.arrays.overflow import Overflow
 from convpipe.ops.kinds.convolving import Convolving, ConvStage, SumStage
 from convpipe.ops.kinds.operation import Give, Weight
 from convpipe.tensors import Tensor
@@ -24,12 +24,12 @@ class BetweenStage(ConvStage):
     @property
     def between(self) -> np.dtype[Any]:
         """The dtype of sums between stages."""
-        return between_dtype(self.conv.output, *self.conv.operands)
+        return between_dtype(self.conv.output, self.conv.operation.overflow, *self.conv.operands)
 
     @property
     def between_overflow(self) -> Overflow:
         """What happens to a sum that this dtype does not hold."""
-        return between_overflow(self.conv.output, self.conv.operation.overflow)
+        return between_overflow(self.between, self.conv.output, self.conv.operation.overflow)
 
 
 class UnpadStage(SumStage):
@@ -46,7 +46,7 @@ class UnpadStage(SumStage):
         repeats = prod(copies(size, pair, conv.operation.pad_mode) for size, pair in axes)
         terms = sizes.filters // sizes.groups * prod(sizes.kernel) * repeats
         cells = sizes.channels * max(prod(sizes.padded), prod(sizes.spatial))
-        between = between_dtype(conv.output, *conv.operands)
+        between = between_dtype(conv.output, conv.operation.overflow, *conv.operands)
         return unpad_workspace(cells, sizes.channels, terms, between, *conv.operands)
 
 

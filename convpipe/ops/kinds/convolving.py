@@ -14,7 +14,8 @@ from convpipe.fields import choice, dtype_name, field, judged, number, optional,
 from convpipe.geometry import convolution
 from convpipe.geometry.axes import AXES, PAD_MODES, PadMode
 from convpipe.geometry.convolution import ConvGeometry
-from convpipe.ops.arrays.sums import OVERFLOWS, Overflow, target_dtype
+from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow
+from convpipe.ops.arrays.sums import target_dtype
 from convpipe.ops.arrays.taps import exactly
 from convpipe.ops.kinds.operation import PAD, PAD_MODE, Give, Operation, each_axis, op_name, padding, solved
 from convpipe.tensors import Array, Tensor
@@ -24,7 +25,6 @@ IDLE = {"pad_mode": "constant", "pad_value": 0, "output_padding": 0, "output_sha
 
 # Sentences about settings that several kinds have.
 DTYPE = "The result's dtype; null is wide enough for each operand, as NumPy's rules have it."
-OVERFLOW = "What becomes of an exact sum that the dtype cannot hold: error, wrap or saturate."
 CROPPED = PAD.replace("the input", "the input, which a transposed convolution crops")
 OUTPUT_PADDING = "Cells added at the end of each axis; fewer than the larger of stride and dilation."
 OUTPUT_SHAPE = "The output's size instead: output_padding, or the pad where that is 0, follow from it."
@@ -119,6 +119,7 @@ class Convolving(ConvSettings, Operation):
     operation: None = field(operation_name, under={})  # no setting of a layer, whose op says what it does
 
     stage = False
+    images = True
 
     given: ClassVar[tuple[str, ...]]  # the tensors that it computes with, by role, the main one first
     idle: ClassVar[tuple[str, ...]] = ()  # those that a chain may leave unread, as their sizes count

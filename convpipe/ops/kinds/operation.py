@@ -12,6 +12,7 @@ import numpy as np
 from convpipe.errors import ConfigError, GeometryError
 from convpipe.fields import Check, field, judged, text, whole
 from convpipe.geometry.axes import PAD_WORDS, axis_of
+from convpipe.geometry.layouts import Turns, turn_hint
 from convpipe.ops.arrays.floats import TILE_CELLS
 from convpipe.tensors import Array, Sizes, Tensor, Wanted
 
@@ -52,6 +53,7 @@ class Weight:
     usual: str = ""  # PyTorch's word for it, which a weights file has after the layer's name and a point
     entry: str | None = None  # its name in the weights file, where that is another
     setting: str = ""  # the setting that gives the entry, where that is not called as the role is
+    turns: Turns = ()  # how its axes may lie elsewhere; in the words, {layer} is the key of the layer
 
 
 Give = Callable[[Weight], Tensor]
@@ -94,6 +96,8 @@ class Operation:
     adds_up: ClassVar[bool] = False  # whether it adds floats up, so that their last bits are the machine's
     linear: ClassVar[bool] = False  # whether outputs of magnitudes bound what the rounding of inputs can do
     layer: ClassVar[bool] = True  # whether a network can have it
+    # what its main tensor is: True: images, so that a matrix that goes into a network is one; False: rows; None: either
+    images: ClassVar[bool | None] = None
     stage: ClassVar[bool] = True  # whether a chain can have it
     # the array function, called with the inputs and with the settings by name; or else it has a `run` of its own
     function: ClassVar[Callable[..., Array]]
@@ -220,5 +224,6 @@ def bias_of(give: Give, bias: bool | str, size: int) -> dict[str, Tensor]:
         return {}
     found = give(Weight("bias", (size,), ("F",), "bias", bias if isinstance(bias, str) else None))
     if found.shape != (size,):
-        raise GeometryError("bias", found.shape, f"the shape {(size,)}, one value per filter")
+        hint = turn_hint(found.shape, (size,))
+        raise GeometryError("bias", found.shape, f"the shape {(size,)}, one value per filter", hint)
     return {"bias": found}

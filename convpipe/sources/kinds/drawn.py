@@ -10,7 +10,7 @@ from convpipe.geometry.axes import per_axis
 from convpipe.sources.kinds.source import Request
 from convpipe.tensors import Signature, Sizes
 
-SHAPE = "[N, C, H, W], or with one or three spatial sizes."
+SHAPE = "[N, C, H, W], or with one or three spatial sizes; [H, W] is one image of one channel, or N rows of a network."
 COUNT = "F, how many filters; more of them begin with the same ones."
 KERNEL = "[kh, kw], or one number for every axis."
 
@@ -33,6 +33,15 @@ def drawn(role: str, request: Request, dtype: str, shape: Sizes | None, count: i
         expected = "a layer that states its sizes (filters and kernel, or units)"
         raise ConfigError(key, f"({', '.join('?' if size is None else str(size) for size in wanted)})", expected)
     return signature(key, tuple(size for size in wanted if size is not None), dtype)
+
+
+def longer(key: str, shape: Sizes | None) -> str:
+    """A shape with one more axis in front, as it is typed.
+
+    >>> longer("input.shape", (3, 8, 8))
+    'input.shape=[1,3,8,8]'
+    """
+    return f"{key}=[{','.join(map(str, (1, *(shape or ()))))}]"
 
 
 def signature(key: str, shape: Sizes, dtype: str) -> Signature:

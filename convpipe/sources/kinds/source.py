@@ -10,6 +10,7 @@ import numpy as np
 
 from convpipe.errors import ConfigError, did_you_mean
 from convpipe.fields import field, read, text
+from convpipe.geometry.layouts import Turns, image_shape, suits, turn_hint
 from convpipe.ops.kinds.registry import Registry
 from convpipe.tensors import Array, Signature, Sizes, Wanted
 
@@ -25,6 +26,7 @@ class Request:
     groups: int = 1  # of the convolution whose filters they are
     entry: str = ""  # the tensor's name in a file of weights
     key: str = ""  # the config key that complaints name, where that is not the source's
+    turns: Turns = ()  # how its axes may lie elsewhere, and what to do about it
 
 
 ANY = Request()
@@ -77,6 +79,10 @@ class Source(ABC):
         """The config key of one of its settings."""
         return f"{self.role}.{setting}"
 
+    def one_more_axis(self) -> str:
+        """How a user gives its array one more axis in front, in words."""
+        return "the array with one more axis in front"
+
     def wrong(self, setting: str, got: object, expected: str, hint: str = "") -> ConfigError:
         """A complaint about one of its settings."""
         return ConfigError(self.key(setting), got, expected, hint)
@@ -88,20 +94,12 @@ class Source(ABC):
             ConfigError: another shape than the one asked for; whether filters suit, the geometry judges.
         """
         wanted = None if self.role == "filters" else request.shape
-        if wanted is not None and not suits(shape, wanted):
+        if wanted is not None and not suits(image_shape(shape) if len(wanted) == 4 else shape, wanted):
             sizes = ", ".join("any" if size is None else str(size) for size in wanted)
             expected = f"{self.role} of the shape ({sizes}{',' * (len(wanted) == 1)})"
-            raise ConfigError(request.key or self.key(setting), shape, expected)
+            hint = turn_hint(shape, wanted, request.turns)
+            raise ConfigError(request.key or self.key(setting), shape, expected, hint)
         return Signature(shape, np.dtype(dtype))
-
-
-def suits(shape: Sizes, wanted: Wanted) -> bool:
-    """Whether a shape is the wanted one, where that says something.
-
-    >>> suits((2, 3), (2, None)), suits((2, 3), (2,))
-    (True, False)
-    """
-    return len(shape) == len(wanted) and all(size in (None, have) for have, size in zip(shape, wanted, strict=True))
 
 
 SOURCES: Registry[Source] = Registry("convpipe.sources", Source)  # type: ignore[type-abstract]

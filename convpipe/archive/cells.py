@@ -1,0 +1,135 @@
+"""Cells of tables: values as texts and back, and columns of numbers that keep each number what it is."""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Number = int | float
+# As `str` writes it; the largest float is a whole number of 309 digits.
+NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,309})(?:\.\d{1,100})?(?:e[+-]\d{1,3})?", re.ASCII)
+TRUTHS = {"True": True, "False": False, "": None}
+MARKS = ("[", "'", '"')  # what begins a list, or a text in quotes
+FLOAT_EXACT = 2**53  # whole numbers up to it are the same as floats
+WHOLE_DTYPES = {name: np.iinfo(name) for name in ("int64", "uint64")}
+
+
+# Cells
+
+
+def cell_text(value: Any) -> str:
+    """A value as a cell: as `str` has it, a text that would read as something else in quotes.
+
+    >>> cell_text([1, 2]), cell_text("same"), cell_text("007"), cell_text("7")
+    ('[1, 2]', 'same', '007', "'7'")
+    """
+    quoted = isinstance(value, str) and value and plain_value(value) != value
+    return repr(value) if quoted else str(value)
+
+
+@lru_cache(maxsize=1 << 16)
+def plain_value(text: str) -> Any:
+    """A number, a truth, a text or a list of such, as `cell_text` wrote it; any other text stays one."""
+    if text in TRUTHS:
+        return TRUTHS[text]
+    if not (text.startswith(MARKS) or NUMBER.fullmatch(text)):
+        return text
+    try:
+        value = ast.literal_eval(text)
+        return value if is_plain(value) else text
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text
+
+
+def unquoted(text: str) -> str:
+    """A cell as a text: without the quotes that keep it from being read as something else.
+
+    >>> unquoted("'7'"), unquoted("7"), unquoted("[1]")
+    ('7', '7', '[1]')
+    """
+    value = plain_value(text)
+    return value if isinstance(value, str) else text
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a value is a finite number, a text, or a list of such: one that JSON has and that can be sorted."""
+    if isinstance(value, list):
+        return all(map(is_plain, value))
+    return isinstance(value, str) or (isinstance(value, int | float) and math.isfinite(value))
+
+
+# Columns
+
+
+def stage_column(column: pd.Series[Any]) -> pd.Series[Any]:
+    """A column of stages.csv: whole numbers as such, floats as such, NaN and infinities among them; gaps stay gaps.
+
+    Integers beside floats, as of a network that has both, are each cell's own value.
+    """
+    return number_column(column, [stage_number(text) for text in column])
+
+
+def stage_number(text: str) -> Number | None:
+    """A number of stages.csv, where floats have a point, an exponent or a word; None of an empty cell."""
+    if not text:
+        return None
+    return float(text) if any(mark in text for mark in ".en") else int(text)
+
+
+def setting_column(column: pd.Series[Any]) -> pd.Series[Any] | None:
+    """A column of settings or times that are numbers, as `number_column` has it; nothing of any other.
+
+    A whole number of a setting may be one of its floats (0, 0.5, 1), so that both together are floats if exact.
+    """
+    if not all(NUMBER.fullmatch(text) or not text for text in column):
+        return None
+    numbers = [plain_value(text) for text in column]
+    if any(isinstance(number, float) for number in numbers) and all(map(is_exact, numbers)):
+        numbers = [None if number is None else float(number) for number in numbers]
+    return number_column(column, numbers)
+
+
+def is_exact(number: Number | None) -> bool:
+    """Whether a float is the same."""
+    return not isinstance(number, int) or abs(number) <= FLOAT_EXACT or int(float(number)) == number
+
+
+def number_column(column: pd.Series[Any], numbers: Sequence[Number | None]) -> pd.Series[Any]:
+    """Numbers in place of a column's texts: of the dtype that holds every one of them, else each cell's own.
+
+    Gaps are missing values of pandas. In float64 those are NaN, so that floats with NaN and gaps are Float64.
+    """
+    import pandas as pd
+
+    gaps = np.array([number is None for number in numbers], bool)
+    filled = [0 if number is None else number for number in numbers]
+    kinds = {type(number) for number in numbers if number is not None}
+    dtype = whole_dtype(filled) if kinds == {int} else "float64" if kinds <= {float} else "object"
+    if dtype == "object" or not gaps.any():
+        values: Any = np.array(numbers if dtype == "object" else filled, dtype)
+    elif dtype == "float64" and not any(map(math.isnan, filled)):
+        values = np.where(gaps, np.nan, np.array(filled, dtype))
+    else:
+        masked = pd.arrays.FloatingArray if dtype == "float64" else pd.arrays.IntegerArray
+        values = masked(np.array(filled, dtype), gaps)
+    return pd.Series(values, index=column.index, name=column.name)
+
+
+def whole_dtype(numbers: Sequence[Number]) -> str:
+    """The dtype that holds all these whole numbers; object where none does.
+
+    >>> whole_dtype([-1, 2**63 - 1]), whole_dtype([0, 2**64 - 1]), whole_dtype([-1, 2**64 - 1])
+    ('int64', 'uint64', 'object')
+    """
+    low, high = min(numbers, default=0), max(numbers, default=0)
+    fitting = (name for name, info in WHOLE_DTYPES.items() if info.min <= low and high <= info.max)
+    return next(fitting, "object")
