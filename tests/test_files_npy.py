@@ -51,7 +51,7 @@ class Bomb:
 
 GOOD = saved(np.arange(6, dtype=np.int16).reshape(2, 3))
 HOSTILE = {
-    "no bytes": (b"", "a .npy file .it does not begin as one"),
+    "no bytes": (b"", "a .npy file .it is empty"),
     "text": (b"hello, world", "a .npy file .it does not begin as one"),
     "magic only": (b"\x93NUMPY", "it does not begin as one"),
     "half a length": (b"\x93NUMPY\x01\x00\x05", "ended early"),

@@ -775,7 +775,7 @@ def test_one_source_does_not_import_the_others() -> None:
     ("text", "line"),
     [
         ("1,2\n3\n", r"expected rows of equally many numbers, at least one \(there are rows of \[1, 2\]\)"),
-        ("", r"expected rows of equally many numbers"),
+        ("", r"expected a \.csv file \(it is empty\)"),
         ("1,x\n", r"expected finite numbers with commas between them \(there is 'x'\)"),
         ("1,nan\n", r"expected finite numbers with commas between them \(there is 'nan'\)"),
         ("0.5,inf\n", r"expected finite numbers with commas between them \(there is 'inf'\)"),
