@@ -289,6 +289,20 @@ def test_a_header_is_read_as_numpy_reads_it_or_refused(tmp_path: Path, header: t
     assert read.tobytes() == expected.astype(read.dtype).tobytes()
 
 
+OWN = sorted(Path(np.__file__).parent.rglob("*.npy"))  # of NumPy's tests, some written by Python 2 on Windows
+
+
+@pytest.mark.parametrize("path", OWN, ids=lambda path: path.name)
+@pytest.mark.filterwarnings("ignore:Reading .* required additional header parsing")
+def test_numpys_own_files_are_read_as_numpy_reads_them(path: Path) -> None:
+    expected = as_numpy_loads(path.read_bytes())
+    if expected is None:
+        with pytest.raises(ConfigError, match=r"expected numbers of dtype int8"):
+            read_array(path)
+    else:
+        assert read_array(path).tolist() == expected.tolist()
+
+
 @pytest.mark.filterwarnings("ignore:Reading .* required additional header parsing")
 def test_the_comparison_with_numpy_reads_many_and_refuses_many() -> None:
     contents = [npy(plain("(1L,)", f"'{descr}'"), bytes(np.dtype(descr).itemsize)) for descr in DESCRS if descr != "i3"]
