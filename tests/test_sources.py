@@ -775,7 +775,7 @@ def test_one_source_does_not_import_the_others() -> None:
     ("text", "line"),
     [
         ("1,2\n3\n", r"expected rows of equally many numbers, at least one \(there are rows of \[1, 2\]\)"),
-        ("", r"expected rows of equally many numbers"),
+        ("", r"expected a \.csv file \(it is empty\)"),
         ("1,x\n", r"expected finite numbers with commas between them \(there is 'x'\)"),
         ("1,nan\n", r"expected finite numbers with commas between them \(there is 'nan'\)"),
         ("0.5,inf\n", r"expected finite numbers with commas between them \(there is 'inf'\)"),
@@ -831,6 +831,19 @@ def test_a_large_matrix_is_read_block_by_block(shape: tuple[int, int], real: boo
     read = read_matrix(tmp_path / "x.csv")
     assert read.dtype == matrix.dtype
     assert np.array_equal(read, matrix)
+
+
+@pytest.mark.parametrize("block", range(2, 20))
+def test_a_matrix_does_not_depend_on_where_its_blocks_end(
+    block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convpipe.files.csv.BLOCK", block)
+    (tmp_path / "x.csv").write_text("1,-2, 3\n\n  \n40,5,6 \n7,8,9")
+    assert read_matrix(tmp_path / "x.csv").tolist() == [[1, -2, 3], [40, 5, 6], [7, 8, 9]]
+    for text in ("1,2,\n3,4,5\n", "1,2,3\n4,5,", "1,2\n3,4, \n"):
+        (tmp_path / "x.csv").write_text(text)
+        with pytest.raises(ConfigError, match=r"there is a cell with nothing in it"):
+            read_matrix(tmp_path / "x.csv")
 
 
 def test_a_line_without_an_end_takes_no_more_than_its_numbers(tmp_path: Path) -> None:

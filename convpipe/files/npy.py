@@ -100,10 +100,12 @@ def opened(path: str | PathLike[str], key: str, kind: str = "a .npy file") -> It
     """Open a regular file; whatever the system says against it becomes a ConfigError."""
     try:
         # before opening: to open a named pipe waits for a writer, perhaps for ever
-        mode = Path(path).stat().st_mode
-        if not stat.S_ISREG(mode):
-            what = "a folder" if stat.S_ISDIR(mode) else "a pipe, a device or the like"
+        found = Path(path).stat()
+        if not stat.S_ISREG(found.st_mode):
+            what = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe, a device or the like"
             raise ConfigError(key, path, kind, f"it is {what}, no regular file")
+        if not found.st_size:  # as the system's own files say, to read from which may wait, too
+            raise ConfigError(key, path, kind, "it is empty")
         with Path(path).open("rb") as file:
             yield file
     except ConfigError:

@@ -100,11 +100,17 @@ def form_of(start: bytes) -> Form | None:
 
 
 def tags_of(file: BinaryIO, form: Form, place: int) -> dict[int, tuple[int, ...]]:
-    """Those tags of the list at a place that say what the pixels are."""
+    """Those tags of the list at a place that say what the pixels are; the last of its number counts, as for Pillow.
+
+    Raises:
+        ValueError: too many of them, or one that is damaged.
+    """
     file.seek(place)
     (count,) = form.read(file, form.tags)
+    if count > MOST_TAGS:
+        raise ValueError(f"it has {count} tags, at most {MOST_TAGS} are read")
     found = {}
-    for _ in range(min(count, MOST_TAGS)):
+    for _ in range(count):
         tag, kind, size = form.read(file, "HH" + form.offset)
         here = file.tell()
         if tag in (BITS, PHOTOMETRIC, SAMPLES, PLANAR, FORMAT):
