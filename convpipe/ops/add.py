@@ -55,11 +55,10 @@ def add(*tensors: ArrayLike, overflow: Overflow = "error") -> Array:
     floats = target.kind == "f"
     if len(arrays) <= 2 if floats else sum(map(largest, arrays)) <= np.iinfo(target).max:
         sums = summed(arrays, target)
-        return settle(sums, arrays, overflow) if floats else sums
+        return settle(sums, arrays, target, overflow) if floats else sums
     result = np.empty(shape, target)
     for image in range(len(result)):
-        parts = [array[image] for array in arrays]
-        result[image] = narrowed(added(parts, target, overflow), target, overflow)
+        result[image] = added([array[image] for array in arrays], target, overflow)
     return result
 
 
@@ -67,18 +66,20 @@ def added(tensors: Sequence[Array], target: np.dtype[Any], overflow: Overflow) -
     """The sum of one image's tensors: floats in float64, integers where none can go wrong."""
     if target.kind == "f":
         terms = np.result_type(*tensors, np.float32)
-        return settle(total(tensors[0].shape, terms, ((..., tensor) for tensor in tensors)), tensors, overflow)
-    return summed(tensors, np.dtype(np.int64 if sum(map(largest, tensors)) <= INT64_EXACT else object))
+        sums = total(tensors[0].shape, terms, ((..., tensor) for tensor in tensors))
+        return settle(sums, tensors, target, overflow)
+    exact = np.dtype(np.int64 if sum(map(largest, tensors)) <= INT64_EXACT else object)
+    return narrowed(summed(tensors, exact), target, overflow)
 
 
-def settle(sums: Array, tensors: Sequence[Array], overflow: Overflow) -> Array:
-    """The rule for overflow, for sums of floats that left the dtype which they were made in."""
+def settle(sums: Array, tensors: Sequence[Array], target: np.dtype[Any], overflow: Overflow) -> Array:
+    """The rule for overflow, for sums of floats."""
 
     def again() -> Array:
         parts = ((..., scaled(tensor, -SUM_SHIFT)) for tensor in tensors)
         return scaled(total(sums.shape, np.dtype(np.float64), parts), SUM_SHIFT)
 
-    return settled(sums, overflow, lambda: np.all([np.isfinite(tensor) for tensor in tensors], axis=0), again)
+    return settled(sums, target, overflow, lambda: np.all([np.isfinite(tensor) for tensor in tensors], axis=0), again)
 
 
 def summed(tensors: Sequence[Array], dtype: np.dtype[Any]) -> Array:

@@ -66,10 +66,10 @@ def add_bias(x: ArrayLike, bias: ArrayLike, dtype: DTypeLike | None = None, over
     wide = float_accumulator(target, x.dtype, bias.dtype)
     with np.errstate(all="ignore"):
         sums = x.astype(wide) + bias.astype(wide)
-    settled(
+    return settled(
         sums,
+        target,
         overflow,
         lambda: np.isfinite(x) & np.isfinite(bias),
         lambda: scaled(scaled(x, -SUM_SHIFT) + scaled(bias, -SUM_SHIFT), SUM_SHIFT),
     )
-    return narrowed(sums, target, overflow)

@@ -17,7 +17,6 @@ from convpipe.ops.arrays.overflow import (
     SHIFT,
     Overflow,
     check_rule,
-    narrowed,
     scaled,
     settled,
 )
@@ -86,7 +85,7 @@ def batch_norm(
         centred += per_channel(scaled(shift, 2 * down), centred)
         return scaled(centred, -2 * down)
 
-    return narrowed(settled(result, overflow, operands, again), result_float(common), overflow)
+    return settled(result, result_float(common), overflow, operands, again)
 
 
 def check_spread(variance: Array) -> None:

@@ -14,7 +14,7 @@ from convpipe.ops import Array, BetweenStage, Made, Sizes, Tensor, ValueRangeErr
 from convpipe.ops.arrays.adjoints import holds, on_the_way
 from convpipe.ops.arrays.arguments import MATRIX
 from convpipe.ops.arrays.overflow import SUM_SHIFT, Overflow, check_rule, narrowed, scaled, settled
-from convpipe.ops.arrays.sums import OBJECT_BYTES, may_leave_int64
+from convpipe.ops.arrays.sums import OBJECT_BYTES, Adding, may_leave_int64, short_total, total
 from convpipe.ops.arrays.taps import check_columns, fold, interior, solve_patches
 from convpipe.ops.kinds.convolving import ConvSettings
 
@@ -79,18 +79,25 @@ def col2im(
     [overflow] = checked(ConvSettings, overflow=overflow)
     check_rule(overflow, col.dtype)
     sizes = solve_patches(shape, kh, kw, stride, pad, dilation, "constant")
-    padded = fold_exactly(col, sizes.padded_shape, sizes.kernel, sizes.stride, sizes.dilation, overflow)
+    padded = fold_exactly(col, sizes.padded_shape, sizes.kernel, sizes.stride, sizes.dilation, overflow, total)
     return padded[interior(sizes.pads, sizes.spatial)]
 
 
 def fold_exactly(
-    columns: Array, padded_shape: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes, overflow: Overflow = "error"
+    columns: Array,
+    padded_shape: Sizes,
+    kernel: Sizes,
+    stride: Sizes,
+    dilation: Sizes,
+    overflow: Overflow = "error",
+    adding: Adding = short_total,
 ) -> Array:
     """`fold` after the rule for sums that do not fit: the adjoint of `unfold`.
 
     Args:
         columns: (N*out_h*out_w, C*kh*kw); integers of any width, or floats.
         overflow: for a sum that the dtype of `columns` cannot hold.
+        adding: what adds up floats.
 
     Returns:
         (N, C, H + pads, W + pads), of the dtype of `columns`.
@@ -102,33 +109,32 @@ def fold_exactly(
     >>> fold_exactly(np.ones((2, 2), int), (1, 1, 3), (2,), (1,), (1,)).tolist()
     [[[1, 2, 1]]]
     """
-    sizes = (kernel, stride, dilation)
-    floats = columns.dtype.kind == "f"
-    if not floats and (overflow == "wrap" or holds(columns, prod(kernel))):
-        return fold(columns, padded_shape, *sizes)
-    cells = prod(check_columns(columns, padded_shape, *sizes))
+    sizes = (padded_shape, kernel, stride, dilation)
+    if columns.dtype.kind == "f":
+        return settled(
+            fold(columns, *sizes, adding),
+            columns.dtype,
+            overflow,
+            lambda: fold((~np.isfinite(columns)).astype(np.int64), *sizes) == 0,
+            lambda: scaled(fold(scaled(columns, -SUM_SHIFT), *sizes, total), SUM_SHIFT),
+        )
+    if overflow == "wrap" or holds(columns, prod(kernel)):
+        return fold(columns, *sizes)
+    return folded_objects(columns, *sizes, overflow)
+
+
+def folded_objects(
+    columns: Array, padded_shape: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes, overflow: Overflow
+) -> Array:
+    """`fold` by way of Python's integers: one image and channel at a time, as they are large."""
+    cells = prod(check_columns(columns, padded_shape, kernel, stride, dilation))
     batch, channels, *size = padded_shape
     padded = np.empty(padded_shape, columns.dtype)
-    if floats:
-        for image, rows in enumerate(columns.reshape(batch, cells, columns.shape[1])):
-            padded[image] = folded_floats(rows, (1, channels, *size), sizes, overflow)[0]
-        return padded
-    parts = columns.reshape(batch, cells, channels, prod(kernel))  # one image and channel at a time, as they are large
+    parts = columns.reshape(batch, cells, channels, prod(kernel))
     for image, channel in np.ndindex(batch, channels):
-        sums = fold(parts[image, :, channel].astype(object), (1, 1, *size), *sizes)
+        sums = fold(parts[image, :, channel].astype(object), (1, 1, *size), kernel, stride, dilation)
         padded[image, channel] = narrowed(sums[0, 0], columns.dtype, overflow)
     return padded
-
-
-def folded_floats(columns: Array, shape: Sizes, sizes: tuple[Sizes, Sizes, Sizes], overflow: Overflow) -> Array:
-    """`fold` of floats, rounded to their dtype."""
-    sums = settled(
-        fold(columns, shape, *sizes),
-        overflow,
-        lambda: fold((~np.isfinite(columns)).astype(np.int64), shape, *sizes) == 0,
-        lambda: scaled(fold(scaled(columns, -SUM_SHIFT), shape, *sizes), SUM_SHIFT),
-    )
-    return narrowed(sums, columns.dtype, overflow)
 
 
 def fold_workspace(parts: int, padded: int, terms: int, taps: int, *operands: np.dtype[Any]) -> int:

@@ -38,7 +38,8 @@ def leaky_relu(x: ArrayLike, slope: float = 0.01, overflow: Overflow = "error") 
     def sloped(cells: Array) -> Array:
         return np.where(cells < 0, cells * slope, cells)
 
-    return settled(by_cell(x, sloped), overflow, lambda: np.isfinite(x), lambda: sloped(x.astype(np.float64)))
+    made = by_cell(x, sloped)
+    return settled(made, made.dtype, overflow, lambda: np.isfinite(x), lambda: sloped(x.astype(np.float64)))
 
 
 class LeakyRelu(Operation):

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from convpipe.ops import Array, AxisOperation, checked, choice, field, numeric
 from convpipe.ops.arrays.floats import below_largest, result_float
-from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow, check_rule, narrowed, scaled, settled
+from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow, check_rule, scaled, settled
 from convpipe.ops.arrays.sums import total_along
 
 
@@ -42,8 +42,7 @@ def log_softmax(x: ArrayLike, axis: int = 1, overflow: Overflow = "error") -> Ar
             halves = scaled(x, -1)
             return scaled(halves - halves.max(axis, keepdims=True) - scaled(logarithms, -1), 1)
 
-        settled(shifted, overflow, lambda: np.isfinite(x).all(axis, keepdims=True), again)
-    return narrowed(shifted, result_float(x.dtype), overflow)
+        return settled(shifted, result_float(x.dtype), overflow, lambda: np.isfinite(x).all(axis, keepdims=True), again)
 
 
 class LogSoftmax(AxisOperation):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -140,8 +139,7 @@ def checked_out(out: Array, shape: tuple[int, int], dtype: np.dtype[Any]) -> Arr
     return out
 
 
-@dataclass(frozen=True)
-class Parts:
+class Parts(NamedTuple):
     """What one group's product, or a tile of it, is made of."""
 
     columns: Array  # (positions, K)
@@ -150,7 +148,7 @@ class Parts:
 
     def tile(self, cells: slice) -> Parts:
         """The same of some positions."""
-        return replace(self, columns=self.columns[cells])
+        return self._replace(columns=self.columns[cells])
 
     def finite(self) -> Array:
         """For each cell of the (F, positions) product, whether all it is made of is finite."""
@@ -171,14 +169,15 @@ class Parts:
 def fill_product(product: Array, parts: Parts, accumulator: np.dtype[Any], overflow: Overflow) -> None:
     """Fill one group's (F, N*out_h*out_w) product, tile by tile unless it can go to BLAS as it is."""
     columns, weights, bias = parts.columns, parts.weights, parts.bias
+    floats = columns.dtype.kind == "f" or weights.dtype.kind == "f" or (bias is not None and bias.dtype.kind == "f")
     tiles = tiles_of(columns.shape[0], tile_rows(weights.shape, accumulator))
     if columns.dtype == weights.dtype == product.dtype == accumulator:
         np.matmul(weights, columns.T, out=product)
         if bias is not None:
             product += bias[:, None].astype(accumulator)
-        if product.dtype.kind == "f" and overflow != "inf" and not all_finite(product):
+        if floats and overflow != "inf" and not all_finite(product):
             for cells in tiles:
-                settle(product[:, cells], parts.tile(cells), overflow)
+                settle(product[:, cells], product.dtype, parts.tile(cells), overflow)
         return
     wide_weights = weights.astype(accumulator)  # (F, K)
     wide_bias = None if bias is None else bias.astype(accumulator)[:, None]
@@ -187,9 +186,10 @@ def fill_product(product: Array, parts: Parts, accumulator: np.dtype[Any], overf
         sums = wide_weights @ part.T  # (F, tile)
         if wide_bias is not None:
             sums += wide_bias
-        if product.dtype.kind == "f" and accumulator.kind == "f":
-            settle(sums, parts.tile(cells), overflow)
-        product[:, cells] = narrowed(sums, product.dtype, overflow)
+        if floats:
+            product[:, cells] = settle(sums, product.dtype, parts.tile(cells), overflow)
+        else:
+            product[:, cells] = narrowed(sums, product.dtype, overflow)
 
 
 def tiles_of(positions: int, size: int) -> list[slice]:
@@ -197,6 +197,6 @@ def tiles_of(positions: int, size: int) -> list[slice]:
     return [slice(start, start + size) for start in range(0, positions, size)]
 
 
-def settle(sums: Array, parts: Parts, overflow: Overflow) -> None:
-    """The rule for overflow, for sums that left their accumulator."""
-    settled(sums, overflow, parts.finite, lambda: parts.again(sums.dtype))
+def settle(sums: Array, dtype: np.dtype[Any], parts: Parts, overflow: Overflow) -> Array:
+    """The rule for overflow, for sums of floats in their accumulator."""
+    return settled(sums, dtype, overflow, parts.finite, lambda: parts.again(sums.dtype))

@@ -18,7 +18,7 @@ from convpipe.ops import (
     like,
     numeric,
 )
-from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow, check_rule, narrowed, settled
+from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow, check_rule, settled
 
 
 def scale(x: ArrayLike, divisor: float = 255, dtype: DTypeLike = "float32", overflow: Overflow = "error") -> Array:
@@ -46,8 +46,7 @@ def scale(x: ArrayLike, divisor: float = 255, dtype: DTypeLike = "float32", over
     check_rule(overflow, target)
     with np.errstate(all="ignore"):
         quotients: Array = np.divide(x, divisor, dtype=np.float64, order="C")
-    settled(quotients, overflow, lambda: np.isfinite(x), lambda: quotients)
-    return narrowed(quotients, target, overflow)
+    return settled(quotients, target, overflow, lambda: np.isfinite(x), lambda: quotients)
 
 
 def check_divisor(divisor: float) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from convpipe.ops import Array, Made, SumStage, Tensor, checked, numeric
 from convpipe.ops.arrays.arguments import MATRIX
 from convpipe.ops.arrays.floats import TILE_CELLS
-from convpipe.ops.arrays.overflow import SUM_SHIFT, Overflow, check_rule, narrowed, scaled, settled
+from convpipe.ops.arrays.overflow import SUM_SHIFT, Overflow, check_rule, scaled, settled
 from convpipe.ops.arrays.sums import target_dtype, total_along, workspace as product_workspace
 from convpipe.ops.kinds.operation import SLACK
 from convpipe.ops.matmul import matmul
@@ -58,11 +58,12 @@ def sum_rows(row_matrix: ArrayLike, dtype: DTypeLike | None = None, overflow: Ov
     if row_matrix.dtype.kind == "f":
         sums = settled(
             total_along(row_matrix, 0),
+            target,
             overflow,
             lambda: np.isfinite(row_matrix).all(0, keepdims=True),
             lambda: scaled(total_along(scaled(row_matrix, -SUM_SHIFT), 0), SUM_SHIFT),
         )
-        return narrowed(sums[0], target, overflow)
+        return np.asarray(sums[0])
     ones = np.ones((1, row_matrix.shape[0]), row_matrix.dtype)
     return matmul(row_matrix.T, ones, dtype=dtype, overflow=overflow)[:, 0]
 

@@ -150,14 +150,15 @@ def unpadded_floats(
     cropped = bias is None and mode == "constant"
     result = np.empty((*padded.shape[:2], *spatial), target)
     for image, planes in zip(padded, result, strict=True):
-        planes[...] = narrowed(summed(image, offsets, pads, mode, overflow, cropped), target, overflow)
+        if cropped:
+            planes[...] = narrowed(unpad_image(image, pads, mode), target, overflow)
+        else:
+            planes[...] = summed(image, offsets, pads, mode, target, overflow)
     return result
 
 
-def summed(image: Array, offsets: Array, pads: Pads, mode: str, overflow: Overflow, cropped: bool) -> Array:
-    """One image without its padding, in float64; cropped alone, in its own dtype."""
-    if cropped:
-        return unpad_image(image, pads, mode)
+def summed(image: Array, offsets: Array, pads: Pads, mode: str, target: np.dtype[Any], overflow: Overflow) -> Array:
+    """One image of floats without its padding, each cell plus its channel's offset, added up in float64."""
 
     def operands() -> Array:
         odd = unpad_image((~np.isfinite(image)).astype(np.int64), pads, mode)
@@ -168,7 +169,7 @@ def summed(image: Array, offsets: Array, pads: Pads, mode: str, overflow: Overfl
         with np.errstate(all="ignore"):
             return unpad_image(scaled(image, power), pads, mode) + scaled(offsets, power)
 
-    return settled(sums(0), overflow, operands, lambda: scaled(sums(-SUM_SHIFT), SUM_SHIFT))
+    return settled(sums(0), target, overflow, operands, lambda: scaled(sums(-SUM_SHIFT), SUM_SHIFT))
 
 
 def as_planes(bias: Array, spatial: Sizes) -> Array:

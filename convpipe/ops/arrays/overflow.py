@@ -23,6 +23,7 @@ OVERFLOW = "What becomes of a result that the dtype cannot hold: error, saturate
 # are finite then, and those so small that they are lost are nothing beside the sum that had overflowed.
 SHIFT = 540
 SUM_SHIFT = 64  # likewise for terms of a sum
+LARGE = 1 << 12  # cells, from where the faster of two ways to sum costs less to start
 
 
 def check_rule(overflow: Overflow, dtype: np.dtype[Any]) -> None:
@@ -91,8 +92,11 @@ def all_finite(values: Array) -> bool:
 
     One pass and no array beside it where the sum of all is finite, as it nearly always is.
     """
-    wide = np.float32 if values.dtype == np.float16 else None
-    return math.isfinite(np.add.reduce(values, axis=None, dtype=wide)) or bool(np.isfinite(values).all())
+    if values.size > LARGE and values.flags.c_contiguous and values.dtype != np.float16:
+        found = np.einsum("i->", values.reshape(-1))  # half the time of add.reduce
+    else:
+        found = np.add.reduce(values, axis=None, dtype=np.float32 if values.dtype == np.float16 else None)
+    return math.isfinite(found) or bool(np.isfinite(values).all())
 
 
 def rounded(sums: Array, dtype: np.dtype[Any], overflow: Overflow) -> Array:
@@ -122,11 +126,18 @@ def held(values: Array, dtype: np.dtype[Any], overflow: Overflow) -> Array:
     return result
 
 
-def settled(results: Array, overflow: Overflow, operands: Callable[[], Any], again: Callable[[], Array]) -> Array:
-    """Results of float arithmetic after the rule for overflow, changed where they lie.
+def settled(
+    results: Array,
+    dtype: np.dtype[Any],
+    overflow: Overflow,
+    operands: Callable[[], Any],
+    again: Callable[[], Array],
+) -> Array:
+    """Results of float arithmetic in a float dtype, after the rule for overflow.
 
     Args:
-        results: floats as IEEE arithmetic made them.
+        results: as IEEE arithmetic made them, in a dtype as wide as the one wanted, or that one; then they may be
+            changed where they lie.
         operands: gives, for each result, whether all it is made of is finite.
         again: gives the results once more, in float64 and by a way on which none of those overflows; infinity where
             float64 does not hold the result itself.
@@ -134,15 +145,17 @@ def settled(results: Array, overflow: Overflow, operands: Callable[[], Any], aga
     Raises:
         ValueRangeError: with ``overflow="error"``, a result that does not fit.
     """
-    if overflow == "inf":
-        return results
     with np.errstate(all="ignore"):
-        if all_finite(results):
-            return results
-        lost = ~np.isfinite(results) & operands()
-        values = again()[lost] if lost.any() else np.empty(0)
-    results[lost] = held(values, results.dtype, overflow)
-    return results
+        found = results.astype(dtype, copy=False)
+        if overflow == "inf" or all_finite(found):
+            return found
+        lost = ~np.isfinite(found) & operands()
+        values = results[lost].astype(np.float64)
+        odd = ~np.isfinite(values)
+        if odd.any():
+            values[odd] = again()[lost][odd]
+    found[lost] = held(values, dtype, overflow)
+    return found
 
 
 def scaled(values: Array, power: int) -> Array:

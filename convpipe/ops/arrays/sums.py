@@ -16,6 +16,9 @@ from convpipe.tensors import Array, Sizes
 # Whole numbers up to these are exact in the accumulator, and so is every partial sum on the way.
 FLOAT32_EXACT, FLOAT64_EXACT, INT64_EXACT = 2**24, 2**53, 2**63 - 1
 
+Parts = Iterable[tuple[Any, Array]]  # each an index into a result, and an array of its cells
+Adding = Callable[[Sizes, np.dtype[Any], Parts], Array]
+
 TILE_BYTES = 4 << 20  # a 2-4 MiB tile beat both the whole matrix and an L2-sized one
 OBJECT_BYTES = 64  # a Python integer and the reference to it, rounded up
 
@@ -91,7 +94,7 @@ def magnitude(dtype: np.dtype[Any]) -> int:
 # u*|sum| + 2*(n*u)**2*sum|x| off. NaN and infinity are what IEEE says. Integers are exact.
 
 
-def total(shape: Sizes, dtype: np.dtype[Any], parts: Iterable[tuple[Any, Array]]) -> Array:
+def total(shape: Sizes, dtype: np.dtype[Any], parts: Parts) -> Array:
     """The sum of parts that each cover some cells.
 
     Args:
@@ -116,6 +119,15 @@ def total(shape: Sizes, dtype: np.dtype[Any], parts: Iterable[tuple[Any, Array]]
                 errors[where] += error
         if errors is not None:
             np.add(sums, errors, out=sums, where=np.isfinite(errors))
+    return sums
+
+
+def short_total(shape: Sizes, dtype: np.dtype[Any], parts: Parts) -> Array:
+    """The same in the dtype of the parts: for the terms of a product's sum, which are few and rounded to it already."""
+    sums = np.zeros(shape, dtype)
+    with np.errstate(all="ignore"):
+        for where, part in parts:
+            sums[where] += part
     return sums
 
 
@@ -176,22 +188,18 @@ def means(x: Array, terms: int, counts: Array, sums: Callable[[Array], Array], o
         sums: gives the sums of such an array, as `total` or `total_along`.
 
     Returns:
-        The float that `result_float` says; NaN where nothing counts.
+        In the float that `result_float` says; NaN where nothing counts.
     """
-    with np.errstate(all="ignore"):
-        return float64_means(x, terms, counts, sums, overflow).astype(result_float(x.dtype), copy=False)
-
-
-def float64_means(x: Array, terms: int, counts: Array, sums: Callable[[Array], Array], overflow: Overflow) -> Array:
-    """`means` before they are rounded to the dtype of the floats."""
     if x.dtype.kind in "iu":
         if terms * largest(x) <= INT64_EXACT:
             return quotients(sums(x.astype(np.int64) if x.dtype == np.uint64 else x), counts)
         return np.concatenate([quotients(sums(x[image : image + 1].astype(object)), counts) for image in range(len(x))])
     found = sums(x)
-    found /= counts
+    with np.errstate(all="ignore"):
+        found /= counts
     return settled(
         found,
+        result_float(x.dtype),
         "inf" if overflow == "inf" else "saturate",  # as the largest mean may be rounded up to infinity
         lambda: (sums((~np.isfinite(x)).astype(np.int8)) == 0) & (counts > 0),
         lambda: scaled(sums(scaled(x, -SUM_SHIFT)) / counts, SUM_SHIFT),
@@ -203,7 +211,8 @@ def quotients(sums: Array, counts: Array) -> Array:
     if sums.dtype == object or largest(sums) > FLOAT64_EXACT:
         found = np.divide(sums.astype(object), np.maximum(counts, 1).astype(object)).astype(np.float64)
         return np.where(counts == 0, np.nan, found)
-    return np.asarray(sums / counts)
+    with np.errstate(all="ignore"):
+        return np.asarray(sums / counts)
 
 
 def tile_rows(weights_shape: tuple[int, ...], accumulator: np.dtype[Any]) -> int:

@@ -15,7 +15,7 @@ from convpipe.errors import GeometryError
 from convpipe.geometry.axes import Pads, out_sizes, per_axis
 from convpipe.geometry.convolution import ConvGeometry, solve
 from convpipe.geometry.layouts import image_shape, rank_hint
-from convpipe.ops.arrays.sums import total
+from convpipe.ops.arrays.sums import Adding, short_total
 from convpipe.tensors import Array, Sizes
 
 
@@ -60,8 +60,13 @@ def unfold(padded: Array, kernel: Sizes, stride: Sizes, dilation: Sizes, memory:
     return buffer.reshape(channels * prod(kernel), batch * prod(out)).T  # (N*out_h*out_w, C*kh*kw)
 
 
-def fold(columns: Array, padded_shape: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Array:
-    """`col2im` onto a padded image, with one, two or three spatial axes: the sums of `total`.
+def fold(
+    columns: Array, padded_shape: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes, adding: Adding = short_total
+) -> Array:
+    """`col2im` onto a padded image, with one, two or three spatial axes.
+
+    Args:
+        adding: what adds up, in the dtype of the columns or as `total`.
 
     Raises:
         GeometryError: columns of another shape.
@@ -71,7 +76,7 @@ def fold(columns: Array, padded_shape: Sizes, kernel: Sizes, stride: Sizes, dila
     taps = columns.T.reshape(channels, *kernel, batch, *out)
     windows = tap_windows(kernel, stride, dilation, out)
     parts = (((slice(None), slice(None), *window), taps[tap_index(tap)]) for tap, window in windows)
-    return total((channels, batch, *size), columns.dtype, parts).swapaxes(0, 1)  # (N, C, H, W)
+    return adding((channels, batch, *size), columns.dtype, parts).swapaxes(0, 1)  # (N, C, H, W)
 
 
 def check_columns(columns: Array, padded_shape: Sizes, kernel: Sizes, stride: Sizes, dilation: Sizes) -> Sizes:
