@@ -19,6 +19,7 @@ class Number:
     value: Any  # an int or a Fraction; a float where it is NaN or infinite
     size: Any = 0  # the sum of the magnitudes of all its terms
     steps: int = 0  # roundings on the way, at most
+    way: Any = 0  # the largest number on the way to a result, where that is not among its terms
 
     @classmethod
     def of(cls, value: float) -> Number:
@@ -163,16 +164,18 @@ def is_right(found: Any, number: Number, expected: Expected, overflow: str) -> b
         return bool(found == fitted(number.value, expected.dtype, overflow)) and (overflow != "error" or not must)
     if not number.finite:
         return bool(found == number.value) or (found != found and number.value != number.value)
-    largest = float(np.finfo(expected.dtype).max)
+    largest, error = float(np.finfo(expected.dtype).max), error_of(number, expected.dtype, expected.wide)
+    if overflow == "inf" and number.way >= Fraction(float(np.finfo(expected.wide).max)):
+        return True  # whatever IEEE arithmetic makes of it
     if overflow == "inf" and not math.isfinite(found):  # also where only the sum on the way was too large
         return bool(may or number.size >= Fraction(largest))
     if overflow == "saturate" and may and abs(found) == largest:
-        return bool((found > 0) == (number.value > 0))
+        return bool((number.value if found > 0 else -number.value) + error >= Fraction(largest))
     if must or not math.isfinite(found):
         return False
     if expected.rounded:
         return bool(np.dtype(expected.dtype).type(float(number.value)) == found)
-    return bool(abs(Fraction(found) - number.value) <= error_of(number, expected.dtype, expected.wide))
+    return bool(abs(Fraction(found) - number.value) <= error)
 
 
 def fitted(value: int, dtype: np.dtype[Any], overflow: str) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from itertools import product
 from typing import Any
@@ -92,9 +93,10 @@ def convolved(image: np.ndarray, filters: np.ndarray, stride: Any, dilation: Any
     out, taps = windows(image.shape[2:], filters.shape[2:], stride, dilation)
     sums = np.full((len(image), len(filters), *out), ZERO)
     for tap, cells in taps:
-        parts = image[(slice(None), None, slice(None), *cells)] * filters[(slice(None), slice(None), *tap)][
-            None, :, :, None, None
-        ]
+        parts = (
+            image[(slice(None), None, slice(None), *cells)]
+            * filters[(slice(None), slice(None), *tap)][None, :, :, None, None]
+        )
         sums = sums + total(parts, 2)
     return sums
 
@@ -212,9 +214,7 @@ def relu(arrays: Arrays, settings: Settings) -> list[Expected]:
 def matmul(arrays: Arrays, settings: Settings) -> list[Expected]:
     columns, filters, bias = (arrays[name] for name in ("columns", "filter_matrix", "bias"))
     groups = settings["groups"]
-    parts = zip(
-        np.split(numbers(columns), groups, 1), np.split(numbers(filters), groups, 0), strict=True
-    )
+    parts = zip(np.split(numbers(columns), groups, 1), np.split(numbers(filters), groups, 0), strict=True)
     sums = np.concatenate([matrix_product(left, right.T) for left, right in parts], 1)
     return [products(sums + numbers(bias), columns, filters, bias)]
 
@@ -461,7 +461,9 @@ def distances(row: list[float]) -> tuple[list[float], float] | None:
     """Each cell less the largest, and the logarithm of the sum of their exponentials; nothing of no numbers."""
     if any(value != value for value in row) or math.isinf(max(row)):
         return None
-    below = [float(max(Fraction(value) - Fraction(max(row)), -LARGEST)) if value > -math.inf else value for value in row]
+    below = [
+        float(max(Fraction(value) - Fraction(max(row)), -LARGEST)) if value > -math.inf else value for value in row
+    ]
     return below, math.log(math.fsum(map(exp, below)))
 
 
@@ -491,7 +493,9 @@ def log_softmax(arrays: Arrays, settings: Settings) -> list[Expected]:
             Number(below)
             if below == -math.inf
             else Number(
-                Fraction(value) - Fraction(max(row)) - Fraction(found[1]), abs(Fraction(below)) + Fraction(found[1]) + 1, 32
+                Fraction(value) - Fraction(max(row)) - Fraction(found[1]),
+                abs(Fraction(below)) + Fraction(found[1]) + 1,
+                32,
             )
             for value, below in zip(row, found[0], strict=True)
         ]
@@ -523,7 +527,8 @@ def local_response_norm(arrays: Arrays, settings: Settings) -> list[Expected]:
         if not value:
             return ZERO
         power = logarithm(abs(Fraction(value))) - 0.75 * logarithm(base)
-        return Number.near(math.copysign(math.exp(min(power, 709)), value), 1 << 14)
+        found = Number.near(math.copysign(math.exp(min(power, 709)), value), 1 << 14)
+        return replace(found, way=max(Fraction(other) ** 2 for other in window) * 5)
 
     [found] = along_channels(arrays["x"], of)
     return [Expected(found.cells, found.dtype)]
