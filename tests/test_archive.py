@@ -97,7 +97,7 @@ def test_sha256sum_agrees(made: Path) -> None:
 def test_the_archive_id_is_the_hash_of_the_sums(made: Path) -> None:
     manifest = json.loads((made / "manifest.json").read_text())
     assert manifest["archive_id"] == hashlib.sha256((made / "SHA256SUMS").read_bytes()).hexdigest()
-    assert (manifest["format"], manifest["run_id"], manifest["status"]) == (1, made.name, "done")
+    assert (manifest["format"], manifest["run_id"], manifest["status"]) == (2, made.name, "done")
 
 
 def test_the_manifest_is_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -423,10 +423,10 @@ def test_edited_ids_are_found(run: Path, key: str) -> None:
         verify(run)
 
 
-@pytest.mark.parametrize("form", [0, 2, "1", None, [1]])
+@pytest.mark.parametrize("form", [0, 3, True, 1.0, "1", None, [1]])
 def test_another_format_is_refused(run: Path, form: object) -> None:
     edit_manifest(run, format=form)
-    with pytest.raises(ArchiveError, match=r"manifest.json: got format .*, expected 1"):
+    with pytest.raises(ArchiveError, match=r"manifest.json: got format .*, expected one of 1, 2"):
         load(run)
 
 

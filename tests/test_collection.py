@@ -88,7 +88,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "no output": lambda run: (run / "output.npy").unlink(),
     "cut output": lambda run: (run / "output.npy").write_bytes((run / "output.npy").read_bytes()[:-1]),
     "other config": lambda run: (run / "config.yaml").write_text("seed: 1\n"),
-    "other format": lambda run: edit_manifest(run, format=2),
+    "other format": lambda run: edit_manifest(run, format=3),
     "other id": lambda run: edit_manifest(run, run_id="0" * 12),
     "no times": lambda run: edit_manifest(run, seconds={"pad": []}),
     "empty": lambda run: (shutil.rmtree(run), run.mkdir()),

@@ -49,10 +49,22 @@ def test_arrays_come_as_they_were_saved(dtype: str, save: Any, tmp_path: Path) -
         assert (got.dtype, got.shape, got.tolist()) == (array.dtype, array.shape, array.tolist())
 
 
-@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_every_compression(compression: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_both_ways_of_packing(compression: int, tmp_path: Path) -> None:
     path = zipped(tmp_path / "f.npz", {"a.npy": npy_bytes(VALUES)}, compression)
     assert np.array_equal(npz.read_array(path, "a"), VALUES)
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("size", [1, 50 << 20])
+def test_ways_of_packing_that_unpack_without_bounds(compression: int, size: int, tmp_path: Path) -> None:
+    path = zipped(tmp_path / "f.npz", {"a.npy": npy_bytes(VALUES) + bytes(size)}, compression)
+    tracemalloc.start()
+    with pytest.raises(ConfigError, match=r"\(a is packed in another way than by numpy\.savez_compressed\)$"):
+        npz.read_header(path, "a")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 << 20
 
 
 def test_other_orders_of_bytes_and_axes(tmp_path: Path) -> None:
@@ -118,6 +130,55 @@ def test_a_path_that_is_no_file(kind: str, tmp_path: Path) -> None:
         npz.read_header(str(path), "a", "w.path")
 
 
+# Names that are there twice
+
+
+@pytest.mark.parametrize(
+    "names", [("a.npy", "a.npy"), ("a.npy", "a"), ("a", "a"), ("b.npy", "b.npy"), ("a/b", "a/b.npy")]
+)
+@pytest.mark.parametrize("wanted", ["a", "b", "c"])
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_name_that_is_there_twice(names: tuple[str, str], wanted: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "f.npz", "w") as archive:
+        archive.writestr("c.npy", npy_bytes(VALUES))
+        for number, name in enumerate(names):
+            archive.writestr(name, npy_bytes(VALUES + number))
+    twice = names[0].removesuffix(".npy")
+    with pytest.raises(
+        ConfigError, match=rf"^w\.path: .* an \.npz file with each name once \(there are two arrays {twice}"
+    ):
+        npz.read_array(str(tmp_path / "f.npz"), wanted, "w.path", "w.entry")
+
+
+def test_names_that_differ_in_little_are_two(tmp_path: Path) -> None:
+    entries = {"a.npy": VALUES, "A.npy": VALUES + 1, "a.npy.npy": VALUES + 2, " a.npy": VALUES + 3, "á.npy": VALUES + 4}
+    path = zipped(tmp_path / "f.npz", {name: npy_bytes(array) for name, array in entries.items()})
+    for number, name in enumerate(["a", "A", "a.npy", " a", "á"]):
+        assert np.array_equal(npz.read_array(path, name), VALUES + number)
+
+
+def test_a_file_of_very_many_entries_is_refused_before_they_are_read(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "f.npz", "w") as archive:
+        for number in range(2000):
+            archive.writestr(f"{number}{'n' * 5000}", b"")
+    tracemalloc.start()
+    with pytest.raises(ConfigError, match=r"\(its list of entries has 10\d{6} bytes, at most 4194304 are read\)$"):
+        npz.read_header(str(tmp_path / "f.npz"), "a")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 << 20
+
+
+def test_many_entries_are_read_still(tmp_path: Path) -> None:
+    entries = {f"weights of layer {number}.npy": b"" for number in range(5000)}
+    path = zipped(tmp_path / "f.npz", {**entries, "a.npy": npy_bytes(VALUES)}, zipfile.ZIP_STORED)
+    assert np.array_equal(npz.read_array(path, "a"), VALUES)
+    with pytest.raises(
+        ConfigError, match=r"^w\.entry: got weights of layr 7, .* \(did you mean weights of layer 7\?\)$"
+    ):
+        npz.read_header(path, "weights of layr 7", "w.path", "w.entry")
+
+
 # Hostile files
 
 
@@ -145,6 +206,15 @@ def with_size(content: bytes, size: int) -> bytes:
     return bytes(changed)
 
 
+def with_method(content: bytes, method: int) -> bytes:
+    """The same archive, whose entry claims to be packed in another way."""
+    changed = bytearray(content)
+    for magic, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        start = content.index(magic) + offset
+        changed[start : start + 2] = struct.pack("<H", method)
+    return bytes(changed)
+
+
 def claiming(shape: tuple[int, ...]) -> bytes:
     """A .npy file whose header claims another shape than its data has."""
     return npy_bytes(VALUES).replace(b"(2, 3, 4), }" + b" " * 20, f"{shape}, }}".encode().ljust(32))
@@ -168,6 +238,11 @@ def hostile(kind: str) -> bytes:
         "encrypted": encrypted(whole),
         "larger": with_size(whole, 1 << 31),
         "smaller": with_size(whole, 100),
+        "another method": with_method(whole, 77),
+        "stored, it says": with_method(whole, zipfile.ZIP_STORED),
+        "another name at its place": whole.replace(b"a.npy", b"b.npy", 1),
+        "another start": whole.replace(b"PK\x03\x04", b"PK\x03\x05"),
+        "another sum": whole.replace(whole[whole.index(b"PK\x01\x02") + 16 :][:4], b"\1\2\3\4"),
     }
     entries = {
         "pickle": npy_bytes(evil),
@@ -190,7 +265,8 @@ def hostile(kind: str) -> bytes:
 
 
 HOSTILE = (
-    "empty", "text", "npy", "half", "no end", "changed", "encrypted", "larger", "smaller", "pickle", "text entry",
+    "empty", "text", "npy", "half", "no end", "changed", "encrypted", "larger", "smaller", "another method",
+    "stored, it says", "another name at its place", "another start", "another sum", "pickle", "text entry",
     "no bytes", "too large a shape", "too small a shape", "complex", "bool", "text array", "record", "bytes behind",
     "bomb",
 )  # fmt: skip

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import sys
+import tracemalloc
 import zlib
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 
 from convpipe.errors import ConfigError
-from convpipe.files.images import grey_levels, image_size, picture, read_image
+from convpipe.files.images import decoding_bytes, grey_levels, image_size, picture, read_image
 from convpipe.tensors import DTYPES
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow is the optional extra `image`")
@@ -69,6 +71,15 @@ def test_a_phones_jpeg_with_a_second_picture_reads_as_its_first(tmp_path: Path) 
         assert_reads_as(tmp_path / "x.jpg", image)
 
 
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png"])
+def test_of_a_picture_that_moves_the_first_is_read(tmp_path: Path, suffix: str) -> None:
+    first, *more = (RGBA.convert("RGB").rotate(90 * turns) for turns in range(4))
+    first.save(tmp_path / f"x.{suffix}", save_all=True, append_images=more, lossless=True)
+    with Image.open(tmp_path / f"x.{suffix}") as image:
+        assert image.n_frames == 4
+        assert_reads_as(tmp_path / f"x.{suffix}", image)
+
+
 def test_transparency_is_dropped_not_blended(tmp_path: Path) -> None:
     Image.new("RGBA", (1, 1), (200, 100, 50, 0)).save(tmp_path / "x.png")
     assert read_image(tmp_path / "x.png").ravel().tolist() == [200, 100, 50]
@@ -100,11 +111,12 @@ def test_sixteen_bits_keep_the_high_byte(tmp_path: Path, suffix: str) -> None:
     np.testing.assert_array_equal(read_image(tmp_path / f"x.{suffix}")[0], np.stack([values >> 8] * 3))
 
 
-@pytest.mark.parametrize(("dtype", "reason"), [("float32", "floating-point"), ("int32", "do not fit 16 bits")])
-def test_wider_pixels_are_refused(tmp_path: Path, dtype: str, reason: str) -> None:
-    Image.fromarray(np.full((2, 2), 70_000, dtype)).save(tmp_path / "x.tiff")
-    with pytest.raises(ConfigError, match=rf"^input\.path: got .*an image file that can be read .*{reason}"):
-        read_image(tmp_path / "x.tiff")
+def test_a_float_map_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.pfm").write_bytes(b"Pf 2 1 -1.0\n" + np.array([0.5, 70_000], "<f4").tobytes())
+    with pytest.raises(
+        ConfigError, match=r"^input\.path: got .*an image file that can be read .its pixels are floating-po"
+    ):
+        read_image(tmp_path / "x.pfm")
 
 
 def png_bytes() -> bytes:
@@ -122,7 +134,7 @@ def claiming(width: int, height: int) -> bytes:
 
 
 DAMAGED = {
-    "no bytes": (b"", "an image: PNG"),
+    "no bytes": (b"", "an image file .it is empty"),
     "text": (b"hello", "an image: PNG"),
     "npy": (b"\x93NUMPY\x01\x00", "an image: PNG"),
     "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "an image: PNG"),
@@ -142,17 +154,77 @@ def test_damaged_files_are_one_line_of_error(tmp_path: Path, name: str) -> None:
     assert "\n" not in str(raised.value)
 
 
+def vast(suffix: str, width: int, height: int) -> bytes:
+    """The beginning of a file whose header claims a size."""
+    little, big = struct.pack("<II", width, height), struct.pack(">HH", height, width)
+    shorts = [(256, width), (257, height), (258, 8), (259, 1), (262, 1), (273, 8), (278, height), (279, 10**6)]
+    tags = struct.pack("<H", len(shorts)) + b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in shorts)
+    starts = {
+        "gif": b"GIF89a"
+        + struct.pack("<HH", width, height)
+        + b"\0\0\0,"
+        + bytes(4)
+        + struct.pack("<HH", width, height),
+        "bmp": b"BM" + bytes(8) + struct.pack("<II", 54, 40) + little + struct.pack("<HH", 1, 24) + bytes(24),
+        "ppm": f"P6 {width} {height} 255\n".encode(),
+        "tiff": b"II*\0\x08\0\0\0" + tags + bytes(4),
+        "jpg": b"\xff\xd8\xff\xc0\x00\x11\x08" + big + b"\x03\x01\x11\0\x02\x11\0\x03\x11\0\xff\xda",
+        "png": claiming(width, height)[:60],
+    }
+    return starts[suffix] + bytes(20)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "bmp", "ppm", "tiff", "jpg", "png"])
+@pytest.mark.parametrize("read", [image_size, read_image])
+def test_a_header_that_claims_too_much_is_refused_at_once(tmp_path: Path, suffix: str, read: Any) -> None:
+    (tmp_path / f"x.{suffix}").write_bytes(vast(suffix, 60_000, 50_000))
+    tracemalloc.start()
+    with pytest.raises(ConfigError, match=r"^input\.path: got .*, expected an image of at most 178956970 pixels$"):
+        read(tmp_path / f"x.{suffix}")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 << 20
+
+
+@pytest.mark.parametrize("suffix", ["gif", "bmp", "ppm", "tiff", "jpg", "png"])
+def test_a_header_that_claims_what_is_not_there(tmp_path: Path, suffix: str) -> None:
+    (tmp_path / f"x.{suffix}").write_bytes(vast(suffix, 300, 200))
+    assert image_size(tmp_path / f"x.{suffix}") == (200, 300)
+    with pytest.raises(ConfigError, match=r"^input\.path: got .*, expected an image file that can be read \(.*\)$"):
+        read_image(tmp_path / f"x.{suffix}")
+
+
 @pytest.mark.filterwarnings("error")
 def test_the_size_of_a_large_image_is_read_without_decoding_or_warning(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(claiming(10_000, 12_000))
     assert image_size(tmp_path / "x.png") == (12_000, 10_000)
 
 
-@pytest.mark.parametrize("name", ["missing.png", ".", "null\0.png", "missing/x.png"])
-@pytest.mark.parametrize("read", [image_size, read_image])
-def test_a_file_that_is_not_there(tmp_path: Path, name: str, read: Any) -> None:
-    with pytest.raises(ConfigError, match=r"^input\.path: got .*an image file that can be read .no such file"):
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("missing.png", r"an image file that can be read \(No such file or directory\)"),
+        ("missing/x.png", r"an image file that can be read \(No such file or directory\)"),
+        ("null\0.png", r"an image file that can be read \(embedded null byte\)"),
+        (".", r"an image file \(it is a folder, no regular file\)"),
+        ("pipe", r"an image file \(it is a pipe, a device or the like, no regular file\)"),
+        ("/dev/zero", r"an image file \(it is a pipe, a device or the like, no regular file\)"),
+        ("empty.png", r"an image file \(it is empty\)"),
+    ],
+)
+@pytest.mark.parametrize("read", [image_size, read_image, decoding_bytes])
+def test_a_path_that_is_no_image(tmp_path: Path, name: str, reason: str, read: Any) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "empty.png").write_bytes(b"")
+    with pytest.raises(ConfigError, match=rf"^input\.path: got .*, expected {reason}$"):
         read(tmp_path / name)
+
+
+def test_a_path_in_any_script(tmp_path: Path) -> None:
+    RGBA.save(tmp_path / "사진 1.png")
+    assert image_size(tmp_path / "사진 1.png") == (HEIGHT, WIDTH)
+    with pytest.raises(ConfigError, match=r"^input\.path: got .*/없다\.png, expected an image file that can be read"):
+        image_size(tmp_path / "없다.png")
 
 
 @pytest.mark.parametrize("call", [lambda: image_size("x.png"), lambda: picture(np.zeros((2, 2)))])

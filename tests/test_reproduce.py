@@ -267,7 +267,7 @@ def test_last_bits_do_not_excuse_another_shape_further_on(tmp_path: Path, column
 def test_another_versions_archive_says_so(tmp_path: Path) -> None:
     run = a_run(tmp_path)
     from_elsewhere(run.path, convpipe="0.0.7")
-    said = f"(made by convpipe 0.0.7, format 1; this is convpipe {VERSION}, format 1)"
+    said = f"(made by convpipe 0.0.7, format 2; this is convpipe {VERSION}, format 2)"
     assert repeat(run) == f"reproduced {said}"
 
 
@@ -275,14 +275,14 @@ def test_another_versions_wrong_archive_says_so_too(tmp_path: Path) -> None:
     run = a_run(tmp_path)
     set_output(run.path, set_first_cell(77))
     from_elsewhere(run.path, convpipe="0.0.7")
-    with pytest.raises(ArchiveError, match=r"stage 'matmul' differs: .* \(made by convpipe 0\.0\.7, format 1; this is"):
+    with pytest.raises(ArchiveError, match=r"stage 'matmul' differs: .* \(made by convpipe 0\.0\.7, format 2; this is"):
         repeat(run)
 
 
 def test_a_manifest_without_facts_is_another_environment(tmp_path: Path) -> None:
     run = a_run(tmp_path)
     edit_manifest(run.path, provenance={})
-    assert repeat(run).startswith("reproduced (made by convpipe unknown, format 1; ")
+    assert repeat(run).startswith("reproduced (made by convpipe unknown, format 2; ")
 
 
 # A run copied elsewhere

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from run_cases import ending_early
 
 from convpipe.errors import ConfigError
 from convpipe.files import safetensors
+from convpipe.files.npy import BLOCK_BYTES
+from convpipe.files.tensor_list import BITS
 
 KEYS = ("w.path", "w.entry")
 VALUES = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
@@ -74,16 +77,14 @@ HOSTILE = {
     "backwards": file_of(entry(data_offsets=[96, 0])),
     "negative": file_of(entry(data_offsets=[-96, 0])),
     "one offset": file_of(entry(data_offsets=[0])),
-    "vast": file_of(entry(shape=[2**40, 2**40, 0], data_offsets=[0, 0])),
-    "too large to address": file_of(entry(shape=[2**59, 0], data_offsets=[0, 0])),
+    "vast": file_of(entry(shape=[2**40, 2**40, 0], data_offsets=[0, 0]), b""),
+    "too large to address": file_of(entry(shape=[2**59, 0], data_offsets=[0, 0]), b""),
     "an axis too many": file_of(entry(shape=[1] * 31 + [2, 12])),
     "negative shape": file_of(entry(shape=[-2, -3, 4])),
     "true shape": file_of(entry(shape=[True, 24])),
     "float shape": file_of(entry(shape=[2.0, 12])),
     "text shape": file_of(entry(shape="24")),
     "too many axes": file_of(entry(shape=[1] * 40 + [24])),
-    "bfloat16": file_of(entry(dtype="BF16", shape=[48])),
-    "bool": file_of(entry(dtype="BOOL", shape=[96])),
     "no dtype": file_of(entry(dtype=None)),
     "a dtype that is a list": file_of(entry(dtype=["F32"])),
     "no entry": file_of({"a": 5}),
@@ -100,12 +101,11 @@ def test_a_hostile_file_is_one_line(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "span"),
-    [([1] * 30 + [2, 12], [0, 96]), ([2, 3, 4], [0, 96]), ([1, 0, 2**58], [0, 0]), ([2**59 - 1, 0], [96, 96])],
+    ("shape", "length"), [([1] * 30 + [2, 12], 96), ([2, 3, 4], 96), ([1, 0, 2**58], 0), ([2**59 - 1, 0], 0)]
 )
-def test_what_numpy_can_still_hold_is_read(shape: list[int], span: list[int], tmp_path: Path) -> None:
+def test_what_numpy_can_still_hold_is_read(shape: list[int], length: int, tmp_path: Path) -> None:
     path = tmp_path / "f.safetensors"
-    path.write_bytes(file_of(entry(shape=shape, data_offsets=span)))
+    path.write_bytes(file_of(entry(shape=shape, data_offsets=[0, length]), bytes(length)))
     assert safetensors.read_array(str(path), "a", *KEYS).shape == tuple(shape)
 
 
@@ -138,3 +138,83 @@ def test_a_damaged_file_is_refused_or_read(tmp_path_factory: pytest.TempPathFact
     except ConfigError:
         return
     assert (array.shape, array.dtype) == (header.shape, header.dtype)
+
+
+# The dtypes of the format
+
+
+def test_bfloat16_is_read_as_float32_exactly(tmp_path: Path) -> None:
+    bits = np.arange(2**16, dtype="<u2")  # every number there is
+    (tmp_path / "f.safetensors").write_bytes(
+        file_of(entry(dtype="BF16", shape=[256, 256], data_offsets=[0, 131072]), bits.tobytes())
+    )
+    header = safetensors.read_header(str(tmp_path / "f.safetensors"), "a", *KEYS)
+    read = safetensors.read_array(str(tmp_path / "f.safetensors"), "a", *KEYS)
+    assert (header.shape, header.dtype, read.shape, read.dtype) == ((256, 256), np.float32, (256, 256), np.float32)
+    assert read.flags.c_contiguous
+    flat = read.reshape(-1)
+    assert [flat[bits] for bits in (0x3F80, 0xBFC0, 0x4049, 0x0001, 0x7F7F)] == [
+        1,
+        -1.5,
+        3.140625,
+        2**-133,
+        255 * 2.0**120,
+    ]
+    assert (flat[0x7F80], flat[0xFF80], np.signbit(flat[0x8000])) == (np.inf, -np.inf, True)
+    assert flat.view(np.uint32).tolist() == [bits << 16 for bits in range(2**16)]
+
+
+@pytest.mark.parametrize("size", [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 3 * BLOCK_BYTES])
+def test_bfloat16_of_many_blocks(size: int, tmp_path: Path) -> None:
+    bits = (np.arange(size, dtype=np.int64) * 7919).astype("<u2")
+    (tmp_path / "f.safetensors").write_bytes(
+        file_of(entry(dtype="BF16", shape=[size], data_offsets=[0, 2 * size]), bits.tobytes())
+    )
+    read = safetensors.read_array(str(tmp_path / "f.safetensors"), "a", *KEYS)
+    assert np.array_equal(read.view(np.uint32) >> 16, bits)
+
+
+def test_bfloat16_that_ends_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "f.safetensors").write_bytes(file_of(entry(dtype="BF16", shape=[48])))
+    monkeypatch.setattr(safetensors, "stored", ending_early(safetensors.stored))
+    with pytest.raises(ConfigError, match=r"expected all values of a \(the file ended early\)$"):
+        safetensors.read_array(str(tmp_path / "f.safetensors"), "a", *KEYS)
+
+
+@pytest.mark.parametrize("dtype", sorted(set(BITS) - {"BF16", *safetensors.STORED}))
+def test_a_dtype_that_is_none_of_ours_is_named_with_its_entry(dtype: str, tmp_path: Path) -> None:
+    second = {"b": {"dtype": "U8", "shape": [1], "data_offsets": [BITS[dtype], BITS[dtype] + 1]}}
+    content = file_of(
+        {**entry(dtype=dtype, shape=[8], data_offsets=[0, BITS[dtype]]), **second}, bytes(BITS[dtype]) + b"x"
+    )
+    (tmp_path / "f.safetensors").write_bytes(content)
+    with pytest.raises(
+        ConfigError, match=rf"^w\.path: got .*, expected an array of I8, .*, BF16 \(a is {dtype}, which no"
+    ):
+        safetensors.read_header(str(tmp_path / "f.safetensors"), "a", *KEYS)
+    assert safetensors.read_array(str(tmp_path / "f.safetensors"), "b", *KEYS).tolist() == [ord("x")]
+
+
+VAST = {
+    "a million arrays": (b" " * 75_000_000, r"expected a header of at most 8388608 bytes \(it has 75000000\)"),
+    "lists": (b'{"a":{"x":[' + b"[]," * 2_000_000 + b"0]}}", "more than 300000 lists and objects"),
+    "deep lists": (b"[" * 4_000_000, "more than 300000 lists and objects"),
+    "deep lists that are few": (b"[" * 200_000, "recursion"),
+    "digits": (b'{"a":' + b"9" * 8_000_000 + b"}", "out of range"),
+    "numbers": (b'{"a":[' + b"1234," * 1_000_000 + b"1]}", "a: expected dtype, shape, data_offsets, each once"),
+    "names": (b"{" + b",".join(b'"%d":0' % number for number in range(300_000)) + b"}", "0: expected dtype, shape"),
+    "one long name": (b'{"' + b"n" * 8_000_000 + b'":5}', "nnn.*: expected dtype, shape, data_offsets, each once"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", VAST)
+def test_a_vast_header_is_one_line_in_little_memory(kind: str, tmp_path: Path) -> None:
+    header, expected = VAST[kind]
+    (tmp_path / "f.safetensors").write_bytes(file_of(header, b""))
+    tracemalloc.start()
+    with pytest.raises(ConfigError, match=rf"^w\.path: got .*{expected}") as raised:
+        safetensors.read_header(str(tmp_path / "f.safetensors"), "a", *KEYS)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200 << 20
+    assert len(str(raised.value)) < 400

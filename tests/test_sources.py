@@ -19,6 +19,7 @@ from test_safetensors import file_of
 
 from convpipe.errors import ConfigError
 from convpipe.fields import settings_of
+from convpipe.files.csv import read_matrix
 from convpipe.geometry.layouts import suits
 from convpipe.sources import SOURCES, Request, read_source, stream
 from convpipe.sources.classic import NAMES, SIZED
@@ -774,15 +775,99 @@ def test_one_source_does_not_import_the_others() -> None:
     ("text", "line"),
     [
         ("1,2\n3\n", r"expected rows of equally many numbers, at least one \(there are rows of \[1, 2\]\)"),
-        ("", r"expected rows of equally many numbers"),
+        ("", r"expected a \.csv file \(it is empty\)"),
         ("1,x\n", r"expected finite numbers with commas between them \(there is 'x'\)"),
         ("1,nan\n", r"expected finite numbers with commas between them \(there is 'nan'\)"),
-        (f"{10**30}\n", r"expected numbers that int64 or float64 holds"),
+        ("0.5,inf\n", r"expected finite numbers with commas between them \(there is 'inf'\)"),
+        ("1e999\n", r"expected finite numbers with commas between them \(there is '1e999'\)"),
+        ("1,,2\n", r"expected finite numbers with commas between them \(there is a cell with nothing in it\)"),
+        ("1,2,\n", r"expected finite numbers with commas between them \(there is a cell with nothing in it\)"),
+        (",", r"expected finite numbers with commas between them \(there is a cell with nothing in it\)"),
+        ("1;2\n", r"expected finite numbers with commas between them \(there is '1;2'\)"),
+        ("\n \n", r"expected rows of equally many numbers, at least one \(there are rows of \[\]\)"),
+        (f"{10**30}\n", r"expected numbers that int64 or float64 holds \(there is 10{30}\)"),
+        (f"{2**63}\n", r"expected numbers that int64 or float64 holds"),
+        (f"0.5,{2**63}\n", r"expected numbers that int64 or float64 holds"),
+        (f"0.5\n{-(2**63) - 1}\n", r"expected numbers that int64 or float64 holds"),
+        ("1" * 600_000, r"expected a \.csv file that can be read \(a number of more than 262144 characters\)"),
+        (
+            "\n".join("1," * row + "1" for row in range(200)),
+            r"expected rows of .* \(there are rows of \[1, 2, 3, .*\.\.\.\)$",
+        ),
     ],
 )
 def test_csv_files_that_are_refused(text: str, line: str, tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text(text)
     with pytest.raises(ConfigError, match=rf"^input\.path: got .*, {line}"):
+        read_input(source="csv", path=str(tmp_path / "x.csv")).signature()
+
+
+@pytest.mark.parametrize(
+    ("text", "dtype", "matrix"),
+    [
+        ("1,2\r\n3,4\r\n", "int64", [[1, 2], [3, 4]]),
+        ("1,2\r3,4", "int64", [[1, 2], [3, 4]]),
+        ("\n\n1\n  \n2\n", "int64", [[1], [2]]),
+        (" 1 ,\t2\n", "int64", [[1, 2]]),
+        (f"{-(2**63)},{2**63 - 1}\n", "int64", [[-(2**63), 2**63 - 1]]),
+        ("1,2\n3,0.5\n", "float64", [[1, 2], [3, 0.5]]),
+        ("0.5\n7\n", "float64", [[0.5], [7]]),
+        ("1e30,-1e-30,.5,5.\n", "float64", [[1e30, -1e-30, 0.5, 5]]),
+        (f"{2**53 + 1},0.5\n", "float64", [[2.0**53, 0.5]]),
+    ],
+)
+def test_matrices_in_text(text: str, dtype: str, matrix: Any, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_bytes(text.encode())
+    read = made(read_input(source="csv", path=str(tmp_path / "x.csv")))
+    assert (read.dtype, read.tolist()) == (dtype, matrix)
+
+
+@pytest.mark.parametrize("shape", [(1, 200_000), (200_000, 1), (400, 700)])
+@pytest.mark.parametrize("real", [False, True])
+def test_a_large_matrix_is_read_block_by_block(shape: tuple[int, int], real: bool, tmp_path: Path) -> None:
+    values = np.arange(shape[0] * shape[1]).reshape(shape) * 12_345 % 99_991 - 50_000
+    matrix = values / 8 if real else values
+    np.savetxt(tmp_path / "x.csv", matrix, fmt="%.18e" if real else "%d", delimiter=",")
+    read = read_matrix(tmp_path / "x.csv")
+    assert read.dtype == matrix.dtype
+    assert np.array_equal(read, matrix)
+
+
+@pytest.mark.parametrize("block", range(2, 20))
+def test_a_matrix_does_not_depend_on_where_its_blocks_end(
+    block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convpipe.files.csv.BLOCK", block)
+    (tmp_path / "x.csv").write_text("1,-2, 3\n\n  \n40,5,6 \n7,8,9")
+    assert read_matrix(tmp_path / "x.csv").tolist() == [[1, -2, 3], [40, 5, 6], [7, 8, 9]]
+    for text in ("1,2,\n3,4,5\n", "1,2,3\n4,5,", "1,2\n3,4, \n"):
+        (tmp_path / "x.csv").write_text(text)
+        with pytest.raises(ConfigError, match=r"there is a cell with nothing in it"):
+            read_matrix(tmp_path / "x.csv")
+
+
+def test_a_line_without_an_end_takes_no_more_than_its_numbers(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("1," * 1_000_000 + "1")
+    read_matrix(tmp_path / "x.csv")
+    tracemalloc.start()
+    assert read_matrix(tmp_path / "x.csv").shape == (1, 1_000_001)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8_000_000 * 1.2 + (30 << 20)  # of which most are the texts of a block's cells
+
+
+def test_a_file_of_text_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (tmp_path / "x.csv").open("wb") as file:
+        file.truncate((64 << 20) + 1)
+    with pytest.raises(
+        ConfigError, match=r"^input\.path: got .*, expected at most 64 MiB of text \(np\.save makes an \.npy"
+    ):
+        read_input(source="csv", path=str(tmp_path / "x.csv")).signature()
+    monkeypatch.setattr("convpipe.files.csv.MOST_CELLS", 1000)
+    (tmp_path / "x.csv").write_text("1," * 1000 + "1")
+    with pytest.raises(
+        ConfigError, match=r"^input\.path: got .*, expected at most 1,000 numbers \(np\.save makes an \.npy"
+    ):
         read_input(source="csv", path=str(tmp_path / "x.csv")).signature()
 
 

@@ -51,7 +51,8 @@ def conv(
         pad_mode: ``constant`` (of `pad_value`), ``reflect``, ``edge`` or ``wrap``.
         lowering: ``auto``, ``im2col`` or ``implicit``; integers come out the same to the bit.
         dtype: of the result; by default that of `ops.matmul.result_dtype`. Integer sums are exact whatever it is.
-        overflow: for an exact sum that `dtype` cannot hold: ``error``, ``wrap`` or ``saturate``.
+        overflow: for a sum that `dtype` cannot hold though all it is made of is finite: ``error``, ``saturate``, of
+            integers ``wrap``, of floats ``inf``.
 
     Returns:
         (N, F, out_h, out_w).
@@ -97,7 +98,8 @@ def conv_transpose(
         output_shape: the output's spatial sizes instead, one or one per axis, see `geometry.solve_transposed`.
         groups: G, a divisor of C.
         dtype: of the result; by default that of `ops.matmul.result_dtype`. Integer sums are exact whatever it is.
-        overflow: for an exact sum that `dtype` cannot hold: ``error``, ``wrap`` or ``saturate``.
+        overflow: for a sum that `dtype` cannot hold though all it is made of is finite: ``error``, ``saturate``, of
+            integers ``wrap``, of floats ``inf``.
 
     Returns:
         (N, F, out_h, out_w), where out_h is (H - 1) * stride - pads + dilation * (kh - 1) + 1 + output_padding:
@@ -105,8 +107,8 @@ def conv_transpose(
 
     Raises:
         ConfigError: arguments that do not fit together, named.
-        ValueRangeError: a sum that does not fit, with ``overflow="error"``; also where integers leave 64 bits
-            on the way to a sum that would fit.
+        ValueRangeError: a sum that does not fit, with ``overflow="error"``; also where integers leave 64 bits,
+            or floats their dtype, on the way to a sum that would fit.
 
     >>> import numpy as np
     >>> conv_transpose(np.array([[[1, 2]]]), np.array([[[1, 10, 100]]]), stride=2).tolist()
@@ -137,15 +139,16 @@ def conv_grad(
         grad: (N, F, out_h, out_w), the loss's gradient with respect to the convolution's output.
         dtype: of all three results; by default, for each, that of `ops.matmul.result_dtype` of the arrays that
             are multiplied for it: grad and w, x and grad, grad alone. Integer sums are exact whatever it is.
-        overflow: for an exact sum that `dtype` cannot hold: ``error``, ``wrap`` or ``saturate``.
+        overflow: for a sum that `dtype` cannot hold though all it is made of is finite: ``error``, ``saturate``, of
+            integers ``wrap``, of floats ``inf``.
 
     Returns:
         grad_x (N, C, H, W), grad_w (F, C/G, kh, kw) and grad_bias (F,).
 
     Raises:
         ConfigError: arguments that do not fit together, named; among them a grad of another shape than the output.
-        ValueRangeError: a sum that does not fit, with ``overflow="error"``; also where integers leave 64 bits
-            on the way to a sum that would fit.
+        ValueRangeError: a sum that does not fit, with ``overflow="error"``; also where integers leave 64 bits,
+            or floats their dtype, on the way to a sum that would fit.
 
     >>> import numpy as np
     >>> grads = conv_grad(np.array([[[1, 2, 3]]]), np.array([[[10, 1]]]), np.array([[[1, -1]]]))

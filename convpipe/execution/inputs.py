@@ -7,13 +7,12 @@ from functools import partial
 
 import numpy as np
 
+from convpipe.graph.making import placed_shape, signature_of, source_of
 from convpipe.graph.memo import Memo
 from convpipe.graph.spec import Spec
 from convpipe.graph.work import Work
 from convpipe.sources import Request, Source, stream
 from convpipe.tensors import Array, Signature, Sizes, Tensor
-
-SINGLE = ("input", "filters", "bias", "grad")  # tensors that have a source of their own; all others are weights
 
 
 def make_arrays(spec: Spec, work: Work, memo: Memo | None = None) -> dict[str, Array]:
@@ -24,8 +23,7 @@ def make_arrays(spec: Spec, work: Work, memo: Memo | None = None) -> dict[str, A
     arrays = {}
     for tensor in work.plan.given:
         source = source_of(spec, tensor)
-        shape = (work.batch, *tensor.shape[1:]) if tensor.name == "input" else tensor.shape
-        wanted = Signature(tensor.written or shape, tensor.dtype)
+        shape, wanted = placed_shape(tensor, work.batch), signature_of(tensor, work.batch)
         make = partial(make_array, spec, source, tensor, wanted, shape)
         if memo is None or hasattr(source, "path"):
             arrays[tensor.name] = make()
@@ -54,10 +52,3 @@ def make_labels(labels: Source, seed: int, images: int) -> Array:
     if found.dtype == np.uint64:
         found = np.minimum(found, np.uint64(np.iinfo(np.int64).max))
     return found.astype(np.int64)
-
-
-def source_of(spec: Spec, tensor: Tensor) -> Source:
-    """Where a given tensor comes from."""
-    source: Source | None = getattr(spec, tensor.name) if tensor.name in SINGLE else spec.weights
-    assert source is not None
-    return source

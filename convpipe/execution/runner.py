@@ -14,9 +14,10 @@ from convpipe.archive.verify import verify
 from convpipe.archive.write import Draft, Recorder, drafting, publish
 from convpipe.errors import ArchiveError, ConfigError, ValueRangeError
 from convpipe.execution import pipeline, provenance
-from convpipe.execution.inputs import make_arrays, source_of
+from convpipe.execution.inputs import make_arrays
 from convpipe.execution.pipeline import StageResult
 from convpipe.execution.threads import blas_threads
+from convpipe.graph.making import source_of
 from convpipe.graph.memo import Memo
 from convpipe.graph.plan import readable
 from convpipe.graph.spec import Spec, describe

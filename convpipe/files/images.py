@@ -7,12 +7,12 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from convpipe.errors import ConfigError, shown
+from convpipe.files import npy, tiff
 from convpipe.tensors import Array
 
 if TYPE_CHECKING:
@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 MODES = {"rgb": ("RGB", 3), "grey": ("L", 1)}  # our name -> Pillow's, and how many channels
 # A closed list: Pillow hands EPS to an outside program (Ghostscript).
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+MOST_BITS = 16
 BAND_ROWS = 64  # converted at a time: a whole second image in memory is what this avoids
+
+# Bytes a pixel, measured at 36 megapixels: of Pillow's images by their modes, and of what decoding takes beside.
+MODE_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
+OTHER_MODE_BYTES = 4
+BESIDE = {"WEBP": 12, "TIFF": 4, "JPEG": 8, "MPO": 8}  # frames; a strip, or a turned copy; a progressive one's waves
 
 ORIENTATION_TAG = 0x0112  # EXIF 2.32
 
@@ -32,9 +38,21 @@ def image_size(path: str | PathLike[str], key: str = "input.path") -> tuple[int,
     Raises:
         ConfigError: no Pillow, no such file, or not an image.
     """
-    with opened(path, key) as image:
+    with opened(path, key) as (image, _):
         width, height = image.size
         return (width, height) if turn(image)[0] else (height, width)
+
+
+def decoding_bytes(path: str | PathLike[str], mode: str = "rgb", key: str = "input.path") -> int:
+    """How much memory `read_image` takes at its peak, its array included, by the header alone.
+
+    Raises:
+        ConfigError: as `image_size`.
+    """
+    with opened(path, key) as (image, _):
+        planes = MODES[mode][1] * (1 + any(turn(image)))
+        beside = max(planes, BESIDE.get(image.format or "", 0))
+        return image.width * image.height * (MODE_BYTES.get(image.mode, OTHER_MODE_BYTES) + beside)
 
 
 def read_image(path: str | PathLike[str], mode: str = "rgb", key: str = "input.path") -> Array:
@@ -54,24 +72,24 @@ def read_image(path: str | PathLike[str], mode: str = "rgb", key: str = "input.p
         ConfigError: no Pillow, no such file, not an image, or one that is damaged.
     """
     _, channels = MODES[mode]
-    with opened(path, key) as image:
+    with opened(path, key) as (image, bits):
         swap, flip_height, flip_width = turn(image)  # before load, which consumes a TIFF's orientation
         image.load()
         planes = np.empty((1, channels, image.height, image.width), np.uint8)
         for top in range(0, image.height, BAND_ROWS):
             band = image.crop((0, top, image.width, min(top + BAND_ROWS, image.height)))
-            planes[0, :, top : top + BAND_ROWS] = band_planes(band, mode)
+            planes[0, :, top : top + BAND_ROWS] = band_planes(band, mode, bits)
     upright = planes.swapaxes(2, 3) if swap else planes
     return np.ascontiguousarray(upright[:, :, :: -1 if flip_height else 1, :: -1 if flip_width else 1])
 
 
-def band_planes(band: Image, mode: str) -> Array:
+def band_planes(band: Image, mode: str, bits: int) -> Array:
     """Some rows of an image as (C, h, W), or as (h, W) where all channels are the same."""
-    if band.mode.startswith("I"):  # 16 bits; Pillow's own conversion would clip at 255
+    if band.mode.startswith("I"):  # 12 or 16 bits; Pillow's own conversion would clip at 255
         values = np.asarray(band)
-        if values.size and not 0 <= values.min() <= values.max() <= 65535:
-            raise ValueError("its numbers do not fit 16 bits")
-        return (values >> 8).astype(np.uint8)
+        if values.size and not 0 <= values.min() <= values.max() < 1 << bits:
+            raise ValueError(f"its numbers do not fit {bits} bits")
+        return (values >> (bits - 8)).astype(np.uint8)
     if band.mode == "F":
         raise ValueError("its pixels are floating-point numbers; save them as .npy")
     pixels = np.asarray(band.convert(MODES[mode][0]))
@@ -89,23 +107,30 @@ def turn(image: Image) -> tuple[bool, bool, bool]:
 
 
 @contextmanager
-def opened(path: str | PathLike[str], key: str) -> Iterator[Image]:
-    """Open an image file; whatever Pillow says against it, then or on decoding, becomes a ConfigError."""
+def opened(path: str | PathLike[str], key: str) -> Iterator[tuple[Image, int]]:
+    """Open an image file; whatever Pillow says against it, then or on decoding, becomes a ConfigError.
+
+    With it comes how many bits a channel has where these are more than 8.
+    """
     pillow = need_pillow(key)
-    try:
-        if not Path(path).is_file():
-            raise FileNotFoundError("no such file")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # size is the plan's to judge; a doubtful tag is no news to the user
-            with pillow.open(path, formats=FORMATS) as image:
-                yield image
-    except pillow.DecompressionBombError as error:
-        raise ConfigError(key, path, f"an image of at most {2 * (pillow.MAX_IMAGE_PIXELS or 0)} pixels") from error
-    except pillow.UnidentifiedImageError as error:
-        raise ConfigError(key, path, f"an image: {', '.join(FORMATS)}") from error
-    except Exception as error:  # damaged files make Pillow raise nearly anything, SyntaxError and struct.error included
-        reason = shown(getattr(error, "strerror", None) or str(error) or type(error).__name__)
-        raise ConfigError(key, path, "an image file that can be read", reason) from error
+    with npy.opened(path, key, "an image file") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # size is the plan's to judge; a doubtful tag is no news to the user
+        pixels = None
+        try:
+            pixels = tiff.pixels_of(file)
+            if pixels is not None:
+                pixels.check()
+            file.seek(0)
+            with pillow.open(file, formats=FORMATS) as image:
+                yield image, pixels.bits[0] if pixels else MOST_BITS
+        except pillow.DecompressionBombError as error:
+            raise ConfigError(key, path, f"an image of at most {2 * (pillow.MAX_IMAGE_PIXELS or 0)} pixels") from error
+        except pillow.UnidentifiedImageError as error:
+            hint = f"it is a TIFF of {pixels}, which Pillow does not read; {tiff.ADVICE}" if pixels else ""
+            raise ConfigError(key, path, f"an image: {', '.join(FORMATS)}", hint) from error
+        except Exception as error:  # damaged files make Pillow raise nearly anything, SyntaxError, struct.error ...
+            reason = shown(getattr(error, "strerror", None) or str(error) or type(error).__name__, 200)
+            raise ConfigError(key, path, "an image file that can be read", reason) from error
 
 
 def need_pillow(key: str) -> Any:

@@ -7,6 +7,7 @@ what it claims), accepts trailing bytes, and raises a dozen kinds of error.
 import hashlib
 import re
 import stat
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,15 +24,17 @@ from convpipe.tensors import DTYPES, MOST_AXES, Array, Sizes
 
 MAGIC = b"\x93NUMPY"
 LENGTH_BYTES = {1: 2, 2: 4, 3: 4}  # format version -> bytes of the header's length
-MOST_HEADER_BYTES = 64 * 1024
-# How a header may spell the dtypes there are: byte order, then kind and size.
-SPELLED = [order + np.dtype(name).str[1:] for name in DTYPES for order in "<>|"]
-STORED = {spelled: np.dtype(spelled) for spelled in SPELLED}
+MOST_HEADER_BYTES = 10_000  # as NumPy has it
 # A header is read by pattern, not evaluated as Python: nothing in it can run, recurse or warn. No two runs of
 # spaces touch in these patterns, which would make a hostile header cost the square of its length.
-ENTRY = r"""\s*['"](\w+)['"]\s*:\s*('[^'"\\]*'|"[^'"\\]*"|True|False|\([\d,\s]*\))"""
-HEADER = re.compile(rf"\{{{ENTRY}\s*,{ENTRY}\s*,{ENTRY}\s*(?:,\s*)?\}}\s*", re.ASCII)
-SHAPE = re.compile(r"\(\s*\)|\(\s*(?:\d{1,19}\s*,\s*)+(?:\d{1,19}\s*)?\)", re.ASCII)
+SPACE = r"[ \t\r\n\f]*"
+TEXT = r"""[uU]?(?:'[^'"\\]*'|"[^'"\\]*")"""
+ENTRY = rf"""{SPACE}[uU]?['"](\w+)['"]{SPACE}:{SPACE}({TEXT}|True|False|\([\dL, \t\r\n\f]*\))"""
+MORE = rf"{SPACE},{ENTRY}"
+HEADER = re.compile(rf"[ \t]*\{{{ENTRY}{MORE}{MORE}{SPACE}(?:,{SPACE})?\}}[ \t]*", re.ASCII)
+SIZE = rf"(?:0+|[1-9]\d{{0,18}})(?:{SPACE}L)?"  # Python 2 wrote some whole numbers as 3L
+SHAPE = re.compile(rf"\({SPACE}\)|\({SPACE}(?:{SIZE}{SPACE},{SPACE})+(?:{SIZE}{SPACE})?\)", re.ASCII)
+DTYPE = re.compile(r"[uU]?['\"]([<>=|]?\w{1,16})['\"]", re.ASCII)
 BLOCK_BYTES = 1 << 20  # 64 KiB to 8 MiB hash alike (100 MB in 0.1 s)
 
 Block = bytes | memoryview
@@ -97,8 +100,12 @@ def opened(path: str | PathLike[str], key: str, kind: str = "a .npy file") -> It
     """Open a regular file; whatever the system says against it becomes a ConfigError."""
     try:
         # before opening: to open a named pipe waits for a writer, perhaps for ever
-        if not stat.S_ISREG(Path(path).stat().st_mode):
-            raise ConfigError(key, path, kind.replace(" ", " regular ", 1))
+        found = Path(path).stat()
+        if not stat.S_ISREG(found.st_mode):
+            what = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe, a device or the like"
+            raise ConfigError(key, path, kind, f"it is {what}, no regular file")
+        if not found.st_size:  # as the system's own files say, to read from which may wait, too
+            raise ConfigError(key, path, kind, "it is empty")
         with Path(path).open("rb") as file:
             yield file
     except ConfigError:
@@ -110,12 +117,12 @@ def opened(path: str | PathLike[str], key: str, kind: str = "a .npy file") -> It
 
 def header_of(file: BinaryIO, size: int, path: str | PathLike[str], key: str) -> NpyHeader:
     """The checked header of an open file of that size, which stands at its data afterwards."""
-    text = header_text(file, path, key)
+    text, version = header_text(file, path, key)
     match = HEADER.fullmatch(text)
     entries = dict(zip(match.groups()[::2], match.groups()[1::2], strict=True)) if match else {}
     if set(entries) != {"descr", "fortran_order", "shape"}:
         raise ConfigError(key, path, "a .npy file of plain numbers", f"its header is {shown(repr(text))}")
-    shape = stated_shape(entries["shape"], path, key)
+    shape = stated_shape(entries["shape"], version, path, key)
     dtype = stated_dtype(entries["descr"], path, key)
     if entries["fortran_order"] not in ("True", "False"):
         raise ConfigError(key, path, "fortran_order True or False", f"its header says {entries['fortran_order']}")
@@ -126,8 +133,8 @@ def header_of(file: BinaryIO, size: int, path: str | PathLike[str], key: str) ->
     return header
 
 
-def header_text(file: BinaryIO, path: str | PathLike[str], key: str) -> str:
-    """The text of the header, read as far as its stated length."""
+def header_text(file: BinaryIO, path: str | PathLike[str], key: str) -> tuple[str, int]:
+    """The text of the header, read as far as its stated length, and the version of the format."""
     start = file.read(len(MAGIC) + 2)
     if start[: len(MAGIC)] != MAGIC or len(start) < len(MAGIC) + 2:
         raise ConfigError(key, path, "a .npy file", "it does not begin as one")
@@ -140,13 +147,15 @@ def header_text(file: BinaryIO, path: str | PathLike[str], key: str) -> str:
     text = file.read(length)
     if len(text) < length:
         raise ConfigError(key, path, f"a header of {length} bytes", "the file ended early")
-    return text.decode("latin1")
+    # version 3 is read as Python is; those before it, which Python 2 wrote, go to NumPy's own mender, which is lax
+    return text.decode("latin1").rstrip("\n" if major > 2 else " \t\n"), major
 
 
-def stated_shape(text: str, path: str | PathLike[str], key: str) -> Sizes:
+def stated_shape(text: str, version: int, path: str | PathLike[str], key: str) -> Sizes:
     """The shape a header states, its sizes whole numbers from 0."""
     says = f"its header says {shown(repr(text))}"
-    shape = tuple(int(digits) for digits in re.findall(r"\d+", text)) if SHAPE.fullmatch(text) else None
+    written = SHAPE.fullmatch(text) and ("L" not in text or version < 3)  # version 3 is younger than Python 2
+    shape = tuple(int(digits) for digits in re.findall(r"\d+", text)) if written else None
     if shape is None or len(shape) > MOST_AXES:
         raise ConfigError(key, path, f"a shape of at most {MOST_AXES} whole numbers", says)
     if not addressable(shape):
@@ -160,10 +169,22 @@ def addressable(shape: Sizes) -> bool:
 
 
 def stated_dtype(text: str, path: str | PathLike[str], key: str) -> np.dtype[np.generic]:
-    """The dtype a header states, one of those this package computes in."""
-    if text[0] not in "'\"" or text[1:-1] not in STORED:
+    """The dtype a header states, in any of NumPy's spellings (<f4, =f4, f4, float32), and one of ours."""
+    match = DTYPE.fullmatch(text)
+    found = known_dtype(match[1]) if match else None
+    if found is None or found.kind not in "iuf" or found.newbyteorder("=").name not in DTYPES:
         raise ConfigError(key, path, f"numbers of dtype {', '.join(DTYPES)}", f"its header says {shown(repr(text))}")
-    return STORED[text[1:-1]]
+    return np.dtype(found.str)  # one of its kind: NumPy has two of the same size that differ in their names
+
+
+def known_dtype(name: str) -> np.dtype[Any] | None:
+    """The dtype that NumPy knows by that name."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a name that it is about to forget
+        try:
+            return np.dtype(name)
+        except (TypeError, ValueError):
+            return None
 
 
 # Writing

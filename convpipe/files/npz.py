@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
 from typing import IO, BinaryIO, cast
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 
@@ -16,6 +16,10 @@ from convpipe.files.npy import BLOCK_BYTES, NpyHeader, header_of, opened, shaped
 from convpipe.tensors import Array
 
 LISTED = 300  # characters of the list of entries in an error line
+# Of the list of entries, at 60 or so each, which is parsed each time that one is read: 60,000 entries, 1 s, 70 MB.
+MOST_DIRECTORY_BYTES = 4 << 20
+# As NumPy packs. Of bzip2 and LZMA the zip module unpacks all at once: 1,652 bytes were 2 GB.
+PACKED = (ZIP_STORED, ZIP_DEFLATED)
 
 # What the zip module raises, beside OSError and ValueError, at archives that are damaged, encrypted or of the future.
 DAMAGES = (BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, IndexError, OverflowError, RuntimeError)
@@ -47,19 +51,21 @@ def read_array(path: str, entry: str, key: str = "path", entry_key: str = "") ->
     with member(path, entry, key, entry_key) as (file, size):
         header = header_of(cast(BinaryIO, file), size, path, key)
         flat = np.empty(prod(header.shape), header.dtype)
-        fill(flat.view(np.uint8), file, f"{header.bytes} bytes of data in {entry}", path, key)
+        if not fill(flat.view(np.uint8), file):
+            raise ConfigError(key, path, f"{header.bytes} bytes of data in {entry}", "the file ended early")
     return shaped(flat, header)
 
 
-def fill(values: Array, file: IO[bytes], expected: str, path: str, key: str) -> None:
-    """Fill an array of bytes: a bomb unpacks no further than this, and the last block checks the entry's sum."""
+def fill(values: Array, file: IO[bytes]) -> bool:
+    """Fill an array of bytes, if the file has as many; a bomb unpacks no further, and the last block checks the sum."""
     done = 0
     while done < values.size:
         block = file.read(min(BLOCK_BYTES, values.size - done))
         if not block:
-            raise ConfigError(key, path, expected, "the file ended early")
+            return False
         values[done : done + len(block)] = np.frombuffer(block, np.uint8)
         done += len(block)
+    return True
 
 
 @contextmanager
@@ -67,8 +73,10 @@ def member(path: str, entry: str, key: str, entry_key: str) -> Iterator[tuple[IO
     """One entry of an .npz file, open, and its size as the file states it."""
     with opened(path, key, "an .npz file") as plain:
         try:
-            with ZipFile(plain) as archive:
+            with ZipFile(cast(BinaryIO, Bounded(plain))) as archive:
                 info = entry_of(archive, path, entry, key, entry_key)
+                if info.compress_type not in PACKED:
+                    raise NotImplementedError(f"{entry} is packed in another way than by numpy.savez_compressed")
                 with archive.open(info) as file:
                     yield file, info.file_size
         except DAMAGES as error:
@@ -76,13 +84,32 @@ def member(path: str, entry: str, key: str, entry_key: str) -> Iterator[tuple[IO
             raise ConfigError(key, path, "an .npz file that can be read", reason) from error
 
 
+class Bounded:
+    """A file of which no more is read at once than any part of an .npz file needs."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+        self.file = file
+
+    def read(self, size: int = MOST_DIRECTORY_BYTES) -> bytes:
+        """The next bytes; where they are many, those are the list of entries."""
+        if size > MOST_DIRECTORY_BYTES:
+            raise BadZipFile(f"its list of entries has {size} bytes, at most {MOST_DIRECTORY_BYTES} are read")
+        return self.file.read(size)
+
+
 def entry_of(archive: ZipFile, path: str, entry: str, key: str, entry_key: str) -> ZipInfo:
     """Where an array lies.
 
     Raises:
-        ConfigError: there is none of that name.
+        ConfigError: there is none of that name, or any name is there twice.
     """
-    names = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+    names: dict[str, ZipInfo] = {}
+    for info in archive.infolist():
+        name = info.filename.removesuffix(".npy")
+        if name in names:
+            raise ConfigError(key, path, "an .npz file with each name once", f"there are two arrays {shown(name)}")
+        names[name] = info
     if entry in names:
         return names[entry]
     there, hint = shown(", ".join(names), LISTED), did_you_mean(entry, names)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields
 
 from convpipe.errors import ConfigError
+from convpipe.graph.making import making_peak
 from convpipe.graph.memo import Memo
 from convpipe.graph.network import network_input, plan_network, resized
 from convpipe.graph.plan import Plan, readable
@@ -90,6 +91,10 @@ def check_memory(work: Work, spec: Spec, memory: int) -> None:
         hint = "record=1 runs a big batch in slices" if spec.network is not None and spec.record is None else ""
         expected = f"at least {readable(work.peak_bytes)}, this run's peak"
         raise ConfigError("limits.memory", readable(memory), expected, hint)
+    making = making_peak(spec, work.plan.given, work.batch)
+    if making > memory:
+        expected = f"at least {readable(making)}, to make the arrays this run starts from"
+        raise ConfigError("limits.memory", readable(memory), expected)
 
 
 def whole_work(plan: Plan) -> Work:

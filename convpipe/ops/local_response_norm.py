@@ -27,7 +27,7 @@ from convpipe.ops.arrays.overflow import (
 from convpipe.ops.arrays.sums import total
 from convpipe.ops.kinds.operation import SLACK
 
-Settings = tuple[int, float, float, float]  # size, alpha, beta, k
+Settings = tuple[int, float, float, float]  # size, alpha/size, beta, k
 
 
 def local_response_norm(
@@ -70,17 +70,17 @@ def local_response_norm(
     result = np.empty(x.shape, result_float(x.dtype))
     for image in range(len(x)):
         one = slice(image, image + 1)
-        quotients = normalized(x[one].astype(np.float64), (size, alpha, beta, k), overflow)
+        quotients = normalized(x[one].astype(np.float64), (size, alpha / min(size, LARGEST), beta, k), overflow)
         result[one] = narrowed(quotients, result.dtype, overflow)
     return result
 
 
 def normalized(x: Array, settings: Settings, overflow: Overflow) -> Array:
     """The normalisation of one image in float64."""
-    size, alpha, beta, k = settings
+    size, share, beta, k = settings
     with np.errstate(all="ignore"):
         base = window_sums(np.square(x), size)
-        base *= alpha / min(size, LARGEST)
+        base *= share
         base += k
         result = x / np.power(base, beta)
         if overflow != "inf" and not all_finite(base):
@@ -97,9 +97,9 @@ def operands(x: Array, base: Array, size: int) -> Array:
 
 def by_logarithms(x: Array, settings: Settings) -> Array:
     """The same quotients by way of logarithms, for squares that float64 does not hold."""
-    size, alpha, beta, k = settings
+    size, share, beta, k = settings
     squares = window_sums(np.square(scaled(x, -SHIFT)), size)
-    base = np.log2(squares * (alpha / min(size, LARGEST)) + np.ldexp(float(k), -2 * SHIFT)) + 2 * SHIFT
+    base = np.log2(squares * share + np.ldexp(float(k), -2 * SHIFT)) + 2 * SHIFT
     quotients: Array = np.copysign(np.exp2(np.log2(np.abs(x)) - beta * base), x)
     return quotients
 

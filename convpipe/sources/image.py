@@ -1,9 +1,11 @@
 """Images from files."""
 
+from math import prod
+
 import numpy as np
 
 from convpipe.fields import choice, field, path
-from convpipe.files.images import MODES, image_size, read_image
+from convpipe.files.images import MODES, decoding_bytes, image_size, read_image
 from convpipe.sources.kinds.source import ANY, Request, Source
 from convpipe.tensors import DTYPES, Array, Signature, exact_range
 
@@ -23,6 +25,13 @@ class Image(Source):
         """The size in the file's header, and the channels of the mode."""
         height, width = image_size(self.path, self.key("path"))
         return Signature((1, MODES[self.mode][1], height, width), np.dtype(self.dtype))
+
+    def making_bytes(self, signature: Signature, entry: str = "") -> int:
+        """What decoding takes at its peak, or of another dtype than uint8 the pixels beside the array."""
+        pixels = prod(signature.shape)
+        result = pixels * signature.dtype.itemsize
+        recast = pixels if signature.dtype != np.uint8 else 0
+        return max(decoding_bytes(self.path, self.mode, self.key("path")) - result, recast)
 
     def make(self, signature: Signature, bits: np.random.PCG64, entry: str = "") -> Array:
         """Decode the image."""

@@ -1,6 +1,7 @@
 """Sources that are files of arrays, whose headers say what the arrays are, and values that a dtype must hold."""
 
 from abc import abstractmethod
+from math import prod
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -41,6 +42,13 @@ class File(Source):
         if not made.shape:
             raise self.wrong("path", self.path, "an array with axes", "it holds a single number")
         return made
+
+    def making_bytes(self, signature: Signature, entry: str = "") -> int:
+        """The array as it is in the file, once where its order changes and once where its dtype does."""
+        found = self.header(Request(entry=entry))
+        size = prod(found.shape) * found.dtype.itemsize
+        turned = getattr(found, "fortran_order", False) or not found.dtype.isnative
+        return int(size * (turned + (found.dtype.newbyteorder("=") != signature.dtype)))
 
     def make(self, signature: Signature, bits: np.random.PCG64, entry: str = "") -> Array:
         """Read the array."""

@@ -67,6 +67,14 @@ class Source(ABC):
             ConfigError: the source does not have it, or no longer.
         """
 
+    def making_bytes(self, signature: Signature, entry: str = "") -> int:
+        """How much memory `make` takes at its peak beside the array, as far as that counts.
+
+        Raises:
+            ConfigError: as `signature`.
+        """
+        return 0
+
     def key(self, setting: str) -> str:
         """The config key of one of its settings."""
         return f"{self.role}.{setting}"

@@ -1,0 +1,41 @@
+"""The arrays that a run starts from: which source makes each, of what signature, and in how much memory."""
+
+from collections.abc import Iterable
+from math import prod
+
+from convpipe.graph.spec import Spec
+from convpipe.sources import Source
+from convpipe.tensors import Signature, Sizes, Tensor
+
+SINGLE = ("input", "filters", "bias", "grad")  # tensors that have a source of their own; all others are weights
+
+
+def source_of(spec: Spec, tensor: Tensor) -> Source:
+    """Where a given tensor comes from."""
+    source: Source | None = getattr(spec, tensor.name) if tensor.name in SINGLE else spec.weights
+    assert source is not None
+    return source
+
+
+def placed_shape(tensor: Tensor, batch: int) -> Sizes:
+    """The shape of a given tensor as it is computed with: the input is the whole batch."""
+    return (batch, *tensor.shape[1:]) if tensor.name == "input" else tensor.shape
+
+
+def signature_of(tensor: Tensor, batch: int) -> Signature:
+    """What its source makes for a given tensor: as it is written there."""
+    return Signature(tensor.written or placed_shape(tensor, batch), tensor.dtype)
+
+
+def making_peak(spec: Spec, given: Iterable[Tensor], batch: int) -> int:
+    """The most bytes that are in memory while the given arrays are made, one after the other.
+
+    Raises:
+        ConfigError: a source that cannot give what it gave when planned.
+    """
+    done = peak = 0
+    for tensor in given:
+        signature = signature_of(tensor, batch)
+        done += prod(signature.shape) * signature.dtype.itemsize
+        peak = max(peak, done + source_of(spec, tensor).making_bytes(signature, tensor.origin))
+    return peak
