@@ -17,7 +17,8 @@ from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as hnp
 
 from convpipe.errors import ConfigError
-from convpipe.files.images import decoding_bytes, grey_levels, image_size, picture, read_image
+from convpipe.files import npy
+from convpipe.files.images import decoding_bytes, grey_levels, image_size, picture, read_image, scans_of
 from convpipe.tensors import DTYPES
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow is the optional extra `image`")
@@ -192,6 +193,48 @@ def test_a_header_that_claims_what_is_not_there(tmp_path: Path, suffix: str) -> 
     assert image_size(tmp_path / f"x.{suffix}") == (200, 300)
     with pytest.raises(ConfigError, match=r"^input\.path: got .*, expected an image file that can be read \(.*\)$"):
         read_image(tmp_path / f"x.{suffix}")
+
+
+def run_lengths(width: int, height: int) -> bytes:
+    """A BMP of rows that are run-length coded, of one grey each."""
+    rows = b"".join(bytes([width, row % 256, 0, 0]) for row in range(height)) + b"\0\1"
+    palette = b"".join(bytes([grey, grey, grey, 0]) for grey in range(256))
+    head = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(rows), 0, 0, 256, 0) + palette
+    return b"BM" + struct.pack("<IHHI", 14 + len(head) + len(rows), 0, 0, 14 + len(head)) + head + rows
+
+
+def test_a_run_length_coded_bmp(tmp_path: Path) -> None:
+    (tmp_path / "x.bmp").write_bytes(run_lengths(9, 300))
+    assert read_image(tmp_path / "x.bmp", "grey")[0, 0].tolist() == [[row % 256] * 9 for row in range(299, -1, -1)]
+    vast = run_lengths(9, 300).replace(struct.pack("<ii", 9, 300), struct.pack("<ii", 13_000, 12_000))
+    (tmp_path / "x.bmp").write_bytes(vast)
+    for read in (image_size, read_image):
+        with pytest.raises(
+            ConfigError, match=r"\(it is run-length coded, with more than 16777216 pixels; save it as \.png"
+        ):
+            read(tmp_path / "x.bmp")
+
+
+@pytest.mark.parametrize("scans", [0, 50, 500])
+def test_a_jpeg_whose_scans_are_many(tmp_path: Path, scans: int) -> None:
+    file = io.BytesIO()
+    RGBA.convert("L").save(file, "JPEG", progressive=True)
+    content = file.getvalue()
+    last = content.rindex(b"\xff\xda")
+    (tmp_path / "x.jpg").write_bytes(content[:last] + content[last:-2] * (1 + scans) + content[-2:])
+    assert 3 < content.count(b"\xff\xda") < 20
+    if scans > 100:
+        with pytest.raises(ConfigError, match=r"\(it has 50\d scans, at most 100 are read; save it as \.png\)$"):
+            image_size(tmp_path / "x.jpg")
+    else:
+        assert image_size(tmp_path / "x.jpg") == (HEIGHT, WIDTH)
+
+
+@pytest.mark.parametrize("place", [npy.BLOCK_BYTES - 2, npy.BLOCK_BYTES - 1, npy.BLOCK_BYTES])
+def test_scans_are_counted_across_blocks(place: int) -> None:
+    content = bytearray(2 * npy.BLOCK_BYTES)
+    content[place : place + 2] = content[5:7] = b"\xff\xda"
+    assert scans_of(io.BytesIO(content)) == 2
 
 
 @pytest.mark.filterwarnings("error")

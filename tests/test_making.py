@@ -135,7 +135,7 @@ def picture(folder: Path, name: str, shape: tuple[int, ...] = (300, 200, 3), **o
         ("x.webp", (300, 200, 3), "grey", "int16", 4 + 12 - 2),
         ("x.tiff", (300, 200, 3), "rgb", "uint8", 4 + 4 - 3),
         ("x.gif", (300, 200), "grey", "uint8", 1),
-        ("x.bmp", (300, 200, 3), "rgb", "uint8", 4),
+        ("x.bmp", (300, 200, 3), "rgb", "uint8", 4 + 4 - 3),
     ],
 )
 def test_a_picture_counts_as_it_is_decoded(

@@ -173,4 +173,4 @@ def quoted(text: str) -> str:
     'a b' 'C:\x' 'it\'s' 'a\\' '\${x}'
     """
     literal = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)  # OmegaConf would look it up
-    return "'" + re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), literal) + "'"
+    return "'" + re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), literal) + "'"

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -27,7 +27,12 @@ BAND_ROWS = 64  # converted at a time: a whole second image in memory is what th
 # Bytes a pixel, measured at 36 megapixels: of Pillow's images by their modes, and of what decoding takes beside.
 MODE_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
 OTHER_MODE_BYTES = 4
-BESIDE = {"WEBP": 12, "TIFF": 4, "JPEG": 8, "MPO": 8}  # frames; a strip, or a turned copy; a progressive one's waves
+BESIDE = {"WEBP": 12, "TIFF": 4, "JPEG": 8, "MPO": 8, "BMP": 4}  # frames; a strip; waves; runs
+
+RUN_LENGTHS = (1, 2)  # a BMP's, of 8 and of 4 bits
+MOST_RUN_LENGTH_PIXELS = 1 << 24
+START_OF_SCAN = b"\xff\xda"
+MOST_SCANS = 100  # ten are usual
 
 ORIENTATION_TAG = 0x0112  # EXIF 2.32
 
@@ -122,6 +127,7 @@ def opened(path: str | PathLike[str], key: str) -> Iterator[tuple[Image, int]]:
                 pixels.check()
             file.seek(0)
             with pillow.open(file, formats=FORMATS) as image:
+                check_effort(image, file)
                 yield image, pixels.bits[0] if pixels else MOST_BITS
         except pillow.DecompressionBombError as error:
             raise ConfigError(key, path, f"an image of at most {2 * (pillow.MAX_IMAGE_PIXELS or 0)} pixels") from error
@@ -131,6 +137,32 @@ def opened(path: str | PathLike[str], key: str) -> Iterator[tuple[Image, int]]:
         except Exception as error:  # damaged files make Pillow raise nearly anything, SyntaxError, struct.error ...
             reason = shown(getattr(error, "strerror", None) or str(error) or type(error).__name__, 200)
             raise ConfigError(key, path, "an image file that can be read", reason) from error
+
+
+def check_effort(image: Image, file: BinaryIO) -> None:
+    """Its decoder is done in seconds, however small a file may be whose decoder works for minutes.
+
+    Raises:
+        ValueError: it would not be.
+    """
+    if image.format == "BMP" and image.info.get("compression") in RUN_LENGTHS:  # decoded by Python, 0.1 us a pixel
+        if image.width * image.height > MOST_RUN_LENGTH_PIXELS:
+            raise ValueError(f"it is run-length coded, with more than {MOST_RUN_LENGTH_PIXELS} pixels; save it as .png")
+    elif image.format in ("JPEG", "MPO"):  # each scan goes over all pixels, 0.7 ns for each
+        place, scans = file.tell(), scans_of(file)
+        file.seek(place)
+        if scans > MOST_SCANS:
+            raise ValueError(f"it has {scans} scans, at most {MOST_SCANS} are read; save it as .png")
+
+
+def scans_of(file: BinaryIO) -> int:
+    """How often a JPEG says that a scan starts, which its coded values never seem to say."""
+    file.seek(0)
+    scans, last = 0, b""
+    while block := file.read(npy.BLOCK_BYTES):
+        scans += (last + block).count(START_OF_SCAN)
+        last = block[-1:]
+    return scans
 
 
 def need_pillow(key: str) -> Any:
