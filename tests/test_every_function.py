@@ -16,8 +16,9 @@ from function_judges import JUDGES
 from hypothesis import given, settings, strategies as st
 from test_arguments import CASES, FUNCTIONS, Raising, Shared, Tensor, Unlike, parameters, parts, read_only, unaligned
 
+import convpipe as cp
 from convpipe.errors import ConfigError, ConvpipeError, ValueRangeError
-from convpipe.tensors import DTYPES
+from convpipe.tensors import DTYPES, FLOAT_DTYPES, INTEGER_DTYPES
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -163,8 +164,8 @@ def settings_of(name: str, arrays: Mapping[str, np.ndarray], overflow: str) -> d
     if name == "clip" and arrays["x"].dtype.kind == "u":
         found["low"] = 1
     if name == "matmul_rows":  # which states its dtype
-        dtype = np.result_type(*arrays.values())
-        found["dtype"] = str(np.result_type(dtype, np.float32) if dtype.kind == "f" else np.dtype(np.int64))
+        floats = any(array.dtype.kind == "f" for array in arrays.values())
+        found["dtype"] = str(np.result_type(np.float32, *arrays.values()) if floats else np.dtype(np.int64))
     return found
 
 
@@ -221,15 +222,18 @@ def test_every_function_has_its_judge() -> None:
     values=st.sampled_from(VALUES),
     way=st.sampled_from(sorted(WAYS)),
     place=st.integers(0, 4),
+    other=st.integers(0, 23),
     overflow=st.sampled_from(["error", "error", "wrap", "saturate", "inf"]),
     seed=st.integers(0, 2**32),
 )
 @settings(derandomize=True, database=None, max_examples=EXAMPLES, deadline=None)
 def test_every_call_gives_the_right_result(
-    name: str, dtype: str, values: Any, way: str, place: int, overflow: str, seed: int
+    name: str, dtype: str, values: Any, way: str, place: int, other: int, overflow: str, seed: int
 ) -> None:
     arrays = made(name, dtype, seed, values)
     odd = list(arrays)[place % len(arrays)]
+    kind = FLOAT_DTYPES if np.dtype(dtype).kind == "f" else INTEGER_DTYPES
+    arrays[odd] = made(name, kind[other % len(kind)], seed, values)[odd]
     given_arrays: dict[str, Any] = {**arrays, odd: WAYS[way](arrays[odd])}
     seen = {key: as_seen(given_arrays[key], array) for key, array in arrays.items()}
     judged(name, given_arrays, seen, overflow)
@@ -255,6 +259,35 @@ def test_what_is_no_array_of_numbers_is_refused_in_one_line(name: str, dtype: st
         for what, change in REFUSED.items():
             with pytest.raises(ConvpipeError, match=r"^[\w\[\]]+: got .*, expected .*\Z"):
                 pytest.fail(f"it took {what}: {CASES[name].call(name, **{**arrays, argument: change(array)})}")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bias", "asked", "overflow", "expected"),
+    [
+        ("uint8", -1, None, "saturate", [0, 0, 4]),
+        ("uint8", -1, None, "wrap", [255, 0, 4]),
+        ("uint8", -1, "int8", "error", [-1, 0, 4]),
+        ("uint64", -1, None, "saturate", [0, 0, 4]),
+        ("uint64", -1, "int16", "error", [-1, 0, 4]),
+        ("uint8", 300, "int32", "wrap", [300, 301, 305]),
+        ("int8", 300, "uint64", "wrap", [300, 301, 305]),
+        ("int8", -6, "uint64", "wrap", [2**64 - 6, 2**64 - 5, 2**64 - 1]),
+        ("uint64", 2**63, None, "wrap", [2**63, 2**63 + 1, 2**63 + 5]),
+    ],
+)
+def test_a_bias_of_another_dtype_is_added_exactly(
+    dtype: str, bias: int, asked: str | None, overflow: Any, expected: list[int]
+) -> None:
+    padded = np.array([[[7, 0, 1, 5]]], dtype)
+    for function in (cp.unpad, cp.crop):
+        found = function(padded, [bias], pads=[[1, 0]], dtype=asked, overflow=overflow)
+        assert found.ravel().tolist() == expected
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32", "uint64"])
+def test_a_negative_bias_that_leaves_an_unsigned_dtype_is_refused(dtype: str) -> None:
+    with pytest.raises(ValueRangeError, match=rf"^the exact sum -1 does not fit {dtype}"):
+        cp.crop(np.zeros((1, 1, 2), dtype), [-1], pads=[[0, 0]])
 
 
 # The judges themselves
