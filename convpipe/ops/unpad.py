@@ -128,9 +128,8 @@ def unpadded(
     """`unpad` of integers that are checked, an image at a time."""
     spatial = inner(padded.shape, pads)
     terms = prod(copies(size, pair, mode) for size, pair in zip(spatial, pads, strict=True))
-    extra = 0 if bias is None else largest(bias)
-    exact = overflow == "wrap" or holds(padded, terms, extra)
-    wide = padded.dtype if exact else np.dtype(object)
+    wide = summing_dtype(padded, bias, terms, overflow)
+    exact = wide.kind != "O"
     offsets = None if bias is None else as_planes(bias.astype(wide), spatial)
     result = np.empty((*padded.shape[:2], *spatial), target)
     # Python's integers are large: of those, one channel at a time
@@ -139,6 +138,20 @@ def unpadded(
         sums = unpad_image(image[part].astype(wide, copy=False), pads, mode)
         planes[part] = narrowed(sums if offsets is None else sums + offsets[part], target, overflow)
     return result
+
+
+def summing_dtype(padded: Array, bias: Array | None, terms: int, overflow: Overflow) -> np.dtype[Any]:
+    """The dtype in which sums of so many integers and the bias are right, or right modulo 2**64 where they may wrap.
+
+    >>> summing_dtype(np.ones(2, np.uint8), np.array([-1]), 1, "error")
+    dtype('O')
+    """
+    extra, lowest = (0, 0) if bias is None or not bias.size else (largest(bias), int(bias.min()))
+    if holds(padded, terms, extra) and (lowest >= 0 or padded.dtype.kind == "i"):
+        return padded.dtype
+    if overflow == "wrap":
+        return padded.dtype if padded.itemsize == 8 else np.dtype(np.uint64)
+    return np.dtype(object)
 
 
 def unpadded_floats(
