@@ -272,6 +272,23 @@ def test_the_advice_of_a_drawn_input_works_when_typed(folder: Path) -> None:
     assert convpipe("input=integers", "input.shape=[1,3,8,8]").code == 0
 
 
+@pytest.mark.parametrize("filters", ["sobel_x", "gaussian", "laplacian", "identity"])
+def test_filters_by_name_explain_an_image_without_its_batch(folder: Path, filters: str) -> None:
+    np.save(folder / "x.npy", np.ones((3, 8, 8), np.uint8))
+    line = refused(folder, "input=npy", "input.path=x.npy", f"filters={filters}")
+    assert line.endswith("(not 1-D; 3 axes are (N, C, W); one image is x[None] of the array x, saved anew)")
+    np.save(folder / "x.npy", np.ones((1, 3, 8, 8), np.uint8))
+    assert convpipe("input=npy", "input.path=x.npy", f"filters={filters}").code == 0
+
+
+def test_filters_by_name_explain_three_axes_of_every_source(folder: Path) -> None:
+    line = refused(folder, "input=integers", "input.shape=[3,8,8]", "filters=sobel_x")
+    assert line.endswith("(not 1-D; 3 axes are (N, C, W); one image is input.shape=[1,3,8,8])")
+    line = refused(folder, f"input.values={CHANNELS_FIRST}", "filters=sobel_x")
+    assert line.endswith("(not 1-D; 3 axes are (N, C, W); one image is input.values in one more pair of brackets)")
+    assert refused(folder, "input=integers", "input.shape=[1,1,8,8,8]", "filters=sobel_x").endswith("(not 3-D)")
+
+
 def test_the_advice_of_a_file_is_for_numpy(folder: Path) -> None:
     np.save("x.npy", LECTURE_IMAGE)
     assert refused(folder, "input=npy", "input.path=x.npy").endswith("one image is x[None] of the array x, saved anew)")
@@ -542,6 +559,12 @@ def test_an_array_of_what_is_no_whole_number_is_refused(stride: Array) -> None:
             (3, 3, 2, 4),
             r"\(an input .*moveaxis.* and filters .*, are np\.transpose\(w, \(3, 2, 0, 1\)\) here\)$",
         ),
+        (
+            (1, 8, 8, 3),  # RGB images and filters of Keras, whose 3 channels stand where ours stand, too
+            (3, 3, 3, 8),
+            r"\(an input .*moveaxis.* and filters .*, are np\.transpose\(w, \(3, 2, 0, 1\)\) here\)$",
+        ),
+        ((1, 8, 8, 3), (3, 3, 3, 3), r"\(an input \(N, H, W, C\) is np\.moveaxis\(x, -1, 1\) here\)$"),
         ((1, 2, 5, 5), (2, 4, 3, 3), r"after np\.swapaxes\(w, 0, 1\)\)$"),
         ((1, 2, 5, 5, 5), (3, 3, 3, 2, 4), r"np\.transpose\(w, \(4, 3, 0, 1, 2\)\) here\)$"),
         # what only happens to be 3, or is meant otherwise

@@ -72,6 +72,15 @@ def is_likely(shape: Sizes, order: Sizes) -> bool:
     return rank < 2 or len(set(shape[:rank])) == 1 or len(set(shape[-rank:])) > 1
 
 
+def is_even(shape: Sizes) -> bool:
+    """Whether filters of that shape have a kernel as wide as high, as most have.
+
+    >>> is_even((8, 3, 3, 3)), is_even((3, 3, 3, 8))
+    (True, False)
+    """
+    return len(set(shape[2:])) == 1
+
+
 def filter_turns(rank: int, transposed: bool = False) -> Turns:
     """How filters may lie elsewhere: the kernel first, as in Keras, or the channels and filters the other way round.
 
@@ -130,10 +139,11 @@ def layout_hint(x: Sizes, w: Sizes, groups: int, transposed: bool) -> str:
     if suits(w, wanted(x[1])) or (not transposed and w[1] == x[1]):  # then it is the groups that do not fit
         return ""
     image_last = x[1] != 1  # a row of as many cells as there are channels is no image of channels
-    if image_last and suits(w, wanted(x[-1])):
-        return last
     keras, words = turns[0]
     turned = turned_shape(w, keras)
+    if image_last and suits(w, wanted(x[-1])):
+        both = suits(turned, wanted(x[-1])) and is_even(turned or ()) and not is_even(w)
+        return f"{last}, and {words}" if both else last
     if image_last and suits(turned, wanted(x[-1])) and not suits(turned, wanted(x[1])) and is_likely(w, keras):
         return f"{last}, and {words}"
     return turn_hint(w, wanted(x[1]), turns)

@@ -10,6 +10,7 @@ from math import comb
 import numpy as np
 
 from convpipe.fields import choice, dtype_name, field, several, truth, whole
+from convpipe.geometry.layouts import THREE_AXES
 from convpipe.sources.kinds.drawn import signature as bank_signature
 from convpipe.sources.kinds.source import ANY, Request, Source
 from convpipe.tensors import FLOAT_DTYPES, Array, Signature, exact_range
@@ -88,7 +89,8 @@ class Classic(Source):
         first, depth, *spatial = request.shape or (None, None)
         if len(spatial) != 2:
             expected = "another source: these kernels are H x W"
-            raise self.wrong("source", "classic", expected, f"not {len(spatial)}-D")
+            hint = f"not {len(spatial)}-D" + (f"; {THREE_AXES}" if len(spatial) == 1 else "")
+            raise self.wrong("source", "classic", expected, hint)
         channels = (first or 0) if depth is None else depth * request.groups
         count = len(self.names) * (channels if self.channels == "each" else request.groups)
         shape = (count, channels // request.groups, self.kernel, self.kernel)
