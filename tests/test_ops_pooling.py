@@ -146,7 +146,7 @@ def test_padding_and_overhang_in_one_window() -> None:
     assert avg_pool(x, 3, stride=2, pad=1, ceil_mode=True, count_include_pad=False).tolist() == [[[6, 8]]]
 
 
-def test_float16_is_summed_in_float32() -> None:
+def test_means_of_float16_do_not_overflow_on_their_way() -> None:
     assert avg_pool(np.full((1, 1, 64), 60000, np.float16), 64).tolist() == [[[60000]]]
     assert global_avg_pool(np.full((1, 1, 64), 60000, np.float16)).tolist() == [[[60000]]]
 

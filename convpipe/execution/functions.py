@@ -103,7 +103,8 @@ def conv_transpose(
 
     Returns:
         (N, F, out_h, out_w), where out_h is (H - 1) * stride - pads + dilation * (kh - 1) + 1 + output_padding:
-        the values and the shape of PyTorch's conv_transpose2d and ONNX's ConvTranspose.
+        the values and the shape of PyTorch's conv_transpose2d and ONNX's ConvTranspose. Floats lie within
+        `execution.bounds.float_bound` of the true sums.
 
     Raises:
         ConfigError: arguments that do not fit together, named.

@@ -88,14 +88,12 @@ def magnitude(dtype: np.dtype[Any]) -> int:
     return max(-int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
 
 
-# Long sums of floats. There is one way: of n cells of float16 or float32, made in float64, a sum is at most
-# 2*n*u*sum|x| off, u = 2**-53; float64's own carry the rounding errors of their additions along (T. Ogita, S. Rump,
-# S. Oishi, Accurate sum and dot product, SIAM J. Sci. Comput. 26, 2005, algorithm 4.4, theorem 4.5) and are at most
-# u*|sum| + 2*(n*u)**2*sum|x| off. NaN and infinity are what IEEE says. Integers are exact.
-
-
 def total(shape: Sizes, dtype: np.dtype[Any], parts: Parts) -> Array:
-    """The sum of parts that each cover some cells.
+    """The sum of parts that each cover some cells: the one way in which long sums of floats are made.
+
+    Of n cells of float16 or float32, made in float64, a sum is at most 2*n*u*sum|x| off, u = 2**-53. float64's own
+    carry the rounding errors of their additions along, and are at most u*|sum| + 2*(n*u)**2*sum|x| off. Products that
+    BLAS sums, and their sums from stage to stage of a convolution, keep to `execution.bounds.float_bound` instead.
 
     Args:
         shape: of the result.
@@ -103,7 +101,12 @@ def total(shape: Sizes, dtype: np.dtype[Any], parts: Parts) -> Array:
         parts: each an index into the result and an array of its cells.
 
     Returns:
-        Of floats float64, of integers and objects the dtype that was asked for. The bound stands above.
+        Of floats float64, of integers, which are exact, and objects the dtype that was asked for. NaN and infinity
+        are what IEEE says.
+
+    Source:
+        T. Ogita, S. Rump, S. Oishi, "Accurate sum and dot product", SIAM J. Sci. Comput. 26, 2005, algorithm 4.4,
+        theorem 4.5.
 
     >>> total((1,), np.dtype(float), [((0,), np.float64(part)) for part in (1e16, 1.0, 1.0, -1e16)]).tolist()
     [2.0]
@@ -136,7 +139,7 @@ def total_along(x: Array, axis: int) -> Array:
 
     Returns:
         Of floats float64, of integers int64, of objects objects; the same to the bit however `x` lies in memory. The
-        bound stands above.
+        bound is that of `total`.
 
     >>> total_along(np.array([[1e16, 1.0, 1.0, -1e16]]), axis=1).tolist()
     [[2.0]]
