@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ from convpipe.ops.arrays.floats import computing_float, result_float
 from convpipe.ops.arrays.overflow import (
     OVERFLOW,
     OVERFLOWS,
-    SHIFT,
     Overflow,
     check_rule,
     scaled,
@@ -77,15 +77,22 @@ def batch_norm(
         finite: Array = np.isfinite(x) & per_channel(whole, result).astype(bool)
         return finite
 
-    def again() -> Array:
-        down = -SHIFT if result.dtype == np.float64 else 0
-        centred = scaled(x, down)
-        centred -= per_channel(scaled(mean, down), centred)
-        centred *= per_channel(scaled(scale, down) / spread, centred)
-        centred += per_channel(scaled(shift, 2 * down), centred)
-        return scaled(centred, -2 * down)
-
+    again = partial(by_exponents, x, scale, shift, mean, spread)
     return settled(result, result_float(common), overflow, operands, again)
+
+
+def by_exponents(x: Array, scale: Array, shift: Array, mean: Array, spread: Array) -> Array:
+    """The same with exponents apart, for a difference, a factor or a product that leaves its float on the way."""
+    halves = scaled(x, -1) - per_channel(scaled(mean, -1), x, np.float64)
+    whole = scaled(x, 0) - per_channel(scaled(mean, 0), x, np.float64)
+    fits = np.isfinite(whole)
+    centred, powers = np.frexp(np.where(fits, whole, halves))  # a half would lose the last bit of what is tiny
+    (up, more), (down, less) = np.frexp(scale.astype(np.float64)), np.frexp(spread)
+    centred *= per_channel(up / down, x, np.float64)
+    powers += per_channel(more - less, x, powers.dtype) + np.where(fits, 0, 1).astype(powers.dtype)
+    result = np.ldexp(centred, powers - 2)
+    result += per_channel(scaled(shift, -2), x, np.float64)
+    return scaled(result, 2)
 
 
 def check_spread(variance: Array) -> None:
@@ -95,10 +102,10 @@ def check_spread(variance: Array) -> None:
         raise ConfigError("variance", negative.min(), "numbers from 0")
 
 
-def per_channel(values: Array, like: Array) -> Array:
-    """(C,) as (C, 1, 1), in the dtype of the (N, C, H, W) that it meets."""
+def per_channel(values: Array, like: Array, dtype: Any = None) -> Array:
+    """(C,) as (C, 1, 1), by default in the dtype of the (N, C, H, W) that it meets."""
     shape: tuple[Any, ...] = (-1, *[1] * (like.ndim - 2))
-    return values.astype(like.dtype).reshape(shape)
+    return values.astype(like.dtype if dtype is None else dtype).reshape(shape)
 
 
 class BatchNorm(Operation):
