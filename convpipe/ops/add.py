@@ -58,7 +58,8 @@ def add(*tensors: ArrayLike, overflow: Overflow = "error") -> Array:
         return settle(sums, arrays, target, overflow) if floats else sums
     result = np.empty(shape, target)
     for image in range(len(result)):
-        result[image] = added([array[image] for array in arrays], target, overflow)
+        one = slice(image, image + 1)  # an array even of rows without further axes
+        result[one] = added([array[one] for array in arrays], target, overflow)
     return result
 
 
