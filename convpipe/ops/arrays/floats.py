@@ -57,8 +57,23 @@ def by_cell(x: Array, function: Callable[[Array], Array]) -> Array:
 
 
 def below_largest(x: Array, axis: Any) -> Array:
-    """Every cell less the largest of its row, a new array of `computing_float` in C order."""
+    """Every cell less the largest of its row, a new array of `computing_float` in C order; of integers exact."""
     along = axis_of(axis, x.ndim)
+    if x.dtype.kind in "iu" and x.itemsize == 8:
+        return below_largest_integer(x, along)
     shifted = np.array(x, computing_float(x.dtype), order="C")
     shifted -= shifted.max(along, keepdims=True, initial=-np.inf)
+    return shifted
+
+
+def below_largest_integer(x: Array, along: int) -> Array:
+    """The same of integers that float64 may not hold: each difference is rounded, but nothing before it."""
+    shifted = np.empty(x.shape)
+    cells = shifted.reshape(-1)
+    distances = cells.view(np.uint64)  # in the same memory
+    largest = x.max(along, keepdims=True, initial=np.iinfo(x.dtype).min)
+    np.subtract(largest, x, out=distances.reshape(x.shape), dtype=np.uint64, casting="unsafe")  # from 0 to 2**64 - 1
+    for start in range(0, cells.size, TILE_CELLS):
+        tile = slice(start, start + TILE_CELLS)
+        cells[tile] = 0.0 - distances[tile].astype(np.float64)
     return shifted
