@@ -170,6 +170,7 @@ class LocalResponseNorm(Operation):
     k: float = field(number(), 1.0, "Added to the weighted sum.")
     overflow: Overflow = field(choice(OVERFLOWS), "error", OVERFLOW, later=True)
 
+    adds_up = True
     function = staticmethod(local_response_norm)
     dtype_of = staticmethod(result_float)
 
