@@ -448,11 +448,11 @@ def gelu(arrays: Arrays, settings: Settings) -> list[Expected]:
     return computed(lambda v: Number(math.nan if v < 0 else v) if not math.isfinite(v) else of(v), arrays["x"])
 
 
-def along_channels(x: np.ndarray, function: Callable[[list[float]], list[Number]]) -> list[Expected]:
-    """A function of each row of cells along the second axis, of integers as float64."""
+def along_channels(x: np.ndarray, function: Callable[[list[Any]], list[Number]]) -> list[Expected]:
+    """A function of each row of cells along the second axis."""
     dtype, rows_ = as_float(x), np.moveaxis(x, 1, -1)
     flat = rows_.reshape(math.prod(rows_.shape[:-1]), x.shape[1]).tolist()
-    found = [number for row in flat for number in function(list(map(float, row)))]
+    found = [number for row in flat for number in function(row)]
     cells = np.moveaxis(numbers_of(found, rows_.shape), -1, 1)
     return [Expected(cells, dtype, np.result_type(dtype, FLOAT32))]
 
