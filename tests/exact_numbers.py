@@ -19,7 +19,7 @@ class Number:
     value: Any  # an int or a Fraction; a float where it is NaN or infinite
     size: Any = 0  # the sum of the magnitudes of all its terms
     steps: int = 0  # roundings on the way, at most
-    way: Any = 0  # the largest number on the way to a result, where that is not among its terms
+    way: Any = 0  # the largest magnitude that it was made of
 
     @classmethod
     def of(cls, value: float) -> Number:
@@ -38,20 +38,25 @@ class Number:
         return cls(Fraction(value), Fraction(abs(value) if size is None else size), int(min(steps, 1 << 16)))
 
     def __add__(self, other: Number) -> Number:
-        return Number(add(self.value, other.value), self.size + other.size, self.steps + other.steps + 1)
+        return self.combined(other, add(self.value, other.value), self.size + other.size)
 
     def __neg__(self) -> Number:
-        return Number(-self.value, self.size, self.steps)
+        return Number(-self.value, self.size, self.steps, self.way)
 
     def __sub__(self, other: Number) -> Number:
         return self + -other
 
     def __mul__(self, other: Number) -> Number:
-        return Number(multiply(self.value, other.value), self.size * other.size, self.steps + other.steps + 1)
+        return self.combined(other, multiply(self.value, other.value), self.size * other.size)
 
     def __truediv__(self, other: Number) -> Number:
         size = Fraction(self.size) / abs(other.value) if is_finite(other.value) and other.value else Fraction(0)
-        return Number(divide(self.value, other.value), size, self.steps + other.steps + 1)
+        return self.combined(other, divide(self.value, other.value), size)
+
+    def combined(self, other: Number, value: Any, size: Any) -> Number:
+        """What came of two numbers."""
+        way = max(self.size, other.size, self.way, other.way)
+        return Number(value, size, self.steps + other.steps + 1, way)
 
     def __lt__(self, other: Number) -> bool:
         return bool(self.value < other.value)

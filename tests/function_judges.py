@@ -448,11 +448,11 @@ def gelu(arrays: Arrays, settings: Settings) -> list[Expected]:
     return computed(lambda v: Number(math.nan if v < 0 else v) if not math.isfinite(v) else of(v), arrays["x"])
 
 
-def along_channels(x: np.ndarray, function: Callable[[list[float]], list[Number]]) -> list[Expected]:
-    """A function of each row of cells along the second axis, of integers as float64."""
+def along_channels(x: np.ndarray, function: Callable[[list[Any]], list[Number]]) -> list[Expected]:
+    """A function of each row of cells along the second axis."""
     dtype, rows_ = as_float(x), np.moveaxis(x, 1, -1)
     flat = rows_.reshape(math.prod(rows_.shape[:-1]), x.shape[1]).tolist()
-    found = [number for row in flat for number in function(list(map(float, row)))]
+    found = [number for row in flat for number in function(row)]
     cells = np.moveaxis(numbers_of(found, rows_.shape), -1, 1)
     return [Expected(cells, dtype, np.result_type(dtype, FLOAT32))]
 
@@ -508,12 +508,15 @@ def log_softmax(arrays: Arrays, settings: Settings) -> list[Expected]:
 
 def logarithm(value: Fraction) -> float:
     """The natural logarithm of a fraction of any size."""
-    return math.log(value.numerator) - math.log(value.denominator)
+    if 1 / Fraction(2) < value < 2:
+        return math.log1p(float(value - 1))
+    power = value.numerator.bit_length() - value.denominator.bit_length()
+    return math.log(float(value / Fraction(2) ** power)) + power * math.log(2)
 
 
 @judge
 def local_response_norm(arrays: Arrays, settings: Settings) -> list[Expected]:
-    """The defaults: a window of 5, alpha 1e-4, beta 0.75, k 1, all in float64."""
+    """The defaults: a window of 5, alpha 1e-4, beta 0.75, k 1; by logarithms where squares leave float64."""
 
     def of(row: list[float]) -> list[Number]:
         return [normed(value, row[max(at - 2, 0) : at + 3]) for at, value in enumerate(row)]
@@ -526,12 +529,12 @@ def local_response_norm(arrays: Arrays, settings: Settings) -> list[Expected]:
         base = 1 + Fraction(1e-4) / 5 * sum(Fraction(other) ** 2 for other in window)
         if not value:
             return ZERO
-        power = logarithm(abs(Fraction(value))) - 0.75 * logarithm(base)
-        found = Number.near(math.copysign(math.exp(min(power, 709)), value), 1 << 14)
+        logs = logarithm(abs(Fraction(value))), 0.75 * logarithm(base)
+        steps = 64 + 4 * (abs(logs[0]) + logs[1]) if base < LARGEST else 1 << 14
+        found = Number.near(math.copysign(math.exp(min(logs[0] - logs[1], 709)), value), steps)
         return replace(found, way=max(Fraction(other) ** 2 for other in window) * 5)
 
-    [found] = along_channels(arrays["x"], of)
-    return [Expected(found.cells, found.dtype)]
+    return along_channels(arrays["x"], of)
 
 
 def root(value: Any) -> Any:

@@ -284,6 +284,27 @@ def test_a_bias_of_another_dtype_is_added_exactly(
         assert found.ravel().tolist() == expected
 
 
+MOST, LEAST = float(np.finfo(float).max), float(np.finfo(float).smallest_subnormal)
+
+
+@pytest.mark.parametrize(
+    ("x", "scale", "shift", "mean", "variance", "expected"),
+    [
+        (MOST, 2.0**-1020, -5.0, -MOST, 1.0, 27.0),  # the difference overflows, the result does not
+        (-MOST, 2.0**-1020, 5.0, MOST, 1.0, -27.0),
+        (MOST, 2.0**-1074, 0.0, 0.0, 2.0**-1000, MOST * 2.0**-574),
+        (LEAST, 2.0**1023, 1.0, 0.0, 2.0**-1000, 1.0 + 2.0**449),  # the factor does
+        (2 * LEAST, MOST, 0.0, LEAST, 2.0**-60, MOST * 2.0**-1044),
+        (MOST, 2.0, -MOST, 0.0, 1.0, MOST),  # the product does
+    ],
+)
+def test_a_normalisation_is_right_whatever_overflows_on_its_way(
+    x: float, scale: float, shift: float, mean: float, variance: float, expected: float
+) -> None:
+    found = cp.batch_norm([[x]], [scale], [shift], [mean], [variance], epsilon=0)
+    assert found.tolist() == [[pytest.approx(expected, rel=1e-15, abs=0)]]
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32", "uint64"])
 def test_a_negative_bias_that_leaves_an_unsigned_dtype_is_refused(dtype: str) -> None:
     with pytest.raises(ValueRangeError, match=rf"^the exact sum -1 does not fit {dtype}"):

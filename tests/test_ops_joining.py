@@ -79,8 +79,8 @@ def test_partial_sums_may_leave_the_dtype() -> None:
 
 @pytest.mark.parametrize("dtype", ["uint64", "int64"])
 def test_sums_of_an_array_of_one_axis_are_exact(dtype: str) -> None:
-    info = np.iinfo(dtype)
-    assert add(np.array([info.max, 5], dtype), np.array([-1, -2])).tolist() == [info.max - 1, 3] or dtype == "uint64"
+    most = np.iinfo(np.int64).max
+    assert add(np.array([most, 5], dtype), np.array([-1, -2])).tolist() == [most - 1, 3]
     ends = np.array([2**63, 2**63], np.uint64), np.array([-1, -(2**63)]), np.array([0, 0], dtype)
     assert add(*ends).tolist() == [2**63 - 1, 0]
     with pytest.raises(ValueRangeError, match=r"^the exact sum 9223372036854775808 does not fit int64 "):

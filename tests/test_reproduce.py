@@ -21,6 +21,7 @@ from run_cases import (
     edit_rows,
     execute,
     from_elsewhere,
+    network_spec,
     reseal,
     set_output,
 )
@@ -129,6 +130,28 @@ def test_last_bits_from_elsewhere_are_within_the_bound(tmp_path: Path, key: str,
     said = repeat(run, changes)
     assert said.startswith("reproduced within 0.")
     assert f"as the environment differs: {key} {was} -> " in said
+
+
+def test_last_bits_of_an_older_format_are_within_the_bound(tmp_path: Path) -> None:
+    run = a_run(tmp_path, FLOATS)
+    set_output(run.path, nudged(1))
+    with pytest.raises(ArchiveError, match="stage 'matmul' differs"):
+        repeat(run, FLOATS)
+    edit_manifest(run.path, format=1)  # whose long sums were less exact
+    assert "not to the bit, as the environment differs: format 1 -> 2" in repeat(run, FLOATS)
+    set_output(run.path, set_first_cell(run.output[0, 0, 0, 0] + np.float32(1)))
+    with pytest.raises(ArchiveError, match=r"the float bound allows \(format 1 -> 2\)"):
+        repeat(run, FLOATS)
+
+
+def test_a_network_of_an_older_format_says_what_is_not_known(tmp_path: Path) -> None:
+    changes = {"input.source": "random", "input.shape": [2, 9, 3, 3], "input.dtype": "float32"}
+    spec = network_spec({"s": {"op": "softmax"}}, changes)
+    run = execute(spec, a_place(tmp_path)).run
+    set_output(run.path, nudged(1))
+    edit_manifest(run.path, format=1)
+    with pytest.raises(ArchiveError, match=r"stage 's' differs: .* \(format 1 -> 2; there is no bound"):
+        runner.repeat(run.path, a_place(tmp_path), spec)
 
 
 @pytest.mark.parametrize("wrong", [1.0, 1e-5, np.nan, np.inf, -np.inf])

@@ -289,6 +289,13 @@ def test_a_setting_is_a_cell_and_back(value: Any, text: str) -> None:
     assert repr(plain_value(text)) == repr(value)
 
 
+@pytest.mark.parametrize(
+    "text", ["9" * 309, "-" + "9" * 309, "9" * 310, f"[{'9' * 400}]", f"[1, [{'9' * 310}]]", "1e+309"]
+)
+def test_what_no_float_holds_stays_a_text(text: str) -> None:
+    assert plain_value(text) == text
+
+
 @given(st.text(min_size=1) | st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**308), 10**308))
 @settings(derandomize=True, max_examples=200, deadline=None)
 def test_any_text_and_any_number_is_a_cell_and_back(value: Any) -> None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from convpipe.fields import LARGEST
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -41,7 +43,10 @@ def plain_value(text: str) -> Any:
     """A number, a truth, a text or a list of such, as `cell_text` wrote it; any other text stays one."""
     if text in TRUTHS:
         return TRUTHS[text]
-    if not (text.startswith(MARKS) or NUMBER.fullmatch(text)):
+    if NUMBER.fullmatch(text):  # a tenth of what ast takes
+        number = number_of(text)
+        return number if abs(number) <= LARGEST else text
+    if not text.startswith(MARKS):
         return text
     try:
         value = ast.literal_eval(text)
@@ -64,7 +69,7 @@ def is_plain(value: Any) -> bool:
     """Whether a value is a finite number, a text, or a list of such: one that JSON has and that can be sorted."""
     if isinstance(value, list):
         return all(map(is_plain, value))
-    return isinstance(value, str) or (isinstance(value, int | float) and math.isfinite(value))
+    return isinstance(value, str) or (isinstance(value, int | float) and abs(value) <= LARGEST)
 
 
 # Columns
@@ -80,8 +85,11 @@ def stage_column(column: pd.Series[Any]) -> pd.Series[Any]:
 
 def stage_number(text: str) -> Number | None:
     """A number of stages.csv, where floats have a point, an exponent or a word; None of an empty cell."""
-    if not text:
-        return None
+    return number_of(text) if text else None
+
+
+def number_of(text: str) -> Number:
+    """The number that a text is, a float where it has a point, an exponent or a word."""
     return float(text) if any(mark in text for mark in ".en") else int(text)
 
 

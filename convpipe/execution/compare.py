@@ -45,6 +45,9 @@ def compare(then: Run, now: Run, bound: Callable[[], Bound | None]) -> str:
         return f"reproduced{age}"
     wrong = f"{then.path}: {intolerable(found) or found[0]}"
     changes = numeric_differences(then.manifest["provenance"], now.manifest["provenance"])
+    forms = then.manifest["format"], now.manifest["format"]
+    if forms[0] != forms[1]:  # long sums of floats are made more exactly since format 2
+        changes["format"] = forms
     environment = ", ".join(f"{key} {was} -> {is_now}" for key, (was, is_now) in changes.items())
     if intolerable(found) or not changes:
         raise ArchiveError(wrong + age)

@@ -1,4 +1,8 @@
-"""What the pixels of a TIFF are, by its tags (TIFF 6.0), where Pillow would read them and read them wrongly."""
+"""What the pixels of a TIFF are, by its tags (TIFF 6.0), where Pillow would read them and read them wrongly.
+
+Pillow tells its tags only of files that it takes, after it has chosen how to read them; another library for five tags
+would be one more that pictures need.
+"""
 
 from __future__ import annotations
 

@@ -12,17 +12,20 @@ from numpy.typing import ArrayLike
 from convpipe.fields import choice, field
 from convpipe.geometry.layers import same_shape
 from convpipe.ops import Array, Made, Operation, Tensor, checked, like, tensors_of
+from convpipe.ops.arrays.floats import TILE_CELLS, tiles
 from convpipe.ops.arrays.overflow import (
     OVERFLOW,
     OVERFLOWS,
     SUM_SHIFT,
     Overflow,
+    all_finite,
     check_rule,
     narrowed,
     scaled,
     settled,
 )
-from convpipe.ops.arrays.sums import INT64_EXACT, OBJECT_BYTES, largest, magnitude, result_dtype, total
+from convpipe.ops.arrays.sums import INT64_EXACT, OBJECT_BYTES, largest, result_dtype, total
+from convpipe.ops.kinds.operation import SLACK
 
 
 def add(*tensors: ArrayLike, overflow: Overflow = "error") -> Array:
@@ -34,8 +37,8 @@ def add(*tensors: ArrayLike, overflow: Overflow = "error") -> Array:
 
     Returns:
         An array of that shape in `result_dtype` of theirs. Integers are summed exactly; where their magnitudes
-        do not rule out that a sum leaves that dtype, one image is widened at a time. The sum of two floats is
-        rounded once; more are summed as in `total`, one image at a time.
+        do not rule out that a sum leaves that dtype, a tile is widened at a time. The sum of two floats is
+        rounded once; more are summed as in `total`, a tile at a time.
 
     Raises:
         ConfigError: no tensors, one that is no array of numbers, or shapes that differ.
@@ -54,17 +57,25 @@ def add(*tensors: ArrayLike, overflow: Overflow = "error") -> Array:
     check_rule(overflow, target)
     floats = target.kind == "f"
     if len(arrays) <= 2 if floats else sum(map(largest, arrays)) <= np.iinfo(target).max:
-        sums = summed(arrays, target)
-        return settle(sums, arrays, target, overflow) if floats else sums
+        result = summed(arrays, target)
+        return resettled(result, arrays, overflow) if floats and overflow != "inf" else result
     result = np.empty(shape, target)
-    for image in range(len(result)):
-        one = slice(image, image + 1)  # an array even of rows without further axes
-        result[one] = added([array[one] for array in arrays], target, overflow)
+    for tile in tiles(shape):
+        result[tile] = added([array[tile] for array in arrays], target, overflow)
     return result
 
 
+def resettled(sums: Array, tensors: Sequence[Array], overflow: Overflow) -> Array:
+    """The rule for overflow, for sums of floats in the result's dtype, which are changed where they lie."""
+    with np.errstate(all="ignore"):
+        finite = all_finite(sums)
+    for tile in () if finite else tiles(sums.shape):
+        settle(sums[tile], [tensor[tile] for tensor in tensors], sums.dtype, overflow)
+    return sums
+
+
 def added(tensors: Sequence[Array], target: np.dtype[Any], overflow: Overflow) -> Array:
-    """The sum of one image's tensors: floats in float64, integers where none can go wrong."""
+    """The sum of tensors: floats in float64, integers where none can go wrong."""
     if target.kind == "f":
         terms = np.result_type(*tensors, np.float32)
         sums = total(tensors[0].shape, terms, ((..., tensor) for tensor in tensors))
@@ -92,13 +103,9 @@ def summed(tensors: Sequence[Array], dtype: np.dtype[Any]) -> Array:
     return result
 
 
-def workspace(cells: int, target: np.dtype[Any], operands: Sequence[np.dtype[Any]]) -> int:
-    """The bytes of one image's sums in a wider dtype and of their narrowed copy, where values may ask for that."""
-    if target.kind == "f":
-        sums = 5 if target == np.float64 else 1  # of float64 also the errors, and what they are made of
-        return 0 if len(operands) <= 2 else cells * (8 * sums + target.itemsize)
-    wide = 8 if sum(map(magnitude, operands)) <= INT64_EXACT else OBJECT_BYTES
-    return cells * (wide + target.itemsize)
+def workspace(cells: int) -> int:
+    """The bytes of a tile's sums in a wider dtype, perhaps of objects, and of what is made of them."""
+    return (4 * OBJECT_BYTES + 8) * min(cells, TILE_CELLS) + SLACK
 
 
 class Add(Operation):
@@ -112,6 +119,5 @@ class Add(Operation):
     def plan(self, *inputs: Tensor) -> Made:
         """A tensor like the first, in a dtype for all."""
         shape = same_shape(*(tensor.shape for tensor in inputs))
-        dtypes = [tensor.dtype for tensor in inputs]
-        target = result_dtype(*dtypes)
-        return like(inputs[0], dtype=target, workspace=workspace(prod(shape[1:]), target, dtypes))
+        target = result_dtype(*(tensor.dtype for tensor in inputs))
+        return like(inputs[0], dtype=target, workspace=workspace(prod(shape)))

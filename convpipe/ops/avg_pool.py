@@ -79,6 +79,7 @@ class AvgPool(Operation):
     dilation: Any = field(each_axis, 1, "Distance between the window's cells: one number, or one per axis.", later=True)
     overflow: Overflow = field(choice(OVERFLOWS), "error", OVERFLOW, later=True)
 
+    adds_up = True
     function = staticmethod(avg_pool)
     images = True
 

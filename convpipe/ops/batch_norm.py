@@ -10,17 +10,10 @@ from numpy.typing import ArrayLike
 from convpipe.fields import choice, field, number, optional, text
 from convpipe.geometry.layers import check_per_channel
 from convpipe.ops import MAIN, Array, ConfigError, Give, Made, Operation, Tensor, Weight, checked, like, numeric
-from convpipe.ops.arrays.floats import computing_float, result_float
-from convpipe.ops.arrays.overflow import (
-    OVERFLOW,
-    OVERFLOWS,
-    SHIFT,
-    Overflow,
-    check_rule,
-    scaled,
-    settled,
-)
+from convpipe.ops.arrays.floats import TILE_CELLS, computing_float, result_float
+from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, SUM_SHIFT, Overflow, check_rule, settled
 
+LARGE_POWER = 1000  # of 2, from where a product may leave float64
 USUAL = {"scale": "weight", "shift": "bias", "mean": "running_mean", "variance": "running_var"}
 
 
@@ -39,7 +32,8 @@ def batch_norm(
         x: (N, C, ...), any integer or float dtype.
         scale, shift, mean, variance: (C,), likewise; scale / sqrt(variance + epsilon) is worked out in float64.
         epsilon: added to the variance, from 0.
-        overflow: as in `matmul`, for a result that the dtype cannot hold.
+        overflow: as in `matmul`, for a result that the dtype cannot hold. What alone leaves the range of floats on the
+            way, such as scale / sqrt(variance), harms no result.
 
     Returns:
         An array of the shape of `x`, in NumPy's common dtype of all five, float64 where that is no float. float16
@@ -71,21 +65,53 @@ def batch_norm(
         result -= per_channel(mean, result)  # before the factor: digits lost here would be lost for good
         result *= per_channel(scale / spread, result)
         result += per_channel(shift, result)
+        for channel in np.flatnonzero(lossy(scale, spread, result.dtype)):
+            own = slice(channel, channel + 1)
+            result[:, own] = by_exponents(x[:, own], *(each[own] for each in (scale, shift, mean, spread)))
 
     def operands() -> Array:
         whole = np.isfinite(scale) & np.isfinite(shift) & np.isfinite(mean) & (spread > 0) & np.isfinite(spread)
         finite: Array = np.isfinite(x) & per_channel(whole, result).astype(bool)
         return finite
 
-    def again() -> Array:
-        down = -SHIFT if result.dtype == np.float64 else 0
-        centred = scaled(x, down)
-        centred -= per_channel(scaled(mean, down), centred)
-        centred *= per_channel(scaled(scale, down) / spread, centred)
-        centred += per_channel(scaled(shift, 2 * down), centred)
-        return scaled(centred, -2 * down)
+    return settled(
+        result, result_float(common), overflow, operands, lambda: by_exponents(x, scale, shift, mean, spread)
+    )
 
-    return settled(result, result_float(common), overflow, operands, again)
+
+def lossy(scale: Array, spread: Array, dtype: np.dtype[Any]) -> Array:
+    """For each channel, whether scale / spread has a value that a float dtype has no full digits for."""
+    info, factor = np.finfo(dtype), np.abs(scale / spread)
+    held = (factor >= info.tiny) & (factor <= info.max)
+    found: Array = ~held & np.isfinite(scale) & (scale != 0) & np.isfinite(spread) & (spread > 0)
+    return found
+
+
+def by_exponents(x: Array, scale: Array, shift: Array, mean: Array, spread: Array) -> Array:
+    """The same in float64 where nothing on the way leaves its range: fractions and powers of 2 apart."""
+    found = np.empty(x.shape)
+    cells, results = x.reshape(*x.shape[:2], -1), found.reshape(*x.shape[:2], -1)
+    gains, powers = np.frexp(scale.astype(np.float64))
+    divisors, less = np.frexp(spread)
+    factors = list(zip(gains / divisors, powers - less, mean.astype(np.float64), shift.astype(np.float64), strict=True))
+    for image, channel in np.ndindex(*x.shape[:2]):
+        for start in range(0, cells.shape[2], TILE_CELLS):
+            tile = slice(start, start + TILE_CELLS)
+            own = cells[image, channel, tile].astype(np.float64)
+            results[image, channel, tile] = normalized(own, *factors[channel])
+    return found
+
+
+def normalized(x: Array, factor: float, power: int, mean: float, shift: float) -> Array:
+    """(x - mean) * factor * 2**power + shift."""
+    centred = x - mean
+    beyond = ~np.isfinite(centred)
+    parts, powers = np.frexp(np.where(beyond, x / 2 - mean / 2, centred))
+    parts *= factor
+    powers += power + beyond
+    down = SUM_SHIFT * ((powers > LARGE_POWER) & (parts != 0)).astype(np.int32)  # so that the sum is held
+    result: Array = np.ldexp(np.ldexp(parts, powers - down) + np.ldexp(shift, -down), down)
+    return result
 
 
 def check_spread(variance: Array) -> None:

@@ -49,6 +49,7 @@ class GlobalAvgPool(Operation):
 
     overflow: Overflow = field(choice(OVERFLOWS), "error", OVERFLOW, later=True)
 
+    adds_up = True
     function = staticmethod(global_avg_pool)
     images = True
 

@@ -19,7 +19,6 @@ from convpipe.ops.arrays.overflow import (
     OVERFLOWS,
     SHIFT,
     Overflow,
-    all_finite,
     check_rule,
     scaled,
     settled,
@@ -27,6 +26,7 @@ from convpipe.ops.arrays.overflow import (
 from convpipe.ops.arrays.sums import total
 from convpipe.ops.kinds.operation import SLACK
 
+SMALL = 2.0**-900  # sums of squares below it may lack terms that float64 does not hold
 Settings = tuple[int, float, float, float]  # size, alpha/size, beta, k
 
 
@@ -71,7 +71,7 @@ def local_response_norm(
     result = np.empty(x.shape, result_float(x.dtype))
     for image in range(len(x)):
         one = slice(image, image + 1)
-        result[one] = normalized(x[one], (size, alpha / min(size, LARGEST), beta, k), overflow)
+        result[one] = normalized(x[one], (size, alpha / min(size, LARGEST), beta, float(k)), overflow)
     return result
 
 
@@ -82,35 +82,70 @@ def normalized(x: Array, settings: Settings, overflow: Overflow) -> Array:
         base = window_sums(x, size)
         base *= share
         base += k
-        result = np.divide(x, np.power(base.astype(power_float(base, x.dtype), copy=False), beta), order="C")
-        if overflow != "inf" and not all_finite(base):
-            result[np.isposinf(base) & operands(x, base, size)] = np.nan  # over squares that overflowed, it is not 0
+        powers = np.power(base.astype(power_float(base, beta, x.dtype), copy=False), beta)
+        result = np.divide(x, powers, order="C")
+        held = within(base, SMALL, np.inf) and within(powers, np.finfo(powers.dtype).tiny, np.inf)
+        if overflow != "inf" and not held:
+            lost = ~((base >= SMALL) & (base < np.inf) & (powers >= np.finfo(powers.dtype).tiny) & (powers < np.inf))
+            result[lost & operands(x, settings)] = np.nan  # which `settled` has made again
+        del powers
     again = partial(by_logarithms, x, settings)
-    return settled(result, result_float(x.dtype), overflow, lambda: operands(x, base, size), again)
+    return settled(result, result_float(x.dtype), overflow, lambda: operands(x, settings), again)
 
 
-def power_float(base: Array, dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The float in which powers are taken: that of the result, in a tenth of the time, where it holds the base well."""
+def power_float(base: Array, beta: float, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The float in which powers are taken: that of the result, in a tenth of the time, where it holds them well."""
     narrow = computing_float(dtype)
+    if not base.size:
+        return base.dtype
+    ends = np.array([base.min(), base.max()])
     info = np.finfo(narrow)
-    fits = base.size and info.tiny <= base.min() and base.max() <= info.max
+    fits = within(ends, info.tiny, info.max) and within(np.power(ends, beta), info.tiny, info.max)
     return narrow if fits else base.dtype
 
 
-def operands(x: Array, base: Array, size: int) -> Array:
+def within(values: Array, least: float, most: float) -> bool:
+    """Whether all values are numbers from `least` to below infinity, or to `most`."""
+    return not values.size or bool(values.min() >= least and values.max() <= most and values.max() < np.inf)
+
+
+def operands(x: Array, settings: Settings) -> Array:
     """For each cell, whether all that it is made of is finite, and its divisor a power of a positive number."""
-    odd = window_sums((~np.isfinite(x)).astype(np.float32), size)
-    finite: Array = (odd == 0) & ~(base <= 0)
+    odd = window_sums((~np.isfinite(x)).astype(np.float32), settings[0])
+    finite: Array = (odd == 0) & np.isfinite(logarithms(x, settings))
     return finite
 
 
 def by_logarithms(x: Array, settings: Settings) -> Array:
-    """The same quotients by way of logarithms, for squares that float64 does not hold."""
-    size, share, beta, k = settings
-    squares = window_sums(scaled(x, -SHIFT), size)
-    base = np.log2(squares * share + np.ldexp(float(k), -2 * SHIFT)) + 2 * SHIFT
-    quotients: Array = np.copysign(np.exp2(np.log2(np.abs(x.astype(np.float64))) - beta * base), x)
+    """The same quotients by way of logarithms, for squares and powers that float64 does not hold."""
+    powers = logarithms(x, settings)
+    powers *= -settings[2]
+    powers += np.log2(np.abs(x.astype(np.float64)))
+    quotients: Array = np.copysign(np.exp2(powers), x)
     return quotients
+
+
+def logarithms(x: Array, settings: Settings) -> Array:
+    """Of k + share * sum(x**2), to 2, whatever float64 holds of that; not finite where that is not above 0."""
+    size, share, _, k = settings
+    terms, own = square_logarithms(x, size), np.log2(abs(k))
+    terms += np.log2(abs(share))
+    most = np.maximum(terms, own)
+    terms -= most
+    sums = np.copysign(np.exp2(terms, out=terms), share) + np.copysign(np.exp2(own - most), k)
+    result: Array = np.log2(sums, out=sums)
+    result += most
+    return result
+
+
+def square_logarithms(x: Array, size: int) -> Array:
+    """Of the sums of squares; where float64 does not hold those, they are made of cells times a power of 2."""
+    squares = window_sums(x, size)
+    result = np.log2(squares)
+    for odd, power in ((squares == np.inf, -SHIFT), (squares < SMALL, SHIFT)):
+        if odd.any():
+            result[odd] = np.log2(window_sums(scaled(x, power), size)[odd]) - 2 * power
+    return result
 
 
 def window_sums(x: Array, size: int) -> Array:
@@ -135,6 +170,7 @@ class LocalResponseNorm(Operation):
     k: float = field(number(), 1.0, "Added to the weighted sum.")
     overflow: Overflow = field(choice(OVERFLOWS), "error", OVERFLOW, later=True)
 
+    adds_up = True
     function = staticmethod(local_response_norm)
     dtype_of = staticmethod(result_float)
 

@@ -50,5 +50,6 @@ class LogSoftmax(AxisOperation):
 
     overflow: Overflow = field(choice(OVERFLOWS), "error", OVERFLOW, later=True)
 
+    adds_up = True
     function = staticmethod(log_softmax)
     dtype_of = staticmethod(result_float)

@@ -39,5 +39,6 @@ def softmax(x: ArrayLike, axis: int = 1) -> Array:
 class Softmax(AxisOperation):
     """Probabilities in proportion to exp(x) along one axis, by default the classes."""
 
+    adds_up = True
     function = staticmethod(softmax)
     dtype_of = staticmethod(result_float)

@@ -5,13 +5,14 @@ in float64 and give float64, NaN gives NaN, and infinity what IEEE arithmetic sa
 not depend, to the bit, on how the input lies in memory or which other images are in the batch.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from convpipe.geometry.axes import axis_of
-from convpipe.tensors import Array
+from convpipe.tensors import Array, Sizes
 
 TILE_CELLS = 1 << 15  # so that a function's temporaries stay in the cache, and out of the plan's memory
 
@@ -32,6 +33,19 @@ def computing_float(dtype: np.dtype[Any]) -> np.dtype[Any]:
     (dtype('float32'), dtype('float64'))
     """
     return np.result_type(result_float(dtype), np.float32)
+
+
+def tiles(shape: Sizes) -> Iterator[tuple[Any, ...]]:
+    """Indices of parts that cover an array, of at most TILE_CELLS cells each.
+
+    >>> list(tiles((2, 1 << 15)))
+    [(0, slice(0, 32768, None)), (1, slice(0, 32768, None))]
+    """
+    axis = next((axis for axis in range(len(shape)) if prod(shape[axis + 1 :]) <= TILE_CELLS), 0)
+    size = max(1, TILE_CELLS // max(1, prod(shape[axis + 1 :])))
+    for before in np.ndindex(*shape[:axis]):
+        for start in range(0, shape[axis], size):
+            yield (*before, slice(start, start + size))
 
 
 def positive_zeros(result: Array) -> Array:
@@ -57,8 +71,23 @@ def by_cell(x: Array, function: Callable[[Array], Array]) -> Array:
 
 
 def below_largest(x: Array, axis: Any) -> Array:
-    """Every cell less the largest of its row, a new array of `computing_float` in C order."""
+    """Every cell less the largest of its row, a new array of `computing_float` in C order; of integers exact."""
     along = axis_of(axis, x.ndim)
+    if x.dtype.kind in "iu" and x.itemsize == 8:
+        return below_largest_integer(x, along)
     shifted = np.array(x, computing_float(x.dtype), order="C")
     shifted -= shifted.max(along, keepdims=True, initial=-np.inf)
+    return shifted
+
+
+def below_largest_integer(x: Array, along: int) -> Array:
+    """The same of integers that float64 may not hold: each difference is rounded, but nothing before it."""
+    shifted = np.empty(x.shape)
+    cells = shifted.reshape(-1)
+    distances = cells.view(np.uint64)  # in the same memory
+    largest = x.max(along, keepdims=True, initial=np.iinfo(x.dtype).min)
+    np.subtract(largest, x, out=distances.reshape(x.shape), dtype=np.uint64, casting="unsafe")  # from 0 to 2**64 - 1
+    for start in range(0, cells.size, TILE_CELLS):
+        tile = slice(start, start + TILE_CELLS)
+        cells[tile] = 0.0 - distances[tile].astype(np.float64)
     return shifted

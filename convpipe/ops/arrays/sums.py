@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike
 from convpipe.errors import ConfigError, GeometryError
 from convpipe.ops.arrays.arguments import dtype_of
 from convpipe.ops.arrays.floats import TILE_CELLS, result_float
-from convpipe.ops.arrays.overflow import SUM_SHIFT, Overflow, scaled, settled
+from convpipe.ops.arrays.overflow import SUM_SHIFT, Overflow, all_finite, scaled, settled
 from convpipe.tensors import Array, Sizes
 
 # Whole numbers up to these are exact in the accumulator, and so is every partial sum on the way.
@@ -197,13 +197,23 @@ def means(x: Array, terms: int, counts: Array, sums: Callable[[Array], Array], o
         if terms * largest(x) <= INT64_EXACT:
             return quotients(sums(x.astype(np.int64) if x.dtype == np.uint64 else x), counts)
         return np.concatenate([quotients(sums(x[image : image + 1].astype(object)), counts) for image in range(len(x))])
-    found = sums(x)
+    found, target = sums(x), result_float(x.dtype)
     with np.errstate(all="ignore"):
         found /= counts
+        result = found.astype(target, copy=False)
+        finite = overflow == "inf" or all_finite(result)
+    for image in range(0 if finite else len(x)):
+        own = slice(image, image + 1)
+        result[own] = settled_means(found[own], x[own], counts, sums)
+    return result
+
+
+def settled_means(found: Array, x: Array, counts: Array, sums: Callable[[Array], Array]) -> Array:
+    """Means of floats, finite where their terms are; the largest, where it is rounded up, does not become infinite."""
     return settled(
         found,
         result_float(x.dtype),
-        "inf" if overflow == "inf" else "saturate",  # as the largest mean may be rounded up to infinity
+        "saturate",
         lambda: (sums((~np.isfinite(x)).astype(np.int8)) == 0) & (counts > 0),
         lambda: scaled(sums(scaled(x, -SUM_SHIFT)) / counts, SUM_SHIFT),
     )
