@@ -393,6 +393,44 @@ def test_a_layer_says_its_key_and_takes_its_rule(tmp_path: Path) -> None:
         made(overflow="wrap")
 
 
+@pytest.mark.parametrize(
+    ("stage", "settings", "value"),
+    [
+        ("scale", "divisor: 0.001, dtype: float16", 65504),
+        ("leaky_relu", "slope: -400", 65504),
+        ("local_response_norm", "alpha: 0, k: 0.000001, beta: 1", 65504),
+    ],
+)
+def test_the_advice_on_a_stage_with_a_rule_of_its_own_works(
+    stage: str, settings: str, value: float, folder: Path
+) -> None:
+    half = "{source: lecture, values: [[-200]], dtype: float16}"
+    chain = "lowering: {{stages: [pad, im2col, fil2col, matmul, {1}]}}\n"
+    text = "input: {0}\nfilters: {{values: [[1]], dtype: float16}}\n" + chain
+    (folder / "own.yaml").write_text(text.format(half, f"{{{stage}: {{{settings}}}}}, reshape"))
+    line = (
+        rf"^lowering\.stages\[4\]\.{stage}\.overflow: got error, .* lowering\.stages\[4\]\.{stage}\.overflow=saturate"
+    )
+    with pytest.raises(ConfigError, match=line):
+        cp.run("own.yaml", archive=False)
+    with pytest.raises(ConfigError, match=line):
+        cp.run("own.yaml", "conv.overflow=saturate", archive=False)
+    (folder / "own.yaml").write_text(text.format(half, f"{{{stage}: {{{settings}, overflow: saturate}}}}, reshape"))
+    assert abs(cp.run("own.yaml", archive=False).output.item()) == value
+
+
+def test_the_advice_on_a_product_with_a_rule_of_its_own_names_the_stage(folder: Path) -> None:
+    stages = "[pad, im2col, fil2col, {matmul: {dtype: int8}}, {relu: {}}, reshape]"
+    layer = f"{{op: conv, filters: 1, kernel: 1, bias: false, stages: {stages}}}"
+    (folder / "own.yaml").write_text(
+        "input: [[300]]\nweights: {source: npz, path: w.npz}\nnetwork:\n  c: " + layer + "\n"
+    )
+    np.savez(folder / "w.npz", **{"c.weight": np.ones((1, 1, 1, 1), np.int16)})  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"^network\.c\.overflow: .* network\.c\.overflow=saturate"):
+        cp.run("own.yaml", archive=False)
+    assert cp.run("own.yaml", "network.c.overflow=saturate", archive=False).output.item() == 127
+
+
 def test_a_rule_at_its_default_changes_no_id() -> None:
     plain, spoken, other = half_network(), half_network(overflow="error"), half_network(overflow="inf")
     assert describe(plain).identity == describe(spoken).identity != describe(other).identity

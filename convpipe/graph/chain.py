@@ -1,7 +1,7 @@
 """The chain of one convolution: its stages in order, each on what it reads, checked to be whole."""
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
 from convpipe.errors import ConfigError
@@ -35,7 +35,8 @@ class Chain:
             step = plan_step(self.prefix + name, stage.op, operation, inputs, self.prefix + makes)
         except ConfigError as error:
             raise at_stage(error, stage, key) from error
-        self.steps.append(step)
+        own = hasattr(operation, "overflow") and "overflow" not in {*kind.of(conv)} - {*dict(stage.settings)}
+        self.steps.append(replace(step, rule=f"{key}.{stage.op}") if own else step)
         for read in step.needs:
             self.unread.pop(read, None)
         self.unread[step.makes.name] = (name, f"{name} makes {makes!r}")

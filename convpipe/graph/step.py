@@ -26,13 +26,15 @@ class Step:
     macs: int = 0
     workspace: int = 0  # bytes it may allocate beside its result
     key: str = ""  # a layer's, under which its errors are put; "": they come out as they are
+    rule: str = ""  # of a stage with a rule for overflow of its own: the key that this is under
 
     def run(self, *arrays: Array) -> Array:
         """The tensor's array, from those it needs.
 
         Raises:
             ConfigError: values that the operation does not take.
-            ValueRangeError: an exact sum that does not fit; of a layer, that is a ConfigError.
+            ValueRangeError: an exact sum that does not fit; of a layer, or where a stage has a rule of its own, that
+                is a ConfigError.
         """
         try:
             if not self.sides:
@@ -42,11 +44,12 @@ class Step:
         except ConfigError as error:
             raise under(self.key, self.operation, error) from error
         except ValueRangeError as error:
-            if not self.key:
+            key = self.rule or self.key
+            if not key:
                 raise
             setting = "overflow" if hasattr(self.operation, "overflow") else "op"
             got = getattr(self.operation, setting, self.op)
-            raise ConfigError(f"{self.key}.{setting}", got, "sums that fit", error.under(self.key)) from error
+            raise ConfigError(f"{key}.{setting}", got, "sums that fit", error.under(key)) from error
 
 
 def plan_step(name: str, op: str, operation: Operation, inputs: Inputs, makes: str) -> Step:
