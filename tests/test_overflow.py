@@ -431,6 +431,27 @@ def test_the_advice_on_a_product_with_a_rule_of_its_own_names_the_stage(folder: 
     assert cp.run("own.yaml", "network.c.overflow=saturate", archive=False).output.item() == 127
 
 
+@pytest.mark.parametrize("rule", ["wrap", "saturate"])
+def test_a_stage_that_asks_for_an_error_never_wraps(rule: str, tmp_path: Path) -> None:
+    words = ("conv.dtype=int8", "input.values=[[100,100]]", "filters.values=[[1,1]]", f"root={tmp_path}")
+    chain = "lowering.stages=[pad,im2col,fil2col,{matmul:{overflow:error}},reshape]"
+    got = rf"^lowering\.stages\[3\]\.matmul\.overflow: got error, expected {rule}, as the convolution has it"
+    with pytest.raises(ConfigError, match=got):
+        cp.run(chain, f"conv.overflow={rule}", *words)
+    with pytest.raises(ConfigError, match=r"the exact sum 200 does not fit int8"):
+        cp.run(chain, *words)
+    plain = cp.run("conv.dtype=int8", f"root={tmp_path}")  # where nothing overflows, the default said is no other run
+    assert cp.run(chain, "conv.dtype=int8", f"root={tmp_path}").folder == plain.folder
+
+
+def test_a_stage_that_asks_for_its_own_dtype_is_not_narrowed(tmp_path: Path) -> None:
+    chain = "lowering.stages=[pad,im2col,fil2col,{matmul:{dtype:null}},reshape]"
+    with pytest.raises(
+        ConfigError, match=r"^lowering\.stages\[3\]\.matmul\.dtype: got nothing, expected int64, as the c"
+    ):
+        cp.run(chain, "conv.dtype=int64", f"root={tmp_path}")
+
+
 def test_a_rule_at_its_default_changes_no_id() -> None:
     plain, spoken, other = half_network(), half_network(overflow="error"), half_network(overflow="inf")
     assert describe(plain).identity == describe(spoken).identity != describe(other).identity

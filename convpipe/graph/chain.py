@@ -28,6 +28,7 @@ class Chain:
     def add(self, stage: Stage, kind: type[Operation], conv: Convolution, later: Container[str], key: str) -> None:
         """Plan one more stage; roles that `later` stages cannot do without are left to those."""
         name = self.new_name(stage, kind)
+        check_usual(stage, kind, conv, key)
         operation = complete(kind, {**kind.of(conv), **dict(stage.settings)}, f"{key}.{stage.op}")
         inputs = self.inputs(stage, kind, later)
         makes = kind.result or name
@@ -121,6 +122,21 @@ def check_asked(operation: Convolving, taken: Container[str]) -> None:
         asked = getattr(operation, name)
         if asked != idle and name not in taken:
             raise ConfigError(name, asked, f"{idle or 'nothing'}, as no stage of the chain takes it")
+
+
+def check_usual(stage: Stage, kind: type[Operation], conv: Convolution, key: str) -> None:
+    """What a stage says of its own is what counts for it, be it the default.
+
+    Raises:
+        ConfigError: the default, where the convolution says something else: the stage would take that.
+    """
+    defaults = {entry.name: entry.default for entry in fields(kind)}
+    for name in stage.usual:
+        of_conv = kind.of(conv).get(name, defaults[name])
+        if of_conv != defaults[name]:
+            hint = "the other stages may have it each, and the convolution the default"
+            expected = f"{of_conv}, as the convolution has it, or nothing"
+            raise ConfigError(f"{key}.{stage.op}.{name}", defaults[name], expected, hint)
 
 
 def complete(kind: type[Operation], settings: Mapping[str, Any], key: str) -> Operation:

@@ -43,4 +43,4 @@ def ruled_layer(name: str, layer: Layer, rule: Rule) -> Layer:
 def ruled_stage(stage: Stage, rule: Rule) -> Stage:
     """A stage with a rule of its own likewise."""
     settings = {name: rule("", value) if name == "overflow" else value for name, value in stage.settings}
-    return replace(stage, settings=tuple(settings.items()))
+    return replace(stage, settings=tuple(settings.items()), usual=())

@@ -12,10 +12,14 @@ from convpipe.ops.kinds.registry import OPERATIONS
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of a chain: its operation's name, and the settings that say something else than the default."""
+    """One stage of a chain: its operation's name, and the settings that say something else than the default.
+
+    `usual` names those that say the default, which is no part of what a run is.
+    """
 
     op: str
     settings: tuple[tuple[str, Any], ...] = ()
+    usual: tuple[str, ...] = ()
 
     def plain(self) -> Any:
         """The stage as YAML has it.
@@ -51,7 +55,8 @@ def read_stage(key: str, value: Any) -> Stage:
     if not kind.stage:
         raise ConfigError(key, name, "an operation that can be a stage, not one that has stages itself")
     read = read_given(kind, f"{key}.{name}", given or {})
-    return Stage(name, tuple(sorted(chosen(kind, read).items())))
+    other = chosen(kind, read)
+    return Stage(name, tuple(sorted(other.items())), tuple(sorted(read.keys() - other.keys())))
 
 
 STAGES = "The chain of stages: the name of a lowering, or a list of stages, each a name or a name with settings."
