@@ -242,6 +242,7 @@ def test_the_lectures_own_arrays_say_how_they_are_understood() -> None:
         lambda x: cp.avg_pool(x, 2, stride=(2, 2)),
         lambda x: cp.im2col(x, 2, 2),
         lambda x: cp.pad(x, [(1, 1), (1, 1)]),
+        lambda x: cp.pad(x, [(0, 0), (1, 1), (1, 1)]),  # as numpy.pad takes an image
         lambda x: cp.upsample(x, (2, 2)),
     ],
 )

@@ -79,8 +79,8 @@ def per_axis(name: str, value: Any, rank: int, low: int = 1) -> Sizes:
 
 
 def one_image(values: Sized, rank: int) -> str:
-    """The hint where two axes are meant, and the input has one."""
-    return THREE_AXES if rank == 1 and len(values) == 2 else ""
+    """The hint where two axes are meant, or channels and two, and the input has one."""
+    return THREE_AXES if rank == 1 and len(values) in (2, 3) else ""
 
 
 def pads_per_axis(value: Any, rank: int) -> Pads:
