@@ -77,12 +77,12 @@ class ValueRangeError(ConvpipeError, OverflowError):
     exit_code = 2
 
     def under(self, key: str) -> str:
-        """Its text with the setting as its user types it, below a key of a config.
+        """Its text with the settings as its user types them, below a key of a config.
 
         >>> ValueRangeError("300 does not fit int8; choose overflow=wrap").under("conv")
         '300 does not fit int8; choose conv.overflow=wrap'
         """
-        return str(self).replace("overflow=", f"{key}.overflow=")
+        return str(self).replace("overflow=", f"{key}.overflow=").replace(" dtype=", f" {key}.dtype=")
 
 
 class ArchiveError(ConvpipeError):

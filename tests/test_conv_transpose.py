@@ -6,6 +6,7 @@ import re
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -649,3 +650,34 @@ def test_written_out_filters_are_taken_as_they_are() -> None:
     values = tuple((((1, 2),),) for _ in range(4))
     bank = read_source("filters", {"source": "lecture", "values": values})
     assert plan_run(spec(TRANSPOSED, bank)).given[1].shape == (4, 1, 1, 2)
+
+
+FAR = {"source": "lecture", "values": [[3e38, 3e38]], "dtype": "float32"}
+
+
+@pytest.mark.parametrize(
+    ("advice", "middle"), [("conv.dtype=float64", 2 * float(np.float32(3e38))), ("conv.overflow=inf", np.inf)]
+)
+def test_the_advice_on_a_sum_that_overflows_on_its_way_works(advice: str, middle: float) -> None:
+    with pytest.raises(ConfigError, match=r"use conv\.dtype=float64 or conv\.overflow=inf\)$") as caught:
+        cp.run("conv=transpose", input=FAR, filters={"values": [[1, 1]], "dtype": "float32"}, archive=False)
+    assert advice in str(caught.value)
+    run = cp.run("conv=transpose", advice, input=FAR, filters={"values": [[1, 1]], "dtype": "float32"}, archive=False)
+    assert run.output.ravel()[1] == middle
+
+
+FAR_NETWORK = """
+input: {source: lecture, values: [[3e38, 3e38]], dtype: float32}
+weights: {source: npz, path: far.npz}
+network:
+  up: {op: conv_transpose, filters: 1, kernel: [1, 2], bias: false}
+"""
+
+
+def test_the_advice_in_a_layer_has_its_key(folder: Path) -> None:
+    (folder / "far.yaml").write_text(FAR_NETWORK)
+    np.savez(folder / "far.npz", **{"up.weight": np.ones((1, 1, 1, 2), np.float32)})  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"use network\.up\.dtype=float64 or network\.up\.overflow=inf\)$"):
+        cp.run("far.yaml", archive=False)
+    assert cp.run("far.yaml", "network.up.dtype=float64", archive=False).output.dtype == np.float64
+    assert cp.run("far.yaml", "network.up.overflow=inf", archive=False).output[0, 0, 0, 1] == np.inf

@@ -35,6 +35,14 @@ def test_the_first_of_equal_scores_is_the_answer(dtype: str) -> None:
     assert evaluate(scores, np.array([1, 0, 0])).accuracy == 1
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("odd", [[np.nan, 1, 2], [1, np.nan, 0], [np.nan] * 3, [np.inf, np.nan, 0], [0, 0, np.nan]])
+def test_no_number_among_the_scores_is_no_answer(odd: list[float], dtype: str) -> None:
+    found = evaluate(np.array([odd, [np.inf, 1, 2], [-np.inf, 0, np.inf]]).astype(dtype), np.array([0, 0, 2]))
+    assert (found.images, found.correct) == (3, 2)
+    assert found.confusion.tolist() == [[1, 0, 0, 1], [0, 0, 0, 0], [0, 0, 1, 0]]
+
+
 def test_no_images_have_no_accuracy() -> None:
     found = evaluate(np.zeros((0, 3)), np.zeros(0, np.int64))
     assert (found.images, found.correct) == (0, 0)

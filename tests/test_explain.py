@@ -320,11 +320,78 @@ def a_cell(pixels: list[float], stored: float, dtype: str = "float32", overflow:
         ([np.inf, 1.0], -np.inf, False),
         ([np.inf, -np.inf], np.nan, True),
         ([np.nan, 1.0], 1.0, False),
-        ([3e38, 3e38], np.inf, True),
+        ([3e38, 3e38], np.inf, False),
     ],
 )
 def test_floats_agree_within_their_bound(pixels: list[float], stored: float, agrees: bool) -> None:
     assert a_cell(pixels, stored).agrees is agrees
+
+
+@pytest.mark.parametrize(
+    ("dtype", "pixels", "overflow", "words"),
+    [
+        ("float16", [65504, 10], "error", "65514 = 65514, as stored, within the rounding of float16"),
+        ("float16", [65504, 10], "inf", "65514 = 65514, as stored, within the rounding of float16"),
+        ("float16", [65504, 16], "inf", "65520 = 65520, stored as inf, as overflow=inf has it"),
+        ("float16", [65504, 16], "saturate", "65520 = 65520, stored as 65504, as overflow=saturate has it"),
+        ("float16", [-65504, -17], "inf", "-65521 = -65521, stored as -inf, as overflow=inf has it"),
+        ("float64", [1.5e308, 1.5e308, -1.5e308], "error", "1.5e+308 = 1.5e+308, as stored"),
+        ("float64", [1.5e308, 1.5e308, -1.5e308], "saturate", "1.5e+308 = 1.5e+308, as stored"),
+        (
+            "float64",
+            [1.5e308] * 3 + [-1.5e308] * 2,
+            "inf",
+            "1.5e+308 = 1.5e+308, stored as ..., as overflow=inf has it",
+        ),
+        ("float64", [-1.5e308] * 2, "saturate", "-inf = -inf, stored as -1.79769e+308, as overflow=saturate has it"),
+    ],
+)
+def test_sums_at_the_edge_of_their_dtype_are_explained(
+    dtype: str, pixels: list[float], overflow: str, words: str
+) -> None:
+    ones = np.ones((1, len(pixels)), dtype)
+    run = cp.run(input=np.array([pixels], dtype), filters=ones, archive=False, **{"conv.overflow": overflow})
+    last = str(cp.explain(run, (0, 0, 0, 0))).splitlines()[-1]
+    assert re.sub(r"stored as (nan|-?inf), as", "stored as ..., as", last) == words or last == words
+
+
+@pytest.mark.parametrize("overflow", ["error", "inf", "saturate"])
+def test_an_overflow_beside_an_infinity_is_explained(overflow: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.array([[3e38, 3e38, -np.inf]], np.float32))
+    np.save(tmp_path / "w.npy", np.array([[3e38, 3e38, 1]], np.float32))
+    files = (f"input.path={tmp_path}/x.npy", f"filters.path={tmp_path}/w.npy")
+    run = a_run(tmp_path / "runs", "input=npy", "filters=npy", *files, f"conv.overflow={overflow}")
+    last = explain(run, "--at", "0,0,0,0").splitlines()[-1]  # IEEE's sum in float32 is NaN or -inf, by its order
+    assert re.fullmatch(r"-inf = -inf, (as stored|stored as nan, as float32 adds them up|.* overflow=inf has it)", last)
+
+
+def test_products_that_cancel_beyond_float64_are_explained() -> None:
+    x, w = np.array([[1e200, 1e200]]), np.array([[1e200, -1e200]])
+    run = cp.run(input=x, filters=w, archive=False, **{"conv.overflow": "inf"})
+    last = str(cp.explain(run, (0, 0, 0, 0))).splitlines()[-1]
+    assert re.fullmatch(r"0 = 0, stored as (nan|-?inf), as overflow=inf has it", last)
+
+
+@pytest.mark.parametrize(("rule", "stored"), [("wrap", -56), ("saturate", 127)])
+def test_a_stage_with_a_rule_of_its_own_is_explained(rule: str, stored: int, tmp_path: Path) -> None:
+    chain = f"lowering.stages=[pad,im2col,fil2col,{{matmul:{{overflow:{rule}}}}},reshape]"
+    run = a_run(tmp_path, chain, "conv.dtype=int8", "input.values=[[100,100]]", "filters.values=[[1,1]]")
+    assert explain(run, "--at", "0,0,0,0").endswith(f"200 = 200, stored as {stored}, as overflow={rule} has it\n")
+
+
+def test_a_stage_that_lets_infinity_through_is_explained(tmp_path: Path) -> None:
+    chain = "lowering.stages=[pad,im2col,fil2col,{matmul:{overflow:inf}},reshape]"
+    run = a_run(tmp_path, chain, "conv.dtype=float16", "input.values=[[300]]", "filters.values=[[300]]")
+    assert explain(run, "--at", "0,0,0,0").endswith("90000 = 90000, stored as inf, as overflow=inf has it\n")
+
+
+@pytest.mark.parametrize(("bias", "stored"), [(-100, 27), (100, 127)])
+def test_a_bias_after_a_product_that_saturated_is_explained(bias: int, stored: int, tmp_path: Path) -> None:
+    words = ("input.values=[[100,100]]", "filters.values=[[1,1]]", f"bias.values=[{bias}]", "bias=values")
+    chain = "lowering.stages=[pad,im2col,fil2col,matmul,add_bias,reshape]"
+    run = a_run(tmp_path, chain, "conv.dtype=int8", "conv.overflow=saturate", *words)
+    end = f"200 + {bias} (bias) = {200 + bias}, stored as {stored}, as overflow=saturate has it\n"
+    assert explain(run, "--at", "0,0,0,0").endswith(end)
 
 
 @pytest.mark.parametrize(

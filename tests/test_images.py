@@ -319,6 +319,24 @@ def test_grey_levels_of_extreme_values(values: Any, levels: Any) -> None:
     assert grey_levels(values).tolist() == levels
 
 
+@pytest.mark.parametrize("dtype", ["int16", "uint64", "float16", "float64", "bool"])
+def test_grey_levels_are_made_band_by_band(dtype: str) -> None:
+    values = (np.arange(1 << 20).reshape(1024, 1024) % 251).astype(dtype)
+    tracemalloc.start()
+    levels = grey_levels(values)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * values.size  # of which a quarter is the result
+    assert levels.tolist() == np.rint(values.astype(float) / float(values.max()) * 255).tolist()
+
+
+def test_the_darkest_and_the_lightest_cell_may_lie_in_different_bands() -> None:
+    values = np.full((200, 2), np.nan)
+    values[[3, 190]] = [[-1.0, 0.0], [1.0, np.inf]]
+    levels = grey_levels(values)
+    assert (levels[3].tolist(), levels[190].tolist(), int(levels.sum())) == ([0, 128], [255, 0], 383)
+
+
 @pytest.mark.parametrize("values", [np.zeros(3), np.zeros((0, 3)), np.zeros((2, 2), complex), np.zeros((1, 2, 2))])
 def test_what_has_no_picture(values: Any) -> None:
     with pytest.raises(ConfigError, match=r"^picture: got .*expected .H, W. numbers"):

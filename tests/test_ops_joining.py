@@ -23,7 +23,7 @@ from convpipe.ops.concat import concat
 from convpipe.reference import layers as reference_layers
 
 SEEDS = st.integers(0, 2**16)
-SHAPES = st.lists(st.integers(1, 3), min_size=2, max_size=5).map(tuple) | st.just((0, 3, 2))
+SHAPES = st.lists(st.integers(1, 3), min_size=1, max_size=5).map(tuple) | st.just((0, 3, 2))
 DTYPES = st.lists(st.sampled_from(INTEGERS), min_size=1, max_size=4)
 FLAVOURS = st.sampled_from(["any", "ends", "small"])
 
@@ -75,6 +75,16 @@ def test_partial_sums_may_leave_the_dtype() -> None:
     big = [np.array([[value]], np.int64) for value in (2**63 - 1, 1, -1, -(2**63))]
     assert_exact(add(*big), np.array([[-1]], np.int64))
     assert_exact(add(np.array([[2**64 - 1]], np.uint64), np.array([[-(2**63)]])), np.array([[2**63 - 1]]))
+
+
+@pytest.mark.parametrize("dtype", ["uint64", "int64"])
+def test_sums_of_an_array_of_one_axis_are_exact(dtype: str) -> None:
+    most = np.iinfo(np.int64).max
+    assert add(np.array([most, 5], dtype), np.array([-1, -2])).tolist() == [most - 1, 3]
+    ends = np.array([2**63, 2**63], np.uint64), np.array([-1, -(2**63)]), np.array([0, 0], dtype)
+    assert add(*ends).tolist() == [2**63 - 1, 0]
+    with pytest.raises(ValueRangeError, match=r"^the exact sum 9223372036854775808 does not fit int64 "):
+        add(np.array([2**63 - 1]), np.array([1]))
 
 
 def test_long_sums_are_made_in_float64() -> None:

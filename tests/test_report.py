@@ -354,6 +354,29 @@ def test_accuracy_and_confusion(tmp_path: Path) -> None:
     assert [line.split() for line in lines[2:]] == [["true\\answer", "0", "1"], ["0", "900", "."], ["1", "11", "89"]]
 
 
+def test_images_without_an_answer_are_told(tmp_path: Path) -> None:
+    lines = judged(tmp_path, "class,0,1,none\n0,900,0,2\n1,10,88,0\n").splitlines()
+    assert lines[1] == "accuracy 98.80 % (988 of 1000)"
+    assert [line.split() for line in lines[2:4]] == [["true\\answer", "0", "1", "none"], ["0", "900", ".", "2"]]
+
+
+def test_answers_beside_no_number(folder: Path) -> None:
+    np.save(folder / "x.npy", np.array([[np.nan, 1.0], [0.5, np.inf], [2.0, 1.0]]))
+    (folder / "odd.yaml").write_text("input: {source: npy, path: x.npy}\nlabels: [0, 1, 0]\nnetwork: {r: {op: relu}}\n")
+    text = convpipe("odd.yaml").out
+    assert "  n=0    none    nan\n  n=1       1    inf\n  n=2       0      2\n" in text
+    assert "accuracy 66.67 % (2 of 3)" in text
+    assert (only_run(folder / "runs") / "confusion.csv").read_text() == "class,0,1,none\n0,1,0,1\n1,0,1,0\n"
+
+
+def test_the_largest_float16_is_the_same_in_every_line(folder: Path) -> None:
+    image = pytest.importorskip("PIL.Image", reason="Pillow is the optional extra `image`")
+    image.new("L", (60, 40), 255).save(folder / "p.png")
+    words = ("filters.values=[[3000]]", "filters.dtype=float16", "conv.overflow=saturate", "input.mode=grey")
+    text = convpipe("input=image", "input.path=p.png", *words).out
+    assert "n=0 f=0      65504  65504  65504\n" in text
+
+
 def test_of_many_classes_only_the_accuracy(tmp_path: Path) -> None:
     counts = np.eye(30, dtype=int)
     text = "\n".join(
@@ -363,7 +386,16 @@ def test_of_many_classes_only_the_accuracy(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["class,0\n0,x\n", "class,0,1\n0,1,2\n", "", "class,0,1\n0,1\n1,2,3\n", "c,0\n0,99999999999999999999\n"]
+    "text",
+    [
+        "class,0,1,none\n0,1,2,0,0\n1,1,1,1,1\n",
+        "class,0,1,2\n0,1,2,0\n1,1,1,1\n",
+        "class,0\n0,x\n",
+        "class,0,1\n0,1,2\n",
+        "",
+        "class,0,1\n0,1\n1,2,3\n",
+        "c,0\n0,99999999999999999999\n",
+    ],
 )
 def test_a_confusion_that_is_none(text: str, tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match=r"confusion\.csv: (expected a table of whole numbers|got a table)"):

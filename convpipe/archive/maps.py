@@ -57,4 +57,5 @@ def range_texts(values: Array) -> tuple[str, str, str]:
     """Smallest, largest and mean value."""
     with np.errstate(all="ignore"):  # infinities have no mean
         low, high, mean = values.min(), values.max(), values.mean(dtype=np.float64)
-    return short_number(str(low)), short_number(str(high)), short_number(str(mean))
+    # by Python's numbers: NumPy's shortest text of float16's largest, 65504, is 65500
+    return short_number(str(low.item())), short_number(str(high.item())), short_number(str(mean))

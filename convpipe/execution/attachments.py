@@ -5,7 +5,7 @@ from typing import Any
 
 from convpipe.archive.format import csv_bytes
 from convpipe.archive.write import Recorder
-from convpipe.execution.evaluation import Evaluation, evaluate
+from convpipe.execution.evaluation import Evaluation, answer_names, evaluate
 from convpipe.execution.inputs import make_labels
 from convpipe.files.images import picture
 from convpipe.graph.spec import Spec
@@ -33,7 +33,7 @@ def draw(draft: Recorder, feature_map: Array) -> None:
 
 
 def confusion_csv(evaluation: Evaluation) -> bytes:
-    """A confusion table: a row for each true class, a column for each answer."""
-    columns = ["class", *map(str, range(len(evaluation.confusion)))]
+    """A confusion table: a row for each true class, a column for each answer, and one for none where there is none."""
+    columns = ["class", *answer_names(evaluation)]
     rows = [dict(zip(columns, (true, *counts), strict=True)) for true, counts in enumerate(evaluation.confusion)]
     return csv_bytes(columns, rows)

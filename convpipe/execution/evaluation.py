@@ -7,10 +7,12 @@ import numpy as np
 from convpipe.errors import ConfigError
 from convpipe.tensors import Array
 
+NO_ANSWER = "none"
+
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Counts of images, `confusion[true class, answered class]`."""
+    """Counts of images, `confusion[true class, answered class]`; a last column for those without an answer, if any."""
 
     confusion: Array
 
@@ -30,8 +32,20 @@ class Evaluation:
         return self.correct / self.images if self.images else float("nan")
 
 
+def answer_names(evaluation: Evaluation) -> list[str]:
+    """What the columns are called: the classes, and ``none``.
+
+    >>> answer_names(Evaluation(np.zeros((2, 3), int)))
+    ['0', '1', 'none']
+    """
+    classes, columns = evaluation.confusion.shape
+    return [*map(str, range(classes)), *[NO_ANSWER] * (columns - classes)]
+
+
 def evaluate(scores: Array, labels: Array) -> Evaluation:
     """Hold answers against labels; the answer is the class of the largest score, the first of equals.
+
+    Where NaN is among the scores, none is the largest: such an image has no answer, and counts as one that is wrong.
 
     Args:
         scores: (N, classes), any dtype; or (N, classes, 1, 1), as a network has them that ends in global_avg_pool.
@@ -51,6 +65,18 @@ def evaluate(scores: Array, labels: Array) -> Evaluation:
     classes = scores.shape[1]
     if labels.size and not (labels.min() >= 0 and labels.max() < classes):
         raise ConfigError("labels", f"{labels.min()} to {labels.max()}", f"classes from 0 to {classes - 1}")
-    confusion = np.zeros((classes, classes), np.int64)
-    np.add.at(confusion, (labels, scores.argmax(axis=1)), 1)
+    answers = answers_of(scores)
+    confusion = np.zeros((classes, classes + bool((answers == classes).any())), np.int64)
+    np.add.at(confusion, (labels, answers), 1)
     return Evaluation(confusion)
+
+
+def answers_of(scores: Array) -> Array:
+    """The class that each row of (N, classes) answers; the number of classes where NaN is among its scores.
+
+    >>> answers_of(np.array([[1, 3, 3], [np.nan, 1, 2]])).tolist()
+    [1, 3]
+    """
+    without: Array = (scores != scores).any(axis=1)
+    answers: Array = np.where(without, scores.shape[1], scores.argmax(axis=1))
+    return answers

@@ -197,22 +197,25 @@ def grey_levels(values: Array) -> Array:
     >>> grey_levels(np.array([-(2**63), 0, 2**63 - 1])), grey_levels(np.array([1.0, np.nan, 2.0]))
     (array([  0, 128, 255], dtype=uint8), array([  0,   0, 255], dtype=uint8))
     """
-    finite = np.isfinite(values)
     levels = np.zeros(values.shape, np.uint8)
-    if finite.any():
-        heights = heights_above_lowest(values[finite])
-        highest = heights.max()
-        levels[finite] = np.rint(heights / highest * 255) if highest else 128
+    bands = [slice(top, top + BAND_ROWS) for top in range(0, len(values), BAND_ROWS)]  # or 26 bytes a cell are needed
+    ends = [(found.min(), found.max()) for band in bands if (found := values[band][np.isfinite(values[band])]).size]
+    if not ends:
+        return levels
+    lowest, largest = np.min(ends, axis=0)[0], np.max(ends, axis=0)[1]
+    highest = heights(np.array([largest], values.dtype), lowest, largest)[0]
+    for band in bands:
+        finite = np.isfinite(values[band])
+        above = heights(values[band][finite], lowest, largest)
+        levels[band][finite] = np.rint(above / highest * 255) if highest else 128
     return levels
 
 
-def heights_above_lowest(values: Array) -> Array:
-    """How far each value lies above the lowest, float64, up to a common factor."""
+def heights(values: Array, lowest: Any, largest: Any) -> Array:
+    """How far each value lies above the lowest of all, float64 or wider, up to a common factor."""
     if values.dtype.kind in "biu":
         # exact for int64 and uint64 alike: differences modulo 2**64, of values less than 2**64 apart
-        unsigned = values.astype(np.uint64)
-        return np.asarray(unsigned - unsigned[values.argmin()], np.float64)
+        return np.asarray(values.astype(np.uint64) - lowest.astype(np.uint64), np.float64)
     wide = values.astype(np.promote_types(values.dtype, np.float64))
-    peak = np.abs(wide).max()
-    scaled = wide / peak if peak else wide  # to -1..1 first: highest minus lowest may overflow
-    return np.asarray(scaled - scaled.min())
+    peak = max(abs(wide.dtype.type(lowest)), abs(wide.dtype.type(largest))) or 1
+    return np.asarray(wide / peak - wide.dtype.type(lowest) / peak)  # to -1..1 first: their difference may overflow

@@ -1,7 +1,9 @@
 """One output cell of a convolution, taken apart: which pixels met which weights, and what came of it."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from operator import index
 from typing import Any
 
@@ -14,6 +16,8 @@ from convpipe.geometry.convolution import ConvGeometry
 from convpipe.ops.arrays.overflow import Overflow, narrowed
 from convpipe.tensors import Array, Sizes
 
+Rule = tuple[Overflow, np.dtype[Any]]
+
 
 @dataclass(frozen=True)
 class Channel:
@@ -25,19 +29,28 @@ class Channel:
     padding: Array
 
     @property
+    def factors(self) -> list[tuple[Any, Any]]:
+        """Pixel and weight, tap by tap."""
+        return list(zip(self.pixels.ravel().tolist(), self.weights.ravel().tolist(), strict=True))
+
+    @property
     def products(self) -> list[Any]:
         """Pixel times weight, tap by tap, exact for integers."""
-        return [x * w for x, w in zip(self.pixels.ravel().tolist(), self.weights.ravel().tolist(), strict=True)]
+        return [x * w for x, w in self.factors]
 
     @property
     def total(self) -> Any:
         """The partial sum of this channel."""
-        return sum(self.products)
+        return sum_of(self.factors)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One output cell, taken apart: `indices` are n, f and the position along each spatial axis."""
+    """One output cell, taken apart: `indices` are n, f and the position along each spatial axis.
+
+    `overflow` is the rule for its sum; `before` has rule and dtype of the sum without the bias, where another stage
+    adds that.
+    """
 
     indices: Sizes
     channels: tuple[Channel, ...]
@@ -45,6 +58,7 @@ class Cell:
     stored: Any
     dtype: np.dtype[Any]
     overflow: Overflow
+    before: Rule | None = None
 
     def __str__(self) -> str:
         from convpipe.report.cell_text import cell_lines
@@ -62,9 +76,24 @@ class Cell:
         return html.preformatted(str(self))
 
     @property
+    def factors(self) -> list[tuple[Any, Any]]:
+        """All pixels and weights, and the bias times 1."""
+        bias = [] if self.bias is None else [(self.bias, 1)]
+        return [*(pair for channel in self.channels for pair in channel.factors), *bias]
+
+    @property
     def total(self) -> Any:
         """All partial sums and the bias."""
-        return sum(channel.total for channel in self.channels) + (0 if self.bias is None else self.bias)
+        found = sum(channel.total for channel in self.channels) + (0 if self.bias is None else self.bias)
+        return found if is_finite(found) else sum_of(self.factors)
+
+    @property
+    def whole(self) -> int:
+        """The sum of integers after the rules, in the order of the stages."""
+        if self.before is None:
+            return ruled(self.total, (self.overflow, self.dtype))
+        product = ruled(sum(channel.total for channel in self.channels), self.before)
+        return ruled(product + (self.bias or 0), (self.overflow, self.dtype))
 
     @property
     def agrees(self) -> bool:
@@ -73,32 +102,78 @@ class Cell:
         The stored sum and this one each lie within `execution.bounds.float_bound` of the true one.
         """
         if self.dtype.kind in "iu":
-            total = self.total
-            if self.overflow != "error":
-                total = narrowed(np.array([total], object), self.dtype, self.overflow)[0].item()
-            return bool(total == self.stored)
+            return bool(self.whole == self.stored)
         with np.errstate(all="ignore"):
             total = float(self.total)
-            if self.beyond:
-                most = np.finfo(self.dtype).max if self.overflow == "saturate" else np.inf
-                return bool(self.stored in (total, np.copysign(most, total)))
-            if not np.isfinite(total):
-                return bool(np.array_equal(total, self.stored, equal_nan=True))
-            taps = sum(channel.weights.size for channel in self.channels)
-            bound = 2 * float_bound(taps, np.array(self.magnitude), self.dtype)
-            return bool(np.isposinf(bound) or abs(total - self.stored) <= bound)
+            if self.by_rule or np.array_equal(total, self.stored, equal_nan=True):
+                return True
+            if not math.isfinite(self.stored) or not all_finite(self.factors):
+                return not math.isfinite(self.stored) and not all_finite(self.factors) and self.leaves_on_the_way
+            return bool(math.isinf(self.bound) or abs(total - self.stored) <= self.bound)
 
     @property
-    def beyond(self) -> bool:
-        """Whether the sum is a float that is outside of its dtype, where a rule says what is stored for it."""
-        floats = self.dtype.kind == "f" and self.overflow in ("saturate", "inf")
-        return floats and abs(float(self.total)) > float(np.finfo(self.dtype).max)
+    def by_rule(self) -> bool:
+        """Whether what is stored is no rounding of a finite sum, but what the rule gives for one beyond the dtype."""
+        if self.dtype.kind != "f" or not all_finite(self.factors):
+            return False
+        total, most, bound = float(self.total), float(np.finfo(self.dtype).max), self.bound
+        if self.overflow == "saturate":
+            there = bool(abs(self.stored) == most and self.stored * total > 0)
+            return there and (abs(total) > most or (math.isinf(bound) and total != self.stored))
+        if self.overflow != "inf" or math.isfinite(self.stored):
+            return False
+        return self.leaves_on_the_way or bool(math.isinf(bound) and self.stored * total > 0)
+
+    @property
+    def leaves_on_the_way(self) -> bool:
+        """Whether a part of the sum of finite products may be infinite where it was made; the sum may be NaN then."""
+        finite = sum(abs(float(x * w)) for x, w in self.factors if is_finite(x) and is_finite(w))
+        return finite > float(np.finfo(np.result_type(self.dtype, np.float32)).max)
+
+    @property
+    def bound(self) -> float:
+        """How far the stored sum and this one may be apart; infinity where the dtype may not hold them."""
+        taps = sum(channel.weights.size for channel in self.channels)
+        return 2 * float(float_bound(taps, np.array(self.magnitude), self.dtype))
 
     @property
     def magnitude(self) -> float:
         """sum|x||w| + |bias|, which bounds how rounding can move the sum."""
         parts = sum(abs(float(part)) for channel in self.channels for part in channel.products)
         return parts + abs(float(self.bias or 0))
+
+
+def ruled(total: int, rule: Rule) -> int:
+    """An exact sum after a rule; with ``error`` as it is."""
+    overflow, dtype = rule
+    return total if overflow == "error" else int(narrowed(np.array([total], object), dtype, overflow)[0])
+
+
+def is_finite(value: Any) -> bool:
+    """Whether a number is neither infinite nor NaN; integers of any size are finite."""
+    return isinstance(value, int) or math.isfinite(value)
+
+
+def all_finite(pairs: Iterable[tuple[Any, Any]]) -> bool:
+    """Whether all of the factors are."""
+    return all(is_finite(first) and is_finite(second) for first, second in pairs)
+
+
+def sum_of(factors: Iterable[tuple[Any, Any]]) -> Any:
+    """The sum of products, in Python's numbers: where float64 was left on the way, of the exact ones.
+
+    >>> sum_of([(1e308, 2), (1e308, -1.5)]), sum_of([(3, 4)])
+    (5e+307, 12)
+    """
+    pairs = list(factors)
+    found = sum(first * second for first, second in pairs)
+    if is_finite(found) or not all_finite(pairs):
+        return found
+    exact = sum(Fraction(first) * Fraction(second) for first, second in pairs)
+    try:
+        return float(exact)
+    except OverflowError:
+        return math.inf if exact > 0 else -math.inf
 
 
 def cell_letters(rank: int) -> tuple[str, ...]:
@@ -118,6 +193,7 @@ def cell_of(
     feature_map: Array,
     at: Sequence[int],
     overflow: Overflow = "error",
+    before: Rule | None = None,
 ) -> Cell:
     """Take one cell of a convolution apart.
 
@@ -128,6 +204,7 @@ def cell_of(
         feature_map: (N, out_h, out_w, F).
         at: n, f and the position along each spatial axis.
         overflow: the rule for sums that do not fit the feature map's dtype.
+        before: rule and dtype of the sums without the bias, where another stage adds that.
 
     Raises:
         ConfigError: a cell that is not there.
@@ -144,7 +221,7 @@ def cell_of(
     channels = tuple(Channel(first + c, padded[(n, first + c, *window)], filters[f, c], outside) for c in range(depth))
     own_bias = None if bias is None else bias[f].item()
     stored = feature_map[(n, *position, f)].item()
-    return Cell(tuple(at), channels, own_bias, stored, feature_map.dtype, overflow)
+    return Cell(tuple(at), channels, own_bias, stored, feature_map.dtype, overflow, before)
 
 
 def indices_of(at: str | Sequence[int]) -> Sizes:

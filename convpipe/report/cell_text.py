@@ -49,8 +49,10 @@ def verdict(cell: Cell) -> str:
         return f"but {short(cell.stored)} is stored"
     if cell.total == cell.stored or (cell.total != cell.total and cell.stored != cell.stored):  # NaN is not itself
         return "as stored"
-    if cell.dtype.kind in "iu" or cell.beyond:
+    if cell.dtype.kind in "iu" or cell.by_rule:
         return f"stored as {short(cell.stored)}, as overflow={cell.overflow} has it"
+    if cell.stored - cell.stored != 0:  # beside an infinity of the input
+        return f"stored as {short(cell.stored)}, as {cell.dtype} adds them up"
     return f"as stored, within the rounding of {cell.dtype}"
 
 

@@ -11,7 +11,7 @@ from convpipe.graph.spec import Spec
 from convpipe.graph.step import Step
 from convpipe.graph.work import Work, plan_work
 from convpipe.ops.kinds.convolving import Convolving
-from convpipe.report.cell import Cell, cell_of, check_at
+from convpipe.report.cell import Cell, Rule, cell_of, check_at
 
 
 def explained(run: Run, at: Sequence[int], layer: str | None = None) -> Cell:
@@ -37,7 +37,14 @@ def explained(run: Run, at: Sequence[int], layer: str | None = None) -> Cell:
     parts = {part: rows.get(f"{prefix}{part}") for part in ("padded", "filters", "bias", "feature_map")}
     arrays = stage_arrays(run, spec, work, [row for row in parts.values() if row is not None])
     found = {part: None if row is None else arrays[row] for part, row in parts.items()}
-    return cell_of(sizes, **found, at=at, overflow=conv.overflow)  # type: ignore[arg-type]
+    *before, last = rules_of(chain) or [(conv.overflow, tensors[f"{prefix}feature_map"].dtype)]
+    return cell_of(sizes, **found, at=at, overflow=last[0], before=before[-1] if before else None)  # type: ignore[arg-type]
+
+
+def rules_of(chain: Sequence[Step]) -> list[Rule]:
+    """The rule for overflow, and the dtype, of each stage that adds up: a stage may have a rule of its own."""
+    rules = [(getattr(step.operation, "overflow", None), step.makes.dtype) for step in chain]
+    return [(overflow, dtype) for overflow, dtype in rules if overflow is not None]
 
 
 def check_linear(chain: Sequence[Step], result: str) -> None:

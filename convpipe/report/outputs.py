@@ -80,11 +80,14 @@ def show_summary(out: Console, name: str, maps: Maps) -> None:
 
 
 def show_answers(out: Console, scores: Array) -> None:
-    """Print what the first rows of (N, classes) answer: the class of the largest score."""
+    """Print what the first rows of (N, classes) answer: the class of the largest score, none beside NaN."""
+    from convpipe.execution.evaluation import NO_ANSWER, answers_of  # most runs have none
+
     rows = table(out.no_color, ("image", "answer", "score"))
-    for n, row in enumerate(scores[:MOST_ANSWERS]):
-        answer = int(row.argmax())
-        rows.add_row(f"n={n}", str(answer), short_number(str(row[answer])))
+    for n, (row, answer) in enumerate(zip(scores, answers_of(scores[:MOST_ANSWERS]).tolist(), strict=False)):
+        there = answer < len(row)
+        score = short_number(str(row[answer].item())) if there else "nan"
+        rows.add_row(f"n={n}", str(answer) if there else NO_ANSWER, score)
     out.print(rows)
     if len(scores) > MOST_ANSWERS:
         out.print(f"and {len(scores) - MOST_ANSWERS} more images")
@@ -118,32 +121,35 @@ def show_confusion(out: Console, run: Run) -> None:
     path = run.folder / CONFUSION
     if not path.exists():
         return
-    from convpipe.execution.evaluation import Evaluation  # most runs have none
+    from convpipe.execution.evaluation import Evaluation, answer_names  # most runs have none
 
     found = Evaluation(read_confusion(run))
     out.print(f"\naccuracy {found.accuracy:.2%} ({found.correct} of {found.images})".replace("%", " %"), markup=False)
     classes = len(found.confusion)
     if classes > MOST_CLASSES:
         return
-    rows = table(out.no_color, ("true\\answer", *map(str, range(classes))))
+    rows = table(out.no_color, ("true\\answer", *answer_names(found)))
     for true, counts in enumerate(found.confusion.tolist()):
         rows.add_row(str(true), *(str(count) if count else "." for count in counts))
     out.print(rows)
 
 
 def read_confusion(run: Run) -> Array:
-    """The counts of confusion.csv: a row for each true class, a column for each answer.
+    """The counts of confusion.csv: a row for each true class, a column for each answer, perhaps one for none.
 
     Raises:
         ArchiveError: it is no such table.
     """
+    from convpipe.execution.evaluation import NO_ANSWER
+
     path = run.folder / CONFUSION
     try:
         lines = list(csv.reader(StringIO(read_bytes(path).decode(), newline="")))
         counts = np.array([[int(cell) for cell in line[1:]] for line in lines[1:]], np.int64)
     except (ValueError, OverflowError, csv.Error) as error:
         raise ArchiveError(f"{path}: expected a table of whole numbers: {error}") from error
-    if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
+    none = counts.shape[1:] == (len(counts) + 1,) and lines[0][-1] == NO_ANSWER
+    if counts.ndim != 2 or counts.shape[1] - counts.shape[0] != none:
         raise ArchiveError(f"{path}: got a table {shape_text(counts.shape)}, expected as many rows as columns")
     return counts
 

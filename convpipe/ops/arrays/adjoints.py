@@ -47,6 +47,8 @@ def on_the_way(dtype: Any, error: ValueRangeError) -> ValueRangeError:
     """The error of a sum that no rule for the result could have saved, as it arose before the last stage."""
     sum_, _, _ = str(error).partition(" does not fit")
     advice = {"f": "dtype=float64 or overflow=inf", "": "floats or overflow=wrap"}
+    if dtype is None:  # that of the operands, which the error names
+        return error
     kind = np.dtype(dtype)
     use = "overflow=inf" if kind == np.float64 else advice["f" if kind.kind == "f" else ""]
     return ValueRangeError(f"{sum_}, on its way from stage to stage, does not fit {dtype}; use {use}")
