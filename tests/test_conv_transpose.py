@@ -309,7 +309,7 @@ def test_floats_need_no_room_for_pythons_integers(name: str) -> None:
         if name == "transpose":
             words.append(f"bias.dtype={dtype}")
         room[dtype] = plan_run(job(*words).spec).steps[-1].workspace
-    assert 2 * room["float32"] == room["float64"] < room["int64"]
+    assert room["float32"] == room["float64"] < room["int64"]
 
 
 @given(transposed_cases(), st.sampled_from(FLOATS), SEEDS)

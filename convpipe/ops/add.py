@@ -24,8 +24,7 @@ from convpipe.ops.arrays.overflow import (
     scaled,
     settled,
 )
-from convpipe.ops.arrays.sums import INT64_EXACT, OBJECT_BYTES, largest, result_dtype, total
-from convpipe.ops.kinds.operation import SLACK
+from convpipe.ops.arrays.sums import INT64_EXACT, OBJECT_BYTES, SLACK, largest, result_dtype, total
 
 
 def add(*tensors: ArrayLike, overflow: Overflow = "error") -> Array:

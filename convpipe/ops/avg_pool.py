@@ -15,9 +15,8 @@ from convpipe.geometry.pooling import PoolGeometry, solve_pool
 from convpipe.ops import PAD, Array, Made, Operation, Tensor, checked, each_axis, images, like, padding
 from convpipe.ops.arrays.floats import result_float
 from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow, check_rule
-from convpipe.ops.arrays.sums import INT64_EXACT, OBJECT_BYTES, magnitude, means, summing_dtype, total
+from convpipe.ops.arrays.sums import INT64_EXACT, OBJECT_BYTES, SLACK, magnitude, means, summing_dtype, total
 from convpipe.ops.arrays.windows import divisors, tap_windows
-from convpipe.ops.kinds.operation import SLACK
 
 
 def avg_pool(
@@ -94,6 +93,14 @@ class AvgPool(Operation):
 def workspace(sizes: PoolGeometry, x: Tensor) -> int:
     """The most bytes that `avg_pool` may need beside its result."""
     copies = 7 if x.dtype == np.float64 else 2  # sums, and of float64 their errors and what those are made of
-    image = prod(x.shape[1:]) + 2 * prod(sizes.shape[1:])
-    objects = OBJECT_BYTES * image if x.dtype.kind in "iu" and magnitude(x.dtype) * sizes.taps > INT64_EXACT else 0
-    return 8 * copies * prod(sizes.shape) + objects + SLACK
+    cells, image = prod(sizes.shape[1:]), prod(x.shape[1:])
+    objects = OBJECT_BYTES * (image + 2 * cells) if exceeds_int64(x.dtype, sizes.taps) else 0
+    again = (
+        (2 + 2 * x.dtype.itemsize) * image + 40 * cells if x.dtype.kind == "f" else 0
+    )  # of means that are not finite
+    return 8 * copies * prod(sizes.shape) + objects + again + 3 * SLACK
+
+
+def exceeds_int64(dtype: np.dtype[Any], terms: int) -> bool:
+    """Whether so many integers of a dtype may have a sum that int64 does not hold."""
+    return dtype.kind in "iu" and magnitude(dtype) * terms > INT64_EXACT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -13,11 +14,12 @@ from convpipe.geometry.axes import Padding, PerAxis
 from convpipe.ops import Array, BetweenStage, Made, Sizes, Tensor, ValueRangeError, checked, numeric, sizes_of
 from convpipe.ops.arrays.adjoints import holds, on_the_way
 from convpipe.ops.arrays.arguments import MATRIX
-from convpipe.ops.arrays.overflow import SUM_SHIFT, Overflow, check_rule, narrowed, scaled, settled
+from convpipe.ops.arrays.overflow import SUM_SHIFT, Overflow, all_finite, check_rule, narrowed, scaled, settled
 from convpipe.ops.arrays.sums import OBJECT_BYTES, Adding, may_leave_int64, short_total, total
 from convpipe.ops.arrays.taps import check_columns, fold, interior, solve_patches
 from convpipe.ops.kinds.convolving import ConvSettings
 
+Folding = tuple[Sizes, Sizes, Sizes, Sizes]  # padded shape, kernel, stride, dilation
 UFUNC_BUFFERS = 3 * 8192 * 8  # bytes that NumPy may buffer while it adds up strided planes
 
 
@@ -111,16 +113,41 @@ def fold_exactly(
     """
     sizes = (padded_shape, kernel, stride, dilation)
     if columns.dtype.kind == "f":
-        return settled(
-            fold(columns, *sizes, adding),
-            columns.dtype,
-            overflow,
-            lambda: fold((~np.isfinite(columns)).astype(np.int64), *sizes) == 0,
-            lambda: scaled(fold(scaled(columns, -SUM_SHIFT), *sizes, total), SUM_SHIFT),
-        )
+        return settled_fold(columns, sizes, overflow, adding)
     if overflow == "wrap" or holds(columns, prod(kernel)):
         return fold(columns, *sizes)
     return folded_objects(columns, *sizes, overflow)
+
+
+def settled_fold(columns: Array, sizes: Folding, overflow: Overflow, adding: Adding) -> Array:
+    """`fold` of floats after the rule for overflow: where some sums are not finite, one image and channel at a time."""
+    padded = fold(columns, *sizes, adding)
+    with np.errstate(all="ignore"):
+        result: Array = padded.astype(columns.dtype, copy=False)
+        finite = overflow == "inf" or all_finite(result)
+    (batch, channels, *size), kernel = sizes[:2]
+    parts = columns if finite else columns.reshape(batch, -1, channels, prod(kernel))
+    for image, channel in () if finite else np.ndindex(batch, channels):
+        own, plane = parts[image, :, channel], ((1, 1, *size), kernel, *sizes[2:])
+        result[image, channel] = settled(
+            padded[image, channel],
+            columns.dtype,
+            overflow,
+            partial(all_meeting, own, plane),
+            partial(scaled_fold, own, plane),
+        )
+    return result
+
+
+def all_meeting(columns: Array, sizes: Folding) -> Array:
+    """For each cell of one image and channel, whether all that meets there is finite."""
+    odd = fold((~np.isfinite(columns)).astype(np.int64), *sizes)
+    return np.asarray(odd[0, 0] == 0)
+
+
+def scaled_fold(columns: Array, sizes: Folding) -> Array:
+    """The sums of one image and channel once more, on a way on which none of them overflows."""
+    return scaled(fold(scaled(columns, -SUM_SHIFT), *sizes, total)[0, 0], SUM_SHIFT)
 
 
 def folded_objects(
@@ -148,4 +175,5 @@ def fold_workspace(parts: int, padded: int, terms: int, taps: int, *operands: np
         operands: the dtypes of those products' factors.
     """
     objects = OBJECT_BYTES * (parts + 2 * padded) if may_leave_int64(terms * taps, *operands) else 0
-    return UFUNC_BUFFERS + objects
+    floats = 8 * (3 * parts + 10 * padded) if any(dtype.kind == "f" for dtype in operands) else 0
+    return UFUNC_BUFFERS + objects + floats

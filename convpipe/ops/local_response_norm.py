@@ -23,8 +23,7 @@ from convpipe.ops.arrays.overflow import (
     scaled,
     settled,
 )
-from convpipe.ops.arrays.sums import total
-from convpipe.ops.kinds.operation import SLACK
+from convpipe.ops.arrays.sums import SLACK, total
 
 SMALL = 2.0**-900  # sums of squares below it may lack terms that float64 does not hold
 Settings = tuple[int, float, float, float]  # size, alpha/size, beta, k
@@ -175,5 +174,5 @@ class LocalResponseNorm(Operation):
     dtype_of = staticmethod(result_float)
 
     def plan(self, x: Tensor) -> Made:
-        """A tensor like `x`, in floats; ten arrays of one image are there in float64."""
-        return like(x, dtype=result_float(x.dtype), workspace=10 * 8 * prod(x.shape[1:]) + SLACK)
+        """A tensor like `x`, in floats; at most 16 arrays of one image are there in float64."""
+        return like(x, dtype=result_float(x.dtype), workspace=16 * 8 * prod(x.shape[1:]) + SLACK)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,8 +22,16 @@ from convpipe.ops import (
     numeric,
 )
 from convpipe.ops.arrays.arguments import MATRIX
+from convpipe.ops.arrays.floats import TILE_CELLS
 from convpipe.ops.arrays.overflow import SHIFT, Overflow, all_finite, check_rule, narrowed, scaled, settled
-from convpipe.ops.arrays.sums import exact_accumulator, float_accumulator, target_dtype, tile_rows, workspace
+from convpipe.ops.arrays.sums import (
+    exact_accumulator,
+    float_accumulator,
+    settling_rows,
+    target_dtype,
+    tile_rows,
+    workspace,
+)
 
 
 class Matmul(SumStage):
@@ -152,18 +161,26 @@ class Parts(NamedTuple):
 
     def finite(self) -> Array:
         """For each cell of the (F, positions) product, whether all it is made of is finite."""
-        filters = np.asarray(np.isfinite(self.weights).all(1))
-        if self.bias is not None:
-            filters = filters & np.isfinite(self.bias)
-        return np.logical_and.outer(filters, np.isfinite(self.columns).all(1))
+        filters = np.ones(len(self.weights), bool) if self.bias is None else np.isfinite(self.bias)
+        positions = np.ones(len(self.columns), bool)
+        for taps in self.taps():
+            filters = filters & np.isfinite(self.weights[:, taps]).all(1)
+            positions &= np.isfinite(self.columns[:, taps]).all(1)
+        return np.logical_and.outer(filters, positions)
 
     def again(self, accumulator: np.dtype[Any]) -> Array:
         """The product in float64, whose infinities are beyond that dtype; sums on the way do not overflow."""
         down = -SHIFT if accumulator == np.float64 else 0
-        sums: Array = scaled(self.weights, down) @ scaled(self.columns, down).T
+        sums = np.zeros((len(self.weights), len(self.columns)))
+        for taps in self.taps():
+            sums += scaled(self.weights[:, taps], down) @ scaled(self.columns[:, taps], down).T
         if self.bias is not None:
             sums += scaled(self.bias, 2 * down)[:, None]
         return scaled(sums, -2 * down)
+
+    def taps(self) -> list[slice]:
+        """Its taps, as many at a time as `settling` promises."""
+        return tiles_of(self.weights.shape[1], max(1, TILE_CELLS // max(1, len(self.weights) + len(self.columns))))
 
 
 def fill_product(product: Array, parts: Parts, accumulator: np.dtype[Any], overflow: Overflow) -> None:
@@ -176,8 +193,7 @@ def fill_product(product: Array, parts: Parts, accumulator: np.dtype[Any], overf
         if bias is not None:
             product += bias[:, None].astype(accumulator)
         if floats and overflow != "inf" and not all_finite(product):
-            for cells in tiles:
-                settle(product[:, cells], product.dtype, parts.tile(cells), overflow)
+            settle(product, product.dtype, parts, overflow)
         return
     wide_weights = weights.astype(accumulator)  # (F, K)
     wide_bias = None if bias is None else bias.astype(accumulator)[:, None]
@@ -198,5 +214,12 @@ def tiles_of(positions: int, size: int) -> list[slice]:
 
 
 def settle(sums: Array, dtype: np.dtype[Any], parts: Parts, overflow: Overflow) -> Array:
-    """The rule for overflow, for sums of floats in their accumulator."""
-    return settled(sums, dtype, overflow, parts.finite, lambda: parts.again(sums.dtype))
+    """The rule for overflow, for sums of floats in their accumulator; those of that dtype may be changed in place."""
+    with np.errstate(all="ignore"):
+        found = sums.astype(dtype, copy=False)
+    if overflow == "inf" or all_finite(found):
+        return found
+    for cells in tiles_of(sums.shape[1], settling_rows(len(sums))):
+        tile = parts.tile(cells)
+        found[:, cells] = settled(sums[:, cells], dtype, overflow, tile.finite, partial(tile.again, sums.dtype))
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,7 @@ from convpipe.ops import Array, Made, SumStage, Tensor, checked, numeric
 from convpipe.ops.arrays.arguments import MATRIX
 from convpipe.ops.arrays.floats import TILE_CELLS
 from convpipe.ops.arrays.overflow import SUM_SHIFT, Overflow, check_rule, scaled, settled
-from convpipe.ops.arrays.sums import target_dtype, total_along, workspace as product_workspace
-from convpipe.ops.kinds.operation import SLACK
+from convpipe.ops.arrays.sums import SLACK, target_dtype, total_along, workspace as product_workspace
 from convpipe.ops.matmul import matmul
 
 
@@ -56,20 +56,39 @@ def sum_rows(row_matrix: ArrayLike, dtype: DTypeLike | None = None, overflow: Ov
     target = target_dtype(dtype, row_matrix.dtype)
     check_rule(overflow, target)
     if row_matrix.dtype.kind == "f":
-        sums = settled(
-            total_along(row_matrix, 0),
-            target,
-            overflow,
-            lambda: np.isfinite(row_matrix).all(0, keepdims=True),
-            lambda: scaled(total_along(scaled(row_matrix, -SUM_SHIFT), 0), SUM_SHIFT),
-        )
-        return np.asarray(sums[0])
+        return settled_sums(row_matrix, target, overflow)
     ones = np.ones((1, row_matrix.shape[0]), row_matrix.dtype)
     return matmul(row_matrix.T, ones, dtype=dtype, overflow=overflow)[:, 0]
+
+
+def settled_sums(rows: Array, target: np.dtype[Any], overflow: Overflow) -> Array:
+    """The sums of floats in their dtype, some columns at a time."""
+    sums = np.empty(rows.shape[1], target)
+    size = max(1, TILE_CELLS // max(1, len(rows)))
+    for start in range(0, rows.shape[1], size):
+        own = rows[:, start : start + size]
+        sums[start : start + size] = settled(
+            total_along(own, 0)[0],
+            target,
+            overflow,
+            partial(all_along, own),
+            partial(scaled_sums, own),
+        )
+    return sums
+
+
+def all_along(rows: Array) -> Array:
+    """For each column, whether all of it is finite."""
+    return np.asarray(np.isfinite(rows).all(0))
+
+
+def scaled_sums(rows: Array) -> Array:
+    """The sums once more, on a way on which none of them overflows."""
+    return scaled(total_along(scaled(rows, -SUM_SHIFT), 0)[0], SUM_SHIFT)
 
 
 def workspace(positions: int, filters: int, target: np.dtype[Any], operand: np.dtype[Any]) -> int:
     """The most bytes that `sum_rows` may need."""
     if operand.kind == "f":
-        return 8 * (filters + max(TILE_CELLS, positions)) + SLACK
+        return 8 * (filters + 6 * max(TILE_CELLS, positions)) + SLACK
     return positions * operand.itemsize + product_workspace(filters, (1, positions), target, operand, operand)

@@ -122,5 +122,6 @@ def unpad_workspace(image: int, channels: int, terms: int, between: np.dtype[Any
         between: the dtype of the padded sums.
         operands: the dtypes of those products' factors, and of the bias.
     """
-    plain = 3 * between.itemsize * image  # an axis folded, the next one, and the bias added or a clipped copy
+    # an axis folded, the next one, and the bias added or a clipped copy; of floats also what is made of them again
+    plain = (7 * 8 if between.kind == "f" else 3 * between.itemsize) * image
     return plain + 3 * OBJECT_BYTES * -(-image // max(channels, 1)) if may_leave_int64(terms, *operands) else plain

@@ -90,13 +90,13 @@ def saturated(sums: Array, dtype: np.dtype[Any]) -> Array:
 def all_finite(values: Array) -> bool:
     """Whether there is neither NaN nor infinity; NumPy's warnings are off.
 
-    One pass and no array beside it where the sum of all is finite, as it nearly always is.
+    No array is made beside it, and there is one pass where the sum of all is finite, as it nearly always is.
     """
     if values.size > LARGE and values.flags.c_contiguous and values.dtype != np.float16:
         found = np.einsum("i->", values.reshape(-1))  # half the time of add.reduce
     else:
         found = np.add.reduce(values, axis=None, dtype=np.float32 if values.dtype == np.float16 else None)
-    return math.isfinite(found) or bool(np.isfinite(values).all())
+    return math.isfinite(found) or (math.isfinite(values.min()) and math.isfinite(values.max()))
 
 
 def rounded(sums: Array, dtype: np.dtype[Any], overflow: Overflow) -> Array:

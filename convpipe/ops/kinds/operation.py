@@ -14,12 +14,12 @@ from convpipe.fields import Check, field, judged, text, whole
 from convpipe.geometry.axes import PAD_WORDS, axis_of
 from convpipe.geometry.layouts import Turns, turn_hint
 from convpipe.ops.arrays.floats import TILE_CELLS
+from convpipe.ops.arrays.sums import SLACK
 from convpipe.tensors import Array, Sizes, Tensor, Wanted
 
 MAIN = "x"  # the role of the tensor that passes along a chain, and of what a layer reads
 WIDE_COPIES = 4  # of the largest tensor in float64: more than any operation here takes that works cell by cell
 TILE_COPIES = 12  # of a tile in float64, which the longest function of a cell holds at once
-SLACK = 1 << 16  # bytes: values per channel, and what NumPy buffers
 
 # Settings that only the geometry, knowing the rank, can judge.
 WHOLE = {"type": "integer"}
