@@ -306,6 +306,17 @@ def test_probabilities_of_many_classes_add_up(axis: int) -> None:
     np.testing.assert_allclose(logarithms, np.log(true / true.sum(axis, keepdims=True)), rtol=1e-6)
 
 
+@pytest.mark.parametrize("size", [3, 9, 100])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_taps_of_a_large_kernel_are_added_up_as_well(size: int, dtype: str) -> None:
+    x, w = np.full((1, 1, size, size), 0.1, dtype), np.ones((1, 1, size, size), dtype)
+    true = float(size**2 * Fraction(x[0, 0, 0, 0].item()))
+    middle = cp.conv_transpose(x, w)[0, 0, size - 1, size - 1].item()
+    assert abs(middle - true) <= (8 if size < 9 else 1) * float(np.spacing(np.dtype(dtype).type(true)))
+    grad = np.full((1, 1, 1, 1), 0.1, dtype)
+    assert cp.conv_grad(x, w, grad)[2].item() == grad.item()
+
+
 def test_squares_beyond_float32_are_normalised() -> None:
     x = np.array([[[1e20], [1.0]]])
     true = x / (1 + 1e-4 / 5 * (x**2).sum()) ** 0.75

@@ -20,6 +20,7 @@ from convpipe.ops.arrays.taps import check_columns, fold, interior, solve_patche
 from convpipe.ops.kinds.convolving import ConvSettings
 
 Folding = tuple[Sizes, Sizes, Sizes, Sizes]  # padded shape, kernel, stride, dilation
+FEW = 64  # terms of a sum, of a kernel of 8x8, that float32 may add up with a loss of two digits at most
 UFUNC_BUFFERS = 3 * 8192 * 8  # bytes that NumPy may buffer while it adds up strided planes
 
 
@@ -35,14 +36,21 @@ class Col2im(BetweenStage):
         kernel = prod(sizes.kernel)
         parts, padded, terms = prod(sizes.out) * kernel, prod(sizes.padded), sizes.filters // sizes.groups
         memory = fold_workspace(parts, padded, terms, kernel, *conv.operands)
+        if self.adding is total and x.dtype.kind == "f":
+            memory += (6 if x.dtype == np.float64 else 1) * 8 * prod(sizes.padded_shape)
         return Made(sizes.padded_shape, x.dtype, ("N", *conv.operation.image_letters(sizes.rank)), workspace=memory)
+
+    @property
+    def adding(self) -> Adding:
+        """What adds up floats: as products are, in their own dtype and with no other memory, unless they are many."""
+        return short_total if prod(self.conv.sizes.kernel) <= FEW else total
 
     def run(self, x: Array) -> Array:
         """`fold_exactly`."""
-        sizes = self.conv.sizes
+        sizes, overflow = self.conv.sizes, self.between_overflow
         try:
             return fold_exactly(
-                x, sizes.padded_shape, sizes.kernel, sizes.stride, sizes.dilation, self.between_overflow
+                x, sizes.padded_shape, sizes.kernel, sizes.stride, sizes.dilation, overflow, self.adding
             )
         except ValueRangeError as error:
             raise on_the_way(x.dtype, error) from error
