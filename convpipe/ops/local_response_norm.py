@@ -83,7 +83,8 @@ def normalized(x: Array, settings: Settings, overflow: Overflow) -> Array:
         base += k
         powers = np.power(base.astype(power_float(base, beta, x.dtype), copy=False), beta)
         result = np.divide(x, powers, order="C")
-        held = within(base, SMALL, np.inf) and within(powers, np.finfo(powers.dtype).tiny, np.inf)
+        narrow = powers.dtype != base.dtype  # whose range `power_float` has looked at
+        held = narrow or (within(base, SMALL, np.inf) and within(powers, np.finfo(powers.dtype).tiny, np.inf))
         if overflow != "inf" and not held:
             lost = ~((base >= SMALL) & (base < np.inf) & (powers >= np.finfo(powers.dtype).tiny) & (powers < np.inf))
             result[lost & operands(x, settings)] = np.nan  # which `settled` has made again

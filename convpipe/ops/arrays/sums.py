@@ -259,7 +259,7 @@ def settling_bytes(positions: int, weights_shape: tuple[int, ...]) -> int:
     """The bytes of that: of one tile's sums, and of some taps of what they are made of, in float64 and scaled."""
     filters, taps = weights_shape
     rows = min(positions, settling_rows(filters))
-    return 8 * (5 * filters * rows + 2 * min(taps * (filters + rows), max(TILE_CELLS, filters + rows))) + SLACK
+    return 8 * (5 * filters * rows + 2 * min(taps * (filters + rows), max(TILE_CELLS, filters + rows)))
 
 
 def accumulators_up_to(largest: np.dtype[Any]) -> list[np.dtype[Any]]:
