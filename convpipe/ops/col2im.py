@@ -15,7 +15,7 @@ from convpipe.ops import Array, BetweenStage, Made, Sizes, Tensor, ValueRangeErr
 from convpipe.ops.arrays.adjoints import holds, on_the_way
 from convpipe.ops.arrays.arguments import MATRIX
 from convpipe.ops.arrays.overflow import SUM_SHIFT, Overflow, all_finite, check_rule, narrowed, scaled, settled
-from convpipe.ops.arrays.sums import OBJECT_BYTES, Adding, may_leave_int64, short_total, total
+from convpipe.ops.arrays.sums import OBJECT_BYTES, Adding, Parts, may_leave_int64, short_total, total
 from convpipe.ops.arrays.taps import check_columns, fold, interior, solve_patches
 from convpipe.ops.kinds.convolving import ConvSettings
 
@@ -136,26 +136,31 @@ def settled_fold(columns: Array, sizes: Folding, overflow: Overflow, adding: Add
     (batch, channels, *size), kernel = sizes[:2]
     parts = columns if finite else columns.reshape(batch, -1, channels, prod(kernel))
     for image, channel in () if finite else np.ndindex(batch, channels):
-        own, plane = parts[image, :, channel], ((1, 1, *size), kernel, *sizes[2:])
-        result[image, channel] = settled(
-            padded[image, channel],
+        again = partial(fold, parts[image, :, channel], (1, 1, *size), kernel, *sizes[2:])
+        result[image : image + 1, channel : channel + 1] = settled(
+            padded[image : image + 1, channel : channel + 1],
             columns.dtype,
             overflow,
-            partial(all_meeting, own, plane),
-            partial(scaled_fold, own, plane),
+            partial(again, all_finite_terms),
+            partial(again, scaled_total),
         )
     return result
 
 
-def all_meeting(columns: Array, sizes: Folding) -> Array:
-    """For each cell of one image and channel, whether all that meets there is finite."""
-    odd = fold((~np.isfinite(columns)).astype(np.int64), *sizes)
-    return np.asarray(odd[0, 0] == 0)
+def all_finite_terms(shape: Sizes, dtype: np.dtype[Any], parts: Parts) -> Array:
+    """For each sum, in place of it, whether all its terms are finite."""
+    finite = np.ones(shape, bool)
+    for where, part in parts:
+        finite[where] &= np.isfinite(part)
+    return finite
 
 
-def scaled_fold(columns: Array, sizes: Folding) -> Array:
-    """The sums of one image and channel once more, on a way on which none of them overflows."""
-    return scaled(fold(scaled(columns, -SUM_SHIFT), *sizes, total)[0, 0], SUM_SHIFT)
+def scaled_total(shape: Sizes, dtype: np.dtype[Any], parts: Parts) -> Array:
+    """The sums on a way on which none of them overflows, a part at a time."""
+    sums = np.zeros(shape)
+    for where, part in parts:
+        sums[where] += scaled(part, -SUM_SHIFT)
+    return scaled(sums, SUM_SHIFT)
 
 
 def folded_objects(
@@ -173,7 +178,9 @@ def folded_objects(
 
 
 def fold_workspace(parts: int, padded: int, terms: int, taps: int, *operands: np.dtype[Any]) -> int:
-    """The most bytes that `fold_exactly` may need.
+    """The most bytes that `fold_exactly` may need, but for floats whose sums are not finite.
+
+    Those take `settling_bytes` more, which no plan counts: it would promise half as much again to every large image.
 
     Args:
         parts: cells of the columns of one image and channel.
@@ -183,5 +190,9 @@ def fold_workspace(parts: int, padded: int, terms: int, taps: int, *operands: np
         operands: the dtypes of those products' factors.
     """
     objects = OBJECT_BYTES * (parts + 2 * padded) if may_leave_int64(terms * taps, *operands) else 0
-    floats = 8 * (3 * parts + 10 * padded) if any(dtype.kind == "f" for dtype in operands) else 0
-    return UFUNC_BUFFERS + objects + floats
+    return UFUNC_BUFFERS + objects
+
+
+def settling_bytes(positions: int, padded: int) -> int:
+    """The most bytes that sums of floats take which are not finite, given an image's positions and padded cells."""
+    return 8 * (2 * positions + 6 * padded)
