@@ -22,7 +22,7 @@ from convpipe.config.read import read_archived, read_spec
 from convpipe.errors import ConfigError, ConvpipeError, ValueRangeError
 from convpipe.graph.spec import Spec, describe
 from convpipe.ops import OPERATIONS
-from convpipe.ops.arrays.sums import total, total_along
+from convpipe.ops.arrays.totals import total, total_along
 from convpipe.tensors import Array
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -24,7 +24,8 @@ from convpipe.ops.arrays.overflow import (
     scaled,
     settled,
 )
-from convpipe.ops.arrays.sums import INT64_EXACT, OBJECT_BYTES, SLACK, largest, result_dtype, total
+from convpipe.ops.arrays.sums import INT64_EXACT, OBJECT_BYTES, SLACK, largest, result_dtype
+from convpipe.ops.arrays.totals import total
 
 
 def add(*tensors: ArrayLike, overflow: Overflow = "error") -> Array:

@@ -15,7 +15,8 @@ from convpipe.geometry.pooling import PoolGeometry, solve_pool
 from convpipe.ops import PAD, Array, Made, Operation, Tensor, checked, each_axis, images, like, padding
 from convpipe.ops.arrays.floats import result_float
 from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow, check_rule
-from convpipe.ops.arrays.sums import INT64_EXACT, OBJECT_BYTES, SLACK, magnitude, means, summing_dtype, total
+from convpipe.ops.arrays.sums import INT64_EXACT, OBJECT_BYTES, SLACK, magnitude
+from convpipe.ops.arrays.totals import means, summing_dtype, total
 from convpipe.ops.arrays.windows import divisors, tap_windows
 
 

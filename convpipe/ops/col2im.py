@@ -15,8 +15,9 @@ from convpipe.ops import Array, BetweenStage, Made, Sizes, Tensor, ValueRangeErr
 from convpipe.ops.arrays.adjoints import holds, on_the_way
 from convpipe.ops.arrays.arguments import MATRIX
 from convpipe.ops.arrays.overflow import SUM_SHIFT, Overflow, all_finite, check_rule, narrowed, scaled, settled
-from convpipe.ops.arrays.sums import OBJECT_BYTES, Adding, Parts, may_leave_int64, short_total, total
+from convpipe.ops.arrays.sums import OBJECT_BYTES, may_leave_int64
 from convpipe.ops.arrays.taps import check_columns, fold, interior, solve_patches
+from convpipe.ops.arrays.totals import Adding, Parts, short_total, total
 from convpipe.ops.kinds.convolving import ConvSettings
 
 Folding = tuple[Sizes, Sizes, Sizes, Sizes]  # padded shape, kernel, stride, dilation
@@ -180,7 +181,8 @@ def folded_objects(
 def fold_workspace(parts: int, padded: int, terms: int, taps: int, *operands: np.dtype[Any]) -> int:
     """The most bytes that `fold_exactly` may need, but for floats whose sums are not finite.
 
-    Those take `settling_bytes` more, which no plan counts: it would promise half as much again to every large image.
+    Those take up to eight planes of one channel more, in float64, which no plan counts: it would promise half as much
+    again to every large image.
 
     Args:
         parts: cells of the columns of one image and channel.
@@ -191,8 +193,3 @@ def fold_workspace(parts: int, padded: int, terms: int, taps: int, *operands: np
     """
     objects = OBJECT_BYTES * (parts + 2 * padded) if may_leave_int64(terms * taps, *operands) else 0
     return UFUNC_BUFFERS + objects
-
-
-def settling_bytes(positions: int, padded: int) -> int:
-    """The most bytes that sums of floats take which are not finite, given an image's positions and padded cells."""
-    return 8 * (2 * positions + 6 * padded)

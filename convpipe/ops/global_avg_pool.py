@@ -12,7 +12,7 @@ from convpipe.geometry.pooling import solve_pool
 from convpipe.ops import Array, Made, Operation, Tensor, checked, images, like
 from convpipe.ops.arrays.floats import result_float
 from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow, check_rule
-from convpipe.ops.arrays.sums import means, total_along
+from convpipe.ops.arrays.totals import means, total_along
 from convpipe.ops.arrays.windows import spatial_axes
 
 

@@ -23,7 +23,8 @@ from convpipe.ops.arrays.overflow import (
     scaled,
     settled,
 )
-from convpipe.ops.arrays.sums import SLACK, total
+from convpipe.ops.arrays.sums import SLACK
+from convpipe.ops.arrays.totals import total
 
 SMALL = 2.0**-900  # sums of squares below it may lack terms that float64 does not hold
 Settings = tuple[int, float, float, float]  # size, alpha/size, beta, k

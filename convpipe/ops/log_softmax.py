@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from convpipe.ops import Array, AxisOperation, checked, choice, field, numeric
 from convpipe.ops.arrays.floats import below_largest, result_float
 from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow, check_rule, scaled, settled
-from convpipe.ops.arrays.sums import total_along
+from convpipe.ops.arrays.totals import total_along
 
 
 def log_softmax(x: ArrayLike, axis: int = 1, overflow: Overflow = "error") -> Array:

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from convpipe.ops import Array, AxisOperation, numeric
 from convpipe.ops.arrays.floats import below_largest, result_float
-from convpipe.ops.arrays.sums import total_along
+from convpipe.ops.arrays.totals import total_along
 
 
 def softmax(x: ArrayLike, axis: int = 1) -> Array:

@@ -12,7 +12,8 @@ from convpipe.ops import Array, Made, SumStage, Tensor, checked, numeric
 from convpipe.ops.arrays.arguments import MATRIX
 from convpipe.ops.arrays.floats import TILE_CELLS
 from convpipe.ops.arrays.overflow import SUM_SHIFT, Overflow, check_rule, scaled, settled
-from convpipe.ops.arrays.sums import SLACK, target_dtype, total_along, workspace as product_workspace
+from convpipe.ops.arrays.sums import SLACK, target_dtype, workspace as product_workspace
+from convpipe.ops.arrays.totals import total_along
 from convpipe.ops.matmul import matmul
 
 

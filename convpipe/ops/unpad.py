@@ -15,6 +15,7 @@ from convpipe.geometry.axes import PadMode, Pads, check_addressable, check_pad_m
 from convpipe.ops import Array, GeometryError, Made, Sizes, Tensor, UnpadStage, check_shape, checked, images, numeric
 from convpipe.ops.arrays.adjoints import copies, holds, unpad_image
 from convpipe.ops.arrays.arguments import IMAGES
+from convpipe.ops.arrays.floats import TILE_CELLS
 from convpipe.ops.arrays.overflow import SUM_SHIFT, Overflow, check_rule, narrowed, scaled, settled
 from convpipe.ops.arrays.sums import largest, target_dtype
 from convpipe.ops.pad import Pad
@@ -128,7 +129,7 @@ def unpadded(
     """`unpad` of integers that are checked, an image at a time."""
     spatial = inner(padded.shape, pads)
     terms = prod(copies(size, pair, mode) for size, pair in zip(spatial, pads, strict=True))
-    wide = summing_dtype(padded, bias, terms, overflow)
+    wide = exact_dtype(padded, bias, terms, overflow)
     exact = wide.kind != "O"
     offsets = None if bias is None else as_planes(bias.astype(wide), spatial)
     result = np.empty((*padded.shape[:2], *spatial), target)
@@ -140,10 +141,10 @@ def unpadded(
     return result
 
 
-def summing_dtype(padded: Array, bias: Array | None, terms: int, overflow: Overflow) -> np.dtype[Any]:
+def exact_dtype(padded: Array, bias: Array | None, terms: int, overflow: Overflow) -> np.dtype[Any]:
     """The dtype in which sums of so many integers and the bias are right, or right modulo 2**64 where they may wrap.
 
-    >>> summing_dtype(np.ones(2, np.uint8), np.array([-1]), 1, "error")
+    >>> exact_dtype(np.ones(2, np.uint8), np.array([-1]), 1, "error")
     dtype('O')
     """
     extra, lowest = (0, 0) if bias is None or not bias.size else (largest(bias), int(bias.min()))
@@ -157,16 +158,18 @@ def summing_dtype(padded: Array, bias: Array | None, terms: int, overflow: Overf
 def unpadded_floats(
     padded: Array, bias: Array | None, pads: Pads, mode: str, target: np.dtype[Any], overflow: Overflow
 ) -> Array:
-    """`unpad` of floats that are checked, an image at a time."""
-    spatial = inner(padded.shape, pads)
-    offsets = as_planes(np.zeros(1) if bias is None else bias.astype(np.float64), spatial)
+    """`unpad` of floats that are checked, some channels of an image at a time."""
+    spatial, channels = inner(padded.shape, pads), padded.shape[1]
+    offsets = as_planes(np.zeros(channels) if bias is None else bias.astype(np.float64), spatial)
     cropped = bias is None and mode == "constant"
     result = np.empty((*padded.shape[:2], *spatial), target)
-    for image, planes in zip(padded, result, strict=True):
+    size = max(1, TILE_CELLS // max(1, prod(padded.shape[2:])))
+    parts = [slice(None)] if cropped else [slice(start, start + size) for start in range(0, channels, size)]
+    for (image, planes), part in product(zip(padded, result, strict=True), parts):
         if cropped:
             planes[...] = narrowed(unpad_image(image, pads, mode), target, overflow)
         else:
-            planes[...] = summed(image, offsets, pads, mode, target, overflow)
+            planes[part] = summed(image[part], offsets[part], pads, mode, target, overflow)
     return result
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from convpipe.errors import ValueRangeError
 from convpipe.geometry.axes import Pads
+from convpipe.ops.arrays.floats import TILE_CELLS
 from convpipe.ops.arrays.overflow import Overflow
 from convpipe.ops.arrays.sums import OBJECT_BYTES, largest, may_leave_int64
 from convpipe.tensors import Array
@@ -122,6 +123,8 @@ def unpad_workspace(image: int, channels: int, terms: int, between: np.dtype[Any
         between: the dtype of the padded sums.
         operands: the dtypes of those products' factors, and of the bias.
     """
-    # an axis folded, the next one, and the bias added or a clipped copy; of floats also what is made of them again
-    plain = (7 * 8 if between.kind == "f" else 3 * between.itemsize) * image
-    return plain + 3 * OBJECT_BYTES * -(-image // max(channels, 1)) if may_leave_int64(terms, *operands) else plain
+    # an axis folded, the next one, and the bias added or a clipped copy; in float64 some channels, and those again
+    plane = -(-image // max(channels, 1))
+    floats = 7 * 8 * max(plane, min(image, TILE_CELLS)) if between.kind == "f" else 0
+    plain = max(3 * between.itemsize * image, floats)
+    return plain + 3 * OBJECT_BYTES * plane if may_leave_int64(terms, *operands) else plain

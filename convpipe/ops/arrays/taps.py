@@ -15,7 +15,7 @@ from convpipe.errors import GeometryError
 from convpipe.geometry.axes import Pads, out_sizes, per_axis
 from convpipe.geometry.convolution import ConvGeometry, solve
 from convpipe.geometry.layouts import image_shape, rank_hint
-from convpipe.ops.arrays.sums import Adding, short_total
+from convpipe.ops.arrays.totals import Adding, short_total
 from convpipe.tensors import Array, Sizes
 
 
