@@ -396,10 +396,10 @@ def test_tracemalloc_sees_what_numpy_allocates() -> None:
 
 
 def test_the_workspace_check_sees_one_copy_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes, floats32 = (10_000, 100, 100), ("float32", "float32")
+    sizes, floats32 = (1000, 100, 100), ("float32", "float32")
     assert_workspace_is_enough(sizes, floats32, "small", np.dtype("float32"), "error")
     monkeypatch.setitem(globals(), "matmul", lambda columns, weights, **_: columns.copy() @ weights.T)
-    with pytest.raises(AssertionError, match=r"bytes beside the result, .* planned"):
+    with pytest.raises(AssertionError, match="bytes beside the result, 0 planned"):
         assert_workspace_is_enough(sizes, floats32, "small", np.dtype("float32"), "error")
 
 

@@ -97,23 +97,14 @@ def workspace(positions: int, weights_shape: tuple[int, ...], target: np.dtype[A
         accumulator = integer_accumulator(taps, magnitudes[0], magnitudes[1], sum(magnitudes[2:]))
     else:
         accumulator = float_accumulator(target, *operands)
-        settling = settling_bytes(positions, weights_shape)
         if all(dtype == accumulator for dtype in (target, *operands)):
-            return settling
-        return settling + max(tiled_bytes(positions, weights_shape, each) for each in accumulators_up_to(accumulator))
+            return 0
     return max(tiled_bytes(positions, weights_shape, smaller) for smaller in accumulators_up_to(accumulator))
 
 
 def settling_rows(filters: int) -> int:
-    """How many rows of columns are settled at a time where sums are not finite."""
+    """How many rows of columns are settled at a time where sums are not finite: within 2 MiB, which no plan counts."""
     return max(1, TILE_CELLS // max(1, filters))
-
-
-def settling_bytes(positions: int, weights_shape: tuple[int, ...]) -> int:
-    """The bytes of that: of one tile's sums, and of some taps of what they are made of, in float64 and scaled."""
-    filters, taps = weights_shape
-    rows = min(positions, settling_rows(filters))
-    return 8 * (5 * filters * rows + 2 * min(taps * (filters + rows), max(TILE_CELLS, filters + rows)))
 
 
 def accumulators_up_to(largest: np.dtype[Any]) -> list[np.dtype[Any]]:
