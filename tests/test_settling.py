@@ -84,6 +84,16 @@ def test_a_division_by_zero_of_a_normalisation_is_ieees() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["int64", "uint64"])
+@pytest.mark.parametrize("mean", [2**62, 2.0**62, np.float32(2.0**62)])
+def test_large_integers_are_normalised_by_their_exact_difference(dtype: str, mean: float) -> None:
+    x, unit = np.array([[[2**62 + 1, 2**62 - 3, 0]]], dtype), np.ones(1)
+    found = cp.batch_norm(x, unit, 0 * unit, np.array([mean]), unit, epsilon=0)
+    assert found.tolist() == [[[1.0, -3.0, -(2.0**62)]]]
+    odd = cp.batch_norm(x, unit, 0 * unit, np.array([math.inf]), unit, epsilon=0)
+    assert odd.tolist() == [[[-math.inf] * 3]]
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64"])
 @pytest.mark.parametrize("function", [cp.softmax, lambda x: np.exp(cp.log_softmax(x))])
 def test_softmax_tells_large_integers_apart(dtype: str, function: Callable[[Array], Array]) -> None:
     far = np.iinfo(dtype).max - np.array([[0, 1, 2], [5, 5, np.iinfo(dtype).max]], dtype)

@@ -12,6 +12,7 @@ from convpipe.geometry.layers import check_per_channel
 from convpipe.ops import MAIN, Array, ConfigError, Give, Made, Operation, Tensor, Weight, checked, like, numeric
 from convpipe.ops.arrays.floats import TILE_CELLS, computing_float, result_float
 from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, SUM_SHIFT, Overflow, check_rule, settled
+from convpipe.ops.arrays.sums import FLOAT64_EXACT, largest
 
 LARGE_POWER = 1000  # of 2, from where a product may leave float64
 USUAL = {"scale": "weight", "shift": "bias", "mean": "running_mean", "variance": "running_var"}
@@ -61,8 +62,7 @@ def batch_norm(
     check_rule(overflow, result_float(common))
     with np.errstate(all="ignore"):
         spread = np.sqrt(variance.astype(np.float64) + epsilon)
-        result = np.array(x, computing_float(common), order="C")
-        result -= per_channel(mean, result)  # before the factor: digits lost here would be lost for good
+        result = centred(x, mean, computing_float(common))  # before the factor: digits lost here were lost for good
         result *= per_channel(scale / spread, result)
         result += per_channel(shift, result)
         for channel in np.flatnonzero(lossy(scale, spread, result.dtype)):
@@ -77,6 +77,22 @@ def batch_norm(
     return settled(
         result, result_float(common), overflow, operands, lambda: by_exponents(x, scale, shift, mean, spread)
     )
+
+
+def centred(x: Array, mean: Array, dtype: np.dtype[Any]) -> Array:
+    """x - mean in a float dtype, in C order; of integers that float64 does not hold the difference is rounded alone."""
+    if x.dtype.kind == "f" or largest(x) <= FLOAT64_EXACT:
+        result = np.array(x, dtype, order="C")
+        result -= per_channel(mean, result)
+        return result
+    result = np.empty(x.shape, dtype)
+    whole = [int(each) if np.isfinite(each) and each == np.trunc(each) else each for each in mean.tolist()]
+    cells, results = x.reshape(*x.shape[:2], -1), result.reshape(*x.shape[:2], -1)
+    for image, channel in np.ndindex(*x.shape[:2]):
+        for start in range(0, cells.shape[2], TILE_CELLS):
+            tile = slice(start, start + TILE_CELLS)
+            results[image, channel, tile] = cells[image, channel, tile].astype(object) - whole[channel]
+    return result
 
 
 def lossy(scale: Array, spread: Array, dtype: np.dtype[Any]) -> Array:

@@ -168,6 +168,6 @@ def too_large(what: str, dtype: np.dtype[Any], rules: tuple[str, str]) -> ValueR
     """The error of a result that does not fit, with what helps."""
     info: Any = np.iinfo(dtype) if dtype.kind in "iu" else np.finfo(dtype)
     span = f"{info.min} to {info.max}" if dtype.kind in "iu" else f"{info.min:g} to {info.max:g}"
-    wider = "" if dtype == np.float64 else "a wider dtype, "
+    wider = "" if dtype.itemsize == 8 else "a wider dtype, "
     advice = f"choose {wider}overflow={rules[0]} or overflow={rules[1]}"
     return ValueRangeError(f"the {what} does not fit {dtype} ({span}); {advice}")
