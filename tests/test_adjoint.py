@@ -226,7 +226,7 @@ def test_a_product_between_stages_is_exact_or_an_error() -> None:
         matmul_rows(rows, taps, 1, np.dtype("int64"), "error")
     assert matmul_rows(rows, taps, 1, np.dtype("int64"), "wrap").tolist() == [[-(2**63)]]
     with pytest.raises(
-        ValueRangeError, match=r"^the exact sum 9223372036854775808 does not fit int64 .*; choose a wid"
+        ValueRangeError, match=r"^the exact sum 9223372036854775808 does not fit int64 .*; choose overflow=wr"
     ):
         matmul_rows(rows, taps, 1, None, "error")
     unsigned = matmul_rows(rows.astype("u8"), taps.astype("u8"), 1, np.dtype("uint64"), "error")
