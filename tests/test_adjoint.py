@@ -193,9 +193,7 @@ def test_fold_is_exact_or_an_error(case: Case, dtype: str, seed: int) -> None:
     if not true.size or (low <= true.min() and true.max() <= high):
         assert_exact(fold_exactly(*arguments), true)
         return
-    expected = (
-        rf"^the exact sum -?[0-9]+ does not fit {dtype} \(.*\); choose overflow=wrap or overflow=sat"
-    )
+    expected = rf"^the exact sum -?[0-9]+ does not fit {dtype} \(.*\); choose overflow=wrap or overflow=sat"
     with pytest.raises(ValueRangeError, match=expected):
         fold_exactly(*arguments)
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from numpy.typing import ArrayLike, DTypeLike
 
+from convpipe.errors import GeometryError
 from convpipe.execution import pipeline
 from convpipe.fields import read, text
-from convpipe.geometry.axes import Padding, PadMode, PerAxis, check_addressable, listed
+from convpipe.geometry.axes import Padding, PadMode, PerAxis, addressable, listed
 from convpipe.graph import lowerings
 from convpipe.graph.network import input_tensor, plan_single
 from convpipe.graph.plan import Plan
@@ -219,7 +220,8 @@ def planned(settings: ConvSettings, arrays: Mapping[str, Array], lowering: str |
 
     plan = plan_single(operation, chain, input_tensor(Signature(image.shape, image.dtype)), give)
     for step in plan.steps:
-        check_addressable("x", f"{step.makes.name} {step.makes.shape}", step.makes.shape, step.makes.dtype.itemsize)
+        if not addressable(step.makes.shape, step.makes.dtype.itemsize):
+            raise GeometryError("x", f"{step.makes.name} {step.makes.shape}", "arrays of fewer than 2**63 bytes")
     return plan
 
 

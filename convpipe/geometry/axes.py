@@ -182,8 +182,13 @@ def check_addressable(key: str, got: Any, shape: Sizes, itemsize: int) -> None:
 
     >>> check_addressable("pad", 1, (2, 3), itemsize=8)
     """
-    if prod(max(size, 1) for size in shape) * itemsize >= 2**63:
+    if not addressable(shape, itemsize):
         raise GeometryError(key, got, "an array of fewer than 2**63 bytes to come of it")
+
+
+def addressable(shape: Sizes, itemsize: int) -> bool:
+    """Whether NumPy has such an array: it counts an empty axis as one of one cell."""
+    return prod(shape if all(shape) else [max(size, 1) for size in shape]) * itemsize < 2**63
 
 
 def axis_of(axis: Any, axes: int) -> int:

@@ -29,14 +29,15 @@ class Chain:
         """Plan one more stage; roles that `later` stages cannot do without are left to those."""
         name = self.new_name(stage, kind)
         check_usual(stage, kind, conv, key)
-        operation = complete(kind, {**kind.of(conv), **dict(stage.settings)}, f"{key}.{stage.op}")
+        of_conv = kind.of(conv)
+        operation = complete(kind, {**of_conv, **dict(stage.settings)}, f"{key}.{stage.op}")
         inputs = self.inputs(stage, kind, later)
         makes = kind.result or name
         try:
             step = plan_step(self.prefix + name, stage.op, operation, inputs, self.prefix + makes)
         except ConfigError as error:
             raise at_stage(error, stage, key) from error
-        own = hasattr(operation, "overflow") and "overflow" not in {*kind.of(conv)} - {*dict(stage.settings)}
+        own = hasattr(operation, "overflow") and ("overflow" in dict(stage.settings) or "overflow" not in of_conv)
         self.steps.append(replace(step, rule=f"{key}.{stage.op}") if own else step)
         for read in step.needs:
             self.unread.pop(read, None)
@@ -130,6 +131,8 @@ def check_usual(stage: Stage, kind: type[Operation], conv: Convolution, key: str
     Raises:
         ConfigError: the default, where the convolution says something else: the stage would take that.
     """
+    if not stage.usual:
+        return
     defaults = {entry.name: entry.default for entry in fields(kind)}
     for name in stage.usual:
         of_conv = kind.of(conv).get(name, defaults[name])

@@ -185,9 +185,8 @@ class Parts(NamedTuple):
 
 def fill_product(product: Array, parts: Parts, accumulator: np.dtype[Any], overflow: Overflow) -> None:
     """Fill one group's (F, N*out_h*out_w) product, tile by tile unless it can go to BLAS as it is."""
-    columns, weights, bias = parts.columns, parts.weights, parts.bias
+    columns, weights, bias = parts
     floats = columns.dtype.kind == "f" or weights.dtype.kind == "f" or (bias is not None and bias.dtype.kind == "f")
-    tiles = tiles_of(columns.shape[0], tile_rows(weights.shape, accumulator))
     if columns.dtype == weights.dtype == product.dtype == accumulator:
         np.matmul(weights, columns.T, out=product)
         if bias is not None:
@@ -197,7 +196,7 @@ def fill_product(product: Array, parts: Parts, accumulator: np.dtype[Any], overf
         return
     wide_weights = weights.astype(accumulator)  # (F, K)
     wide_bias = None if bias is None else bias.astype(accumulator)[:, None]
-    for cells in tiles:
+    for cells in tiles_of(columns.shape[0], tile_rows(weights.shape, accumulator)):
         part = columns[cells].astype(accumulator)  # (tile, K), its memory order kept
         sums = wide_weights @ part.T  # (F, tile)
         if wide_bias is not None:
