@@ -230,6 +230,7 @@ def no_numbers(like: np.ndarray) -> dict[str, Any]:
         "a complex in a list": within(like, like[0] + 1j),
         "Python's integers in an array in a list": [like.astype(object)],
         "whole numbers that no dtype holds": [2**64, 1],
+        "whole numbers below all dtypes": [-(2**63) - 1, 2**63 - 1],
         "whole numbers that no one dtype holds": [2**63, -1],
         "integers that no one dtype holds": [np.array([2**63], np.uint64), np.array([-1])],
         "nothing in a list": [1, None],

@@ -20,7 +20,7 @@ import convpipe as cp
 from convpipe.archive.read import load
 from convpipe.config.read import read_archived, read_spec
 from convpipe.errors import ConfigError, ConvpipeError, ValueRangeError
-from convpipe.graph.spec import Spec, describe
+from convpipe.graph.spec import Spec, describe, told
 from convpipe.ops import OPERATIONS
 from convpipe.ops.arrays.totals import total, total_along
 from convpipe.tensors import Array
@@ -467,6 +467,28 @@ def test_a_rule_at_its_default_changes_no_id() -> None:
     plain, spoken, other = half_network(), half_network(overflow="error"), half_network(overflow="inf")
     assert describe(plain).identity == describe(spoken).identity != describe(other).identity
     assert b"overflow" not in describe(spoken).yaml
+
+
+# Settings that were there when the first runs were archived: each that came later is left out at its default.
+FIRST = {
+    "avg_pool": ["kernel", "stride", "pad", "ceil_mode", "count_include_pad"],
+    "add": [],
+    "batch_norm": ["scale", "shift", "mean", "variance", "epsilon"],
+    "dense": ["units", "weights", "bias", "layout"],
+    "global_avg_pool": [],
+    "leaky_relu": ["slope"],
+    "local_response_norm": ["size", "alpha", "beta", "k"],
+    "log_softmax": ["axis"],
+    "scale": ["divisor", "dtype"],
+}
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_settings_that_came_later_change_no_id(name: str) -> None:
+    kind = OPERATIONS.get("", name)
+    needed = {"kernel": 2} if name == "avg_pool" else {}
+    assert list(told(kind(**needed))) == FIRST[name]
+    assert list(told(kind(**needed, overflow="inf"))) == [*FIRST[name], "overflow"]
 
 
 # Archives of before, when floats overflowed in silence
