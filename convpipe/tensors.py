@@ -66,6 +66,15 @@ def full_range(dtype: np.dtype[Any]) -> tuple[int, int]:
     return int(info.min), int(info.max)
 
 
+def addressable(shape: Sizes, itemsize: int = 16) -> bool:
+    """Whether NumPy can make an array of that shape: not even of no cells, where the other sizes are too large.
+
+    >>> addressable((2, 3)), addressable((0, 2**60))
+    (True, False)
+    """
+    return prod(shape if all(shape) else [max(size, 1) for size in shape]) * itemsize < 2**63
+
+
 def scalar_of(value: Any) -> Any:
     """An array without axes as the number in it; anything else as it is.
 

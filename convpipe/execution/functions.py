@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from convpipe.errors import GeometryError
 from convpipe.execution import pipeline
 from convpipe.fields import read, text
-from convpipe.geometry.axes import Padding, PadMode, PerAxis, addressable, listed
+from convpipe.geometry.axes import Padding, PadMode, PerAxis, listed
 from convpipe.graph import lowerings
 from convpipe.graph.network import input_tensor, plan_single
 from convpipe.graph.plan import Plan
@@ -21,7 +21,7 @@ from convpipe.ops.arrays.overflow import Overflow
 from convpipe.ops.kinds.convolving import ConvSettings
 from convpipe.ops.kinds.operation import Weight
 from convpipe.ops.transpose import channels_first
-from convpipe.tensors import Array, Signature, Tensor
+from convpipe.tensors import Array, Signature, Tensor, addressable
 
 
 def conv(

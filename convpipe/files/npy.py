@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from convpipe.errors import ConfigError, shown
-from convpipe.tensors import DTYPES, MOST_AXES, Array, Sizes
+from convpipe.tensors import DTYPES, MOST_AXES, Array, Sizes, addressable
 
 MAGIC = b"\x93NUMPY"
 LENGTH_BYTES = {1: 2, 2: 4, 3: 4}  # format version -> bytes of the header's length
@@ -161,11 +161,6 @@ def stated_shape(text: str, version: int, path: str | PathLike[str], key: str) -
     if not addressable(shape):
         raise ConfigError(key, path, "a shape that memory can address", says)
     return shape
-
-
-def addressable(shape: Sizes) -> bool:
-    """Whether NumPy can make an array of that shape: not even of no cells, where the other sizes are too large."""
-    return prod(max(size, 1) for size in shape) < 2**59
 
 
 def stated_dtype(text: str, path: str | PathLike[str], key: str) -> np.dtype[np.generic]:

@@ -13,9 +13,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from convpipe.errors import ConfigError, did_you_mean, shown
-from convpipe.files.npy import BLOCK_BYTES, NpyHeader, addressable, opened
+from convpipe.files.npy import BLOCK_BYTES, NpyHeader, opened
 from convpipe.files.tensor_list import Entry, tensor_list
-from convpipe.tensors import DTYPES, MOST_AXES, Array
+from convpipe.tensors import DTYPES, MOST_AXES, Array, addressable
 
 KIND = "a .safetensors file"
 LENGTH_BYTES = 8

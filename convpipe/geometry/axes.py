@@ -1,7 +1,6 @@
 """The spatial axes: how many there are, a value for each, how far a kernel reaches, and padding with its words."""
 
 from collections.abc import Sequence, Sized
-from math import prod
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 from convpipe.errors import GeometryError, GeometrySettingError, did_you_mean, told_apart
 from convpipe.fields import is_whole
 from convpipe.geometry.layouts import THREE_AXES
-from convpipe.tensors import Sizes
+from convpipe.tensors import Sizes, addressable
 
 Pads = tuple[tuple[int, int], ...]
 PadWord = Literal["valid", "same", "same_lower"]
@@ -184,11 +183,6 @@ def check_addressable(key: str, got: Any, shape: Sizes, itemsize: int) -> None:
     """
     if not addressable(shape, itemsize):
         raise GeometryError(key, got, "an array of fewer than 2**63 bytes to come of it")
-
-
-def addressable(shape: Sizes, itemsize: int) -> bool:
-    """Whether NumPy has such an array: it counts an empty axis as one of one cell."""
-    return prod(shape if all(shape) else [max(size, 1) for size in shape]) * itemsize < 2**63
 
 
 def axis_of(axis: Any, axes: int) -> int:
