@@ -19,7 +19,7 @@ from run_cases import a_place, edit_manifest, execute, network_spec, reseal
 import convpipe as cp
 from convpipe.archive.read import load
 from convpipe.config.read import read_archived, read_spec
-from convpipe.errors import ConfigError, ConvpipeError, ValueRangeError
+from convpipe.errors import ArchiveError, ConfigError, ConvpipeError, ValueRangeError
 from convpipe.graph.spec import Spec, describe, told
 from convpipe.ops import OPERATIONS
 from convpipe.ops.arrays.totals import total, total_along
@@ -513,6 +513,39 @@ def test_an_overflow_of_format_1_is_reproduced(then: str, tmp_path: Path) -> Non
     edit_manifest(made.folder, format=2)
     with pytest.raises(ConvpipeError, match=r"^conv\.(dtype|overflow): got |differs"):
         cp.reproduce(made.folder)
+
+
+def test_a_stage_of_format_1_with_a_rule_of_its_own_is_reproduced(tmp_path: Path) -> None:
+    stages = "lowering.stages=[pad,im2col,fil2col,{matmul:{overflow:saturate,dtype:float16}},reshape]"
+    made = cp.run(*HALF, stages, root=tmp_path)
+    edit_manifest(made.folder, format=1)
+    spec = read_archived(load(made.folder))
+    assert dict(spec.lowering.stages[3].settings) == {"overflow": "inf", "dtype": "float16"}
+    with pytest.raises(ArchiveError, match=r"stage 'matmul' differs: .* was 65504.0, is now inf"):
+        cp.reproduce(made.folder)  # as code of then would have archived infinity
+
+
+@pytest.mark.parametrize(
+    ("dtype", "cell", "stage", "rule"),
+    [
+        ("int64", "-1000000", "{scale: {divisor: 1e-3, dtype: float16, overflow: inf}}", ', overflow: "inf"'),
+        ("float64", "-1e30", "{leaky_relu: {overflow: inf, slope: -1e300}}", 'overflow: "inf", '),
+    ],
+)
+def test_a_stage_of_format_1_that_is_no_product_is_reproduced(
+    dtype: str, cell: str, stage: str, rule: str, tmp_path: Path
+) -> None:
+    words = [
+        "input=values",
+        f"input.values=[[{cell}]]",
+        f"input.dtype={dtype}",
+        "filters=values",
+        "filters.values=[[1]]",
+    ]
+    made = cp.run(*words, f"lowering.stages=[pad,im2col,fil2col,matmul,{stage},reshape]", root=tmp_path)
+    assert math.isinf(made.output.item())
+    as_format_1(made.folder, rule, "")
+    assert cp.reproduce(made.folder).verdict.startswith("reproduced")
 
 
 def test_integers_of_format_1_keep_their_rule(tmp_path: Path) -> None:
