@@ -34,7 +34,8 @@ def on_a_terminal(*words: str, columns: int = 80, **environment: str) -> str:
             os.environ.pop(name, None)
         os.environ.update({"TERM": "xterm-256color", "PYTHONPATH": str(CHECKOUT), **environment})
         fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-        os.execv(sys.executable, [sys.executable, "-m", "convpipe", *words])
+        # the environment that Python knows: readline, which pytest loads, sets COLUMNS behind its back
+        os.execve(sys.executable, [sys.executable, "-m", "convpipe", *words], dict(os.environ))
     printed = b""
     try:
         while part := os.read(terminal, 65536):

@@ -185,8 +185,8 @@ def test_stages_that_settle_keep_their_promise(name: str, dtype: str, odd: float
     tensors = dict(arrays)
     for step in plan.steps:
         operands = [tensors[role] for role in step.needs]
-        settling = 2 << 20  # of a product, which no plan counts
-        if step.op == "col2im":
+        settling = 2 << 20 if "mat" in step.op or "gemm" in step.op else 0  # of a product, which no plan counts
+        if step.op == "col2im":  # nor this
             settling = 8 * (2 * math.prod(shape[2:]) + 6 * math.prod(step.makes.shape[2:]))
         check_peak(partial(step.run, *operands), step.makes.bytes + step.workspace + settling)
         tensors[step.makes.name] = step.run(*operands)
