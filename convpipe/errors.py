@@ -103,17 +103,20 @@ class StorageError(ConvpipeError):
 
 
 def shown(value: object, limit: int = 80) -> str:
-    """A value for an error line: strings bare, everything on one line, long ones cut.
+    """A value for an error line: strings bare, everything on one line, long ones cut, of paths the folders.
 
-    >>> shown("a\\nb"), shown([1, 2]), shown(None), shown("\\x1b[31m")
-    ('a b', '[1, 2]', 'nothing', '\\\\x1b[31m')
+    >>> shown("a\\nb"), shown([1, 2]), shown(None), shown("\\x1b[31m"), shown("folder/of/x.npy", limit=12)
+    ('a b', '[1, 2]', 'nothing', '\\\\x1b[31m', '...of/x.npy')
     """
     try:
         text = " ".join(str(value).split()) if value is not None else ""
     except Exception:  # noqa: BLE001 - a number of 5,000 digits, or any object's own
         text = f"a {type(value).__name__}"
     text = printable(text or "nothing")
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+    if len(text) <= limit:
+        return text
+    is_path = hasattr(value, "__fspath__") or (isinstance(value, str) and "/" in value)
+    return "..." + text[3 - limit :] if is_path else text[: limit - 3] + "..."
 
 
 def printable(text: str) -> str:
