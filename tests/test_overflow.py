@@ -253,7 +253,7 @@ def test_a_mean_lies_between_its_cells(function: Callable[..., Array], dtype: st
     for value in (0.1, 1 / 3, 255, float(most), float(np.finfo(dtype).tiny)):
         x = np.full((1, 1, 30, 31), value, dtype)
         assert function(x).tolist() == [[[[x[0, 0, 0, 0].item()]]]]
-    mixed = np.array([[[most, most, -most, most / 2]]])
+    mixed = np.array([[[most, most, -most, most / 2]]], dtype)
     true = float(sum(map(Fraction, mixed[0, 0].tolist())) / 4)
     assert function(mixed).item() == np.dtype(dtype).type(true)
     if dtype == "float64":
