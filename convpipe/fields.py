@@ -153,11 +153,10 @@ class choice(Check):
 
     def __call__(self, key: str, value: Any) -> str:
         """The name."""
-        if isinstance(value, float) and value == math.inf and "inf" in self.names:
-            return "inf"
-        if not isinstance(value, str) or value not in self.names:
+        found = "inf" if isinstance(value, float) and value == math.inf else value
+        if not isinstance(found, str) or found not in self.names:
             raise self.refused(key, value, did_you_mean(str(value), self.names))
-        return str(value)
+        return str(found)
 
 
 class several(Check):
@@ -316,8 +315,7 @@ def field(
         says: one sentence that tells a user what the setting is.
         under: other defaults, by the key that the settings stand under. Where there is no `default` beside them, it
             is a setting under these keys alone, and null under others.
-        later: whether runs were archived before there was this setting: at its default it is no part of what a run
-            is identified by, so that the ids of those stay.
+        later: whether runs were archived before there was this setting: at its default it is no part of a run's id.
     """
     everywhere = under is None or default is not dataclasses.MISSING
     metadata = {"check": check, "says": says, "under": under or {}, "everywhere": everywhere, "later": later}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from convpipe.errors import ConfigError
+from convpipe.graph.work import are_scores
 from convpipe.tensors import Array
 
 NO_ANSWER = "none"
@@ -57,15 +58,13 @@ def evaluate(scores: Array, labels: Array) -> Evaluation:
     >>> evaluate(np.array([[0.9, 0.1], [0.8, 0.2]]), np.array([0, 1])).accuracy
     0.5
     """
-    if scores.ndim > 2 and all(size == 1 for size in scores.shape[2:]):
-        scores = scores.reshape(scores.shape[:2])
-    if scores.ndim != 2 or len(scores) != len(labels):
+    if not are_scores(scores.shape) or len(scores) != len(labels):
         expected = f"one for each row of an output (N, classes), not {scores.shape}"
         raise ConfigError("labels", f"{len(labels)} labels", expected)
     classes = scores.shape[1]
     if labels.size and not (labels.min() >= 0 and labels.max() < classes):
         raise ConfigError("labels", f"{labels.min()} to {labels.max()}", f"classes from 0 to {classes - 1}")
-    answers = answers_of(scores)
+    answers = answers_of(scores.reshape(len(scores), classes))
     confusion = np.zeros((classes, classes + bool((answers == classes).any())), np.int64)
     np.add.at(confusion, (labels, answers), 1)
     return Evaluation(confusion)

@@ -19,7 +19,7 @@ from convpipe.tensors import DTYPES, MOST_AXES, Array, addressable
 
 KIND = "a .safetensors file"
 LENGTH_BYTES = 8
-# The format's own limit is 100 MB, whose JSON takes a minute and 2 GB. This is 60,000 arrays with their names: 2 s.
+# The format's own limit is 100 MB, whose JSON takes a minute and 2 GB. Of this, 84,000 arrays took 1.1 s and 123 MiB.
 MOST_HEADER_BYTES = 8 << 20
 LISTED = 300  # characters of the list of arrays in an error line
 LETTERS = {"f": "F", "i": "I", "u": "U"}

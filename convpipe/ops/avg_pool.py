@@ -96,9 +96,8 @@ def workspace(sizes: PoolGeometry, x: Tensor) -> int:
     copies = 7 if x.dtype == np.float64 else 2  # sums, and of float64 their errors and what those are made of
     cells, image = prod(sizes.shape[1:]), prod(x.shape[1:])
     objects = OBJECT_BYTES * (image + 2 * cells) if exceeds_int64(x.dtype, sizes.taps) else 0
-    again = (
-        (2 + 2 * x.dtype.itemsize) * image + 40 * cells if x.dtype.kind == "f" else 0
-    )  # of means that are not finite
+    # of means that are not finite
+    again = (2 + 2 * x.dtype.itemsize) * image + 40 * cells if x.dtype.kind == "f" else 0
     return 8 * copies * prod(sizes.shape) + objects + again + 3 * SLACK
 
 

@@ -120,9 +120,9 @@ def by_exponents(x: Array, scale: Array, shift: Array, mean: Array, spread: Arra
 
 def normalized(x: Array, factor: float, power: int, mean: float, shift: float) -> Array:
     """(x - mean) * factor * 2**power + shift."""
-    centred = x - mean
-    beyond = ~np.isfinite(centred)
-    parts, powers = np.frexp(np.where(beyond, x / 2 - mean / 2, centred))
+    distance = x - mean
+    beyond = ~np.isfinite(distance)
+    parts, powers = np.frexp(np.where(beyond, x / 2 - mean / 2, distance))
     parts *= factor
     powers += power + beyond
     down = SUM_SHIFT * ((powers > LARGE_POWER) & (parts != 0)).astype(np.int32)  # so that the sum is held

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from convpipe.fields import LARGEST, choice, field, number, whole
 from convpipe.geometry.layers import flatten_shape
 from convpipe.ops import Array, Made, Operation, Tensor, checked, like, numeric
-from convpipe.ops.arrays.floats import computing_float, result_float
+from convpipe.ops.arrays.floats import result_float
 from convpipe.ops.arrays.overflow import (
     OVERFLOW,
     OVERFLOWS,
@@ -26,6 +26,7 @@ from convpipe.ops.arrays.overflow import (
 from convpipe.ops.arrays.sums import SLACK
 from convpipe.ops.arrays.totals import total
 
+TINY = np.finfo(np.float64).tiny
 SMALL = 2.0**-900  # sums of squares below it may lack terms that float64 does not hold
 Settings = tuple[int, float, float, float]  # size, alpha/size, beta, k
 
@@ -41,8 +42,7 @@ def local_response_norm(
     """Divide every cell by a power of the squares in the channels around it: x / (k + alpha/size * sum(x**2))**beta.
 
     Args:
-        x: (N, C, ...). Floats keep their dtype, and integers give float64. Squares are summed in float64; powers
-            are taken in the float of the result, float16's in float32.
+        x: (N, C, ...). All is computed in float64; floats keep their dtype, and integers give float64.
         size: how many channels a window has, from c - size//2 to c + (size-1)//2; those beyond the ends count as
             0. An even window has one more before than after, as in PyTorch; ONNX puts it after.
         alpha, beta, k: the formula's.
@@ -82,32 +82,19 @@ def normalized(x: Array, settings: Settings, overflow: Overflow) -> Array:
         base = window_sums(x, size)
         base *= share
         base += k
-        powers = np.power(base.astype(power_float(base, beta, x.dtype), copy=False), beta)
+        powers = np.power(base, beta)
         result = np.divide(x, powers, order="C")
-        narrow = powers.dtype != base.dtype  # whose range `power_float` has looked at
-        held = narrow or (within(base, SMALL, np.inf) and within(powers, np.finfo(powers.dtype).tiny, np.inf))
-        if overflow != "inf" and not held:
-            lost = ~((base >= SMALL) & (base < np.inf) & (powers >= np.finfo(powers.dtype).tiny) & (powers < np.inf))
+        if overflow != "inf" and not (within(base, SMALL) and within(powers, TINY)):
+            lost = ~((base >= SMALL) & (base < np.inf) & (powers >= TINY) & (powers < np.inf))
             result[lost & operands(x, settings)] = np.nan  # which `settled` has made again
         del powers
     again = partial(by_logarithms, x, settings)
     return settled(result, result_float(x.dtype), overflow, lambda: operands(x, settings), again)
 
 
-def power_float(base: Array, beta: float, dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The float in which powers are taken: that of the result, in a tenth of the time, where it holds them well."""
-    narrow = computing_float(dtype)
-    if not base.size:
-        return base.dtype
-    ends = np.array([base.min(), base.max()])
-    info = np.finfo(narrow)
-    fits = within(ends, info.tiny, info.max) and within(np.power(ends, beta), info.tiny, info.max)
-    return narrow if fits else base.dtype
-
-
-def within(values: Array, least: float, most: float) -> bool:
-    """Whether all values are numbers from `least` to below infinity, or to `most`."""
-    return not values.size or bool(values.min() >= least and values.max() <= most and values.max() < np.inf)
+def within(values: Array, least: float) -> bool:
+    """Whether all values are numbers from `least` to below infinity."""
+    return not values.size or bool(values.min() >= least and values.max() < np.inf)
 
 
 def operands(x: Array, settings: Settings) -> Array:

@@ -1,9 +1,11 @@
 """A matrix of numbers from a .csv file."""
 
+from math import prod
+
 from convpipe.files.csv import read_matrix
 from convpipe.sources.kinds.files import File
 from convpipe.sources.kinds.source import ARRAYS, Request
-from convpipe.tensors import Array
+from convpipe.tensors import Array, Signature
 
 
 class Csv(File):
@@ -14,6 +16,10 @@ class Csv(File):
     def header(self, request: Request) -> Array:
         """The array itself, as the file has no header."""
         return self.read("")
+
+    def making_bytes(self, signature: Signature, entry: str = "") -> int:
+        """The numbers as they are read, int64 or float64, beside those of another dtype; without reading them again."""
+        return 8 * prod(signature.shape)
 
     def read(self, entry: str) -> Array:
         """The numbers, (H, W), of a bias and labels (H * W,)."""
