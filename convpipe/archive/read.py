@@ -235,6 +235,8 @@ def check_entries(path: Path, manifest: Mapping[str, Any]) -> None:
     for name, value in manifest["sizes"].items():
         if type(value) is not int or value < 0:
             raise ArchiveError(f"{path}: got sizes.{shown(name)} {shown(value)}, expected a number of bytes")
+    if not isinstance(agrees := manifest.get("agrees", []), list) or not all(map(is_text, agrees)):
+        raise ArchiveError(f"{path}: got agrees {shown(agrees)}, expected a list of texts")
     for name, value in manifest["wiring"].items():
         if not isinstance(value, list) or not all(map(is_text, value)):
             raise ArchiveError(f"{path}: got wiring.{shown(name)} {shown(value)}, expected a list of texts")

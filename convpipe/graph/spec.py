@@ -14,7 +14,7 @@ from convpipe.ops import MAIN, Convolving, ConvSettings, Operation
 from convpipe.ops.conv import Conv
 from convpipe.ops.kinds.stages import STAGES, Stage, stage_list
 from convpipe.sources import Source
-from convpipe.sources.kinds.source import ROLES
+from convpipe.sources.kinds.source import ROLES, Stored
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,12 @@ def paths_of(spec: Spec) -> dict[str, str]:
     """Where the files lie that a spec's sources read, as they were given, by group; those of packages left out."""
     sources = {role: getattr(spec, role) for role in ROLES}
     return {role: source.path for role, source in sources.items() if hasattr(source, "path")}
+
+
+def hashes_of_files(spec: Spec) -> dict[str, str]:
+    """What a pinned spec's files hold, by group, by their hashes."""
+    sources = {role: getattr(spec, role) for role in ROLES}
+    return {role: source.sha256 for role, source in sources.items() if isinstance(source, Stored) and source.sha256}
 
 
 def part_of(key: str, value: Any) -> Part:
