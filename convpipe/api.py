@@ -222,7 +222,7 @@ def verify(path: Run | str | Path, on_run: Callable[[Run], object] = lambda run:
     >>> with TemporaryDirectory() as folder:
     ...     made = run("experiment=lecture_3d", root=folder)
     ...     [whole.manifest["run_id"] for whole in verify(folder)]
-    ['75a40c9ecb2a']
+    ['4014ffa24254']
     """
     from convpipe.archive.collection import is_run, runs_below
     from convpipe.archive.verify import verify as verified
