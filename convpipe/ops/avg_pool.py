@@ -12,7 +12,20 @@ from numpy.typing import ArrayLike
 from convpipe.fields import choice, field, truth
 from convpipe.geometry.axes import Padding, PerAxis
 from convpipe.geometry.pooling import PoolGeometry, solve_pool
-from convpipe.ops import PAD, Array, Made, Operation, Tensor, checked, each_axis, images, like, padding
+from convpipe.ops import (
+    PAD,
+    Array,
+    Made,
+    Operation,
+    Tensor,
+    checked,
+    each_axis,
+    images,
+    like,
+    padding,
+    unread_padding,
+    unread_stride,
+)
 from convpipe.ops.arrays.floats import result_float
 from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow, check_rule
 from convpipe.ops.arrays.sums import INT64_EXACT, OBJECT_BYTES, SLACK, magnitude
@@ -82,6 +95,11 @@ class AvgPool(Operation):
     adds_up = True
     function = staticmethod(avg_pool)
     images = True
+
+    def unread(self) -> tuple[str, ...]:
+        """A stride that is the window's size, and how padding counts where there is none."""
+        without = unread_padding(self.pad, "")[0] and not self.ceil_mode
+        return unread_stride(self.kernel, self.stride) + ("count_include_pad",) * without
 
     def plan(self, x: Tensor) -> Made:
         """Smaller spatial axes, in floats."""

@@ -40,6 +40,10 @@ class Dropout(Operation):
     function = staticmethod(dropout)
     linear = True
 
+    def unread(self) -> tuple[str, ...]:
+        """The rate."""
+        return ("rate",)
+
     def plan(self, x: Tensor) -> Made:
         """The same tensor."""
         return like(x, workspace=0)
