@@ -191,6 +191,36 @@ def test_the_rights_of_its_files_are_not_in_an_archive(expected: dict[str, Archi
         os.umask(before)
 
 
+REALS = ("input=values", "input.dtype=float64", "filters=values", "filters.values=[[1]]", "filters.dtype=float64")
+RANDOM = ("input=random", "input.shape=[1,1,3,3]", *REALS[2:])
+ALIKE: dict[str, tuple[tuple[str, ...], str, str, str]] = {  # words, and a setting's values that Python takes for equal
+    "values": (REALS, "input.values", "[[0.0,1.5]]", "[[-0.0,1.5]]"),
+    "kernel": (RANDOM, "filters.values", "[[0.0,1.5]]", "[[-0.0,1.5]]"),
+    "padding": ((*REALS, "input.values=[[1.5,2]]", "conv.pad=1"), "conv.pad_value", "0.0", "-0.0"),
+    "stages": (
+        (*REALS, "input.values=[[-1.5,2]]"),
+        "lowering.stages",
+        *(f"[pad,{{clip:{{low: {low}}}}},implicit_gemm]" for low in ("0.0", "-0.0")),
+    ),
+    "random": ((*RANDOM, "input.distribution=normal", "input.std=0"), "input.mean", "0.0", "-0.0"),
+    "dtype": (RANDOM, "input.low", "0", "0.0"),
+}
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_a_point_is_what_it_is_alone_whichever_came_before_it(name: str) -> None:
+    words, key, one, other = ALIKE[name]
+    words = (*words, "keep=stages", "name=c")
+    with a_folder("work") as folder:
+        for root, values in (("r", f"{one},{other}"), ("back", f"{other},{one}")):
+            assert convpipe("-m", "seed=range(0,4)", *words, f"{key}={values}", f"root={root}").code == 0
+        for value in (one, other):
+            assert convpipe(*words, f"{key}={value}", "seed=3", "root=alone").code == 0
+        forward, alone = archives(folder / "r"), archives(folder / "alone")
+        assert differences(archives(folder / "back"), forward) == []
+        assert differences({run: forward[run] for run in alone}, alone) == []
+
+
 # What belongs to a whole process
 
 JOB = """
