@@ -10,7 +10,9 @@ from __future__ import annotations
 import csv
 import struct
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import cache
+from math import isqrt
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +23,7 @@ import convpipe as cp
 from convpipe.files.npy import array_sha256
 from convpipe.sources import SOURCES, Request, read_source, stream
 from convpipe.sources.kinds.stream import CHUNK
-from convpipe.sources.random import DISTRIBUTIONS
+from convpipe.sources.random import DISTRIBUTIONS, std_of
 from convpipe.tensors import DTYPES, FLOAT_DTYPES
 
 TABLE = Path(__file__).parent / "golden" / "streams.csv"
@@ -178,6 +180,14 @@ def test_the_bits_of_a_stream_are_what_they_always_were(name: str) -> None:
     for seed in SEEDS:
         raw = stream(seed, name).random_raw(8)
         check(Drawn("stream", "raw bits", name, "uint64", seed), array_sha256(np.asarray(raw)))
+
+
+def test_the_spread_of_weights_is_the_nearest_float() -> None:
+    for fan_in in (*range(1, 1000), 1446, 2676, 5784, 10704, 25088):  # of some glibc's power is one bit off
+        exact = Fraction(2 / fan_in)
+        nearest = isqrt(exact.numerator * exact.denominator << 200) / Fraction(exact.denominator << 100)
+        assert std_of((fan_in, 1)) == float(nearest), fan_in
+        assert std_of((1, fan_in, 1)) == float(nearest), fan_in
 
 
 @pytest.mark.parametrize(
