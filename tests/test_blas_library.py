@@ -1,10 +1,11 @@
-"""The BLAS that the archive names is NumPy's own, whichever other packages brought one into the process."""
+"""The BLAS that the archive names is NumPy's own, whichever other packages brought one; and the C library is named."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from cli_runs import CHECKOUT
 
 from convpipe.execution import provenance
-from convpipe.execution.provenance import blas_library
+from convpipe.execution.provenance import blas_library, c_library
 
 NUMPY = Path(np.__file__).resolve().parent
 PACKAGES = NUMPY.parent
@@ -153,3 +154,31 @@ def test_scipys_library_is_not_taken_for_numpys(order: str) -> None:
     assert set(versions) == {"numpy.libs", "scipy.libs"}  # both are there, so that there was a choice
     assert first["blas"] == second["blas"] == versions["numpy.libs"]
     assert {pool["num_threads"] for pool in pools} == {1}  # a run's limit is NumPy's, too
+
+
+# The C library
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="this system has another C library than glibc")
+def test_glibc_is_named() -> None:
+    assert c_library() == " ".join(platform.libc_ver())
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("unrecognized configuration name"), OSError(22, "Invalid argument"), None]
+)
+def test_another_c_library_is_that_of_the_system(error: Exception | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def confstr(name: str) -> None:
+        if error:
+            raise error
+
+    monkeypatch.setattr(os, "confstr", confstr, raising=False)
+    assert c_library() == f"{platform.system()} {platform.release()}"
+    monkeypatch.delattr(os, "confstr")  # as on Windows
+    assert c_library() == f"{platform.system()} {platform.release()}"
+
+
+def test_another_c_library_explains_last_bits() -> None:
+    here = provenance.collect(1)
+    changed = provenance.numeric_differences({**here, "c_library": "glibc 2.1"}, here)
+    assert changed == {"c_library": ("glibc 2.1", here["c_library"])}

@@ -104,6 +104,14 @@ def system() -> str:
     return f"{platform.system()} {platform.release()}"
 
 
+def c_library() -> str:
+    """The C library, which makes the tails of normal numbers and gelu's erfc; elsewhere than in glibc, the system's."""
+    try:
+        return os.confstr("CS_GNU_LIBC_VERSION") or system()
+    except (AttributeError, ValueError, OSError):  # Windows has no confstr, macOS and musl not that name
+        return system()
+
+
 def processors() -> int:
     """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -120,6 +128,7 @@ KEYS: dict[str, Key] = {
     "cpu": Key(str, "name", True, "the processor's model", cpu_model),
     "architecture": Key(str, "name", True, "the processor's instruction set", platform.machine),
     "system": Key(str, "name and release", False, "the operating system", system),
+    "c_library": Key(str, "name and version", True, "the library of C, whose functions NumPy calls", c_library),
     "cores": Key(int, "cores", False, "processors this process may use", processors),
     "memory": Key(int, "bytes", False, "memory of the machine", memory_bytes),
 }
