@@ -70,5 +70,10 @@ def holding(path: str, sha256: str | None, key: str) -> Iterator[None]:
 def check_holds(path: str, sha256: str | None, key: str) -> None:
     """A file holds what was planned, if anything was."""
     if sha256 is not None and (found := content_sha256(path, key)) != sha256:
-        expected = f"the content it had when planned, sha256 {sha256}"
-        raise ConfigError(key, path, expected, f"it has changed meanwhile: {found}")
+        raise changed_meanwhile(path, key, sha256, found)
+
+
+def changed_meanwhile(path: str, key: str, planned: str, found: str) -> ConfigError:
+    """A file that does not hold any more what was planned."""
+    expected = f"the content it had when planned, sha256 {planned}"
+    return ConfigError(key, path, expected, f"it has changed meanwhile: {found}")
