@@ -224,53 +224,13 @@ def verify(path: Run | str | Path, on_run: Callable[[Run], object] = lambda run:
     ...     [whole.manifest["run_id"] for whole in verify(folder)]
     ['75a40c9ecb2a']
     """
-    from convpipe.archive.collection import is_run, runs_below
-    from convpipe.archive.inputs import check_input, inputs_in, own_inputs
-    from convpipe.archive.verify import verify as verified
+    from convpipe.archive.collection import is_run, runs_below, verify_all
 
     folder = existing_folder("verify", path)
     folders = [folder] if is_run(folder) else list(runs_below(folder))
     if not folders:
         raise UsageError(f"verify: got {folder}, expected a run or a collection of runs")
-    whole: list[Run] = []
-    inputs: dict[Path, None] = {}
-
-    def check_run(each: Path) -> None:
-        found = verified(each)
-        inputs.update(dict.fromkeys(own_inputs(found)))
-        whole.append(found)
-        on_run(found)
-
-    damaged = errors_of(check_run, folders)
-    if not is_run(folder):
-        inputs = {path: None for parent in sorted({each.parent for each in folders}) for path in inputs_in(parent)}
-    raise_all({"runs": (damaged, len(folders)), "stored inputs": (errors_of(check_input, inputs), len(inputs))})
-    return whole
-
-
-def errors_of(check: Callable[[Path], None], paths: Iterable[Path]) -> list[ArchiveError]:
-    """What is wrong with each of some paths, by a check that raises it."""
-    errors = []
-    for path in paths:
-        try:
-            check(path)
-        except ArchiveError as error:
-            errors.append(error)
-    return errors
-
-
-def raise_all(found: Mapping[str, tuple[list[ArchiveError], int]]) -> None:
-    """Raise all that is wrong with things of several kinds as one error; of each kind there are so many.
-
-    Raises:
-        ArchiveError: if anything is.
-    """
-    counts = [f"{len(errors)} of {count} {kind} are damaged" for kind, (errors, count) in found.items() if errors]
-    errors = [error for some, _ in found.values() for error in some]
-    if len(errors) > 1:
-        raise ArchiveError(f"{' and '.join(counts)}: {'; '.join(map(str, errors))}")
-    if errors:
-        raise errors[0]
+    return verify_all(folders, on_run, alone=is_run(folder))
 
 
 def reproduce(run: Run | str | Path) -> Outcome:
