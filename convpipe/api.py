@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -236,8 +237,10 @@ def verify(path: Run | str | Path, on_run: Callable[[Run], object] = lambda run:
 def reproduce(run: Run | str | Path) -> Outcome:
     """Compute an archived run again and compare it stage by stage; nothing is kept of the repeat.
 
+    The files that it has read are found by what they hold, in whatever folder both are now.
+
     Raises:
-        ArchiveError: it is damaged, or a stage of it is not reproduced.
+        ArchiveError: it is damaged, or a stage of it is not reproduced, or a file that it has read is not there.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -250,13 +253,15 @@ def reproduce(run: Run | str | Path) -> Outcome:
     from convpipe.config.read import read_archived
     from convpipe.config.settings import usual_memory
     from convpipe.execution import runner
+    from convpipe.execution.recalled import with_files
 
     folder = run_folder("reproduce", run)
     then = verified(folder)
-    spec = read_archived(then)
+    spec, changed = with_files(read_archived(then))
     with TemporaryDirectory(prefix="convpipe-") as scratch:
         threads = int(then.manifest.get("provenance", {}).get("threads", 1))
-        return runner.repeat(folder, runner.Place(Path(scratch), usual_memory(), threads), spec)
+        outcome = runner.repeat(folder, runner.Place(Path(scratch), usual_memory(), threads), spec)
+    return replace(outcome, verdict="; ".join([outcome.verdict, *changed]))
 
 
 # What there is

@@ -47,7 +47,7 @@ def own_inputs(run: Run) -> list[Path]:
         if not os.path.lexists(folder / sha256):
             lacking = shown(run.manifest["paths"].get(group, f"what {group} has read"), 200)
             raise ArchiveError(f"{run.path}: got no {INPUTS}/{sha256} beside it, expected {lacking} to be stored there")
-    return [folder / sha256 for sha256 in contents.values()]
+    return [folder / sha256 for sha256 in dict.fromkeys(contents.values())]
 
 
 def inputs_in(collection: Path) -> list[Path]:
