@@ -142,7 +142,7 @@ class Execution:
     def place(self) -> Place:
         """Where and how, as the runner takes it."""
         memory = self.limits.memory or usual_memory()
-        return Place(Path(self.root) / self.name, memory, self.threads, self.timing.repeats, Keep(self.keep))
+        return Place(Path(self.root) / self.name, memory, self.threads, self.timing.repeats, self.keep)
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ class Place:
     memory: int  # bytes
     threads: int = 1
     repeats: int = 1
-    keep: Keep = Keep.OUTPUT
+    keep: str = Keep.OUTPUT
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ def fill(draft: Recorder, prepared: Prepared, place: Place, on_stage: OnStage, m
     batch = arrays.copy() if work.recorded < work.batch else {}
     if batch:
         arrays["input"] = batch["input"][: work.recorded]
-    keep = place.keep.of_run(spec.network)
+    keep = Keep(place.keep).of_run(spec.network)
     kept = kept_rows(keep, work.plan)
     for tensor in work.plan.given:
         draft.add(tensor.name, source_of(spec, tensor).source, arrays[tensor.name], kept=tensor.name in kept)
@@ -266,7 +266,7 @@ def manifest(prepared: Prepared, place: Place, seconds: Seconds, started: str) -
         "run_id": prepared.identity,
         "status": "done",
         "started": started,
-        "keep": str(place.keep.of_run(spec.network)),
+        "keep": str(Keep(place.keep).of_run(spec.network)),
         "lowering": lowering_name(spec),
         "paths": paths,
         "seconds": seconds,
