@@ -2,7 +2,7 @@
 
 <run>/config.yaml    the resolved config
       stages.csv     a row per stage, the same bytes on every repeat
-      output.npy     the last stage's array; with keep=stages also NN_<stage>.npy
+      output.npy     the last stage's array; with keep=layers or keep=stages also NN_<stage>.npy
       SHA256SUMS     every file above; its own hash is the archive id
       manifest.json  format, ids, status, where files lay, sizes, timings, wiring, provenance: what differs from repeat
                      to repeat; it has a hash of its own
@@ -27,6 +27,7 @@ READABLE = (1, 2)  # of format 1, graph.format_1 says what was computed otherwis
 COLUMNS = ("stage", "op", "shape", "dtype", "bytes", "macs", "min", "max", "sha256", "file")
 TEXTS = ("config.yaml", "stages.csv")
 OUTPUT = "output.npy"
+INPUTS = "inputs"  # beside the runs: what file sources read, each named as the SHA-256 of its content
 UNHASHED = ("SHA256SUMS", "manifest.json")
 MOST_TEXT_BYTES = 64 << 20  # of a file that is read whole
 # What an archive may say: a hostile one cannot lead out of its folder, nor surprise who reads its numbers.
