@@ -13,6 +13,7 @@ from convpipe.archive.cells import cell_text, unquoted
 from convpipe.archive.collection import run_names
 from convpipe.archive.identity import Described
 from convpipe.archive.index import INDEX, each_row
+from convpipe.archive.inputs import contents_of
 from convpipe.archive.table import DAMAGED, FAILED, NOT_CONFIG, OLD_FORMAT, Row, run_row, with_paths
 
 SHA256 = ".sha256"
@@ -97,10 +98,11 @@ class Survey:
     groups: dict[str, set[str]] = field(default_factory=dict)  # of any file of that group; "" of runs without one
     of_format_1: set[str] = field(default_factory=set)  # run ids
 
-    def reading(self, hashes: Hashes, paths: Mapping[str, str]) -> None:
+    def reading(self, described: Described) -> None:
         """Take note of what a point of the sweep reads."""
-        for group, path in paths.items():
-            self.read.setdefault((group, cell_text(path)), set()).add(hashes[group])
+        for group, sha256 in contents_of(described.config).items():
+            if group in described.paths:
+                self.read.setdefault((group, cell_text(described.paths[group])), set()).add(sha256)
 
     def count(self, row: Row) -> None:
         """Take a row of the collection into account."""

@@ -1,17 +1,19 @@
 """One run from its spec to its place on disk: plan, make the arrays, run the stages, archive, compare."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from convpipe.archive.identity import Described
-from convpipe.archive.index import note
-from convpipe.archive.keeping import both
+from convpipe.archive.index import INDEX, note
+from convpipe.archive.inputs import contents_of
+from convpipe.archive.keep import INPUT, Keep
 from convpipe.archive.memory import Held
 from convpipe.archive.read import Run, load
 from convpipe.archive.replace import mend
@@ -28,17 +30,16 @@ from convpipe.execution.settle import Case, How, Settled
 from convpipe.execution.threads import blas_threads
 from convpipe.graph.making import source_of
 from convpipe.graph.memo import Memo
-from convpipe.graph.plan import readable
+from convpipe.graph.plan import Plan, readable
 from convpipe.graph.single import lowering_name
 from convpipe.graph.spec import Spec, describe
 from convpipe.graph.work import Work, checked_work, plan_images
 from convpipe.ops import OPERATIONS
 from convpipe.ops.kinds.registry import origins
 from convpipe.sources import SOURCES
-from convpipe.sources.kinds.source import ROLES
+from convpipe.sources.kinds.source import ROLES, Stored
 from convpipe.tensors import Array
 
-KEEPS = ("output", "stages")
 OnStage = Callable[[StageResult], None]
 Seconds = dict[str, tuple[float, ...]]  # of each recorded stage, one for each repeat
 
@@ -55,7 +56,7 @@ class Place:
     memory: int  # bytes
     threads: int = 1
     repeats: int = 1
-    keep: str = "output"
+    keep: str = Keep.OUTPUT
     reuse: str = SAME_CODE  # what a run that is there has to be, so that a sweep passes it over
     again: bool = False  # whether what is there is computed in any case
     replace: bool = False  # whether what differs from what is there takes its place
@@ -121,7 +122,7 @@ def execute(prepared: Prepared, place: Place, on_stage: OnStage = ignore) -> Out
     with blas_threads(place.threads), drafting(target) as draft:
         seconds = fill(draft, prepared, keeping(place, standing(prepared, place)), on_stage)
         settled = archived(draft, prepared, place)
-    if settled.row is not None:
+    if settled.row is not None and (place.folder / INDEX).exists():  # with a row, perhaps, of what was there once
         note(place.folder, [settled.row])
     return Outcome(load(target), settled.words, seconds)
 
@@ -184,20 +185,26 @@ def archived(draft: Draft, prepared: Prepared, place: Place) -> Settled:
 
 def asked(prepared: Prepared, place: Place) -> Asked:
     """What a run has to be that is there, so that it need not be computed again."""
-    return Asked(prepared.identity, place.keep, place.reuse, prepared.code, place.threads)
+    keep = kept_by(place.keep, prepared.spec.network is not None)
+    inputs = contents_of(prepared.described.config) if keep.inputs else {}
+    return Asked(prepared.identity, keep, place.reuse, prepared.code, place.threads, inputs)
+
+
+@cache
+def kept_by(keep: str, is_network: bool) -> Keep:
+    """What a run keeps that is asked for some of its arrays; thousands of a sweep are asked for the same."""
+    return Keep(keep).of_run({} if is_network else None)
 
 
 def standing(prepared: Prepared, place: Place) -> Found:
     """What lies in a run's place."""
-    return look(
-        f"{place.folder}/{prepared.identity}", asked(prepared, place)
-    )  # pathlib would take longer than the files
+    return look(f"{place.folder}/{prepared.identity}", asked(prepared, place))  # pathlib takes longer than the files
 
 
 def keeping(place: Place, found: Found) -> Place:
     """The place of a run that keeps what another does, too, which it may take the place of."""
-    if found.keep and (place.replace or found.standing in (Standing.LESS, Standing.DAMAGED)):
-        return replace(place, keep=both(found.keep, place.keep))
+    if found.keep is not None and (place.replace or found.standing in (Standing.LESS, Standing.DAMAGED)):
+        return replace(place, keep=found.keep.joined(Keep(place.keep)))
     return place
 
 
@@ -214,7 +221,7 @@ def compared(then: Run, draft: Draft, spec: Spec) -> str:
     try:
         return compare(then, now, lambda: output_bound(spec))
     except ArchiveError as error:
-        if next(differences(then, now)).op in file_sources(spec):
+        if next(differences(then, now)).op in own_sources(spec):
             raise ArchiveError(f"{error} (the file is not the one of then)") from error
         slices = then.manifest.get("slice"), now.manifest.get("slice")
         if slices[0] == slices[1]:
@@ -223,7 +230,7 @@ def compared(then: Run, draft: Draft, spec: Spec) -> str:
         raise ArchiveError(f"{error} ({between}: floats may differ in their last bits)") from error
 
 
-def file_sources(spec: Spec) -> set[str]:
+def own_sources(spec: Spec) -> set[str]:
     """The sources of a spec that read files of the user's, which may change."""
     sources = [getattr(spec, role) for role in ROLES]
     return {source.source for source in sources if hasattr(source, "path")}
@@ -237,10 +244,12 @@ def fill(draft: Recorder, prepared: Prepared, place: Place, on_stage: OnStage, m
     batch = arrays.copy() if work.recorded < work.batch else {}
     if batch:
         arrays["input"] = batch["input"][: work.recorded]
+    keep = kept_by(place.keep, spec.network is not None)
+    kept = kept_rows(keep, work.plan)
     for tensor in work.plan.given:
-        draft.add(tensor.name, source_of(spec, tensor).source, arrays[tensor.name], kept=place.keep == "stages")
+        draft.add(tensor.name, source_of(spec, tensor).source, arrays[tensor.name], kept=tensor.name in kept)
     try:
-        seconds, output = recorded(draft, work, place, arrays, on_stage)
+        seconds, output = recorded(draft, work, place, arrays, on_stage, kept)
         if batch:
             output = rest_of_batch(draft, spec, work, batch)
     except ValueRangeError as error:
@@ -251,12 +260,28 @@ def fill(draft: Recorder, prepared: Prepared, place: Place, on_stage: OnStage, m
         from convpipe.execution.attachments import attach
 
         found |= attach(draft, spec, output, work.plan.output.axes)
+    for source in file_sources(prepared).values() if keep.inputs else ():
+        draft.store(source.sha256 or "", source.file, source.file_key)
     draft.finish(found)
     return seconds
 
 
+def kept_rows(keep: Keep, plan: Plan) -> Container[str]:
+    """The rows of stages.csv whose arrays are archived, beside the output: a layer's last stage makes its output."""
+    if keep.arrays == Keep.STAGES:
+        return plan.wiring.keys()
+    outputs = {step.name for step in plan.steps if "/" not in step.makes.name}
+    return {INPUT, *outputs} if keep.arrays == Keep.LAYERS else ()
+
+
+def file_sources(prepared: Prepared) -> dict[str, Stored]:
+    """The sources that read a file whose content is part of the run, by group."""
+    sources = {role: getattr(prepared.spec, role) for role in ROLES if role in prepared.described.parts}
+    return {role: source for role, source in sources.items() if isinstance(source, Stored)}
+
+
 def recorded(
-    draft: Recorder, work: Work, place: Place, arrays: dict[str, Array], on_stage: OnStage
+    draft: Recorder, work: Work, place: Place, arrays: dict[str, Array], on_stage: OnStage, kept: Container[str]
 ) -> tuple[Seconds, Array]:
     """Run the plan of the recorded images, every stage noted; gives each stage's times and the last's array."""
     seconds = {}
@@ -264,7 +289,7 @@ def recorded(
     for result in pipeline.run(work.plan, arrays, place.repeats):
         arrays.clear()  # the pipeline holds what it still needs, and lets go of it in time
         step, last = result.step, result.step is work.plan.steps[-1]
-        draft.add(step.name, step.op, result.array, macs=step.macs, kept=place.keep == "stages", last=last and alone)
+        draft.add(step.name, step.op, result.array, macs=step.macs, kept=step.name in kept, last=last and alone)
         seconds[step.name] = result.seconds
         on_stage(result)
     return seconds, result.array
@@ -289,6 +314,7 @@ def manifest(prepared: Prepared, place: Place, seconds: Seconds, started: str) -
     paths = prepared.described.paths
     sometimes = {
         "folder": os.getcwd() if any(not os.path.isabs(path) for path in paths.values()) else "",
+        "input_bytes": input_bytes(file_sources(prepared)),
         "given": {tensor.name: tensor.origin for tensor in plan.given if tensor.origin},
         "slice": work.slice if work.recorded < work.batch else 0,  # how many images ran at a time
         "operations": origins(OPERATIONS, operations),
@@ -299,7 +325,7 @@ def manifest(prepared: Prepared, place: Place, seconds: Seconds, started: str) -
         "status": "done",
         "code": prepared.code,
         "started": started,
-        "keep": place.keep,
+        "keep": kept_by(place.keep, spec.network is not None).value,
         "lowering": lowering_name(spec),
         "paths": paths,
         "seconds": seconds,
@@ -308,3 +334,12 @@ def manifest(prepared: Prepared, place: Place, seconds: Seconds, started: str) -
         **{key: value for key, value in sometimes.items() if value},
         "provenance": provenance.collect(place.threads),
     }
+
+
+def input_bytes(sources: Mapping[str, Stored]) -> dict[str, int]:
+    """How large the files are that were read, by group, by which they are found again."""
+    found = {}
+    for group, source in sources.items():
+        with suppress(OSError):  # it may be gone by now
+            found[group] = os.stat(source.file).st_size
+    return found

@@ -13,7 +13,7 @@ from convpipe.archive.table import Row, failed_row
 from convpipe.errors import ArchiveError, ConvpipeError, StorageError
 from convpipe.execution import provenance, runner
 from convpipe.execution.code import code_of
-from convpipe.execution.reuse import THERE as THERE_BEFORE, Found
+from convpipe.execution.reuse import Found, Standing
 from convpipe.execution.runner import Place, Prepared
 from convpipe.execution.threads import blas_threads
 from convpipe.graph.memo import Memo
@@ -127,7 +127,7 @@ def failed(point: Point, spec: Spec, place: Place, error: Exception) -> Done:
 
 def is_done(found: Found, place: Place) -> bool:
     """Whether what lies in a point's place is its run, as it is asked for."""
-    return found is THERE_BEFORE and not place.again
+    return found.standing is Standing.THERE and not place.again
 
 
 def in_one_line(error: Exception) -> str:

@@ -24,7 +24,6 @@ from convpipe.errors import ConfigError, StorageError
 from convpipe.execution.runner import standing
 from convpipe.files.staging import remove_abandoned
 from convpipe.files.yaml import dotted
-from convpipe.graph.spec import hashes_of_files
 from convpipe.sweeps import clusters
 from convpipe.sweeps.axes import point_text
 from convpipe.sweeps.batches import Passing, Task, is_done, run_all
@@ -186,7 +185,7 @@ def turns(points: Points, surveys: Mapping[Path, Survey]) -> Iterator[Task | Pas
             continue
         prepared, place = task.prepared, task.place
         if prepared.described.paths:
-            surveys[place.folder].reading(hashes_of_files(prepared.spec), prepared.described.paths)
+            surveys[place.folder].reading(prepared.described)
         if is_done(standing(prepared, place), place):
             yield There(place.folder, prepared.identity)
         else:
