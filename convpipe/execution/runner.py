@@ -122,7 +122,10 @@ def repeat(folder: Path, place: Place, spec: Spec, on_stage: OnStage = ignore) -
     Raises:
         ArchiveError: the archive is damaged, or a stage of it is not reproduced.
     """
+    from convpipe.execution.planned import check_planned
+
     then = verify(folder)
+    check_planned(then, spec, place.memory)  # before what another config asks for is made
     prepared = prepare(spec, place.memory)
     with blas_threads(place.threads), drafting(place.folder / prepared.identity) as draft:
         seconds = fill(draft, prepared, place, on_stage)
@@ -149,12 +152,12 @@ def produce(prepared: Prepared, place: Place, memo: Memo) -> tuple[dict[str, Any
 
 def compared(then: Run, draft: Draft, spec: Spec, advice: str = "") -> str:
     """How a finished draft agrees with an archive; `advice` is for a file that has changed since."""
-    from convpipe.execution.bounds import output_bound
+    from convpipe.execution.checks import checks
     from convpipe.execution.compare import compare, differences
 
     now = load(draft.folder)
     try:
-        return compare(then, now, lambda: output_bound(spec))
+        return compare(then, now, lambda: checks(then, now, spec))
     except ArchiveError as error:
         if next(differences(then, now)).op in file_sources(spec):
             hint = "; ".join(filter(None, ("the file is not the one of then", advice)))

@@ -11,6 +11,7 @@ from convpipe.fields import field, truth
 from convpipe.geometry.axes import Padding, PerAxis
 from convpipe.geometry.pooling import solve_pool
 from convpipe.ops import PAD, Array, Made, Operation, Tensor, checked, each_axis, images, like, padding
+from convpipe.ops.arrays.bounds import Bounded
 from convpipe.ops.arrays.floats import positive_zeros
 from convpipe.ops.arrays.windows import least, tap_windows
 
@@ -71,3 +72,7 @@ class MaxPool(Operation):
     def plan(self, x: Tensor) -> Made:
         """Smaller spatial axes."""
         return like(x, shape=solve_pool(x.shape, **vars(self)).shape)
+
+    def error(self, made: Array, x: Bounded) -> Array:
+        """The largest of a window; none where there is nothing but padding."""
+        return np.maximum(self.run(x.error), 0)

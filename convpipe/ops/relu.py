@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from convpipe.ops import Array, Operation, numeric
+from convpipe.ops.arrays.bounds import Bounded, monotone_error
 from convpipe.ops.arrays.floats import positive_zeros
 
 
@@ -35,3 +38,7 @@ class Relu(Operation):
     """max(x, 0); integers stay integers."""
 
     function = staticmethod(relu)
+
+    def error(self, made: Array, x: Bounded) -> Array:
+        """As it was, and none where every right run has less than 0."""
+        return monotone_error(x, partial(np.maximum, 0))
