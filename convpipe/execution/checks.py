@@ -119,11 +119,12 @@ def output_check(then: Run, now: Run, spec: Spec, work: Work, arrays: Mapping[st
 
 def in_slices(spec: Spec, work: Work, arrays: Mapping[str, Array]) -> Iterator[BoundedResult]:
     """The last results of a network on a few images at a time: images do not depend on each other."""
-    images = arrays["input"]
+    plans: dict[int, Plan] = {}
     for start in range(0, max(1, work.batch), FEW_IMAGES):
-        part = images[start : start + FEW_IMAGES]
-        plan = plan_images(spec, work.plan.given[0], len(part))
-        *_, last = bounded_run(plan, {**arrays, "input": part})
+        part = arrays["input"][start : start + FEW_IMAGES]
+        if len(part) not in plans:
+            plans[len(part)] = plan_images(spec, work.plan.given[0], len(part))
+        *_, last = bounded_run(plans[len(part)], {**arrays, "input": part})
         yield last
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 from numpy.typing import ArrayLike
 
 from convpipe.ops import Array, Operation, numeric
-from convpipe.ops.arrays.bounds import Bounded, monotone_error
+from convpipe.ops.arrays.bounds import Bounded
 from convpipe.ops.arrays.floats import positive_zeros
 
 
@@ -41,4 +39,4 @@ class Relu(Operation):
 
     def error(self, made: Array, x: Bounded) -> Array:
         """As it was, and none where every right run has less than 0."""
-        return monotone_error(x, partial(np.maximum, 0))
+        return np.asarray(np.fmin(x.error, np.maximum(x.high, 0)))

@@ -51,23 +51,19 @@ class Bounded:
     @property
     def size(self) -> Array:
         """The largest magnitude of each cell in any right run, float64."""
-        return np.asarray(np.abs(self.values.astype(np.float64)) + 2 * self.error)
+        sizes = 2 * self.error
+        sizes += np.abs(self.values if self.values.dtype.kind == "f" else self.values.astype(np.float64))
+        return np.asarray(sizes)
 
     @property
     def low(self) -> Array:
         """The least that each cell is in any right run."""
-        return -self.beyond(-1)
+        return np.asarray(self.values - 2 * self.error)
 
     @property
     def high(self) -> Array:
         """The most that each cell is in any right run."""
-        return self.beyond(1)
-
-    def beyond(self, sign: int) -> Array:
-        """The end of what each cell may be, in one direction and along it; infinity where nothing is known."""
-        with np.errstate(invalid="ignore"):
-            end = sign * self.values.astype(np.float64) + 2 * self.error
-        return np.where(np.isinf(self.error), np.inf, end)
+        return np.asarray(self.values + 2 * self.error)
 
 
 # Rounding
@@ -123,7 +119,9 @@ def rounding(
 
 def known(errors: Array) -> Array:
     """Errors of which none is NaN, as infinity less infinity is, and 0 times infinity: nothing is known there."""
-    return np.where(np.isnan(errors), np.inf, errors)
+    if errors.size and np.isnan(errors.min()):
+        return np.where(np.isnan(errors), np.inf, errors)
+    return errors
 
 
 # Sums
@@ -148,14 +146,19 @@ def product_error(
         taps: how many products one sum has.
     """
     there = (x, w) if bias is None else (x, w, bias)
-    with np.errstate(all="ignore"):
-        sizes = products(x.size, w.size, None if bias is None else bias.size)
-        error = local_error(sizes, dtype, there, float_bound(taps, sizes, dtype))
-        if not (x.exact and (bias is None or bias.exact)):
-            error += known(products(x.error, w.size, None if bias is None else bias.error))
-        if not w.exact:
-            error += known(products(x.size, w.error, None))
-    return error
+
+    def of(part: Callable[[Bounded], Array]) -> Array:
+        return products(part(x), w.size, None if bias is None else part(bias))
+
+    if all(each.exact for each in there):
+        sizes = of(lambda each: each.size)
+        return local_error(sizes, dtype, there, float_bound(taps, sizes, dtype))
+    unit = float(float_bound(taps, np.ones(()), dtype))  # what rounding does to a sum of magnitude 1
+    error = of(lambda each: each.error + unit * each.size)  # one product for both, as it takes most of the time
+    error += float_bound(taps, np.zeros(()), dtype)
+    if not w.exact:
+        error += products(x.size, w.error, None)
+    return np.where(error / unit + error < float(np.finfo(dtype).max), error, np.inf)
 
 
 def sum_error(
