@@ -50,10 +50,10 @@ def plan(*overrides: str, **settings: Any) -> Plan:
     reshape  feature_map    (1,3,3,6)  (N,out_h,out_w,F)        float64    432      -
     1,458 multiply-adds, 7.0 KiB in arrays, 4.4 KiB at the peak
     """
-    from convpipe.graph.work import checked_work
+    from convpipe.execution import runner
 
     job = read_words(overrides, settings)
-    return checked_work(job.spec, job.execution.place.memory).plan
+    return runner.prepare(job.spec, job.execution.place.memory).work.plan
 
 
 def run(*overrides: str, archive: bool = True, **settings: Any) -> Run:

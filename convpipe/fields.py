@@ -12,10 +12,8 @@ It can be asked what it takes, too: `words` tell people, `schema` tells editors 
 
 import dataclasses
 import math
-import re
 import sys
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from functools import cache
 from operator import index
 from typing import Any, NamedTuple, TypeVar
@@ -30,7 +28,6 @@ Schema = dict[str, Any]
 LARGEST = sys.float_info.max
 REFERENCE = {"type": "string", "pattern": r"\$\{|^\?\?\?$"}  # to another key; or a value that is to come
 REFERENCES = {"type": "array", "contains": REFERENCE}
-SIZE = re.compile(r"(.*?)\s*(?:([kmgt])(ib|b)?|b)?\s*", re.IGNORECASE)
 
 
 class UnknownSettingError(ConfigError):
@@ -55,6 +52,10 @@ class Check:
             ConfigError: it is not legal.
         """
         return tuple(self(key, entry) for entry in value) if isinstance(value, list | tuple) else value
+
+    def canonical(self, value: Any) -> Any:
+        """The shortest spelling of a value that it took: the one that a run's id has."""
+        return value
 
     def schema(self) -> Schema:
         """The JSON Schema of what it takes, as far as that can say it; that of settings is made of its kinds."""
@@ -94,6 +95,10 @@ class optional(Check):
     def __call__(self, key: str, value: Any) -> Any:
         """None for null."""
         return None if value is None else self.check(key, value)
+
+    def canonical(self, value: Any) -> Any:
+        """The other's."""
+        return None if value is None else self.check.canonical(value)
 
     def schema(self) -> Schema:
         """Null beside the other's."""
@@ -188,6 +193,10 @@ class one_or_several(Check):
         """The value or the values."""
         return self.many(key, value) if isinstance(value, list | tuple) else self.check(key, value)
 
+    def canonical(self, value: Any) -> Any:
+        """One value for a list of equal ones; what it is for says how many there would be."""
+        return one_for_all(value)
+
     def schema(self) -> Schema:
         """Either's."""
         return {"anyOf": [self.check.schema(), self.many.schema()]}
@@ -243,30 +252,9 @@ def path_of(key: str, value: Any) -> str:
     return found
 
 
-def bytes_of(key: str, value: Any) -> int:
-    """A number of bytes, bare or with a unit: ``500MB``, ``2GiB``.
-
-    >>> bytes_of("limits.memory", "2GiB")
-    2147483648
-    """
-    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-        return value
-    amount, match = math.nan, SIZE.fullmatch(value) if isinstance(value, str) else None
-    if match:
-        base = 1024 if (match[3] or "").lower() == "ib" else 1000
-        with suppress(ValueError):
-            amount = float(match[1]) * base ** " kmgt".index((match[2] or " ").lower())
-    if not 1 <= amount < math.inf:
-        raise ConfigError(key, value, size_in_bytes.words)
-    return int(amount)
-
-
 truth = judged(truth_of, "true or false", {"type": "boolean"})
 text = judged(text_of, "a text", {"type": "string", "minLength": 1})
 path = judged(path_of, "a path", {"type": "string", "minLength": 1})
-size_in_bytes = judged(
-    bytes_of, "a size such as 500MB, 2GiB or a whole number of bytes", {"type": ["integer", "string"]}
-)
 dtype_name = choice(DTYPES)  # what this package computes in
 
 
@@ -275,6 +263,16 @@ def mapping(key: str, value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise ConfigError(key, value, "a group of settings")
     return value
+
+
+def one_for_all(value: Any) -> Any:
+    """One value in place of a list of equal ones.
+
+    >>> one_for_all((3, 3)), one_for_all([3, 1]), one_for_all(3)
+    (3, [3, 1], 3)
+    """
+    alike = isinstance(value, list | tuple) and value and all(entry == value[0] for entry in value)
+    return value[0] if alike else value
 
 
 def is_whole(value: Any, low: int | None = None, high: int | None = None) -> bool:
@@ -308,6 +306,7 @@ def field(
     *,
     under: Mapping[str, Any] | None = None,
     later: bool = False,
+    identity: bool = True,
 ) -> Any:
     """A dataclass field with its check; without a default the key must be given.
 
@@ -316,9 +315,11 @@ def field(
         under: other defaults, by the key that the settings stand under. Where there is no `default` beside them, it
             is a setting under these keys alone, and null under others.
         later: whether runs were archived before there was this setting: at its default it is no part of a run's id.
+        identity: whether it says what is computed; where a file lies, say, is no part of a run's id.
     """
     everywhere = under is None or default is not dataclasses.MISSING
-    metadata = {"check": check, "says": says, "under": under or {}, "everywhere": everywhere, "later": later}
+    metadata = {"check": check, "says": says, "under": under or {}, "everywhere": everywhere}
+    metadata |= {"later": later, "identity": identity}
     return dataclasses.field(default=default if everywhere else None, metadata=metadata)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from convpipe.config.settings import size_in_bytes
 from convpipe.errors import ConfigError
 from convpipe.fields import (
     Check,
@@ -24,7 +25,6 @@ from convpipe.fields import (
     optional,
     read,
     several,
-    size_in_bytes,
     text,
     truth,
     whole,

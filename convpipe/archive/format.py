@@ -4,10 +4,13 @@
       stages.csv     a row per stage, the same bytes on every repeat
       output.npy     the last stage's array; with keep=stages also NN_<stage>.npy
       SHA256SUMS     every file above; its own hash is the archive id
-      manifest.json  format, ids, status, timings, provenance; not hashed, as it differs from repeat to repeat
+      manifest.json  format, ids, status, where files lay, sizes, timings, wiring, provenance: what differs from repeat
+                     to repeat; it has a hash of its own
+      *.png          pictures for people, whose bytes their library decides; the manifest has their hashes
 """
 
 import csv
+import hashlib
 import io
 import json
 import re
@@ -41,17 +44,36 @@ ROW = {
     "file": re.compile(r"(?:\w[\w.-]*\.npy)?"),
 }
 MANIFEST = {"archive_id": str, "run_id": str, "status": str, "seconds": dict, "axes": dict, "provenance": dict}
-STRICT = json.JSONEncoder(allow_nan=False)  # what is finite alone, as JSON has no word for anything else
+MANIFEST_2 = {"started": str, "keep": str, "lowering": str, "paths": dict, "sizes": dict, "wiring": dict, "sha256": str}
+CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+PICTURE = re.compile(r"map_n\d{1,9}_f\d{3,9}\.png", re.ASCII)
 SUM_LINE = re.compile(r"([0-9a-f]{64})  (\w[\w.-]*)")
 
 
 def manifest_json(record: Mapping[str, Any]) -> bytes:
-    """A manifest, a line for each entry: json's own indentation costs ten times as much.
+    """A manifest, a line for each entry: json's own indentation costs ten times as much. The last is its `sha256`.
 
     It is JSON for every reader, so that no number in it is NaN or infinite.
     """
-    lines = ",\n".join([f' "{key}": {STRICT.encode(value)}' for key, value in record.items()])  # keys are plain words
+    entries = {key: CANONICAL.encode(value) for key, value in record.items() if key != "sha256"}
+    entries["sha256"] = f'"{entries_sha256(entries)}"'
+    lines = ",\n".join([f' "{key}": {value}' for key, value in entries.items()])  # keys are plain words
     return f"{{\n{lines}\n}}\n".encode()
+
+
+def manifest_sha256(record: Mapping[str, Any]) -> str:
+    """The hash of a manifest: of all its entries but `sha256` itself, as canonical JSON.
+
+    Raises:
+        ValueError: a number that JSON does not have.
+    """
+    return entries_sha256({key: CANONICAL.encode(value) for key, value in record.items() if key != "sha256"})
+
+
+def entries_sha256(entries: Mapping[str, str]) -> str:
+    """The SHA-256 of a JSON object of entries that are canonical JSON each."""
+    whole = ",".join([f"{CANONICAL.encode(key)}:{entries[key]}" for key in sorted(entries)])
+    return hashlib.sha256(f"{{{whole}}}".encode()).hexdigest()
 
 
 def read_json(content: bytes) -> Any:

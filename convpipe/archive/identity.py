@@ -1,17 +1,16 @@
 """What a run is called: the hash of its config in canonical form; and the config in the forms an archive needs."""
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from convpipe.archive.cells import cell_text
+from convpipe.archive.format import CANONICAL
 from convpipe.files.yaml import dotted, encoded
 
 RUN_ID = re.compile(r"[0-9a-f]{12}\Z")
-CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,7 @@ class Described:
 
     parts: Mapping[str, Part]
     identity: str  # the run id
+    paths: Mapping[str, str] = field(default_factory=dict)  # where files lie that it reads, by group: no part of it
 
     @property
     def config(self) -> dict[str, Any]:

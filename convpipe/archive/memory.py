@@ -23,6 +23,9 @@ class Held:
         """Keep one file."""
         self.files[name] = content
 
+    def picture(self, name: str, content: bytes) -> None:
+        """A picture is for a folder."""
+
     def add(self, stage: str, op: str, array: Array, *, macs: int = 0, kept: bool, last: bool = False) -> None:
         """Keep a stage's row and its array, whatever a run on disk would keep."""
         row = stage_row(stage, op, array, macs, array_sha256(array), "")

@@ -16,7 +16,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convpipe.archive.cells import stage_column
-from convpipe.archive.format import COLUMNS, MANIFEST, MOST_TEXT_BYTES, OUTPUT, READABLE, ROW, lettered, read_json
+from convpipe.archive.format import (
+    COLUMNS,
+    MANIFEST,
+    MANIFEST_2,
+    MOST_TEXT_BYTES,
+    OUTPUT,
+    PICTURE,
+    READABLE,
+    ROW,
+    lettered,
+    read_json,
+)
 from convpipe.archive.maps import maps_of, output_axes
 from convpipe.errors import ArchiveError, ConfigError, UsageError, shown
 from convpipe.files.npy import NpyHeader, read_array, read_header
@@ -198,11 +209,13 @@ def read_manifest(path: Path) -> dict[str, Any]:
     found = manifest.get("format") if isinstance(manifest, dict) else None
     if type(found) is not int or found not in READABLE:
         raise ArchiveError(f"{path}: got format {shown(found)}, expected one of {', '.join(map(str, READABLE))}")
-    for key, kind in MANIFEST.items():
+    for key, kind in {**MANIFEST, **(MANIFEST_2 if found > 1 else {})}.items():
         if not isinstance(manifest.get(key), kind):
             raise ArchiveError(f"{path}: got {key} {shown(manifest.get(key))}, expected a {kind.__name__}")
     check_lists(path, "seconds", manifest["seconds"], "finite numbers", is_seconds)
-    check_lists(path, "axes", manifest["axes"], "texts", lambda letter: isinstance(letter, str))
+    check_lists(path, "axes", manifest["axes"], "texts", is_text)
+    if found > 1:
+        check_entries(path, manifest)
     return dict(manifest)
 
 
@@ -211,6 +224,33 @@ def check_lists(path: Path, key: str, entries: Mapping[str, Any], words: str, le
     for name, values in entries.items():
         if not isinstance(values, list) or not values or not all(map(legal, values)):
             raise ArchiveError(f"{path}: got {key}.{name} {shown(values)}, expected a list of {words}")
+
+
+def check_entries(path: Path, manifest: Mapping[str, Any]) -> None:
+    """What came with format 2 is of the types that it has: texts by name, whole numbers by file name."""
+    for key in ("paths", "given", "pictures"):
+        for name, value in texts_of(path, manifest, key).items():
+            if not is_text(value) or (key == "pictures" and not PICTURE.fullmatch(name)):
+                raise ArchiveError(f"{path}: got {key}.{shown(name)} {shown(value)}, expected a text")
+    for name, value in manifest["sizes"].items():
+        if type(value) is not int or value < 0:
+            raise ArchiveError(f"{path}: got sizes.{shown(name)} {shown(value)}, expected a number of bytes")
+    for name, value in manifest["wiring"].items():
+        if not isinstance(value, list) or not all(map(is_text, value)):
+            raise ArchiveError(f"{path}: got wiring.{shown(name)} {shown(value)}, expected a list of texts")
+
+
+def texts_of(path: Path, manifest: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """An entry that may be missing, and otherwise has names."""
+    found = manifest.get(key, {})
+    if not isinstance(found, dict):
+        raise ArchiveError(f"{path}: got {key} {shown(found)}, expected a dict")
+    return found
+
+
+def is_text(value: Any) -> bool:
+    """Whether a value is a text."""
+    return isinstance(value, str)
 
 
 def is_seconds(value: Any) -> bool:

@@ -13,7 +13,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from convpipe.archive.cells import TRUTHS, plain_value, setting_column, unquoted
+from convpipe.archive.cells import TRUTHS, cell_text, plain_value, setting_column, unquoted
 from convpipe.archive.format import write_cells
 from convpipe.archive.identity import Described, config_cells
 from convpipe.archive.verify import verify
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
 Row = dict[str, str]
 FIXED = ("run", "status")
-MEASURED = ("output_shape", "output_sha256", "seconds")
+MEASURED = ("output_shape", "output_sha256", "seconds", "lowering", "format")
 SOMETIMES = frozenset(("accuracy", "error"))  # columns only where some run has them
+OF_FILES = (".sha256", ".path")  # columns in any case: which content was read, and where that lay
 NOT_CONFIG = SOMETIMES.union(FIXED, MEASURED)
-TEXT_COLUMNS = (*FIXED, "output_shape", "output_sha256", "error")
+TEXT_COLUMNS = (*FIXED, "output_shape", "output_sha256", "lowering", "error")
 DAMAGED = "damaged"
 FAILED = "failed"
 GUESSED_FROM = 100  # rows
@@ -42,14 +43,33 @@ def done_row(cells: Mapping[str, str], manifest: Mapping[str, Any], output: Mapp
     row = {
         "run": manifest["run_id"],
         "status": manifest["status"],
-        **cells,
+        **with_paths(cells, manifest.get("paths", {})),
         "output_shape": output["shape"],
         "output_sha256": output["sha256"],
         "seconds": f"{seconds:.9f}",
+        "lowering": manifest.get("lowering", ""),
+        "format": str(manifest["format"]),
     }
     if "evaluation" in manifest:
         row["accuracy"] = f"{manifest['evaluation']['correct'] / max(manifest['evaluation']['images'], 1):.6f}"
     return row
+
+
+def with_paths(cells: Mapping[str, str], paths: Mapping[str, str]) -> Mapping[str, str]:
+    """The cells of a config, and after the hash of a file where that lay.
+
+    >>> list(with_paths({"input.sha256": "ab", "seed": "0"}, {"input": "x.npy"}))
+    ['input.sha256', 'input.path', 'seed']
+    """
+    if not paths:
+        return cells
+    found = {}
+    for key, text in cells.items():
+        found[key] = text
+        group, _, name = key.partition(".")
+        if name == "sha256" and group in paths:
+            found[f"{group}.path"] = cell_text(paths[group])
+    return found
 
 
 def run_row(path: Path) -> Row:
@@ -67,7 +87,7 @@ def run_row(path: Path) -> Row:
 
 def failed_row(described: Described, error: str) -> Row:
     """A point that failed, and why, as a row."""
-    return {"run": described.identity, "status": FAILED, **described.cells, "error": error}
+    return {"run": described.identity, "status": FAILED, **with_paths(described.cells, described.paths), "error": error}
 
 
 # Columns
@@ -97,8 +117,8 @@ class Columns:
 
     @property
     def names(self) -> list[str]:
-        """What is fixed, the config values that vary in order of appearance, and what was measured."""
-        varying = [key for key in self.first or () if key in self.varying]
+        """What is fixed, what was read, the config values that vary, in order of appearance, and what was measured."""
+        varying = [key for key in self.first or () if key in self.varying or key.endswith(OF_FILES)]
         return [*FIXED, *varying, *MEASURED, *sorted(self.sometimes)]
 
 

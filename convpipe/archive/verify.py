@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from convpipe.archive.format import OUTPUT, SUM_LINE, TEXTS, UNHASHED, sums_bytes
+from convpipe.archive.format import OUTPUT, SUM_LINE, TEXTS, UNHASHED, manifest_sha256, sums_bytes
 from convpipe.archive.identity import run_id
 from convpipe.archive.read import Run, check_regular, load, read_bytes, stored_header
 from convpipe.errors import ArchiveError, shown
@@ -33,15 +33,38 @@ def verify(folder: str | Path, *, arrays: bool = True) -> Run:
                 raise ArchiveError(f"{path / name}: got sha256 {found}, expected {expected}")
         elif name.endswith(".npy"):
             stored_header(path / name)
-    for name in sorted(os.listdir(path)):
-        if name not in sums and name not in UNHASHED:
-            raise ArchiveError(f"{path / name}: a file that SHA256SUMS does not list")
     run = load(path)
     check_ids(run, hashlib.sha256(content).hexdigest())
+    pictures = checked_manifest(path, run, sums) if run.manifest["format"] > 1 else ()
+    for name in sorted(os.listdir(path)):
+        if name not in sums and name not in (*UNHASHED, *pictures):
+            raise ArchiveError(f"{path / name}: a file that SHA256SUMS does not list")
     for row in run.rows:
         if row["file"]:
             check_array(path, row, sums, values=arrays)
     return run
+
+
+def checked_manifest(path: Path, run: Run, sums: Mapping[str, str]) -> Mapping[str, str]:
+    """What a manifest says of itself and of the files beside it holds; gives the hashes of its pictures.
+
+    Raises:
+        ArchiveError: it does not.
+    """
+    manifest = run.manifest
+    found = manifest_sha256(manifest)
+    if manifest["sha256"] != found:
+        raise ArchiveError(f"{path}/manifest.json: got sha256 {shown(manifest['sha256'])}, expected {found}, its own")
+    pictures: dict[str, str] = manifest.get("pictures", {})
+    if manifest["sizes"].keys() != {*sums, *pictures, "SHA256SUMS"}:
+        raise ArchiveError(f"{path}/manifest.json: got the sizes of other files than those of SHA256SUMS")
+    for name, size in manifest["sizes"].items():
+        if check_regular(path / name) != size:
+            raise ArchiveError(f"{path / name}: got {(path / name).stat().st_size} bytes, expected {size}")
+    for name, expected in pictures.items():
+        if (found := file_sha256(path / name)) != expected:
+            raise ArchiveError(f"{path / name}: got sha256 {found}, expected {expected}")
+    return pictures
 
 
 def read_sums(path: Path, content: bytes) -> dict[str, str]:

@@ -24,6 +24,9 @@ class Recorder(Protocol):
     def write(self, name: str, content: bytes) -> None:
         """Take one file."""
 
+    def picture(self, name: str, content: bytes) -> None:
+        """Take a picture, which is no part of the archive id."""
+
     def add(self, stage: str, op: str, array: Array, *, macs: int = 0, kept: bool, last: bool = False) -> None:
         """Take a stage's row, and its array where it is kept."""
 
@@ -37,19 +40,26 @@ class Draft:
 
     folder: Path
     sums: dict[str, str] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    pictures: dict[str, str] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
     manifest: dict[str, Any] = field(default_factory=dict)
     published: bool = False
 
     def write(self, name: str, content: bytes) -> None:
         """Write one file and note its hash."""
-        self.sums[name] = write_file(f"{self.folder}/{name}", [content])
+        self.sums[name], self.sizes[name] = write_file(f"{self.folder}/{name}", [content]), len(content)
+
+    def picture(self, name: str, content: bytes) -> None:
+        """Write a picture."""
+        self.pictures[name], self.sizes[name] = write_file(f"{self.folder}/{name}", [content]), len(content)
 
     def save(self, name: str, array: Array) -> str:
         """Write one array as .npy, in C order whatever its own, and note its hash; gives the hash of its values."""
         values = hashlib.sha256()
         header = npy_header(array.shape, array.dtype)
         self.sums[name] = write_file(f"{self.folder}/{name}", chain([header], hashed(blocks(array), values)))
+        self.sizes[name] = len(header) + array.nbytes
         return values.hexdigest()
 
     def add(self, stage: str, op: str, array: Array, *, macs: int = 0, kept: bool, last: bool = False) -> None:
@@ -62,8 +72,12 @@ class Draft:
     def finish(self, manifest: Mapping[str, Any]) -> str:
         """Write stages.csv, SHA256SUMS and, last, manifest.json; gives the archive id."""
         self.write("stages.csv", csv_bytes(COLUMNS, self.rows))
-        archive_id = write_file(f"{self.folder}/SHA256SUMS", [sums_bytes(self.sums)])
-        self.manifest = record = {"format": FORMAT, "archive_id": archive_id, **manifest}
+        sums = sums_bytes(self.sums)
+        archive_id = write_file(f"{self.folder}/SHA256SUMS", [sums])
+        self.sizes["SHA256SUMS"] = len(sums)
+        self.manifest = record = {"format": FORMAT, "archive_id": archive_id, **manifest, "sizes": self.sizes}
+        if self.pictures:
+            record["pictures"] = self.pictures
         write_file(f"{self.folder}/manifest.json", [manifest_json(record)])
         return archive_id
 

@@ -157,6 +157,7 @@ def run_job(job: Job) -> int:
     """Run one checked job and show it, or only its plan."""
     from convpipe.archive.collection import refresh
     from convpipe.execution import runner
+    from convpipe.execution.inputs import pinned
     from convpipe.graph.work import check_memory, plan_work
     from convpipe.report.console import console
     from convpipe.report.progress import progress
@@ -167,6 +168,7 @@ def run_job(job: Job) -> int:
         work = plan_work(job.spec, place.memory)
         print(work)
         check_memory(work, job.spec, place.memory)
+        pinned(job.spec)
         return 0
     prepared = runner.prepare(job.spec, place.memory)
     with progress(len(prepared.work.plan.steps), "stages") as done:

@@ -24,7 +24,7 @@ from convpipe.fields import (
     whole,
 )
 from convpipe.graph import lowerings
-from convpipe.graph.spec import KEEPS, Layer, LoweringSettings
+from convpipe.graph.spec import Layer, LoweringSettings
 from convpipe.ops import OPERATIONS
 from convpipe.ops.conv import Conv
 from convpipe.ops.kinds.convolving import ConvSettings
@@ -35,7 +35,6 @@ SEED = "The one integer that all random numbers come from; every source draws fr
 GRAD = "Where the gradient of the loss with respect to the convolution's output comes from."
 LABELS = "Where the true class of each image comes from, which a network's answers are held against."
 RECORD = "Of a network: how many images of the batch have their stages recorded; null is all. The rest runs in slices."
-KEEP = "What to archive beside the stages' hashes: output, or stages (every array)."
 DATA = "A folder of your own that other settings may refer to, as in ${data}/x.npy."
 OP = "What the layer does: the name of an operation."
 INPUTS = "The layers it reads, by name, instead of the one before it."
@@ -111,8 +110,7 @@ PARTS: dict[str, Setting] = {
     "input": Setting(sources_for("input"), MISSING, "Where the input comes from."),
     "filters": Setting(if_given(sources_for("filters")), None, "Where the filters of a convolution come from."),
     "conv": Setting(if_given(group(ConvSettings)), None, "How the filters meet the input."),
-    "lowering": Setting(group(LoweringSettings), MISSING, "Which chain of stages does the convolution."),
-    "keep": Setting(choice(KEEPS), "output", KEEP),
+    "lowering": Setting(if_given(group(LoweringSettings)), None, "Which chain of stages does the convolution."),
     "bias": Setting(if_given(sources_for("bias")), None, "Where the bias comes from, one value per filter."),
     "grad": Setting(if_given(sources_for("grad")), None, GRAD),
     "network": Setting(if_given(Layers("layers by name")), None, "A network instead of one convolution: its layers."),

@@ -15,7 +15,7 @@ from convpipe.graph.single import operation_class
 from convpipe.graph.spec import LoweringSettings, Spec
 from convpipe.ops.kinds.operation import op_name
 
-REQUIRED_KEYS = ("seed", "input", "lowering", "keep")
+REQUIRED_KEYS = ("seed", "input")
 
 
 def read_job(config: Mapping[str, Any], memo: Memo | None = None) -> Job:
@@ -33,7 +33,7 @@ def read_job(config: Mapping[str, Any], memo: Memo | None = None) -> Job:
     check_there(config)
     spec = whole_spec(memo.each("settings", {key: config.get(key) for key in SPEC_KEYS}, read_part), memo)
     if execution.trace:
-        check_trace(spec)
+        check_trace(spec, execution.keep)
     return Job(spec, execution)
 
 
@@ -46,11 +46,11 @@ def read_execution(config: Mapping[str, Any]) -> Execution:
     return read(Execution, "", {key: value for key, value in config.items() if key in EXECUTION_KEYS})
 
 
-def check_trace(spec: Spec) -> None:
+def check_trace(spec: Spec, keep: str) -> None:
     """The trace of the columns is read from the archive: they have to be made and kept."""
     if spec.network is not None:
         raise ConfigError("trace", True, "a single convolution, not a network")
-    if spec.keep != "stages":
+    if keep != "stages":
         raise ConfigError("trace", True, "keep=stages beside it, as the trace is read from the archive")
     if not {"pad", "im2col"} <= {stage.op for stage in spec.lowering.stages}:
         raise ConfigError("trace", True, "the stages pad and im2col in lowering.stages, whose columns it shows")
@@ -76,17 +76,22 @@ def read_spec(config: Mapping[str, Any]) -> Spec:
 
 
 def read_archived(run: Run) -> Spec:
-    """What an archived run computed, by the rules of its format.
+    """What an archived run computed, by the rules of its format; its files are looked for where they lay.
 
     Raises:
         ConfigError: as `read_spec`.
     """
-    spec = read_spec(run.config)
     if run.manifest["format"] > 1:
-        return spec
+        return read_spec(placed(run.config, run.manifest["paths"]))
+    spec = read_spec(run.config)
     from convpipe.graph.format_1 import as_then  # which a new run does without
 
     return as_then(spec)
+
+
+def placed(config: Mapping[str, Any], paths: Mapping[str, str]) -> dict[str, Any]:
+    """A config with the paths of the files that it reads, by group."""
+    return {**config, **{group: {**config[group], "path": path} for group, path in paths.items() if group in config}}
 
 
 def whole_spec(parts: Mapping[str, Any], memo: Memo) -> Spec:
@@ -104,7 +109,7 @@ def whole_spec(parts: Mapping[str, Any], memo: Memo) -> Spec:
 
 def checked_spec(parts: Mapping[str, Any], memo: Memo) -> Spec:
     """A spec of parts that go together, with its chain of stages: the same object as the last, if it is equal."""
-    conv, lowering = parts["conv"], parts["lowering"]
+    conv, lowering = parts["conv"], parts["lowering"] or LoweringSettings()
     if not isinstance(lowering.stages, tuple):
         chosen = ("conv" if conv is None else op_name(operation_class(conv)), lowering.stages)
         chain = partial(lowerings.chain, *chosen, "lowering.stages")

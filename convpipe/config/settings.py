@@ -1,13 +1,16 @@
 """What a config may say, as frozen dataclasses: how to execute, and the job as a whole."""
 
+import math
 import re
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from convpipe.errors import ConfigError
 from convpipe.execution import provenance
-from convpipe.execution.runner import Place
+from convpipe.execution.runner import KEEPS, Place
 from convpipe.fields import (
     choice,
     field,
@@ -18,7 +21,6 @@ from convpipe.fields import (
     optional,
     path,
     several,
-    size_in_bytes,
     text,
     truth,
     whole,
@@ -29,12 +31,14 @@ MEMORY = "The most memory a run may need, such as 2GiB; null is four fifths of t
 ZIP = "Lists of keys whose values go together, one by one: [[conv.stride, conv.pad]]."
 POINTS = "A list of points: a CSV file (a header of keys), a YAML file, or the name of one in conf/points."
 ADDRESS = "Where it is: tcp://HOST:8786 of Dask; of Ray auto, HOST:6379, or null for one that is started here."
+KEEP = "What to archive beside the stages' hashes: output, or stages (every array)."
 TRACE = "Print how the column tensor is filled, tap by tap, as the lecture does (needs keep: stages)."
 WHERE = "Points of a sweep for which this is false are left out, such as conv.stride <= filters.kernel[0]."
 ON_ERROR = "What the failure of a point means for the rest of a sweep: continue or stop."
 COLLECTION_NAME = re.compile(r"\w[\w.-]*\Z")
 MOST_NAME_BYTES = 200  # file systems end at 255
 MEMORY_SHARE = 0.8
+SIZE = re.compile(r"(.*?)\s*(?:([kmgt])(ib|b)?|b)?\s*", re.IGNORECASE)
 
 
 def named_collection(key: str, value: Any) -> str:
@@ -55,6 +59,29 @@ collection_name = judged(
 def usual_memory() -> int:
     """The bytes that a run may need where nothing says more."""
     return int(MEMORY_SHARE * provenance.memory_bytes())
+
+
+def bytes_of(key: str, value: Any) -> int:
+    """A number of bytes, bare or with a unit: ``500MB``, ``2GiB``.
+
+    >>> bytes_of("limits.memory", "2GiB")
+    2147483648
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    amount, match = math.nan, SIZE.fullmatch(value) if isinstance(value, str) else None
+    if match:
+        base = 1024 if (match[3] or "").lower() == "ib" else 1000
+        with suppress(ValueError):
+            amount = float(match[1]) * base ** " kmgt".index((match[2] or " ").lower())
+    if not 1 <= amount < math.inf:
+        raise ConfigError(key, value, size_in_bytes.words)
+    return int(amount)
+
+
+size_in_bytes = judged(
+    bytes_of, "a size such as 500MB, 2GiB or a whole number of bytes", {"type": ["integer", "string"]}
+)
 
 
 @dataclass(frozen=True)
@@ -96,6 +123,7 @@ class Execution:
 
     name: str = field(collection_name, says="The collection: results go to <root>/<name>/<run id>/.")
     root: str = field(path, says="The folder that collections lie in.")
+    keep: str = field(choice(KEEPS), "output", KEEP)
     dry_run: bool = field(truth, False, "Print the plan and its cost, run nothing.")
     trace: bool = field(truth, False, TRACE)
     workers: int = field(whole(1, 4096), 1, "How many processes run the points of a sweep.")
@@ -113,7 +141,7 @@ class Execution:
     def place(self) -> Place:
         """Where and how, as the runner takes it."""
         memory = self.limits.memory or usual_memory()
-        return Place(Path(self.root) / self.name, memory, self.threads, self.timing.repeats)
+        return Place(Path(self.root) / self.name, memory, self.threads, self.timing.repeats, self.keep)
 
 
 @dataclass(frozen=True)

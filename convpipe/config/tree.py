@@ -17,7 +17,7 @@ from convpipe.sources.kinds.source import ARRAYS
 MAIN_CONFIG = "config"
 YAML = (".yaml", ".yml")
 GLOBAL = "_global_"  # the package of what stands at the top of a config
-GROUPS = {*SPEC_KEYS, "cluster", "experiment"} - {"seed", "keep", "record"}
+GROUPS = {*SPEC_KEYS, "cluster", "experiment"} - {"seed", "record"}
 PACKAGE = "# @package"
 CHOICE = ""  # stands among a group's settings for the name of its choice, where that is given by itself
 # The setting that says which choice of its group the others belong to.

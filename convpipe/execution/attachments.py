@@ -29,7 +29,7 @@ def draw(draft: Recorder, feature_map: Array) -> None:
     """Add the feature maps (N, out_h, out_w, F) of a picture as pictures, the first MOST_PICTURES of them."""
     maps = [(n, f) for n in range(feature_map.shape[0]) for f in range(feature_map.shape[-1])]
     for n, f in maps[:MOST_PICTURES]:
-        draft.write(f"map_n{n}_f{f:03d}.png", picture(feature_map[n, ..., f]))
+        draft.picture(f"map_n{n}_f{f:03d}.png", picture(feature_map[n, ..., f]))
 
 
 def confusion_csv(evaluation: Evaluation) -> bytes:

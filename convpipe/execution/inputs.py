@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from typing import Any, cast
 
 import numpy as np
 
+from convpipe.errors import ConfigError, shown
+from convpipe.files.contents import content_sha256, holding
 from convpipe.graph.making import placed_shape, signature_of, source_of
 from convpipe.graph.memo import Memo
 from convpipe.graph.spec import Spec
 from convpipe.graph.work import Work
 from convpipe.sources import Request, Source, stream
+from convpipe.sources.kinds.source import ROLES, Stored
 from convpipe.tensors import Array, Signature, Sizes, Tensor
 
 
 def make_arrays(spec: Spec, work: Work, memo: Memo | None = None) -> dict[str, Array]:
     """The given tensors of a spec's work, each from its own stream of the seed; the input is the whole batch.
 
-    What is generated is kept for the next run, read-only; files are read each time, as they may change.
+    What is made is kept for the next run, read-only; of a file, as long as the next run reads the same content.
+
+    Raises:
+        ConfigError: a file that does not hold any more what it held when planned.
     """
     arrays = {}
     for tensor in work.plan.given:
         source = source_of(spec, tensor)
         shape, wanted = placed_shape(tensor, work.batch), signature_of(tensor, work.batch)
         make = partial(make_array, spec, source, tensor, wanted, shape)
-        if memo is None or hasattr(source, "path"):
+        if memo is None or (isinstance(source, Stored) and source.sha256 is None):
             arrays[tensor.name] = make()
         else:
             recipe = (source, wanted, shape, spec.seed, tensor.origin)
@@ -43,12 +51,45 @@ def read_only(make: Callable[[], Array]) -> Array:
 def make_array(spec: Spec, source: Source, tensor: Tensor, wanted: Signature, shape: Sizes) -> Array:
     """One given tensor, from its own stream of the seed: as its source has it, in the shape of its place."""
     bits = stream(spec.seed, tensor.name)
-    return source.make(wanted, bits, tensor.origin).reshape(shape)
+    return held_to_plan(source, lambda: source.make(wanted, bits, tensor.origin)).reshape(shape)
+
+
+def held_to_plan(source: Source, make: Callable[[], Array]) -> Array:
+    """What a source makes; where it reads a file, that holds what was planned, before and after."""
+    if not isinstance(source, Stored):
+        return make()
+    with holding(source.file, source.sha256, source.file_key):
+        return make()
+
+
+def pinned(spec: Spec, memo: Memo | None = None) -> Spec:
+    """A spec that says what each file it reads holds; the same objects again for the same contents.
+
+    Raises:
+        ConfigError: a file that is not there, or that holds something else than the spec says.
+    """
+    sources = {role: source for role in ROLES if isinstance(source := getattr(spec, role), Stored)}
+    if not sources:
+        return spec
+    memo = memo or Memo()
+    found: dict[str, Any] = {role: source_pinned(role, source, memo) for role, source in sources.items()}
+    return replace(spec, **found)
+
+
+def source_pinned(role: str, source: Stored, memo: Memo) -> Stored:
+    """A source that says what its file holds."""
+    found = content_sha256(source.file, source.file_key)
+    if source.sha256 is None:
+        return cast(Stored, memo.of_equal(("pinned", role), (source, found), lambda: replace(source, sha256=found)))
+    if source.sha256 != found:
+        raise ConfigError(source.key("sha256"), source.sha256, f"{found}, that of {shown(source.file, 200)}")
+    return source
 
 
 def make_labels(labels: Source, seed: int, images: int) -> Array:
     """The class of each image, (N,), int64; one that is too large for that is no class in any case."""
-    found = labels.make(labels.signature(Request((images,))), stream(seed, "labels"))
+    wanted, bits = labels.signature(Request((images,))), stream(seed, "labels")
+    found = held_to_plan(labels, lambda: labels.make(wanted, bits))
     if found.dtype == np.uint64:
         found = np.minimum(found, np.uint64(np.iinfo(np.int64).max))
     return found.astype(np.int64)

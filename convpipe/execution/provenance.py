@@ -114,13 +114,17 @@ KEYS: dict[str, Key] = {
     "system": Key(str, "name and release", False, "the operating system", system),
     "cores": Key(int, "cores", False, "processors this process may use", processors),
     "memory": Key(int, "bytes", False, "memory of the machine", memory_bytes),
-    "started": Key(str, "UTC, ISO 8601", False, "when the run began"),
 }
 
 
 def collect(threads: int) -> dict[str, Any]:
     """All of `KEYS` for this process, now."""
-    return {**machine(), "threads": threads, "started": datetime.now(UTC).isoformat(timespec="milliseconds")}
+    return {**machine(), "threads": threads}
+
+
+def now() -> str:
+    """The time, UTC, ISO 8601 with milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 @cache

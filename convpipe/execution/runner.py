@@ -1,5 +1,6 @@
 """One run from its spec to its place on disk: plan, make the arrays, run the stages, archive, compare."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,13 @@ from convpipe.archive.verify import verify
 from convpipe.archive.write import Draft, Recorder, drafting, publish
 from convpipe.errors import ArchiveError, ConfigError, ValueRangeError
 from convpipe.execution import pipeline, provenance
-from convpipe.execution.inputs import make_arrays
+from convpipe.execution.inputs import make_arrays, pinned
 from convpipe.execution.pipeline import StageResult
 from convpipe.execution.threads import blas_threads
 from convpipe.graph.making import source_of
 from convpipe.graph.memo import Memo
 from convpipe.graph.plan import readable
+from convpipe.graph.single import lowering_name
 from convpipe.graph.spec import Spec, describe
 from convpipe.graph.work import Work, checked_work, plan_images
 from convpipe.ops import OPERATIONS
@@ -28,6 +30,7 @@ from convpipe.sources import SOURCES
 from convpipe.sources.kinds.source import ROLES
 from convpipe.tensors import Array
 
+KEEPS = ("output", "stages")
 OnStage = Callable[[StageResult], None]
 Seconds = dict[str, tuple[float, ...]]  # of each recorded stage, one for each repeat
 
@@ -44,6 +47,7 @@ class Place:
     memory: int  # bytes
     threads: int = 1
     repeats: int = 1
+    keep: str = "output"
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ def prepare(spec: Spec, memory: int) -> Prepared:
         ConfigError: the spec cannot be run.
     """
     work = checked_work(spec, memory)  # first, as sizes that do not fit are told before a file's content is
+    spec = pinned(spec)
     return Prepared(spec, describe(spec), work)
 
 
@@ -177,22 +182,22 @@ def file_sources(spec: Spec) -> set[str]:
 
 def fill(draft: Recorder, prepared: Prepared, place: Place, on_stage: OnStage, memo: Memo | None = None) -> Seconds:
     """Run the work into a draft and finish it; gives each recorded stage's times."""
-    spec, work = prepared.spec, prepared.work
+    spec, work, started = prepared.spec, prepared.work, provenance.now()
     draft.write("config.yaml", prepared.described.yaml)
     arrays = make_arrays(spec, work, memo)
     batch = arrays.copy() if work.recorded < work.batch else {}
     if batch:
         arrays["input"] = batch["input"][: work.recorded]
     for tensor in work.plan.given:
-        draft.add(tensor.name, source_of(spec, tensor).source, arrays[tensor.name], kept=spec.keep == "stages")
+        draft.add(tensor.name, source_of(spec, tensor).source, arrays[tensor.name], kept=place.keep == "stages")
     try:
-        seconds, output = recorded(draft, spec, work, place, arrays, on_stage)
+        seconds, output = recorded(draft, work, place, arrays, on_stage)
         if batch:
             output = rest_of_batch(draft, spec, work, batch)
     except ValueRangeError as error:
         expected = "a dtype that holds every sum"
         raise ConfigError("conv.dtype", work.plan.output.dtype, expected, error.under("conv")) from error
-    found = manifest(prepared, place, seconds)
+    found = manifest(prepared, place, seconds, started)
     if spec.input.source == "image" or spec.labels is not None:  # pictures and an evaluation
         from convpipe.execution.attachments import attach
 
@@ -202,7 +207,7 @@ def fill(draft: Recorder, prepared: Prepared, place: Place, on_stage: OnStage, m
 
 
 def recorded(
-    draft: Recorder, spec: Spec, work: Work, place: Place, arrays: dict[str, Array], on_stage: OnStage
+    draft: Recorder, work: Work, place: Place, arrays: dict[str, Array], on_stage: OnStage
 ) -> tuple[Seconds, Array]:
     """Run the plan of the recorded images, every stage noted; gives each stage's times and the last's array."""
     seconds = {}
@@ -210,7 +215,7 @@ def recorded(
     for result in pipeline.run(work.plan, arrays, place.repeats):
         arrays.clear()  # the pipeline holds what it still needs, and lets go of it in time
         step, last = result.step, result.step is work.plan.steps[-1]
-        draft.add(step.name, step.op, result.array, macs=step.macs, kept=spec.keep == "stages", last=last and alone)
+        draft.add(step.name, step.op, result.array, macs=step.macs, kept=place.keep == "stages", last=last and alone)
         seconds[step.name] = result.seconds
         on_stage(result)
     return seconds, result.array
@@ -228,11 +233,14 @@ def rest_of_batch(draft: Recorder, spec: Spec, work: Work, batch: dict[str, Arra
     return output
 
 
-def manifest(prepared: Prepared, place: Place, seconds: Seconds) -> dict[str, Any]:
+def manifest(prepared: Prepared, place: Place, seconds: Seconds, started: str) -> dict[str, Any]:
     """What manifest.json says beside its format and the archive id."""
-    plan, work = prepared.work.plan, prepared.work
-    sources = [source.source for role in ROLES if (source := getattr(prepared.spec, role)) is not None]
+    plan, work, spec = prepared.work.plan, prepared.work, prepared.spec
+    sources = [source.source for role in ROLES if (source := getattr(spec, role)) is not None]
+    paths = prepared.described.paths
     sometimes = {
+        "folder": os.getcwd() if any(not os.path.isabs(path) for path in paths.values()) else "",
+        "given": {tensor.name: tensor.origin for tensor in plan.given if tensor.origin},
         "slice": work.slice if work.recorded < work.batch else 0,  # how many images ran at a time
         "operations": origins(OPERATIONS, tuple([step.op for step in plan.steps])),
         "sources": origins(SOURCES, tuple(sources)),
@@ -240,8 +248,13 @@ def manifest(prepared: Prepared, place: Place, seconds: Seconds) -> dict[str, An
     return {
         "run_id": prepared.identity,
         "status": "done",
+        "started": started,
+        "keep": place.keep,
+        "lowering": lowering_name(spec),
+        "paths": paths,
         "seconds": seconds,
         "axes": plan.axes,
+        "wiring": plan.wiring,
         **{key: value for key, value in sometimes.items() if value},
         "provenance": provenance.collect(place.threads),
     }

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convpipe.errors import GeometryError, GeometrySettingError, did_you_mean, told_apart
-from convpipe.fields import is_whole
+from convpipe.fields import is_whole, one_for_all
 from convpipe.geometry.layouts import THREE_AXES
 from convpipe.tensors import Sizes, addressable
 
@@ -98,6 +98,19 @@ def pads_per_axis(value: Any, rank: int) -> Pads:
         expected = f"a whole number from 0, {rank} of them, {rank} pairs [before, after], or {', '.join(PAD_WORDS)}"
         raise GeometrySettingError("pad", told_apart(value), expected, hint)
     return tuple((int(before), int(after)) for before, after in pairs)
+
+
+def shortest_pads(value: Any) -> Any:
+    """The shortest way to write a padding: what is valid is 0, a pair of equal sides one number, equal axes one.
+
+    >>> shortest_pads("valid"), shortest_pads([[0, 0], [0, 0]]), shortest_pads([[1, 1], [0, 2]]), shortest_pads("same")
+    (0, 0, [1, [0, 2]], 'same')
+    """
+    found = 0 if value == "valid" else listed(value)
+    if not isinstance(found, list):
+        return found
+    sides = [one_for_all(entry) for entry in found]
+    return sides if any(isinstance(side, list) for side in sides) else one_for_all(sides)
 
 
 def reach(kernel: int, dilation: int) -> int:

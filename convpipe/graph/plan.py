@@ -31,6 +31,13 @@ class Plan:
         return {tensor.name: tensor.axes for tensor in self.given} | made
 
     @cached_property
+    def wiring(self) -> dict[str, list[str]]:
+        """What each stage read, by the names in stages.csv; given tensors read nothing."""
+        rows = {step.makes.name: step.name for step in self.steps}
+        read = {step.name: [rows.get(name, name) for name in step.needs] for step in self.steps}
+        return {tensor.name: list[str]() for tensor in self.given} | read
+
+    @cached_property
     def macs(self) -> int:
         """Multiply-adds of all steps."""
         return sum(step.macs for step in self.steps)

@@ -4,12 +4,13 @@ from dataclasses import fields
 from functools import partial
 
 from convpipe.errors import ConfigError
+from convpipe.graph import lowerings
 from convpipe.graph.network import given_tensor, input_tensor, plan_single
 from convpipe.graph.plan import Plan
-from convpipe.graph.spec import Spec
+from convpipe.graph.spec import Spec, unread_parts
 from convpipe.ops import OPERATIONS
 from convpipe.ops.kinds.convolving import Convolving, ConvSettings
-from convpipe.ops.kinds.operation import Weight
+from convpipe.ops.kinds.operation import Weight, op_name
 from convpipe.sources import Request, Source
 from convpipe.tensors import Tensor
 
@@ -33,6 +34,14 @@ def operation_of(conv: ConvSettings, **more: object) -> Convolving:
     kind = operation_class(conv)
     settings = {**vars(conv), "operation": None, **more}
     return kind(**{entry.name: settings[entry.name] for entry in fields(kind) if entry.name in settings})
+
+
+def lowering_name(spec: Spec) -> str:
+    """What the lowering of a spec is called; nothing of a chain of somebody's own, and where nothing reads it."""
+    if "lowering" in unread_parts(spec):
+        return ""
+    operation = "conv" if spec.conv is None else op_name(operation_class(spec.conv))
+    return lowerings.name_of(operation, spec.lowering.stages)
 
 
 def plan_run(spec: Spec) -> Plan:

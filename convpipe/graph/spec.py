@@ -1,21 +1,20 @@
 """What one run is: frozen, checked settings. Equal specs are the same run."""
 
 import dataclasses
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 from convpipe.archive.identity import Described, Part, canonical_entry, config_cells, joined_id
-from convpipe.fields import field
+from convpipe.fields import Check, field
 from convpipe.files.yaml import yaml_lines
 from convpipe.graph.memo import Memo
-from convpipe.ops import Operation
-from convpipe.ops.kinds.convolving import ConvSettings
+from convpipe.ops import MAIN, Convolving, ConvSettings, Operation
+from convpipe.ops.conv import Conv
 from convpipe.ops.kinds.stages import STAGES, Stage, stage_list
 from convpipe.sources import Source
-
-KEEPS = ("output", "stages")
+from convpipe.sources.kinds.source import ROLES
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,6 @@ class Spec:
     filters: Source | None
     conv: ConvSettings | None
     lowering: LoweringSettings
-    keep: str
     bias: Source | None = None
     grad: Source | None = None
     network: dict[str, Layer] | None = None
@@ -65,15 +63,47 @@ def describe(spec: Spec, memo: Memo | None = None) -> Described:
     A value that is null is left out, so that a setting added later changes no older run's identity.
     """
     there = {name: value for name, value in vars(spec).items() if value is not None}
+    for name in unread_parts(spec):
+        there.pop(name, None)
     parts: dict[str, Part] = (memo or Memo()).each("described", there, part_of)
-    return Described(parts, joined_id([parts[key].entry for key in sorted(parts)]))
+    return Described(parts, joined_id([parts[key].entry for key in sorted(parts)]), paths_of(spec))
+
+
+def unread_parts(spec: Spec) -> tuple[str, ...]:
+    """Parts of a spec that nothing reads: of a network, weights that no layer has, stages that none does without."""
+    if spec.network is None:
+        return ()
+    layers = [layer.operation for layer in spec.network.values()]
+    weighed = any(has_weights(operation) for operation in layers)
+    lowered = any(isinstance(each, Conv) and each.forward and not each.stages for each in layers)
+    return ("weights",) * (not weighed) + ("lowering",) * (not lowered)
+
+
+def has_weights(operation: Operation) -> bool:
+    """Whether a layer reads more than what other layers make."""
+    kind = type(operation)
+    return isinstance(operation, Convolving) or any(role != MAIN for role in (*kind.reads, *kind.may_read))
+
+
+def paths_of(spec: Spec) -> dict[str, str]:
+    """Where the files lie that a spec's sources read, as they were given, by group; those of packages left out."""
+    sources = {role: getattr(spec, role) for role in ROLES}
+    return {role: source.path for role, source in sources.items() if hasattr(source, "path")}
 
 
 def part_of(key: str, value: Any) -> Part:
     """One key of a spec in all its forms."""
-    found = listed(value)
+    found = listed(wired(value) if key == "network" else value)
     lines = "".join(yaml_lines({key: found}))
     return Part(found, canonical_entry(key, found), lines, tuple(config_cells({key: found}).items()))
+
+
+def wired(network: Mapping[str, Layer]) -> dict[str, Layer]:
+    """Layers that read the one before them, without saying so."""
+    befores = zip(network.items(), ("input", *network), strict=False)
+    return {
+        name: replace(layer, inputs=None) if layer.inputs == (before,) else layer for (name, layer), before in befores
+    }
 
 
 def listed(value: Any) -> Any:
@@ -90,18 +120,25 @@ def listed(value: Any) -> Any:
 
 
 def told(value: Any) -> dict[str, Any]:
-    """The settings of one kind, without those at their defaults that came later than archives did."""
-    found = {name: getattr(value, name) for name in field_names(type(value))}  # type: ignore[arg-type]
-    for name, default in later_defaults(type(value)):  # type: ignore[arg-type]
-        if found[name] == default:
-            del found[name]
+    """The settings of one kind in canonical form: each in its shortest spelling, and only those that count.
+
+    Left out are those that nothing reads, that say no more than where a file lies, and at their defaults those that
+    came later than archives did.
+    """
+    kind: Any = type(value)
+    unread = value.unread() if hasattr(value, "unread") else ()
+    found = {name: check.canonical(getattr(value, name)) for name, check in counting(kind) if name not in unread}
+    for name, default in later_defaults(kind):
+        if found.get(name, default) == default:
+            found.pop(name, None)
     return found
 
 
 @cache
-def field_names(kind: Hashable) -> tuple[str, ...]:
-    """The names of a dataclass's settings, in order."""
-    return tuple(entry.name for entry in dataclasses.fields(kind) if "check" in entry.metadata)  # type: ignore[arg-type]
+def counting(kind: Hashable) -> tuple[tuple[str, Check], ...]:
+    """The settings of a dataclass that say what is computed, in order, with their checks."""
+    settings = [entry for entry in dataclasses.fields(kind) if "check" in entry.metadata]  # type: ignore[arg-type]
+    return tuple((entry.name, entry.metadata["check"]) for entry in settings if entry.metadata["identity"])
 
 
 @cache

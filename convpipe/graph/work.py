@@ -15,7 +15,7 @@ from convpipe.tensors import Sizes, Tensor
 # Of a network's batch, after the recorded images. Fixed, as BLAS may round the same image otherwise in another slice.
 SLICE = 64
 
-PLANNED = tuple(entry.name for entry in fields(Spec) if entry.name not in ("seed", "keep"))
+PLANNED = tuple(entry.name for entry in fields(Spec) if entry.name != "seed")
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,8 @@ from convpipe.ops.kinds.operation import (
     each_axis,
     like,
     padding,
+    unread_padding,
+    unread_stride,
     within_image,
 )
 from convpipe.ops.kinds.registry import OPERATIONS

@@ -13,7 +13,20 @@ from numpy.typing import ArrayLike
 from convpipe.fields import choice, field, truth
 from convpipe.geometry.axes import Padding, PerAxis, input_rank, per_axis
 from convpipe.geometry.pooling import PoolGeometry, solve_pool
-from convpipe.ops import PAD, Array, Made, Operation, Tensor, checked, each_axis, images, like, padding
+from convpipe.ops import (
+    PAD,
+    Array,
+    Made,
+    Operation,
+    Tensor,
+    checked,
+    each_axis,
+    images,
+    like,
+    padding,
+    unread_padding,
+    unread_stride,
+)
 from convpipe.ops.arrays.bounds import Bounded, sum_error, total_rounding
 from convpipe.ops.arrays.floats import result_float
 from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow, check_rule
@@ -84,6 +97,11 @@ class AvgPool(Operation):
     varies = True
     function = staticmethod(avg_pool)
     images = True
+
+    def unread(self) -> tuple[str, ...]:
+        """A stride that is the window's size, and how padding counts where there is none."""
+        without = unread_padding(self.pad, "")[0] and not self.ceil_mode
+        return unread_stride(self.kernel, self.stride) + ("count_include_pad",) * without
 
     def plan(self, x: Tensor) -> Made:
         """Smaller spatial axes, in floats."""

@@ -41,6 +41,10 @@ class Dropout(Operation):
     linear = True
     moves = True
 
+    def unread(self) -> tuple[str, ...]:
+        """The rate."""
+        return ("rate",)
+
     def plan(self, x: Tensor) -> Made:
         """The same tensor."""
         return like(x, workspace=0)

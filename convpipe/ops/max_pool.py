@@ -10,7 +10,19 @@ from numpy.typing import ArrayLike
 from convpipe.fields import field, truth
 from convpipe.geometry.axes import Padding, PerAxis
 from convpipe.geometry.pooling import solve_pool
-from convpipe.ops import PAD, Array, Made, Operation, Tensor, checked, each_axis, images, like, padding
+from convpipe.ops import (
+    PAD,
+    Array,
+    Made,
+    Operation,
+    Tensor,
+    checked,
+    each_axis,
+    images,
+    like,
+    padding,
+    unread_stride,
+)
 from convpipe.ops.arrays.bounds import Bounded
 from convpipe.ops.arrays.floats import positive_zeros
 from convpipe.ops.arrays.windows import least, tap_windows
@@ -68,6 +80,10 @@ class MaxPool(Operation):
 
     function = staticmethod(max_pool)
     images = True
+
+    def unread(self) -> tuple[str, ...]:
+        """A stride that is the window's size."""
+        return unread_stride(self.kernel, self.stride)
 
     def plan(self, x: Tensor) -> Made:
         """Smaller spatial axes."""

@@ -34,6 +34,7 @@ from convpipe.ops import (
     images,
     like,
     padding,
+    unread_padding,
 )
 from convpipe.ops.arrays.arguments import real
 from convpipe.ops.arrays.bounds import Bounded
@@ -136,6 +137,11 @@ class Pad(Operation):
     def of(cls, conv: Convolution) -> dict[str, Any]:
         """The convolution's padding."""
         return {"pad": conv.sizes.pads, "mode": conv.operation.pad_mode, "value": conv.operation.pad_value}
+
+    def unread(self) -> tuple[str, ...]:
+        """Its mode and its value, where nothing is padded with them."""
+        no_mode, no_value = unread_padding(self.pad, self.mode)
+        return ("mode",) * no_mode + ("value",) * no_value
 
     def plan(self, x: Tensor) -> Made:
         """Larger spatial axes."""

@@ -80,6 +80,10 @@ class Classic(Source):
         for name in self.names:
             self.weights(name)
 
+    def unread(self) -> tuple[str, ...]:
+        """Whether to normalize, where no kernel smooths."""
+        return () if set(self.names).intersection(SMOOTHING) else ("normalize",)
+
     def signature(self, request: Request = ANY) -> Signature:
         """(F, C/G, k, k): F is names * C for ``each``, names * G for ``sum``.
 

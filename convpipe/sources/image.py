@@ -6,20 +6,25 @@ import numpy as np
 
 from convpipe.fields import choice, field, path
 from convpipe.files.images import MODES, decoding_bytes, image_size, read_image
-from convpipe.sources.kinds.source import ANY, Request, Source
+from convpipe.sources.kinds.source import ANY, Request, Stored
 from convpipe.tensors import DTYPES, Array, Signature, exact_range
 
 PIXEL_DTYPES = tuple(name for name in DTYPES if exact_range(np.dtype(name))[1] >= 255)
 
 
-class Image(Source):
+class Image(Stored):
     """One image as a batch of one, (1, C, H, W) with values 0..255."""
 
     roles = ("input",)
 
-    path: str = field(path, says="Where the file is: PNG, JPEG, BMP, GIF, TIFF, WebP or PPM.")
+    path: str = field(path, says="Where the file is: PNG, JPEG, BMP, GIF, TIFF, WebP or PPM.", identity=False)
     mode: str = field(choice(MODES), "rgb", "rgb: three channels; grey: one.")
     dtype: str = field(choice(PIXEL_DTYPES), "uint8", "Any dtype that holds 0 to 255.")
+
+    @property
+    def file(self) -> str:
+        """The path."""
+        return self.path
 
     def signature(self, request: Request = ANY) -> Signature:
         """The size in the file's header, and the channels of the mode."""

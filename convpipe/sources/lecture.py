@@ -7,6 +7,7 @@ import numpy as np
 
 from convpipe.errors import ConfigError, told_apart
 from convpipe.fields import dtype_name, field, judged
+from convpipe.ops.arrays.sums import FLOAT64_EXACT
 from convpipe.sources.kinds.ranges import fits, within
 from convpipe.sources.kinds.source import ANY, ARRAYS, Request, Source
 from convpipe.tensors import MOST_AXES, Array, Signature, Sizes
@@ -71,7 +72,20 @@ VALUES = (
     "The numbers as nested lists: [N, C, H, W] of an input, [F, C, kh, kw] of filters, one list of others; "
     "a matrix is one image, or one filter, of one channel."
 )
-values_written = judged(nested, "a list of numbers, or of lists", {"type": "array", "minItems": 1})
+
+
+class Written(judged):
+    """Nested lists of numbers."""
+
+    def canonical(self, value: Any) -> Any:
+        """Whole numbers without a point, as the dtype says what they are; but -0.0 is another number than 0."""
+        if isinstance(value, tuple | list):
+            return tuple(map(self.canonical, value))
+        is_whole = abs(value) < FLOAT64_EXACT and value == int(value)
+        return int(value) if is_whole and (value or math.copysign(1, value) > 0) else value
+
+
+values_written = Written(nested, "a list of numbers, or of lists", {"type": "array", "minItems": 1})
 
 
 class Lecture(Source):

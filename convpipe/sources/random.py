@@ -49,6 +49,11 @@ class Random(Source):
             fits_below(self.key("high"), self.high, kind)
             check_interval(self.key("high"), self.low, self.high, kind)
 
+    def unread(self) -> tuple[str, ...]:
+        """The numbers of another distribution."""
+        others = {"uniform": ("mean", "std"), "normal": ("low", "high")}
+        return others.get(self.distribution or "", ())
+
     def one_more_axis(self) -> str:
         """One more size."""
         return longer(self.key("shape"), self.shape)

@@ -6,7 +6,7 @@ import numpy as np
 
 from convpipe.fields import choice, dtype_name, field, optional
 from convpipe.sources.kinds.files import DTYPE
-from convpipe.sources.kinds.source import ANY, Request, Source
+from convpipe.sources.kinds.source import ANY, Request, Stored
 from convpipe.sources.npz import Npz
 from convpipe.tensors import Array, Signature
 
@@ -14,7 +14,7 @@ SHIPPED = ("digits_small",)  # files inside the package
 SHIPPED_FOLDER = Path(__file__).resolve().parent.parent / "weights"
 
 
-class Shipped(Source):
+class Shipped(Stored):
     """Arrays of a file that comes with the package."""
 
     roles = ("weights",)
@@ -24,13 +24,23 @@ class Shipped(Source):
 
     def signature(self, request: Request = ANY) -> Signature:
         """As the file says."""
-        return self.file.signature(request)
+        return self.arrays.signature(request)
 
     def make(self, signature: Signature, bits: np.random.PCG64, entry: str = "") -> Array:
         """Read the array."""
-        return self.file.make(signature, bits, entry)
+        return self.arrays.make(signature, bits, entry)
 
     @property
-    def file(self) -> Npz:
-        """The file that the name stands for."""
-        return Npz(role=self.role, source="npz", path=str(SHIPPED_FOLDER / f"{self.name}.npz"), dtype=self.dtype)
+    def file(self) -> str:
+        """Inside the package."""
+        return str(SHIPPED_FOLDER / f"{self.name}.npz")
+
+    @property
+    def file_key(self) -> str:
+        """The name's."""
+        return self.key("name")
+
+    @property
+    def arrays(self) -> Npz:
+        """The file as a source."""
+        return Npz(role=self.role, source="npz", path=self.file, dtype=self.dtype)

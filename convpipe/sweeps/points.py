@@ -11,6 +11,7 @@ from convpipe.config.expressions import Expression
 from convpipe.config.read import read_job
 from convpipe.config.settings import Execution, Job
 from convpipe.errors import ConfigError, GeometryError, GeometrySettingError, UsageError, shown
+from convpipe.execution.inputs import pinned
 from convpipe.execution.runner import Place, Prepared
 from convpipe.files.yaml import dotted
 from convpipe.graph.memo import Memo
@@ -145,7 +146,8 @@ class Points:
         """
         place = job.execution.place
         try:
-            return Checked(point, job.spec, place, checked_work(job.spec, place.memory, self.memo))
+            work = checked_work(job.spec, place.memory, self.memo)
+            return Checked(point, pinned(job.spec, self.memo), place, work)
         except ConfigError as error:
             if self.execution.invalid == "error" or not is_impossible(error):
                 raise

@@ -29,6 +29,16 @@ def chains_of(name: str) -> dict[str, tuple[str, ...]]:
     return found
 
 
+def name_of(operation: str, stages: tuple[Stage, ...]) -> str:
+    """The name of the lowering that has these stages, or nothing where they are a list of somebody's own.
+
+    >>> name_of("conv", chain("conv", "auto")), name_of("conv", (Stage("pad"),))
+    ('implicit', '')
+    """
+    found = (name for name in names(operation) if name != "auto" and chain(operation, name) == stages)
+    return next(found, "")
+
+
 def chain(operation: str, stages: str | tuple[Stage, ...] | None = None, key: str = "lowering") -> tuple[Stage, ...]:
     """The stages of an operation: those given, or those of a lowering by its name, by default the operation's own.
 

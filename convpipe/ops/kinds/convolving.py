@@ -10,14 +10,24 @@ from typing import Any, ClassVar
 import numpy as np
 
 from convpipe.errors import GeometryError
-from convpipe.fields import choice, dtype_name, field, judged, number, optional, text, whole
+from convpipe.fields import choice, dtype_name, field, judged, number, one_for_all, optional, text, whole
 from convpipe.geometry import convolution
 from convpipe.geometry.axes import AXES, PAD_MODES, PadMode
 from convpipe.geometry.convolution import ConvGeometry
 from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow
 from convpipe.ops.arrays.sums import target_dtype
 from convpipe.ops.arrays.taps import exactly
-from convpipe.ops.kinds.operation import PAD, PAD_MODE, Give, Operation, each_axis, op_name, padding, solved
+from convpipe.ops.kinds.operation import (
+    PAD,
+    PAD_MODE,
+    Give,
+    Operation,
+    each_axis,
+    op_name,
+    padding,
+    solved,
+    unread_padding,
+)
 from convpipe.tensors import Array, Tensor
 
 # What settings say where an operation has none of them.
@@ -111,6 +121,12 @@ class ConvSettings:
     operation: str | None = field(operation_name, None, "Which operation it is; null is conv.")
     output_padding: Any = field(each_axis, None, OUTPUT_PADDING)
     output_shape: Any = field(each_axis, None, OUTPUT_SHAPE)
+
+    def unread(self) -> tuple[str, ...]:
+        """What padding holds, where nothing is padded with it; and no cells that are added to an output."""
+        no_mode, no_value = unread_padding(self.pad, self.pad_mode)
+        none_added = self.output_padding is not None and one_for_all(self.output_padding) == 0
+        return ("pad_mode",) * no_mode + ("pad_value",) * no_value + ("output_padding",) * none_added
 
 
 class Convolving(ConvSettings, Operation):

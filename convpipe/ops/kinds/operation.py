@@ -10,8 +10,8 @@ from typing import Any, ClassVar, dataclass_transform
 import numpy as np
 
 from convpipe.errors import ConfigError, GeometryError
-from convpipe.fields import Check, field, judged, text, whole
-from convpipe.geometry.axes import PAD_WORDS, axis_of
+from convpipe.fields import Check, field, judged, one_for_all, text, whole
+from convpipe.geometry.axes import PAD_WORDS, axis_of, shortest_pads
 from convpipe.geometry.layouts import Turns, turn_hint
 from convpipe.ops.arrays.floats import TILE_CELLS
 from convpipe.ops.arrays.sums import SLACK
@@ -26,8 +26,26 @@ WHOLE = {"type": "integer"}
 EACH = {"anyOf": [{"type": ["integer", "null"]}, {"type": "array", "items": WHOLE}]}
 PAIR = {"anyOf": [WHOLE, {"type": "array", "items": WHOLE, "minItems": 2, "maxItems": 2}]}
 PADS = {"anyOf": [WHOLE, {"enum": list(PAD_WORDS)}, {"type": "array", "items": PAIR}]}
-each_axis = Check("a whole number, or one per axis", EACH)
-padding = Check(f"a whole number, one or a pair [before, after] per axis, or {', '.join(PAD_WORDS)}", PADS)
+
+
+class PerAxis(Check):
+    """A value for every axis, or one for each; what only the rank can judge is left to the geometry."""
+
+    def canonical(self, value: Any) -> Any:
+        """One value where all axes have the same."""
+        return one_for_all(value)
+
+
+class PadSizes(Check):
+    """A padding in any of its spellings."""
+
+    def canonical(self, value: Any) -> Any:
+        """The shortest of them."""
+        return shortest_pads(value)
+
+
+each_axis = PerAxis("a whole number, or one per axis", EACH)
+padding = PadSizes(f"a whole number, one or a pair [before, after] per axis, or {', '.join(PAD_WORDS)}", PADS)
 PAD = "Cells around the input: one number, one per axis, [before, after] per axis, or valid, same, same_lower."
 PAD_MODE = "What padding holds: constant (of the value beside it), reflect, edge or wrap."
 
@@ -124,6 +142,10 @@ class Operation:
         """
         return like(inputs[0], dtype=self.dtype_of(inputs[0].dtype))
 
+    def unread(self) -> tuple[str, ...]:
+        """Settings that nothing reads, as the others are: they are no part of a run's id."""
+        return ()
+
     @staticmethod
     def dtype_of(dtype: np.dtype[Any]) -> np.dtype[Any]:
         """The dtype of the output, where that follows from the input's alone."""
@@ -192,6 +214,21 @@ def chosen(kind: type[Operation], given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 # What several kinds share
+
+
+def unread_padding(pad: Any, mode: str) -> tuple[bool, bool]:
+    """Whether nothing reads the mode of a padding, as nothing is padded, and whether nothing reads its value.
+
+    >>> unread_padding("valid", "constant"), unread_padding(1, "edge"), unread_padding("same", "constant")
+    ((True, True), (False, True), (False, False))
+    """
+    nothing = shortest_pads(pad) == 0
+    return nothing, nothing or mode != "constant"
+
+
+def unread_stride(kernel: Any, stride: Any) -> tuple[str, ...]:
+    """The stride of a window that moves by its own size, as it does where none is given."""
+    return ("stride",) if one_for_all(stride) == one_for_all(kernel) else ()
 
 
 def within_image(axis: int, axes: int) -> int:

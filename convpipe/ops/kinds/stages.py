@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from convpipe.errors import ConfigError
-from convpipe.fields import judged, read_given
+from convpipe.fields import judged, read_given, settings_of
 from convpipe.ops.kinds.operation import chosen
 from convpipe.ops.kinds.registry import OPERATIONS
 
@@ -27,7 +27,10 @@ class Stage:
         >>> Stage("clip", (("low", 0),)).plain(), Stage("pad").plain()
         ({'clip': {'low': 0}}, 'pad')
         """
-        return {self.op: dict(self.settings)} if self.settings else self.op
+        if not self.settings:
+            return self.op
+        known = settings_of(OPERATIONS.get("stages", self.op), "")
+        return {self.op: {name: known[name].check.canonical(value) for name, value in self.settings}}
 
 
 def listed_stages(key: str, value: Any) -> str | tuple[Stage, ...] | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from convpipe.errors import ConfigError
 from convpipe.fields import dtype_name, field, optional, path, text
-from convpipe.sources.kinds.source import ANY, ARRAYS, Request, Source
+from convpipe.sources.kinds.source import ANY, ARRAYS, Request, Stored
 from convpipe.sources.kinds.stream import chunks
 from convpipe.tensors import Array, Signature, full_range
 
@@ -17,10 +17,10 @@ DTYPE = "null is as in the file; another has to hold every value exactly (only t
 ENTRY = "The array's name in the file; null is that of its group: input, filters ..."
 
 
-class File(Source):
+class File(Stored):
     """An array of a file, in its own dtype or in another that holds its values exactly (weights may be rounded)."""
 
-    path: str = field(path, says="Where the file is.")
+    path: str = field(path, says="Where the file is.", identity=False)
     dtype: str | None = field(optional(dtype_name), None, DTYPE)
 
     @abstractmethod
@@ -30,6 +30,11 @@ class File(Source):
     @abstractmethod
     def read(self, entry: str) -> Array:
         """The array as it is in the file, in the machine's own byte order."""
+
+    @property
+    def file(self) -> str:
+        """The path."""
+        return self.path
 
     def one_more_axis(self) -> str:
         """Saved otherwise, as no setting does it."""
@@ -69,6 +74,10 @@ class NamedFile(File):
 
     # of weights the layers say which; null: the array that is called as the role is
     entry: str | None = field(optional(text), says=ENTRY, under=dict.fromkeys((*ARRAYS, "labels")))
+
+    def unread(self) -> tuple[str, ...]:
+        """A name that is the usual one."""
+        return ("entry",) if self.entry == self.role else ()
 
     def header(self, request: Request) -> Any:
         """The header of the array."""

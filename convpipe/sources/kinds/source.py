@@ -1,6 +1,7 @@
 """What a source is: settings of its own, and an array for a place that asks for one."""
 
 import dataclasses
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any, ClassVar, dataclass_transform
 import numpy as np
 
 from convpipe.errors import ConfigError, did_you_mean
-from convpipe.fields import field, read, text
+from convpipe.fields import field, judged, optional, read, text
 from convpipe.geometry.layouts import Turns, image_shape, suits, turn_hint
 from convpipe.ops.kinds.registry import Registry
 from convpipe.tensors import Array, Signature, Sizes, Wanted
@@ -30,6 +31,19 @@ class Request:
 
 
 ANY = Request()
+SHA256 = "What the file has to hold, as its SHA-256; null is whatever it holds."
+HASH = "[0-9a-f]{64}"
+
+
+def hexadecimal(key: str, value: Any) -> str:
+    """A SHA-256, in lower case."""
+    found = str(value).lower()
+    if not re.fullmatch(HASH, found):
+        raise hash_of_a_file.refused(key, value)
+    return found
+
+
+hash_of_a_file = judged(hexadecimal, "a SHA-256, 64 hexadecimal digits", {"type": "string", "pattern": f"^{HASH}$"})
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -75,6 +89,10 @@ class Source(ABC):
         """
         return 0
 
+    def unread(self) -> tuple[str, ...]:
+        """Settings that nothing reads, as the others are: they are no part of a run's id."""
+        return ()
+
     def key(self, setting: str) -> str:
         """The config key of one of its settings."""
         return f"{self.role}.{setting}"
@@ -100,6 +118,26 @@ class Source(ABC):
             hint = turn_hint(shape, wanted, request.turns)
             raise ConfigError(request.key or self.key(setting), shape, expected, hint)
         return Signature(shape, np.dtype(dtype))
+
+
+class Stored(Source):
+    """A source whose array lies in a file. What that holds is part of a run's id, by its hash; where it lies is not."""
+
+    sha256: str | None = field(optional(hash_of_a_file), None, SHA256)
+
+    @property
+    @abstractmethod
+    def file(self) -> str:
+        """Where the file is.
+
+        Raises:
+            ConfigError: it is part of a package that is not installed.
+        """
+
+    @property
+    def file_key(self) -> str:
+        """The config key that says where the file is."""
+        return self.key("path")
 
 
 SOURCES: Registry[Source] = Registry("convpipe.sources", Source)  # type: ignore[type-abstract]

@@ -1,0 +1,74 @@
+"""What a file holds, told by its SHA-256: worked out once in a process for as long as the file stays as it is."""
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import FileIO
+
+from convpipe.errors import ConfigError
+
+# A file that has changed so lately may change again within one tick of its file system's clock, which shows nothing.
+LATELY = 2.0  # seconds; the coarsest clock in use is FAT's
+MOST_KNOWN = 10_000
+Stamp = tuple[str, int, int, int, int, int]
+# A hash follows from nothing but the file, whose stamp says whether it is the same: no answer depends on who asked.
+KNOWN: dict[Stamp, str] = {}
+
+
+def content_sha256(path: str, key: str) -> str:
+    """The SHA-256 of what a file holds now.
+
+    A file that has not changed since it was last asked for is not read again: same path, size, times and inode.
+
+    Raises:
+        ConfigError: under `key`, it cannot be read.
+    """
+    try:
+        with open(path, "rb", buffering=0) as file:
+            stamp = stamp_of(path, file)
+            known = KNOWN.get(stamp)
+            return known if known is not None and is_settled(stamp) else hashed(path, file, stamp)
+    except (OSError, ValueError) as error:
+        raise ConfigError(key, path, "a readable file", str(getattr(error, "strerror", None) or error)) from error
+
+
+def hashed(path: str, file: FileIO, stamp: Stamp) -> str:
+    """The SHA-256 of an open file, kept for the next time where it has not changed meanwhile."""
+    found = hashlib.file_digest(file, "sha256").hexdigest()
+    if stamp_of(path, file) == stamp:
+        if len(KNOWN) >= MOST_KNOWN:
+            KNOWN.clear()
+        KNOWN[stamp] = found
+    return found
+
+
+def stamp_of(path: str, file: FileIO) -> Stamp:
+    """What tells an open file from another, and from itself before a change."""
+    found = os.fstat(file.fileno())
+    return path, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev
+
+
+def is_settled(stamp: Stamp) -> bool:
+    """Whether a file's last change is so long ago that another would show in its times."""
+    return time.time() - max(stamp[2], stamp[3]) / 1e9 > LATELY
+
+
+@contextmanager
+def holding(path: str, sha256: str | None, key: str) -> Iterator[None]:
+    """Read a file in here: before and after, it holds what was planned, if anything was.
+
+    Raises:
+        ConfigError: under `key`, it holds something else.
+    """
+    check_holds(path, sha256, key)
+    yield
+    check_holds(path, sha256, key)
+
+
+def check_holds(path: str, sha256: str | None, key: str) -> None:
+    """A file holds what was planned, if anything was."""
+    if sha256 is not None and (found := content_sha256(path, key)) != sha256:
+        expected = f"the content it had when planned, sha256 {sha256}"
+        raise ConfigError(key, path, expected, f"it has changed meanwhile: {found}")
