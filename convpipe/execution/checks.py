@@ -29,6 +29,7 @@ class Check:
     new: Array
     allowed: Array  # 0 where every machine gives the same bits, infinity where nothing is known
     advice: str = ""  # what helps where too much is allowed
+    local: bool = False  # whether the new one was made of what is archived before it
 
     @cached_property
     def excesses(self) -> Array:
@@ -102,7 +103,7 @@ def kept_stages(then: Run, work: Work, arrays: Mapping[str, Array]) -> Iterator[
     for result in bounded_run(work.plan, recorded, archived):
         old = archived(result.step)
         if old is not None:
-            yield Check(result.step.name, old, result.made.values, result.allowed, advice(work.plan))
+            yield Check(result.step.name, old, result.made.values, result.allowed, advice(work.plan), local=True)
 
 
 def output_check(then: Run, now: Run, spec: Spec, work: Work, arrays: Mapping[str, Array]) -> Check:

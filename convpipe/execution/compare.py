@@ -53,22 +53,28 @@ def compare(then: Run, now: Run, checks: Callable[[], Iterable[Check]]) -> str:
     old, new = then.output, now.output
     if old.dtype != new.dtype or old.shape != new.shape or new.dtype.kind != "f":
         raise ArchiveError(f"{said}{seen(then, now, found[0])}; whole numbers, which every machine gives alike{age}")
-    return f"{judged(said, list(held(then, checks(), said, environment, age)), environment, age)}{age}"
+    passed = []
+    for check in checks():
+        if check.excess > 1:
+            first = f"{then.path}: {difference_of(check.stage, found)}" if check.local else said
+            raise ArchiveError(f"{first}; {beyond(then, check, environment)}{age}")
+        passed.append(check)
+    return f"{judged(said, passed, environment, age)}{age}"
 
 
-def held(then: Run, checks: Iterable[Check], said: str, environment: str, age: str) -> Iterator[Check]:
-    """The checks, each found to be within its bound.
+def difference_of(stage: str, found: Iterable[Difference]) -> str:
+    """How a stage differs that was made again of what is archived before it."""
+    own = (str(difference) for difference in found if difference.stage == stage)
+    return next(own, f"stage {stage!r} differs from what comes of the stages archived before it")
 
-    Raises:
-        ArchiveError: one is not; it tells where the most.
-    """
-    for check in checks:
-        excess = check.excess
-        if excess > 1:
-            amount = f"{excess:.3g} times" if excess < np.inf else "in a cell that every machine gives alike, more than"
-            where = described(check.stage, check.old, check.new, worst(check), axes_of(then, check.stage))
-            raise ArchiveError(f"{said}; {amount} the float bound allows ({environment}): {where}{age}")
-        yield check
+
+def beyond(then: Run, check: Check, environment: str) -> str:
+    """What is beyond its bound, by how much, and where the most."""
+    excess = check.excess
+    amount = f"{excess:.3g} times" if excess < np.inf else "in a cell that every machine gives alike, more than"
+    where = described(check.stage, check.old, check.new, worst(check), axes_of(then, check.stage))
+    again = "made of what is archived before it, " if check.local else ""
+    return f"{amount} the float bound allows ({environment}): {again}{where}"
 
 
 def judged(said: str, passed: Sequence[Check], environment: str, age: str) -> str:
@@ -95,6 +101,9 @@ def numeric_changes(then: Run, now: Run) -> str:
     forms = then.manifest["format"], now.manifest["format"]
     if forms[0] != forms[1]:  # long sums of floats are made more exactly since format 2
         changes["format"] = forms
+    slices = then.manifest.get("slice"), now.manifest.get("slice")
+    if slices[0] != slices[1]:  # how many images ran at a time, as `limits.memory` had it
+        changes["images at a time"] = slices
     return ", ".join(f"{key} {was} -> {is_now}" for key, (was, is_now) in changes.items())
 
 

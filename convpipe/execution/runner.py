@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +131,7 @@ def repeat(folder: Path, place: Place, spec: Spec, on_stage: OnStage = ignore) -
 
     then = verify(folder)
     check_planned(then, spec, place.memory)  # before what another config asks for is made
-    prepared = prepare(spec, place.memory)
+    prepared, place = prepare(spec, place.memory), replace(place, keep=kept_arrays(then))
     with blas_threads(place.threads), drafting(place.folder / prepared.identity) as draft:
         seconds = fill(draft, prepared, place, on_stage)
         return Outcome(then, compared(then, draft, spec), seconds)
@@ -164,14 +164,15 @@ def compared(then: Run, draft: Draft, spec: Spec, advice: str = "") -> str:
     try:
         return compare(then, now, lambda: checks(then, now, spec))
     except ArchiveError as error:
-        if next(differences(then, now)).op in file_sources(spec):
-            hint = "; ".join(filter(None, ("the file is not the one of then", advice)))
-            raise ArchiveError(f"{error} ({hint})") from error
-        slices = then.manifest.get("slice"), now.manifest.get("slice")
-        if slices[0] == slices[1]:
+        if next(differences(then, now)).op not in file_sources(spec):
             raise
-        between = f"{slices[0]} images at a time then, {slices[1]} now, as limits.memory has it"
-        raise ArchiveError(f"{error} ({between}: floats may differ in their last bits)") from error
+        hint = "; ".join(filter(None, ("the file is not the one of then", advice)))
+        raise ArchiveError(f"{error} ({hint})") from error
+
+
+def kept_arrays(run: Run) -> str:
+    """Which of its stages' arrays a run keeps, so that those of a repeat can be laid beside them."""
+    return str(run.manifest.get("keep", run.config.get("keep", "output"))).partition("+")[0]
 
 
 def file_sources(spec: Spec) -> set[str]:
