@@ -145,18 +145,18 @@ def test_other_slices_are_named_where_floats_differ(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match=r"stage 'output' differs: max was 0\.75, is now [^ ]*$"):
         execute(spec, a_place(tmp_path))
     edit_manifest(run.path, slice=8)
-    with pytest.raises(ArchiveError, match=r"\(8 images at a time then, 64 now, as limits\.memory has it: floats may"):
-        execute(spec, a_place(tmp_path))
+    said = execute(spec, a_place(tmp_path)).verdict
+    assert said.startswith("reproduced within 0 of the float bound")
+    assert said.endswith("not to the bit, as the environment differs: images at a time 8 -> 64")
 
 
-def test_there_is_no_bound_for_a_network(tmp_path: Path) -> None:
+def test_last_bits_of_a_network_are_within_its_bound(tmp_path: Path) -> None:
     spec = float_spec(2)
     run = executed(spec, tmp_path)
     edit_rows(run.path, lambda row: row.update(sha256="0" * 64) if row["stage"] == "conv1/matmul" else None)
     reseal(run.path)
     from_elsewhere(run.path)
-    with pytest.raises(ArchiveError, match=r"conv1/matmul' differs.*there is no bound for these floats\)"):
-        execute(spec, a_place(tmp_path))
+    assert execute(spec, a_place(tmp_path)).verdict.startswith("reproduced within 0 of the float bound")
 
 
 def test_no_images_at_all(tmp_path: Path) -> None:

@@ -98,6 +98,15 @@ def cpu_model() -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
+def cpu_features() -> str:
+    """The instruction sets by which NumPy chose its functions; NPY_DISABLE_CPU_FEATURES leaves some out."""
+    import numpy as np
+
+    found: Any = np.show_config(mode="dicts") or {}
+    sets = found.get("SIMD Extensions", {})
+    return " ".join([*sets.get("baseline", []), *sets.get("found", [])]) or "unknown"
+
+
 def memory_bytes() -> int:
     """The machine's memory, or what a control group leaves of it."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -137,6 +146,7 @@ KEYS: dict[str, Key] = {
     "blas_kernel": Key(str, "name", True, "which of its kernels it chose for this CPU", lambda: blas_library()[1]),
     "threads": Key(int, "threads", True, "how many threads BLAS was limited to"),
     "cpu": Key(str, "name", True, "the processor's model", cpu_model),
+    "cpu_features": Key(str, "names", True, "the instruction sets by which NumPy chose its functions", cpu_features),
     "architecture": Key(str, "name", True, "the processor's instruction set", platform.machine),
     "system": Key(str, "name and release", False, "the operating system", system),
     "c_library": Key(str, "name and version", True, "the library of C, whose functions NumPy calls", c_library),

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from convpipe.ops import Array, ConfigError, Made, Operation, Tensor, field, number, numeric, optional
 from convpipe.ops.arrays.arguments import real
+from convpipe.ops.arrays.bounds import Bounded, monotone_error
 from convpipe.ops.arrays.floats import positive_zeros
 
 
@@ -80,3 +81,9 @@ class Clip(Operation):
         """A tensor like `x`."""
         checked_limits(self.low, self.high, x.dtype)
         return super().plan(x)
+
+    def error(self, made: Array, x: Bounded) -> Array:
+        """As it was, and none where every right run is beyond a limit."""
+        low, high = checked_limits(self.low, self.high, x.values.dtype)
+        limits = (-np.inf if low is None else low, np.inf if high is None else high)
+        return monotone_error(x, lambda cells: np.clip(cells, *limits))
