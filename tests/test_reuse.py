@@ -147,14 +147,17 @@ def test_codes_that_agree_are_noted_once_and_not_for_ever(folder: Path) -> None:
     assert manifest(run)["agrees"] == [OTHER, *agrees[:-1]]
 
 
-def test_other_code_whose_floats_are_within_the_bound(folder: Path) -> None:
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_other_code_whose_floats_are_within_the_bound(elsewhere: bool, folder: Path) -> None:
     words = ("root=r", "name=c", "input=random", "filters=random", "seed=1,2,3")
     swept(*words)
     runs = in_order()
     ours = manifest(runs[0])["code"]
     for run in runs[:2]:
         nudge(run)
-        from_elsewhere(run)
+        if elsewhere:
+            from_elsewhere(run)
+    nudge(runs[2])
     set_codes(runs[:2])
     before = contents(C)
     answer = swept(*words)
@@ -165,6 +168,8 @@ def test_other_code_whose_floats_are_within_the_bound(folder: Path) -> None:
         assert record == {**then, "agrees": [ours], "sha256": record["sha256"]}
     assert (runs[0] / "output.npy").read_bytes() == before[f"{runs[0].name}/output.npy"]
     assert last_line(swept(*words)) == "0 done, 3 there before, 0 failed: r/c"
+    last = "0 done, 0 there before, 2 within the bound, 0 failed, 1 differs: r/c"  # that of the same code and machine
+    assert last_line(swept(*words, "retry=all", code=3)) == last
 
 
 def test_other_code_that_differs_is_said_and_the_old_run_stays(folder: Path) -> None:
