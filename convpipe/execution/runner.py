@@ -25,7 +25,7 @@ from convpipe.execution import pipeline, provenance
 from convpipe.execution.code import Names, code_of, named
 from convpipe.execution.inputs import make_arrays, pinned
 from convpipe.execution.pipeline import StageResult
-from convpipe.execution.reuse import SAME_CODE, Asked, Found, Standing, look
+from convpipe.execution.reuse import SAME_CODE, Asked, Found, look
 from convpipe.execution.settle import Case, How, Settled
 from convpipe.execution.threads import blas_threads
 from convpipe.graph.making import source_of
