@@ -30,9 +30,13 @@ from convpipe import reference
 from convpipe.archive.read import Run, load
 from convpipe.errors import ArchiveError
 from convpipe.execution import runner
-from convpipe.execution.bounds import Bound, float_bound, output_bound
-from convpipe.execution.compare import compare, largest_excess
+from convpipe.execution.bounds import bounded_run, float_bound
+from convpipe.execution.checks import Check, cell_excesses
+from convpipe.execution.compare import compare
+from convpipe.execution.inputs import make_arrays
 from convpipe.execution.provenance import VERSION
+from convpipe.graph.spec import Spec
+from convpipe.graph.work import plan_work
 
 Array = np.ndarray[Any, Any]
 WHOLE_FLOATS = {"input.dtype": "float32", "filters.dtype": "float32"}
@@ -110,8 +114,15 @@ def test_a_damaged_archive_is_no_basis(tmp_path: Path) -> None:
 # Another environment
 
 
-def no_bound() -> Bound:
+def no_bound() -> list[Check]:
     raise AssertionError("no bound is asked for here")
+
+
+def allowed(spec: Spec) -> Array:
+    """The largest right difference in each cell of a spec's output."""
+    work = plan_work(spec)
+    *_, last = bounded_run(work.plan, make_arrays(spec, work))
+    return last.allowed
 
 
 def test_the_same_bits_from_elsewhere_are_reproduced(tmp_path: Path) -> None:
@@ -144,14 +155,21 @@ def test_last_bits_of_an_older_format_are_within_the_bound(tmp_path: Path) -> No
         repeat(run, FLOATS)
 
 
-def test_a_network_of_an_older_format_says_what_is_not_known(tmp_path: Path) -> None:
+def repeated(run: Run, spec: Spec, folder: Path) -> str:
+    """Reproduce a run of any spec."""
+    return runner.repeat(run.path, a_place(folder), spec).verdict
+
+
+def test_a_network_of_an_older_format_is_held_to_its_bound(tmp_path: Path) -> None:
     changes = {"input.source": "random", "input.shape": [2, 9, 3, 3], "input.dtype": "float32"}
     spec = network_spec({"s": {"op": "softmax"}}, changes)
     run = execute(spec, a_place(tmp_path)).run
     set_output(run.path, nudged(1))
     edit_manifest(run.path, format=1)
-    with pytest.raises(ArchiveError, match=r"stage 's' differs: .* \(format 1 -> 2; there is no bound"):
-        runner.repeat(run.path, a_place(tmp_path), spec)
+    assert "not to the bit, as the environment differs: format 1 -> 2" in repeated(run, spec, tmp_path)
+    set_output(run.path, set_first_cell(run.output[0, 0, 0, 0] + np.float32(1)))
+    with pytest.raises(ArchiveError, match=r"stage 's' differs: .* times the float bound allows \(format 1 -> 2\)"):
+        repeated(run, spec, tmp_path)
 
 
 @pytest.mark.parametrize("wrong", [1.0, 1e-5, np.nan, np.inf, -np.inf])
@@ -223,13 +241,10 @@ def test_floats_that_are_rounded_have_their_bound(tmp_path: Path, more: dict[str
 def test_the_bound_takes_the_paddings_magnitude(value: int, tmp_path: Path) -> None:
     changes = {**FLOATS, "conv.pad": 2, "conv.pad_value": value, "keep": "stages"}
     run = a_run(tmp_path, changes)
-    bound = output_bound(a_spec(changes))
     x, w = (np.abs(run.array(stage)) for stage in ("input", "filters"))
     magnitude = np.moveaxis(reference.conv(x, w, pad=2, pad_value=3), 1, -1).astype(float)
-    assert bound is not None
-    np.testing.assert_allclose(bound.magnitude, magnitude, rtol=1e-12)
     assert magnitude.min() > 0
-    assert bound.taps == w[0].size
+    np.testing.assert_allclose(allowed(a_spec(changes)), 2 * float_bound(w[0].size, magnitude, "float32"), rtol=2e-6)
 
 
 @pytest.mark.parametrize("taps", [0, 1, 27, 5000])
@@ -325,31 +340,19 @@ def test_repeat_compares_an_archive_anywhere_and_keeps_nothing(tmp_path: Path) -
 
 
 def test_the_bound_of_a_run_is_of_its_own_magnitudes() -> None:
-    spec = a_spec({"input.low": -3, "input.high": -2, "filters.low": 2, "filters.high": 3, **WHOLE_FLOATS})
-    bound = output_bound(spec)
-    assert bound.taps == 8
-    assert bound.magnitude.shape == (1, 6, 5, 3)
-    assert bound.magnitude[0, 0, 0].tolist() == [12.0] * 3
-    assert bound.magnitude[0, 2, 2].tolist() == [48.0] * 3
-    assert bound.exact.all()
-    assert not bound.allowed(np.dtype("float32")).any()
+    changes = {"input.low": -3, "input.high": -2, "filters.low": 2, "filters.high": 3}
+    assert not allowed(a_spec({**changes, **WHOLE_FLOATS})).any()
+    found = allowed(a_spec({**changes, **WHOLE_FLOATS, "conv.pad_value": 0.5}))
+    assert found.shape == (1, 6, 5, 3)
+    np.testing.assert_allclose(found[0, 0, 0], 2 * float_bound(8, np.array(12.0 + 6), "float32"), rtol=2e-6)
+    np.testing.assert_allclose(found[0, 2, 2], 2 * float_bound(8, np.array(48.0), "float32"), rtol=2e-6)
 
 
 def test_the_bound_of_the_smallest_integer_is_not_negative(tmp_path: Path) -> None:
-    spec = a_spec({"input.dtype": "int64", "input.low": -(2**63), "input.high": 1 - 2**63, "filters.dtype": "float64"})
-    bound = output_bound(spec)
-    assert bound.magnitude.min() >= 0
-    assert not bound.exact.any()
-
-
-def test_what_is_allowed_in_each_cell() -> None:
-    magnitude = np.array([1.0, 1.0, np.inf, np.nan, 3e38])
-    exact = np.array([True, False, False, False, False])
-    allowed = Bound(4, magnitude, exact).allowed(np.dtype("float32"))
-    assert allowed[0] == 0
-    assert 4 * 2**-24 < allowed[1] < 20 * 2**-24
-    assert np.isnan(allowed[2:4]).all()
-    assert allowed[4] > 0
+    changes = {"input.low": -(2**63), "input.high": 1 - 2**63, "input.dtype": "int64", "filters.dtype": "float64"}
+    found = allowed(a_spec(changes))
+    assert found.min() > 0
+    assert found.max() < 64 * 2**-53 * 2**63 * 64
 
 
 @pytest.mark.parametrize(
@@ -373,10 +376,12 @@ def test_what_is_allowed_in_each_cell() -> None:
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_excess(old: float, new: float, allowed: float, excess: float, dtype: str) -> None:
-    found = largest_excess(np.array([0, old], dtype), np.array([0, new], dtype), np.array([0, allowed]))
-    assert found == pytest.approx(excess)
+    check = Check("a", np.array([0, old], dtype), np.array([0, new], dtype), np.array([0, allowed]))
+    assert check.excess == pytest.approx(excess)
+    assert cell_excesses(check.old, check.new, check.allowed)[0] == 0
 
 
 def test_an_empty_output_has_no_excess() -> None:
     empty = np.zeros((0, 1, 1, 1), np.float32)
-    assert largest_excess(empty, empty, empty) == 0
+    check = Check("a", empty, empty, empty)
+    assert (check.excess, check.relative, check.undecided) == (0, 0, False)

@@ -45,7 +45,18 @@ ROW = {
     "file": re.compile(r"(?:\w[\w.-]*\.npy)?"),
 }
 MANIFEST = {"archive_id": str, "run_id": str, "status": str, "seconds": dict, "axes": dict, "provenance": dict}
-MANIFEST_2 = {"started": str, "keep": str, "lowering": str, "paths": dict, "sizes": dict, "wiring": dict, "sha256": str}
+MANIFEST_2 = {
+    "code": str,
+    "started": str,
+    "keep": str,
+    "lowering": str,
+    "paths": dict,
+    "sizes": dict,
+    "wiring": dict,
+    "sha256": str,
+}
+MOST_AGREEING = 16  # other codes that a manifest notes, the latest
+STRICT = json.JSONEncoder(allow_nan=False)  # what is finite alone, as JSON has no word for anything else
 CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 PICTURE = re.compile(r"map_n\d{1,9}_f\d{3,9}\.png", re.ASCII)
 SUM_LINE = re.compile(r"([0-9a-f]{64})  (\w[\w.-]*)")
@@ -56,9 +67,8 @@ def manifest_json(record: Mapping[str, Any]) -> bytes:
 
     It is JSON for every reader, so that no number in it is NaN or infinite.
     """
-    entries = {key: CANONICAL.encode(value) for key, value in record.items() if key != "sha256"}
-    entries["sha256"] = f'"{entries_sha256(entries)}"'
-    lines = ",\n".join([f' "{key}": {value}' for key, value in entries.items()])  # keys are plain words
+    sealed = {**record, "sha256": manifest_sha256(record)}
+    lines = ",\n".join([f' "{key}": {STRICT.encode(value)}' for key, value in sealed.items()])  # keys are plain words
     return f"{{\n{lines}\n}}\n".encode()
 
 
@@ -68,13 +78,8 @@ def manifest_sha256(record: Mapping[str, Any]) -> str:
     Raises:
         ValueError: a number that JSON does not have.
     """
-    return entries_sha256({key: CANONICAL.encode(value) for key, value in record.items() if key != "sha256"})
-
-
-def entries_sha256(entries: Mapping[str, str]) -> str:
-    """The SHA-256 of a JSON object of entries that are canonical JSON each."""
-    whole = ",".join([f"{CANONICAL.encode(key)}:{entries[key]}" for key in sorted(entries)])
-    return hashlib.sha256(f"{{{whole}}}".encode()).hexdigest()
+    others = {key: value for key, value in record.items() if key != "sha256"}
+    return hashlib.sha256(CANONICAL.encode(others).encode()).hexdigest()
 
 
 def read_json(content: bytes) -> Any:

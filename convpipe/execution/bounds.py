@@ -1,115 +1,77 @@
-"""The bound of a convolution's floats: what two right results may differ by, derived from its own stages."""
+"""How far right runs of a plan may be apart: beside every tensor its errors, each operation by its own rule."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from convpipe.execution import pipeline
-from convpipe.execution.inputs import make_arrays
-from convpipe.graph.network import input_tensor, plan_single
-from convpipe.graph.single import operation_of, sourced
-from convpipe.graph.spec import Spec
-from convpipe.graph.work import plan_work
+from convpipe.graph.plan import Plan
+from convpipe.graph.step import Step
+from convpipe.ops import Operation
+from convpipe.ops.arrays.bounds import Bounded, float_bound as float_bound, known
 from convpipe.tensors import Array
 
-
-def float_bound(taps: int, magnitude: Array, dtype: Any) -> Array:
-    """How far a float convolution may lie from the true value, whatever the order of its sum.
-
-    A sum of K products has an error of at most gamma_K * sum|x||w|, where gamma_n = n*u / (1 - n*u) and u is the
-    unit roundoff of the accumulator (N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd edition,
-    SIAM 2002, section 3.1). Two more roundings go into gamma_(K+2): adding the bias, and those in the oracle and
-    in this bound. Beside that: rounding to `dtype`, and for each product and the result the spacing of the
-    subnormals, since below them a relative bound does not hold.
-
-    Args:
-        taps: K, how many products one sum has.
-        magnitude: sum|x||w| + |bias| of each sum.
-        dtype: float16, float32 or float64, of the result. Sums are made in it, float16's in float32, or wider;
-            operands must be exact in there.
-
-    Returns:
-        An array like `magnitude`, float64; infinity where a partial sum may overflow.
-
-    >>> float(float_bound(1, np.array(1.0), "float64")) < 5e-16
-    True
-    """
-    result, accumulator = np.finfo(dtype), np.finfo(np.result_type(dtype, np.float32))
-    unit = float(accumulator.eps) / 2
-    gamma = (taps + 2) * unit / (1 - (taps + 2) * unit)
-    sums = np.asarray(magnitude, np.float64)
-    tiny = (taps + 1) * float(accumulator.smallest_subnormal) + float(result.smallest_subnormal)
-    with np.errstate(over="ignore"):
-        errors = gamma * sums + (1 + gamma) * sums * float(result.eps) / 2 + tiny
-        return np.where(sums + errors < float(result.max), errors, np.inf)
+SPARE = 1 + 2.0**-20  # errors are themselves made in float64, whose roundings this covers
 
 
 @dataclass(frozen=True)
-class Bound:
-    """What two right outputs may differ by: from the number of products a cell sums, and their magnitudes."""
+class BoundedResult:
+    """What one step made, and how far any right run may be from the true values."""
 
-    taps: int
-    magnitude: Array  # sum|x||w| of every output cell, in its shape
-    exact: Array  # for every cell, whether its products and sums are whole numbers that nothing rounds
+    step: Step
+    made: Bounded
 
-    def allowed(self, dtype: np.dtype[Any]) -> Array:
-        """The largest right difference in each cell; not a number where one only infinities and NaNs can say.
-
-        Each output lies within `float_bound` of the true sum, in whatever order its products are
-        added, so two of them lie within twice that of each other.
-        """
-        finite = np.isfinite(self.magnitude)
-        limits = 2 * float_bound(self.taps, np.where(finite, self.magnitude, 0), dtype)
-        return np.where(finite, np.where(self.exact, 0, limits), np.nan)
+    @property
+    def allowed(self) -> Array:
+        """The largest right difference of each cell: two right runs lie on both sides of the true value."""
+        return 2 * SPARE * self.made.error
 
 
-def output_bound(spec: Spec) -> Bound | None:
-    """The bound of a convolution's float sums: its own stages over again, of magnitudes.
+def nothing_kept(step: Step) -> Array | None:
+    """No array is archived."""
+    return None
 
-    None where nobody has derived one: for a network, for stages that are not linear or have settings of their own.
+
+def bounded_run(
+    plan: Plan, arrays: Mapping[str, Array], archived: Callable[[Step], Array | None] = nothing_kept
+) -> Iterator[BoundedResult]:
+    """Run a plan step by step, giving each result with its errors.
+
+    Args:
+        arrays: the plan's given tensors, by name: they are the same everywhere.
+        archived: gives a step's array as an archive keeps it, or None. Later steps read that: it is what it is, and
+            so no error before it counts.
     """
-    if spec.conv is None or any(stage.settings for stage in spec.lowering.stages):
-        return None
-    work = plan_work(spec)
-    if not all(type(step.operation).linear for step in work.plan.steps):
-        return None
-    arrays = make_arrays(spec, work)
-    magnitude = output_of(spec, {name: np.abs(array.astype(np.float64)) for name, array in arrays.items()})
-    counts = output_of(spec, {name: np.ones(array.shape) for name, array in arrays.items()}, ones=True)
-    taps = int(counts.max()) if counts.size else 0
-    return Bound(taps, magnitude, exact_cells(spec, work.plan.output.dtype, arrays, magnitude))
+    tensors = {name: Bounded.exactly(array) for name, array in arrays.items()}
+    for position, step in enumerate(plan.steps):
+        operands = [tensors[name] for name in step.needs]
+        values = step.run(*(each.values for each in operands))
+        made = Bounded(values, step_error(step, values, operands))
+        yield BoundedResult(step, made)
+        kept = archived(step)
+        tensors[step.makes.name] = made if kept is None else Bounded.exactly(kept)
+        for name in step.needs:
+            if plan.last_uses[name] == position:
+                tensors.pop(name, None)
 
 
-def output_of(spec: Spec, arrays: Mapping[str, Array], *, ones: bool = False) -> Array:
-    """The output of a spec's own stages on other arrays, float64, the padding's value as a magnitude or as 1."""
-    assert spec.conv is not None
-    value = float(bool(spec.conv.pad_value)) if ones else abs(spec.conv.pad_value)
-    conv = replace(spec.conv, pad_value=value, dtype="float64", overflow="inf")
-    wide = np.dtype(np.float64)
-    x = replace(input_tensor(spec.input.signature()), dtype=wide)
-    operation = operation_of(conv, bias=spec.bias is not None)
-    plan = plan_single(operation, spec.lowering.stages, x, lambda weight: replace(sourced(spec, weight), dtype=wide))
-    return pipeline.output(plan, arrays)
+def step_error(step: Step, made: Array, operands: Sequence[Bounded]) -> Array:
+    """How far each cell of a step's result may lie from its true value; infinity where no rule says that."""
+    same = all(each.exact for each in operands)
+    if same and (made.dtype.kind != "f" or (not type(step.operation).varies and has_rule(step.operation))):
+        return np.zeros(made.shape)  # of the same bits every machine makes the same
+    mains = len(operands) - len(step.sides)
+    sides = dict(zip(step.sides, operands[mains:], strict=True))
+    with np.errstate(all="ignore"):
+        error = step.operation.error(made, *operands[:mains], **sides)
+        return np.full(made.shape, np.inf) if error is None else known(error)
 
 
-def exact_cells(spec: Spec, result: np.dtype[Any], arrays: Mapping[str, Array], magnitude: Array) -> Array:
-    """Which output cells are sums of whole numbers that no partial sum rounds."""
-    assert spec.conv is not None
-    dtypes = [array.dtype for array in arrays.values()]
-    if all(dtype.kind in "iu" for dtype in dtypes):
-        return np.ones(magnitude.shape, bool)
-    if not all(map(whole, (*arrays.values(), np.array(spec.conv.pad_value)))):
-        return np.zeros(magnitude.shape, bool)
-    mantissa = np.finfo(np.result_type(result, *dtypes, np.float32)).nmant + 1
-    return np.asarray(magnitude <= 2.0**mantissa)
+def has_rule(operation: Operation) -> bool:
+    """Whether an operation says what becomes of errors."""
+    return type(operation).moves or type(operation).error is not Operation.error
 
 
-def whole(values: Array) -> bool:
-    """Whether all values are whole numbers.
-
-    >>> whole(np.array([1.0, -3.0])), whole(np.array([0.5])), whole(np.array([np.inf]))
-    (True, False, False)
-    """
-    return values.dtype.kind in "iu" or bool(np.all(np.isfinite(values) & (values == np.trunc(values))))
+def without_rule(plan: Plan) -> str:
+    """The first operation of a plan that does not; or nothing."""
+    return next((step.op for step in plan.steps if not has_rule(step.operation)), "")

@@ -36,7 +36,7 @@ def make_arrays(spec: Spec, work: Work, memo: Memo | None = None) -> dict[str, A
             arrays[tensor.name] = make()
         else:
             shape, wanted = placed_shape(tensor, work.batch), signature_of(tensor, work.batch)
-            recipe = (source, wanted, shape, spec.seed, tensor.origin)
+            recipe = (source, wanted.shape, wanted.dtype, shape, spec.seed, tensor.origin)
             arrays[tensor.name] = memo.of_equal(("array", tensor.name), recipe, partial(read_only, make))
     return arrays
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -12,6 +14,7 @@ from numpy.typing import ArrayLike
 from convpipe.fields import choice, field
 from convpipe.geometry.layers import same_shape
 from convpipe.ops import Array, Made, Operation, Tensor, checked, like, tensors_of
+from convpipe.ops.arrays.bounds import Bounded, rounding, sum_error, total_rounding
 from convpipe.ops.arrays.floats import TILE_CELLS, tiles
 from convpipe.ops.arrays.overflow import (
     OVERFLOW,
@@ -121,3 +124,11 @@ class Add(Operation):
         shape = same_shape(*(tensor.shape for tensor in inputs))
         target = result_dtype(*(tensor.dtype for tensor in inputs))
         return like(inputs[0], dtype=target, workspace=workspace(prod(shape)))
+
+    def error(self, made: Array, *inputs: Bounded) -> Array:
+        """That of a sum of two, or of a `total`."""
+        local = partial(rounding, dtype=made.dtype, roundings=1)
+        if len(inputs) > 2:
+            of = np.result_type(*(each.values.dtype for each in inputs), np.float32)
+            local = partial(total_rounding, dtype=made.dtype, terms=len(inputs), of=of)
+        return sum_error(replace(self, overflow="inf").run, made.dtype, local, *inputs)

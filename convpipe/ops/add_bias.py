@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from math import prod
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from convpipe.ops import MAIN, Array, GeometryError, Made, SumStage, Tensor, check_shape, checked, like, numeric
+from convpipe.ops.arrays.bounds import Bounded, rounding, sum_error
 from convpipe.ops.arrays.overflow import SUM_SHIFT, Overflow, check_rule, narrowed, scaled, settled
 from convpipe.ops.arrays.sums import (
     INT64_EXACT,
@@ -35,6 +38,11 @@ class AddBias(SumStage):
     def run(self, x: Array, bias: Array) -> Array:
         """`add_bias`."""
         return add_bias(x, bias, self.dtype, self.overflow)
+
+    def error(self, made: Array, x: Bounded, bias: Bounded) -> Array:
+        """That of a sum of two."""
+        sums = replace(self, dtype="float64", overflow="inf").run
+        return sum_error(sums, made.dtype, partial(rounding, dtype=made.dtype, roundings=1), x, bias)
 
 
 def add_bias(x: ArrayLike, bias: ArrayLike, dtype: DTypeLike | None = None, overflow: Overflow = "error") -> Array:

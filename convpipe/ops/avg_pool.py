@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from math import prod
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from convpipe.fields import choice, field, truth
-from convpipe.geometry.axes import Padding, PerAxis
+from convpipe.geometry.axes import Padding, PerAxis, input_rank, per_axis
 from convpipe.geometry.pooling import PoolGeometry, solve_pool
 from convpipe.ops import (
     PAD,
@@ -26,6 +27,7 @@ from convpipe.ops import (
     unread_padding,
     unread_stride,
 )
+from convpipe.ops.arrays.bounds import Bounded, sum_error, total_rounding
 from convpipe.ops.arrays.floats import result_float
 from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow, check_rule
 from convpipe.ops.arrays.sums import INT64_EXACT, OBJECT_BYTES, SLACK, magnitude
@@ -92,7 +94,7 @@ class AvgPool(Operation):
     dilation: Any = field(each_axis, 1, "Distance between the window's cells: one number, or one per axis.", later=True)
     overflow: Overflow = field(choice(OVERFLOWS), "error", OVERFLOW, later=True)
 
-    adds_up = True
+    varies = True
     function = staticmethod(avg_pool)
     images = True
 
@@ -107,6 +109,12 @@ class AvgPool(Operation):
         sized = {name: value for name, value in vars(self).items() if name not in other}
         sizes = solve_pool(x.shape, **sized)
         return like(x, shape=sizes.shape, dtype=result_float(x.dtype), workspace=workspace(sizes, x))
+
+    def error(self, made: Array, x: Bounded) -> Array:
+        """That of means of sums as in `total`."""
+        terms = prod(per_axis("kernel", self.kernel, input_rank(x.values.shape)))
+        local = partial(total_rounding, dtype=made.dtype, terms=terms, of=x.values.dtype)
+        return sum_error(replace(self, overflow="inf").run, made.dtype, local, x)
 
 
 def workspace(sizes: PoolGeometry, x: Tensor) -> int:

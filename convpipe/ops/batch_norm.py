@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from convpipe.fields import choice, field, number, optional, text
 from convpipe.geometry.layers import check_per_channel
 from convpipe.ops import MAIN, Array, ConfigError, Give, Made, Operation, Tensor, Weight, checked, like, numeric
+from convpipe.ops.arrays.bounds import Bounded, rounding
 from convpipe.ops.arrays.floats import TILE_CELLS, computing_float, result_float
 from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, SUM_SHIFT, Overflow, check_rule, settled
 from convpipe.ops.arrays.sums import FLOAT64_EXACT, largest
@@ -167,3 +168,13 @@ class BatchNorm(Operation):
     def run(self, x: Array, **parameters: Array) -> Array:
         """`batch_norm`."""
         return batch_norm(x, **parameters, epsilon=self.epsilon, overflow=self.overflow)
+
+    def error(self, made: Array, x: Bounded, **parameters: Bounded) -> Array | None:
+        """Times the factor; six roundings: of mean, difference, factor, product, shift and sum."""
+        if not all(each.exact for each in parameters.values()):
+            return None
+        numbers = {role: each.values.astype(np.float64) for role, each in parameters.items()}
+        factor = np.abs(numbers["scale"]) / np.sqrt(numbers["variance"] + self.epsilon)
+        factors, mean, shift = (per_channel(each, x.error) for each in (factor, numbers["mean"], numbers["shift"]))
+        sizes = factors * (x.size + np.abs(mean)) + np.abs(shift)
+        return factors * x.error + rounding(sizes, made.dtype, 6)

@@ -17,6 +17,7 @@ class Col2fil(ConvStage):
 
     after = ("grad_filter_matrix",)
     result = "grad_weights"
+    moves = True
     called = "gradient of the filters"
 
     def plan(self, x: Tensor) -> Made:

@@ -14,6 +14,7 @@ from convpipe.geometry.axes import Padding, PerAxis
 from convpipe.ops import Array, BetweenStage, Made, Sizes, Tensor, ValueRangeError, checked, numeric, sizes_of
 from convpipe.ops.arrays.adjoints import holds, on_the_way
 from convpipe.ops.arrays.arguments import MATRIX
+from convpipe.ops.arrays.bounds import Bounded, float_bound, sum_error
 from convpipe.ops.arrays.overflow import SUM_SHIFT, Overflow, all_finite, check_rule, narrowed, scaled, settled
 from convpipe.ops.arrays.sums import OBJECT_BYTES, may_leave_int64
 from convpipe.ops.arrays.taps import check_columns, fold, interior, solve_patches
@@ -55,6 +56,15 @@ class Col2im(BetweenStage):
             )
         except ValueRangeError as error:
             raise on_the_way(x.dtype, error) from error
+
+    def error(self, made: Array, x: Bounded) -> Array:
+        """That of sums of as many terms as the kernel has taps."""
+        sizes = self.conv.sizes
+
+        def sums(columns: Array) -> Array:
+            return fold_exactly(columns, sizes.padded_shape, sizes.kernel, sizes.stride, sizes.dilation, "inf")
+
+        return sum_error(sums, made.dtype, partial(float_bound, prod(sizes.kernel), dtype=made.dtype), x)
 
 
 def col2im(

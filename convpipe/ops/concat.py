@@ -60,6 +60,7 @@ class Concat(AxisOperation):
     function = staticmethod(concat)
     several = True
     linear = True
+    moves = True
 
     def plan(self, *inputs: Tensor) -> Made:
         """A tensor like the first, but longer."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from numpy.typing import ArrayLike, DTypeLike
 
 from convpipe.fields import choice, field, optional, text, whole
@@ -23,6 +25,7 @@ from convpipe.ops import (
     bias_of,
     numeric,
 )
+from convpipe.ops.arrays.bounds import Bounded, product_error
 from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow
 from convpipe.ops.arrays.sums import result_dtype, workspace
 from convpipe.ops.matmul import matmul
@@ -43,7 +46,7 @@ class Dense(Operation):
 
     reads = (MAIN, "weights")
     may_read = ("bias",)
-    adds_up = True
+    varies = True
     images = False
 
     def ask(self, give: Give, x: Tensor) -> dict[str, Tensor]:
@@ -81,6 +84,10 @@ class Dense(Operation):
         """`dense`."""
         turned = weights.T if self.layout == "out_in" else weights
         return dense(x, turned, bias, overflow=self.overflow)
+
+    def error(self, made: Array, x: Bounded, weights: Bounded, bias: Bounded | None = None) -> Array:
+        """That of sums of products."""
+        return product_error(replace(self, overflow="inf").run, made.dtype, x.values.shape[1], x, weights, bias)
 
 
 def dense(

@@ -39,6 +39,7 @@ class Dropout(Operation):
 
     function = staticmethod(dropout)
     linear = True
+    moves = True
 
     def unread(self) -> tuple[str, ...]:
         """The rate."""

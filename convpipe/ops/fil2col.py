@@ -16,6 +16,7 @@ class Fil2col(ConvStage):
 
     reads = ("filters",)
     makes = result = "filter_matrix"
+    moves = True
 
     def plan(self, filters: Tensor) -> Made:
         """(F, C/G*kh*kw)."""

@@ -15,6 +15,7 @@ class Fil2row(ConvStage):
 
     reads = ("filters",)
     makes = result = "tap_matrix"
+    moves = True
 
     def plan(self, filters: Tensor) -> Made:
         """(C*kh*kw, F/G)."""

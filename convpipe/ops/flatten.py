@@ -34,6 +34,7 @@ class Flatten(Operation):
 
     function = staticmethod(flatten)
     linear = True
+    moves = True
 
     def plan(self, x: Tensor) -> Made:
         """(N, C*H*W)."""

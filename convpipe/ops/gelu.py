@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from convpipe.ops import Array, Operation, checked, choice, field, numeric
-from convpipe.ops.arrays.floats import by_cell, result_float
+from convpipe.ops.arrays.bounds import FUNCTION_ROUNDINGS, Bounded, cell_error
+from convpipe.ops.arrays.floats import by_cell, computing_float, result_float
 
 Approximation = Literal["none", "tanh"]
 APPROXIMATIONS: tuple[Approximation, ...] = ("none", "tanh")
 
+STEEPEST = 1.13  # both slopes are at most 1.1290, near x = 1.4, and at least -0.1290
 erfc = np.frompyfunc(math.erfc, 1, 1)  # NumPy has none
 
 
@@ -59,5 +61,25 @@ class Gelu(Operation):
 
     approximate: Approximation = field(choice(APPROXIMATIONS), "none", "none: exact; tanh: the usual approximation.")
 
+    varies = True
     function = staticmethod(gelu)
     dtype_of = staticmethod(result_float)
+
+    def error(self, made: Array, x: Bounded) -> Array:
+        """Times the steepest slope, and what its own roundings do.
+
+        ``none``: erfc(a) of a = -x/sqrt(2), which two roundings move by 2u times a erfc'(a) / erfc(a), at most
+        2a**2 + 1 = x**2 + 1 below 0 and 1 above (M. Abramowitz, I. Stegun, Handbook of Mathematical Functions, 7.1.13);
+        then its own, and those of two products. ``tanh``: its argument z has at most eight roundings, and z times the
+        slope of tanh at z is at most 0.45; where 1 + tanh loses all digits, those of tanh are still of size 1.
+        """
+        sizes, wide = x.size, computing_float(x.values.dtype)
+        unit = float(np.finfo(wide).eps) / 2
+        if self.approximate == "none":
+            conditions = 1 + np.square(np.minimum(x.low, 0))
+            roundings = FUNCTION_ROUNDINGS + 3
+            own = 2 * unit * conditions * (np.abs(made.astype(np.float64)) + 2 * STEEPEST * x.error)
+        else:
+            roundings = 3
+            own = 0.5 * sizes * unit * (FUNCTION_ROUNDINGS + 0.45 * 8 + 2)
+        return cell_error(made, STEEPEST * x.error, roundings, wide, own)

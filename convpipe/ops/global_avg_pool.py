@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from math import prod
 
 import numpy as np
@@ -10,6 +12,7 @@ from numpy.typing import ArrayLike
 from convpipe.fields import choice, field
 from convpipe.geometry.pooling import solve_pool
 from convpipe.ops import Array, Made, Operation, Tensor, checked, images, like
+from convpipe.ops.arrays.bounds import Bounded, sum_error, total_rounding
 from convpipe.ops.arrays.floats import result_float
 from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow, check_rule
 from convpipe.ops.arrays.totals import means, total_along
@@ -49,10 +52,15 @@ class GlobalAvgPool(Operation):
 
     overflow: Overflow = field(choice(OVERFLOWS), "error", OVERFLOW, later=True)
 
-    adds_up = True
+    varies = True
     function = staticmethod(global_avg_pool)
     images = True
 
     def plan(self, x: Tensor) -> Made:
         """(N, C, 1, 1)."""
         return like(x, shape=solve_pool(x.shape, kernel=x.shape[2:]).shape, dtype=result_float(x.dtype))
+
+    def error(self, made: Array, x: Bounded) -> Array:
+        """That of means of sums as in `total_along`."""
+        local = partial(total_rounding, dtype=made.dtype, terms=prod(x.values.shape[2:]), of=x.values.dtype)
+        return sum_error(replace(self, overflow="inf").run, made.dtype, local, x)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from convpipe.geometry.pooling import solve_pool
 from convpipe.ops import Array, Made, Operation, Tensor, images, like
+from convpipe.ops.arrays.bounds import Bounded
 from convpipe.ops.arrays.floats import positive_zeros
 from convpipe.ops.arrays.windows import spatial_axes
 
@@ -42,3 +44,7 @@ class GlobalMaxPool(Operation):
     def plan(self, x: Tensor) -> Made:
         """(N, C, 1, 1)."""
         return like(x, shape=solve_pool(x.shape, kernel=x.shape[2:]).shape)
+
+    def error(self, made: Array, x: Bounded) -> Array:
+        """The largest of a window; none where there is nothing but padding."""
+        return np.maximum(self.run(x.error), 0)

@@ -16,6 +16,7 @@ class Im2col(ConvStage):
 
     after = ("padded",)
     result = "columns"
+    moves = True
 
     def plan(self, x: Tensor) -> Made:
         """(N*out_h*out_w, C*kh*kw)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from convpipe.geometry.axes import PerAxis, reach
 from convpipe.geometry.convolution import ConvGeometry, solve
 from convpipe.ops import MAIN, Array, Made, SumStage, Tensor, check_padded, check_shape, checked, images, numeric
+from convpipe.ops.arrays.bounds import Bounded, product_error
 from convpipe.ops.arrays.overflow import Overflow
 from convpipe.ops.arrays.sums import TILE_BYTES, target_dtype, workspace as product_workspace
 from convpipe.ops.arrays.taps import unfold
@@ -48,6 +50,11 @@ class ImplicitGemm(SumStage):
             dtype=self.dtype,
             overflow=self.overflow,
         )
+
+    def error(self, made: Array, x: Bounded, filters: Bounded, bias: Bounded | None = None) -> Array:
+        """That of sums of products."""
+        wide = replace(self, dtype="float64", overflow="inf")
+        return product_error(wide.run, made.dtype, self.conv.sizes.taps, x, filters, bias)
 
 
 def implicit_gemm(

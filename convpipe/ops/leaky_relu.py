@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from convpipe.ops import Array, Operation, checked, choice, field, number, numeric
+from convpipe.ops.arrays.bounds import Bounded, rounding
 from convpipe.ops.arrays.floats import by_cell, result_float
 from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow, check_rule, settled
 
@@ -50,3 +51,10 @@ class LeakyRelu(Operation):
 
     function = staticmethod(leaky_relu)
     dtype_of = staticmethod(result_float)
+
+    def error(self, made: Array, x: Bounded) -> Array:
+        """Times the slope, or 1; two roundings where that counts, of the slope and of the product."""
+        slopes = np.where(x.low >= 0, 1.0, np.where(x.high < 0, abs(self.slope), max(1.0, abs(self.slope))))
+        with np.errstate(invalid="ignore"):
+            sloped = np.where(x.low >= 0, 0, rounding(abs(self.slope) * x.size, made.dtype, 2))
+            return np.where(np.isinf(x.error), np.inf, slopes * x.error + sloped)

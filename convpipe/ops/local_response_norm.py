@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from convpipe.fields import LARGEST, choice, field, number, whole
 from convpipe.geometry.layers import flatten_shape
 from convpipe.ops import Array, Made, Operation, Tensor, checked, like, numeric
+from convpipe.ops.arrays.bounds import FUNCTION_ROUNDINGS, Bounded, rounding
 from convpipe.ops.arrays.floats import result_float
 from convpipe.ops.arrays.overflow import (
     OVERFLOW,
@@ -158,10 +159,28 @@ class LocalResponseNorm(Operation):
     k: float = field(number(), 1.0, "Added to the weighted sum.")
     overflow: Overflow = field(choice(OVERFLOWS), "error", OVERFLOW, later=True)
 
-    adds_up = True
+    varies = True
     function = staticmethod(local_response_norm)
     dtype_of = staticmethod(result_float)
 
     def plan(self, x: Tensor) -> Made:
         """A tensor like `x`, in floats; at most 16 arrays of one image are there in float64."""
         return like(x, dtype=result_float(x.dtype), workspace=16 * 8 * prod(x.shape[1:]) + SLACK)
+
+    def error(self, made: Array, x: Bounded) -> Array:
+        """Over the power, and by what base and power are off, at the ends of what they may be in any right run."""
+        share, sizes = abs(self.alpha) / min(self.size, LARGEST), x.size
+        cells = x.values.astype(np.float64)
+        base = window_sums(cells, self.size) * (self.alpha / min(self.size, LARGEST)) + self.k
+        terms = min(self.size, x.values.shape[1])
+        unit = float(np.finfo(np.float64).eps) / 2
+        squares = share * window_sums(sizes, self.size)
+        moved = share * window_sums(np.sqrt(2 * sizes * x.error), self.size)
+        off = moved + (2 * terms + 6) * unit * (squares + abs(self.k))
+        low, high = base - off - moved, base + off + moved
+        powers = np.maximum(low**-self.beta, high**-self.beta)
+        slopes = abs(self.beta) * np.maximum(low ** (-self.beta - 1), high ** (-self.beta - 1))
+        spread = x.error * powers + sizes * slopes * off
+        found = spread + rounding(sizes * powers, made.dtype, FUNCTION_ROUNDINGS + 2, np.float64)
+        held = (low > SMALL) & (high < np.inf) & (powers > TINY) & (powers < 1 / TINY)
+        return np.where(held, found, np.inf)

@@ -6,9 +6,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from convpipe.ops import Array, AxisOperation, checked, choice, field, numeric
-from convpipe.ops.arrays.floats import below_largest, result_float
+from convpipe.ops.arrays.bounds import FUNCTION_ROUNDINGS, Bounded, cell_error, rounding
+from convpipe.ops.arrays.floats import below_largest, computing_float, result_float
 from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow, check_rule, scaled, settled
 from convpipe.ops.arrays.totals import total_along
+from convpipe.ops.softmax import cells_below, power_error, softmax
 
 
 def log_softmax(x: ArrayLike, axis: int = 1, overflow: Overflow = "error") -> Array:
@@ -50,6 +52,24 @@ class LogSoftmax(AxisOperation):
 
     overflow: Overflow = field(choice(OVERFLOWS), "error", OVERFLOW, later=True)
 
-    adds_up = True
+    varies = True
     function = staticmethod(log_softmax)
     dtype_of = staticmethod(result_float)
+
+    def error(self, made: Array, x: Bounded) -> Array:
+        """Its own error and the mean of all, weighted by the probabilities; then what sum and logarithm are off.
+
+        No probability is more than exp(8 * largest error) times as large in another right run, see `Softmax`.
+        """
+        axis, wide = self.axis, computing_float(x.values.dtype)
+        likely = softmax(x.values.astype(np.float64), axis)
+        apart = np.exp(8 * x.error.max(axis, keepdims=True, initial=0))
+        errors = x.error + power_error(x, axis)
+        means = np.minimum(
+            apart * (likely * errors).sum(axis, keepdims=True), errors.max(axis, keepdims=True, initial=0)
+        )
+        distances = cells_below(x, axis)
+        own = rounding(distances, wide, 1) + rounding(
+            np.log(max(1, x.values.shape[axis])), np.float64, FUNCTION_ROUNDINGS + 2
+        )
+        return cell_error(made, x.error + means, 1, wide, own)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from convpipe.ops import (
     numeric,
 )
 from convpipe.ops.arrays.arguments import MATRIX
+from convpipe.ops.arrays.bounds import Bounded, product_error
 from convpipe.ops.arrays.floats import TILE_CELLS
 from convpipe.ops.arrays.overflow import SHIFT, Overflow, all_finite, check_rule, narrowed, scaled, settled
 from convpipe.ops.arrays.sums import (
@@ -56,6 +58,11 @@ class Matmul(SumStage):
     def run(self, x: Array, filter_matrix: Array, bias: Array | None = None) -> Array:
         """`matmul`."""
         return matmul(x, filter_matrix, bias, self.conv.sizes.groups, self.dtype, self.overflow)
+
+    def error(self, made: Array, x: Bounded, filter_matrix: Bounded, bias: Bounded | None = None) -> Array:
+        """That of sums of products."""
+        wide = replace(self, dtype="float64", overflow="inf")
+        return product_error(wide.run, made.dtype, filter_matrix.values.shape[1], x, filter_matrix, bias)
 
 
 def matmul(

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from convpipe.geometry.axes import kernel_letters
 from convpipe.ops import MAIN, Array, ConvSettings, GeometryError, Made, SumStage, Tensor, checked, numeric
 from convpipe.ops.arrays.arguments import MATRIX
+from convpipe.ops.arrays.bounds import Bounded, product_error
 from convpipe.ops.arrays.overflow import Overflow
 from convpipe.ops.arrays.sums import target_dtype, workspace as product_workspace
 from convpipe.ops.matmul import matmul
@@ -33,6 +34,14 @@ class MatmulColumns(SumStage):
     def run(self, x: Array, row_matrix: Array) -> Array:
         """`matmul_columns`."""
         return matmul_columns(row_matrix, x, self.conv.sizes.groups, self.target, self.overflow)
+
+    def error(self, made: Array, x: Bounded, row_matrix: Bounded) -> Array:
+        """That of sums of products, as many as there are positions."""
+
+        def products(rows: Array, columns: Array, _: None) -> Array:
+            return matmul_columns(rows, columns, self.conv.sizes.groups, "float64", "inf")
+
+        return product_error(products, made.dtype, len(row_matrix.values), row_matrix, x)
 
 
 def matmul_columns(

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from convpipe.ops import Array, BetweenStage, GeometryError, Made, Tensor, ValueRangeError, numeric
 from convpipe.ops.arrays.adjoints import on_the_way
 from convpipe.ops.arrays.arguments import MATRIX
+from convpipe.ops.arrays.bounds import Bounded, product_error
 from convpipe.ops.arrays.overflow import Overflow
 from convpipe.ops.arrays.sums import workspace
 from convpipe.ops.matmul import matmul
@@ -29,6 +30,14 @@ class MatmulRows(BetweenStage):
     def run(self, row_matrix: Array, tap_matrix: Array) -> Array:
         """`matmul_rows`."""
         return matmul_rows(row_matrix, tap_matrix, self.conv.sizes.groups, self.between, self.between_overflow)
+
+    def error(self, made: Array, row_matrix: Bounded, tap_matrix: Bounded) -> Array:
+        """That of sums of products, as many as a group has filters."""
+
+        def products(rows: Array, taps: Array, _: None) -> Array:
+            return matmul_rows(rows, taps, self.conv.sizes.groups, "float64", "inf")
+
+        return product_error(products, made.dtype, tap_matrix.values.shape[1], row_matrix, tap_matrix)
 
 
 def matmul_rows(

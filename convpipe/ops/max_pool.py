@@ -23,6 +23,7 @@ from convpipe.ops import (
     padding,
     unread_stride,
 )
+from convpipe.ops.arrays.bounds import Bounded
 from convpipe.ops.arrays.floats import positive_zeros
 from convpipe.ops.arrays.windows import least, tap_windows
 
@@ -87,3 +88,7 @@ class MaxPool(Operation):
     def plan(self, x: Tensor) -> Made:
         """Smaller spatial axes."""
         return like(x, shape=solve_pool(x.shape, **vars(self)).shape)
+
+    def error(self, made: Array, x: Bounded) -> Array:
+        """The largest of a window; none where there is nothing but padding."""
+        return np.maximum(self.run(x.error), 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ from convpipe.ops import (
     unread_padding,
 )
 from convpipe.ops.arrays.arguments import real
+from convpipe.ops.arrays.bounds import Bounded
 from convpipe.ops.arrays.taps import exactly, interior
 
 
@@ -148,3 +150,7 @@ class Pad(Operation):
             exactly(self.value, x.dtype, "value")
         spatial = (size + sum(pair) for size, pair in zip(x.shape[2:], pads, strict=True))
         return like(x, shape=(*x.shape[:2], *spatial), workspace=0)
+
+    def error(self, made: Array, x: Bounded) -> Array:
+        """Moved, and none in a constant padding."""
+        return replace(self, value=0).run(x.error)

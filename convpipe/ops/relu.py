@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from convpipe.ops import Array, Operation, numeric
+from convpipe.ops.arrays.bounds import Bounded
 from convpipe.ops.arrays.floats import positive_zeros
 
 
@@ -35,3 +36,7 @@ class Relu(Operation):
     """max(x, 0); integers stay integers."""
 
     function = staticmethod(relu)
+
+    def error(self, made: Array, x: Bounded) -> Array:
+        """As it was, and none where every right run has less than 0."""
+        return np.asarray(np.fmin(x.error, np.maximum(x.high, 0)))

@@ -16,6 +16,7 @@ class Reshape(ConvStage):
 
     after = ("product",)
     result = "feature_map"
+    moves = True
 
     def plan(self, x: Tensor) -> Made:
         """(N, out_h, out_w, F)."""

@@ -15,6 +15,7 @@ class Rows(ConvStage):
 
     reads = (("grad", MAIN),)
     makes = result = "row_matrix"
+    moves = True
 
     def plan(self, grad: Tensor) -> Made:
         """(N*out_h*out_w, F)."""

@@ -18,6 +18,7 @@ from convpipe.ops import (
     like,
     numeric,
 )
+from convpipe.ops.arrays.bounds import Bounded, rounding
 from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow, check_rule, settled
 
 
@@ -68,3 +69,8 @@ class Scale(Operation):
         """A tensor like `x`, in that dtype."""
         check_divisor(self.divisor)
         return like(x, dtype=np.dtype(self.dtype))
+
+    def error(self, made: Array, x: Bounded) -> Array:
+        """Divided, and rounded in float64 and to the dtype."""
+        divisor = abs(self.divisor)
+        return x.error / divisor + rounding(x.size / divisor, made.dtype, 2, np.float64)

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from convpipe.ops import Array, Operation, numeric
-from convpipe.ops.arrays.floats import by_cell, result_float
+from convpipe.ops.arrays.bounds import FUNCTION_ROUNDINGS, TINY, Bounded, cell_error
+from convpipe.ops.arrays.floats import by_cell, computing_float, result_float
 
 
 def sigmoid(x: ArrayLike) -> Array:
@@ -37,5 +38,12 @@ def logistic(x: Array) -> Array:
 class Sigmoid(Operation):
     """The logistic function of each cell, in floats."""
 
+    varies = True
     function = staticmethod(sigmoid)
     dtype_of = staticmethod(result_float)
+
+    def error(self, made: Array, x: Bounded) -> Array:
+        """Times the slope, f(x) * f(-x), which is largest nearest 0; those of exp, of a sum and of a quotient."""
+        nearest = np.maximum(np.abs(x.values.astype(np.float64)) - 2 * x.error, 0)
+        spread = x.error * logistic(nearest) * logistic(-nearest)
+        return cell_error(made, spread, FUNCTION_ROUNDINGS + 4, computing_float(x.values.dtype), TINY[made.dtype])

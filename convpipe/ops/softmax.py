@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from convpipe.ops import Array, AxisOperation, numeric
-from convpipe.ops.arrays.floats import below_largest, result_float
+from convpipe.ops.arrays.bounds import FUNCTION_ROUNDINGS, TINY, Bounded, rounding
+from convpipe.ops.arrays.floats import below_largest, computing_float, result_float
 from convpipe.ops.arrays.totals import total_along
 
 
@@ -39,6 +40,37 @@ def softmax(x: ArrayLike, axis: int = 1) -> Array:
 class Softmax(AxisOperation):
     """Probabilities in proportion to exp(x) along one axis, by default the classes."""
 
-    adds_up = True
+    varies = True
     function = staticmethod(softmax)
     dtype_of = staticmethod(result_float)
+
+    def error(self, made: Array, x: Bounded) -> Array:
+        """Of each probability times its own error and the mean of all, weighted by the probabilities.
+
+        dy_i is y_i * (dx_i - sum(y_j * dx_j)), in which y_i and 1 - y_i are at most exp(2 * largest) times as large
+        where no x is changed by more than that; 2E is what two right runs may be apart, and two of them are compared.
+        """
+        axis, largest = self.axis, x.error.max(self.axis, keepdims=True, initial=0)
+        likely = softmax(x.values.astype(np.float64), axis)
+        apart = np.exp(8 * largest)
+        others = (likely * x.error).sum(axis, keepdims=True) - likely * x.error
+        spread = apart * likely * ((1 - likely) * x.error + others)
+        own = power_error(x, axis)
+        sizes = apart * likely
+        relative = own + (likely * own).sum(axis, keepdims=True) * apart
+        local = relative * sizes + rounding(sizes, made.dtype, 2) + TINY[made.dtype]
+        return np.asarray(np.minimum(spread + local, 1))
+
+
+def cells_below(x: Bounded, axis: int) -> Array:
+    """How far each cell may be below the largest of its row, in any right run."""
+    cells = x.values.astype(np.float64)
+    largest = cells.max(axis, keepdims=True, initial=-np.inf)
+    return np.asarray(largest - cells + 4 * x.error.max(axis, keepdims=True, initial=0))
+
+
+def power_error(x: Bounded, axis: int) -> Array:
+    """How far exp(x - max) may be off, relative to itself: by the rounding of the difference, and by that of exp."""
+    unit = float(np.finfo(computing_float(x.values.dtype)).eps) / 2
+    distances = cells_below(x, axis)
+    return np.where(distances < np.inf, unit * (distances + FUNCTION_ROUNDINGS + 1), 0)

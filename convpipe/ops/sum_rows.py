@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from convpipe.ops import Array, Made, SumStage, Tensor, checked, numeric
 from convpipe.ops.arrays.arguments import MATRIX
+from convpipe.ops.arrays.bounds import Bounded, sum_error, total_rounding
 from convpipe.ops.arrays.floats import TILE_CELLS
 from convpipe.ops.arrays.overflow import SUM_SHIFT, Overflow, check_rule, scaled, settled
 from convpipe.ops.arrays.sums import SLACK, target_dtype, workspace as product_workspace
@@ -33,6 +34,11 @@ class SumRows(SumStage):
     def run(self, row_matrix: Array) -> Array:
         """`sum_rows`."""
         return sum_rows(row_matrix, self.target, self.overflow)
+
+    def error(self, made: Array, row_matrix: Bounded) -> Array:
+        """That of sums as in `total_along`."""
+        local = partial(total_rounding, dtype=made.dtype, terms=len(row_matrix.values), of=row_matrix.values.dtype)
+        return sum_error(partial(sum_rows, dtype="float64", overflow="inf"), made.dtype, local, row_matrix)
 
 
 def sum_rows(row_matrix: ArrayLike, dtype: DTypeLike | None = None, overflow: Overflow = "error") -> Array:

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from convpipe.ops import Array, Operation, numeric
-from convpipe.ops.arrays.floats import by_cell, result_float
+from convpipe.ops.arrays.bounds import FUNCTION_ROUNDINGS, TINY, Bounded, cell_error
+from convpipe.ops.arrays.floats import by_cell, computing_float, result_float
 
 
 def tanh(x: ArrayLike) -> Array:
@@ -30,5 +31,12 @@ def tanh(x: ArrayLike) -> Array:
 class Tanh(Operation):
     """The hyperbolic tangent of each cell, in floats."""
 
+    varies = True
     function = staticmethod(tanh)
     dtype_of = staticmethod(result_float)
+
+    def error(self, made: Array, x: Bounded) -> Array:
+        """Times the slope, 1 - tanh(x)**2 = 4q / (1 + q)**2 with q = exp(-2|x|), which is largest nearest 0."""
+        powers = np.exp(-2 * np.maximum(np.abs(x.values.astype(np.float64)) - 2 * x.error, 0))
+        spread = x.error * 4 * powers / (1 + powers) ** 2
+        return cell_error(made, spread, FUNCTION_ROUNDINGS, computing_float(x.values.dtype), TINY[made.dtype])

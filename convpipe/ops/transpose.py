@@ -14,6 +14,7 @@ class Transpose(Operation):
 
     function = staticmethod(channels_first)
     linear = True
+    moves = True
 
     def plan(self, x: Tensor) -> Made:
         """The last axis second."""

@@ -48,6 +48,7 @@ class Upsample(Operation):
     function = staticmethod(upsample)
     images = True
     linear = True
+    moves = True
 
     def plan(self, x: Tensor) -> Made:
         """Larger spatial axes."""

@@ -1,6 +1,8 @@
 """Gradients of a convolution, and the stages through which sums travel back."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -10,16 +12,17 @@ from convpipe.errors import GeometryError
 from convpipe.geometry.axes import kernel_letters
 from convpipe.geometry.convolution import ConvGeometry
 from convpipe.ops.arrays.adjoints import between_dtype, between_overflow, copies, unpad_workspace
+from convpipe.ops.arrays.bounds import Bounded, sum_error, total_rounding
 from convpipe.ops.arrays.overflow import Overflow
 from convpipe.ops.kinds.convolving import Convolving, ConvStage, SumStage
 from convpipe.ops.kinds.operation import Give, Weight
-from convpipe.tensors import Tensor
+from convpipe.tensors import Array, Tensor
 
 
 class BetweenStage(ConvStage):
     """A stage that adds up on the way to the result, in a dtype that holds what may come."""
 
-    adds_up = True
+    varies = True
 
     @property
     def between(self) -> np.dtype[Any]:
@@ -36,7 +39,7 @@ class UnpadStage(SumStage):
     """A stage that takes the padding of summed images back."""
 
     after = ("padded_sums",)
-    adds_up = False  # but for folded padding, whose sums have few terms
+    varies = False  # but for folded padding, whose sums have few terms
 
     @property
     def memory(self) -> int:
@@ -48,6 +51,15 @@ class UnpadStage(SumStage):
         cells = sizes.channels * max(prod(sizes.padded), prod(sizes.spatial))
         between = between_dtype(conv.output, conv.operation.overflow, *conv.operands)
         return unpad_workspace(cells, sizes.channels, terms, between, *conv.operands)
+
+    def error(self, made: Array, x: Bounded, bias: Bounded | None = None) -> Array:
+        """That of sums as in `total`: of a cell, of those that were copied from it, and of the bias."""
+        sizes = self.conv.sizes
+        axes = zip(sizes.spatial, sizes.pads, strict=True)
+        terms = 1 + prod(copies(size, pair, self.conv.operation.pad_mode) for size, pair in axes)
+        local = partial(total_rounding, dtype=made.dtype, terms=terms, of=np.dtype(np.float32))
+        wide = replace(self, dtype="float64", overflow="inf").run
+        return sum_error(wide, made.dtype, local, *(term for term in (x, bias) if term is not None))
 
 
 class Gradient(Convolving):

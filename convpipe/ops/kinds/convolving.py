@@ -72,7 +72,7 @@ class SumStage(ConvStage):
     dtype: str | None = field(optional(dtype_name), None, DTYPE)
     overflow: Overflow = field(choice(OVERFLOWS), "error", OVERFLOW)
 
-    adds_up = True
+    varies = True
 
     @classmethod
     def of(cls, conv: Convolution) -> dict[str, Any]:

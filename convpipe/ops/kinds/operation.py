@@ -111,7 +111,9 @@ class Operation:
     result: ClassVar[str] = ""  # the name of its output, of which there is one in a chain; "": that of its stage
     after: ClassVar[tuple[str, ...]] = ()  # outputs that have to be made before it
 
-    adds_up: ClassVar[bool] = False  # whether it adds floats up, so that their last bits are the machine's
+    # whether the last bits of its floats are the machine's: it adds them up, or takes NumPy's exp, log ...
+    varies: ClassVar[bool] = False
+    moves: ClassVar[bool] = False  # whether it only moves values, so that their errors move as they do
     linear: ClassVar[bool] = False  # whether outputs of magnitudes bound what the rounding of inputs can do
     layer: ClassVar[bool] = True  # whether a network can have it
     # what its main tensor is: True: images, so that a matrix that goes into a network is one; False: rows; None: either
@@ -148,6 +150,19 @@ class Operation:
     def dtype_of(dtype: np.dtype[Any]) -> np.dtype[Any]:
         """The dtype of the output, where that follows from the input's alone."""
         return dtype
+
+    def error(self, made: Array, *inputs: Any, **sides: Any) -> Array | None:
+        """How far each cell of any right run may lie from its true value: float64, see `ops.arrays.bounds`.
+
+        None where nobody has derived that: then floats of another machine cannot be judged.
+
+        Args:
+            made: its output in this run.
+            inputs, sides: what it was made of, each a `Bounded` with the errors of that.
+        """
+        if not self.moves:
+            return None
+        return self.run(*(each.error for each in inputs), **{role: each.error for role, each in sides.items()})
 
     def run(self, *inputs: Any, **sides: Any) -> Array:
         """Its output, from the arrays of its inputs, which it does not change.
