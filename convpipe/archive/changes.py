@@ -17,6 +17,7 @@ from convpipe.archive.inputs import contents_of
 from convpipe.archive.table import DAMAGED, FAILED, KEEP, NOT_CONFIG, OLD_FORMAT, Row, run_row, with_paths
 
 SHA256 = ".sha256"
+NOT_IDENTITY = NOT_CONFIG | {KEEP}
 Hashes = Mapping[str, str]  # of files, by group
 
 
@@ -83,8 +84,7 @@ def hashes_of(row: Row) -> dict[str, str]:
 
 def config_key(row: Row) -> int:
     """What equal configs have in common, files' contents left out and their places not."""
-    others = (*NOT_CONFIG, KEEP)
-    return hash(frozenset((key, text) for key, text in row.items() if key not in others and SHA256 not in key))
+    return hash(frozenset(cell for cell in row.items() if cell[0] not in NOT_IDENTITY and not cell[0].endswith(SHA256)))
 
 
 # Two contents of one path

@@ -15,6 +15,7 @@ from convpipe.tensors import Array
 
 COMPARED = ("stage", "op", "shape", "dtype", "bytes", "macs", "min", "max", "sha256")
 LAST_BITS = ("min", "max", "sha256")
+CODE_DIGITS = 12  # of the hash of a run's code, for people
 BATCH = "batch"  # what stands for the operation in the row of a whole batch's output
 
 
@@ -101,6 +102,9 @@ def numeric_changes(then: Run, now: Run) -> str:
     forms = then.manifest["format"], now.manifest["format"]
     if forms[0] != forms[1]:  # long sums of floats are made more exactly since format 2
         changes["format"] = forms
+    codes = [str(run.manifest.get("code", ""))[:CODE_DIGITS] for run in (then, now)]
+    if all(codes) and codes[0] != codes[1]:
+        changes["code"] = tuple(codes)
     slices = then.manifest.get("slice"), now.manifest.get("slice")
     if slices[0] != slices[1]:  # how many images ran at a time, as `limits.memory` had it
         changes["images at a time"] = slices

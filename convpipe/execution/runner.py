@@ -205,10 +205,8 @@ def standing(prepared: Prepared, place: Place) -> Found:
 
 
 def keeping(place: Place, found: Found) -> Place:
-    """The place of a run that keeps what another does, too, which it may take the place of."""
-    if found.keep is not None and (place.replace or found.standing in (Standing.LESS, Standing.DAMAGED)):
-        return replace(place, keep=found.keep.joined(Keep(place.keep)))
-    return place
+    """The place of a run that keeps what another does, too, as it is laid beside that or takes the place of it."""
+    return place if found.keep is None else replace(place, keep=found.keep.joined(Keep(place.keep)))
 
 
 def compared(then: Run, draft: Draft, spec: Spec) -> str:
