@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -210,7 +211,7 @@ def runs(
 
 
 def verify(path: Run | str | Path, on_run: Callable[[Run], object] = lambda run: None) -> list[Run]:
-    """Check every hash of a run, or of all runs below a folder.
+    """Check every hash of a run, or of all runs below a folder, with the inputs that they have stored.
 
     Args:
         on_run: is called with each run as soon as it is found whole.
@@ -222,35 +223,24 @@ def verify(path: Run | str | Path, on_run: Callable[[Run], object] = lambda run:
     >>> with TemporaryDirectory() as folder:
     ...     made = run("experiment=lecture_3d", root=folder)
     ...     [whole.manifest["run_id"] for whole in verify(folder)]
-    ['75a40c9ecb2a']
+    ['4014ffa24254']
     """
-    from convpipe.archive.collection import is_run, runs_below
-    from convpipe.archive.verify import verify as verified
+    from convpipe.archive.collection import is_run, runs_below, verify_all
 
     folder = existing_folder("verify", path)
     folders = [folder] if is_run(folder) else list(runs_below(folder))
     if not folders:
         raise UsageError(f"verify: got {folder}, expected a run or a collection of runs")
-    whole: list[Run] = []
-    errors: list[ArchiveError] = []
-    for each in folders:
-        try:
-            whole.append(verified(each))
-            on_run(whole[-1])
-        except ArchiveError as error:
-            errors.append(error)
-    if len(errors) > 1:
-        raise ArchiveError(f"{len(errors)} of {len(folders)} runs are damaged: {'; '.join(map(str, errors))}")
-    if errors:
-        raise errors[0]
-    return whole
+    return verify_all(folders, on_run, alone=is_run(folder))
 
 
 def reproduce(run: Run | str | Path) -> Outcome:
     """Compute an archived run again and compare it stage by stage; nothing is kept of the repeat.
 
+    The files that it has read are found by what they hold, in whatever folder both are now.
+
     Raises:
-        ArchiveError: it is damaged, or a stage of it is not reproduced.
+        ArchiveError: it is damaged, or a stage of it is not reproduced, or a file that it has read is not there.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -263,13 +253,15 @@ def reproduce(run: Run | str | Path) -> Outcome:
     from convpipe.config.read import read_archived
     from convpipe.config.settings import usual_memory
     from convpipe.execution import runner
+    from convpipe.execution.recalled import with_files
 
     folder = run_folder("reproduce", run)
     then = verified(folder)
-    spec = read_archived(then)
+    spec, changed = with_files(read_archived(then))
     with TemporaryDirectory(prefix="convpipe-") as scratch:
         threads = int(then.manifest.get("provenance", {}).get("threads", 1))
-        return runner.repeat(folder, runner.Place(Path(scratch), usual_memory(), threads), spec)
+        outcome = runner.repeat(folder, runner.Place(Path(scratch), usual_memory(), threads), spec)
+    return replace(outcome, verdict="; ".join([outcome.verdict, *changed]))
 
 
 # What there is

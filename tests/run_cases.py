@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from convpipe.archive.collection import run_names
-from convpipe.archive.format import COLUMNS, UNHASHED, csv_bytes, stage_row
+from convpipe.archive.format import COLUMNS, FORMAT, UNHASHED, csv_bytes, manifest_sha256, stage_row
 from convpipe.archive.read import Run, load
 from convpipe.config.read import read_spec
 from convpipe.execution import runner
@@ -34,7 +34,6 @@ PLAIN: dict[str, Any] = {
     "filters": {"source": "integers", "count": 3, "kernel": [2, 2], "dtype": "int16", "low": -8, "high": 8},
     "conv": {"stride": 1, "pad": 1, "dilation": 1, "groups": 1, "pad_mode": "constant", "pad_value": 0},
     "lowering": {"stages": IM2COL},
-    "keep": "output",
 }
 FLOATS: dict[str, Any] = {
     "input.source": "random",
@@ -78,8 +77,10 @@ def execute(spec: Spec, place: runner.Place, on_stage: runner.OnStage = runner.i
 
 
 def a_run(folder: Path, changes: dict[str, Any] | None = None) -> Run:
-    """A run in a collection, made here and now."""
-    return execute(a_spec(changes), a_place(folder)).run
+    """A run in a collection, made here and now; `keep` among the changes says which arrays it keeps."""
+    changes = dict(changes or {})
+    place = a_place(folder, **{name: changes.pop(name) for name in ("keep",) if name in changes})
+    return execute(a_spec(changes), place).run
 
 
 def run_folders(folder: Path) -> list[Path]:
@@ -128,16 +129,20 @@ def ending_early(read_header: Callable[..., Any]) -> Callable[..., Any]:
 
 def reseal(folder: Path, **manifest: Any) -> None:
     """Make SHA256SUMS and the manifest's ids agree with the files again; `manifest` replaces entries of it."""
-    names = sorted(path.name for path in folder.iterdir() if path.name not in UNHASHED)
+    names = sorted(path.name for path in folder.iterdir() if path.name not in UNHASHED and path.suffix != ".png")
     digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
     sums = "".join(f"{digest}  {name}\n" for name, digest in digests.items()).encode()
     (folder / "SHA256SUMS").write_bytes(sums)
-    edit_manifest(folder, archive_id=hashlib.sha256(sums).hexdigest(), **manifest)
+    sizes = {path.name: path.stat().st_size for path in folder.iterdir() if path.name != "manifest.json"}
+    edit_manifest(folder, **{"archive_id": hashlib.sha256(sums).hexdigest(), "sizes": sizes, **manifest})
 
 
 def edit_manifest(folder: Path, **entries: Any) -> None:
-    record = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps(record | entries))
+    """Replace entries of a manifest, whose own hash agrees with it again where they do not say another."""
+    record = json.loads((folder / "manifest.json").read_text()) | entries
+    if record["format"] == FORMAT and "sha256" not in entries:
+        record["sha256"] = manifest_sha256(record)
+    (folder / "manifest.json").write_text(json.dumps(record))
 
 
 def from_elsewhere(folder: Path, **facts: Any) -> None:

@@ -22,7 +22,7 @@ from convpipe.sweeps.space import Sweep
 from convpipe.sweeps.sweep import Watch, composer_for, sweep
 
 SHM = Path("/dev/shm")  # in memory, as a sweep makes many files
-EPHEMERAL = ("seconds", "provenance")  # of a manifest: when and how fast
+EPHEMERAL = ("seconds", "provenance", "started", "sha256")  # of a manifest: when and how fast
 
 
 def composer(*words: str) -> Composer:

@@ -283,8 +283,8 @@ def test_a_run_in_memory_is_the_archived_one(folder: Path) -> None:
         run = cp.run(*words, root=folder.parent / "runs", keep="stages")
         same = [column for column in run.stages if column != "file"]
         pd.testing.assert_frame_equal(held.stages[same], run.stages[same])
-        assert [*held.manifest] == [key for key in run.manifest if key != "archive_id"]
-        assert {**held.config, "keep": "stages"} == run.config
+        assert [*held.manifest] == [key for key in run.manifest if key not in ("archive_id", "sizes")]
+        assert held.config == run.config
         assert held.manifest["axes"] == run.manifest["axes"]
         for row in run.rows:
             np.testing.assert_array_equal(held[row["stage"]], run[row["stage"]], strict=True)
@@ -378,7 +378,16 @@ def test_several_collections_are_joined() -> None:
     assert len(table) == 4
     assert list(table["output_shape"]) == ["(1,2,2,1)"] * 2 + ["(1,5,5,6)"] * 2
     assert set(table["run"]) < set(cp.runs("runs/lecture_3d")["run"]) | set(cp.runs("runs/lecture_4d")["run"])
-    assert list(table.columns) == ["run", "status", "seed", "output_shape", "output_sha256", "seconds"]
+    assert list(table.columns) == [
+        "run",
+        "status",
+        "seed",
+        "output_shape",
+        "output_sha256",
+        "seconds",
+        "lowering",
+        "format",
+    ]
 
 
 def test_a_sweep_by_a_stock_launcher() -> None:
@@ -388,7 +397,7 @@ def test_a_sweep_by_a_stock_launcher() -> None:
 
 def test_a_sweep_without_points() -> None:
     table = cp.sweep("where='seed > 5'", seed=[0, 1])
-    assert list(table.columns) == ["run", "status", "output_shape", "output_sha256", "seconds"]
+    assert list(table.columns) == ["run", "status", "output_shape", "output_sha256", "seconds", "lowering", "format"]
     assert len(table) == 0
 
 
@@ -553,13 +562,13 @@ def test_a_result_without_maps(words: list[str]) -> None:
 def test_a_repr_is_short_and_has_no_values() -> None:
     run = cp.run("experiment=lecture_3d")
     assert repr(run).splitlines() == [
-        "<Run 75a40c9ecb2a of lecture_3d",
-        "  runs/lecture_3d/75a40c9ecb2a",
+        "<Run 4014ffa24254 of lecture_3d",
+        "  runs/lecture_3d/4014ffa24254",
         "  output (1,2,2,1) int16, -9 to 1",
         "  7 stages and given arrays>",
     ]
     assert repr(cp.run("experiment=lecture_3d", archive=False)).splitlines()[:2] == [
-        "<Run 75a40c9ecb2a",
+        "<Run 4014ffa24254",
         "  in memory",
     ]
     assert len(repr(cp.load(run.folder)).splitlines()) <= 6

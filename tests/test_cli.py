@@ -435,9 +435,9 @@ def test_a_bug_is_one_line_and_a_traceback_only_on_demand(monkeypatch: pytest.Mo
 def test_the_commands_on_a_run(folder: Path) -> None:
     assert convpipe().code == 0
     run = only_run(folder / "runs")
-    assert re.match(r"ok .*lecture_3d/75a40c9ecb2a archive [0-9a-f]{64}\n", convpipe("verify", str(run)).out)
+    assert re.match(r"ok .*lecture_3d/4014ffa24254 archive [0-9a-f]{64}\n", convpipe("verify", str(run)).out)
     assert re.match(r"ok ", convpipe("verify", str(run.parent)).out)
-    assert "75a40c9ecb2a" in convpipe("runs", str(run.parent)).out
+    assert "4014ffa24254" in convpipe("runs", str(run.parent)).out
     assert "reproduced: " in convpipe("reproduce", str(run)).out
     assert "reproduced: " in convpipe().out
 
@@ -523,7 +523,7 @@ def test_any_letter_prints_in_any_encoding(folder: Path) -> None:
     child = process('root="é\u2603"', cwd=folder, env={"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "1"})
     out, err = child.communicate(timeout=60)
     assert (child.returncode, err) == (0, "")
-    assert out.endswith("new: \\xe9\\u2603/lecture_3d/75a40c9ecb2a\n")
+    assert out.endswith("new: \\xe9\\u2603/lecture_3d/4014ffa24254\n")
 
 
 def test_words_that_are_commands_elsewhere(folder: Path) -> None:

@@ -53,7 +53,7 @@ def test_the_table_has_a_row_per_run_and_what_varies(made: Path) -> None:
     assert set(varying) >= {"seed", "conv.stride", "conv.pad", "input.source", "input.dtype", "filters.distribution"}
     assert not {"keep", "conv.groups", "lowering.stages", "input.shape"} & set(varying)
     assert list(rows[0])[:2] == ["run", "status"]
-    assert list(rows[0])[-3:] == ["output_shape", "output_sha256", "seconds"]
+    assert list(rows[0])[-5:] == ["output_shape", "output_sha256", "seconds", "lowering", "format"]
 
 
 def test_a_row_says_what_the_run_is(made: Path) -> None:
@@ -77,10 +77,18 @@ def test_a_single_run_and_none(tmp_path: Path) -> None:
     rebuild(tmp_path)
     assert table(tmp_path) == []
     assert read_results(tmp_path) == []
-    assert (tmp_path / "results.csv").read_text() == "run,status,output_shape,output_sha256,seconds\n"
+    assert (tmp_path / "results.csv").read_text() == "run,status,output_shape,output_sha256,seconds,lowering,format\n"
     a_run(tmp_path)
     rebuild(tmp_path)
-    assert list(table(tmp_path)[0]) == ["run", "status", "output_shape", "output_sha256", "seconds"]
+    assert list(table(tmp_path)[0]) == [
+        "run",
+        "status",
+        "output_shape",
+        "output_sha256",
+        "seconds",
+        "lowering",
+        "format",
+    ]
 
 
 DAMAGES: dict[str, Callable[[Path], object]] = {
@@ -198,7 +206,7 @@ def test_runs_of_no_runs(tmp_path: Path) -> None:
     rebuild(tmp_path)
     runs = cp.runs(tmp_path)
     assert len(runs) == 0
-    assert list(runs.columns) == ["run", "status", "output_shape", "output_sha256", "seconds"]
+    assert list(runs.columns) == ["run", "status", "output_shape", "output_sha256", "seconds", "lowering", "format"]
 
 
 @pytest.mark.parametrize(
@@ -262,7 +270,7 @@ def plain_table(rows: list[dict[str, str]]) -> str:
     keys = list(dict.fromkeys(key for row in whole for key in row if key not in NOT_CONFIG))
     varying = [key for key in keys if len({row.get(key) for row in whole}) > 1]
     sometimes = [key for key in ("accuracy", "error") if any(key in row for row in rows)]
-    columns = ["run", "status", *varying, "output_shape", "output_sha256", "seconds", *sometimes]
+    columns = ["run", "status", *varying, "output_shape", "output_sha256", "seconds", "lowering", "format", *sometimes]
     lines = [columns, *([row.get(column, "") for column in columns] for row in rows)]
     return "".join(",".join(line) + "\n" for line in lines)
 

@@ -387,7 +387,7 @@ def spec(name: str, **grad: Any) -> Spec:
     source = read_source("input", {"source": "integers", "shape": [1, 4, 6, 6]})
     bank = read_source("filters", {"source": "integers", "count": 6, "kernel": 3})
     lowering = LoweringSettings(stages_of(chain_of(name)))
-    return Spec(0, source, bank, ConvSettings(operation=name), lowering, "output", **grad)
+    return Spec(0, source, bank, ConvSettings(operation=name), lowering, **grad)
 
 
 @pytest.mark.parametrize("name", GRADIENTS)

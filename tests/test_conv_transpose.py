@@ -630,7 +630,7 @@ def test_a_convolution_has_none_of_its_settings(changes: dict[str, Any], message
 def spec(conv_settings: ConvSettings, filters: Source, stages: tuple[str, ...] = STAGES) -> Spec:
     """A run of a small random input."""
     source = read_source("input", {"source": "integers", "shape": [1, 4, 3, 3]})
-    return Spec(0, source, filters, conv_settings, LoweringSettings(stages_of(stages)), "output")
+    return Spec(0, source, filters, conv_settings, LoweringSettings(stages_of(stages)))
 
 
 def test_the_filters_of_a_run_are_turned() -> None:

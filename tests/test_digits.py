@@ -113,9 +113,7 @@ def test_without_scikit_learn_it_says_what_to_install(
     words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(sys.modules, "sklearn", None)
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    digits.bundled.cache_clear()
+    monkeypatch.setattr(digits, "find_spec", lambda name: None)
     split = "labels.split=test" if "integers" in words else ""  # the labels alone need it, too
     line = refused(tmp_path, "experiment=digits_small", *f"{words} {split}".split())
     key = "labels" if split else "input"

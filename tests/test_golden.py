@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import shutil
 import subprocess
@@ -117,10 +118,18 @@ def test_a_wrong_input_would_be_noticed(path: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "folder", [*(GOLDEN / name for name in ARCHIVES), RUNS / "reference"], ids=lambda path: path.name
 )
-def test_its_table_is_rebuilt_to_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+def test_its_table_is_rebuilt_with_what_came_later(folder: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(folder, tmp_path / "c"))
     (copy / "results.csv").unlink()
-    assert rebuild(copy).read_bytes() == (folder / "results.csv").read_bytes()
+    rebuild(copy)
+    then, now = read_rows(folder / "results.csv"), read_rows(copy / "results.csv")
+    assert [{**row, "lowering": "", "format": "1"} for row in then] == now
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file."""
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
 
 
 # The lecture's own numbers

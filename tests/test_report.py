@@ -100,7 +100,7 @@ def test_a_pipe_is_plain(tmp_path: Path) -> None:
         r"im2col   \(4,27\) = \(N\*out_h\*out_w, C\*kh\*kw\)  int16  216 B +[\d.]+ [um]?s +0 +3", lines[4]
     )
     assert lines[-3] == "feature map n=0 f=0, int16: [[-9, 1], [0, -7]]"
-    assert lines[-1] == f"new: {tmp_path}/lecture_3d/75a40c9ecb2a"
+    assert lines[-1] == f"new: {tmp_path}/lecture_3d/4014ffa24254"
 
 
 # --- the progress bar --------------------------------------------------------------------------------------------

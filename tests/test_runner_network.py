@@ -47,7 +47,7 @@ def executed(spec: Spec, folder: Path, **place: Any) -> Run:
 
 
 def test_every_stage_of_every_layer_is_a_row(tmp_path: Path) -> None:
-    run = executed(sliced(2, keep="stages"), tmp_path)
+    run = executed(sliced(2), tmp_path, keep="stages")
     stages = [row["stage"] for row in run.rows]
     assert stages[:6] == ["input", "conv1/filters", "conv1/bias", "conv2/filters", "conv2/bias", "dense/weights"]
     inner = ["pad", "im2col", "fil2col", "matmul", "reshape", "transpose"]
@@ -66,7 +66,7 @@ def test_every_stage_of_every_layer_is_a_row(tmp_path: Path) -> None:
 
 
 def test_kept_stages_follow_from_each_other(tmp_path: Path) -> None:
-    run = executed(sliced(2, keep="stages"), tmp_path)
+    run = executed(sliced(2), tmp_path, keep="stages")
     columns, matrix = run.array("conv1/im2col"), run.array("conv1/fil2col")
     assert np.array_equal(columns @ matrix.T + run.array("conv1/bias"), run.array("conv1/matmul"))
     assert np.array_equal(run.array("relu1"), np.maximum(run.array("conv1/transpose"), 0))
@@ -77,7 +77,7 @@ def test_kept_stages_follow_from_each_other(tmp_path: Path) -> None:
 
 
 def test_a_layers_cells_can_be_explained(tmp_path: Path) -> None:
-    run = executed(sliced(2, keep="stages"), tmp_path)
+    run = executed(sliced(2), tmp_path, keep="stages")
     for at in ((0, 0, 0, 0), (1, 3, 2, 5)):
         cell = explained(run, at, "conv2")
         assert cell.stored == run.array("conv2/transpose")[at]
@@ -85,7 +85,7 @@ def test_a_layers_cells_can_be_explained(tmp_path: Path) -> None:
 
 
 def test_networks_without_files_hash_the_same(tmp_path: Path) -> None:
-    short, long = (executed(sliced(2, keep=keep), tmp_path) for keep in ("output", "stages"))
+    short, long = (executed(sliced(2), tmp_path / keep, keep=keep) for keep in ("output", "stages"))
     assert [row["sha256"] for row in short.rows] == [row["sha256"] for row in long.rows]
     assert [row["file"] for row in short.rows if row["file"]] == ["output.npy"]
 
@@ -97,7 +97,7 @@ def test_networks_without_files_hash_the_same(tmp_path: Path) -> None:
 def test_slices_give_the_whole_batchs_output(tmp_path: Path, keep: str) -> None:
     whole = executed(sliced(150), tmp_path).output
     for record in (1, 64, 149):
-        run = executed(sliced(150, record=record, keep=keep), tmp_path)
+        run = executed(sliced(150, record=record), tmp_path / keep, keep=keep)
         assert np.array_equal(run.output, whole)
         last = run.rows[-1]
         assert (last["stage"], last["op"], last["shape"], last["file"]) == ("output", "batch", "(150,5)", "output.npy")

@@ -47,7 +47,7 @@ dies_in(write, "write_file", half) if "." in moment or moment.isupper() else Non
 dies_in(runner, "publish") if moment == "publish" else None
 if moment == "results":
     dies_in(collection.os, "replace")
-execute(a_spec({"keep": "stages"}), a_place(folder), lambda done: die() if done.step.name == moment else None)
+execute(a_spec({"seed": 8}), a_place(folder, keep="stages"), lambda done: die() if done.step.name == moment else None)
 collection.rebuild(folder)
 """
 
@@ -67,7 +67,7 @@ def test_a_killed_run_is_not_there_and_the_next_one_clears_it_away(tmp_path: Pat
     assert hidden(folder)[0].startswith(".staging-")
     assert run_folders(folder) == []
     assert read_results(folder) == []
-    run = a_run(folder, {"keep": "stages"})
+    run = a_run(folder, {"seed": 8, "keep": "stages"})
     assert [path.name for path in folder.iterdir()] == [run.path.name]
     verify(run.path)
 

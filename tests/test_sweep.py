@@ -66,7 +66,8 @@ def test_every_point_is_a_run(folder: Path) -> None:
     answer = swept(*SMALL, "seed=1,2,3", "conv.stride=1,2")
     assert last_line(answer) == "6 done, 0 there before, 0 failed: r/lecture_4d"
     assert column(C, "seed") == ["1", "1", "2", "2", "3", "3"]
-    assert set(results(C)[0]) == {"run", "status", "seed", "conv.stride", "output_shape", "output_sha256", "seconds"}
+    measured = {"output_shape", "output_sha256", "seconds", "lowering", "format"}
+    assert set(results(C)[0]) == {"run", "status", "seed", "conv.stride", *measured}
     for run in run_folders(C):
         assert verify(run)
     assert len(re.findall(r"^(fastest|slowest) ", answer.out, re.MULTILINE)) == 6

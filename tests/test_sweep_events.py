@@ -193,8 +193,8 @@ def test_a_file_that_goes_after_the_check_is_its_points_failure(
     most: int, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(points, "MOST_KEPT_BYTES", most)
-    for name in "abc":
-        np.save(f"{name}.npy", np.ones((1, 1, 3, 3), np.int16))
+    for number, name in enumerate("abc"):
+        np.save(f"{name}.npy", np.full((1, 1, 3, 3), number, np.int16))
     told = events("root=r", "name=c", "input=npy", "input.path=a.npy,b.npy,c.npy", "filters=integers")
     next(told)
     Path("b.npy").unlink()

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convpipe.archive.identity import RUN_ID
 from convpipe.archive.index import INDEX, completed, failures, locked, row_at, rows_of
+from convpipe.archive.inputs import check_input, inputs_in, own_inputs
+from convpipe.archive.read import Run
 from convpipe.archive.table import (
     Row,
     as_table,
@@ -25,6 +27,7 @@ from convpipe.archive.table import (
     with_columns,
     write_results,
 )
+from convpipe.archive.verify import verify
 from convpipe.errors import ArchiveError
 from convpipe.files.staging import hidden_name, storing
 
@@ -55,6 +58,47 @@ def runs_below(folder: Path) -> Iterator[Path]:
 def is_run(folder: Path) -> bool:
     """Whether a folder looks like a run, however damaged."""
     return (folder / "SHA256SUMS").exists() or (folder / "manifest.json").exists()
+
+
+def verify_all(folders: Sequence[Path], on_run: Callable[[Run], object], *, alone: bool) -> list[Run]:
+    """Verify runs, and the inputs stored beside them: of a run that is `alone` its own, otherwise all there are.
+
+    Args:
+        on_run: is called with each run as soon as it is found whole.
+
+    Raises:
+        ArchiveError: naming all that are damaged.
+    """
+    whole: list[Run] = []
+    inputs: list[Path] = []
+
+    def check_run(folder: Path) -> None:
+        found = verify(folder)
+        inputs.extend(own_inputs(found))
+        whole.append(found)
+        on_run(found)
+
+    damaged = errors_of(check_run, folders)
+    if not alone:
+        inputs = [path for folder in sorted({run.parent for run in folders}) for path in inputs_in(folder)]
+    lost = errors_of(check_input, inputs)
+    counts = [f"{len(damaged)} of {len(folders)} runs"] * bool(damaged)
+    counts += [f"{len(lost)} of {len(inputs)} stored inputs"] * bool(lost)
+    if errors := [*damaged, *lost]:
+        all_of_them = ArchiveError(f"{' and '.join(counts)} are damaged: {'; '.join(map(str, errors))}")
+        raise all_of_them if len(errors) > 1 else errors[0]
+    return whole
+
+
+def errors_of(check: Callable[[Path], None], paths: Iterable[Path]) -> list[ArchiveError]:
+    """What is wrong with each of some paths, by a check that raises it."""
+    errors = []
+    for path in paths:
+        try:
+            check(path)
+        except ArchiveError as error:
+            errors.append(error)
+    return errors
 
 
 def whole_rows(folder: Path) -> list[Row]:

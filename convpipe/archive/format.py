@@ -2,7 +2,7 @@
 
 <run>/config.yaml    the resolved config
       stages.csv     a row per stage, the same bytes on every repeat
-      output.npy     the last stage's array; with keep=stages also NN_<stage>.npy
+      output.npy     the last stage's array; with keep=layers or keep=stages also NN_<stage>.npy
       SHA256SUMS     every file above; its own hash is the archive id
       manifest.json  format, ids, status, where files lay, sizes, timings, wiring, provenance: what differs from repeat
                      to repeat; it has a hash of its own
@@ -27,6 +27,7 @@ READABLE = (1, 2)  # of format 1, graph.format_1 says what was computed otherwis
 COLUMNS = ("stage", "op", "shape", "dtype", "bytes", "macs", "min", "max", "sha256", "file")
 TEXTS = ("config.yaml", "stages.csv")
 OUTPUT = "output.npy"
+INPUTS = "inputs"  # beside the runs: what file sources read, each named as the SHA-256 of its content
 UNHASHED = ("SHA256SUMS", "manifest.json")
 MOST_TEXT_BYTES = 64 << 20  # of a file that is read whole
 # What an archive may say: a hostile one cannot lead out of its folder, nor surprise who reads its numbers.
@@ -45,6 +46,7 @@ ROW = {
 }
 MANIFEST = {"archive_id": str, "run_id": str, "status": str, "seconds": dict, "axes": dict, "provenance": dict}
 MANIFEST_2 = {"started": str, "keep": str, "lowering": str, "paths": dict, "sizes": dict, "wiring": dict, "sha256": str}
+STRICT = json.JSONEncoder(allow_nan=False)  # what is finite alone, as JSON has no word for anything else
 CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 PICTURE = re.compile(r"map_n\d{1,9}_f\d{3,9}\.png", re.ASCII)
 SUM_LINE = re.compile(r"([0-9a-f]{64})  (\w[\w.-]*)")
@@ -55,9 +57,8 @@ def manifest_json(record: Mapping[str, Any]) -> bytes:
 
     It is JSON for every reader, so that no number in it is NaN or infinite.
     """
-    entries = {key: CANONICAL.encode(value) for key, value in record.items() if key != "sha256"}
-    entries["sha256"] = f'"{entries_sha256(entries)}"'
-    lines = ",\n".join([f' "{key}": {value}' for key, value in entries.items()])  # keys are plain words
+    sealed = {**record, "sha256": manifest_sha256(record)}
+    lines = ",\n".join([f' "{key}": {STRICT.encode(value)}' for key, value in sealed.items()])  # keys are plain words
     return f"{{\n{lines}\n}}\n".encode()
 
 
@@ -67,13 +68,8 @@ def manifest_sha256(record: Mapping[str, Any]) -> str:
     Raises:
         ValueError: a number that JSON does not have.
     """
-    return entries_sha256({key: CANONICAL.encode(value) for key, value in record.items() if key != "sha256"})
-
-
-def entries_sha256(entries: Mapping[str, str]) -> str:
-    """The SHA-256 of a JSON object of entries that are canonical JSON each."""
-    whole = ",".join([f"{CANONICAL.encode(key)}:{entries[key]}" for key in sorted(entries)])
-    return hashlib.sha256(f"{{{whole}}}".encode()).hexdigest()
+    others = {key: value for key, value in record.items() if key != "sha256"}
+    return hashlib.sha256(CANONICAL.encode(others).encode()).hexdigest()
 
 
 def read_json(content: bytes) -> Any:

@@ -26,6 +26,9 @@ class Held:
     def picture(self, name: str, content: bytes) -> None:
         """A picture is for a folder."""
 
+    def store(self, sha256: str, path: str, key: str) -> None:
+        """There is no folder to store it in."""
+
     def add(self, stage: str, op: str, array: Array, *, macs: int = 0, kept: bool, last: bool = False) -> None:
         """Keep a stage's row and its array, whatever a run on disk would keep."""
         row = stage_row(stage, op, array, macs, array_sha256(array), "")

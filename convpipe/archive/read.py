@@ -28,6 +28,7 @@ from convpipe.archive.format import (
     lettered,
     read_json,
 )
+from convpipe.archive.keep import Keep, advised
 from convpipe.archive.maps import maps_of, output_axes
 from convpipe.errors import ArchiveError, ConfigError, UsageError, shown
 from convpipe.files.npy import NpyHeader, read_array, read_header
@@ -128,7 +129,8 @@ class Run:
                 if self.held is not None:
                     return self.held[stage].copy()
                 if not row["file"]:
-                    raise ArchiveError(f"{self.path}: the array of {stage!r} was not kept (run with keep=stages)")
+                    advice = advised(stage, self.rows, self.config.get("network"))
+                    raise ArchiveError(f"{self.path}: the array of {stage!r} was not kept (run with keep={advice})")
                 return stored_array(self.folder / row["file"])
         there, place = shown(", ".join(self), 300), self.path or "the run in memory"
         raise ArchiveError(f"{place}: got stage {stage!r}, expected one of {there}")
@@ -229,18 +231,23 @@ def check_lists(path: Path, key: str, entries: Mapping[str, Any], words: str, le
 def check_entries(path: Path, manifest: Mapping[str, Any]) -> None:
     """What came with format 2 is of the types that it has: texts by name, whole numbers by file name."""
     for key in ("paths", "given", "pictures"):
-        for name, value in texts_of(path, manifest, key).items():
+        for name, value in entries_of(path, manifest, key).items():
             if not is_text(value) or (key == "pictures" and not PICTURE.fullmatch(name)):
                 raise ArchiveError(f"{path}: got {key}.{shown(name)} {shown(value)}, expected a text")
-    for name, value in manifest["sizes"].items():
-        if type(value) is not int or value < 0:
-            raise ArchiveError(f"{path}: got sizes.{shown(name)} {shown(value)}, expected a number of bytes")
+    for key in ("sizes", "input_bytes"):
+        for name, value in entries_of(path, manifest, key).items():
+            if type(value) is not int or value < 0:
+                raise ArchiveError(f"{path}: got {key}.{shown(name)} {shown(value)}, expected a number of bytes")
+    if manifest["keep"] not in set(Keep):
+        raise ArchiveError(f"{path}: got keep {shown(manifest['keep'])}, expected one of {', '.join(Keep)}")
+    if not is_text(manifest.get("folder", "")):
+        raise ArchiveError(f"{path}: got folder {shown(manifest['folder'])}, expected a text")
     for name, value in manifest["wiring"].items():
         if not isinstance(value, list) or not all(map(is_text, value)):
             raise ArchiveError(f"{path}: got wiring.{shown(name)} {shown(value)}, expected a list of texts")
 
 
-def texts_of(path: Path, manifest: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+def entries_of(path: Path, manifest: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     """An entry that may be missing, and otherwise has names."""
     found = manifest.get(key, {})
     if not isinstance(found, dict):

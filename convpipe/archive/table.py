@@ -44,6 +44,7 @@ def done_row(cells: Mapping[str, str], manifest: Mapping[str, Any], output: Mapp
         "run": manifest["run_id"],
         "status": manifest["status"],
         **with_paths(cells, manifest.get("paths", {})),
+        **({"keep": manifest["keep"]} if "keep" in manifest else {}),  # of format 1 a setting
         "output_shape": output["shape"],
         "output_sha256": output["sha256"],
         "seconds": f"{seconds:.9f}",

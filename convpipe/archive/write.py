@@ -3,15 +3,19 @@
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
-from convpipe.archive.format import COLUMNS, FORMAT, OUTPUT, csv_bytes, manifest_json, stage_row, sums_bytes
-from convpipe.files.npy import Block, array_sha256, blocks, npy_header
+from convpipe.archive.format import COLUMNS, FORMAT, INPUTS, OUTPUT, csv_bytes, manifest_json, stage_row, sums_bytes
+from convpipe.errors import StorageError
+from convpipe.files.contents import changed_meanwhile
+from convpipe.files.npy import BLOCK_BYTES, Block, array_sha256, blocks, npy_header, opened
 from convpipe.files.staging import hidden_name, make_folder, remove_abandoned, remove_empty, storing
 from convpipe.tensors import Array
 
@@ -29,6 +33,9 @@ class Recorder(Protocol):
 
     def add(self, stage: str, op: str, array: Array, *, macs: int = 0, kept: bool, last: bool = False) -> None:
         """Take a stage's row, and its array where it is kept."""
+
+    def store(self, sha256: str, path: str, key: str) -> None:
+        """Store what a file holds that the run has read, once per content."""
 
     def finish(self, manifest: Mapping[str, Any]) -> object:
         """Take what the manifest says; there is nothing more."""
@@ -68,6 +75,10 @@ class Draft:
         names += [OUTPUT] if last else []
         digests = [self.save(name, array) for name in names] or [array_sha256(array)]
         self.rows.append(stage_row(stage, op, array, macs, digests[-1], names[-1] if names else ""))
+
+    def store(self, sha256: str, path: str, key: str) -> None:
+        """Store what a file holds beside the runs, whether or not this one is published in the end."""
+        store_content(self.folder.parent / INPUTS / sha256, path, key)
 
     def finish(self, manifest: Mapping[str, Any]) -> str:
         """Write stages.csv, SHA256SUMS and, last, manifest.json; gives the archive id."""
@@ -117,6 +128,40 @@ def publish(draft: Draft, place: Path) -> bool:
             raise
     draft.published = True
     return True
+
+
+def store_content(target: Path, path: str, key: str) -> None:
+    """Copy a file to a place that is named as the SHA-256 of what it holds: whole, by one rename, or not at all.
+
+    Raises:
+        ConfigError: under `key`, it cannot be read, or does not hold that any more.
+        StorageError: the disk refused.
+    """
+    if target.parent.is_symlink():
+        raise StorageError(f"{target.parent}: a link, expected a folder; nothing was kept")
+    with opened(path, key, "the file that was read") as file:
+        if is_file_of(target, os.fstat(file.fileno()).st_size):
+            return
+        temporary = target.parent.with_name(hidden_name(f"input-{target.name[:12]}"))
+        try:
+            with storing(temporary):
+                found = write_file(str(temporary), iter(partial(file.read, BLOCK_BYTES), b""))
+                if found == target.name:
+                    target.parent.mkdir(exist_ok=True)
+                    os.replace(temporary, target)
+        finally:
+            with suppress(OSError):
+                temporary.unlink()
+    if found != target.name:
+        raise changed_meanwhile(path, key, target.name, found)
+
+
+def is_file_of(path: Path, size: int) -> bool:
+    """Whether there is a regular file of that size."""
+    with suppress(OSError):
+        found = path.lstat()
+        return stat.S_ISREG(found.st_mode) and found.st_size == size
+    return False
 
 
 def write_file(path: str, content: Iterable[Block]) -> str:

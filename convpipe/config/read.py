@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from convpipe.archive.keep import Keep
 from convpipe.archive.read import Run
 from convpipe.config.parts import PARTS, SETTINGS
 from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS, Execution, Job
 from convpipe.errors import ConfigError, did_you_mean
+from convpipe.execution.recalled import recalled
 from convpipe.fields import UnknownSettingError, read
 from convpipe.graph import lowerings
 from convpipe.graph.memo import Memo
@@ -50,7 +52,7 @@ def check_trace(spec: Spec, keep: str) -> None:
     """The trace of the columns is read from the archive: they have to be made and kept."""
     if spec.network is not None:
         raise ConfigError("trace", True, "a single convolution, not a network")
-    if keep != "stages":
+    if Keep(keep).arrays != Keep.STAGES:
         raise ConfigError("trace", True, "keep=stages beside it, as the trace is read from the archive")
     if not {"pad", "im2col"} <= {stage.op for stage in spec.lowering.stages}:
         raise ConfigError("trace", True, "the stages pad and im2col in lowering.stages, whose columns it shows")
@@ -76,13 +78,13 @@ def read_spec(config: Mapping[str, Any]) -> Spec:
 
 
 def read_archived(run: Run) -> Spec:
-    """What an archived run computed, by the rules of its format; its files are looked for where they lay.
+    """What an archived run computed, by the rules of its format; its files are looked for when they are read.
 
     Raises:
         ConfigError: as `read_spec`.
     """
     if run.manifest["format"] > 1:
-        return read_spec(placed(run.config, run.manifest["paths"]))
+        return recalled(run, read_spec(placed(run.config, run.manifest["paths"])))
     spec = read_spec(run.config)
     from convpipe.graph.format_1 import as_then  # which a new run does without
 
@@ -91,7 +93,8 @@ def read_archived(run: Run) -> Spec:
 
 def placed(config: Mapping[str, Any], paths: Mapping[str, str]) -> dict[str, Any]:
     """A config with the paths of the files that it reads, by group."""
-    return {**config, **{group: {**config[group], "path": path} for group, path in paths.items() if group in config}}
+    groups = {group: config[group] for group in paths if isinstance(config.get(group), Mapping)}
+    return {**config, **{group: {**settings, "path": paths[group]} for group, settings in groups.items()}}
 
 
 def whole_spec(parts: Mapping[str, Any], memo: Memo) -> Spec:

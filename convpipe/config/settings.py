@@ -8,9 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from convpipe.archive.keep import Keep
 from convpipe.errors import ConfigError
 from convpipe.execution import provenance
-from convpipe.execution.runner import KEEPS, Place
+from convpipe.execution.runner import Place
 from convpipe.fields import (
     choice,
     field,
@@ -31,7 +32,7 @@ MEMORY = "The most memory a run may need, such as 2GiB; null is four fifths of t
 ZIP = "Lists of keys whose values go together, one by one: [[conv.stride, conv.pad]]."
 POINTS = "A list of points: a CSV file (a header of keys), a YAML file, or the name of one in conf/points."
 ADDRESS = "Where it is: tcp://HOST:8786 of Dask; of Ray auto, HOST:6379, or null for one that is started here."
-KEEP = "What to archive beside the stages' hashes: output, or stages (every array)."
+KEEP = "What to archive beside hashes: output, layers (each one's output), stages (every array); +inputs: files read."
 TRACE = "Print how the column tensor is filled, tap by tap, as the lecture does (needs keep: stages)."
 WHERE = "Points of a sweep for which this is false are left out, such as conv.stride <= filters.kernel[0]."
 ON_ERROR = "What the failure of a point means for the rest of a sweep: continue or stop."
@@ -123,7 +124,7 @@ class Execution:
 
     name: str = field(collection_name, says="The collection: results go to <root>/<name>/<run id>/.")
     root: str = field(path, says="The folder that collections lie in.")
-    keep: str = field(choice(KEEPS), "output", KEEP)
+    keep: str = field(choice(map(str, Keep)), "output", KEEP)
     dry_run: bool = field(truth, False, "Print the plan and its cost, run nothing.")
     trace: bool = field(truth, False, TRACE)
     workers: int = field(whole(1, 4096), 1, "How many processes run the points of a sweep.")

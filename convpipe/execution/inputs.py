@@ -17,7 +17,7 @@ from convpipe.graph.spec import Spec
 from convpipe.graph.work import Work
 from convpipe.sources import Request, Source, stream
 from convpipe.sources.kinds.source import ROLES, Stored
-from convpipe.tensors import Array, Signature, Sizes, Tensor
+from convpipe.tensors import Array, Tensor
 
 
 def make_arrays(spec: Spec, work: Work, memo: Memo | None = None) -> dict[str, Array]:
@@ -31,12 +31,12 @@ def make_arrays(spec: Spec, work: Work, memo: Memo | None = None) -> dict[str, A
     arrays = {}
     for tensor in work.plan.given:
         source = source_of(spec, tensor)
-        shape, wanted = placed_shape(tensor, work.batch), signature_of(tensor, work.batch)
-        make = partial(make_array, spec, source, tensor, wanted, shape)
+        make = partial(given_array, spec, work, tensor)
         if memo is None or (isinstance(source, Stored) and source.sha256 is None):
             arrays[tensor.name] = make()
         else:
-            recipe = (source, wanted, shape, spec.seed, tensor.origin)
+            shape, wanted = placed_shape(tensor, work.batch), signature_of(tensor, work.batch)
+            recipe = (source, wanted.shape, wanted.dtype, shape, spec.seed, tensor.origin)
             arrays[tensor.name] = memo.of_equal(("array", tensor.name), recipe, partial(read_only, make))
     return arrays
 
@@ -48,9 +48,10 @@ def read_only(make: Callable[[], Array]) -> Array:
     return array
 
 
-def make_array(spec: Spec, source: Source, tensor: Tensor, wanted: Signature, shape: Sizes) -> Array:
+def given_array(spec: Spec, work: Work, tensor: Tensor) -> Array:
     """One given tensor, from its own stream of the seed: as its source has it, in the shape of its place."""
-    bits = stream(spec.seed, tensor.name)
+    source, bits = source_of(spec, tensor), stream(spec.seed, tensor.name)
+    shape, wanted = placed_shape(tensor, work.batch), signature_of(tensor, work.batch)
     return held_to_plan(source, lambda: source.make(wanted, bits, tensor.origin)).reshape(shape)
 
 

@@ -26,11 +26,29 @@ class Key:
 
 
 def blas_library() -> tuple[str, str]:
-    """The loaded BLAS and its kernel, as threadpoolctl finds them."""
-    for pool in thread_pools().info():
-        if pool["user_api"] == "blas":
-            return f"{pool['internal_api']} {pool['version']}", str(pool.get("architecture", "unknown"))
+    """The BLAS that NumPy calls and its kernel, as threadpoolctl finds them, whatever else brought one of its own."""
+    pools = [pool for pool in thread_pools().info() if pool["user_api"] == "blas"]
+    # a distribution's NumPy brings none and calls the system's; one that calls Apple's Accelerate has none to be found
+    own = [pool for pool in pools if comes_with_numpy(pool["filepath"])] or [
+        pool for pool in pools if not comes_with_a_package(pool["filepath"])
+    ]
+    for pool in own:
+        return f"{pool['internal_api']} {pool['version']}", str(pool.get("architecture", "unknown"))
     return "unknown", "unknown"
+
+
+def comes_with_numpy(library: str) -> bool:
+    """Whether a library lies in NumPy's own folder, or in the one that a wheel puts beside it."""
+    import numpy as np
+
+    home = os.path.dirname(os.path.realpath(np.__file__))
+    return os.path.realpath(library).startswith((f"{home}{os.sep}", f"{home}.libs{os.sep}"))
+
+
+def comes_with_a_package(library: str) -> bool:
+    """Whether a library lies where Python's packages are installed, as those of SciPy, scikit-learn and torch do."""
+    folders = os.path.dirname(os.path.realpath(library)).split(os.sep)
+    return any(folder in ("site-packages", "dist-packages") or folder.endswith(".libs") for folder in folders)
 
 
 @cache
@@ -95,6 +113,14 @@ def system() -> str:
     return f"{platform.system()} {platform.release()}"
 
 
+def c_library() -> str:
+    """The C library, which makes the tails of normal numbers and gelu's erfc; elsewhere than in glibc, the system's."""
+    try:
+        return os.confstr("CS_GNU_LIBC_VERSION") or system()
+    except (AttributeError, ValueError, OSError):  # Windows has no confstr, macOS and musl not that name
+        return system()
+
+
 def processors() -> int:
     """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -112,6 +138,7 @@ KEYS: dict[str, Key] = {
     "cpu_features": Key(str, "names", True, "the instruction sets by which NumPy chose its functions", cpu_features),
     "architecture": Key(str, "name", True, "the processor's instruction set", platform.machine),
     "system": Key(str, "name and release", False, "the operating system", system),
+    "c_library": Key(str, "name and version", True, "the library of C, whose functions NumPy calls", c_library),
     "cores": Key(int, "cores", False, "processors this process may use", processors),
     "memory": Key(int, "bytes", False, "memory of the machine", memory_bytes),
 }

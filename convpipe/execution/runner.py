@@ -1,7 +1,8 @@
 """One run from its spec to its place on disk: plan, make the arrays, run the stages, archive, compare."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from convpipe.archive.identity import Described
+from convpipe.archive.keep import INPUT, Keep
 from convpipe.archive.memory import Held
 from convpipe.archive.read import Run, load
 from convpipe.archive.verify import verify
@@ -20,17 +22,16 @@ from convpipe.execution.pipeline import StageResult
 from convpipe.execution.threads import blas_threads
 from convpipe.graph.making import source_of
 from convpipe.graph.memo import Memo
-from convpipe.graph.plan import readable
+from convpipe.graph.plan import Plan, readable
 from convpipe.graph.single import lowering_name
 from convpipe.graph.spec import Spec, describe
 from convpipe.graph.work import Work, checked_work, plan_images
 from convpipe.ops import OPERATIONS
 from convpipe.ops.kinds.registry import origins
 from convpipe.sources import SOURCES
-from convpipe.sources.kinds.source import ROLES
+from convpipe.sources.kinds.source import ROLES, Stored
 from convpipe.tensors import Array
 
-KEEPS = ("output", "stages")
 OnStage = Callable[[StageResult], None]
 Seconds = dict[str, tuple[float, ...]]  # of each recorded stage, one for each repeat
 
@@ -47,7 +48,7 @@ class Place:
     memory: int  # bytes
     threads: int = 1
     repeats: int = 1
-    keep: str = "output"
+    keep: str = Keep.OUTPUT
 
 
 @dataclass(frozen=True)
@@ -164,18 +165,19 @@ def compared(then: Run, draft: Draft, spec: Spec, advice: str = "") -> str:
     try:
         return compare(then, now, lambda: checks(then, now, spec))
     except ArchiveError as error:
-        if next(differences(then, now)).op not in file_sources(spec):
+        if next(differences(then, now)).op not in own_sources(spec):
             raise
         hint = "; ".join(filter(None, ("the file is not the one of then", advice)))
         raise ArchiveError(f"{error} ({hint})") from error
 
 
-def kept_arrays(run: Run) -> str:
+def kept_arrays(run: Run) -> Keep:
     """Which of its stages' arrays a run keeps, so that those of a repeat can be laid beside them."""
-    return str(run.manifest.get("keep", run.config.get("keep", "output"))).partition("+")[0]
+    word = run.manifest.get("keep", run.config.get("keep"))  # of format 1 it is a setting
+    return Keep(word).arrays if word in list(Keep) else Keep.OUTPUT
 
 
-def file_sources(spec: Spec) -> set[str]:
+def own_sources(spec: Spec) -> set[str]:
     """The sources of a spec that read files of the user's, which may change."""
     sources = [getattr(spec, role) for role in ROLES]
     return {source.source for source in sources if hasattr(source, "path")}
@@ -189,10 +191,12 @@ def fill(draft: Recorder, prepared: Prepared, place: Place, on_stage: OnStage, m
     batch = arrays.copy() if work.recorded < work.batch else {}
     if batch:
         arrays["input"] = batch["input"][: work.recorded]
+    keep = Keep(place.keep).of_run(spec.network)
+    kept = kept_rows(keep, work.plan)
     for tensor in work.plan.given:
-        draft.add(tensor.name, source_of(spec, tensor).source, arrays[tensor.name], kept=place.keep == "stages")
+        draft.add(tensor.name, source_of(spec, tensor).source, arrays[tensor.name], kept=tensor.name in kept)
     try:
-        seconds, output = recorded(draft, work, place, arrays, on_stage)
+        seconds, output = recorded(draft, work, place, arrays, on_stage, kept)
         if batch:
             output = rest_of_batch(draft, spec, work, batch)
     except ValueRangeError as error:
@@ -203,12 +207,28 @@ def fill(draft: Recorder, prepared: Prepared, place: Place, on_stage: OnStage, m
         from convpipe.execution.attachments import attach
 
         found |= attach(draft, spec, output, work.plan.output.axes)
+    for source in file_sources(prepared).values() if keep.inputs else ():
+        draft.store(source.sha256 or "", source.file, source.file_key)
     draft.finish(found)
     return seconds
 
 
+def kept_rows(keep: Keep, plan: Plan) -> Container[str]:
+    """The rows of stages.csv whose arrays are archived, beside the output: a layer's last stage makes its output."""
+    if keep.arrays == Keep.STAGES:
+        return plan.wiring.keys()
+    outputs = {step.name for step in plan.steps if "/" not in step.makes.name}
+    return {INPUT, *outputs} if keep.arrays == Keep.LAYERS else ()
+
+
+def file_sources(prepared: Prepared) -> dict[str, Stored]:
+    """The sources that read a file whose content is part of the run, by group."""
+    sources = {role: getattr(prepared.spec, role) for role in ROLES if role in prepared.described.parts}
+    return {role: source for role, source in sources.items() if isinstance(source, Stored)}
+
+
 def recorded(
-    draft: Recorder, work: Work, place: Place, arrays: dict[str, Array], on_stage: OnStage
+    draft: Recorder, work: Work, place: Place, arrays: dict[str, Array], on_stage: OnStage, kept: Container[str]
 ) -> tuple[Seconds, Array]:
     """Run the plan of the recorded images, every stage noted; gives each stage's times and the last's array."""
     seconds = {}
@@ -216,7 +236,7 @@ def recorded(
     for result in pipeline.run(work.plan, arrays, place.repeats):
         arrays.clear()  # the pipeline holds what it still needs, and lets go of it in time
         step, last = result.step, result.step is work.plan.steps[-1]
-        draft.add(step.name, step.op, result.array, macs=step.macs, kept=place.keep == "stages", last=last and alone)
+        draft.add(step.name, step.op, result.array, macs=step.macs, kept=step.name in kept, last=last and alone)
         seconds[step.name] = result.seconds
         on_stage(result)
     return seconds, result.array
@@ -241,6 +261,7 @@ def manifest(prepared: Prepared, place: Place, seconds: Seconds, started: str) -
     paths = prepared.described.paths
     sometimes = {
         "folder": os.getcwd() if any(not os.path.isabs(path) for path in paths.values()) else "",
+        "input_bytes": input_bytes(file_sources(prepared)),
         "given": {tensor.name: tensor.origin for tensor in plan.given if tensor.origin},
         "slice": work.slice if work.recorded < work.batch else 0,  # how many images ran at a time
         "operations": origins(OPERATIONS, tuple([step.op for step in plan.steps])),
@@ -250,7 +271,7 @@ def manifest(prepared: Prepared, place: Place, seconds: Seconds, started: str) -
         "run_id": prepared.identity,
         "status": "done",
         "started": started,
-        "keep": place.keep,
+        "keep": str(Keep(place.keep).of_run(spec.network)),
         "lowering": lowering_name(spec),
         "paths": paths,
         "seconds": seconds,
@@ -259,3 +280,12 @@ def manifest(prepared: Prepared, place: Place, seconds: Seconds, started: str) -
         **{key: value for key, value in sometimes.items() if value},
         "provenance": provenance.collect(place.threads),
     }
+
+
+def input_bytes(sources: Mapping[str, Stored]) -> dict[str, int]:
+    """How large the files are that were read, by group, by which they are found again."""
+    found = {}
+    for group, source in sources.items():
+        with suppress(OSError):  # it may be gone by now
+            found[group] = os.stat(source.file).st_size
+    return found

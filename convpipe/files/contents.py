@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from convpipe.errors import ConfigError
 # A file that has changed so lately may change again within one tick of its file system's clock, which shows nothing.
 LATELY = 2.0  # seconds; the coarsest clock in use is FAT's
 MOST_KNOWN = 10_000
+SYSTEMS_OWN = ("/proc/", "/sys/")
 Stamp = tuple[str, int, int, int, int, int]
 # A hash follows from nothing but the file, whose stamp says whether it is the same: no answer depends on who asked.
 KNOWN: dict[Stamp, str] = {}
@@ -32,6 +34,20 @@ def content_sha256(path: str, key: str) -> str:
             return known if known is not None and is_settled(stamp) else hashed(path, file, stamp)
     except (OSError, ValueError) as error:
         raise ConfigError(key, path, "a readable file", str(getattr(error, "strerror", None) or error)) from error
+
+
+def regular_sha256(path: str) -> str | None:
+    """The SHA-256 of what a file holds, or None where there is none that can be read.
+
+    The path may come from a stranger: of pipes, devices and files of the system's own none is opened, as to read
+    from them may wait for ever, never end, or do something.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode) or os.path.realpath(path).startswith(SYSTEMS_OWN):
+            return None
+        return content_sha256(path, "path")
+    except (OSError, ValueError):  # which a ConfigError is
+        return None
 
 
 def hashed(path: str, file: FileIO, stamp: Stamp) -> str:
@@ -70,5 +86,10 @@ def holding(path: str, sha256: str | None, key: str) -> Iterator[None]:
 def check_holds(path: str, sha256: str | None, key: str) -> None:
     """A file holds what was planned, if anything was."""
     if sha256 is not None and (found := content_sha256(path, key)) != sha256:
-        expected = f"the content it had when planned, sha256 {sha256}"
-        raise ConfigError(key, path, expected, f"it has changed meanwhile: {found}")
+        raise changed_meanwhile(path, key, sha256, found)
+
+
+def changed_meanwhile(path: str, key: str, planned: str, found: str) -> ConfigError:
+    """A file that does not hold any more what was planned."""
+    expected = f"the content it had when planned, sha256 {planned}"
+    return ConfigError(key, path, expected, f"it has changed meanwhile: {found}")

@@ -43,9 +43,18 @@ class Memo:
             last = self.kept[name] = (things, make())
         return last[1]
 
-    def of_equal(self, name: Hashable, recipe: Any, make: Callable[[], Any]) -> Any:
-        """One thing that is made by a recipe: made again unless that is equal to the last."""
+    def of_equal(self, name: Hashable, recipe: Sequence[Any], make: Callable[[], Any]) -> Any:
+        """One thing that is made by a recipe, as long each time: made again unless that is the last to the letter."""
         last = self.kept.get(name)
-        if last is None or last[0] != recipe:
+        if last is None or not all(map(is_alike, last[0], recipe)):
             last = self.kept[name] = (recipe, make())
         return last[1]
+
+
+def is_alike(thing: Any, other: Any) -> bool:
+    """Whether two things are equal and are spelled alike, which 0.0 and -0.0 are not, nor 1, 1.0 and true.
+
+    >>> is_alike((2, 0.0), (2, 0.0)), is_alike((2, 0.0), (2, -0.0))
+    (True, False)
+    """
+    return thing is other or (thing == other and repr(thing) == repr(other))

@@ -31,10 +31,15 @@ class Plan:
         return {tensor.name: tensor.axes for tensor in self.given} | made
 
     @cached_property
+    def rows_by_tensor(self) -> dict[str, str]:
+        """The name in stages.csv of each tensor: of a given one its own, of another that of the stage that made it."""
+        given = {tensor.name: tensor.name for tensor in self.given}
+        return given | {step.makes.name: step.name for step in self.steps}
+
+    @cached_property
     def wiring(self) -> dict[str, list[str]]:
         """What each stage read, by the names in stages.csv; given tensors read nothing."""
-        rows = {step.makes.name: step.name for step in self.steps}
-        read = {step.name: [rows.get(name, name) for name in step.needs] for step in self.steps}
+        read = {step.name: [self.rows_by_tensor[name] for name in step.needs] for step in self.steps}
         return {tensor.name: list[str]() for tensor in self.given} | read
 
     @cached_property

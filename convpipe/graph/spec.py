@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from convpipe.archive.identity import Described, Part, canonical_entry, config_cells, joined_id
-from convpipe.fields import Check, field
+from convpipe.fields import Setting, field, settings_of
 from convpipe.files.yaml import yaml_lines
 from convpipe.graph.memo import Memo
 from convpipe.ops import MAIN, Convolving, ConvSettings, Operation
@@ -120,25 +120,28 @@ def listed(value: Any) -> Any:
 
 
 def told(value: Any) -> dict[str, Any]:
-    """The settings of one kind in canonical form: each in its shortest spelling, and only those that count.
+    """The settings of one kind in canonical form: each in its shortest spelling, and what nothing reads at its default.
 
-    Left out are those that nothing reads, that say no more than where a file lies, and at their defaults those that
-    came later than archives did.
+    Left out are those that say no more than where a file lies, and at their defaults those that came later than
+    archives did.
     """
     kind: Any = type(value)
     unread = value.unread() if hasattr(value, "unread") else ()
-    found = {name: check.canonical(getattr(value, name)) for name, check in counting(kind) if name not in unread}
+    found = {}
+    for name, setting in counting(kind, getattr(value, "role", "")):
+        found[name] = setting.check.canonical(setting.default if name in unread else getattr(value, name))
     for name, default in later_defaults(kind):
-        if found.get(name, default) == default:
-            found.pop(name, None)
+        if found[name] == default:
+            del found[name]
     return found
 
 
 @cache
-def counting(kind: Hashable) -> tuple[tuple[str, Check], ...]:
-    """The settings of a dataclass that say what is computed, in order, with their checks."""
-    settings = [entry for entry in dataclasses.fields(kind) if "check" in entry.metadata]  # type: ignore[arg-type]
-    return tuple((entry.name, entry.metadata["check"]) for entry in settings if entry.metadata["identity"])
+def counting(kind: Hashable, role: str) -> tuple[tuple[str, Setting], ...]:
+    """The settings of a dataclass that say what is computed, in order; of a source, those that it has in its role."""
+    somewhere = {entry.name for entry in dataclasses.fields(kind) if entry.metadata.get("identity") is False}  # type: ignore[arg-type]
+    settings = settings_of(kind, role)  # type: ignore[arg-type]
+    return tuple((name, setting) for name, setting in settings.items() if name not in somewhere)
 
 
 @cache

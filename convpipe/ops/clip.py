@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from convpipe.ops import Array, ConfigError, Made, Operation, Tensor, field, number, numeric, optional
 from convpipe.ops.arrays.arguments import real
 from convpipe.ops.arrays.bounds import Bounded, monotone_error
+from convpipe.ops.arrays.floats import positive_zeros
 
 
 def clip(x: ArrayLike, low: float | None = None, high: float | None = None) -> Array:
@@ -20,7 +21,8 @@ def clip(x: ArrayLike, low: float | None = None, high: float | None = None) -> A
         low, high: any number; of integers one that their dtype holds, of floats rounded to theirs.
 
     Returns:
-        An array like `x`, in C order. NaN stays NaN.
+        An array like `x`, in C order. NaN stays NaN. Where a limit is 0, every zero is +0, since which of -0 and +0 is
+        the larger differs between machines.
 
     Raises:
         ConfigError: an `x` that is no array of numbers, a limit that is no number or that the dtype does not hold, or
@@ -39,7 +41,7 @@ def clip(x: ArrayLike, low: float | None = None, high: float | None = None) -> A
         np.maximum(result, least, out=result)
     if most is not None:
         np.minimum(result, most, out=result)
-    return result
+    return positive_zeros(result) if 0 in (least, most) else result
 
 
 def checked_limits(low: float | None, high: float | None, dtype: np.dtype[Any]) -> tuple[Any, Any]:

@@ -42,6 +42,8 @@ class Digits(Stored):
     @property
     def file(self) -> str:
         """Inside the package scikit-learn."""
+        if self.elsewhere is not None:
+            return self.elsewhere
         package = find_spec("sklearn")
         if package is None or not package.submodule_search_locations:
             hint = "pip install 'convpipe[digits]'"

@@ -77,7 +77,7 @@ def std_of(shape: Sizes) -> float:
     (0.5, 0.5)
     """
     fan_in: int = prod(shape[1:]) if len(shape) > 2 else shape[0]
-    return float((2 / max(fan_in, 1)) ** 0.5)
+    return math.sqrt(2 / max(fan_in, 1))  # which IEEE 754 rounds, as it does not a power: that is the C library's
 
 
 def uniform(bits: np.random.PCG64, low: float, high: float, dtype: np.dtype[Any], count: int) -> Array:

@@ -33,7 +33,7 @@ class Shipped(Stored):
     @property
     def file(self) -> str:
         """Inside the package."""
-        return str(SHIPPED_FOLDER / f"{self.name}.npz")
+        return self.elsewhere or str(SHIPPED_FOLDER / f"{self.name}.npz")
 
     @property
     def file_key(self) -> str:

@@ -5,7 +5,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, dataclass_transform
+from typing import Any, ClassVar, Self, dataclass_transform
 
 import numpy as np
 
@@ -124,6 +124,7 @@ class Stored(Source):
     """A source whose array lies in a file. What that holds is part of a run's id, by its hash; where it lies is not."""
 
     sha256: str | None = field(optional(hash_of_a_file), None, SHA256)
+    elsewhere: str | None = dataclasses.field(default=None)  # no setting: where the file of a package is instead
 
     @property
     @abstractmethod
@@ -138,6 +139,10 @@ class Stored(Source):
     def file_key(self) -> str:
         """The config key that says where the file is."""
         return self.key("path")
+
+    def at(self, path: str) -> Self:
+        """The same source, whose file is somewhere else."""
+        return dataclasses.replace(self, **{"path" if hasattr(self, "path") else "elsewhere": path})
 
 
 SOURCES: Registry[Source] = Registry("convpipe.sources", Source)  # type: ignore[type-abstract]

@@ -1,0 +1,70 @@
+"""What file sources read, stored beside a collection's runs: each content once, in a file named as its SHA-256.
+
+Nothing else is ever read there, and what is read is held against its name.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from convpipe.archive.format import INPUTS
+from convpipe.archive.keep import Keep
+from convpipe.archive.read import Run, check_regular
+from convpipe.archive.verify import file_sha256
+from convpipe.errors import ArchiveError, shown
+
+CONTENT = re.compile(r"[0-9a-f]{64}\Z", re.ASCII)
+
+
+def contents_of(config: Mapping[str, Any]) -> dict[str, str]:
+    """The SHA-256 of what each group of a run's config read from a file.
+
+    >>> contents_of({"seed": 1, "input": {"source": "npy", "sha256": "ab" * 32}, "conv": {"stride": 1}})
+    {'input': 'abababababababababababababababababababababababababababababababab'}
+    """
+    found = {group: value.get("sha256") for group, value in config.items() if isinstance(value, Mapping)}
+    return {group: text for group, text in found.items() if isinstance(text, str) and CONTENT.match(text)}
+
+
+def inputs_folder(run: Run) -> Path | None:
+    """The folder of stored inputs that goes with an archived run, whether it is there or not."""
+    return None if run.path is None else run.path.resolve().parent / INPUTS
+
+
+def own_inputs(run: Run) -> list[Path]:
+    """The stored inputs that belong to a run, if it stores them.
+
+    Raises:
+        ArchiveError: one is not there.
+    """
+    folder = inputs_folder(run)
+    if folder is None or run.manifest["format"] < 2 or not Keep(run.manifest["keep"]).inputs:
+        return []
+    contents = contents_of(run.config)
+    for group, sha256 in contents.items():
+        if not os.path.lexists(folder / sha256):
+            lacking = shown(run.manifest["paths"].get(group, f"what {group} has read"), 200)
+            raise ArchiveError(f"{run.path}: got no {INPUTS}/{sha256} beside it, expected {lacking} to be stored there")
+    return [folder / sha256 for sha256 in dict.fromkeys(contents.values())]
+
+
+def inputs_in(collection: Path) -> list[Path]:
+    """The inputs that a collection has stored, sorted; whatever else lies there is none."""
+    try:
+        names = sorted(os.listdir(collection / INPUTS))
+    except OSError:
+        return []
+    return [collection / INPUTS / name for name in names if CONTENT.match(name)]
+
+
+def check_input(path: Path) -> None:
+    """A stored input holds what its name says.
+
+    Raises:
+        ArchiveError: it does not.
+    """
+    check_regular(path)
+    if (found := file_sha256(path)) != path.name:
+        raise ArchiveError(f"{path}: got sha256 {found}, expected {path.name}, as it is named")
