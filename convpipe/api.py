@@ -328,9 +328,12 @@ def existing_folder(command: str, path: Run | str | Path) -> Path:
         UsageError: there is none.
     """
     from convpipe.archive.read import Run, as_folder
+    from convpipe.archive.replace import mend
 
     folder = path.folder if isinstance(path, Run) else as_folder(command, path)
     if not os.path.isdir(folder):  # pathlib raises where a name is too long
+        mend(folder.parent)
+    if not os.path.isdir(folder):
         raise UsageError(f"{command}: got {folder}, expected a folder")
     return folder
 
@@ -356,8 +359,10 @@ def collection_folder(command: str, path: Run | str | Path) -> Path:
         UsageError: it is none but a run, or holds collections instead of runs.
     """
     from convpipe.archive.collection import RESULTS, is_run, run_names, runs_below
+    from convpipe.archive.replace import mend
 
     folder = existing_folder(command, path)
+    mend(folder)
     if is_run(folder):
         raise UsageError(f"{command}: got {folder}, a run; expected its collection, {folder.resolve().parent}")
     if not (folder / RESULTS).exists() and not run_names(folder):

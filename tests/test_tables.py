@@ -354,7 +354,14 @@ def test_texts_that_read_like_numbers_are_texts_in_every_table(capsys: pytest.Ca
 def collection(*values: object) -> Path:
     """Runs whose pad_value differs."""
     for value in values:
-        cp.run("input.dtype=float64", "filters.dtype=float64", "conv.pad=1", f"conv.pad_value={value}", name="c")
+        cp.run(
+            "input.dtype=float64",
+            "filters.dtype=float64",
+            "conv.pad=1",
+            "conv.overflow=inf",
+            f"conv.pad_value={value}",
+            name="c",
+        )
     return Path("runs/c")
 
 

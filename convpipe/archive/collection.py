@@ -16,6 +16,7 @@ from convpipe.archive.identity import RUN_ID
 from convpipe.archive.index import INDEX, completed, failures, locked, row_at, rows_of
 from convpipe.archive.inputs import check_input, inputs_in, own_inputs
 from convpipe.archive.read import Run
+from convpipe.archive.replace import mend
 from convpipe.archive.table import (
     Row,
     as_table,
@@ -48,6 +49,7 @@ def run_names(folder: Path) -> list[str]:
 
 def runs_below(folder: Path) -> Iterator[Path]:
     """Every run of a collection, or of the collections in a folder, however deep; sorted."""
+    mend(folder)
     for name in sorted(entry.name for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)):
         if RUN_ID.match(name) or is_run(folder / name):
             yield folder / name
@@ -150,14 +152,17 @@ def chosen_runs(wanted: Mapping[Path, Collection[str]]) -> pd.DataFrame:
     return as_table(with_columns(rows, columns), columns, typed)
 
 
-def refresh(folder: Path) -> Path:
+def refresh(folder: Path, seen: Callable[[Row], object] = lambda row: None) -> Path:
     """Bring results.csv up to date: rows of the index, and of runs that it lacks; it appears by one rename.
+
+    Args:
+        seen: is called with each row, of some perhaps twice.
 
     Raises:
         StorageError: the disk refused.
     """
     with storing(folder / RESULTS), locked(folder):
-        return write_table(folder)
+        return write_table(folder, seen)
 
 
 def rebuild(folder: Path) -> Path:
@@ -171,7 +176,7 @@ def rebuild(folder: Path) -> Path:
         return write_table(folder)
 
 
-def write_table(folder: Path) -> Path:
+def write_table(folder: Path, seen: Callable[[Row], object] = lambda row: None) -> Path:
     """Write results.csv from the index, after adding the runs that it lacks."""
     names, failed = run_names(folder), failures(folder)
     places = completed(folder, names, lambda name: run_row(folder / name))
@@ -183,7 +188,14 @@ def write_table(folder: Path) -> Path:
             open(folder / INDEX, "rb", buffering=0) as index,
             open(temporary, "w", newline="", encoding="utf-8") as table,
         ):
-            write_results(table, lambda: (failed.get(name) or row_at(index, places[name]) for name in listed))
+
+            def rows() -> Iterator[Row]:
+                for name in listed:
+                    row = failed.get(name) or row_at(index, places[name])
+                    seen(row)
+                    yield row
+
+            write_results(table, rows)
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)

@@ -45,7 +45,17 @@ ROW = {
     "file": re.compile(r"(?:\w[\w.-]*\.npy)?"),
 }
 MANIFEST = {"archive_id": str, "run_id": str, "status": str, "seconds": dict, "axes": dict, "provenance": dict}
-MANIFEST_2 = {"started": str, "keep": str, "lowering": str, "paths": dict, "sizes": dict, "wiring": dict, "sha256": str}
+MANIFEST_2 = {
+    "code": str,
+    "started": str,
+    "keep": str,
+    "lowering": str,
+    "paths": dict,
+    "sizes": dict,
+    "wiring": dict,
+    "sha256": str,
+}
+MOST_AGREEING = 16  # other codes that a manifest notes, the latest
 STRICT = json.JSONEncoder(allow_nan=False)  # what is finite alone, as JSON has no word for anything else
 CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 PICTURE = re.compile(r"map_n\d{1,9}_f\d{3,9}\.png", re.ASCII)

@@ -7,13 +7,14 @@ a kill cut short counts for nothing.
 import json
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 from typing import IO, Any
 
 from convpipe.archive.identity import RUN_ID
-from convpipe.archive.table import FAILED, Row
+from convpipe.archive.table import DONE, FAILED, OLD_FORMAT, Row
 from convpipe.files.staging import storing
 
 INDEX = ".index.jsonl"
@@ -49,6 +50,11 @@ def note(folder: Path, rows: Iterable[Row]) -> None:
                 add_lines(folder / name, lines.encode())
 
 
+def index_row(folder: Path, row: Row) -> None:
+    """Add the row of a run to the index, by who holds the lock."""
+    add_lines(folder / INDEX, (json.dumps(row) + "\n").encode())
+
+
 def add_lines(path: Path, lines: bytes) -> None:
     """Add whole lines to a file, apart from a last one that a kill cut short."""
     with open(path, "a+b") as file:
@@ -74,12 +80,18 @@ def rows_of(path: Path) -> dict[str, Row]:
     return {row["run"]: row for line in lines if (row := whole_row(line)) is not None}
 
 
+def each_row(path: Path) -> Iterator[Row]:
+    """The rows of a file of lines one by one, in their order, of one run perhaps several; none where there is none."""
+    with suppress(OSError), open(path, "rb") as file:
+        yield from (row for line in file if (row := whole_row(line)) is not None)
+
+
 def whole_row(line: bytes) -> Row | None:
     """The row of one line of JSON, or None of a line that a kill cut short."""
     try:
         row: Row = json.loads(line)
         texts = all(isinstance(cell, str) for cell in row.values())
-        return row if texts and RUN_ID.match(row["run"]) else None
+        return of_today(row) if texts and RUN_ID.match(row["run"]) else None
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -122,4 +134,11 @@ def row_at(index: FileIO, place: int) -> Row:
     while b"\n" not in text and (more := index.read(len(text))):
         text += more
     row: Row = json.loads(text.partition(b"\n")[0].decode())  # json itself would look for the encoding first
+    return of_today(row)
+
+
+def of_today(row: Row) -> Row:
+    """A row with the cell that rows of format 1 have not."""
+    if "format" not in row and row["status"] == DONE:
+        row["format"] = OLD_FORMAT
     return row

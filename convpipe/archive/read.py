@@ -242,6 +242,8 @@ def check_entries(path: Path, manifest: Mapping[str, Any]) -> None:
         raise ArchiveError(f"{path}: got keep {shown(manifest['keep'])}, expected one of {', '.join(Keep)}")
     if not is_text(manifest.get("folder", "")):
         raise ArchiveError(f"{path}: got folder {shown(manifest['folder'])}, expected a text")
+    if not isinstance(agrees := manifest.get("agrees", []), list) or not all(map(is_text, agrees)):
+        raise ArchiveError(f"{path}: got agrees {shown(agrees)}, expected a list of texts")
     for name, value in manifest["wiring"].items():
         if not isinstance(value, list) or not all(map(is_text, value)):
             raise ArchiveError(f"{path}: got wiring.{shown(name)} {shown(value)}, expected a list of texts")

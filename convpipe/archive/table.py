@@ -31,6 +31,8 @@ NOT_CONFIG = SOMETIMES.union(FIXED, MEASURED)
 TEXT_COLUMNS = (*FIXED, "output_shape", "output_sha256", "lowering", "error")
 DAMAGED = "damaged"
 FAILED = "failed"
+DONE = "done"
+OLD_FORMAT = "1"
 GUESSED_FROM = 100  # rows
 
 

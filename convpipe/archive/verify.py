@@ -67,6 +67,15 @@ def checked_manifest(path: Path, run: Run, sums: Mapping[str, str]) -> Mapping[s
     return pictures
 
 
+def sums_of(folder: Path) -> dict[str, str]:
+    """The hashes of a run's files by their names.
+
+    Raises:
+        ArchiveError: SHA256SUMS cannot be read.
+    """
+    return read_sums(folder / "SHA256SUMS", read_bytes(folder / "SHA256SUMS"))
+
+
 def read_sums(path: Path, content: bytes) -> dict[str, str]:
     """The hashes of SHA256SUMS by file name; only the one way of writing them is accepted."""
     lines = content.decode("utf-8", "replace").splitlines()

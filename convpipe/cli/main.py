@@ -155,6 +155,7 @@ def hydra_app(words: list[str]) -> int:
 
 def run_job(job: Job) -> int:
     """Run one checked job and show it, or only its plan."""
+    from convpipe.archive.changes import changed_lines
     from convpipe.archive.collection import refresh
     from convpipe.execution import runner
     from convpipe.execution.inputs import pinned
@@ -166,9 +167,9 @@ def run_job(job: Job) -> int:
     place = job.execution.place
     if job.execution.dry_run:
         work = plan_work(job.spec, place.memory)
+        pinned(job.spec)
         print(work)
         check_memory(work, job.spec, place.memory)
-        pinned(job.spec)
         return 0
     prepared = runner.prepare(job.spec, place.memory)
     with progress(len(prepared.work.plan.steps), "stages") as done:
@@ -178,7 +179,8 @@ def run_job(job: Job) -> int:
         from convpipe.report.trace import show_trace
 
         show_trace(sys.stdout, outcome.run)
-    show_run(console(), outcome.run, outcome.verdict, outcome.seconds)
+    notes = changed_lines(place.folder, prepared.described) if outcome.verdict == "new" else ()
+    show_run(console(), outcome.run, outcome.verdict, outcome.seconds, notes)
     return 0
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from convpipe.archive.keep import Keep
 from convpipe.errors import ConfigError
 from convpipe.execution import provenance
+from convpipe.execution.reuse import REUSES, SAME_CODE
 from convpipe.execution.runner import Place
 from convpipe.fields import (
     choice,
@@ -35,6 +36,9 @@ ADDRESS = "Where it is: tcp://HOST:8786 of Dask; of Ray auto, HOST:6379, or null
 KEEP = "What to archive beside hashes: output, layers (each one's output), stages (every array); +inputs: files read."
 TRACE = "Print how the column tensor is filled, tap by tap, as the lecture does (needs keep: stages)."
 WHERE = "Points of a sweep for which this is false are left out, such as conv.stride <= filters.kernel[0]."
+RETRY = "Compute points again: failed are those that failed before; all are those whose runs are there, too."
+REUSE = "Which runs that are there a sweep passes over: those of the same-config, same-code or same-environment."
+REPLACE = "What differs from the run that is there takes its place; that goes aside, to .aside in its collection."
 ON_ERROR = "What the failure of a point means for the rest of a sweep: continue or stop."
 COLLECTION_NAME = re.compile(r"\w[\w.-]*\Z")
 MOST_NAME_BYTES = 200  # file systems end at 255
@@ -134,7 +138,9 @@ class Execution:
     sweep: SweepSettings = field(group(SweepSettings), SweepSettings(), "What makes the points of a sweep (-m).")
     where: str | None = field(optional(text), None, WHERE)
     invalid: str = field(choice(["error", "skip"]), "error", "Points that cannot be: error (nothing runs) or skip.")
-    retry: str | None = field(optional(choice(["failed"])), None, "failed: run points again that failed before.")
+    retry: str | None = field(optional(choice(["failed", "all"])), None, RETRY)
+    reuse: str = field(choice(REUSES), SAME_CODE, REUSE)
+    replace: bool = field(truth, False, REPLACE)
     on_error: str = field(choice(["continue", "stop"]), "continue", ON_ERROR)
     cluster: Cluster | None = field(if_given(group(Cluster)), None, "Other machines to run a sweep on.")
 
@@ -142,7 +148,9 @@ class Execution:
     def place(self) -> Place:
         """Where and how, as the runner takes it."""
         memory = self.limits.memory or usual_memory()
-        return Place(Path(self.root) / self.name, memory, self.threads, self.timing.repeats, self.keep)
+        folder, again = Path(self.root) / self.name, self.retry == "all"
+        how = (self.threads, self.timing.repeats, self.keep, self.reuse, again, self.replace)
+        return Place(folder, memory, *how)
 
 
 @dataclass(frozen=True)

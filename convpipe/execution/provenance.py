@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 VERSION = "0.1.0"
+# Whose code can change what a run's files hold; what only asks, orders, shows or judges runs is in the other rooms.
+ROOMS = ("errors", "tensors", "fields", "geometry", "ops", "files", "sources", "archive", "graph", "execution")
 
 
 @dataclass(frozen=True)
@@ -61,13 +63,20 @@ def thread_pools() -> Any:
 
 
 def code_sha256() -> str:
-    """A hash over the package's source files and their names."""
+    """A hash over the source files of `ROOMS` and their names."""
     package = os.path.dirname(os.path.dirname(__file__))
     total = hashlib.sha256()
-    for parts in sorted(source_files(package)):
+    for parts in sorted(room_files(package)):
         with open(os.path.join(package, *parts), "rb", buffering=0) as file:
             total.update("/".join(parts).encode() + b"\0" + file.read())
     return total.hexdigest()
+
+
+def room_files(package: str) -> Iterator[tuple[str, ...]]:
+    """The Python files of `ROOMS`, each of which is a folder or a file."""
+    for room in ROOMS:
+        folder = os.path.join(package, room)
+        yield from source_files(folder, (room,)) if os.path.isdir(folder) else [(f"{room}.py",)]
 
 
 def source_files(folder: str, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -128,7 +137,9 @@ def processors() -> int:
 
 KEYS: dict[str, Key] = {
     "convpipe": Key(str, "version", False, "version of this package", lambda: VERSION),
-    "code_sha256": Key(str, "hex", False, "hash over this package's own source files", code_sha256),
+    "code_sha256": Key(
+        str, "hex", False, "hash over those of this package's files that can change a value", code_sha256
+    ),
     "python": Key(str, "version", False, "version of Python", platform.python_version),
     "numpy": Key(str, "version", True, "version of NumPy", lambda: import_module("numpy").__version__),
     "blas": Key(str, "name and version", True, "the BLAS library NumPy calls", lambda: blas_library()[0]),

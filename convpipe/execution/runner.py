@@ -4,21 +4,29 @@ import os
 from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from convpipe.archive.identity import Described
+from convpipe.archive.index import INDEX, note
+from convpipe.archive.inputs import contents_of
 from convpipe.archive.keep import INPUT, Keep
 from convpipe.archive.memory import Held
 from convpipe.archive.read import Run, load
+from convpipe.archive.replace import mend
+from convpipe.archive.table import done_row
 from convpipe.archive.verify import verify
 from convpipe.archive.write import Draft, Recorder, drafting, publish
 from convpipe.errors import ArchiveError, ConfigError, ValueRangeError
 from convpipe.execution import pipeline, provenance
+from convpipe.execution.code import Names, code_of, named
 from convpipe.execution.inputs import make_arrays, pinned
 from convpipe.execution.pipeline import StageResult
+from convpipe.execution.reuse import SAME_CODE, Asked, Found, Standing, look
+from convpipe.execution.settle import Case, How, Settled
 from convpipe.execution.threads import blas_threads
 from convpipe.graph.making import source_of
 from convpipe.graph.memo import Memo
@@ -49,6 +57,9 @@ class Place:
     threads: int = 1
     repeats: int = 1
     keep: str = Keep.OUTPUT
+    reuse: str = SAME_CODE  # what a run that is there has to be, so that a sweep passes it over
+    again: bool = False  # whether what is there is computed in any case
+    replace: bool = False  # whether what differs from what is there takes its place
 
 
 @dataclass(frozen=True)
@@ -76,6 +87,16 @@ class Prepared:
         """The run id."""
         return self.described.identity
 
+    @cached_property
+    def named(self) -> tuple[Names, Names]:
+        """The operations and the sources that it names."""
+        return named(self.spec, self.work.plan)
+
+    @cached_property
+    def code(self) -> str:
+        """A hash over all code that its values come from."""
+        return code_of(*self.named)
+
 
 def prepare(spec: Spec, memory: int) -> Prepared:
     """Plan a spec and describe it.
@@ -97,13 +118,13 @@ def execute(prepared: Prepared, place: Place, on_stage: OnStage = ignore) -> Out
         StorageError: the disk refused.
     """
     target = place.folder / prepared.identity
+    mend(place.folder)
     with blas_threads(place.threads), drafting(target) as draft:
-        seconds = fill(draft, prepared, place, on_stage)
-        if not target.exists() and publish(draft, target):
-            return Outcome(load(target), "new", seconds)
-        advice = "another name=... keeps both, or remove the run's folder"
-        verdict = compared(verify(target), draft, prepared.spec, advice)
-    return Outcome(load(target), verdict, seconds)
+        seconds = fill(draft, prepared, keeping(place, standing(prepared, place)), on_stage)
+        settled = archived(draft, prepared, place)
+    if settled.row is not None and (place.folder / INDEX).exists():  # with a row, perhaps, of what was there once
+        note(place.folder, [settled.row])
+    return Outcome(load(target), settled.words, seconds)
 
 
 def hold(prepared: Prepared, place: Place, on_stage: OnStage = ignore) -> Run:
@@ -138,26 +159,64 @@ def repeat(folder: Path, place: Place, spec: Spec, on_stage: OnStage = ignore) -
         return Outcome(then, compared(then, draft, spec), seconds)
 
 
-def produce(prepared: Prepared, place: Place, memo: Memo) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Run one point of a sweep into its place, BLAS's threads being set; gives its archive's manifest and last row.
-
-    Where there is one already, as another process was faster, it stays, and this run is held against it.
+def produce(prepared: Prepared, place: Place, memo: Memo) -> Settled:
+    """Run one point of a sweep into its place, BLAS's threads being set; gives what came of it.
 
     Raises:
         ConvpipeError: as `execute`.
     """
-    target = place.folder / prepared.identity
-    with drafting(target, tidy=False) as draft:
+    with drafting(place.folder / prepared.identity, tidy=False) as draft:
         fill(draft, prepared, place, ignore, memo)
+        return archived(draft, prepared, place)
+
+
+def archived(draft: Draft, prepared: Prepared, place: Place) -> Settled:
+    """Move a finished draft to its place, or settle what is to be there where a run is there already.
+
+    Raises:
+        ArchiveError: they differ, or what is there is not whole.
+        StorageError: the disk refused.
+    """
+    target, settled, cells = place.folder / prepared.identity, None, prepared.described.cells
+    while settled is None:
         if publish(draft, target):
-            return draft.manifest, draft.rows[-1]
-        then = verify(target)
-        compared(then, draft, prepared.spec)
-    return then.manifest, then.rows[-1]
+            return Settled(How.NEW, row=done_row(cells, draft.manifest, draft.rows[-1]))
+        compare = partial(compared, draft=draft, spec=prepared.spec)
+        settled = Case(draft, target, asked(prepared, place), cells, compare, place.replace).settle()
+    return settled
 
 
-def compared(then: Run, draft: Draft, spec: Spec, advice: str = "") -> str:
-    """How a finished draft agrees with an archive; `advice` is for a file that has changed since."""
+def asked(prepared: Prepared, place: Place) -> Asked:
+    """What a run has to be that is there, so that it need not be computed again."""
+    keep = kept_by(place.keep, prepared.spec.network is not None)
+    inputs = contents_of(prepared.described.config) if keep.inputs else {}
+    return Asked(prepared.identity, keep, place.reuse, prepared.code, place.threads, inputs)
+
+
+@cache
+def kept_by(keep: str, is_network: bool) -> Keep:
+    """What a run keeps that is asked for some of its arrays; thousands of a sweep are asked for the same."""
+    return Keep(keep).of_run({} if is_network else None)
+
+
+def standing(prepared: Prepared, place: Place) -> Found:
+    """What lies in a run's place."""
+    return look(f"{place.folder}/{prepared.identity}", asked(prepared, place))  # pathlib takes longer than the files
+
+
+def keeping(place: Place, found: Found) -> Place:
+    """The place of a run that keeps what another does, too, which it may take the place of."""
+    if found.keep is not None and (place.replace or found.standing in (Standing.LESS, Standing.DAMAGED)):
+        return replace(place, keep=found.keep.joined(Keep(place.keep)))
+    return place
+
+
+def compared(then: Run, draft: Draft, spec: Spec) -> str:
+    """How a finished draft agrees with an archive, in words.
+
+    Raises:
+        ArchiveError: it does not.
+    """
     from convpipe.execution.checks import checks
     from convpipe.execution.compare import compare, differences
 
@@ -167,8 +226,7 @@ def compared(then: Run, draft: Draft, spec: Spec, advice: str = "") -> str:
     except ArchiveError as error:
         if next(differences(then, now)).op not in own_sources(spec):
             raise
-        hint = "; ".join(filter(None, ("the file is not the one of then", advice)))
-        raise ArchiveError(f"{error} ({hint})") from error
+        raise ArchiveError(f"{error} (the file is not the one of then)") from error
 
 
 def kept_arrays(run: Run) -> Keep:
@@ -191,7 +249,7 @@ def fill(draft: Recorder, prepared: Prepared, place: Place, on_stage: OnStage, m
     batch = arrays.copy() if work.recorded < work.batch else {}
     if batch:
         arrays["input"] = batch["input"][: work.recorded]
-    keep = Keep(place.keep).of_run(spec.network)
+    keep = kept_by(place.keep, spec.network is not None)
     kept = kept_rows(keep, work.plan)
     for tensor in work.plan.given:
         draft.add(tensor.name, source_of(spec, tensor).source, arrays[tensor.name], kept=tensor.name in kept)
@@ -257,21 +315,22 @@ def rest_of_batch(draft: Recorder, spec: Spec, work: Work, batch: dict[str, Arra
 def manifest(prepared: Prepared, place: Place, seconds: Seconds, started: str) -> dict[str, Any]:
     """What manifest.json says beside its format and the archive id."""
     plan, work, spec = prepared.work.plan, prepared.work, prepared.spec
-    sources = [source.source for role in ROLES if (source := getattr(spec, role)) is not None]
+    operations, sources = prepared.named
     paths = prepared.described.paths
     sometimes = {
         "folder": os.getcwd() if any(not os.path.isabs(path) for path in paths.values()) else "",
         "input_bytes": input_bytes(file_sources(prepared)),
         "given": {tensor.name: tensor.origin for tensor in plan.given if tensor.origin},
         "slice": work.slice if work.recorded < work.batch else 0,  # how many images ran at a time
-        "operations": origins(OPERATIONS, tuple([step.op for step in plan.steps])),
-        "sources": origins(SOURCES, tuple(sources)),
+        "operations": origins(OPERATIONS, operations),
+        "sources": origins(SOURCES, sources),
     }
     return {
         "run_id": prepared.identity,
         "status": "done",
+        "code": prepared.code,
         "started": started,
-        "keep": str(Keep(place.keep).of_run(spec.network)),
+        "keep": kept_by(place.keep, spec.network is not None).value,
         "lowering": lowering_name(spec),
         "paths": paths,
         "seconds": seconds,

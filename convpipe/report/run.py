@@ -19,8 +19,10 @@ MOST_STAGES = 40  # rows of stages; of more, which only a network has, each laye
 LEFT_OUT = ((), ("multiply-adds",), ("multiply-adds", "min", "max"), ("multiply-adds", "min", "max", "size"))
 
 
-def show_run(out: Console, run: Run, verdict: str, seconds: Mapping[str, Sequence[float]]) -> None:
-    """Print a run: its stages, its result or a summary of it, what became of it, and where it is."""
+def show_run(
+    out: Console, run: Run, verdict: str, seconds: Mapping[str, Sequence[float]], notes: Sequence[str] = ()
+) -> None:
+    """Print a run: its stages, its result or a summary of it, what is to note, what became of it, and where it is."""
     if words := rank_words(run.manifest["axes"]):
         out.print(words, markup=False)
     out.print(fitting_table(out, run, seconds))
@@ -29,6 +31,8 @@ def show_run(out: Console, run: Run, verdict: str, seconds: Mapping[str, Sequenc
     out.print()
     show_output(out, run)
     out.print()
+    for note in notes:
+        out.print(note, markup=False, soft_wrap=True)
     out.print(Text.assemble((verdict, "bold green"), f": {run.path}"), soft_wrap=True)
 
 

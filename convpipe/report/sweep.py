@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
+from convpipe.archive.changes import command_without_old
+from convpipe.errors import shown
+from convpipe.execution.settle import How
 from convpipe.graph.plan import readable
 from convpipe.report.console import console, is_plain, readable_seconds, table
 from convpipe.sweeps.events import Closed, Event, Planned
-from convpipe.sweeps.outcomes import FailedBefore, Finished
-from convpipe.sweeps.totals import Totals
+from convpipe.sweeps.outcomes import CHANGED, DIFFERS, FailedBefore, Finished
+from convpipe.sweeps.totals import MOST_LISTED, Tally, Totals
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -72,6 +75,8 @@ class SweepProgress:
             if event.outcome.error:
                 line = f"failed: {event.outcome.overrides}: {event.outcome.error}"
                 self.console.print(line, markup=False, soft_wrap=True)  # above the bar where there is one
+            elif event.outcome.note:
+                self.console.print(event.outcome.note, markup=False, soft_wrap=True)
         else:
             self.count("failed" if isinstance(event, FailedBefore) else "skipped")
 
@@ -113,21 +118,41 @@ def show_closed(out: Console, closed: Closed) -> None:
         out.print(rows)
         out.print()
     where = ", ".join(map(str, closed.folders)) or "no points"
-    out.print(f"{', '.join(counts(closed))}: {where}", markup=False, soft_wrap=True)
+    out.print(f"{', '.join(counts(closed))}: {where}{without_old(closed)}", markup=False, soft_wrap=True)
 
 
 def counts(closed: Closed) -> Iterator[str]:
-    """How many points came to what; only the first three are said in any case."""
+    """How many points came to what; only what is done, there and failed is said in any case."""
     totals, tally = closed.totals, closed.tally
     yield f"{tally.done} done"
     yield f"{tally.there} there before"
+    for count, what in (
+        (tally.counts[CHANGED], f"{CHANGED} ({listed_files(tally)})"),
+        *((tally.counts[how.value], how.value) for how in How if how is not How.NEW),
+    ):
+        if count > 0:
+            yield f"{count} {what}"
     yield f"{tally.failed} failed"
     for count, what in (
-        (tally.differing, "not reproduced"),
+        (tally.differing, DIFFERS),
         (tally.failed_before, f"failed before ({RETRY})"),
         (tally.not_run(totals), "not run"),
         (totals.left_out, "left out by where"),
         (totals.impossible, "impossible"),
+        (sum(len(survey.of_format_1) for survey in closed.surveys.values()), "of format 1 beside them"),
     ):
         if count > 0:
             yield f"{count} {what}"
+
+
+def listed_files(tally: Tally) -> str:
+    """The first files that have changed."""
+    names = [shown(name) for name in tally.changed]
+    return ", ".join(names if len(names) <= MOST_LISTED else [*names[:MOST_LISTED], "..."])
+
+
+def without_old(closed: Closed) -> str:
+    """How to leave out what other contents of the sweep's files gave, as the end of the last line."""
+    commands = [command_without_old(folder, survey) for folder, survey in closed.surveys.items()]
+    found = "; ".join(filter(None, commands))
+    return f" (without what the files held before: {found})" if found else ""

@@ -61,8 +61,9 @@ class Digits(Stored):
 
     def array(self) -> Array:
         """What the split has."""
+        file = self.file
         try:
-            images, classes = digits_of(self.file)
+            images, classes = digits_of(file)
         except (OSError, ValueError) as error:
             raise self.wrong("source", "digits", f"scikit-learn's own file {FILE}", shown(error)) from error
         return part(classes if self.role == "labels" else images, self.split)

@@ -1,6 +1,5 @@
 """Running the points of a sweep in batches, whatever runs them, with at most a few batches on their way."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -10,25 +9,25 @@ from pathlib import Path
 from threading import Lock
 from time import perf_counter
 
-from convpipe.archive.format import FORMAT
-from convpipe.archive.table import Row, done_row, failed_row
+from convpipe.archive.table import Row, failed_row
 from convpipe.errors import ArchiveError, ConvpipeError, StorageError
 from convpipe.execution import provenance, runner
+from convpipe.execution.code import code_of
+from convpipe.execution.reuse import Found, Standing
 from convpipe.execution.runner import Place, Prepared
 from convpipe.execution.threads import blas_threads
 from convpipe.graph.memo import Memo
 from convpipe.graph.spec import Spec, describe
 from convpipe.sweeps.axes import Point, point_text
 from convpipe.sweeps.executors import Pool
-from convpipe.sweeps.outcomes import DIFFERS, DONE, FAILED, THERE, Done, PassedOver
+from convpipe.sweeps.outcomes import DIFFERS, FAILED, THERE, Done, PassedOver
 
 BATCH_SECONDS = 0.25  # long against the milliseconds that scheduling a batch takes on a cluster
 MOST_IN_BATCH = 512
 LAST_RUNS = 20  # whose mean says how many the next batches hold
 CHECK_SECONDS = 1.0
 BATCHES_AHEAD = 3  # for each worker: one running, and some waiting
-# What a manifest of ours says; a text search is ten times as fast as reading the JSON.
-OURS = (f'"format": {FORMAT},'.encode(), f'"convpipe": "{provenance.VERSION}"'.encode())
+SAME_FILES = "install the same on all, and start its process anew"
 ONE_AT_A_TIME = Lock()  # the working folder and BLAS's threads belong to a whole process
 
 
@@ -61,6 +60,7 @@ class Batch:
     folder: str  # that relative paths start from
     stop: bool  # at the first failure
     version: str = provenance.VERSION  # of who asks for it
+    code: str = ""  # of who asks for it, where that is another process
 
 
 def run_batch(batch: Batch) -> list[Done]:
@@ -71,6 +71,8 @@ def run_batch(batch: Batch) -> list[Done]:
     """
     if batch.version != provenance.VERSION:
         raise StorageError(f"a worker has convpipe {provenance.VERSION}, expected {batch.version}, as its client has")
+    if batch.code:
+        check_code(batch.code)
     try:
         with ONE_AT_A_TIME, blas_threads(batch.tasks[0].place.threads), chdir(batch.folder):
             memo, done = Memo(), list[Done]()
@@ -83,25 +85,38 @@ def run_batch(batch: Batch) -> list[Done]:
         raise StorageError(f"{batch.folder}: not there for a worker; a cluster needs a shared folder") from error
 
 
+def check_code(code: str) -> None:
+    """This process has the code of who asks for runs.
+
+    Raises:
+        StorageError: it has other code.
+    """
+    if code_of() != code:
+        version = f"convpipe {provenance.VERSION}"
+        raise StorageError(f"a worker has other code than its client, both of {version}; {SAME_FILES}")
+
+
 def run_task(task: Task, memo: Memo) -> Done:
     """Run one point; an error is its outcome, not the sweep's, unless it is the disk's."""
-    start, folder, identity = perf_counter(), task.place.folder, task.prepared.identity
+    start, place, prepared = perf_counter(), task.place, task.prepared
 
-    def done(status: str, row: Row | None, error: str = "") -> Done:
-        return Done(folder, identity, task.overrides, status, perf_counter() - start, row, error)
+    def done(status: str, row: Row | None = None, error: str = "", note: str = "") -> Done:
+        seconds = perf_counter() - start
+        return Done(place.folder, prepared.identity, task.overrides, status, seconds, row, error, note)
 
-    if is_done(folder, identity):  # a point just like it, or another sweep, was faster
-        return done(THERE, None)
+    found = runner.standing(prepared, place)
+    if is_done(found, place):  # a point just like it, or another sweep, was faster
+        return done(THERE)
     try:
-        manifest, output = runner.produce(task.prepared, task.place, memo)
+        settled = runner.produce(prepared, runner.keeping(place, found), memo)
     except StorageError:
         raise
     except ArchiveError as error:
-        return done(DIFFERS, None, f"{in_one_line(error)}; without its folder it is computed anew")
+        return done(DIFFERS, error=in_one_line(error))
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one point, the others go on
         text = in_one_line(error)
-        return done(FAILED, failed_row(task.prepared.described, text), text)
-    return done(DONE, done_row(task.prepared.described.cells, manifest, output))
+        return done(FAILED, failed_row(prepared.described, text), text)
+    return done(settled.how.value, settled.row, note=settled.note)
 
 
 def failed(point: Point, spec: Spec, place: Place, error: Exception) -> Done:
@@ -110,20 +125,9 @@ def failed(point: Point, spec: Spec, place: Place, error: Exception) -> Done:
     return Done(place.folder, described.identity, point_text(point), FAILED, 0.0, failed_row(described, text), text)
 
 
-def is_done(folder: Path, identity: str) -> bool:
-    """Whether a point's run is there, made by this version of the code.
-
-    Another version's, or one without a readable manifest, is not passed over: it is computed again and compared.
-    """
-    path = f"{folder}/{identity}/manifest.json"  # pathlib would take longer than the file
-    if not os.access(path, os.F_OK):  # a third of the time of an open() that fails
-        return False
-    try:
-        with open(path, "rb") as file:
-            manifest = file.read()
-    except OSError:
-        return False
-    return all(mark in manifest for mark in OURS)
+def is_done(found: Found, place: Place) -> bool:
+    """Whether what lies in a point's place is its run, as it is asked for."""
+    return found.standing is Standing.THERE and not place.again
 
 
 def in_one_line(error: Exception) -> str:
@@ -162,13 +166,13 @@ def run_all(found: Iterable[Task | Passing], pool: Pool, stop: bool) -> Iterator
     Raises:
         StorageError: the disk refused, or a worker was lost for good.
     """
-    seconds, folder = deque[float](maxlen=LAST_RUNS), str(Path.cwd())
+    seconds, folder, code = deque[float](maxlen=LAST_RUNS), str(Path.cwd()), code_of()
     pending: set[Future[list[Done]]] = set()
     for batch in in_batches(found, lambda: sum(seconds) / max(len(seconds), 1)):
         if not isinstance(batch, list):
             yield [batch] if isinstance(batch, Done) else batch
             continue
-        pending.add(pool.executor.submit(run_batch, Batch(batch, folder, stop)))
+        pending.add(pool.executor.submit(run_batch, Batch(batch, folder, stop, code=code)))
         while len(pending) >= (pool.workers * BATCHES_AHEAD if pool.workers > 1 else 1):
             yield from finished(pending, seconds, pool)
     while pending:

@@ -1,8 +1,10 @@
 """What happens in a sweep, told to whoever looks on: the engine itself prints nothing."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from convpipe.archive.changes import Survey
 from convpipe.sweeps.outcomes import Finished, PassedOver
 from convpipe.sweeps.totals import Tally, Totals
 
@@ -22,7 +24,12 @@ class Closed:
 
     totals: Totals
     tally: Tally
-    folders: tuple[Path, ...]
+    surveys: Mapping[Path, Survey]  # of the collections
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Where the collections are."""
+        return tuple(self.surveys)
 
 
 Event = Planned | PassedOver | Finished | Closed

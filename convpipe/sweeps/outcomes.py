@@ -4,14 +4,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convpipe.archive.table import Row
+from convpipe.execution.settle import How
 
-DONE, THERE, FAILED, DIFFERS = "done", "there", "failed", "differs"
+DONE, THERE, FAILED, DIFFERS = How.NEW.value, "there", "failed", "differs"
+CHANGED = (
+    "input changed"  # done, and there is a run of the same config whose files at the same paths held something else
+)
 GOES_ON = "what is done is kept, and the same command goes on from there"
 
 
 @dataclass(frozen=True)
 class Done:
-    """What came of one point: it is done, was there by then, failed, or differs from its archive."""
+    """What came of one point: its status is one of the words above, or of `How`."""
 
     folder: Path  # of its collection
     run: str
@@ -20,6 +24,8 @@ class Done:
     seconds: float
     row: Row | None
     error: str = ""
+    note: str = ""  # what is said of it at once beside counting it
+    changed: tuple[str, ...] = ()  # the files that held something else in another run
 
 
 @dataclass(frozen=True)

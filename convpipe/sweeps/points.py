@@ -23,7 +23,7 @@ from convpipe.sweeps.composer import Composer
 from convpipe.sweeps.outcomes import Done
 
 # What says how the whole sweep is run: an experiment that is swept over cannot say something else.
-OF_THE_SWEEP = ("where", "invalid", "retry", "on_error", "sweep", "workers", "cluster", "dry_run")
+OF_THE_SWEEP = ("where", "invalid", "retry", "reuse", "replace", "on_error", "sweep", "workers", "cluster", "dry_run")
 # Of points that wait for their turn: 18,000 that differ in their seed alone, 1,400 of which each has a plan of its own.
 # A sweep of 10,000 takes 60.4 MiB in all, and 58.9 if none is kept; to make one once more takes 0.03 to 0.2 ms.
 MOST_KEPT_BYTES = 8 << 20

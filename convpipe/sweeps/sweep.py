@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -9,8 +10,10 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
+from convpipe.archive.changes import Formers, Survey, formers
 from convpipe.archive.collection import refresh
 from convpipe.archive.index import failures, note
+from convpipe.archive.replace import mend
 from convpipe.archive.table import Row
 from convpipe.config.compose import plain_config, sweep_params
 from convpipe.config.expressions import compile_expression
@@ -18,6 +21,7 @@ from convpipe.config.read import read_execution
 from convpipe.config.settings import Execution
 from convpipe.config.tree import MAIN_CONFIG
 from convpipe.errors import ConfigError, StorageError
+from convpipe.execution.runner import standing
 from convpipe.files.staging import remove_abandoned
 from convpipe.files.yaml import dotted
 from convpipe.sweeps import clusters
@@ -29,7 +33,7 @@ from convpipe.sweeps.executors import Here, Pool, processes
 from convpipe.sweeps.interrupts import uninterrupted
 from convpipe.sweeps.launched import launch
 from convpipe.sweeps.listed import override_text
-from convpipe.sweeps.outcomes import THERE, Done, FailedBefore, Finished, PassedOver, There
+from convpipe.sweeps.outcomes import CHANGED, DONE, THERE, Done, FailedBefore, Finished, PassedOver, There
 from convpipe.sweeps.points import Checked, Left, Points
 from convpipe.sweeps.space import sweep_of
 from convpipe.sweeps.totals import Tally, Totals
@@ -63,9 +67,9 @@ def sweep(
     totals, folders = check_all(points)
     yield Planned(totals, folders, execution.dry_run)
     if not execution.dry_run:
-        tally = Tally()
-        yield from run_points(points, folders, tally, launcher, watch)
-        yield Closed(totals, tally, folders)
+        tally, surveys = Tally(), {folder: Survey() for folder in folders}
+        yield from run_points(points, surveys, tally, launcher, watch)
+        yield Closed(totals, tally, surveys)
 
 
 def composer_for(config: DictConfig, arguments: Sequence[str], execution: Execution) -> Composer:
@@ -100,22 +104,24 @@ def check_execution(execution: Execution, *, launched: bool) -> None:
 
 
 def run_points(
-    points: Points, folders: Sequence[Path], tally: Tally, launcher: Launcher | None, watch: Watch
+    points: Points, surveys: Mapping[Path, Survey], tally: Tally, launcher: Launcher | None, watch: Watch
 ) -> Iterator[PassedOver | Finished]:
     """Run what has to run, every outcome in the index before it is told; at the end, whatever end, the tables.
 
     Raises:
         StorageError: the disk refused, or a worker was lost for good.
     """
-    execution = points.execution
+    execution, folders = points.execution, tuple(surveys)
+    former = cache(formers)
     here = execution.workers == 1 and execution.cluster is None
     try:
         for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)
             remove_abandoned(folder)
-        with watch(folders) if here else nullcontext(), closing(outcomes(points, launcher)) as found:
+            mend(folder)
+        with watch(folders) if here else nullcontext(), closing(outcomes(points, surveys, launcher)) as found:
             for each in found:
-                for event in noted(each) if isinstance(each, list) else (each,):
+                for event in noted(each, surveys, former) if isinstance(each, list) else (each,):
                     tally.count(event)
                     yield event
                 if execution.on_error == "stop" and (tally.failed or tally.differing):
@@ -124,7 +130,7 @@ def run_points(
         with uninterrupted():
             for folder in filter(Path.is_dir, folders):
                 remove_abandoned(folder)
-                refresh(folder)
+                refresh(folder, surveys[folder].count)
     check_shared(tally, folders)
 
 
@@ -158,9 +164,9 @@ def check_all(points: Points) -> tuple[Totals, tuple[Path, ...]]:
         folder = found.place.folder
         folders[folder] = None
         if points.execution.dry_run:
-            identity = points.task(found).prepared.identity
-            totals.there += is_done(folder, identity)
-            totals.failed_before += identity in failed(folder)
+            prepared = points.task(found).prepared
+            totals.there += is_done(standing(prepared, found.place), found.place)
+            totals.failed_before += prepared.identity in failed(folder)
         totals.count(found.work, partial(point_text, found.point))
     return totals, tuple(folders)
 
@@ -170,31 +176,40 @@ def failed_before(execution: Execution) -> Callable[[Path], Mapping[str, Row]]:
     return cache(failures) if execution.retry is None else lambda folder: {}
 
 
-def turns(points: Points) -> Iterator[Task | Passing]:
+def turns(points: Points, surveys: Mapping[Path, Survey]) -> Iterator[Task | Passing]:
     """The points at their turns, each looked up: another sweep may have run it by then."""
     failed = failed_before(points.execution)
     for task in points.turns():
         if isinstance(task, Done):
             yield task
-        elif is_done(task.place.folder, identity := task.prepared.identity):
-            yield There(task.place.folder, identity)
+            continue
+        prepared, place = task.prepared, task.place
+        if prepared.described.paths:
+            surveys[place.folder].reading(prepared.described)
+        if is_done(standing(prepared, place), place):
+            yield There(place.folder, prepared.identity)
         else:
-            known = identity in failed(task.place.folder)
-            yield FailedBefore(task.place.folder, identity) if known else task
+            known = prepared.identity in failed(place.folder)
+            yield FailedBefore(place.folder, prepared.identity) if known else task
 
 
-def outcomes(points: Points, launcher: Launcher | None) -> Generator[list[Done] | PassedOver]:
+def outcomes(
+    points: Points, surveys: Mapping[Path, Survey], launcher: Launcher | None
+) -> Generator[list[Done] | PassedOver]:
     """What comes of the points, in batches, by a launcher or in a pool."""
     if launcher is not None:
-        yield from launch(points.composer, turns(points), launcher)
+        yield from launch(points.composer, turns(points, surveys), launcher)
         return
     with pool_for(points.execution) as pool:
-        yield from run_all(turns(points), pool, points.execution.on_error == "stop")
+        yield from run_all(turns(points, surveys), pool, points.execution.on_error == "stop")
 
 
-def noted(batch: Iterable[Done]) -> Iterator[PassedOver | Finished]:
+def noted(
+    batch: Iterable[Done], surveys: Mapping[Path, Survey], former: Callable[[Path], Formers]
+) -> Iterator[PassedOver | Finished]:
     """A batch as events, after the rows of its points are in the indexes of their collections."""
     rows: dict[Path, list[Row]] = {}
+    batch = [told_apart(outcome, former) if surveys[outcome.folder].read else outcome for outcome in batch]
     for outcome in batch:
         if outcome.row is not None:
             rows.setdefault(outcome.folder, []).append(outcome.row)
@@ -203,6 +218,14 @@ def noted(batch: Iterable[Done]) -> Iterator[PassedOver | Finished]:
             note(folder, found)
     for outcome in batch:
         yield There(outcome.folder, outcome.run) if outcome.status == THERE else Finished(outcome)
+
+
+def told_apart(outcome: Done, former: Callable[[Path], Formers]) -> Done:
+    """What came of a point: where it is new since a file has changed, that is said."""
+    if outcome.status != DONE or outcome.row is None:
+        return outcome
+    found = former(outcome.folder).of(outcome.row)
+    return replace(outcome, status=CHANGED, changed=found.files) if found else outcome
 
 
 def pool_for(execution: Execution) -> AbstractContextManager[Pool]:

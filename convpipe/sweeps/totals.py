@@ -1,10 +1,11 @@
 """What the points of a sweep come to, as numbers: counted before any runs, and what came of them after."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from convpipe.graph.work import Work
-from convpipe.sweeps.outcomes import DIFFERS, DONE, FAILED, Done, FailedBefore, Finished, PassedOver, There
+from convpipe.sweeps.outcomes import DIFFERS, DONE, FAILED, THERE, Done, FailedBefore, Finished, PassedOver, There
 
 MOST_LISTED = 3
 
@@ -41,11 +42,9 @@ class Totals:
 class Tally:
     """What came of the points of a sweep; only the few extremes are kept."""
 
-    done: int = 0
-    there: int = 0
-    failed: int = 0
-    differing: int = 0
+    counts: Counter[str] = field(default_factory=Counter)  # by status
     failed_before: int = 0
+    changed: dict[str, None] = field(default_factory=dict)  # files that held something else in other runs
     fastest: list[Done] = field(default_factory=list)
     slowest: list[Done] = field(default_factory=list)
     failures: list[Done] = field(default_factory=list)
@@ -53,23 +52,47 @@ class Tally:
     def count(self, event: PassedOver | Finished) -> None:
         """Take one point into account."""
         if isinstance(event, There):
-            self.there += 1
-        elif isinstance(event, FailedBefore):
+            self.counts[THERE] += 1
+            return
+        if isinstance(event, FailedBefore):
             self.failed_before += 1
-        elif (outcome := event.outcome).status == DONE:
-            self.done += 1
+            return
+        outcome = event.outcome
+        self.counts[outcome.status] += 1
+        if len(self.changed) <= MOST_LISTED:
+            self.changed |= dict.fromkeys(outcome.changed)
+        if outcome.error:
+            self.failures = [*self.failures, outcome][:MOST_LISTED]
+        else:
             self.fastest = extremes(self.fastest, outcome, lambda each: each.seconds)
             self.slowest = extremes(self.slowest, outcome, lambda each: -each.seconds)
-        else:
-            self.failed += outcome.status == FAILED
-            self.differing += outcome.status == DIFFERS
-            self.failures = [*self.failures, outcome][:MOST_LISTED]
+
+    @property
+    def done(self) -> int:
+        """Points that were new."""
+        return self.counts[DONE]
+
+    @property
+    def there(self) -> int:
+        """Points that were passed over, as their runs were there."""
+        return self.counts[THERE]
+
+    @property
+    def failed(self) -> int:
+        """Points that failed."""
+        return self.counts[FAILED]
+
+    @property
+    def differing(self) -> int:
+        """Points whose repeats differ from their archives."""
+        return self.counts[DIFFERS]
 
     @property
     def both_ends(self) -> tuple[list[Done], list[Done]]:
         """The fastest and the slowest; of a few points those of the one half, and those of the other."""
-        fastest = self.fastest[: (self.done + 1) // 2]
-        slowest = self.slowest[: self.done // 2]
+        run = self.counts.total() - self.there - self.failed - self.differing
+        fastest = self.fastest[: (run + 1) // 2]
+        slowest = self.slowest[: run // 2]
         return fastest, [outcome for outcome in slowest if outcome not in fastest]  # all may have taken the same time
 
     @property
@@ -79,7 +102,7 @@ class Tally:
 
     def not_run(self, totals: Totals) -> int:
         """Points that never had their turn."""
-        return totals.points - self.done - self.there - self.failed - self.differing - self.failed_before
+        return totals.points - self.counts.total() - self.failed_before
 
 
 def extremes(found: list[Done], outcome: Done, key: Callable[[Done], float]) -> list[Done]:

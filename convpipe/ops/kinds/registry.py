@@ -89,8 +89,13 @@ def file_names(package: str) -> tuple[str, ...]:
 @cache
 def origins(registry: Registry[Any], names: tuple[str, ...]) -> dict[str, str]:
     """The distributions and versions of those names that are not ours."""
+    return {name: distribution(entry) for name, entry in installed_ones(registry, names).items()}
+
+
+def installed_ones(registry: Registry[Any], names: Sequence[str]) -> dict[str, EntryPoint]:
+    """The entry points of those names that are not ours."""
     found = {name: registry.entry(registry.package, name) for name in names if name not in registry.ours()}
-    return {name: distribution(entry) for name, entry in found.items() if entry is not None}
+    return {name: entry for name, entry in found.items() if entry is not None}
 
 
 def installed(group: str) -> list[EntryPoint]:

@@ -1,0 +1,147 @@
+"""What comes of a finished draft where a run lies already: they are compared, and one of them is kept, or both."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from convpipe.archive.format import MOST_AGREEING
+from convpipe.archive.glance import manifest_text
+from convpipe.archive.read import Run, load
+from convpipe.archive.replace import renew, replace
+from convpipe.archive.table import Row, done_row
+from convpipe.archive.verify import sums_of, verify
+from convpipe.archive.write import Draft
+from convpipe.errors import ArchiveError
+from convpipe.execution.compare import differences
+from convpipe.execution.reuse import Asked, Found, Standing, look
+
+Compare = Callable[[Run], str]  # how a draft agrees with a run, in words; it raises where it does not
+REPLACING = "replace=true puts the new run in its place, and this one aside"
+OLD = ("format", "archive_id", "keep", "sizes", "pictures", "agrees")  # of a renewed manifest what stays
+
+
+class How(Enum):
+    """What came of a run; the value is what a sweep counts it as."""
+
+    NEW = "done"
+    REPRODUCED = "reproduced"
+    OTHER_CODE = "other code"  # equal to the bit: the manifest has the code, the time and the machine of now
+    OTHER_ENVIRONMENT = "other environment"
+    WITHIN = "within the bound"  # not equal to the bit: the old run stays
+    MORE_ARRAYS = "more arrays"
+    DAMAGED = "damaged before"
+    REPLACED = "replaced"
+
+
+SAME_BITS = {
+    Standing.OTHER_CODE: How.OTHER_CODE,
+    Standing.OTHER_ENVIRONMENT: How.OTHER_ENVIRONMENT,
+    Standing.LESS: How.MORE_ARRAYS,
+}
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What came of a run, in words, too, and what has gone aside for it."""
+
+    how: How
+    words: str = "new"
+    note: str = ""  # what a sweep says of it beside counting it
+    row: Row | None = None  # where the index has still to be told of it
+
+
+@dataclass(frozen=True)
+class Case:
+    """A finished draft, the place of its run, and what is asked of a run that lies there."""
+
+    draft: Draft
+    place: Path
+    asked: Asked
+    cells: Mapping[str, str]  # of its config, for its row
+    compare: Compare
+    replacing: bool
+
+    @property
+    def row(self) -> Row:
+        """The row of the draft."""
+        return done_row(self.cells, self.draft.manifest, self.draft.rows[-1])
+
+    def settle(self) -> Settled | None:
+        """Compare the draft with what lies in its place, and keep what is to be kept.
+
+        None where there is nothing any more, or something else than a moment ago: another process was at work.
+
+        Raises:
+            ArchiveError: they differ, or what lies there is not whole, or no such run; it stays as it is.
+            StorageError: the disk refused.
+        """
+        seen, found = manifest_text(str(self.place)), look(str(self.place), self.asked)
+        if found.standing is Standing.ABSENT:
+            return None
+        if found.standing is Standing.FOREIGN:
+            raise ArchiveError(
+                f"{self.place}: a run of another format or config lies there; another name=... keeps both"
+            )
+        if found.standing is Standing.DAMAGED:
+            return self.replaced(How.DAMAGED, seen, f"damaged ({found.damage})")
+        try:
+            then = verify(self.place)
+            words = self.compare(then)
+        except ArchiveError as error:
+            if self.replacing:
+                return self.replaced(How.REPLACED, seen, f"not reproduced ({error})")
+            raise ArchiveError(f"{error}; {REPLACING}") from error
+        if next(differences(then, load(self.draft.folder)), None) is None:
+            return self.same_bits(then, found, seen, words)
+        if self.replacing:
+            return self.replaced(How.REPLACED, seen, words)
+        return self.within(then, seen, words)
+
+    def replaced(self, how: How, seen: str, was: str) -> Settled | None:
+        """Put the draft in its place; what lay there goes aside."""
+        aside = replace(self.draft.folder, self.place, seen, self.row)
+        if aside is None:
+            return None
+        self.draft.published = True
+        words = f"new; the one before was {was}, and lies in {aside}"
+        return Settled(how, words, f"{self.place}: computed again: {words}")
+
+    def same_bits(self, then: Run, found: Found, seen: str, words: str) -> Settled | None:
+        """Every stage is equal: the fuller archive is kept, or the old one, with the facts of now."""
+        how = SAME_BITS.get(found.standing, How.REPRODUCED)
+        if how is How.REPRODUCED:
+            return Settled(how, words)
+        draft, manifest = self.draft, then.manifest
+        if how is How.MORE_ARRAYS:
+            words = f"{words}; more arrays are kept now"
+            if draft.manifest["archive_id"] != manifest["archive_id"]:
+                contained = is_contained(then, draft)
+                draft.published = replace(draft.folder, self.place, seen, self.row, contained=contained) is not None
+                return Settled(how, words) if draft.published else None
+            manifest = {**manifest, "keep": draft.manifest["keep"]}
+        kept = {key: manifest[key] for key in OLD if key in manifest}
+        new = {key: value for key, value in draft.manifest.items() if key not in OLD}
+        record = with_agreeing({**kept, **new}, manifest["code"])
+        return Settled(how, words) if renew(self.place, record, seen, self.row) else None
+
+    def within(self, then: Run, seen: str, words: str) -> Settled | None:
+        """Some floats differ by no more than they may: the old run stays, and says that this code agrees."""
+        record = with_agreeing(then.manifest, self.asked.code)
+        unchanged = record == then.manifest
+        return Settled(How.WITHIN, words) if unchanged or renew(self.place, record, seen, None) else None
+
+
+def with_agreeing(manifest: Mapping[str, Any], code: str) -> dict[str, Any]:
+    """A manifest that says of one code more that it gave the same, if it is not its own."""
+    known = manifest.get("agrees", [])
+    codes = [code, *(each for each in known if each != code)] if code not in known else known
+    agrees = [each for each in codes if each != manifest["code"]][:MOST_AGREEING]
+    return {**manifest, **({"agrees": agrees} if agrees else {})}
+
+
+def is_contained(then: Run, draft: Draft) -> bool:
+    """Whether all files of a run are in a draft, too, but for the table that says which there are."""
+    sums = sums_of(then.folder)
+    return all(draft.sums.get(name) == found for name, found in sums.items() if name != "stages.csv")
