@@ -177,15 +177,14 @@ def test_no_right_result_is_beyond_its_bound(case: Case, dtype: str, size: float
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("inexact_weights", [False, True])
-def test_factors_may_both_be_inexact(dtype: str, inexact_weights: bool) -> None:
+@pytest.mark.parametrize("which", ["x", "w", "b", "xw", "xwb"])
+def test_factors_and_bias_may_each_be_inexact(dtype: str, which: str) -> None:
     layer = OPERATIONS.get("op", "dense")(units=5)
     for seed in range(30):
         bits = np.random.default_rng(seed)
         true = [bits.normal(size=shape).astype(dtype) for shape in ((4, 40), (40, 5), (5,))]
-        errors = [errors_like(each, 0.05, bits) for each in true]
-        if not inexact_weights:
-            errors[1:] = [np.zeros(each.shape) for each in true[1:]]
+        pairs = zip("xwb", true, strict=True)
+        errors = [errors_like(each, 0.05 if name in which else ALMOST, bits) for name, each in pairs]
         expected = oracle.dense(*true).astype(np.float64)
         runs = [[inexact(*pair, bits) for pair in zip(true, errors, strict=True)] for _ in range(2)]
         x, w, b = (Bounded(*pair) for pair in zip(runs[0], errors, strict=True))
