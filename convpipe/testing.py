@@ -4,8 +4,10 @@ check_operation(Cube, {}, np.arange(-8, 8).reshape(2, 2, 2, 2), oracle=lambda x:
 """
 
 import dataclasses
+import shutil
 import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -15,9 +17,11 @@ from convpipe.geometry.axes import AXES
 from convpipe.ops import Made, Operation
 from convpipe.ops.kinds.operation import workspace_of
 from convpipe.sources import Request, Source, stream
+from convpipe.sources.kinds.source import Stored
 from convpipe.tensors import Array, Tensor
 
 ALLOWANCE = 1 << 18  # bytes of Python's own objects
+NO_SETTINGS = ("role", "elsewhere")  # fields of every source that no user sets
 
 
 def check_operation(
@@ -95,7 +99,18 @@ def check_source(kind: type[Source], role: str, settings: Mapping[str, Any], req
     assert array.dtype.isnative, f"its array has the byte order {array.dtype.byteorder}"
     check_same(again, array, "a second time")
     assert not np.shares_memory(array, again), "two of its arrays share memory"
+    if isinstance(source, Stored):
+        check_elsewhere(source, asked, array)
     return array
+
+
+def check_elsewhere(source: Stored, request: Request, array: Array) -> None:
+    """A source that reads a file reads it anywhere and by any name, as archives store what was read."""
+    with TemporaryDirectory() as folder:
+        found = source.at(shutil.copy(source.file, f"{folder}/{'0123456789abcdef' * 4}"))
+        assert found.file.startswith(folder), f"its file is {found.file}, where it is no more"
+        made = found.make(found.signature(request), stream(0, "test"), request.entry)
+    check_same(made, array, "from another place")
 
 
 def letters(x: Array) -> tuple[str, ...]:
@@ -110,7 +125,7 @@ def check_settings(operation: Operation | Source) -> None:
     assert dataclasses.replace(operation) == operation, "equal settings make objects that differ"
     assert hash(dataclasses.replace(operation)) == hash(operation), "equal settings make objects that differ"
     for entry in dataclasses.fields(operation):
-        checked = "check" in entry.metadata or entry.name == "role"
+        checked = "check" in entry.metadata or entry.name in NO_SETTINGS
         assert checked, f"the field {entry.name} has no check: use convpipe.fields.field"
 
 

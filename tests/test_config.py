@@ -205,7 +205,7 @@ EXECUTION = [
     ),
     ("name=2024", r"name: got 2024, .*\(in quotes: name=\"'2024'\"\)"),
     *((f"root={value}", r"root: got .*, expected a text") for value in ("", "null", "5")),
-    *((f"keep={value}", r"keep: got .*, expected one of output, stages") for value in ("al", "1")),
+    *((f"keep={value}", r"keep: got .*, expected one of output, layers, stages, output") for value in ("al", "1")),
     *(
         (f"{key}={value}", rf"{key}: got .*, expected true or false")
         for key in ("dry_run", "trace")

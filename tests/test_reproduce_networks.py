@@ -331,7 +331,7 @@ def test_where_layers_are_kept_the_bound_does_not_grow(tmp_path: Path) -> None:
 def test_what_decides(largest: float, allowed: float, undecided: bool) -> None:
     values = np.array([largest, -largest / 2, np.inf, np.nan])
     check = Check("a", values, values, np.array([0, allowed, 0, 0]))
-    assert check.undecided == undecided
+    assert check.margin.undecided == undecided
     assert check.relative == (pytest.approx(allowed) if largest else (np.inf if allowed else 0))
 
 

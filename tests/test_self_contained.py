@@ -434,6 +434,17 @@ def test_a_run_is_found_from_within_itself(tmp_path: Path, monkeypatch: pytest.M
     assert ok("verify", ".").startswith("ok . archive")
 
 
+def test_a_run_that_was_put_aside_has_its_inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = KINDS["a convolution"]
+    there = moved(tmp_path, kind, "output+inputs", monkeypatch)
+    aside = there.run.parent / ".aside" / f"{there.run.name}-0123456789ab"
+    aside.parent.mkdir()
+    there.run.rename(aside)
+    assert ok("verify", str(aside)).startswith("ok ")
+    assert ok("explain", str(aside), *kind.cells[0]) == there.said[0]
+    assert ok("reproduce", str(aside)).splitlines()[-1] == f"reproduced: {aside}"
+
+
 def test_korean_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path / "연구실"
     (home / "자료").mkdir(parents=True)

@@ -14,10 +14,10 @@ from convpipe.archive.collection import run_names
 from convpipe.archive.identity import Described
 from convpipe.archive.index import INDEX, each_row
 from convpipe.archive.inputs import contents_of
-from convpipe.archive.table import DAMAGED, FAILED, NOT_CONFIG, OLD_FORMAT, Row, run_row, with_paths
+from convpipe.archive.table import DAMAGED, FAILED, KEEP, NOT_CONFIG, OLD_FORMAT, Row, run_row, with_paths
 
 SHA256 = ".sha256"
-NOT_IDENTITY = NOT_CONFIG | {"keep"}
+NOT_IDENTITY = NOT_CONFIG | {KEEP}
 Hashes = Mapping[str, str]  # of files, by group
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from convpipe.archive.format import INPUTS
 from convpipe.archive.keep import Keep
 from convpipe.archive.read import Run, check_regular
+from convpipe.archive.replace import ASIDE
 from convpipe.archive.verify import file_sha256
 from convpipe.errors import ArchiveError, shown
 
@@ -30,7 +31,10 @@ def contents_of(config: Mapping[str, Any]) -> dict[str, str]:
 
 def inputs_folder(run: Run) -> Path | None:
     """The folder of stored inputs that goes with an archived run, whether it is there or not."""
-    return None if run.path is None else run.path.resolve().parent / INPUTS
+    if run.path is None:
+        return None
+    beside = run.path.resolve().parent
+    return (beside.parent if beside.name == ASIDE else beside) / INPUTS
 
 
 def own_inputs(run: Run) -> list[Path]:

@@ -227,9 +227,10 @@ def compared(then: Run, draft: Draft, spec: Spec) -> str:
         raise ArchiveError(f"{error} (the file is not the one of then)") from error
 
 
-def kept_arrays(run: Run) -> str:
+def kept_arrays(run: Run) -> Keep:
     """Which of its stages' arrays a run keeps, so that those of a repeat can be laid beside them."""
-    return str(run.manifest.get("keep", run.config.get("keep", "output"))).partition("+")[0]
+    word = run.manifest.get("keep", run.config.get("keep"))  # of format 1 it is a setting
+    return Keep(word).arrays if word in list(Keep) else Keep.OUTPUT
 
 
 def own_sources(spec: Spec) -> set[str]:
