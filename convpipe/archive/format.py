@@ -15,7 +15,7 @@ import io
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, TextIO
 
 import numpy as np
@@ -56,10 +56,18 @@ MANIFEST_2 = {
     "sha256": str,
 }
 MOST_AGREEING = 16  # other codes that a manifest notes, the latest
-STRICT = json.JSONEncoder(allow_nan=False)  # what is finite alone, as JSON has no word for anything else
 CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 PICTURE = re.compile(r"map_n\d{1,9}_f\d{3,9}\.png", re.ASCII)
 SUM_LINE = re.compile(r"([0-9a-f]{64})  (\w[\w.-]*)")
+
+
+class Fixed(dict[str, Any]):
+    """A dict that nobody changes, such as of a plan: its JSON is made once, for all manifests that have it."""
+
+    @cached_property
+    def canonical(self) -> str:
+        """It as canonical JSON."""
+        return CANONICAL.encode(self)
 
 
 def manifest_json(record: Mapping[str, Any]) -> bytes:
@@ -67,8 +75,9 @@ def manifest_json(record: Mapping[str, Any]) -> bytes:
 
     It is JSON for every reader, so that no number in it is NaN or infinite.
     """
-    sealed = {**record, "sha256": manifest_sha256(record)}
-    lines = ",\n".join([f' "{key}": {STRICT.encode(value)}' for key, value in sealed.items()])  # keys are plain words
+    entries = {key: canonical(value) for key, value in record.items() if key != "sha256"}
+    entries["sha256"] = f'"{entries_sha256(entries)}"'
+    lines = ",\n".join([f' "{key}": {text}' for key, text in entries.items()])  # keys are plain words
     return f"{{\n{lines}\n}}\n".encode()
 
 
@@ -78,8 +87,18 @@ def manifest_sha256(record: Mapping[str, Any]) -> str:
     Raises:
         ValueError: a number that JSON does not have.
     """
-    others = {key: value for key, value in record.items() if key != "sha256"}
-    return hashlib.sha256(CANONICAL.encode(others).encode()).hexdigest()
+    return entries_sha256({key: canonical(value) for key, value in record.items() if key != "sha256"})
+
+
+def entries_sha256(entries: Mapping[str, str]) -> str:
+    """The SHA-256 of an object whose values are canonical JSON already, as canonical JSON."""
+    whole = ",".join([f"{canonical(key)}:{entries[key]}" for key in sorted(entries)])
+    return hashlib.sha256(f"{{{whole}}}".encode()).hexdigest()
+
+
+def canonical(value: Any) -> str:
+    """A value as canonical JSON."""
+    return value.canonical if isinstance(value, Fixed) else CANONICAL.encode(value)
 
 
 def read_json(content: bytes) -> Any:

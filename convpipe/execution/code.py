@@ -25,12 +25,12 @@ Names = tuple[str, ...]
 
 def named(spec: Spec, plan: Plan) -> tuple[Names, Names]:
     """The operations and the sources that a run names: stages, layers that became stages, and what they start from."""
-    operations = [step.op for step in plan.steps]
+    operations = plan.ops
     if spec.network is not None:
-        operations += [layer.op for layer in spec.network.values()]
+        operations += tuple([layer.op for layer in spec.network.values()])
     elif spec.conv is not None and spec.conv.operation is not None:
-        operations.append(spec.conv.operation)
-    return tuple(operations), tuple([source.source for role in ROLES if (source := getattr(spec, role)) is not None])
+        operations += (spec.conv.operation,)
+    return operations, tuple([source.source for role in ROLES if (source := getattr(spec, role)) is not None])
 
 
 @cache
