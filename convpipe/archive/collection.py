@@ -200,7 +200,9 @@ def write_table(folder: Path, seen: Callable[[Row], object] = lambda row: None) 
 
             def rows() -> Iterator[Row]:
                 for name in listed:
-                    row = failed.get(name) or of_today(row_at(index, places[name]))
+                    row = failed.get(name) or row_at(index, places[name])
+                    if "format" not in row:
+                        row = of_today(row)
                     seen(row)
                     yield row
 

@@ -92,7 +92,7 @@ def manifest_sha256(record: Mapping[str, Any]) -> str:
 
 def entries_sha256(entries: Mapping[str, str]) -> str:
     """The SHA-256 of an object whose values are canonical JSON already, as canonical JSON."""
-    whole = ",".join([f"{canonical(key)}:{entries[key]}" for key in sorted(entries)])
+    whole = ",".join([f"{CANONICAL.encode(key)}:{entries[key]}" for key in sorted(entries)])
     return hashlib.sha256(f"{{{whole}}}".encode()).hexdigest()
 
 

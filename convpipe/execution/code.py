@@ -36,10 +36,10 @@ def named(spec: Spec, plan: Plan) -> tuple[Names, Names]:
 @cache
 def code_of(operations: Names = (), sources: Names = ()) -> str:
     """A hash over our version and code, and over the packages that brought some of these operations and sources."""
-    facts = provenance.machine()
     entries = [*installed_ones(OPERATIONS, operations).values(), *installed_ones(SOURCES, sources).values()]
     packages = {f"{distribution(entry)} {package_sha256(entry)}" for entry in entries}
-    return hashlib.sha256("\n".join([facts["convpipe"], facts["code_sha256"], *sorted(packages)]).encode()).hexdigest()
+    ours = (provenance.VERSION, provenance.own_code())
+    return hashlib.sha256("\n".join([*ours, *sorted(packages)]).encode()).hexdigest()
 
 
 # Installed packages

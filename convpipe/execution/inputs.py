@@ -16,7 +16,7 @@ from convpipe.graph.memo import Memo
 from convpipe.graph.spec import Spec
 from convpipe.graph.work import Work
 from convpipe.sources import Request, Source, stream
-from convpipe.sources.kinds.source import ROLES, Stored
+from convpipe.sources.kinds.source import ROLES, Stored, is_stored
 from convpipe.tensors import Array, Tensor
 
 
@@ -32,7 +32,7 @@ def make_arrays(spec: Spec, work: Work, memo: Memo | None = None) -> dict[str, A
     for tensor in work.plan.given:
         source = source_of(spec, tensor)
         make = partial(given_array, spec, work, tensor)
-        if memo is None or (isinstance(source, Stored) and source.sha256 is None):
+        if memo is None or (is_stored(source) and source.sha256 is None):
             arrays[tensor.name] = make()
         else:
             shape, wanted = placed_shape(tensor, work.batch), signature_of(tensor, work.batch)
@@ -57,7 +57,7 @@ def given_array(spec: Spec, work: Work, tensor: Tensor) -> Array:
 
 def held_to_plan(source: Source, make: Callable[[], Array]) -> Array:
     """What a source makes; where it reads a file, that holds what was planned, before and after."""
-    if not isinstance(source, Stored):
+    if not is_stored(source):
         return make()
     with holding(source.file, source.sha256, source.file_key):
         return make()
@@ -69,7 +69,7 @@ def pinned(spec: Spec, memo: Memo | None = None) -> Spec:
     Raises:
         ConfigError: a file that is not there, or that holds something else than the spec says.
     """
-    sources = {role: source for role in ROLES if isinstance(source := getattr(spec, role), Stored)}
+    sources = {role: source for role in ROLES if is_stored(source := getattr(spec, role))}
     if not sources:
         return spec
     memo = memo or Memo()

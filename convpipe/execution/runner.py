@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache, cached_property, partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ from convpipe.graph.work import Work, checked_work, plan_images
 from convpipe.ops import OPERATIONS
 from convpipe.ops.kinds.registry import origins
 from convpipe.sources import SOURCES
-from convpipe.sources.kinds.source import ROLES, Stored
+from convpipe.sources.kinds.source import ROLES, Stored, is_stored
 from convpipe.tensors import Array
 
 OnStage = Callable[[StageResult], None]
@@ -87,12 +87,12 @@ class Prepared:
         """The run id."""
         return self.described.identity
 
-    @cached_property
+    @property
     def named(self) -> tuple[Names, Names]:
         """The operations and the sources that it names."""
         return named(self.spec, self.work.plan)
 
-    @cached_property
+    @property
     def code(self) -> str:
         """A hash over all code that its values come from."""
         return code_of(*self.named)
@@ -280,7 +280,7 @@ def kept_rows(keep: Keep, plan: Plan) -> Container[str]:
 def file_sources(prepared: Prepared) -> dict[str, Stored]:
     """The sources that read a file whose content is part of the run, by group."""
     sources = {role: getattr(prepared.spec, role) for role in ROLES if role in prepared.described.parts}
-    return {role: source for role, source in sources.items() if isinstance(source, Stored)}
+    return {role: source for role, source in sources.items() if is_stored(source)}
 
 
 def recorded(

@@ -87,8 +87,7 @@ def has_weights(operation: Operation) -> bool:
 
 def paths_of(spec: Spec) -> dict[str, str]:
     """Where the files lie that a spec's sources read, as they were given, by group; those of packages left out."""
-    sources = {role: getattr(spec, role) for role in ROLES}
-    return {role: source.path for role, source in sources.items() if hasattr(source, "path")}
+    return {role: source.path for role in ROLES if hasattr(source := getattr(spec, role), "path")}
 
 
 def part_of(key: str, value: Any) -> Part:
