@@ -521,6 +521,15 @@ def test_the_sources_of_an_archive_say_what_they_gave(tmp_path: Path, monkeypatc
     assert recalled.plan.wiring == planned.plan.wiring
 
 
+def test_a_source_of_an_archive_makes_what_it_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = made(tmp_path / "home", KINDS["matrices"], "output", monkeypatch)
+    source = read_archived(load(here.run)).input
+    signature = source.signature()
+    array = source.make(signature, np.random.PCG64(0))
+    assert array.shape == signature.shape == (1, 1, 6, 5)
+    assert np.array_equal(array[0, 0], draw(6, 5))
+
+
 # Hostile archives
 
 
