@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from golden.make import ARCHIVES, GOLDEN, REFERENCES, RUNS
+from golden.make import ARCHIVES, GOLDEN
 from run_cases import a_place, contents, execute, reseal, run_folders, set_output
 
 from convpipe.archive.collection import rebuild
@@ -21,7 +21,6 @@ from convpipe.errors import ArchiveError
 from convpipe.execution import runner
 
 PATHS = [path for name in ARCHIVES for path in run_folders(GOLDEN / name)]
-ALL = [*PATHS, *run_folders(RUNS / "reference")]
 
 
 def named(path: Path) -> str:
@@ -41,11 +40,10 @@ def only(collection_folder: Path) -> Path:
 
 def test_every_archive_is_there() -> None:
     assert len(PATHS) == len(ARCHIVES)
-    assert len(ALL) == len(ARCHIVES) + len(REFERENCES)
     assert {path.name for path in GOLDEN.iterdir()} == set(ARCHIVES)
 
 
-@pytest.mark.parametrize("path", ALL, ids=named)
+@pytest.mark.parametrize("path", PATHS, ids=named)
 def test_it_is_whole(path: Path) -> None:
     run = verify(path)
     assert run.manifest["run_id"] == path.name
@@ -56,14 +54,14 @@ def test_it_is_whole(path: Path) -> None:
             assert hashlib.sha256(stored.tobytes()).hexdigest() == row["sha256"]
 
 
-@pytest.mark.parametrize("path", ALL, ids=named)
+@pytest.mark.parametrize("path", PATHS, ids=named)
 @pytest.mark.skipif(shutil.which("sha256sum") is None, reason="no sha256sum here")
 def test_sha256sum_agrees(path: Path) -> None:
     done = subprocess.run(["sha256sum", "--strict", "-c", "SHA256SUMS"], cwd=path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("path", ALL, ids=named)
+@pytest.mark.parametrize("path", PATHS, ids=named)
 def test_it_is_reproduced(path: Path, tmp_path: Path) -> None:
     before = contents(path)
     said = repeat(path, tmp_path)
@@ -79,10 +77,10 @@ def sums_are_rounded(run: Run) -> bool:
 
 
 def test_only_the_lectures_random_floats_are_rounded() -> None:
-    assert {path.name for path in ALL if sums_are_rounded(load(path))} == {"a8c968642ce6"}
+    assert {path.name for path in PATHS if sums_are_rounded(load(path))} == {"a8c968642ce6"}
 
 
-@pytest.mark.parametrize("path", ALL, ids=named)
+@pytest.mark.parametrize("path", PATHS, ids=named)
 def test_what_is_drawn_and_moved_is_the_same_to_the_bit(path: Path, tmp_path: Path) -> None:
     then = load(path)
     now = execute(read_spec(then.config), a_place(tmp_path)).run
@@ -115,9 +113,7 @@ def test_a_wrong_input_would_be_noticed(path: Path, tmp_path: Path) -> None:
         repeat(copy, tmp_path / "scratch")
 
 
-@pytest.mark.parametrize(
-    "folder", [*(GOLDEN / name for name in ARCHIVES), RUNS / "reference"], ids=lambda path: path.name
-)
+@pytest.mark.parametrize("folder", [GOLDEN / name for name in ARCHIVES], ids=lambda path: path.name)
 def test_its_table_is_rebuilt_with_what_came_later(folder: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(folder, tmp_path / "c"))
     (copy / "results.csv").unlink()

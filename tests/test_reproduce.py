@@ -149,10 +149,10 @@ def test_last_bits_of_an_older_format_are_within_the_bound(tmp_path: Path) -> No
     with pytest.raises(ArchiveError, match="stage 'matmul' differs"):
         repeat(run, FLOATS)
     edit_manifest(run.path, format=1)  # whose long sums were less exact
-    assert "not to the bit, as the environment differs: format 1 -> 2" in repeat(run, FLOATS)
+    assert "not to the bit, as the environment differs: format 1 -> 2" in repeated(run, a_spec(FLOATS), tmp_path)
     set_output(run.path, set_first_cell(run.output[0, 0, 0, 0] + np.float32(1)))
     with pytest.raises(ArchiveError, match=r"the float bound allows \(format 1 -> 2\)"):
-        repeat(run, FLOATS)
+        repeated(run, a_spec(FLOATS), tmp_path)
 
 
 def repeated(run: Run, spec: Spec, folder: Path) -> str:
@@ -323,6 +323,18 @@ def test_a_manifest_without_facts_is_another_environment(tmp_path: Path) -> None
     assert repeat(run).startswith("reproduced (made by convpipe unknown, format 2; ")
 
 
+@pytest.mark.parametrize("then", ["0" * 64, ""])
+def test_last_bits_of_other_code_are_within_the_bound(then: str, tmp_path: Path) -> None:
+    run = a_run(tmp_path, FLOATS)
+    set_output(run.path, nudged(1))
+    with pytest.raises(ArchiveError, match="stage 'matmul' differs"):
+        repeated(run, a_spec(FLOATS), tmp_path)
+    edit_manifest(run.path, code=then)
+    assert f"not to the bit, as the environment differs: code {then[:12] or 'unknown'} -> " in repeated(
+        run, a_spec(FLOATS), tmp_path
+    )
+
+
 # A run copied elsewhere
 
 
@@ -384,4 +396,4 @@ def test_excess(old: float, new: float, allowed: float, excess: float, dtype: st
 def test_an_empty_output_has_no_excess() -> None:
     empty = np.zeros((0, 1, 1, 1), np.float32)
     check = Check("a", empty, empty, empty)
-    assert (check.excess, check.relative, check.undecided) == (0, 0, False)
+    assert (check.excess, check.relative, check.margin.undecided) == (0, 0, False)

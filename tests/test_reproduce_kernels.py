@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,18 @@ DATA = Path(os.environ.get("CONVPIPE_DATA") or CHECKOUT.parent / "shared" / "dat
 KERNELS = ("Haswell", "SkylakeX", "Sandybridge", "Nehalem")
 FEW = 24  # of MNIST's images
 WITHOUT = {"NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL"}
-ON = {"conv1": "filters", "conv2": "filters", "dense1": "weights"}
+WEIGHTS = ("conv1/filters", "conv2/filters", "dense/weights")
+# Runs whose weights are changed, and runs that keep all stages of the same
+CHANGED = {"kept": "kept", "layers": "kept", "small": "small", "small_layers": "small"}
 
 RUNS = {
     "tiny": "experiment=tiny input=random input.shape=[4,3,8,8] weights=random keep=output",
     "kept": "experiment=tiny input=random input.shape=[4,3,8,8] weights=random keep=stages",
     "smooth": "experiment=tiny input=random input.shape=[4,3,8,8] input.dtype=float64 weights=random"
     " weights.dtype=float64 network.relu1.op=tanh network.relu2.op=sigmoid network.softmax.op=log_softmax",
+    "layers": "experiment=tiny input=random input.shape=[4,3,8,8] weights=random keep=layers",
     "small": "experiment=digits_small keep=stages",
+    "small_layers": "experiment=digits_small keep=layers",
     "short": "experiment=digits_small lowering=implicit",
     "simple": "experiment=digits_simple data={data}",
     "deep": "experiment=digits_deep data={data}",
@@ -38,7 +43,7 @@ RUNS = {
 
 def there() -> list[str]:
     """The runs that can be made here."""
-    missing = set() if find_spec("sklearn") else {"small", "short"}
+    missing = set() if find_spec("sklearn") else {"small", "small_layers", "short"}
     if not all((DATA / name).is_file() for name in ("mnist_t10k.npz", "simple_convnet.npz", "deep_convnet.npz")):
         missing |= {"simple", "deep"}
     return [name for name in RUNS if name not in missing]
@@ -95,18 +100,18 @@ def changed(root: Path) -> dict[str, Any]:
 
     said: dict[str, Any] = {}
     runner.make_arrays = checks.make_arrays = arrays
-    for run, layers in (("small", ON), ("kept", {"conv1": "filters", "conv2": "filters", "dense": "weights"})):
-        for layer, role in layers.items() if run in folders(root) else ():
-            name = f"{layer}/{role}"
-            folder = Path(folders(root)[run])
-            said[f"{run} {name}"] = told(lambda folder=folder: cp.reproduce(folder).verdict)
-            behind = behind_its_hash(folder, root / f"{run}-{layer}" / folder.name, name)
-            said[f"{run} {name} behind"] = told(lambda folder=behind: cp.reproduce(folder).verdict)
+    there = folders(root)
+    for run, weight in product(CHANGED, WEIGHTS) if "small" in there else product(("kept", "layers"), WEIGHTS):
+        name = weight.replace("dense/", "dense1/") if run.startswith("small") else weight
+        folder = Path(there[run])
+        said[f"{run} {name}"] = told(lambda folder=folder: cp.reproduce(folder).verdict)
+        behind = behind_its_hash(folder, Path(there[CHANGED[run]]), root / f"{run}-{name}" / folder.name, name)
+        said[f"{run} {name} behind"] = told(lambda folder=behind: cp.reproduce(folder).verdict)
     return said
 
 
-def behind_its_hash(folder: Path, copy: Path, name: str) -> Path:
-    """An archive whose rows and files of a weight, and of its rows of a matrix, say what the changed one has."""
+def behind_its_hash(folder: Path, full: Path, copy: Path, name: str) -> Path:
+    """An archive whose rows of a weight, and of the matrix that it is laid out as, say what the changed one has."""
     import shutil
 
     from run_cases import reseal
@@ -118,9 +123,10 @@ def behind_its_hash(folder: Path, copy: Path, name: str) -> Path:
     shutil.copytree(folder, copy, dirs_exist_ok=True)
     for stage in (name, name.replace("/filters", "/fil2col")):
         (row,) = (row for row in load(copy).rows if row["stage"] == stage)
-        values = load(folder).array(stage)
+        values = load(full).array(stage)
         larger(values)
-        np.save(copy / row["file"], values)
+        if row["file"]:
+            np.save(copy / row["file"], values)
         fresh = stage_row("", "", values, 0, array_sha256(values), "")
         other = {key: str(fresh[key]) for key in ("min", "max", "sha256")}
         set_row(copy, stage, other)
@@ -216,7 +222,7 @@ def test_a_changed_weight_is_found(environment: dict[str, str], root: Path) -> N
     for name, (code, said) in answers.items():
         _, weight, *behind = name.split()
         assert code == 3, f"{name}: {said}"
-        stage = f"{weight.partition('/')[0]}(/matmul)?" if behind else weight
+        stage = f"{weight.partition('/')[0]}(/matmul|/transpose)?" if behind else weight
         expected = f"stage '{stage}' differs: "
         assert re.search(expected, said), f"{name}: {said}"
         if behind and environment is not WITHOUT:

@@ -207,6 +207,19 @@ def test_kept_stages_are_reproduced_one_by_one(changes: dict[str, Any], tmp_path
         repeated(run, spec)
 
 
+@pytest.mark.parametrize("keep", ["layers", "stages"])
+def test_images_that_are_not_recorded_are_looked_at_beside_kept_layers(keep: str, tmp_path: Path) -> None:
+    spec = float_spec(record=1)
+    run = made(tmp_path / "c", spec, keep)
+    set_last(run, lambda values: one_unit(values[1:]))
+    assert repeated(run, spec).startswith("reproduced within 0.")
+    set_last(run, lambda values: larger(values[1:]))
+    with pytest.raises(
+        ArchiveError, match=r"stage 'output' differs: .* times the float bound allows .*: output at [12],"
+    ):
+        repeated(run, spec)
+
+
 def test_each_stage_is_made_of_the_archived_arrays(tmp_path: Path) -> None:
     spec = float_spec()
     run = made(tmp_path / "c", spec, "stages")
@@ -331,7 +344,7 @@ def test_where_layers_are_kept_the_bound_does_not_grow(tmp_path: Path) -> None:
 def test_what_decides(largest: float, allowed: float, undecided: bool) -> None:
     values = np.array([largest, -largest / 2, np.inf, np.nan])
     check = Check("a", values, values, np.array([0, allowed, 0, 0]))
-    assert check.undecided == undecided
+    assert check.margin.undecided == undecided
     assert check.relative == (pytest.approx(allowed) if largest else (np.inf if allowed else 0))
 
 

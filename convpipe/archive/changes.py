@@ -14,9 +14,10 @@ from convpipe.archive.collection import run_names
 from convpipe.archive.identity import Described
 from convpipe.archive.index import INDEX, each_row
 from convpipe.archive.inputs import contents_of
-from convpipe.archive.table import DAMAGED, FAILED, NOT_CONFIG, OLD_FORMAT, Row, run_row, with_paths
+from convpipe.archive.table import DAMAGED, FAILED, KEEP, NOT_CONFIG, OLD_FORMAT, Row, run_row, with_paths
 
 SHA256 = ".sha256"
+NOT_IDENTITY = NOT_CONFIG | {KEEP}
 Hashes = Mapping[str, str]  # of files, by group
 
 
@@ -83,7 +84,7 @@ def hashes_of(row: Row) -> dict[str, str]:
 
 def config_key(row: Row) -> int:
     """What equal configs have in common, files' contents left out and their places not."""
-    return hash(frozenset((key, text) for key, text in row.items() if key not in NOT_CONFIG and SHA256 not in key))
+    return hash(frozenset(cell for cell in row.items() if cell[0] not in NOT_IDENTITY and not cell[0].endswith(SHA256)))
 
 
 # Two contents of one path

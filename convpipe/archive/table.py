@@ -26,6 +26,7 @@ Row = dict[str, str]
 FIXED = ("run", "status")
 MEASURED = ("output_shape", "output_sha256", "seconds", "lowering", "format")
 SOMETIMES = frozenset(("accuracy", "error"))  # columns only where some run has them
+KEEP = "keep"  # a column where it varies, as config values are, and none of them
 OF_FILES = (".sha256", ".path")  # columns in any case: which content was read, and where that lay
 NOT_CONFIG = SOMETIMES.union(FIXED, MEASURED)
 TEXT_COLUMNS = (*FIXED, "output_shape", "output_sha256", "lowering", "error")
@@ -46,7 +47,7 @@ def done_row(cells: Mapping[str, str], manifest: Mapping[str, Any], output: Mapp
         "run": manifest["run_id"],
         "status": manifest["status"],
         **with_paths(cells, manifest.get("paths", {})),
-        **({"keep": manifest["keep"]} if "keep" in manifest else {}),  # of format 1 a setting
+        **({KEEP: manifest[KEEP]} if KEEP in manifest else {}),  # of format 1 a setting
         "output_shape": output["shape"],
         "output_sha256": output["sha256"],
         "seconds": f"{seconds:.9f}",

@@ -167,9 +167,9 @@ def run_job(job: Job) -> int:
     place = job.execution.place
     if job.execution.dry_run:
         work = plan_work(job.spec, place.memory)
+        pinned(job.spec)
         print(work)
         check_memory(work, job.spec, place.memory)
-        pinned(job.spec)
         return 0
     prepared = runner.prepare(job.spec, place.memory)
     with progress(len(prepared.work.plan.steps), "stages") as done:

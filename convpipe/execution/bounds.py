@@ -8,7 +8,7 @@ import numpy as np
 from convpipe.graph.plan import Plan
 from convpipe.graph.step import Step
 from convpipe.ops import Operation
-from convpipe.ops.arrays.bounds import Bounded, float_bound as float_bound, known
+from convpipe.ops.arrays.bounds import Bounded, float_bound as float_bound, known, no_error
 from convpipe.tensors import Array
 
 SPARE = 1 + 2.0**-20  # errors are themselves made in float64, whose roundings this covers
@@ -20,6 +20,7 @@ class BoundedResult:
 
     step: Step
     made: Bounded
+    archived: Array | None = None  # its array as an archive keeps it
 
     @property
     def allowed(self) -> Array:
@@ -47,8 +48,8 @@ def bounded_run(
         operands = [tensors[name] for name in step.needs]
         values = step.run(*(each.values for each in operands))
         made = Bounded(values, step_error(step, values, operands))
-        yield BoundedResult(step, made)
         kept = archived(step)
+        yield BoundedResult(step, made, kept)
         tensors[step.makes.name] = made if kept is None else Bounded.exactly(kept)
         for name in step.needs:
             if plan.last_uses[name] == position:
@@ -59,7 +60,7 @@ def step_error(step: Step, made: Array, operands: Sequence[Bounded]) -> Array:
     """How far each cell of a step's result may lie from its true value; infinity where no rule says that."""
     same = all(each.exact for each in operands)
     if same and (made.dtype.kind != "f" or (not type(step.operation).varies and has_rule(step.operation))):
-        return np.zeros(made.shape)  # of the same bits every machine makes the same
+        return no_error(made.shape)  # of the same bits every machine makes the same
     mains = len(operands) - len(step.sides)
     sides = dict(zip(step.sides, operands[mains:], strict=True))
     with np.errstate(all="ignore"):

@@ -21,6 +21,21 @@ FEW_IMAGES = 16  # of a network at a time, as errors and magnitudes take several
 
 
 @dataclass(frozen=True)
+class Margin:
+    """How near an array is to its bound, and how large that is."""
+
+    stage: str
+    excess: float
+    relative: float
+    advice: str
+
+    @property
+    def undecided(self) -> bool:
+        """Whether so much is allowed that to be within it says nothing."""
+        return self.relative > LARGEST_BOUND
+
+
+@dataclass(frozen=True)
 class Check:
     """An archived array beside a repeat's, and the largest right difference of each cell."""
 
@@ -50,9 +65,9 @@ class Check:
         return most / largest if largest else (np.inf if most else 0.0)
 
     @property
-    def undecided(self) -> bool:
-        """Whether so much is allowed that to be within it says nothing."""
-        return self.relative > LARGEST_BOUND
+    def margin(self) -> Margin:
+        """What is to be said of it where it is within its bound."""
+        return Margin(self.stage, self.excess, self.relative, self.advice)
 
 
 def cell_excesses(old: Array, new: Array, allowed: Array) -> Array:
@@ -101,9 +116,9 @@ def kept_stages(then: Run, work: Work, arrays: Mapping[str, Array]) -> Iterator[
 
     recorded = {name: array[: work.recorded] if name == "input" else array for name, array in arrays.items()}
     for result in bounded_run(work.plan, recorded, archived):
-        old = archived(result.step)
-        if old is not None:
-            yield Check(result.step.name, old, result.made.values, result.allowed, advice(work.plan), local=True)
+        if result.archived is not None:
+            old, new = result.archived, result.made.values
+            yield Check(result.step.name, old, new, result.allowed, advice(work.plan), local=True)
 
 
 def output_check(then: Run, now: Run, spec: Spec, work: Work, arrays: Mapping[str, Array]) -> Check:

@@ -8,13 +8,14 @@ import numpy as np
 
 from convpipe.archive.read import Run
 from convpipe.errors import ArchiveError
-from convpipe.execution.checks import LARGEST_BOUND, Check, cell_excesses
+from convpipe.execution.checks import LARGEST_BOUND, Check, Margin, cell_excesses
 from convpipe.execution.provenance import numeric_differences
 from convpipe.ops import OPERATIONS
 from convpipe.tensors import Array
 
 COMPARED = ("stage", "op", "shape", "dtype", "bytes", "macs", "min", "max", "sha256")
 LAST_BITS = ("min", "max", "sha256")
+SHORT = 12  # digits of a hash of code, for people
 BATCH = "batch"  # what stands for the operation in the row of a whole batch's output
 
 
@@ -58,7 +59,7 @@ def compare(then: Run, now: Run, checks: Callable[[], Iterable[Check]]) -> str:
         if check.excess > 1:
             first = f"{then.path}: {difference_of(check.stage, found)}" if check.local else said
             raise ArchiveError(f"{first}; {beyond(then, check, environment)}{age}")
-        passed.append(check)
+        passed.append(check.margin)  # its arrays may be large
     return f"{judged(said, passed, environment, age)}{age}"
 
 
@@ -77,7 +78,7 @@ def beyond(then: Run, check: Check, environment: str) -> str:
     return f"{amount} the float bound allows ({environment}): {again}{where}"
 
 
-def judged(said: str, passed: Sequence[Check], environment: str, age: str) -> str:
+def judged(said: str, passed: Sequence[Margin], environment: str, age: str) -> str:
     """What checks that are within their bounds come to.
 
     Raises:
@@ -101,6 +102,9 @@ def numeric_changes(then: Run, now: Run) -> str:
     forms = then.manifest["format"], now.manifest["format"]
     if forms[0] != forms[1]:  # long sums of floats are made more exactly since format 2
         changes["format"] = forms
+    codes = [str(record.get("code") or "unknown")[:SHORT] for record in (then.manifest, now.manifest)]
+    if codes[0] != codes[1] and forms[0] == forms[1]:
+        changes["code"] = (codes[0], codes[1])
     slices = then.manifest.get("slice"), now.manifest.get("slice")
     if slices[0] != slices[1]:  # how many images ran at a time, as `limits.memory` had it
         changes["images at a time"] = slices

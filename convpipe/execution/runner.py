@@ -25,7 +25,7 @@ from convpipe.execution import pipeline, provenance
 from convpipe.execution.code import Names, code_of, named
 from convpipe.execution.inputs import make_arrays, pinned
 from convpipe.execution.pipeline import StageResult
-from convpipe.execution.reuse import SAME_CODE, Asked, Found, Standing, look
+from convpipe.execution.reuse import SAME_CODE, Asked, Found, look
 from convpipe.execution.settle import Case, How, Settled
 from convpipe.execution.threads import blas_threads
 from convpipe.graph.making import source_of
@@ -205,10 +205,8 @@ def standing(prepared: Prepared, place: Place) -> Found:
 
 
 def keeping(place: Place, found: Found) -> Place:
-    """The place of a run that keeps what another does, too, which it may take the place of."""
-    if found.keep is not None and (place.replace or found.standing in (Standing.LESS, Standing.DAMAGED)):
-        return replace(place, keep=found.keep.joined(Keep(place.keep)))
-    return place
+    """The place of a run that keeps what another does, too, as it is laid beside that or takes the place of it."""
+    return place if found.keep is None else replace(place, keep=found.keep.joined(Keep(place.keep)))
 
 
 def compared(then: Run, draft: Draft, spec: Spec) -> str:
@@ -229,9 +227,10 @@ def compared(then: Run, draft: Draft, spec: Spec) -> str:
         raise ArchiveError(f"{error} (the file is not the one of then)") from error
 
 
-def kept_arrays(run: Run) -> str:
+def kept_arrays(run: Run) -> Keep:
     """Which of its stages' arrays a run keeps, so that those of a repeat can be laid beside them."""
-    return str(run.manifest.get("keep", run.config.get("keep", "output"))).partition("+")[0]
+    word = run.manifest.get("keep", run.config.get("keep"))  # of format 1 it is a setting
+    return Keep(word).arrays if word in list(Keep) else Keep.OUTPUT
 
 
 def own_sources(spec: Spec) -> set[str]:

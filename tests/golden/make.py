@@ -1,17 +1,22 @@
-"""Makes the golden archives and the reference runs anew: python tests/golden/make.py
+"""Makes the golden archives of today's format and the reference runs anew: python tests/golden/make.py
 
-Only for a new format (then into a new folder, v2) or for one more archive: old ones are kept as they were made,
-to show that today's code still gives their bytes.
+Only for a new format (then into a new folder, v3) or for one more archive: old ones are kept as they were made,
+to show that today's code still gives their bytes. Those of v1 were made by the code that wrote format 1.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
-GOLDEN = Path(__file__).parent / "v1"
-RUNS = Path(__file__).parents[2] / "runs"
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+GOLDEN, GOLDEN_2 = HERE / "v1", HERE / "v2"
+RUNS = HERE.parents[1] / "runs"
 
 # What is typed for each golden archive; its name is its folder's.
 ARCHIVES: dict[str, str] = {
@@ -28,6 +33,13 @@ ARCHIVES: dict[str, str] = {
     "random_integers": "input=random filters=random input.dtype=int16 filters.dtype=int8 input.low=-100 "
     "input.high=100.5 filters.low=-8 filters.high=8 conv.pad=1",
 }
+# Those that came with format 2: with files, whose contents are stored beside the runs, and of a network.
+ARCHIVES_2 = ARCHIVES | {
+    "files": "input=npz input.path=arrays.npz input.entry=null filters=npz filters.path=arrays.npz bias=npy "
+    "bias.path=bias.npy conv.pad=[1,1] keep=output+inputs",
+    "network": "experiment=tiny keep=layers",
+    "gradient": "conv=grad_weights grad=integers input=integers filters=integers conv.stride=2",
+}
 REFERENCES = ("lecture_3d", "lecture_4d")
 
 
@@ -40,14 +52,26 @@ def make(root: Path, name: str, overrides: str) -> None:
         sys.exit(code)
 
 
+def make_files() -> None:
+    """The files that some of them read, in the current folder."""
+    small = np.arange(-24, 24, dtype=np.int16)
+    np.savez("arrays.npz", input=small.reshape(1, 3, 4, 4), filters=small[:24].reshape(2, 3, 2, 2))
+    np.save("bias.npy", np.array([7, -7], np.int16))
+
+
 def main() -> None:
     """Replace every archive."""
-    for folder in (GOLDEN, RUNS / "reference"):
+    for folder in (GOLDEN_2, RUNS / "reference"):
         shutil.rmtree(folder, ignore_errors=True)
-    for name, overrides in ARCHIVES.items():
-        make(GOLDEN, name, overrides)
-    for name in REFERENCES:
-        make(RUNS, "reference", ARCHIVES[name])
+    with tempfile.TemporaryDirectory() as place:
+        os.chdir(place)
+        make_files()
+        for name, overrides in ARCHIVES_2.items():
+            make(GOLDEN_2, name, overrides)
+        for name in REFERENCES:
+            make(RUNS, "reference", ARCHIVES[name])
+    for litter in (*GOLDEN_2.glob("*/.*"), *RUNS.glob("reference/.*")):
+        litter.unlink()
 
 
 if __name__ == "__main__":

@@ -58,8 +58,9 @@ def read_stage(key: str, value: Any) -> Stage:
     if not kind.stage:
         raise ConfigError(key, name, "an operation that can be a stage, not one that has stages itself")
     read = read_given(kind, f"{key}.{name}", given or {})
-    other = chosen(kind, read)
-    return Stage(name, tuple(sorted(other.items())), tuple(sorted(read.keys() - other.keys())))
+    known = settings_of(kind, "")
+    other = chosen(kind, {setting: known[setting].check.canonical(entry) for setting, entry in read.items()})
+    return Stage(name, tuple((each, read[each]) for each in sorted(other)), tuple(sorted(read.keys() - other.keys())))
 
 
 STAGES = "The chain of stages: the name of a lowering, or a list of stages, each a name or a name with settings."
