@@ -225,13 +225,10 @@ def test_publish_leaves_what_is_there(made: Path, tmp_path: Path) -> None:
     assert contents(tmp_path) == {"0123456789ab/config.yaml": b"first"}
 
 
-def test_publish_onto_a_file_is_an_error(tmp_path: Path) -> None:
+def test_publish_onto_a_file_leaves_it(tmp_path: Path) -> None:
     (tmp_path / "0123456789ab").write_bytes(b"mine")
-    with (
-        pytest.raises(StorageError, match="Not a directory"),
-        drafting(tmp_path / "0123456789ab") as draft,
-    ):
-        publish(draft, tmp_path / "0123456789ab")
+    with drafting(tmp_path / "0123456789ab") as draft:
+        assert not publish(draft, tmp_path / "0123456789ab")
     assert contents(tmp_path) == {"0123456789ab": b"mine"}
 
 
