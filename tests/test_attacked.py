@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from cli_runs import convpipe
-from run_cases import IM2COL, a_run, a_spec, network_spec
+from run_cases import IM2COL, a_place, a_run, a_spec, execute, network_spec
 
 from convpipe.archive.format import manifest_json
 from convpipe.archive.glance import manifest_text
@@ -105,3 +105,24 @@ def test_a_manifest_that_is_no_file_is_no_text(run: Path, tmp_path: Path, kind: 
     assert manifest_text(str(run)) == ""
     with pytest.raises(ArchiveError, match=re.escape(f"{path}: expected a regular file")):
         verify(run)
+
+
+# Places
+
+
+@pytest.mark.parametrize("target", ["nowhere", "itself"])
+def test_a_link_that_leads_nowhere_is_something_in_a_run_s_place(tmp_path: Path, target: str) -> None:
+    spec, place = a_spec(), a_place(tmp_path / "runs")
+    folder = tmp_path / "runs" / describe(spec).identity
+    folder.parent.mkdir()
+    folder.symlink_to(tmp_path / "nowhere" if target == "nowhere" else folder)
+    with pytest.raises(ArchiveError, match=rf"{folder}/SHA256SUMS: (No such file|Too many levels)"):
+        execute(spec, place)
+    assert [each.name for each in folder.parent.iterdir()] == [folder.name]
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "stages.csv"])
+def test_a_text_of_gigabytes_is_not_hashed(run: Path, name: str) -> None:
+    os.truncate(run / name, 1 << 33)
+    with pytest.raises(ArchiveError, match=rf"{name}: got 8589934592 bytes, expected at most"):
+        verify(run, arrays=False)

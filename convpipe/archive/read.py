@@ -170,11 +170,15 @@ def check_regular(path: Path) -> int:
     return found.st_size
 
 
-def read_bytes(path: Path) -> bytes:
-    """One of an archive's small files."""
-    size = check_regular(path)
+def check_text(path: Path, size: int) -> None:
+    """A small file is no larger than what is read whole."""
     if size > MOST_TEXT_BYTES:
         raise ArchiveError(f"{path}: got {size} bytes, expected at most {MOST_TEXT_BYTES}")
+
+
+def read_bytes(path: Path) -> bytes:
+    """One of an archive's small files."""
+    check_text(path, check_regular(path))
     try:
         return path.read_bytes()
     except OSError as error:
