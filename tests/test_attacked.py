@@ -12,12 +12,14 @@ import pytest
 from cli_runs import convpipe
 from run_cases import IM2COL, a_place, a_run, a_spec, execute, network_spec
 
+from convpipe.archive.collection import refresh
 from convpipe.archive.format import manifest_json
 from convpipe.archive.glance import manifest_text
 from convpipe.archive.read import load
 from convpipe.archive.verify import verify
 from convpipe.config.read import read_spec
-from convpipe.errors import ArchiveError
+from convpipe.errors import ArchiveError, ConfigError, StorageError
+from convpipe.execution import runner
 from convpipe.graph.spec import Spec, describe
 from convpipe.graph.work import plan_work
 
@@ -126,3 +128,44 @@ def test_a_text_of_gigabytes_is_not_hashed(run: Path, name: str) -> None:
     os.truncate(run / name, 1 << 33)
     with pytest.raises(ArchiveError, match=rf"{name}: got 8589934592 bytes, expected at most"):
         verify(run, arrays=False)
+
+
+# Files
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+@pytest.mark.parametrize("kind", ["a pipe", "a device", "nothing in it"])
+def test_a_file_that_no_layer_reads_is_not_waited_for(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "w.npz"
+    make = {"a pipe": os.mkfifo, "a device": lambda path: path.symlink_to("/dev/null"), "nothing in it": Path.touch}
+    make[kind](path)
+    spec = network_spec({"a": {"op": "relu"}}, {"weights": {"source": "npz", "path": str(path)}})
+    match = rf"weights\.path: got {path}, expected a readable file \(it is empty, or no regular file\)"
+    with pytest.raises(ConfigError, match=match):
+        runner.prepare(spec, MEMORY)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+@pytest.mark.parametrize("name", [".index.jsonl", ".failed.jsonl", "results.csv"])
+@pytest.mark.parametrize("kind", ["a pipe", "a link"])
+def test_a_collection_s_own_files_are_files(run: Path, tmp_path: Path, name: str, kind: str) -> None:
+    path, other = run.parent / name, tmp_path / "other"
+    other.write_text("of somebody else\n")
+    if kind == "a pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(other)
+    answer = convpipe("runs", str(run.parent))
+    assert (answer.code, answer.err) == (0, "")
+    assert run.name in answer.out
+    rebuilt = convpipe("runs", str(run.parent), "--rebuild")
+    assert (rebuilt.code, rebuilt.err) == (0, "")
+    assert other.read_text() == "of somebody else\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_nothing_is_written_through_a_link_of_the_index(run: Path, tmp_path: Path) -> None:
+    (run.parent / ".index.jsonl").symlink_to(tmp_path / "other")
+    with pytest.raises(StorageError, match=r"\.index\.jsonl: Too many levels of symbolic links; nothing was kept"):
+        refresh(run.parent)
+    assert not (tmp_path / "other").exists()
