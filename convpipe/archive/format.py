@@ -30,6 +30,7 @@ OUTPUT = "output.npy"
 INPUTS = "inputs"  # beside the runs: what file sources read, each named as the SHA-256 of its content
 UNHASHED = ("SHA256SUMS", "manifest.json")
 MOST_TEXT_BYTES = 64 << 20  # of a file that is read whole
+MOST_THREADS = 4096  # that a run can have had
 # What an archive may say: a hostile one cannot lead out of its folder, nor surprise who reads its numbers.
 NUMBER = r"-?\d{1,20}(?:\.\d{1,20})?(?:e[+-]\d{1,3})?|-?inf|nan|"
 ROW = {
