@@ -15,7 +15,7 @@ import io
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import Any, TextIO
 
 import numpy as np
@@ -93,8 +93,14 @@ def manifest_sha256(record: Mapping[str, Any]) -> str:
 
 def entries_sha256(entries: Mapping[str, str]) -> str:
     """The SHA-256 of an object whose values are canonical JSON already, as canonical JSON."""
-    whole = ",".join([f"{CANONICAL.encode(key)}:{entries[key]}" for key in sorted(entries)])
+    whole = ",".join([f"{quoted(key)}:{entries[key]}" for key in sorted(entries)])
     return hashlib.sha256(f"{{{whole}}}".encode()).hexdigest()
+
+
+@lru_cache(256)
+def quoted(key: str) -> str:
+    """A key as canonical JSON; it is one of a few."""
+    return CANONICAL.encode(key)
 
 
 def canonical(value: Any) -> str:

@@ -121,7 +121,7 @@ def execute(prepared: Prepared, place: Place, on_stage: OnStage = ignore) -> Out
     mend(place.folder)
     with blas_threads(place.threads), drafting(target) as draft:
         seconds = fill(draft, prepared, keeping(place, standing(prepared, place)), on_stage)
-        settled = archived(draft, prepared, place)
+        settled = archived(draft, target, prepared, place)
     if settled.row is not None and (place.folder / INDEX).exists():  # with a row, perhaps, of what was there once
         note(place.folder, [settled.row])
     return Outcome(load(target), settled.words, seconds)
@@ -165,19 +165,20 @@ def produce(prepared: Prepared, place: Place, memo: Memo) -> Settled:
     Raises:
         ConvpipeError: as `execute`.
     """
-    with drafting(place.folder / prepared.identity, tidy=False) as draft:
+    target = place.folder / prepared.identity
+    with drafting(target, tidy=False) as draft:
         fill(draft, prepared, place, ignore, memo)
-        return archived(draft, prepared, place)
+        return archived(draft, target, prepared, place)
 
 
-def archived(draft: Draft, prepared: Prepared, place: Place) -> Settled:
+def archived(draft: Draft, target: Path, prepared: Prepared, place: Place) -> Settled:
     """Move a finished draft to its place, or settle what is to be there where a run is there already.
 
     Raises:
         ArchiveError: they differ, or what is there is not whole.
         StorageError: the disk refused.
     """
-    target, settled, cells = place.folder / prepared.identity, None, prepared.described.cells
+    settled, cells = None, prepared.described.cells
     while settled is None:
         if publish(draft, target):
             return Settled(How.NEW, row=done_row(cells, draft.manifest, draft.rows[-1]))
@@ -273,8 +274,9 @@ def kept_rows(keep: Keep, plan: Plan) -> Container[str]:
     """The rows of stages.csv whose arrays are archived, beside the output: a layer's last stage makes its output."""
     if keep.arrays == Keep.STAGES:
         return plan.wiring.keys()
-    outputs = {step.name for step in plan.steps if "/" not in step.makes.name}
-    return {INPUT, *outputs} if keep.arrays == Keep.LAYERS else ()
+    if keep.arrays == Keep.OUTPUT:
+        return ()
+    return {INPUT, *(step.name for step in plan.steps if "/" not in step.makes.name)}
 
 
 def file_sources(prepared: Prepared) -> dict[str, Stored]:
@@ -326,7 +328,7 @@ def manifest(prepared: Prepared, place: Place, seconds: Seconds, started: str) -
     return {
         "run_id": prepared.identity,
         "status": "done",
-        "code": prepared.code,
+        "code": code_of(operations, sources),
         "started": started,
         "keep": kept_by(place.keep, spec.network is not None).value,
         "lowering": lowering_name(spec),
