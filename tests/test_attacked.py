@@ -199,6 +199,14 @@ def test_a_sum_that_overflows_by_its_order_has_no_bound() -> None:
     assert 0 < allowed([1e300, 0.1]).max() < 1e290
 
 
+def test_a_slope_of_hundreds_of_digits_has_an_error() -> None:
+    layers = {"mean": {"op": "avg_pool", "kernel": 2}, "steep": {"op": "leaky_relu", "slope": 10**300}}
+    spec = network_spec(layers, {"input": {"source": "random", "dtype": "float64", "low": -1, "shape": [1, 1, 4, 4]}})
+    work = plan_work(spec, MEMORY)
+    *_, last = bounded_run(work.plan, make_arrays(spec, work))
+    assert last.allowed.max() > 1e280
+
+
 def test_a_limit_that_no_cell_reaches_is_no_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
