@@ -11,6 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from convpipe.archive.format import Fixed
+
 VERSION = "0.1.0"
 # Whose code can change what a run's files hold; what only asks, orders, shows or judges runs is in the other rooms.
 ROOMS = ("errors", "tensors", "fields", "geometry", "ops", "files", "sources", "archive", "graph", "execution")
@@ -165,6 +167,12 @@ KEYS: dict[str, Key] = {
 def collect(threads: int) -> dict[str, Any]:
     """All of `KEYS` for this process, now."""
     return {**machine(), "threads": threads}
+
+
+@cache
+def recorded(threads: int) -> Mapping[str, Any]:
+    """The same as a manifest has it, whose JSON is made once."""
+    return Fixed(collect(threads))
 
 
 def now() -> str:

@@ -338,7 +338,7 @@ def manifest(prepared: Prepared, place: Place, seconds: Seconds, started: str) -
         "axes": plan.axes,
         "wiring": plan.wiring,
         **{key: value for key, value in sometimes.items() if value},
-        "provenance": provenance.collect(place.threads),
+        "provenance": provenance.recorded(place.threads),
     }
 
 
