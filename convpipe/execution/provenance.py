@@ -11,8 +11,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from convpipe.archive.format import Fixed
-
 VERSION = "0.1.0"
 # Whose code can change what a run's files hold; what only asks, orders, shows or judges runs is in the other rooms.
 ROOMS = ("errors", "tensors", "fields", "geometry", "ops", "files", "sources", "archive", "graph", "execution")
@@ -172,6 +170,8 @@ def collect(threads: int) -> dict[str, Any]:
 @cache
 def recorded(threads: int) -> Mapping[str, Any]:
     """The same as a manifest has it, whose JSON is made once."""
+    from convpipe.archive.format import Fixed  # it loads NumPy, and this module is there before that
+
     return Fixed(collect(threads))
 
 
