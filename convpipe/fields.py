@@ -277,13 +277,18 @@ def one_for_all(value: Any) -> Any:
 
 def is_whole(value: Any, low: int | None = None, high: int | None = None) -> bool:
     """Whether a value is a whole number of that range, Python's or NumPy's; a bool and an array are not."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or getattr(value, "shape", None):
+    if type(value) is not int and (isinstance(value, bool) or not hasattr(value, "__index__") or has_axes(value)):
         return False
     try:
         found = index(value)
     except TypeError:  # an array without axes, of what is no integer, has __index__, too
         return False
     return (low is None or found >= low) and (high is None or found <= high)
+
+
+def has_axes(value: Any) -> bool:
+    """Whether a value is an array of at least one axis."""
+    return bool(getattr(value, "shape", None))
 
 
 def span(low: float | None, high: float | None) -> str:
