@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from cli_runs import convpipe
 from run_cases import IM2COL, a_place, a_run, a_spec, execute, network_spec
@@ -20,8 +22,11 @@ from convpipe.archive.verify import verify
 from convpipe.config.read import read_spec
 from convpipe.errors import ArchiveError, ConfigError, StorageError
 from convpipe.execution import runner
+from convpipe.execution.bounds import bounded_run
+from convpipe.execution.inputs import make_arrays
 from convpipe.graph.spec import Spec, describe
 from convpipe.graph.work import plan_work
+from convpipe.ops.clip import clip
 
 MEMORY = 1 << 30
 
@@ -169,3 +174,32 @@ def test_nothing_is_written_through_a_link_of_the_index(run: Path, tmp_path: Pat
     with pytest.raises(StorageError, match=r"\.index\.jsonl: Too many levels of symbolic links; nothing was kept"):
         refresh(run.parent)
     assert not (tmp_path / "other").exists()
+
+
+# Bounds
+
+
+def allowed(values: list[float]) -> np.ndarray[Any, Any]:
+    """What right runs may differ by, of a row of an image and one kernel as wide."""
+    layer = {"op": "conv", "kernel": [1, len(values)], "filters": 1, "bias": False, "overflow": "inf"}
+    weights = {"source": "integers", "dtype": "float64", "low": 3, "high": 4}
+    settings = {"input.shape": [1, 1, 1, len(values)], "input.dtype": "float64", "weights": weights}
+    image, spec = np.array(values).reshape(1, 1, 1, -1), network_spec({"a": layer}, settings)
+    work = plan_work(spec, MEMORY)
+    *_, last = bounded_run(work.plan, {**make_arrays(spec, work), "input": image})
+    return last.allowed
+
+
+def test_a_sum_that_overflows_by_its_order_has_no_bound() -> None:
+    # 3e308 is infinity, and less 3e308 NaN; with fused multiply-adds it may be another
+    assert np.isinf(allowed([1e308, -1e308])).all()
+    assert (allowed([np.inf, 1.0]) == 0).all()
+    assert (allowed([np.nan, 0.5]) == 0).all()
+    assert (allowed([np.inf, 1e300]) == 0).all()
+    assert 0 < allowed([1e300, 0.1]).max() < 1e290
+
+
+def test_a_limit_that_no_cell_reaches_is_no_warning() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert clip(np.array([1, -2], "float16"), -1, 1e300).tolist() == [1, -1]
