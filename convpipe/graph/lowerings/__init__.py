@@ -3,6 +3,7 @@
 CHAINS = {"conv": ("pad", "implicit_gemm")}
 """
 
+from functools import cache
 from importlib import import_module
 
 from convpipe.errors import ConfigError, did_you_mean
@@ -35,8 +36,13 @@ def name_of(operation: str, stages: tuple[Stage, ...]) -> str:
     >>> name_of("conv", chain("conv", "auto")), name_of("conv", (Stage("pad"),))
     ('implicit', '')
     """
-    found = (name for name in names(operation) if name != "auto" and chain(operation, name) == stages)
-    return next(found, "")
+    return next((name for name, named in chains(operation) if named == stages), "")
+
+
+@cache
+def chains(operation: str) -> tuple[tuple[str, tuple[Stage, ...]], ...]:
+    """Every lowering of an operation by its name, with its stages; a sweep asks for them run after run."""
+    return tuple((name, chain(operation, name)) for name in names(operation) if name != "auto")
 
 
 def chain(operation: str, stages: str | tuple[Stage, ...] | None = None, key: str = "lowering") -> tuple[Stage, ...]:
