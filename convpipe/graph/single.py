@@ -10,7 +10,7 @@ from convpipe.graph.plan import Plan
 from convpipe.graph.spec import Spec, unread_parts
 from convpipe.ops import OPERATIONS
 from convpipe.ops.kinds.convolving import Convolving, ConvSettings
-from convpipe.ops.kinds.operation import Weight, op_name
+from convpipe.ops.kinds.operation import Weight
 from convpipe.sources import Request, Source
 from convpipe.tensors import Tensor
 
@@ -40,8 +40,8 @@ def lowering_name(spec: Spec) -> str:
     """What the lowering of a spec is called; nothing of a chain of somebody's own, and where nothing reads it."""
     if "lowering" in unread_parts(spec):
         return ""
-    operation = "conv" if spec.conv is None else op_name(operation_class(spec.conv))
-    return lowerings.name_of(operation, spec.lowering.stages)
+    operation = spec.conv.operation if spec.conv else None
+    return lowerings.name_of(operation or "conv", spec.lowering.stages)
 
 
 def plan_run(spec: Spec) -> Plan:
