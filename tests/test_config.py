@@ -386,6 +386,7 @@ EXECUTION_CHANGES = {
     "threads": "threads=2", "limits": "limits.memory=1GB", "timing": "timing.repeats=3", "trace": "trace=true",
     "sweep": "sweep.seed=3", "where": "where='seed>0'", "invalid": "invalid=skip", "retry": "retry=failed",
     "on_error": "on_error=stop", "cluster": "cluster=ray", "keep": "keep=stages",
+    "reuse": "reuse=same-config", "replace": "replace=true",
 }  # fmt: skip
 
 

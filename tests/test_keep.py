@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cli_runs import CHECKOUT, convpipe, job, only_run, refused
-from run_cases import a_place, execute, hidden
+from run_cases import FullDisk, a_place, execute, hidden
 from test_digits_mnist import DATA, data
 
 import convpipe as cp
@@ -264,26 +263,12 @@ def test_a_file_that_changes_meanwhile_is_not_stored(folder: Path) -> None:
 # Disks, kills, several at once
 
 
-class Room:
-    """A disk with room for some writes; the next one is cut in the middle."""
-
-    def __init__(self, room: int) -> None:
-        self.room, self.real = room, os.write
-
-    def __call__(self, file: int, content: bytes | memoryview) -> int:
-        self.room -= 1
-        if self.room >= 0:
-            return self.real(file, content)
-        self.real(file, content[: len(content) // 2])
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
 @pytest.mark.parametrize("room", range(8))  # config.yaml, output.npy's two, two inputs, and three texts
 def test_a_full_disk_leaves_nothing_half_stored(folder: Path, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
     found = job(*read_files(folder), "keep=output+inputs")
     place = a_place(folder / "c", keep="output+inputs")
     with monkeypatch.context() as disk:
-        disk.setattr(os, "write", Room(room))
+        disk.setattr(os, "write", FullDisk(room))
         with pytest.raises(StorageError, match=r"No space left on device; nothing was kept"):
             execute(found.spec, place)
     stored = list(folder.glob("c/inputs/*"))

@@ -306,7 +306,10 @@ def test_another_versions_archive_says_so(tmp_path: Path) -> None:
     run = a_run(tmp_path)
     from_elsewhere(run.path, convpipe="0.0.7")
     said = f"(made by convpipe 0.0.7, format 2; this is convpipe {VERSION}, format 2)"
-    assert repeat(run) == f"reproduced {said}"
+    assert runner.repeat(run.path, a_place(tmp_path / "scratch"), a_spec()).verdict == f"reproduced {said}"
+    assert load(run.path).manifest["provenance"]["convpipe"] == "0.0.7"
+    assert execute(a_spec(), a_place(tmp_path)).verdict == f"reproduced {said}"
+    assert load(run.path).manifest["provenance"]["convpipe"] == VERSION
 
 
 def test_another_versions_wrong_archive_says_so_too(tmp_path: Path) -> None:

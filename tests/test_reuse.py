@@ -224,6 +224,8 @@ def test_a_single_run_of_other_code(folder: Path) -> None:
     [
         ("same-config", {"code": OTHER}, ""),
         ("same-config", {"provenance": {}}, ""),
+        ("same-code", {"provenance": {"convpipe": "0.0.1"}}, "1 other code, "),
+        ("same-code", {"provenance": {"code_sha256": OTHER}}, "1 other code, "),
         ("same-code", {"code": OTHER}, "1 other code, "),
         ("same-code", {"provenance": {}}, ""),
         ("same-environment", {"code": OTHER}, "1 other code, "),
@@ -235,7 +237,7 @@ def test_reuse(reuse: str, change: dict[str, Any], counted: str, folder: Path) -
     swept(*WHOLE, "seed=1,2")
     run = in_order()[0]
     if "provenance" in change:
-        from_elsewhere(run, numpy="1.0")
+        from_elsewhere(run, **(change["provenance"] or {"numpy": "1.0"}))
     else:
         edit_manifest(run, **change)
     there = 1 if counted else 2
@@ -347,7 +349,8 @@ def test_what_is_damaged_is_computed_again_and_said(damage: Callable[[Path], Non
     assert last_line(answer) == "0 done, 2 there before, 1 damaged before, 0 failed: r/c"
     (aside,) = (C / ".aside").iterdir()
     said = rf"{run}: computed again: new; the one before was damaged \(r/c/{run.name}.*\), and lies in {aside}\n"
-    assert re.fullmatch(said, answer.err)
+    assert answer.err == ""
+    assert re.search(rf"\n{said}0 done", answer.out)
     assert aside.name.startswith(f"{run.name}-")
     assert contents(aside) == damaged
     verify(run)
@@ -378,7 +381,7 @@ def test_what_only_a_hash_finds_is_an_error_and_stays(folder: Path) -> None:
     before = contents(run)
     assert last_line(swept(*WHOLE, "seed=1,2")) == "0 done, 2 there before, 0 failed: r/c"
     answer = swept(*WHOLE, "seed=1,2", "retry=all", code=3)
-    assert re.search(rf"{run}/output\.npy: got sha256 .*; replace=true puts the new run in its place", answer.err)
+    assert re.fullmatch(rf"failed: seed=\d: {run}/output\.npy: got sha256 .*, expected \w+\n", answer.err)
     assert contents(run) == before
     swept(*WHOLE, "seed=1,2", "retry=all", "replace=true")
     verify(run)
@@ -392,8 +395,46 @@ def test_a_run_of_another_config_in_its_place_is_left_alone(folder: Path) -> Non
     before = contents(first)
     for words in ((), ("replace=true",)):
         answer = swept(*WHOLE, "seed=1,2", *words, code=3)
-        assert f"{first}: a run of another format or config lies there; another name=... keeps both" in answer.err
+        assert (
+            f"{first}: a run of another config, or of a later format, lies there; another name=... keeps both"
+            in answer.err
+        )
         assert contents(first) == before
+
+
+def test_a_run_of_a_later_format_is_left_alone(folder: Path) -> None:
+    swept(*WHOLE, "seed=1")
+    (run,) = in_order()
+    edit_manifest(run, format=99)
+    before = contents(run)
+    answer = swept(*WHOLE, "seed=1", "replace=true", code=3)
+    assert "manifest.json: got format 99, expected one of 1, 2: a run of another config, or of a later" in answer.err
+    assert contents(run) == before
+
+
+def test_a_run_of_an_older_format_is_compared_and_nothing_else(folder: Path) -> None:
+    swept(*WHOLE, "seed=1")
+    (run,) = in_order()
+    edit_manifest(run, format=1)
+    before = contents(run)
+    assert "1 reproduced" in last_line(swept(*WHOLE, "seed=1", "keep=stages"))
+    spoil(run)
+    edit_manifest(run, format=1)
+    spoilt = contents(run)
+    assert "1 differs" in last_line(swept(*WHOLE, "seed=1", "replace=true", code=3))
+    assert before != spoilt == contents(run)
+
+
+def test_a_file_in_the_place_of_a_run_is_left_alone(folder: Path) -> None:
+    swept(*WHOLE, "seed=1,2")
+    run = in_order()[0]
+    shutil.rmtree(run)
+    run.write_text("mine")
+    for words in ((), ("replace=true",)):
+        answer = swept(*WHOLE, "seed=1,2", *words, code=3)
+        assert last_line(answer) == "0 done, 1 there before, 0 failed, 1 differs: r/c"
+        assert run.read_text() == "mine"
+    assert hidden(C) == []
 
 
 # More arrays
@@ -482,7 +523,7 @@ def test_what_differs_is_replaced_and_the_old_run_goes_aside(folder: Path) -> No
     assert last_line(answer) == "0 done, 1 there before, 1 replaced, 0 failed: r/c"
     aside = C / ".aside" / f"{run.name}-{archive_id}"
     assert contents(aside) == spoilt
-    assert f", and lies in {aside}\n" in answer.err
+    assert f", and lies in {aside}\n" in answer.out
     verify(run)
     assert {**contents(run), "manifest.json": b""} == {**whole, "manifest.json": b""}  # all stages are kept still
     table = (C / "results.csv").read_bytes()

@@ -425,9 +425,18 @@ def test_files_of_another_size_are_not_read(tmp_path: Path, monkeypatch: pytest.
     here, kind = only_files(tmp_path, monkeypatch)
     Path("data").mkdir()
     Path("x.npy").rename("data/z.npy")
-    with open("data/huge", "wb") as file:
-        file.truncate(1 << 40)  # no machine reads that in time
+    size = Path("data/z.npy").stat().st_size
+    Path("data/a").write_bytes(bytes(size - 1))
+    monkeypatch.setattr(finding, "MOST_HASHED", size)  # enough for the one that may be it, after no other
     assert ok("explain", str(here.run), *kind.cells[0]) == here.said[0]
+
+
+def test_another_file_of_that_name_is_no_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, _ = only_files(tmp_path, monkeypatch)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    np.save("x.npy", draw(2, 3, 5, 4) + 1)
+    assert ok("reproduce", str(here.run)).splitlines()[-1] == f"reproduced: {here.run}"
 
 
 def test_a_run_is_found_from_within_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -510,6 +519,15 @@ def test_the_sources_of_an_archive_say_what_they_gave(tmp_path: Path, monkeypatc
     assert (recalled.batch, recalled.recorded, recalled.slice) == (planned.batch, planned.recorded, planned.slice)
     assert recalled.plan.rows == planned.plan.rows
     assert recalled.plan.wiring == planned.plan.wiring
+
+
+def test_a_source_of_an_archive_makes_what_it_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = made(tmp_path / "home", KINDS["matrices"], "output", monkeypatch)
+    source = read_archived(load(here.run)).input
+    signature = source.signature()
+    array = source.make(signature, np.random.PCG64(0))
+    assert array.shape == signature.shape == (1, 1, 6, 5)
+    assert np.array_equal(array[0, 0], draw(6, 5))
 
 
 # Hostile archives

@@ -199,7 +199,7 @@ def test_points_that_are_the_same_run(folder: Path) -> None:
         ("seed=1,2 where='seed <'", r"^where: got seed <, expected an expression of"),
         ("seed=1,2 where='import os'", r"^where: got import os, expected an expression of"),
         ("seed=1,2 invalid=sikp", r"^invalid: got sikp, expected one of error, skip \(did you mean skip"),
-        ("seed=1,2 retry=all", r"^retry: got all, expected one of failed"),
+        ("seed=1,2 retry=some", r"^retry: got some, expected one of failed, all"),
         ("seed=1,2 on_error=stopp", r"^on_error: got stopp, expected one of continue, stop"),
         ("seed=1,2 workers=0", r"^workers: got 0, expected a whole number from 1"),
         ("seed=1,2 cluster=nothing", r"^cluster: got nothing, expected one of dask, none, ray"),
@@ -400,7 +400,7 @@ def test_the_disk_refuses(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def from_version(run: Path, version: str) -> None:
     """Let a run say that another version made it."""
     record = json.loads((run / "manifest.json").read_text())
-    edit_manifest(run, provenance={**record["provenance"], "convpipe": version})
+    edit_manifest(run, provenance={**record["provenance"], "convpipe": version}, code="0" * 64)
 
 
 def test_another_versions_run_is_computed_again_and_compared(folder: Path) -> None:
@@ -410,9 +410,10 @@ def test_another_versions_run_is_computed_again_and_compared(folder: Path) -> No
     from_version(run, "0.0.1")
     before = collected(C)
     assert "3 points, 2 of them already done, 1 to run" in swept(*words, "dry_run=true").out
-    assert last_line(swept(*words)).startswith("1 done, 2 there before, 0 failed:")
-    assert collected(C) == before
-    assert json.loads((run / "manifest.json").read_text())["provenance"]["convpipe"] == "0.0.1"
+    assert last_line(swept(*words)) == "0 done, 2 there before, 1 other code, 0 failed: r/lecture_4d"
+    name = f"{run.name}/manifest.json"
+    assert {**collected(C), name: ""} == {**before, name: ""}
+    assert json.loads((run / "manifest.json").read_text())["provenance"]["convpipe"] == provenance.VERSION
     rebuilt = (C / "results.csv").read_bytes()
     assert rebuild(C).read_bytes() == rebuilt
 
@@ -428,7 +429,7 @@ def test_another_versions_run_that_differs_is_said(folder: Path) -> None:
     assert re.fullmatch(
         rf"failed: seed=\d: r/c/{run.name}: stage '\w+' differs: .*made by convpipe 0\.0\.1.*\n", answer.err
     )
-    assert last_line(answer) == "0 done, 2 there before, 0 failed, 1 not reproduced: r/c"
+    assert last_line(answer) == "0 done, 2 there before, 0 failed, 1 differs: r/c"
     assert len(run_names(Path("r/c"))) == 3
 
 
@@ -442,8 +443,9 @@ def test_a_run_that_cannot_be_read_is_said(damage: str, folder: Path) -> None:
         manifest.write_bytes(manifest.read_bytes()[:40])
     else:
         edit_manifest(manifest.parent, format=99)
-    answer = swept(*SMALL, "seed=1,2", code=3)
-    assert "manifest.json" in answer.err
+    answer = swept(*SMALL, "seed=1,2", code=3 if damage == "another format" else 0)
+    assert "manifest.json" in answer.err + answer.out
+    assert ("1 damaged before" in last_line(answer)) == (damage != "another format")
 
 
 def test_a_worker_of_another_version_is_refused(folder: Path) -> None:

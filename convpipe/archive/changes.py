@@ -145,7 +145,7 @@ def command_without_old(folder: Path, survey: Survey) -> str:
     """The command that lists a collection without the runs of old contents; empty where there are none.
 
     >>> survey = Survey({("input", "x.npy"): {"b"}}, {("input", "x.npy"): {"a", "b"}}, {"input": {"a", "b"}})
-    >>> command_without_old(Path("runs/x"), survey)
-    'convpipe runs runs/x --where "input.sha256 == \'b\'"'
+    >>> print(command_without_old(Path("runs/x"), survey))
+    convpipe runs runs/x --where "input.sha256 == 'b'"
     """
     return f'convpipe runs {shlex.quote(str(folder))} --where "{survey.where}"' if survey.where else ""

@@ -18,6 +18,8 @@ from convpipe.archive.inputs import check_input, inputs_in, own_inputs
 from convpipe.archive.read import Run
 from convpipe.archive.replace import mend
 from convpipe.archive.table import (
+    DONE,
+    OLD_FORMAT,
     Row,
     as_table,
     columns_of,
@@ -111,8 +113,15 @@ def whole_rows(folder: Path) -> list[Row]:
     known, rows = rows_of(folder / INDEX), failures(folder)
     for name in run_names(folder):
         there = name in known and os.path.exists(f"{folder}/{name}/manifest.json")
-        rows[name] = known[name] if there else run_row(folder / name)
+        rows[name] = of_today(known[name]) if there else run_row(folder / name)
     return [rows[name] for name in sorted(rows)]
+
+
+def of_today(row: Row) -> Row:
+    """A row of the index with the cell that was not in it when all runs were of format 1."""
+    if "format" not in row and row["status"] == DONE:
+        row["format"] = OLD_FORMAT
+    return row
 
 
 # The table
@@ -191,7 +200,7 @@ def write_table(folder: Path, seen: Callable[[Row], object] = lambda row: None) 
 
             def rows() -> Iterator[Row]:
                 for name in listed:
-                    row = failed.get(name) or row_at(index, places[name])
+                    row = failed.get(name) or of_today(row_at(index, places[name]))
                     seen(row)
                     yield row
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from convpipe.archive.identity import RUN_ID
-from convpipe.archive.table import DONE, FAILED, OLD_FORMAT, Row
+from convpipe.archive.table import FAILED, Row
 from convpipe.files.staging import storing
 
 INDEX = ".index.jsonl"
@@ -91,7 +91,7 @@ def whole_row(line: bytes) -> Row | None:
     try:
         row: Row = json.loads(line)
         texts = all(isinstance(cell, str) for cell in row.values())
-        return of_today(row) if texts and RUN_ID.match(row["run"]) else None
+        return row if texts and RUN_ID.match(row["run"]) else None
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -134,11 +134,4 @@ def row_at(index: FileIO, place: int) -> Row:
     while b"\n" not in text and (more := index.read(len(text))):
         text += more
     row: Row = json.loads(text.partition(b"\n")[0].decode())  # json itself would look for the encoding first
-    return of_today(row)
-
-
-def of_today(row: Row) -> Row:
-    """A row with the cell that rows of format 1 have not."""
-    if "format" not in row and row["status"] == DONE:
-        row["format"] = OLD_FORMAT
     return row

@@ -123,7 +123,7 @@ def publish(draft: Draft, place: Path) -> bool:
         try:
             os.rename(draft.folder, place)
         except OSError:
-            if place.is_dir():
+            if os.path.lexists(place):
                 return False
             raise
     draft.published = True

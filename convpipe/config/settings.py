@@ -37,7 +37,7 @@ KEEP = "What to archive beside hashes: output, layers (each one's output), stage
 TRACE = "Print how the column tensor is filled, tap by tap, as the lecture does (needs keep: stages)."
 WHERE = "Points of a sweep for which this is false are left out, such as conv.stride <= filters.kernel[0]."
 RETRY = "Compute points again: failed are those that failed before; all are those whose runs are there, too."
-REUSE = "Which runs that are there a sweep passes over: those of the same-config, same-code or same-environment."
+REUSE = "A sweep passes over what is there of the same-config, same-code or same-environment."
 REPLACE = "What differs from the run that is there takes its place; that goes aside, to .aside in its collection."
 ON_ERROR = "What the failure of a point means for the rest of a sweep: continue or stop."
 COLLECTION_NAME = re.compile(r"\w[\w.-]*\Z")

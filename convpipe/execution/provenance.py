@@ -76,7 +76,10 @@ def room_files(package: str) -> Iterator[tuple[str, ...]]:
     """The Python files of `ROOMS`, each of which is a folder or a file."""
     for room in ROOMS:
         folder = os.path.join(package, room)
-        yield from source_files(folder, (room,)) if os.path.isdir(folder) else [(f"{room}.py",)]
+        if os.path.isdir(folder):
+            yield from source_files(folder, (room,))
+        elif os.path.isfile(f"{folder}.py"):
+            yield (f"{room}.py",)
 
 
 def source_files(folder: str, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -4,13 +4,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from typing import Any
 
-from convpipe.archive.format import FORMAT, INPUTS
+from convpipe.archive.format import CANONICAL, FORMAT, INPUTS, read_json
 from convpipe.archive.glance import Entry, check_sizes, glance, is_ours, line_of, manifest_text
 from convpipe.archive.keep import Keep
 from convpipe.errors import ArchiveError
-from convpipe.execution.provenance import collect, numeric_differences
+from convpipe.execution.provenance import collect, machine, numeric_differences
 
 SAME_CONFIG, SAME_CODE, SAME_ENVIRONMENT = "same-config", "same-code", "same-environment"
 REUSES = (SAME_CONFIG, SAME_CODE, SAME_ENVIRONMENT)
@@ -21,7 +22,8 @@ class Standing(Enum):
 
     ABSENT = "absent"
     THERE = "there before"
-    FOREIGN = "another run"  # of another format or config: nothing is done to it
+    FOREIGN = "another run"  # of a later format or another config: nothing is done to it
+    OLD_FORMAT = "an older format"  # it is compared, and nothing else
     DAMAGED = "damaged before"
     LESS = "more arrays"
     OTHER_CODE = "other code"
@@ -43,7 +45,8 @@ class Asked:
         """Whether a manifest says just what is asked, where that is two of its lines: most do, and this is quick."""
         code = f'\n "run_id": "{self.identity}",\n "status": "done",\n "code": "{self.code}",\n'
         keep = f'\n "keep": "{self.keep}",\n'
-        return self.reuse != SAME_ENVIRONMENT and code in manifest and keep in manifest and is_ours(manifest)
+        said = code in manifest and keep in manifest and own_words() in manifest and is_ours(manifest)
+        return said and self.reuse != SAME_ENVIRONMENT
 
 
 @dataclass(frozen=True)
@@ -68,15 +71,27 @@ def look(folder: str, asked: Asked) -> Found:
             check_sizes(folder, line_of(folder, manifest, "sizes"))
             return THERE
         entry = glance(folder, manifest)
-        if entry("run_id") != asked.identity or entry("format") != FORMAT:
+        if entry("run_id") not in (asked.identity, None):
             return Found(Standing.FOREIGN)
+        if entry("format") != FORMAT:
+            return Found(Standing.OLD_FORMAT)
         keep = keep_of(folder, entry)
         check_sizes(folder, entry("sizes"))
-    except ArchiveError as error:
-        return Found(Standing.DAMAGED, keep, str(error))
-    if not keep.covers(asked.keep) or lacks_inputs(folder, entry, asked):
-        return Found(Standing.LESS, keep)
-    return judged(entry, keep, asked)
+        if not keep.covers(asked.keep) or lacks_inputs(folder, entry, asked):
+            return Found(Standing.LESS, keep)
+        return Found(judged(entry, asked), keep)
+    except (ArchiveError, AttributeError, TypeError) as error:  # as of entries of other types than ours
+        return Found(Standing.FOREIGN if is_of_later_format(manifest) else Standing.DAMAGED, keep, str(error))
+
+
+def is_of_later_format(manifest: str) -> bool:
+    """Whether a manifest is one that a later version of this package has written."""
+    try:
+        found = read_json(manifest.encode())
+    except (ValueError, RecursionError):
+        return False
+    form = found.get("format") if isinstance(found, dict) else None
+    return type(form) is int and form > FORMAT
 
 
 def keep_of(folder: str, entry: Entry) -> Keep:
@@ -101,22 +116,26 @@ def lacks_inputs(folder: str, entry: Entry, asked: Asked) -> bool:
         return True
 
 
-def judged(entry: Entry, keep: Keep, asked: Asked) -> Found:
+@cache
+def own_facts() -> dict[str, Any]:
+    """What provenance says of this code, beside the hash of all code of a run."""
+    return {name: machine()[name] for name in ("code_sha256", "convpipe")}
+
+
+@cache
+def own_words() -> str:
+    """The same as a manifest's line has it."""
+    return CANONICAL.encode(own_facts())[1:-1]
+
+
+def judged(entry: Entry, asked: Asked) -> Standing:
     """How a run that has all that is asked for stands to it."""
     if asked.reuse == SAME_CONFIG:
-        return Found(Standing.THERE, keep)
-    if asked.code != entry("code") and asked.code not in listed(entry("agrees")):
-        return Found(Standing.OTHER_CODE, keep)
-    if asked.reuse == SAME_ENVIRONMENT and elsewhere(entry("provenance"), asked.threads):
-        return Found(Standing.OTHER_ENVIRONMENT, keep)
-    return Found(Standing.THERE, keep)
-
-
-def listed(value: Any) -> list[Any]:
-    """A list as it is; of anything else an empty one."""
-    return value if isinstance(value, list) else []
-
-
-def elsewhere(facts: Any, threads: int) -> bool:
-    """Whether a run was made where a float may have other last bits than here."""
-    return not isinstance(facts, dict) or bool(numeric_differences(facts, collect(threads)))
+        return Standing.THERE
+    facts = entry("provenance")
+    is_own = entry("code") == asked.code and all(facts.get(name, own) == own for name, own in own_facts().items())
+    if not is_own and asked.code not in (entry("agrees") or ()):
+        return Standing.OTHER_CODE
+    if asked.reuse == SAME_ENVIRONMENT and numeric_differences(facts, collect(asked.threads)):
+        return Standing.OTHER_ENVIRONMENT
+    return Standing.THERE

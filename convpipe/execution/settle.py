@@ -19,6 +19,7 @@ from convpipe.execution.reuse import Asked, Found, Standing, look
 
 Compare = Callable[[Run], str]  # how a draft agrees with a run, in words; it raises where it does not
 REPLACING = "replace=true puts the new run in its place, and this one aside"
+FOREIGN = "a run of another config, or of a later format, lies there; another name=... keeps both"
 OLD = ("format", "archive_id", "keep", "sizes", "pictures", "agrees")  # of a renewed manifest what stays
 
 
@@ -81,23 +82,29 @@ class Case:
         if found.standing is Standing.ABSENT:
             return None
         if found.standing is Standing.FOREIGN:
-            raise ArchiveError(
-                f"{self.place}: a run of another format or config lies there; another name=... keeps both"
-            )
-        if found.standing is Standing.DAMAGED:
+            raise ArchiveError(f"{found.damage or self.place}: {FOREIGN}")
+        if found.standing is Standing.DAMAGED and self.place.is_dir():
             return self.replaced(How.DAMAGED, seen, f"damaged ({found.damage})")
         try:
             then = verify(self.place)
+        except ArchiveError as error:
+            return self.differs(error, seen, found)
+        try:
             words = self.compare(then)
         except ArchiveError as error:
-            if self.replacing:
-                return self.replaced(How.REPLACED, seen, f"not reproduced ({error})")
-            raise ArchiveError(f"{error}; {REPLACING}") from error
-        if next(differences(then, load(self.draft.folder)), None) is None:
+            return self.differs(ArchiveError(f"{error}; {REPLACING}"), seen, found)
+        same = next(differences(then, load(self.draft.folder)), None) is None
+        if found.standing is Standing.OLD_FORMAT:
+            return Settled(How.REPRODUCED if same else How.WITHIN, words)
+        if same:
             return self.same_bits(then, found, seen, words)
-        if self.replacing:
-            return self.replaced(How.REPLACED, seen, words)
-        return self.within(then, seen, words)
+        return self.replaced(How.REPLACED, seen, words) if self.replacing else self.within(then, seen, words)
+
+    def differs(self, error: ArchiveError, seen: str, found: Found) -> Settled | None:
+        """What lies there is not whole, or not what came now: it stays, or goes aside where that is asked for."""
+        if self.replacing and found.standing is not Standing.OLD_FORMAT and self.place.is_dir():
+            return self.replaced(How.REPLACED, seen, f"not reproduced ({str(error).removesuffix(f'; {REPLACING}')})")
+        raise error
 
     def replaced(self, how: How, seen: str, was: str) -> Settled | None:
         """Put the draft in its place; what lay there goes aside."""

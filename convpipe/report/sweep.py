@@ -75,8 +75,6 @@ class SweepProgress:
             if event.outcome.error:
                 line = f"failed: {event.outcome.overrides}: {event.outcome.error}"
                 self.console.print(line, markup=False, soft_wrap=True)  # above the bar where there is one
-            elif event.outcome.note:
-                self.console.print(event.outcome.note, markup=False, soft_wrap=True)
         else:
             self.count("failed" if isinstance(event, FailedBefore) else "skipped")
 
@@ -107,7 +105,7 @@ def sweep_progress(total: int) -> Iterator[SweepProgress]:
 
 
 def show_closed(out: Console, closed: Closed) -> None:
-    """Print what came of a sweep: the fastest, the slowest, the first failures, and counts."""
+    """Print what came of a sweep: the fastest, the slowest, the first failures and replacements, and counts."""
     rows, tally = table(out.no_color, ("", "run", "time", "overrides"), left=("", "run", "overrides")), closed.tally
     fastest, slowest = tally.both_ends
     for word, found in (("fastest", fastest), ("slowest", slowest), ("", tally.failures)):
@@ -117,6 +115,8 @@ def show_closed(out: Console, closed: Closed) -> None:
     if rows.row_count:
         out.print(rows)
         out.print()
+    for note in tally.notes:
+        out.print(note, markup=False, soft_wrap=True)
     where = ", ".join(map(str, closed.folders)) or "no points"
     out.print(f"{', '.join(counts(closed))}: {where}{without_old(closed)}", markup=False, soft_wrap=True)
 

@@ -24,7 +24,7 @@ class Done:
     seconds: float
     row: Row | None
     error: str = ""
-    note: str = ""  # what is said of it at once beside counting it
+    note: str = ""  # what is said of it beside counting it
     changed: tuple[str, ...] = ()  # the files that held something else in another run
 
 

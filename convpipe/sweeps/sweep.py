@@ -121,7 +121,8 @@ def run_points(
             mend(folder)
         with watch(folders) if here else nullcontext(), closing(outcomes(points, surveys, launcher)) as found:
             for each in found:
-                for event in noted(each, surveys, former) if isinstance(each, list) else (each,):
+                told = noted(apart(each, surveys, former)) if isinstance(each, list) else (each,)
+                for event in told:
                     tally.count(event)
                     yield event
                 if execution.on_error == "stop" and (tally.failed or tally.differing):
@@ -204,12 +205,9 @@ def outcomes(
         yield from run_all(turns(points, surveys), pool, points.execution.on_error == "stop")
 
 
-def noted(
-    batch: Iterable[Done], surveys: Mapping[Path, Survey], former: Callable[[Path], Formers]
-) -> Iterator[PassedOver | Finished]:
+def noted(batch: Iterable[Done]) -> Iterator[PassedOver | Finished]:
     """A batch as events, after the rows of its points are in the indexes of their collections."""
     rows: dict[Path, list[Row]] = {}
-    batch = [told_apart(outcome, former) if surveys[outcome.folder].read else outcome for outcome in batch]
     for outcome in batch:
         if outcome.row is not None:
             rows.setdefault(outcome.folder, []).append(outcome.row)
@@ -218,6 +216,11 @@ def noted(
             note(folder, found)
     for outcome in batch:
         yield There(outcome.folder, outcome.run) if outcome.status == THERE else Finished(outcome)
+
+
+def apart(batch: Sequence[Done], surveys: Mapping[Path, Survey], former: Callable[[Path], Formers]) -> list[Done]:
+    """A batch, in which what is new since a file has changed says so; before it is in any index."""
+    return [told_apart(outcome, former) if surveys[outcome.folder].read else outcome for outcome in batch]
 
 
 def told_apart(outcome: Done, former: Callable[[Path], Formers]) -> Done:

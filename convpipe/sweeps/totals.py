@@ -48,6 +48,7 @@ class Tally:
     fastest: list[Done] = field(default_factory=list)
     slowest: list[Done] = field(default_factory=list)
     failures: list[Done] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # of what was replaced
 
     def count(self, event: PassedOver | Finished) -> None:
         """Take one point into account."""
@@ -61,6 +62,8 @@ class Tally:
         self.counts[outcome.status] += 1
         if len(self.changed) <= MOST_LISTED:
             self.changed |= dict.fromkeys(outcome.changed)
+        if outcome.note:
+            self.notes = [*self.notes, outcome.note][:MOST_LISTED]
         if outcome.error:
             self.failures = [*self.failures, outcome][:MOST_LISTED]
         else:
