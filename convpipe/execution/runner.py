@@ -25,7 +25,7 @@ from convpipe.execution import pipeline, provenance
 from convpipe.execution.code import Names, code_of, named
 from convpipe.execution.inputs import make_arrays, pinned
 from convpipe.execution.pipeline import StageResult
-from convpipe.execution.reuse import SAME_CODE, Asked, Found, look
+from convpipe.execution.reuse import ABSENT, SAME_CODE, Asked, Found, look
 from convpipe.execution.settle import Case, How, Settled
 from convpipe.execution.threads import blas_threads
 from convpipe.graph.making import source_of
@@ -201,7 +201,8 @@ def kept_by(keep: str, is_network: bool) -> Keep:
 
 def standing(prepared: Prepared, place: Place) -> Found:
     """What lies in a run's place."""
-    return look(f"{place.folder}/{prepared.identity}", asked(prepared, place))  # pathlib takes longer than the files
+    folder = f"{place.folder}/{prepared.identity}"  # pathlib takes longer than the files
+    return look(folder, asked(prepared, place)) if os.access(folder, os.F_OK) else ABSENT
 
 
 def keeping(place: Place, found: Found) -> Place:
@@ -273,8 +274,9 @@ def kept_rows(keep: Keep, plan: Plan) -> Container[str]:
     """The rows of stages.csv whose arrays are archived, beside the output: a layer's last stage makes its output."""
     if keep.arrays == Keep.STAGES:
         return plan.wiring.keys()
-    outputs = {step.name for step in plan.steps if "/" not in step.makes.name}
-    return {INPUT, *outputs} if keep.arrays == Keep.LAYERS else ()
+    if keep.arrays == Keep.LAYERS:
+        return {INPUT, *(step.name for step in plan.steps if "/" not in step.makes.name)}
+    return ()
 
 
 def file_sources(prepared: Prepared) -> dict[str, Stored]:
