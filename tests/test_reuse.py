@@ -608,3 +608,10 @@ def test_a_point_that_another_sweep_has_run_meanwhile_is_there(folder: Path) -> 
     assert batches.run_task(task, Memo()).status == batches.THERE
     again = batches.Task((), a_place(C, again=True), point)
     assert batches.run_task(again, Memo()).status == "reproduced"
+
+
+def test_a_run_as_it_was_asked_for_is_known_by_a_few_words_of_its_manifest(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    for changes, words in (({}, True), ({"keep": "stages"}, False), ({"reuse": "same-environment"}, False)):
+        asked = runner.asked(prepared(), a_place(tmp_path, **changes))
+        assert asked.is_said_by((run.path / "manifest.json").read_text()) is words

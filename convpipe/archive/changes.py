@@ -109,7 +109,12 @@ class Survey:
         """Take a row of the collection into account."""
         if row.get("format") == OLD_FORMAT:
             self.of_format_1.add(row["run"])
-        for group in {group for group, _ in self.read} if self.read else ():
+        if self.read:
+            self.count_files(row)
+
+    def count_files(self, row: Row) -> None:
+        """Take note of what a row's run has read for the groups of the sweep."""
+        for group in {group for group, _ in self.read}:
             place, found = (group, row.get(f"{group}.path", "")), row.get(f"{group}{SHA256}", "")
             self.groups.setdefault(group, set()).add(found)
             if place in self.read:

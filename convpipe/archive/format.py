@@ -15,8 +15,7 @@ import io
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from copy import deepcopy
-from functools import cache
+from functools import cache, cached_property, lru_cache
 from typing import Any, TextIO
 
 import numpy as np
@@ -31,6 +30,7 @@ OUTPUT = "output.npy"
 INPUTS = "inputs"  # beside the runs: what file sources read, each named as the SHA-256 of its content
 UNHASHED = ("SHA256SUMS", "manifest.json")
 MOST_TEXT_BYTES = 64 << 20  # of a file that is read whole
+MOST_THREADS = 4096  # that a run can have had
 # What an archive may say: a hostile one cannot lead out of its folder, nor surprise who reads its numbers.
 NUMBER = r"-?\d{1,20}(?:\.\d{1,20})?(?:e[+-]\d{1,3})?|-?inf|nan|"
 ROW = {
@@ -56,14 +56,26 @@ MANIFEST_2 = {
     "wiring": dict,
     "sha256": str,
 }
+IN_ORDER = ("seconds", "axes", "wiring")  # entries whose stages stand as they ran
 MOST_AGREEING = 16  # other codes that a manifest notes, the latest
-STRICT = json.JSONEncoder(allow_nan=False)  # what is finite alone, as JSON has no word for anything else
+WRITTEN = json.JSONEncoder(allow_nan=False)
 CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
-# Entries that run after run of a sweep has alike: to encode them anew takes 45 of the 100 us of a manifest.
-ALIKE = ("axes", "wiring", "provenance")
-LAST: dict[str, tuple[Any, tuple[str, str]]] = {}  # their last values, and what these are as JSON
 PICTURE = re.compile(r"map_n\d{1,9}_f\d{3,9}\.png", re.ASCII)
 SUM_LINE = re.compile(r"([0-9a-f]{64})  (\w[\w.-]*)")
+
+
+class Fixed(dict[str, Any]):
+    """A dict that nobody changes, such as of a plan: its JSON is made once, for all manifests that have it."""
+
+    @cached_property
+    def canonical(self) -> str:
+        """It as canonical JSON."""
+        return CANONICAL.encode(self)
+
+    @cached_property
+    def written(self) -> str:
+        """It as JSON in its own order."""
+        return WRITTEN.encode(self)
 
 
 def manifest_json(record: Mapping[str, Any]) -> bytes:
@@ -71,24 +83,11 @@ def manifest_json(record: Mapping[str, Any]) -> bytes:
 
     It is JSON for every reader, so that no number in it is NaN or infinite.
     """
-    texts = {key: texts_of(key, value) for key, value in record.items() if key != "sha256"}
-    canonical = ",".join([f'"{key}":{texts[key][1]}' for key in sorted(texts)])  # keys are plain words
-    sha256 = hashlib.sha256(f"{{{canonical}}}".encode()).hexdigest()
-    lines = [f' "{key}": {text}' for key, (text, _) in texts.items()]
-    text = ",\n".join([*lines, f' "sha256": "{sha256}"'])
-    return f"{{\n{text}\n}}\n".encode()
-
-
-def texts_of(key: str, value: Any) -> tuple[str, str]:
-    """One entry of a manifest as JSON: for people, and canonical."""
-    if isinstance(value, str):
-        return (text := STRICT.encode(value)), text
-    if key not in ALIKE:
-        return STRICT.encode(value), CANONICAL.encode(value)
-    last = LAST.get(key)
-    if last is None or last[0] != value or [*last[0]] != [*value]:  # nor in another order
-        last = LAST[key] = (deepcopy(value), (STRICT.encode(value), CANONICAL.encode(value)))
-    return last[1]
+    entries = {key: canonical(value) for key, value in record.items() if key != "sha256"}
+    entries["sha256"] = f'"{entries_sha256(entries)}"'
+    entries |= {key: written(record[key]) for key in IN_ORDER if key in record}
+    lines = ",\n".join([f' "{key}": {text}' for key, text in entries.items()])  # keys are plain words
+    return f"{{\n{lines}\n}}\n".encode()
 
 
 def manifest_sha256(record: Mapping[str, Any]) -> str:
@@ -97,8 +96,29 @@ def manifest_sha256(record: Mapping[str, Any]) -> str:
     Raises:
         ValueError: a number that JSON does not have.
     """
-    others = {key: value for key, value in record.items() if key != "sha256"}
-    return hashlib.sha256(CANONICAL.encode(others).encode()).hexdigest()
+    return entries_sha256({key: canonical(value) for key, value in record.items() if key != "sha256"})
+
+
+def entries_sha256(entries: Mapping[str, str]) -> str:
+    """The SHA-256 of an object whose values are canonical JSON already, as canonical JSON."""
+    whole = ",".join([f"{quoted(key)}:{entries[key]}" for key in sorted(entries)])
+    return hashlib.sha256(f"{{{whole}}}".encode()).hexdigest()
+
+
+@lru_cache(256)
+def quoted(key: str) -> str:
+    """A key as canonical JSON; it is one of a few."""
+    return CANONICAL.encode(key)
+
+
+def canonical(value: Any) -> str:
+    """A value as canonical JSON."""
+    return value.canonical if isinstance(value, Fixed) else CANONICAL.encode(value)
+
+
+def written(value: Any) -> str:
+    """A value as JSON in its own order."""
+    return value.written if isinstance(value, Fixed) else WRITTEN.encode(value)
 
 
 def read_json(content: bytes) -> Any:

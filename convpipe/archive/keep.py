@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 INPUT = "input"  # the row of what a network works on
@@ -21,12 +22,12 @@ class Keep(StrEnum):
     LAYERS_INPUTS = "layers+inputs"
     STAGES_INPUTS = "stages+inputs"
 
-    @property
+    @cached_property
     def arrays(self) -> "Keep":
         """Which arrays: the output alone, each layer's, or every stage's."""
         return Keep(self.partition("+")[0])
 
-    @property
+    @cached_property
     def inputs(self) -> bool:
         """Whether what file sources read is stored, too."""
         return self.endswith("+inputs")

@@ -25,21 +25,21 @@ Names = tuple[str, ...]
 
 def named(spec: Spec, plan: Plan) -> tuple[Names, Names]:
     """The operations and the sources that a run names: stages, layers that became stages, and what they start from."""
-    operations = [step.op for step in plan.steps]
+    operations = plan.ops
     if spec.network is not None:
-        operations += [layer.op for layer in spec.network.values()]
+        operations += tuple([layer.op for layer in spec.network.values()])
     elif spec.conv is not None and spec.conv.operation is not None:
-        operations.append(spec.conv.operation)
-    return tuple(operations), tuple([source.source for role in ROLES if (source := getattr(spec, role)) is not None])
+        operations += (spec.conv.operation,)
+    return operations, tuple([source.source for role in ROLES if (source := getattr(spec, role)) is not None])
 
 
 @cache
 def code_of(operations: Names = (), sources: Names = ()) -> str:
     """A hash over our version and code, and over the packages that brought some of these operations and sources."""
-    facts = provenance.machine()
     entries = [*installed_ones(OPERATIONS, operations).values(), *installed_ones(SOURCES, sources).values()]
     packages = {f"{distribution(entry)} {package_sha256(entry)}" for entry in entries}
-    return hashlib.sha256("\n".join([facts["convpipe"], facts["code_sha256"], *sorted(packages)]).encode()).hexdigest()
+    ours = (provenance.VERSION, provenance.own_code())
+    return hashlib.sha256("\n".join([*ours, *sorted(packages)]).encode()).hexdigest()
 
 
 # Installed packages

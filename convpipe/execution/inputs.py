@@ -16,8 +16,8 @@ from convpipe.graph.memo import Memo
 from convpipe.graph.spec import Spec
 from convpipe.graph.work import Work
 from convpipe.sources import Request, Source, stream
-from convpipe.sources.kinds.source import ROLES, Stored
-from convpipe.tensors import Array, Tensor
+from convpipe.sources.kinds.source import ROLES, Stored, is_stored
+from convpipe.tensors import Array, Signature, Sizes, Tensor
 
 
 def make_arrays(spec: Spec, work: Work, memo: Memo | None = None) -> dict[str, Array]:
@@ -31,11 +31,11 @@ def make_arrays(spec: Spec, work: Work, memo: Memo | None = None) -> dict[str, A
     arrays = {}
     for tensor in work.plan.given:
         source = source_of(spec, tensor)
-        make = partial(given_array, spec, work, tensor)
-        if memo is None or (isinstance(source, Stored) and source.sha256 is None):
+        shape, wanted = placed_shape(tensor, work.batch), signature_of(tensor, work.batch)
+        make = partial(placed_array, spec, source, tensor, wanted, shape)
+        if memo is None or (is_stored(source) and source.sha256 is None):
             arrays[tensor.name] = make()
         else:
-            shape, wanted = placed_shape(tensor, work.batch), signature_of(tensor, work.batch)
             recipe = (source, wanted.shape, wanted.dtype, shape, spec.seed, tensor.origin)
             arrays[tensor.name] = memo.of_equal(("array", tensor.name), recipe, partial(read_only, make))
     return arrays
@@ -50,14 +50,19 @@ def read_only(make: Callable[[], Array]) -> Array:
 
 def given_array(spec: Spec, work: Work, tensor: Tensor) -> Array:
     """One given tensor, from its own stream of the seed: as its source has it, in the shape of its place."""
-    source, bits = source_of(spec, tensor), stream(spec.seed, tensor.name)
     shape, wanted = placed_shape(tensor, work.batch), signature_of(tensor, work.batch)
+    return placed_array(spec, source_of(spec, tensor), tensor, wanted, shape)
+
+
+def placed_array(spec: Spec, source: Source, tensor: Tensor, wanted: Signature, shape: Sizes) -> Array:
+    """The same by its source, whose signature for it is known, and in which shape it is wanted."""
+    bits = stream(spec.seed, tensor.name)
     return held_to_plan(source, lambda: source.make(wanted, bits, tensor.origin)).reshape(shape)
 
 
 def held_to_plan(source: Source, make: Callable[[], Array]) -> Array:
     """What a source makes; where it reads a file, that holds what was planned, before and after."""
-    if not isinstance(source, Stored):
+    if not is_stored(source):
         return make()
     with holding(source.file, source.sha256, source.file_key):
         return make()
@@ -69,7 +74,7 @@ def pinned(spec: Spec, memo: Memo | None = None) -> Spec:
     Raises:
         ConfigError: a file that is not there, or that holds something else than the spec says.
     """
-    sources = {role: source for role in ROLES if isinstance(source := getattr(spec, role), Stored)}
+    sources = {role: source for role in ROLES if is_stored(source := getattr(spec, role))}
     if not sources:
         return spec
     memo = memo or Memo()

@@ -72,6 +72,12 @@ def code_sha256() -> str:
     return total.hexdigest()
 
 
+@cache
+def own_code() -> str:
+    """The same of this process, once and for all: it has read its code by then."""
+    return code_sha256()
+
+
 def room_files(package: str) -> Iterator[tuple[str, ...]]:
     """The Python files of `ROOMS`, each of which is a folder or a file."""
     for room in ROOMS:
@@ -140,9 +146,7 @@ def processors() -> int:
 
 KEYS: dict[str, Key] = {
     "convpipe": Key(str, "version", False, "version of this package", lambda: VERSION),
-    "code_sha256": Key(
-        str, "hex", False, "hash over those of this package's files that can change a value", code_sha256
-    ),
+    "code_sha256": Key(str, "hex", False, "hash over those of this package's files that can change a value", own_code),
     "python": Key(str, "version", False, "version of Python", platform.python_version),
     "numpy": Key(str, "version", True, "version of NumPy", lambda: import_module("numpy").__version__),
     "blas": Key(str, "name and version", True, "the BLAS library NumPy calls", lambda: blas_library()[0]),

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache, cached_property, partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from convpipe.execution import pipeline, provenance
 from convpipe.execution.code import Names, code_of, named
 from convpipe.execution.inputs import make_arrays, pinned
 from convpipe.execution.pipeline import StageResult
-from convpipe.execution.reuse import ABSENT, SAME_CODE, Asked, Found, look
+from convpipe.execution.reuse import SAME_CODE, Asked, Found, look
 from convpipe.execution.settle import Case, How, Settled
 from convpipe.execution.threads import blas_threads
 from convpipe.graph.making import source_of
@@ -37,7 +37,7 @@ from convpipe.graph.work import Work, checked_work, plan_images
 from convpipe.ops import OPERATIONS
 from convpipe.ops.kinds.registry import origins
 from convpipe.sources import SOURCES
-from convpipe.sources.kinds.source import ROLES, Stored
+from convpipe.sources.kinds.source import ROLES, Stored, is_stored
 from convpipe.tensors import Array
 
 OnStage = Callable[[StageResult], None]
@@ -87,12 +87,12 @@ class Prepared:
         """The run id."""
         return self.described.identity
 
-    @cached_property
+    @property
     def named(self) -> tuple[Names, Names]:
         """The operations and the sources that it names."""
         return named(self.spec, self.work.plan)
 
-    @cached_property
+    @property
     def code(self) -> str:
         """A hash over all code that its values come from."""
         return code_of(*self.named)
@@ -121,7 +121,7 @@ def execute(prepared: Prepared, place: Place, on_stage: OnStage = ignore) -> Out
     mend(place.folder)
     with blas_threads(place.threads), drafting(target) as draft:
         seconds = fill(draft, prepared, keeping(place, standing(prepared, place)), on_stage)
-        settled = archived(draft, prepared, place)
+        settled = archived(draft, target, prepared, place)
     if settled.row is not None and (place.folder / INDEX).exists():  # with a row, perhaps, of what was there once
         note(place.folder, [settled.row])
     return Outcome(load(target), settled.words, seconds)
@@ -165,19 +165,20 @@ def produce(prepared: Prepared, place: Place, memo: Memo) -> Settled:
     Raises:
         ConvpipeError: as `execute`.
     """
-    with drafting(place.folder / prepared.identity, tidy=False) as draft:
+    target = place.folder / prepared.identity
+    with drafting(target, tidy=False) as draft:
         fill(draft, prepared, place, ignore, memo)
-        return archived(draft, prepared, place)
+        return archived(draft, target, prepared, place)
 
 
-def archived(draft: Draft, prepared: Prepared, place: Place) -> Settled:
+def archived(draft: Draft, target: Path, prepared: Prepared, place: Place) -> Settled:
     """Move a finished draft to its place, or settle what is to be there where a run is there already.
 
     Raises:
         ArchiveError: they differ, or what is there is not whole.
         StorageError: the disk refused.
     """
-    target, settled, cells = place.folder / prepared.identity, None, prepared.described.cells
+    settled, cells = None, prepared.described.cells
     while settled is None:
         if publish(draft, target):
             return Settled(How.NEW, row=done_row(cells, draft.manifest, draft.rows[-1]))
@@ -201,8 +202,7 @@ def kept_by(keep: str, is_network: bool) -> Keep:
 
 def standing(prepared: Prepared, place: Place) -> Found:
     """What lies in a run's place."""
-    folder = f"{place.folder}/{prepared.identity}"  # pathlib takes longer than the files
-    return look(folder, asked(prepared, place)) if os.access(folder, os.F_OK) else ABSENT
+    return look(f"{place.folder}/{prepared.identity}", asked(prepared, place))  # pathlib takes longer than the files
 
 
 def keeping(place: Place, found: Found) -> Place:
@@ -274,15 +274,15 @@ def kept_rows(keep: Keep, plan: Plan) -> Container[str]:
     """The rows of stages.csv whose arrays are archived, beside the output: a layer's last stage makes its output."""
     if keep.arrays == Keep.STAGES:
         return plan.wiring.keys()
-    if keep.arrays == Keep.LAYERS:
-        return {INPUT, *(step.name for step in plan.steps if "/" not in step.makes.name)}
-    return ()
+    if keep.arrays == Keep.OUTPUT:
+        return ()
+    return {INPUT, *(step.name for step in plan.steps if "/" not in step.makes.name)}
 
 
 def file_sources(prepared: Prepared) -> dict[str, Stored]:
     """The sources that read a file whose content is part of the run, by group."""
     sources = {role: getattr(prepared.spec, role) for role in ROLES if role in prepared.described.parts}
-    return {role: source for role, source in sources.items() if isinstance(source, Stored)}
+    return {role: source for role, source in sources.items() if is_stored(source)}
 
 
 def recorded(
@@ -328,7 +328,7 @@ def manifest(prepared: Prepared, place: Place, seconds: Seconds, started: str) -
     return {
         "run_id": prepared.identity,
         "status": "done",
-        "code": prepared.code,
+        "code": code_of(operations, sources),
         "started": started,
         "keep": kept_by(place.keep, spec.network is not None).value,
         "lowering": lowering_name(spec),

@@ -14,7 +14,6 @@ from convpipe.archive.table import Row, done_row
 from convpipe.archive.verify import sums_of, verify
 from convpipe.archive.write import Draft
 from convpipe.errors import ArchiveError
-from convpipe.execution.compare import differences
 from convpipe.execution.reuse import Asked, Found, Standing, look
 
 Compare = Callable[[Run], str]  # how a draft agrees with a run, in words; it raises where it does not
@@ -78,6 +77,8 @@ class Case:
             ArchiveError: they differ, or what lies there is not whole, or no such run; it stays as it is.
             StorageError: the disk refused.
         """
+        from convpipe.execution.compare import differences  # which a new run does without
+
         seen, found = manifest_text(str(self.place)), look(str(self.place), self.asked)
         if found.standing is Standing.ABSENT:
             return None

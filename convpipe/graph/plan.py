@@ -1,10 +1,10 @@
 """The plan of a run: every stage with its shape, dtype, bytes and multiply-adds, before any array exists."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from convpipe.archive.format import rank_words
+from convpipe.archive.format import Fixed, rank_words
 from convpipe.graph.step import Step
 from convpipe.tensors import Tensor, shape_text
 
@@ -25,10 +25,15 @@ class Plan:
         return self.steps[-1].makes
 
     @cached_property
-    def axes(self) -> dict[str, tuple[str, ...]]:
+    def ops(self) -> tuple[str, ...]:
+        """The names of the operations of its steps."""
+        return tuple([step.op for step in self.steps])
+
+    @cached_property
+    def axes(self) -> Mapping[str, tuple[str, ...]]:
         """What the axes of given tensors and of stages are called, by their names in stages.csv."""
         made = {step.name: step.makes.axes for step in self.steps}
-        return {tensor.name: tensor.axes for tensor in self.given} | made
+        return Fixed({tensor.name: tensor.axes for tensor in self.given} | made)
 
     @cached_property
     def rows_by_tensor(self) -> dict[str, str]:
@@ -37,10 +42,10 @@ class Plan:
         return given | {step.makes.name: step.name for step in self.steps}
 
     @cached_property
-    def wiring(self) -> dict[str, list[str]]:
+    def wiring(self) -> Mapping[str, list[str]]:
         """What each stage read, by the names in stages.csv; given tensors read nothing."""
         read = {step.name: [self.rows_by_tensor[name] for name in step.needs] for step in self.steps}
-        return {tensor.name: list[str]() for tensor in self.given} | read
+        return Fixed({tensor.name: list[str]() for tensor in self.given} | read)
 
     @cached_property
     def macs(self) -> int:

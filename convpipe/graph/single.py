@@ -40,8 +40,8 @@ def lowering_name(spec: Spec) -> str:
     """What the lowering of a spec is called; nothing of a chain of somebody's own, and where nothing reads it."""
     if "lowering" in unread_parts(spec):
         return ""
-    operation = spec.conv.operation if spec.conv else None
-    return lowerings.name_of(operation or "conv", spec.lowering.stages)
+    operation = (None if spec.conv is None else spec.conv.operation) or "conv"
+    return lowerings.name_of(operation, spec.lowering.stages)
 
 
 def plan_run(spec: Spec) -> Plan:

@@ -87,8 +87,7 @@ def has_weights(operation: Operation) -> bool:
 
 def paths_of(spec: Spec) -> dict[str, str]:
     """Where the files lie that a spec's sources read, as they were given, by group; those of packages left out."""
-    sources = {role: getattr(spec, role) for role in ROLES}
-    return {role: source.path for role, source in sources.items() if hasattr(source, "path")}
+    return {role: source.path for role in ROLES if hasattr(source := getattr(spec, role), "path")}
 
 
 def part_of(key: str, value: Any) -> Part:
@@ -127,9 +126,11 @@ def told(value: Any) -> dict[str, Any]:
     """
     kind: Any = type(value)
     unread = value.unread() if hasattr(value, "unread") else ()
+    written = kind.as_written(vars(value)) if hasattr(kind, "as_written") else ()
     found = {}
     for name, setting in counting(kind, getattr(value, "role", "")):
-        found[name] = setting.check.canonical(setting.default if name in unread else getattr(value, name))
+        given = setting.default if name in unread else getattr(value, name)
+        found[name] = given if name in written else setting.check.canonical(given)
     for name, default in later_defaults(kind):
         if found[name] == default:
             del found[name]

@@ -36,12 +36,12 @@ def name_of(operation: str, stages: tuple[Stage, ...]) -> str:
     >>> name_of("conv", chain("conv", "auto")), name_of("conv", (Stage("pad"),))
     ('implicit', '')
     """
-    return next((name for name, named in chains(operation) if named == stages), "")
+    return next((name for name, chain in known_chains(operation) if chain == stages), "")
 
 
 @cache
-def chains(operation: str) -> tuple[tuple[str, tuple[Stage, ...]], ...]:
-    """Every lowering of an operation by its name, with its stages; a sweep asks for them run after run."""
+def known_chains(operation: str) -> tuple[tuple[str, tuple[Stage, ...]], ...]:
+    """An operation's lowerings and their stages."""
     return tuple((name, chain(operation, name)) for name in names(operation) if name != "auto")
 
 
