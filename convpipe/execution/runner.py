@@ -25,7 +25,7 @@ from convpipe.execution import pipeline, provenance
 from convpipe.execution.code import Names, code_of, named
 from convpipe.execution.inputs import make_arrays, pinned
 from convpipe.execution.pipeline import StageResult
-from convpipe.execution.reuse import SAME_CODE, Asked, Found, look
+from convpipe.execution.reuse import ABSENT, SAME_CODE, Asked, Found, look
 from convpipe.execution.settle import Case, How, Settled
 from convpipe.execution.threads import blas_threads
 from convpipe.graph.making import source_of
@@ -191,6 +191,8 @@ def asked(prepared: Prepared, place: Place) -> Asked:
     """What a run has to be that is there, so that it need not be computed again."""
     keep = kept_by(place.keep, prepared.spec.network is not None)
     inputs = contents_of(prepared.described.config) if keep.inputs else {}
+    if keep.inputs and not inputs:  # there is nothing to store
+        keep = keep.arrays
     return Asked(prepared.identity, keep, place.reuse, prepared.code, place.threads, inputs)
 
 
@@ -202,7 +204,8 @@ def kept_by(keep: str, is_network: bool) -> Keep:
 
 def standing(prepared: Prepared, place: Place) -> Found:
     """What lies in a run's place."""
-    return look(f"{place.folder}/{prepared.identity}", asked(prepared, place))  # pathlib takes longer than the files
+    folder = f"{place.folder}/{prepared.identity}"  # pathlib takes longer than the files
+    return look(folder, asked(prepared, place)) if os.access(folder, os.F_OK) else ABSENT
 
 
 def keeping(place: Place, found: Found) -> Place:
@@ -337,7 +340,7 @@ def manifest(prepared: Prepared, place: Place, seconds: Seconds, started: str) -
         "axes": plan.axes,
         "wiring": plan.wiring,
         **{key: value for key, value in sometimes.items() if value},
-        "provenance": provenance.collect(place.threads),
+        "provenance": provenance.recorded(place.threads),
     }
 
 

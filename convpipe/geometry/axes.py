@@ -24,6 +24,8 @@ Padding = PadSizes | PadWord
 
 RANKS = (1, 2, 3)
 AXES = {1: ("W",), 2: ("H", "W"), 3: ("D", "H", "W")}
+SINGLE = (int, str, bytes)
+LISTS = (list, tuple, Sequence)  # the abstract one last, as to ask it takes ten times as long
 
 
 def kernel_letters(rank: int) -> tuple[str, ...]:
@@ -42,9 +44,9 @@ def listed(value: Any) -> Any:
     >>> listed(np.array([1, 2])), listed((np.int8(3), [4])), listed("same")
     ([1, 2], [3, [4]], 'same')
     """
-    if isinstance(value, int | str | bytes):
+    if isinstance(value, SINGLE):
         return value
-    if isinstance(value, Sequence):
+    if isinstance(value, LISTS):
         return [listed(entry) for entry in value]
     if hasattr(value, "__array__") and not isinstance(value, np.ndarray | np.generic):  # a tensor of PyTorch, say
         try:
