@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from convpipe.errors import ArchiveError, ConfigError, StorageError
 from convpipe.execution import runner
 from convpipe.execution.bounds import bounded_run
 from convpipe.execution.inputs import make_arrays
+from convpipe.files import contents
 from convpipe.graph.spec import Spec, describe
 from convpipe.graph.work import plan_work
 from convpipe.ops.clip import clip
@@ -174,6 +176,16 @@ def test_nothing_is_written_through_a_link_of_the_index(run: Path, tmp_path: Pat
     with pytest.raises(StorageError, match=r"\.index\.jsonl: Too many levels of symbolic links; nothing was kept"):
         refresh(run.parent)
     assert not (tmp_path / "other").exists()
+
+
+def test_a_file_of_tomorrow_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.npy"
+    path.write_bytes(b"as a clock of another zone has it")
+    os.utime(path, (time.time() + 86_400,) * 2)
+    monkeypatch.setattr(contents.time, "time", lambda real=time.time: real() + 10 * contents.LATELY)
+    found = contents.content_sha256(str(path), "input.path")
+    monkeypatch.setattr(contents.hashlib, "file_digest", lambda *file: pytest.fail("read again"))
+    assert contents.content_sha256(str(path), "input.path") == found
 
 
 # Bounds
