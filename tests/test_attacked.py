@@ -19,6 +19,7 @@ from convpipe.archive.collection import refresh
 from convpipe.archive.format import manifest_json
 from convpipe.archive.glance import manifest_text
 from convpipe.archive.read import load
+from convpipe.archive.replace import mend
 from convpipe.archive.verify import verify
 from convpipe.config.read import read_spec
 from convpipe.errors import ArchiveError, ConfigError, StorageError
@@ -186,6 +187,41 @@ def test_a_file_of_tomorrow_is_hashed_once(tmp_path: Path, monkeypatch: pytest.M
     found = contents.content_sha256(str(path), "input.path")
     monkeypatch.setattr(contents.hashlib, "file_digest", lambda *file: pytest.fail("read again"))
     assert contents.content_sha256(str(path), "input.path") == found
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+@pytest.mark.parametrize("kind", ["a pipe", "a file", "a link"])
+def test_what_is_no_folder_on_its_way_out_is_removed(run: Path, tmp_path: Path, kind: str) -> None:
+    leaving = run.parent / ".aside" / f".contained-{run.name}-abc"
+    leaving.parent.mkdir()
+    make = {"a pipe": os.mkfifo, "a file": Path.touch, "a link": lambda path: path.symlink_to(tmp_path)}
+    make[kind](leaving)
+    mend(run.parent)
+    assert not leaving.parent.exists()
+    assert verify(run).path == run
+
+
+def test_nothing_goes_aside_through_a_link(run: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / f".contained-{run.name}-abc").mkdir()
+    (run.parent / ".aside").symlink_to(elsewhere)
+    mend(run.parent)
+    (run / "output.npy").write_bytes(b"")
+    with pytest.raises(StorageError, match=r"\.aside: a link, expected a folder; nothing was kept"):
+        execute(a_spec(), a_place(run.parent))
+    assert [each.name for each in elsewhere.iterdir()] == [f".contained-{run.name}-abc"]
+    assert run.is_dir()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_damaged_run_with_a_pipe_goes_aside(run: Path) -> None:
+    for name in ("SHA256SUMS", "manifest.json"):
+        (run / name).unlink()
+        os.mkfifo(run / name)
+    execute(a_spec(), a_place(run.parent))
+    assert verify(run).path == run
+    assert [each.name for each in (run.parent / ".aside").iterdir()] == [f"{run.name}-unknown"]
 
 
 # Bounds

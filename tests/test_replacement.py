@@ -34,7 +34,7 @@ STEPS = range(1, 5)  # of a replacement: make way, put in place, note the row, p
 KEPT, REMOVED = ("replace=true",), ("keep=stages",)  # what becomes of the old run
 # A command that kills itself before, or after, the so-many-th of those steps.
 KILLED = """
-import os, shutil, signal, sys
+import os, signal, sys
 from convpipe.archive import replace
 from convpipe.cli.main import main
 left, when = int(sys.argv[1]), sys.argv[2]
@@ -57,7 +57,7 @@ class Counting:
     def __getattr__(self, name):
         return self.counted.get(name) or getattr(self.module, name)
 
-replace.os, replace.shutil = Counting(os, "rename", "replace"), Counting(shutil, "rmtree")
+replace.os, replace.remove_hidden = Counting(os, "rename", "replace"), counted(replace.remove_hidden)
 replace.index_row = counted(replace.index_row)
 sys.exit(main(sys.argv[3:]))
 """

@@ -4,10 +4,10 @@ Python has no exchange of two names, so a replacement is two renames. In between
 its own, which says what shall become of it; so whoever comes next knows what is left to do.
 """
 
+import errno
 import hashlib
 import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,9 +18,10 @@ from typing import Any
 from convpipe.archive.format import manifest_json
 from convpipe.archive.glance import glance, manifest_text
 from convpipe.archive.index import index_row, locked
+from convpipe.archive.read import read_bytes
 from convpipe.archive.table import Row, run_row
 from convpipe.errors import ArchiveError
-from convpipe.files.staging import hidden_name, storing
+from convpipe.files.staging import hidden_name, remove_hidden, storing
 
 ASIDE = ".aside"
 KEPT, CONTAINED = "replaced", "contained"  # what a run on its way out is: kept aside, or all in the new one
@@ -92,6 +93,8 @@ def renew(place: Path, record: Mapping[str, Any], seen: str, row: Row | None) ->
 def make_way(place: Path, word: str) -> Leaving:
     """Rename a run to what says that it is on its way out."""
     aside = place.parent / ASIDE
+    if aside.is_symlink():
+        raise OSError(errno.ENOTDIR, "a link, expected a folder", str(aside))
     aside.mkdir(exist_ok=True)
     name = f"{place.name}-{archive_id_of(place)}"
     leaving = Leaving(aside / f".{word}-{name}", word == KEPT, name, place.name)
@@ -107,7 +110,7 @@ def put_away(leaving: Leaving) -> Path:
         there = next(name for name in names if not os.path.lexists(name))
         os.rename(leaving.path, there)
         return there
-    shutil.rmtree(leaving.path, ignore_errors=True)
+    remove_hidden(leaving.path)
     with suppress(OSError):
         aside.rmdir()  # which holds what others have left
     return aside.parent / leaving.run
@@ -120,8 +123,8 @@ def archive_id_of(place: Path) -> str:
         if isinstance(found, str) and re.fullmatch(r"[0-9a-f]{64}", found):
             return found
     try:
-        return hashlib.sha256((place / "SHA256SUMS").read_bytes()).hexdigest()
-    except OSError:
+        return hashlib.sha256(read_bytes(place / "SHA256SUMS")).hexdigest()
+    except ArchiveError:
         return "unknown"
 
 
@@ -150,9 +153,9 @@ def finish(folder: Path) -> None:
 
 
 def on_their_way(folder: Path) -> Iterator[Leaving]:
-    """The runs of a collection that are on their way out."""
+    """The runs of a collection that are on their way out; of a folder elsewhere, to which a link leads, none."""
     try:
-        names = os.listdir(folder / ASIDE)
+        names = [] if os.path.islink(folder / ASIDE) else os.listdir(folder / ASIDE)
     except OSError:
         return
     for name in names:
