@@ -28,6 +28,7 @@ from convpipe.execution.pipeline import StageResult
 from convpipe.execution.reuse import ABSENT, SAME_CODE, Asked, Found, look
 from convpipe.execution.settle import Case, How, Settled
 from convpipe.execution.threads import blas_threads
+from convpipe.graph.canonical import as_computed
 from convpipe.graph.making import source_of
 from convpipe.graph.memo import Memo
 from convpipe.graph.plan import Plan, readable
@@ -105,7 +106,7 @@ def prepare(spec: Spec, memory: int) -> Prepared:
         ConfigError: the spec cannot be run.
     """
     work = checked_work(spec, memory)  # first, as sizes that do not fit are told before a file's content is
-    spec = pinned(spec)
+    spec = as_computed(pinned(spec), work)
     return Prepared(spec, describe(spec), work)
 
 
