@@ -202,7 +202,8 @@ def kept_by(keep: str, is_network: bool) -> Keep:
 
 def standing(prepared: Prepared, place: Place) -> Found:
     """What lies in a run's place."""
-    return look(f"{place.folder}/{prepared.identity}", asked(prepared, place))  # pathlib takes longer than the files
+    folder = f"{place.folder}/{prepared.identity}"  # pathlib takes longer than looking at the files
+    return look(folder, lambda: asked(prepared, place))
 
 
 def keeping(place: Place, found: Found) -> Place:
