@@ -277,18 +277,14 @@ def one_for_all(value: Any) -> Any:
 
 def is_whole(value: Any, low: int | None = None, high: int | None = None) -> bool:
     """Whether a value is a whole number of that range, Python's or NumPy's; a bool and an array are not."""
-    if type(value) is not int and (isinstance(value, bool) or not hasattr(value, "__index__") or has_axes(value)):
+    is_int = type(value) is int  # as most are
+    if not is_int and (isinstance(value, bool) or not hasattr(value, "__index__") or getattr(value, "shape", False)):
         return False
     try:
         found = index(value)
     except TypeError:  # an array without axes, of what is no integer, has __index__, too
         return False
     return (low is None or found >= low) and (high is None or found <= high)
-
-
-def has_axes(value: Any) -> bool:
-    """Whether a value is an array of at least one axis."""
-    return bool(getattr(value, "shape", None))
 
 
 def span(low: float | None, high: float | None) -> str:
@@ -348,8 +344,7 @@ def settings_of(kind: type[Any], key: str) -> Mapping[str, Setting]:
 def found_settings(kind: Hashable, key: str) -> Mapping[str, Setting]:
     """The same, looked for once: each point of a sweep asks."""
     found = {}
-    for entry in dataclasses.fields(kind):  # type: ignore[arg-type]
-        data = entry.metadata
+    for entry, data in ((each, each.metadata) for each in dataclasses.fields(kind)):  # type: ignore[arg-type]
         if "check" in data and (data["everywhere"] or key in data["under"]):
             found[entry.name] = Setting(data["check"], data["under"].get(key, entry.default), data["says"])
     return found
@@ -396,9 +391,8 @@ def check_names(kind: type[Any], key: str, values: Mapping[str, Any], beside: Se
         if name not in known:
             there, of = (*beside, *known), f" of {key}" if key else ""
             expected = f"one of the keys{of}: {', '.join(there)}" if there else f"nothing below {key}"
-            raise UnknownSettingError(
-                join(key, name), values[name], expected, did_you_mean(str(name), there, join(key, ""))
-            )
+            hint = did_you_mean(str(name), there, join(key, ""))
+            raise UnknownSettingError(join(key, name), values[name], expected, hint)
 
 
 def join(key: str, name: object) -> str:

@@ -509,6 +509,15 @@ def test_layers_of_what_has_none_are_its_output(folder: Path) -> None:
     assert verify(run)["conv1/transpose"].size
 
 
+def test_a_run_that_reads_no_file_has_all_its_inputs(folder: Path) -> None:
+    words = ("root=r", "name=c", "seed=1")
+    swept(*words)
+    assert "1 there before" in last_line(swept(*words, "keep=output+inputs"))
+    assert last_line(convpipe(*words, "keep=layers+inputs")).startswith("reproduced: ")
+    assert "1 more arrays" in last_line(swept(*words, "keep=stages+inputs"))
+    assert "1 there before" in last_line(swept(*words, "keep=stages+inputs"))
+
+
 # Replacing
 
 

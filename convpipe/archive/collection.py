@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convpipe.archive.identity import RUN_ID
-from convpipe.archive.index import INDEX, completed, failures, locked, row_at, rows_of
+from convpipe.archive.index import INDEX, completed, failures, locked, own_file, row_at, rows_of
 from convpipe.archive.inputs import check_input, inputs_in, own_inputs
 from convpipe.archive.read import Run
 from convpipe.archive.replace import mend
@@ -136,7 +136,7 @@ def read_results(folder: Path) -> list[Row]:
     if not os.path.isdir(folder):  # pathlib raises where a name is too long
         raise ArchiveError(f"{folder}: no such collection")
     try:
-        with open(folder / RESULTS, newline="", encoding="utf-8") as file:
+        with open(folder / RESULTS, newline="", encoding="utf-8", opener=own_file) as file:
             found: list[Row] = list(csv.DictReader(file))
     except (OSError, ValueError, csv.Error):
         found = []
@@ -194,7 +194,7 @@ def write_table(folder: Path, seen: Callable[[Row], object] = lambda row: None) 
     temporary = folder / hidden_name(RESULTS)
     try:
         with (
-            open(folder / INDEX, "rb", buffering=0) as index,
+            open(folder / INDEX, "rb", buffering=0, opener=own_file) as index,
             open(temporary, "w", newline="", encoding="utf-8") as table,
         ):
 

@@ -30,6 +30,7 @@ OUTPUT = "output.npy"
 INPUTS = "inputs"  # beside the runs: what file sources read, each named as the SHA-256 of its content
 UNHASHED = ("SHA256SUMS", "manifest.json")
 MOST_TEXT_BYTES = 64 << 20  # of a file that is read whole
+MOST_THREADS = 4096  # that a run can have had
 # What an archive may say: a hostile one cannot lead out of its folder, nor surprise who reads its numbers.
 NUMBER = r"-?\d{1,20}(?:\.\d{1,20})?(?:e[+-]\d{1,3})?|-?inf|nan|"
 ROW = {
@@ -55,7 +56,9 @@ MANIFEST_2 = {
     "wiring": dict,
     "sha256": str,
 }
+IN_ORDER = ("seconds", "axes", "wiring")  # entries whose stages stand as they ran
 MOST_AGREEING = 16  # other codes that a manifest notes, the latest
+WRITTEN = json.JSONEncoder(allow_nan=False)
 CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 PICTURE = re.compile(r"map_n\d{1,9}_f\d{3,9}\.png", re.ASCII)
 SUM_LINE = re.compile(r"([0-9a-f]{64})  (\w[\w.-]*)")
@@ -69,6 +72,11 @@ class Fixed(dict[str, Any]):
         """It as canonical JSON."""
         return CANONICAL.encode(self)
 
+    @cached_property
+    def written(self) -> str:
+        """It as JSON in its own order."""
+        return WRITTEN.encode(self)
+
 
 def manifest_json(record: Mapping[str, Any]) -> bytes:
     """A manifest, a line for each entry: json's own indentation costs ten times as much. The last is its `sha256`.
@@ -77,6 +85,7 @@ def manifest_json(record: Mapping[str, Any]) -> bytes:
     """
     entries = {key: canonical(value) for key, value in record.items() if key != "sha256"}
     entries["sha256"] = f'"{entries_sha256(entries)}"'
+    entries |= {key: written(record[key]) for key in IN_ORDER if key in record}
     lines = ",\n".join([f' "{key}": {text}' for key, text in entries.items()])  # keys are plain words
     return f"{{\n{lines}\n}}\n".encode()
 
@@ -105,6 +114,11 @@ def quoted(key: str) -> str:
 def canonical(value: Any) -> str:
     """A value as canonical JSON."""
     return value.canonical if isinstance(value, Fixed) else CANONICAL.encode(value)
+
+
+def written(value: Any) -> str:
+    """A value as JSON in its own order."""
+    return value.written if isinstance(value, Fixed) else WRITTEN.encode(value)
 
 
 def read_json(content: bytes) -> Any:

@@ -12,12 +12,14 @@ from pathlib import Path
 from stat import S_IFMT, S_IFREG
 from typing import Any
 
-from convpipe.archive.format import FORMAT
+from convpipe.archive.format import FORMAT, MOST_TEXT_BYTES
 from convpipe.archive.read import read_manifest
 from convpipe.errors import ArchiveError
 
 START, END = f'{{\n "format": {FORMAT},\n', "\n}\n"  # of a manifest that is whole and has a line for each entry
 USUAL_BYTES = 1 << 16  # of a manifest: more is read in another go
+# What a stranger has put there instead is not followed, if a link, nor waited for, if a pipe.
+AS_IT_LIES = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 DECODE = json.JSONDecoder().raw_decode  # half of what loads() takes
 Entry = Callable[[str], Any]
 
@@ -39,10 +41,12 @@ def glance(folder: str, content: str) -> Entry:
 def manifest_text(folder: str) -> str:
     """A manifest as it lies there; nothing where it cannot be read."""
     try:
-        file = os.open(f"{folder}/manifest.json", os.O_RDONLY)  # a third of what open() takes
+        file = os.open(f"{folder}/manifest.json", AS_IT_LIES)  # a third of what open() takes
         try:
             content = os.read(file, USUAL_BYTES)
-            while len(content) % USUAL_BYTES == 0 and (more := os.read(file, USUAL_BYTES)):
+            while len(content) % USUAL_BYTES == 0 and len(content) < MOST_TEXT_BYTES:
+                if not (more := os.read(file, len(content) or USUAL_BYTES)):
+                    break
                 content += more
         finally:
             os.close(file)

@@ -4,9 +4,11 @@ So the table of a long sweep need not read every run again. Of two lines for one
 a kill cut short counts for nothing.
 """
 
+import errno
 import json
 import os
 import re
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from io import FileIO
@@ -55,9 +57,22 @@ def index_row(folder: Path, row: Row) -> None:
     add_lines(folder / INDEX, (json.dumps(row) + "\n").encode())
 
 
+def own_file(path: str, flags: int) -> int:
+    """Open a file of a collection's own: no link, which may lead anywhere, and nothing that one may wait for.
+
+    Raises:
+        OSError: it is something else.
+    """
+    file = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise OSError(errno.EINVAL, "a pipe, a device or the like, expected a regular file", path)
+    return file
+
+
 def add_lines(path: Path, lines: bytes) -> None:
     """Add whole lines to a file, apart from a last one that a kill cut short."""
-    with open(path, "a+b") as file:
+    with open(path, "a+b", opener=own_file) as file:
         if file.tell() and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n":
             lines = b"\n" + lines
         file.write(lines)
@@ -74,7 +89,8 @@ def failures(folder: Path) -> dict[str, Row]:
 def rows_of(path: Path) -> dict[str, Row]:
     """The rows of a file of lines by run id, whether the runs are there or not; none where there is no file."""
     try:
-        lines = path.read_bytes().splitlines()
+        with open(path, "rb", opener=own_file) as file:
+            lines = file.read().splitlines()
     except OSError:
         return {}
     return {row["run"]: row for line in lines if (row := whole_row(line)) is not None}
@@ -82,7 +98,7 @@ def rows_of(path: Path) -> dict[str, Row]:
 
 def each_row(path: Path) -> Iterator[Row]:
     """The rows of a file of lines one by one, in their order, of one run perhaps several; none where there is none."""
-    with suppress(OSError), open(path, "rb") as file:
+    with suppress(OSError), open(path, "rb", opener=own_file) as file:
         yield from (row for line in file if (row := whole_row(line)) is not None)
 
 
@@ -101,7 +117,7 @@ def whole_row(line: bytes) -> Row | None:
 
 def completed(folder: Path, names: Iterable[str], made: Callable[[str], Row]) -> dict[str, int]:
     """Where in the index each run's line begins, after adding those of the runs that it lacks, as `made` gives them."""
-    with open(folder / INDEX, "a+b") as file:
+    with open(folder / INDEX, "a+b", opener=own_file) as file:
         places = line_places(file)
         for name in names:
             if name not in places:

@@ -21,6 +21,7 @@ from convpipe.archive.format import (
     MANIFEST,
     MANIFEST_2,
     MOST_TEXT_BYTES,
+    MOST_THREADS,
     OUTPUT,
     PICTURE,
     READABLE,
@@ -169,11 +170,15 @@ def check_regular(path: Path) -> int:
     return found.st_size
 
 
-def read_bytes(path: Path) -> bytes:
-    """One of an archive's small files."""
-    size = check_regular(path)
+def check_text(path: Path, size: int) -> None:
+    """A small file is no larger than what is read whole."""
     if size > MOST_TEXT_BYTES:
         raise ArchiveError(f"{path}: got {size} bytes, expected at most {MOST_TEXT_BYTES}")
+
+
+def read_bytes(path: Path) -> bytes:
+    """One of an archive's small files."""
+    check_text(path, check_regular(path))
     try:
         return path.read_bytes()
     except OSError as error:
@@ -216,6 +221,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
             raise ArchiveError(f"{path}: got {key} {shown(manifest.get(key))}, expected a {kind.__name__}")
     check_lists(path, "seconds", manifest["seconds"], "finite numbers", is_seconds)
     check_lists(path, "axes", manifest["axes"], "texts", is_text)
+    check_counts(path, manifest)
     if found > 1:
         check_entries(path, manifest)
     return dict(manifest)
@@ -226,6 +232,18 @@ def check_lists(path: Path, key: str, entries: Mapping[str, Any], words: str, le
     for name, values in entries.items():
         if not isinstance(values, list) or not values or not all(map(legal, values)):
             raise ArchiveError(f"{path}: got {key}.{name} {shown(values)}, expected a list of {words}")
+
+
+def check_counts(path: Path, manifest: Mapping[str, Any]) -> None:
+    """What is counted with, where it is there: how many threads there were, and how many answers were right."""
+    counts = {"provenance.threads": manifest["provenance"].get("threads", 1)}
+    if "evaluation" in manifest:
+        found = entries_of(path, manifest, "evaluation")
+        counts |= {f"evaluation.{name}": found.get(name) for name in ("images", "correct")}
+    for key, value in counts.items():
+        low, high = (1, MOST_THREADS) if key == "provenance.threads" else (0, sys.maxsize)
+        if type(value) is not int or not low <= value <= high:
+            raise ArchiveError(f"{path}: got {key} {shown(value)}, expected a whole number from {low} to {high}")
 
 
 def check_entries(path: Path, manifest: Mapping[str, Any]) -> None:

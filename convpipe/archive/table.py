@@ -42,7 +42,7 @@ GUESSED_FROM = 100  # rows
 
 def done_row(cells: Mapping[str, str], manifest: Mapping[str, Any], output: Mapping[str, Any]) -> Row:
     """A whole run as a row: its id, status, every config value, output and time."""
-    seconds = sum(min(repeats) for repeats in manifest["seconds"].values())
+    seconds = sum(float(min(repeats)) for repeats in manifest["seconds"].values())
     row = {
         "run": manifest["run_id"],
         "status": manifest["status"],

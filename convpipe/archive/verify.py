@@ -7,7 +7,7 @@ from pathlib import Path
 
 from convpipe.archive.format import OUTPUT, SUM_LINE, TEXTS, UNHASHED, manifest_sha256, sums_bytes
 from convpipe.archive.identity import run_id
-from convpipe.archive.read import Run, check_regular, load, read_bytes, stored_header
+from convpipe.archive.read import Run, check_regular, check_text, load, read_bytes, stored_header
 from convpipe.errors import ArchiveError, shown
 from convpipe.tensors import shape_text
 
@@ -26,7 +26,9 @@ def verify(folder: str | Path, *, arrays: bool = True) -> Run:
     content = read_bytes(path / "SHA256SUMS")
     sums = read_sums(path / "SHA256SUMS", content)
     for name, expected in sums.items():
-        check_regular(path / name)
+        size = check_regular(path / name)
+        if name in TEXTS:
+            check_text(path / name, size)
         if arrays or name in TEXTS:
             found = file_sha256(path / name)
             if found != expected:

@@ -167,6 +167,14 @@ def collect(threads: int) -> dict[str, Any]:
     return {**machine(), "threads": threads}
 
 
+@cache
+def recorded(threads: int) -> Mapping[str, Any]:
+    """The same as a manifest has it, whose JSON is made once."""
+    from convpipe.archive.format import Fixed  # it loads NumPy, and this module is there before that
+
+    return Fixed(collect(threads))
+
+
 def now() -> str:
     """The time, UTC, ISO 8601 with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")

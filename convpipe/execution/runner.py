@@ -191,6 +191,8 @@ def asked(prepared: Prepared, place: Place) -> Asked:
     """What a run has to be that is there, so that it need not be computed again."""
     keep = kept_by(place.keep, prepared.spec.network is not None)
     inputs = contents_of(prepared.described.config) if keep.inputs else {}
+    if keep.inputs and not inputs:  # there is nothing to store
+        keep = keep.arrays
     return Asked(prepared.identity, keep, place.reuse, prepared.code, place.threads, inputs)
 
 
@@ -338,7 +340,7 @@ def manifest(prepared: Prepared, place: Place, seconds: Seconds, started: str) -
         "axes": plan.axes,
         "wiring": plan.wiring,
         **{key: value for key, value in sometimes.items() if value},
-        "provenance": provenance.collect(place.threads),
+        "provenance": provenance.recorded(place.threads),
     }
 
 

@@ -28,7 +28,7 @@ def content_sha256(path: str, key: str) -> str:
         ConfigError: under `key`, it cannot be read.
     """
     try:
-        with open(path, "rb", buffering=0) as file:
+        with open(path, "rb", buffering=0, opener=at_once) as file:
             stamp = stamp_of(path, file)
             known = KNOWN.get(stamp)
             return known if known is not None and is_settled(stamp) else hashed(path, file, stamp)
@@ -60,9 +60,20 @@ def hashed(path: str, file: FileIO, stamp: Stamp) -> str:
     return found
 
 
+def at_once(path: str, flags: int) -> int:
+    """Open a file without waiting for who writes to it, should it be a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def stamp_of(path: str, file: FileIO) -> Stamp:
-    """What tells an open file from another, and from itself before a change."""
+    """What tells an open file from another, and from itself before a change.
+
+    Raises:
+        ValueError: it is a pipe, a device or the like, or empty, as the system's own files say of themselves.
+    """
     found = os.fstat(file.fileno())
+    if not stat.S_ISREG(found.st_mode) or not found.st_size:
+        raise ValueError("it is empty, or no regular file")
     return path, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev
 
 

@@ -24,10 +24,8 @@ Padding = PadSizes | PadWord
 
 RANKS = (1, 2, 3)
 AXES = {1: ("W",), 2: ("H", "W"), 3: ("D", "H", "W")}
-SINGLE, LISTS = (
-    (int, str, bytes),
-    (list, tuple, Sequence),
-)  # what is abstract last, as asking it takes ten times as long
+SINGLE = (int, str, bytes)
+LISTS = (list, tuple, Sequence)  # the abstract one last, as to ask it takes ten times as long
 
 
 def kernel_letters(rank: int) -> tuple[str, ...]:

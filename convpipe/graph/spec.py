@@ -134,9 +134,11 @@ def told(value: Any) -> dict[str, Any]:
     """
     kind: Any = type(value)
     unread = value.unread() if hasattr(value, "unread") else ()
+    written = kind.as_written(vars(value)) if hasattr(kind, "as_written") else ()
     found = {}
     for name, setting in counting(kind, getattr(value, "role", "")):
-        found[name] = setting.check.canonical(setting.default if name in unread else getattr(value, name))
+        given = setting.default if name in unread else getattr(value, name)
+        found[name] = given if name in written else setting.check.canonical(given)
     for name, default in later_defaults(kind):
         if found[name] == default:
             del found[name]

@@ -27,6 +27,7 @@ from convpipe.ops.kinds.operation import (
     each_axis,
     like,
     padding,
+    pads_as_written,
     unread_padding,
     unread_stride,
     within_image,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from math import prod
@@ -24,6 +25,7 @@ from convpipe.ops import (
     images,
     like,
     padding,
+    pads_as_written,
     unread_padding,
     unread_stride,
 )
@@ -102,6 +104,11 @@ class AvgPool(Operation):
         """A stride that is the window's size, and how padding counts where there is none."""
         without = unread_padding(self.pad, "")[0] and not self.ceil_mode
         return unread_stride(self.kernel, self.stride) + ("count_include_pad",) * without
+
+    @classmethod
+    def as_written(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        """A padding that only pairs may have."""
+        return pads_as_written(settings)
 
     def plan(self, x: Tensor) -> Made:
         """Smaller spatial axes, in floats."""

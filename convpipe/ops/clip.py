@@ -66,7 +66,8 @@ def held(key: str, value: float | None, dtype: np.dtype[Any]) -> Any:
         if value != value // 1 or not info.min <= value <= info.max:
             raise ConfigError(key, value, f"a whole number from {info.min} to {info.max}, as the cells are {dtype}")
         return dtype.type(int(value))
-    return dtype.type(value)
+    with np.errstate(over="ignore"):  # a limit beyond all that a float holds is infinity, which limits nothing
+        return dtype.type(value)
 
 
 class Clip(Operation):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from convpipe.ops import (
     images,
     like,
     padding,
+    pads_as_written,
     unread_stride,
 )
 from convpipe.ops.arrays.bounds import Bounded
@@ -84,6 +86,11 @@ class MaxPool(Operation):
     def unread(self) -> tuple[str, ...]:
         """A stride that is the window's size."""
         return unread_stride(self.kernel, self.stride)
+
+    @classmethod
+    def as_written(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        """A padding that only pairs may have."""
+        return pads_as_written(settings)
 
     def plan(self, x: Tensor) -> Made:
         """Smaller spatial axes."""

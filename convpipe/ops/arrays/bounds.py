@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ FUNCTION_ULPS = 8
 FUNCTION_ROUNDINGS = 2 * FUNCTION_ULPS  # each of half a unit
 # The least number of full digits, of float16 that of float32: what is below may be made 0 by some processors' exp.
 TINY = {np.dtype(name): float(np.finfo(computing_float(np.dtype(name))).tiny) for name in FLOAT_DTYPES}
+SMALL = 2.0**-600  # times any float64: products and sums of such do not overflow
 Function = Callable[[Array], Array]
 
 
@@ -156,7 +157,8 @@ def product_error(
 
     if all(each.exact for each in there):
         sizes = of(lambda each: each.size)
-        return local_error(sizes, dtype, there, float_bound(taps, sizes, dtype))
+        smaller = partial(of, lambda each: each.size * SMALL)
+        return local_error(sizes, dtype, there, float_bound(taps, sizes, dtype), smaller)
     unit = float(float_bound(taps, np.ones(()), dtype))  # what rounding does to a sum of magnitude 1
     error = of(lambda each: each.error + unit * each.size)  # one product for both, as it takes most of the time
     error += float_bound(taps, np.zeros(()), dtype)
@@ -177,7 +179,7 @@ def sum_error(
     """
     with np.errstate(all="ignore"):
         sizes = sums(*(term.size for term in terms))
-        error = local_error(sizes, dtype, terms, local(sizes))
+        error = local_error(sizes, dtype, terms, local(sizes), lambda: sums(*(term.size * SMALL for term in terms)))
         if not all(term.exact for term in terms):
             error += known(sums(*(term.error for term in terms)))
     return error
@@ -193,9 +195,19 @@ def total_rounding(sizes: Array, dtype: Any, terms: int, of: np.dtype[Any]) -> A
     return rounding(sizes, dtype, roundings, np.float64)
 
 
-def local_error(sizes: Array, dtype: np.dtype[Any], terms: Sequence[Bounded], rounded: Array) -> Array:
-    """What rounding may do to sums: nothing where they are exact, or have an infinity or a NaN among their terms."""
-    return np.where(exact_sums(sizes, dtype, terms) | ~np.isfinite(sizes), 0, rounded)
+def local_error(
+    sizes: Array, dtype: np.dtype[Any], terms: Sequence[Bounded], rounded: Array, smaller: Callable[[], Array]
+) -> Array:
+    """What rounding may do to sums: nothing where they are exact, or have an infinity or a NaN among their terms.
+
+    Args:
+        smaller: the same as `sizes` of terms that are all so small that their sums do not overflow. Where those are
+            finite and `sizes` are not, it is the order of a sum that decides whether it is infinity, NaN or neither.
+    """
+    nothing = exact_sums(sizes, dtype, terms)
+    if not (finite := np.isfinite(sizes)).all():
+        nothing |= ~(finite | np.isfinite(smaller()))
+    return np.where(nothing, 0, rounded)
 
 
 def exact_sums(sizes: Array, dtype: np.dtype[Any], terms: Sequence[Bounded]) -> Array:

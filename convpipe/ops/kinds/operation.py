@@ -10,8 +10,8 @@ from typing import Any, ClassVar, dataclass_transform
 import numpy as np
 
 from convpipe.errors import ConfigError, GeometryError
-from convpipe.fields import Check, field, judged, one_for_all, text, whole
-from convpipe.geometry.axes import PAD_WORDS, axis_of, shortest_pads
+from convpipe.fields import Check, field, is_whole, judged, one_for_all, text, whole
+from convpipe.geometry.axes import PAD_WORDS, axis_of, shortest_pads, spread
 from convpipe.geometry.layouts import Turns, turn_hint
 from convpipe.ops.arrays.floats import TILE_CELLS
 from convpipe.ops.arrays.sums import SLACK
@@ -146,6 +146,11 @@ class Operation:
         """Settings that nothing reads, as the others are: they are no part of a run's id."""
         return ()
 
+    @classmethod
+    def as_written(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        """Of some settings those whose shortest spelling would be refused: their own is the canonical one."""
+        return ()
+
     @staticmethod
     def dtype_of(dtype: np.dtype[Any]) -> np.dtype[Any]:
         """The dtype of the output, where that follows from the input's alone."""
@@ -229,6 +234,19 @@ def unread_padding(pad: Any, mode: str) -> tuple[bool, bool]:
 def unread_stride(kernel: Any, stride: Any) -> tuple[str, ...]:
     """The stride of a window that moves by its own size, as it does where none is given."""
     return ("stride",) if one_for_all(stride) == one_for_all(kernel) else ()
+
+
+def pads_as_written(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """The padding of a pooling, where it is wider in pairs than one number may be: that is half the window at most.
+
+    >>> pads_as_written({"kernel": 3, "pad": ((2, 2), (0, 1))}), pads_as_written({"kernel": 3, "pad": ((1, 1), (0, 1))})
+    (('pad',), ())
+    """
+    pads, kernel = shortest_pads(settings.get("pad", 0)), settings.get("kernel")
+    axes = max((len(each) for each in (pads, kernel) if isinstance(each, list | tuple)), default=1)
+    both = zip(spread(pads, axes), spread(kernel, axes), strict=False)
+    wide = any(is_whole(entry) and is_whole(size) and entry > size // 2 for entry, size in both)
+    return ("pad",) * wide
 
 
 def within_image(axis: int, axes: int) -> int:

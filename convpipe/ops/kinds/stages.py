@@ -29,8 +29,10 @@ class Stage:
         """
         if not self.settings:
             return self.op
-        known = settings_of(OPERATIONS.get("stages", self.op), "")
-        return {self.op: {name: known[name].check.canonical(value) for name, value in self.settings}}
+        kind = OPERATIONS.get("stages", self.op)
+        known, written = settings_of(kind, ""), kind.as_written(dict(self.settings))
+        canonical = {name: known[name].check.canonical(value) for name, value in self.settings if name not in written}
+        return {self.op: {**dict(self.settings), **canonical}}
 
 
 def listed_stages(key: str, value: Any) -> str | tuple[Stage, ...] | None:
