@@ -284,8 +284,8 @@ def kept_rows(keep: Keep, plan: Plan) -> Container[str]:
 
 def file_sources(prepared: Prepared) -> dict[str, Stored]:
     """The sources that read a file whose content is part of the run, by group."""
-    sources = {role: getattr(prepared.spec, role) for role in ROLES if role in prepared.described.parts}
-    return {role: source for role, source in sources.items() if is_stored(source)}
+    spec, parts = prepared.spec, prepared.described.parts
+    return {role: source for role in ROLES if is_stored(source := getattr(spec, role)) and role in parts}
 
 
 def recorded(
