@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from convpipe.errors import ArchiveError, ConfigError, StorageError
 from convpipe.execution import runner
 from convpipe.execution.bounds import bounded_run
 from convpipe.execution.inputs import make_arrays
+from convpipe.files import contents
 from convpipe.graph.spec import Spec, describe
 from convpipe.graph.work import plan_work
 from convpipe.ops.clip import clip
@@ -176,6 +178,16 @@ def test_nothing_is_written_through_a_link_of_the_index(run: Path, tmp_path: Pat
     assert not (tmp_path / "other").exists()
 
 
+def test_a_file_of_tomorrow_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.npy"
+    path.write_bytes(b"as a clock of another zone has it")
+    os.utime(path, (time.time() + 86_400,) * 2)
+    monkeypatch.setattr(contents.time, "time", lambda real=time.time: real() + 10 * contents.LATELY)
+    found = contents.content_sha256(str(path), "input.path")
+    monkeypatch.setattr(contents.hashlib, "file_digest", lambda *file: pytest.fail("read again"))
+    assert contents.content_sha256(str(path), "input.path") == found
+
+
 # Bounds
 
 
@@ -197,6 +209,14 @@ def test_a_sum_that_overflows_by_its_order_has_no_bound() -> None:
     assert (allowed([np.nan, 0.5]) == 0).all()
     assert (allowed([np.inf, 1e300]) == 0).all()
     assert 0 < allowed([1e300, 0.1]).max() < 1e290
+
+
+def test_a_slope_of_hundreds_of_digits_has_an_error() -> None:
+    layers = {"mean": {"op": "avg_pool", "kernel": 2}, "steep": {"op": "leaky_relu", "slope": 10**300}}
+    spec = network_spec(layers, {"input": {"source": "random", "dtype": "float64", "low": -1, "shape": [1, 1, 4, 4]}})
+    work = plan_work(spec, MEMORY)
+    *_, last = bounded_run(work.plan, make_arrays(spec, work))
+    assert last.allowed.max() > 1e280
 
 
 def test_a_limit_that_no_cell_reaches_is_no_warning() -> None:

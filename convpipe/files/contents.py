@@ -78,8 +78,13 @@ def stamp_of(path: str, file: FileIO) -> Stamp:
 
 
 def is_settled(stamp: Stamp) -> bool:
-    """Whether a file's last change is so long ago that another would show in its times."""
-    return time.time() - max(stamp[2], stamp[3]) / 1e9 > LATELY
+    """Whether a file's last change is so long ago that another would show in its times.
+
+    The time of its content may lie ahead, as somebody has set it: to write there now would set it back.
+    """
+    _, _, written, changed, *_ = stamp
+    now = time.time()
+    return abs(now - written / 1e9) > LATELY and now - changed / 1e9 > LATELY
 
 
 @contextmanager

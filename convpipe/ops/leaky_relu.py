@@ -54,7 +54,8 @@ class LeakyRelu(Operation):
 
     def error(self, made: Array, x: Bounded) -> Array:
         """Times the slope, or 1; two roundings where that counts, of the slope and of the product."""
-        slopes = np.where(x.low >= 0, 1.0, np.where(x.high < 0, abs(self.slope), max(1.0, abs(self.slope))))
+        slope = abs(float(self.slope))  # NumPy takes no whole number of more than 64 bits
+        slopes = np.where(x.low >= 0, 1.0, np.where(x.high < 0, slope, max(1.0, slope)))
         with np.errstate(invalid="ignore"):
-            sloped = np.where(x.low >= 0, 0, rounding(abs(self.slope) * x.size, made.dtype, 2))
+            sloped = np.where(x.low >= 0, 0, rounding(slope * x.size, made.dtype, 2))
             return np.where(np.isinf(x.error), np.inf, slopes * x.error + sloped)
