@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cli_runs import convpipe, identity, only_run, refused
-from run_cases import a_run, a_spec, edit_manifest, network_spec, reseal
+from run_cases import ROOMY, a_run, a_spec, edit_manifest, network_spec, reseal
 from sweep_cases import events
 
 import convpipe as cp
@@ -22,6 +22,7 @@ from convpipe.archive.identity import run_id
 from convpipe.archive.read import load
 from convpipe.archive.verify import verify
 from convpipe.errors import ArchiveError, ConfigError
+from convpipe.execution import runner
 from convpipe.execution.inputs import pinned
 from convpipe.files import contents
 from convpipe.graph.spec import describe
@@ -149,6 +150,38 @@ def test_a_lowering_is_a_column_by_its_name() -> None:
     table = cp.runs("runs/c")
     assert sorted(table["lowering"].fillna("")) == ["", "im2col", "implicit"]
     assert len(cp.runs("runs/c", where="lowering == 'implicit'")) == 1
+
+
+SAME_BY_SIZES = [
+    ("input=random filters.kernel=1 filters=random conv.pad=same",
+     ["input=random filters.kernel=1 filters=random conv.pad=same conv.pad_mode=edge",
+      "input=random filters.kernel=1 filters=random conv.pad=same conv.pad_value=3"]),
+    ("experiment=tiny record=null", ["experiment=tiny record=4"]),
+    ("lowering=auto", ["lowering=implicit"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "spellings"), SAME_BY_SIZES, ids=[words for words, _ in SAME_BY_SIZES])
+def test_what_sizes_make_equal_is_one_run(words: str, spellings: list[str]) -> None:
+    """Planned one by one, and as the points of sweeps."""
+    found = [cp.run(*spelling.split(), name="c").folder.name for spelling in (words, *spellings)]
+    assert len({*found}) == 1
+    before = len(found)
+    told = [convpipe("-m", *spelling.split(), "name=c").out.splitlines()[-1] for spelling in (words, *spellings)]
+    assert [line.startswith("0 done, 1 there before") for line in told] == [True] * before
+
+
+def test_a_layer_that_pads_nothing_does_not_say_with_what() -> None:
+    layers = {"a": {"op": "conv", "filters": 2, "kernel": 1, "pad": "same"}}
+    plain = runner.prepare(network_spec(layers), ROOMY)
+    assert runner.prepare(network_spec({"a": layers["a"] | {"pad_mode": "edge"}}), ROOMY).identity == plain.identity
+    wide = {"a": layers["a"] | {"kernel": 3}}
+    other = {"a": wide["a"] | {"pad_mode": "edge"}}
+    assert runner.prepare(network_spec(wide), ROOMY).identity != runner.prepare(network_spec(other), ROOMY).identity
+
+
+def test_less_than_all_images_is_another_run() -> None:
+    assert cp.run("experiment=tiny", "record=3", name="c").folder != cp.run("experiment=tiny", name="c").folder
 
 
 # Files

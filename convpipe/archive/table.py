@@ -113,11 +113,13 @@ class Columns:
         if self.first is None:
             self.first = {key: value for key, value in row.items() if key not in NOT_CONFIG}
             return
-        self.varying |= self.first.keys() - row.keys()
-        changed = {key for key, _ in row.items() - self.first.items()} - NOT_CONFIG
+        first = self.first
+        if not first.keys() <= row.keys():
+            self.varying |= first.keys() - row.keys()
+        changed = {key for key, text in row.items() if first.get(key) != text} - NOT_CONFIG
         self.varying |= changed
-        if not changed <= self.first.keys():  # the rows before had nothing there
-            self.first |= {key: "" for key in row if key in changed and key not in self.first}
+        if not changed <= first.keys():  # the rows before had nothing there
+            self.first |= {key: "" for key in row if key in changed and key not in first}
 
     @property
     def names(self) -> list[str]:

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 from convpipe.execution import provenance
 from convpipe.graph.plan import Plan
-from convpipe.graph.spec import Spec
+from convpipe.graph.spec import Spec, sources_of
 from convpipe.ops import OPERATIONS
 from convpipe.ops.kinds.registry import distribution, installed_ones
 from convpipe.sources import SOURCES
-from convpipe.sources.kinds.source import ROLES
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -30,7 +29,7 @@ def named(spec: Spec, plan: Plan) -> tuple[Names, Names]:
         operations += tuple([layer.op for layer in spec.network.values()])
     elif spec.conv is not None and spec.conv.operation is not None:
         operations += (spec.conv.operation,)
-    return operations, tuple([source.source for role in ROLES if (source := getattr(spec, role)) is not None])
+    return operations, tuple([source.source for source in sources_of(spec)])
 
 
 @cache

@@ -13,7 +13,7 @@ from convpipe.errors import ConfigError, shown
 from convpipe.files.contents import content_sha256, holding
 from convpipe.graph.making import placed_shape, signature_of, source_of
 from convpipe.graph.memo import Memo
-from convpipe.graph.spec import Spec
+from convpipe.graph.spec import Spec, sources_of
 from convpipe.graph.work import Work
 from convpipe.sources import Request, Source, stream
 from convpipe.sources.kinds.source import ROLES, Stored, is_stored
@@ -74,9 +74,9 @@ def pinned(spec: Spec, memo: Memo | None = None) -> Spec:
     Raises:
         ConfigError: a file that is not there, or that holds something else than the spec says.
     """
-    sources = {role: source for role in ROLES if is_stored(source := getattr(spec, role))}
-    if not sources:
+    if not any(source.is_stored for source in sources_of(spec)):
         return spec
+    sources = {role: source for role in ROLES if is_stored(source := getattr(spec, role))}
     memo = memo or Memo()
     found: dict[str, Any] = {role: source_pinned(role, source, memo) for role, source in sources.items()}
     return replace(spec, **found)

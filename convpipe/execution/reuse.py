@@ -1,7 +1,7 @@
 """Whether a run that is there will do for what is asked, or has to be computed again, and why."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
@@ -60,10 +60,11 @@ class Found:
 ABSENT, THERE = Found(Standing.ABSENT), Found(Standing.THERE)
 
 
-def look(folder: str, asked: Asked) -> Found:
+def look(folder: str, wanted: Callable[[], Asked]) -> Found:
     """What lies in a run's place: only its manifest is read, and its files are asked for their sizes."""
     if not os.path.lexists(folder):  # half of the time of an open() that fails; a link to nothing is something
         return ABSENT
+    asked = wanted()
     keep, manifest = None, manifest_text(folder)
     try:
         if asked.is_said_by(manifest) and not asked.inputs:

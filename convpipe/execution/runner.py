@@ -25,9 +25,10 @@ from convpipe.execution import pipeline, provenance
 from convpipe.execution.code import Names, code_of, named
 from convpipe.execution.inputs import make_arrays, pinned
 from convpipe.execution.pipeline import StageResult
-from convpipe.execution.reuse import ABSENT, SAME_CODE, Asked, Found, look
+from convpipe.execution.reuse import SAME_CODE, Asked, Found, look
 from convpipe.execution.settle import Case, How, Settled
 from convpipe.execution.threads import blas_threads
+from convpipe.graph.canonical import as_computed
 from convpipe.graph.making import source_of
 from convpipe.graph.memo import Memo
 from convpipe.graph.plan import Plan, readable
@@ -105,7 +106,7 @@ def prepare(spec: Spec, memory: int) -> Prepared:
         ConfigError: the spec cannot be run.
     """
     work = checked_work(spec, memory)  # first, as sizes that do not fit are told before a file's content is
-    spec = pinned(spec)
+    spec = as_computed(pinned(spec), work)
     return Prepared(spec, describe(spec), work)
 
 
@@ -204,8 +205,8 @@ def kept_by(keep: str, is_network: bool) -> Keep:
 
 def standing(prepared: Prepared, place: Place) -> Found:
     """What lies in a run's place."""
-    folder = f"{place.folder}/{prepared.identity}"  # pathlib takes longer than the files
-    return look(folder, asked(prepared, place)) if os.access(folder, os.F_OK) else ABSENT
+    folder = f"{place.folder}/{prepared.identity}"  # pathlib takes longer than looking at the files
+    return look(folder, lambda: asked(prepared, place))
 
 
 def keeping(place: Place, found: Found) -> Place:
@@ -284,8 +285,8 @@ def kept_rows(keep: Keep, plan: Plan) -> Container[str]:
 
 def file_sources(prepared: Prepared) -> dict[str, Stored]:
     """The sources that read a file whose content is part of the run, by group."""
-    sources = {role: getattr(prepared.spec, role) for role in ROLES if role in prepared.described.parts}
-    return {role: source for role, source in sources.items() if is_stored(source)}
+    spec, parts = prepared.spec, prepared.described.parts
+    return {role: source for role in ROLES if is_stored(source := getattr(spec, role)) and role in parts}
 
 
 def recorded(

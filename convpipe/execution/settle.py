@@ -79,7 +79,7 @@ class Case:
         """
         from convpipe.execution.compare import differences  # which a new run does without
 
-        seen, found = manifest_text(str(self.place)), look(str(self.place), self.asked)
+        seen, found = manifest_text(str(self.place)), look(str(self.place), lambda: self.asked)
         if found.standing is Standing.ABSENT:
             return None
         if found.standing is Standing.FOREIGN:

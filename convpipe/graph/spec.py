@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from convpipe.archive.identity import Described, Part, canonical_entry, config_cells, joined_id
@@ -15,6 +16,8 @@ from convpipe.ops.conv import Conv
 from convpipe.ops.kinds.stages import STAGES, Stage, stage_list
 from convpipe.sources import Source
 from convpipe.sources.kinds.source import ROLES
+
+by_role = attrgetter(*ROLES)  # of a spec
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,11 @@ class Spec:
     weights: Source | None = None
     labels: Source | None = None
     record: int | None = None  # how many images of the batch have their stages recorded; None is all
+
+
+def sources_of(spec: Spec) -> list[Source]:
+    """All sources of a spec."""
+    return [source for source in by_role(spec) if source is not None]
 
 
 def describe(spec: Spec, memo: Memo | None = None) -> Described:

@@ -1,6 +1,7 @@
 """From a spec to all that is to be computed: one convolution, or a network whose batch may run in slices."""
 
 from dataclasses import dataclass, fields
+from operator import attrgetter
 
 from convpipe.errors import ConfigError
 from convpipe.graph.making import making_peak
@@ -15,7 +16,7 @@ from convpipe.tensors import Sizes, Tensor
 # Of a network's batch, after the recorded images. Fixed, as BLAS may round the same image otherwise in another slice.
 SLICE = 64
 
-PLANNED = tuple(entry.name for entry in fields(Spec) if entry.name != "seed")
+planned_parts = attrgetter(*(entry.name for entry in fields(Spec) if entry.name != "seed"))
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def checked_work(spec: Spec, memory: int, memo: Memo | None = None) -> Work:
         check_memory(work, spec, memory)
         return work
 
-    things = [memory, *(getattr(spec, name) for name in PLANNED)]
+    things = (memory, *planned_parts(spec))
     work: Work = (memo or Memo()).of_same("work", things, make)
     return work
 

@@ -14,6 +14,7 @@ from convpipe.errors import ConfigError, GeometryError, GeometrySettingError, Us
 from convpipe.execution.inputs import pinned
 from convpipe.execution.runner import Place, Prepared
 from convpipe.files.yaml import dotted
+from convpipe.graph.canonical import as_computed
 from convpipe.graph.memo import Memo
 from convpipe.graph.spec import Spec, describe
 from convpipe.graph.work import Work, checked_work
@@ -147,7 +148,7 @@ class Points:
         place = job.execution.place
         try:
             work = checked_work(job.spec, place.memory, self.memo)
-            return Checked(point, pinned(job.spec, self.memo), place, work)
+            return Checked(point, as_computed(pinned(job.spec, self.memo), work), place, work)
         except ConfigError as error:
             if self.execution.invalid == "error" or not is_impossible(error):
                 raise
