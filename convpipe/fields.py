@@ -21,13 +21,11 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from convpipe.errors import ConfigError, did_you_mean, told_apart
-from convpipe.tensors import DTYPES, scalar_of
+from convpipe.tensors import DTYPES, one_for_all, scalar_of
 
 T = TypeVar("T")
 Schema = dict[str, Any]
 LARGEST = sys.float_info.max
-REFERENCE = {"type": "string", "pattern": r"\$\{|^\?\?\?$"}  # to another key; or a value that is to come
-REFERENCES = {"type": "array", "contains": REFERENCE}
 
 
 class UnknownSettingError(ConfigError):
@@ -146,7 +144,12 @@ class number(Check):
         below = self.low is not None and found < self.low
         if not finite or below or (self.high is not None and found > self.high):
             raise self.refused(key, value)
-        return int(found) if found == int(found) else found
+        shortest: int | float = self.canonical(found)
+        return shortest
+
+    def canonical(self, value: Any) -> Any:
+        """A whole one without a point."""
+        return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class choice(Check):
@@ -265,16 +268,6 @@ def mapping(key: str, value: Any) -> Mapping[str, Any]:
     return value
 
 
-def one_for_all(value: Any) -> Any:
-    """One value in place of a list of equal ones.
-
-    >>> one_for_all((3, 3)), one_for_all([3, 1]), one_for_all(3)
-    (3, [3, 1], 3)
-    """
-    alike = isinstance(value, list | tuple) and value and all(entry == value[0] for entry in value)
-    return value[0] if alike else value
-
-
 def is_whole(value: Any, low: int | None = None, high: int | None = None) -> bool:
     """Whether a value is a whole number of that range, Python's or NumPy's; a bool and an array are not."""
     is_int = type(value) is int  # as most are
@@ -319,9 +312,9 @@ def field(
         identity: whether it says what is computed; where a file lies, say, is no part of a run's id.
     """
     everywhere = under is None or default is not dataclasses.MISSING
-    metadata = {"check": check, "says": says, "under": under or {}, "everywhere": everywhere}
-    metadata |= {"later": later, "identity": identity}
-    return dataclasses.field(default=default if everywhere else None, metadata=metadata)
+    facts = {"check": check, "says": says, "under": under or {}, "everywhere": everywhere}
+    more = {"later": later, "identity": identity}
+    return dataclasses.field(default=default if everywhere else None, metadata=facts | more)
 
 
 class Setting(NamedTuple):

@@ -84,6 +84,16 @@ def scalar_of(value: Any) -> Any:
     return value[()] if isinstance(value, np.ndarray) and value.shape == () else value
 
 
+def one_for_all(value: Any) -> Any:
+    """One value in place of a list of equal ones.
+
+    >>> one_for_all((3, 3)), one_for_all([3, 1]), one_for_all(3)
+    (3, [3, 1], 3)
+    """
+    alike = isinstance(value, list | tuple) and value and all(entry == value[0] for entry in value)
+    return value[0] if alike else value
+
+
 def shape_text(shape: Iterable[object]) -> str:
     """A shape, or the letters of its axes, without blanks: as stages.csv and the plan have it.
 

@@ -13,7 +13,7 @@ from convpipe.config.hydra_safety import HYDRAS
 from convpipe.config.keys import EXPERIMENT, is_group
 from convpipe.config.parts import SETTINGS
 from convpipe.config.tree import WRITTEN_OUT, choices_of, config_folder, values_of
-from convpipe.fields import REFERENCE, REFERENCES, Kinds, Schema, Setting, join, optional
+from convpipe.fields import Kinds, Schema, Setting, join, optional
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 # What Hydra itself reads in such a file.
@@ -24,6 +24,8 @@ OF_HYDRA = {
 }
 HYDRAS_DOTTED = rf"^hydra\.({'|'.join(HYDRA)})(\..+)?$"
 LAYER = "network.LAYER"
+REFERENCE = {"type": "string", "pattern": r"\$\{|^\?\?\?$"}  # to another key; or a value that is to come
+REFERENCES = {"type": "array", "contains": REFERENCE}
 
 
 def schema() -> Schema:

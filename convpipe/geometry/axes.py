@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convpipe.errors import GeometryError, GeometrySettingError, did_you_mean, told_apart
-from convpipe.fields import is_whole, one_for_all
+from convpipe.fields import is_whole
 from convpipe.geometry.layouts import THREE_AXES
-from convpipe.tensors import Sizes, addressable
+from convpipe.tensors import Sizes, addressable, one_for_all
 
 Pads = tuple[tuple[int, int], ...]
 PadWord = Literal["valid", "same", "same_lower"]

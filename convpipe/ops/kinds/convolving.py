@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from convpipe.errors import GeometryError
-from convpipe.fields import choice, dtype_name, field, judged, number, one_for_all, optional, text, whole
+from convpipe.fields import choice, dtype_name, field, judged, number, optional, text, whole
 from convpipe.geometry import convolution
 from convpipe.geometry.axes import AXES, PAD_MODES, PadMode
 from convpipe.geometry.convolution import ConvGeometry
@@ -28,7 +28,7 @@ from convpipe.ops.kinds.operation import (
     solved,
     unread_padding,
 )
-from convpipe.tensors import Array, Tensor
+from convpipe.tensors import Array, Tensor, one_for_all
 
 # What settings say where an operation has none of them.
 IDLE = {"pad_mode": "constant", "pad_value": 0, "output_padding": 0, "output_shape": None}

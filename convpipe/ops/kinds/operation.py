@@ -10,12 +10,12 @@ from typing import Any, ClassVar, dataclass_transform
 import numpy as np
 
 from convpipe.errors import ConfigError, GeometryError
-from convpipe.fields import Check, field, is_whole, judged, one_for_all, text, whole
+from convpipe.fields import Check, field, is_whole, judged, text, whole
 from convpipe.geometry.axes import PAD_WORDS, axis_of, shortest_pads, spread
 from convpipe.geometry.layouts import Turns, turn_hint
 from convpipe.ops.arrays.floats import TILE_CELLS
 from convpipe.ops.arrays.sums import SLACK
-from convpipe.tensors import Array, Sizes, Tensor, Wanted
+from convpipe.tensors import Array, Sizes, Tensor, Wanted, one_for_all
 
 MAIN = "x"  # the role of the tensor that passes along a chain, and of what a layer reads
 WIDE_COPIES = 4  # of the largest tensor in float64: more than any operation here takes that works cell by cell
