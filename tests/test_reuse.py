@@ -425,6 +425,18 @@ def test_a_run_of_an_older_format_is_compared_and_nothing_else(folder: Path) -> 
     assert before != spoilt == contents(run)
 
 
+def test_floats_of_an_older_format_are_not_replaced_either(tmp_path: Path) -> None:
+    run = a_run(tmp_path, FLOATS)
+    nudge(run.path)
+    record = {key: value for key, value in manifest(run.path).items() if key not in ("code", "sha256")}
+    (run.path / "manifest.json").write_text(json.dumps({**record, "format": 1}))
+    before = contents(run.path)
+    for replacing in (False, True):
+        outcome = execute(a_spec(FLOATS), a_place(tmp_path, replace=replacing))
+        assert outcome.verdict.startswith("reproduced within ")
+        assert contents(run.path) == before
+
+
 def test_a_file_in_the_place_of_a_run_is_left_alone(folder: Path) -> None:
     swept(*WHOLE, "seed=1,2")
     run = in_order()[0]
