@@ -138,6 +138,10 @@ class Pad(Operation):
         """The convolution's padding."""
         return {"pad": conv.sizes.pads, "mode": conv.operation.pad_mode, "value": conv.operation.pad_value}
 
+    def run(self, x: Array) -> Array:
+        """`pad`, whose settings were checked when it was planned."""
+        return padded(x, solved_pads(x.shape, self.pad, self.mode), self.mode, self.value)
+
     def unread(self) -> tuple[str, ...]:
         """Its mode and its value, where nothing is padded with them."""
         no_mode, no_value = unread_padding(self.pad, self.mode)

@@ -7,7 +7,7 @@ from math import prod
 
 from numpy.typing import ArrayLike
 
-from convpipe.ops import Array, ConvStage, GeometryError, Made, Tensor, check_shape, numeric, sizes_of
+from convpipe.ops import Array, ConvStage, GeometryError, Made, Sizes, Tensor, check_shape, numeric, sizes_of
 from convpipe.ops.arrays.arguments import MATRIX
 
 
@@ -26,8 +26,8 @@ class Reshape(ConvStage):
         return Made(sizes.feature_map_shape, x.dtype, sizes.feature_map_axes, workspace=0)
 
     def run(self, x: Array) -> Array:
-        """`reshape`."""
-        return reshape(x, self.conv.sizes.feature_map_shape)
+        """`reshape`, whose shape was checked when it was planned."""
+        return as_images(x, self.conv.sizes.feature_map_shape)
 
 
 def reshape(product: ArrayLike, shape: Sequence[int]) -> Array:
@@ -49,6 +49,11 @@ def reshape(product: ArrayLike, shape: Sequence[int]) -> Array:
     """
     product, sizes = numeric("product", product, MATRIX), sizes_of("shape", shape)
     check_shape("product", product, (prod(sizes[:-1]), *sizes[-1:]), f"a row for each position of {sizes}")
+    return as_images(product, sizes)
+
+
+def as_images(product: Array, sizes: Sizes) -> Array:
+    """The same of what has been checked."""
     if not product.flags.f_contiguous:
         return product.reshape(sizes)
     return product.T.reshape(sizes[-1], *sizes[:-1]).transpose(*range(1, len(sizes)), 0)  # (N, out_h, out_w, F)

@@ -61,4 +61,10 @@ def chain(operation: str, stages: str | tuple[Stage, ...] | None = None, key: st
         stages = OWN
     if stages is not None and stages not in known:
         raise ConfigError(key, stages, f"one of {', '.join(known)}, or a list of stages", did_you_mean(stages, known))
-    return tuple(map(Stage, chains_of(AUTO if stages == "auto" else stages or OWN)[operation]))
+    return named_chain(operation, AUTO if stages == "auto" else stages or OWN)
+
+
+@cache
+def named_chain(operation: str, name: str) -> tuple[Stage, ...]:
+    """The stages that a lowering has for an operation: the same object each time, so that it is quickly known again."""
+    return tuple(map(Stage, chains_of(name)[operation]))
