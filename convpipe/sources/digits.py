@@ -12,6 +12,7 @@ import numpy as np
 
 from convpipe.errors import shown
 from convpipe.fields import choice, dtype_name, field
+from convpipe.files.contents import content_sha256
 from convpipe.sources.kinds.source import ANY, Request, Stored
 from convpipe.tensors import Array, Signature
 
@@ -63,7 +64,7 @@ class Digits(Stored):
         """What the split has."""
         file = self.file
         try:
-            images, classes = digits_of(file)
+            images, classes = digits_of(file, content_sha256(file, self.file_key))
         except (OSError, ValueError) as error:
             raise self.wrong("source", "digits", f"scikit-learn's own file {FILE}", shown(error)) from error
         return part(classes if self.role == "labels" else images, self.split)
@@ -81,8 +82,11 @@ def part(rows: Array, split: str) -> Array:
 
 
 @cache
-def digits_of(file: str) -> tuple[Array, Array]:
-    """The images (N, 1, 8, 8), uint8, and classes (N,), int64, of a file with a line of numbers for each image."""
+def digits_of(file: str, sha256: str) -> tuple[Array, Array]:
+    """The images (N, 1, 8, 8), uint8, and classes (N,), int64, of a file with a line of numbers for each image.
+
+    They are kept for as long as the file holds the same.
+    """
     with gzip.open(file, "rt", encoding="ascii") as lines:
         table = np.array([line.split(",") for line in lines], np.int64)
     return table[:, :PIXELS].astype(np.uint8).reshape(-1, 1, 8, 8), table[:, PIXELS].copy()
