@@ -4,7 +4,6 @@ The content of a file is part of a run's config, by its hash; where it lay is no
 row is that of another but for such hashes is of the same config with a file that has changed meanwhile.
 """
 
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -153,4 +152,6 @@ def command_without_old(folder: Path, survey: Survey) -> str:
     >>> print(command_without_old(Path("runs/x"), survey))
     convpipe runs runs/x --where "input.sha256 == 'b'"
     """
+    import shlex  # which most sweeps do without
+
     return f'convpipe runs {shlex.quote(str(folder))} --where "{survey.where}"' if survey.where else ""

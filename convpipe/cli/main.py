@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra
 
     from convpipe.config.settings import Job
+    from convpipe.execution.runner import Prepared
 
 
 class Stopped(KeyboardInterrupt):
@@ -155,7 +156,6 @@ def hydra_app(words: list[str]) -> int:
 
 def run_job(job: Job) -> int:
     """Run one checked job and show it, or only its plan."""
-    from convpipe.archive.changes import changed_lines
     from convpipe.archive.collection import refresh
     from convpipe.execution import runner
     from convpipe.execution.inputs import pinned
@@ -179,9 +179,20 @@ def run_job(job: Job) -> int:
         from convpipe.report.trace import show_trace
 
         show_trace(sys.stdout, outcome.run)
-    notes = changed_lines(place.folder, prepared.described) if outcome.verdict == "new" else ()
+    notes = changed_files(place.folder, prepared) if outcome.verdict == "new" else ()
     show_run(console(), outcome.run, outcome.verdict, outcome.seconds, notes)
     return 0
+
+
+def changed_files(folder: Path, prepared: Prepared) -> Sequence[str]:
+    """What is to be said of the files of a new run, which may have held something else for an older one."""
+    from convpipe.archive.inputs import contents_of
+
+    if not contents_of(prepared.described.config):
+        return ()
+    from convpipe.archive.changes import changed_lines  # which most runs do without
+
+    return changed_lines(folder, prepared.described)
 
 
 def multirun(hydra: Hydra, arguments: Namespace) -> int:

@@ -9,7 +9,6 @@ from convpipe.archive.read import Run
 from convpipe.config.parts import PARTS, SETTINGS
 from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS, Execution, Job
 from convpipe.errors import ConfigError, did_you_mean
-from convpipe.execution.recalled import recalled
 from convpipe.fields import UnknownSettingError, read
 from convpipe.graph import lowerings
 from convpipe.graph.memo import Memo
@@ -84,6 +83,8 @@ def read_archived(run: Run) -> Spec:
         ConfigError: as `read_spec`.
     """
     if run.manifest["format"] > 1:
+        from convpipe.execution.recalled import recalled  # which a new run does without
+
         return recalled(run, read_spec(placed(run.config, run.manifest["paths"])))
     spec = read_spec(run.config)
     from convpipe.graph.format_1 import as_then  # which a new run does without
