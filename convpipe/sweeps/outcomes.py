@@ -7,9 +7,7 @@ from convpipe.archive.table import Row
 from convpipe.execution.settle import How
 
 DONE, THERE, FAILED, DIFFERS = How.NEW.value, "there", "failed", "differs"
-CHANGED = (
-    "input changed"  # done, and there is a run of the same config whose files at the same paths held something else
-)
+CHANGED = "input changed"  # new, and beside a run of its config whose files at the same paths held something else
 GOES_ON = "what is done is kept, and the same command goes on from there"
 
 
