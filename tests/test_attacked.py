@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 from cli_runs import convpipe
-from run_cases import IM2COL, a_place, a_run, a_spec, execute, network_spec
+from run_cases import IM2COL, a_place, a_run, a_spec, edit_manifest, execute, network_spec
 
+import convpipe as cp
 from convpipe.archive.collection import refresh
 from convpipe.archive.format import manifest_json
 from convpipe.archive.glance import manifest_text
@@ -259,3 +260,13 @@ def test_a_limit_that_no_cell_reaches_is_no_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert clip(np.array([1, -2], "float16"), -1, 1e300).tolist() == [1, -1]
+
+
+def test_an_archive_id_is_part_of_a_name_only_where_it_is_one(folder: Path) -> None:
+    run = cp.run("experiment=lecture_3d", name="c").folder
+    edit_manifest(run, archive_id="../../../stray")
+    (run / "output.npy").unlink()
+    assert cp.run("experiment=lecture_3d", name="c").folder == run
+    (aside,) = (path.name for path in (run.parent / ".aside").iterdir())
+    assert re.fullmatch(rf"{run.name}-[0-9a-f]{{64}}", aside)
+    assert not list(folder.parent.rglob("*stray*"))

@@ -13,6 +13,7 @@ import pytest
 from golden.make import ARCHIVES, GOLDEN
 from run_cases import a_place, contents, execute, reseal, run_folders, set_output
 
+import convpipe as cp
 from convpipe.archive.collection import rebuild
 from convpipe.archive.read import Run, load
 from convpipe.archive.verify import verify
@@ -41,6 +42,13 @@ def only(collection_folder: Path) -> Path:
 def test_every_archive_is_there() -> None:
     assert len(PATHS) == len(ARCHIVES)
     assert {path.name for path in GOLDEN.iterdir()} == set(ARCHIVES)
+
+
+def test_all_of_them_are_verified_and_reproduced_by_the_front_door(tmp_path: Path) -> None:
+    before = contents(GOLDEN)
+    assert [run.path for run in cp.verify(GOLDEN)] == sorted(PATHS)
+    assert cp.reproduce(only(GOLDEN / "lecture_3d")).verdict.startswith("reproduced")
+    assert contents(GOLDEN) == before
 
 
 @pytest.mark.parametrize("path", PATHS, ids=named)
