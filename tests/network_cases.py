@@ -30,6 +30,8 @@ RESIDUAL: dict[str, Settings] = {
     "dense": {"op": "dense", "units": 5},
 }
 
+CLASSES: dict[str, Settings] = {**RESIDUAL, "softmax": {"op": "softmax"}}
+
 
 def layers_of(settings: dict[str, Settings]) -> dict[str, Layer]:
     """A network of plain settings, checked as a config is."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from network_cases import RESIDUAL
+from network_cases import CLASSES
 from run_cases import (
     FLOATS,
     a_place,
@@ -36,7 +36,6 @@ from convpipe.graph.spec import Spec
 from convpipe.ops import OPERATIONS, Operation
 from convpipe.tensors import Array
 
-CLASSES: dict[str, dict[str, Any]] = {**RESIDUAL, "softmax": {"op": "softmax"}}
 RANDOM = {
     "input.shape": [3, 3, 6, 6],
     "input.source": "random",

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,12 @@ from convpipe.archive.identity import run_id
 from convpipe.archive.verify import verify
 from convpipe.archive.write import Draft, publish
 from convpipe.errors import ArchiveError, ConfigError
-from convpipe.execution import attachments, runner
+from convpipe.execution import attachments, inputs, runner
 from convpipe.execution.pipeline import StageResult
 from convpipe.execution.threads import blas_threads
+from convpipe.files import npy
 from convpipe.files.npy import BLOCK_BYTES
+from convpipe.graph.memo import Memo
 from convpipe.graph.single import plan_run
 
 CHECKOUT = Path(runner.__file__).parents[2]
@@ -143,6 +146,26 @@ def test_an_input_file_that_has_changed_is_another_run(tmp_path: Path) -> None:
     assert len(run_folders(tmp_path / "c")) == 2
     hashes = [outcome.run.config["input"]["sha256"] for outcome in made]
     assert hashes[0] == hashes[2] == hashlib.sha256((tmp_path / "x.npy").read_bytes()).hexdigest() != hashes[1]
+
+
+@pytest.mark.parametrize(("megabytes", "read"), [(1, 1), (24, 3)])
+def test_runs_of_one_file_read_it_once_where_it_is_small(
+    megabytes: int, read: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large one is let go of in time, so that each run of a sweep keeps to its plan's memory."""
+    np.save(tmp_path / "x.npy", np.ones((1, 1, megabytes, 1 << 20), np.int8))
+    spec = a_spec({"input": {"source": "npy", "path": str(tmp_path / "x.npy")}, "filters.kernel": [1, 1], "conv.pad": 0,
+                   "filters.dtype": "int8", "lowering.stages": IMPLICIT})  # fmt: skip
+    seen: list[str] = []
+    real = npy.read_array
+    monkeypatch.setattr(npy, "read_array", lambda path, key: (seen.append(path), real(path, key))[1])
+    memo = Memo()
+    for seed in range(3):
+        prepared = runner.prepare(replace(spec, seed=seed, conv=replace(spec.conv, overflow="wrap")), ROOMY)
+        runner.produce(prepared, a_place(tmp_path / "c"), memo)
+    assert len(seen) == read
+    held = sum(made.nbytes for _, made in memo.kept.values() if isinstance(made, np.ndarray))
+    assert held <= inputs.MOST_KEPT_BYTES + (1 << 16)
 
 
 def test_a_file_that_changes_between_plan_and_run_is_refused(tmp_path: Path) -> None:

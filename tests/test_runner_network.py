@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cli_runs import convpipe, identity, job, only_run, refused
-from network_cases import RESIDUAL
+from network_cases import CLASSES, RESIDUAL
 from run_cases import (
     IMPLICIT,
     a_place,
@@ -31,8 +31,6 @@ from convpipe.graph import work
 from convpipe.graph.spec import Spec
 from convpipe.graph.work import plan_work
 from convpipe.report.explain import explained
-
-CLASSES: dict[str, dict[str, Any]] = {**RESIDUAL, "softmax": {"op": "softmax"}}
 
 
 def sliced(images: int, **changes: Any) -> Spec:

@@ -233,3 +233,10 @@ def test_every_kind_of_cluster_is_a_file_of_its_own() -> None:
     for kind in found:
         pool: AbstractContextManager[Any] = clusters.named(kind)("nowhere:1")
         assert hasattr(pool, "__enter__")
+
+
+def test_what_was_made_before_is_let_go_of_first() -> None:
+    """Two large arrays under one name need not fit into memory together."""
+    memo = Memo()
+    memo.of_equal("array", (1,), lambda: "first")
+    assert memo.of_equal("array", (2,), lambda: "second" if not memo.kept else "beside the first") == "second"

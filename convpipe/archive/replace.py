@@ -59,7 +59,7 @@ def replace(staged: Path, place: Path, seen: str, row: Row, *, contained: bool =
         leaving = make_way(place, KEPT if not contained else CONTAINED)
         try:
             os.rename(staged, place)
-        except BaseException as error:
+        except BaseException as error:  # Ctrl-C, too: the old run goes back before anything is told
             taken = os.path.lexists(place)
             finish(folder)
             if taken and isinstance(error, OSError):  # by another process, which found the place empty

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from math import prod
 from typing import Any, cast
 
 import numpy as np
@@ -13,17 +14,19 @@ from convpipe.errors import ConfigError, shown
 from convpipe.files.contents import content_sha256, holding
 from convpipe.graph.making import placed_shape, signature_of, source_of
 from convpipe.graph.memo import Memo
-from convpipe.graph.spec import Spec, sources_of
+from convpipe.graph.spec import Spec, stored_sources
 from convpipe.graph.work import Work
 from convpipe.sources import Request, Source, stream
-from convpipe.sources.kinds.source import ROLES, Stored, is_stored
+from convpipe.sources.kinds.source import Stored, is_stored
 from convpipe.tensors import Array, Signature, Sizes, Tensor
+
+MOST_KEPT_BYTES = 16 << 20  # of a file's array between the runs of a sweep; a larger one is read for each
 
 
 def make_arrays(spec: Spec, work: Work, memo: Memo | None = None) -> dict[str, Array]:
     """The given tensors of a spec's work, each from its own stream of the seed; the input is the whole batch.
 
-    What is made is kept for the next run, read-only; of a file, as long as the next run reads the same content.
+    What is made is kept for the next run, read-only; what a file held, if it is small and the next run reads the same.
 
     Raises:
         ConfigError: a file that does not hold any more what it held when planned.
@@ -33,12 +36,20 @@ def make_arrays(spec: Spec, work: Work, memo: Memo | None = None) -> dict[str, A
         source = source_of(spec, tensor)
         shape, wanted = placed_shape(tensor, work.batch), signature_of(tensor, work.batch)
         make = partial(placed_array, spec, source, tensor, wanted, shape)
-        if memo is None or (is_stored(source) and source.sha256 is None):
+        if memo is None or not is_kept(source, wanted):
             arrays[tensor.name] = make()
         else:
-            recipe = (source, wanted.shape, wanted.dtype, shape, spec.seed, tensor.origin)
+            seed = None if is_stored(source) else spec.seed  # what a file holds depends on none
+            recipe = (source, wanted.shape, wanted.dtype, shape, seed, tensor.origin)
             arrays[tensor.name] = memo.of_equal(("array", tensor.name), recipe, partial(read_only, make))
     return arrays
+
+
+def is_kept(source: Source, wanted: Signature) -> bool:
+    """Whether an array is kept for the next run: beside what that needs, as its plan counts it."""
+    if not is_stored(source):
+        return True
+    return source.sha256 is not None and prod(wanted.shape) * wanted.dtype.itemsize <= MOST_KEPT_BYTES
 
 
 def read_only(make: Callable[[], Array]) -> Array:
@@ -74,9 +85,9 @@ def pinned(spec: Spec, memo: Memo | None = None) -> Spec:
     Raises:
         ConfigError: a file that is not there, or that holds something else than the spec says.
     """
-    if not any(source.is_stored for source in sources_of(spec)):
+    sources = stored_sources(spec)
+    if not sources:
         return spec
-    sources = {role: source for role in ROLES if is_stored(source := getattr(spec, role))}
     memo = memo or Memo()
     found: dict[str, Any] = {role: source_pinned(role, source, memo) for role, source in sources.items()}
     return replace(spec, **found)

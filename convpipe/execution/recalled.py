@@ -15,7 +15,7 @@ from convpipe.errors import ArchiveError, shown
 from convpipe.execution.finding import Finder
 from convpipe.execution.inputs import held_to_plan
 from convpipe.geometry.layouts import suits
-from convpipe.graph.spec import Spec
+from convpipe.graph.spec import Spec, stored_sources
 from convpipe.sources import Request, Source
 from convpipe.sources.kinds.source import ANY, ARRAYS, ROLES, Stored
 from convpipe.tensors import DTYPES, Array, Signature, shape_text
@@ -94,11 +94,11 @@ def shape_of(row: dict[str, str]) -> tuple[int, ...]:
 def recalled(run: Run, spec: Spec) -> Spec:
     """An archived run's spec, to be planned without the files that it reads."""
     finder = Finder(run)
-    found: dict[str, Any] = {}
-    for role in ROLES:
-        source = getattr(spec, role)
-        if isinstance(source, Stored) and source.sha256 is not None:
-            found[role] = Recalled(role=role, source=source.source, stored=source, finder=finder)
+    found: dict[str, Any] = {
+        role: Recalled(role=role, source=source.source, stored=source, finder=finder)
+        for role, source in stored_sources(spec).items()
+        if source.sha256 is not None
+    }
     return replace(spec, **found)
 
 

@@ -33,12 +33,12 @@ from convpipe.graph.making import source_of
 from convpipe.graph.memo import Memo
 from convpipe.graph.plan import Plan, readable
 from convpipe.graph.single import lowering_name
-from convpipe.graph.spec import Spec, describe
+from convpipe.graph.spec import Spec, describe, stored_sources
 from convpipe.graph.work import Work, checked_work, plan_images
 from convpipe.ops import OPERATIONS
 from convpipe.ops.kinds.registry import origins
 from convpipe.sources import SOURCES
-from convpipe.sources.kinds.source import ROLES, Stored, is_stored
+from convpipe.sources.kinds.source import ROLES, Stored
 from convpipe.tensors import Array
 
 OnStage = Callable[[StageResult], None]
@@ -285,8 +285,8 @@ def kept_rows(keep: Keep, plan: Plan) -> Container[str]:
 
 def file_sources(prepared: Prepared) -> dict[str, Stored]:
     """The sources that read a file whose content is part of the run, by group."""
-    spec, parts = prepared.spec, prepared.described.parts
-    return {role: source for role in ROLES if is_stored(source := getattr(spec, role)) and role in parts}
+    parts = prepared.described.parts
+    return {role: source for role, source in stored_sources(prepared.spec).items() if role in parts}
 
 
 def recorded(

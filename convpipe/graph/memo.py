@@ -47,6 +47,8 @@ class Memo:
         """One thing that is made by a recipe, as long each time: made again unless that is the last to the letter."""
         last = self.kept.get(name)
         if last is None or not all(map(is_alike, last[0], recipe)):
+            del last
+            self.kept.pop(name, None)  # first, as both may be large
             last = self.kept[name] = (recipe, make())
         return last[1]
 

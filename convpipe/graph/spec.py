@@ -15,7 +15,7 @@ from convpipe.ops import MAIN, Convolving, ConvSettings, Operation
 from convpipe.ops.conv import Conv
 from convpipe.ops.kinds.stages import STAGES, Stage, stage_list
 from convpipe.sources import Source
-from convpipe.sources.kinds.source import ROLES
+from convpipe.sources.kinds.source import ROLES, Stored, is_stored
 
 by_role = attrgetter(*ROLES)  # of a spec
 
@@ -63,6 +63,11 @@ class Spec:
 def sources_of(spec: Spec) -> list[Source]:
     """All sources of a spec."""
     return [source for source in by_role(spec) if source is not None]
+
+
+def stored_sources(spec: Spec) -> dict[str, Stored]:
+    """Those that read a file, by group."""
+    return {role: source for role, source in zip(ROLES, by_role(spec), strict=True) if is_stored(source)}
 
 
 def describe(spec: Spec, memo: Memo | None = None) -> Described:
