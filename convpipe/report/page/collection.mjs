@@ -1,8 +1,181 @@
-// All runs of a collection.
+// All runs of a collection: a filter, how many are left, and the table of those.
+import { csvOf, readColumns, sortedRows } from "./columns.mjs";
 import { element, word } from "./dom.mjs";
+import { isNumberColumn, pageOf, runsTable } from "./runs.mjs";
+import { rowsWhere } from "./where.mjs";
+
+const TYPING_PAUSE = 120;
+
+// Those of the rows in order for which every mask holds.
+export function rowsLeft(order, masks) {
+  return order.filter((row) => masks.every((mask) => !mask || mask[row]));
+}
+
+export function countText(count) {
+  return count.toLocaleString("en");
+}
+
+function emptyModel(app, columns, hasPage) {
+  const { rows, chosen, unknown } = app.facts;
+  for (const column of columns.values()) column.isNumber = isNumberColumn(column);
+  const all = Uint32Array.from({ length: rows }, (_, row) => row);
+  return {
+    columns, hasPage, shown: chosen, known: [...columns.keys()].filter((name) => !unknown.includes(name)),
+    all, order: all, rows: all, mask: null, brushes: new Map(), sort: null, hovered: -1, kept: -1,
+  };
+}
 
 export const collectionView = {
-  build() {
-    return element("section", { id: "collection" }, word("h2", "runs"));
+  async build(app) {
+    const columns = await readColumns(app);
+    const hasPage = (await app.array("pages")).values;
+    const model = emptyModel(app, columns, hasPage);
+    this.parts = partsOf(app, model);
+    for (const mark of ["totals", "first"]) document.getElementById(mark)?.remove();
+    return element("section", { id: "collection" }, this.parts.nodes);
+  },
+  ready() {
+    this.parts.redraw();
+  },
+  update(app, changes) {
+    if ("language" in changes && this.parts) this.parts.said();
   },
 };
+
+function partsOf(app, model) {
+  const count = element("p", { id: "count", role: "status", "aria-live": "polite" });
+  const filter = filterBox(app, model, refresh);
+  const table = runsTable(app, model, { sort, hover, keep });
+  const chosen = chosenRun(app, model);
+  const copying = copyButton(app, model);
+
+  function said() {
+    count.textContent = app.say("runs.left", { left: countText(model.rows.length), all: countText(app.facts.rows) });
+    chosen.redraw();
+  }
+
+  function refresh() {
+    model.rows = rowsLeft(model.order, [model.mask]);
+    table.redraw();
+    said();
+  }
+
+  function sort(name) {
+    const down = model.sort && model.sort.name === name ? !model.sort.down : false;
+    model.sort = { name, down };
+    model.order = sortedRows(model.columns.get(name), down);
+    refresh();
+  }
+
+  function hover(row) {
+    if (row === model.hovered) return;
+    model.hovered = row;
+    table.mark();
+    chosen.redraw();
+  }
+
+  function keep(row) {
+    model.kept = model.kept === row ? -1 : row;
+    table.mark();
+    chosen.redraw();
+  }
+
+  const choice = columnChoice(app, model, refresh);
+  const nodes = [filter, count, chosen.node, element("div", { class: "row" }, choice, copying), table.node];
+  return { nodes, redraw: refresh, said };
+}
+
+function filterBox(app, model, changed) {
+  const error = element("p", { id: "where-error", class: "error", role: "alert" });
+  const box = element("input", {
+    id: "where", type: "text", spellcheck: "false", autocomplete: "off", autocapitalize: "off", "aria-describedby": "where-error",
+    oninput: () => {
+      clearTimeout(waiting);
+      waiting = setTimeout(apply, TYPING_PAUSE);
+    },
+    onkeydown: (event) => {
+      if (event.key === "Enter") apply();
+    },
+  });
+  let waiting = 0;
+  function apply() {
+    clearTimeout(waiting);
+    const text = box.value.trim();
+    const valueOf = (name) => model.columns.get(name).value;
+    const found = text ? rowsWhere(text, app.facts.rows, model.known, valueOf, app.facts.where) : { mask: null };
+    error.textContent = found.error || "";
+    box.setAttribute("aria-invalid", found.error ? "true" : "false");
+    if (found.error) return;
+    model.mask = found.mask;
+    changed();
+  }
+  return element("div", { class: "filter" }, word("label", "where.label", { for: "where" }), box, error);
+}
+
+// The run that is pointed at, or kept: what it is, and its page or how that is made.
+function chosenRun(app, model) {
+  const node = element("div", { id: "chosen" });
+  function redraw() {
+    const row = model.hovered >= 0 ? model.hovered : model.kept;
+    if (row < 0) {
+      node.replaceChildren(element("p", { class: "faint" }, app.say("runs.point")));
+      return;
+    }
+    const run = model.columns.get("run").text(row);
+    const page = model.hasPage[row]
+      ? element("a", { href: pageOf(run) }, app.say("runs.page"))
+      : element("span", {}, app.say("runs.no_page"), " ", element("code", {}, `convpipe page ${run}`));
+    const facts = model.shown
+      .filter((name) => name !== "run")
+      .map((name) => [model.columns.get(name).text(row), name])
+      .filter(([text]) => text)
+      .map(([text, name]) => element("span", { class: "fact" }, element("span", { class: "faint" }, `${name} `), text));
+    node.replaceChildren(element("p", {}, element("strong", {}, run), " ", page), element("p", {}, facts));
+  }
+  return { node, redraw };
+}
+
+function columnChoice(app, model, changed) {
+  const box = (name) => {
+    const input = element("input", {
+      type: "checkbox", checked: model.shown.includes(name),
+      onchange: () => {
+        const wanted = new Set(model.shown);
+        if (input.checked) wanted.add(name);
+        else wanted.delete(name);
+        model.shown = [...model.columns.keys()].filter((each) => wanted.has(each));
+        changed();
+      },
+    });
+    const column = model.columns.get(name);
+    const same = column.count <= 1 && !column.gaps ? ` = ${column.text(0)}` : "";
+    return element("label", {}, input, ` ${name}`, element("span", { class: "faint" }, same));
+  };
+  const names = [...model.columns.keys()];
+  const varies = names.filter((name) => model.columns.get(name).count + Boolean(model.columns.get(name).gaps) > 1);
+  const list = (key, some) => some.length ? element("fieldset", {}, word("legend", key), some.map(box)) : null;
+  const constant = names.filter((name) => !varies.includes(name));
+  return element("details", { class: "choice" }, word("summary", "columns.choose"), list("columns.vary", varies), list("columns.same", constant));
+}
+
+// A button that copies the rows that are left, in the columns that are seen; where a browser refuses, a box to copy from.
+function copyButton(app, model) {
+  const told = element("span", { role: "status", "aria-live": "polite", class: "faint" });
+  const area = element("textarea", { id: "csv", readonly: true, hidden: true, rows: 6, "data-label": "csv.box" });
+  async function copy() {
+    const text = csvOf(model.shown.map((name) => model.columns.get(name)), model.rows);
+    const count = countText(model.rows.length);
+    try {
+      await navigator.clipboard.writeText(text);
+      area.hidden = true;
+      told.textContent = app.say("csv.copied", { count });
+    } catch {
+      area.value = text;
+      area.hidden = false;
+      area.focus();
+      area.select();
+      told.textContent = app.say("csv.refused");
+    }
+  }
+  return element("div", { class: "copy" }, word("button", "csv.copy", { type: "button", id: "copy", onclick: copy }), " ", told, area);
+}

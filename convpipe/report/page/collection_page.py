@@ -1,0 +1,129 @@
+"""The page of a collection: every run with all its columns, to be filtered, sorted, and drawn by what varies."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convpipe.archive.collection import whole_rows
+from convpipe.archive.table import FAILED, FIXED, MEASURED, OF_FILES, TEXT_COLUMNS, Row, columns_of
+from convpipe.config.expressions import ALLOWED, MOST_CHARACTERS
+from convpipe.errors import ELSEWHERE, ArchiveError, ConfigError, shown
+from convpipe.graph.plan import readable
+from convpipe.report.listing import short_cell
+from convpipe.report.page.columnar import columns_packed
+from convpipe.report.page.document import Content, Table, document
+from convpipe.report.page.packed import packed
+from convpipe.report.page.run_page import Asked
+
+MOST_ROWS = 50  # of the table that is read without the script
+HASHES = (".sha256", "_sha256")
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What a page is made from: a collection's name, its runs as rows, and which of them have a page of their own."""
+
+    name: str
+    rows: Sequence[Row]
+    pages: frozenset[str]
+
+    @property
+    def known(self) -> list[str]:
+        """Every column that some run has: those that `runs --where` knows."""
+        return list({column: None for row in self.rows for column in row})
+
+
+def collection_page(folder: Path, asked: Asked) -> bytes:
+    """The page of a collection, as its index and its runs have it; nothing is written.
+
+    Raises:
+        ArchiveError: there is no collection.
+        ConfigError: a limit that the page would not keep.
+    """
+    if not os.path.isdir(folder):  # pathlib raises where a name is too long
+        raise ArchiveError(f"{folder}: no such collection")
+    rows = whole_rows(folder)
+    name = os.path.basename(os.path.abspath(folder))
+    there = frozenset(os.listdir(folder))
+    pages = frozenset(row["run"] for row in rows if f"{row['run']}.html" in there)
+    return page_of(Collection(name, rows, pages), asked)
+
+
+def page_of(collection: Collection, asked: Asked) -> bytes:
+    """The page of these rows; without their hashes where it would be larger than asked.
+
+    Raises:
+        ConfigError: a limit that it would not keep even so.
+    """
+    content = document(content_of(collection, asked, hashes=True))
+    if len(content) > asked.limit:
+        content = document(content_of(collection, asked, hashes=False))
+    if len(content) > asked.limit:
+        raise ConfigError("--limit", readable(asked.limit), f"at least {readable(len(content))}, this page's size")
+    return content
+
+
+def content_of(collection: Collection, asked: Asked, *, hashes: bool) -> Content:
+    """What stands in the page."""
+    rows, known, listed = collection.rows, collection.known, columns_of(collection.rows)
+    names = list(dict.fromkeys([*listed, *known]))
+    left_out = [] if hashes else [name for name in names if is_hash(name) and name not in FIXED]
+    names = [name for name in names if name not in left_out]
+    facts: dict[str, Any] = {
+        "kind": "collection",
+        "rows": len(rows),
+        "listed": [name for name in listed if name in names],
+        "unknown": [name for name in names if name not in known],  # in the table, but in no row
+        "chosen": first_columns(rows, names),
+        "texts": TEXT_COLUMNS,
+        "leftOut": left_out,
+        "where": {"allowed": ALLOWED, "longest": MOST_CHARACTERS, "elsewhere": ELSEWHERE},
+    }
+    has_page = np.array([row["run"] in collection.pages for row in rows], np.uint8)
+    return Content(
+        entry="collection_page",
+        title=printable_name(collection.name),
+        language=asked.language,
+        facts=facts,
+        arrays={"pages": packed(has_page), **columns_packed(rows, names)},
+        tables=list(tables(rows, facts["chosen"])),
+        foot=[f"{len(rows):,} runs of {printable_name(collection.name)}"],
+    )
+
+
+def printable_name(name: str) -> str:
+    """A collection's name as its title."""
+    return shown(name, 200)
+
+
+def is_hash(name: str) -> bool:
+    """Whether a column has hashes."""
+    return name.endswith(HASHES)
+
+
+def first_columns(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
+    """The columns that are seen first: what varies and no hash."""
+    seen = []
+    for name in names:
+        values = {row.get(name, "") for row in rows}
+        fixed = name in (*FIXED, "seconds") and values != {""}
+        if fixed or (len(values) > 1 and not is_hash(name)):
+            seen.append(name)
+    return seen
+
+
+def tables(rows: Sequence[Row], names: Sequence[str]) -> Iterator[Table]:
+    """How many runs there are of each status, and the first of them, for who reads without the script."""
+    totals = Counter(row["status"] for row in rows)
+    counts = [("all", f"{len(rows):,}"), *((status, f"{totals[status]:,}") for status in sorted(totals))]
+    yield Table("totals", ("total.status", "total.runs"), counts, "totals")
+    if rows:
+        cells = [[short_cell(row.get(name, "")) for name in names] for row in rows[:MOST_ROWS]]
+        yield Table("first_runs", names, cells, "first")
