@@ -15,8 +15,8 @@ def place_of(folder: Path | None, out: str | Path | None) -> Path:
     if out is None and folder is None:
         raise UsageError("page: got a run in memory, expected out=FILE beside it")
     target = Path(out) if out is not None else usual_place(folder)  # type: ignore[arg-type]
-    if target.is_dir():
-        raise UsageError(f"--out: got {target}, a folder, expected a file")
+    if target.exists() and not target.is_file():
+        raise UsageError(f"--out: got {target}, a {'folder' if target.is_dir() else 'device'}, expected a file")
     if is_run(target.resolve().parent):
         raise UsageError(f"--out: got {target}, expected a place outside the run, whose files are all hashed")
     return target
