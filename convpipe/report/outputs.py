@@ -7,7 +7,7 @@ import numpy as np
 from rich.console import Console
 
 from convpipe.archive.format import short_number
-from convpipe.archive.maps import Maps, maps_of, output_axes, range_texts
+from convpipe.archive.maps import Maps, output_axes, range_texts, run_maps
 from convpipe.archive.read import Run, read_bytes
 from convpipe.errors import ArchiveError
 from convpipe.ops import OPERATIONS
@@ -31,7 +31,7 @@ def show_output(out: Console, run: Run) -> None:
     axes = output_axes(run.rows, run.manifest, values.ndim)
     feature_map = len(axes) > 2 and (axes[0], axes[-1]) == ("N", "F")
     name = "feature map" if feature_map else words(OPERATIONS.find(run.rows[-1]["op"]))
-    maps = maps_of(values, axes)
+    maps = run_maps(run, values)
     if not values.size:
         out.print(f"{name} {shape_text(values.shape)}, {values.dtype}: empty", markup=False)
     elif (run.folder / CONFUSION).exists() and values.shape[1] > 1:
