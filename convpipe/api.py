@@ -296,8 +296,10 @@ def help(word: str | None = None) -> str:
 def functions() -> dict[str, Callable[..., object]]:
     """What takes settings or runs, by its name; each command is one of them."""
     from convpipe.archive.read import load
+    from convpipe.report.answers import answers
 
-    return {each.__name__: each for each in (plan, run, sweep, load, runs, explain, verify, reproduce, help, schema)}
+    found = (plan, run, sweep, load, runs, explain, answers, verify, reproduce, help, schema)
+    return {each.__name__: each for each in found}
 
 
 def schema() -> dict[str, Any]:

@@ -1,7 +1,11 @@
 """What a person sees of a run's result, by its axes: maps, a table of answers, or just the values."""
 
+from __future__ import annotations
+
 import csv
+from collections.abc import Sequence
 from io import StringIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
@@ -15,6 +19,9 @@ from convpipe.ops.kinds.operation import words
 from convpipe.report.console import PLAIN_WIDTH, table
 from convpipe.tensors import Array, shape_text
 
+if TYPE_CHECKING:
+    from convpipe.execution.evaluation import Answer
+
 CONFUSION = "confusion.csv"
 LARGEST_PRINTED_MAP = 12 * 12  # cells
 MOST_PRINTED_MAPS = 12
@@ -25,8 +32,8 @@ MOST_CLASSES = 20  # of a confusion table that is printed
 ONE_LINE = 40  # characters up to which values are printed as a list on one line
 
 
-def show_output(out: Console, run: Run) -> None:
-    """Print a run's result in the way that suits its axes, and how good its answers are."""
+def show_output(out: Console, run: Run, answers: Sequence[Answer] = ()) -> None:
+    """Print a run's result in the way that suits its axes, how good its answers are, and which are wrong."""
     values = run.output
     axes = output_axes(run.rows, run.manifest, values.ndim)
     feature_map = len(axes) > 2 and (axes[0], axes[-1]) == ("N", "F")
@@ -45,6 +52,10 @@ def show_output(out: Console, run: Run) -> None:
     if axes and not feature_map:
         show_lack(out, run, name, maps)
     show_confusion(out, run)
+    if answers:
+        from convpipe.report.answers import show_wrong  # most runs have none
+
+        show_wrong(out, answers)
     show_pictures(out, run)
 
 
