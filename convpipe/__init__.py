@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from convpipe.api import (
         explain as explain,
         help as help,
+        page as page,
         plan as plan,
         reproduce as reproduce,
         run as run,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         schema as schema,
         sweep as sweep,
         verify as verify,
+        view as view,
     )
     from convpipe.archive.read import load as load
     from convpipe.execution.functions import (
@@ -70,16 +72,19 @@ if TYPE_CHECKING:
     from convpipe.ops.tanh import tanh as tanh
     from convpipe.ops.unpad import unpad as unpad
     from convpipe.ops.upsample import upsample as upsample
+    from convpipe.report.answers import answers as answers
 
 __version__ = VERSION
 # Where names are at home that are no operation's array function, which lies in the file of its own name.
 HOMES = {
+    "answers": "report.answers",
     "conv": "execution.functions",
     "conv_grad": "execution.functions",
     "conv_transpose": "execution.functions",
     "explain": "api",
     "help": "api",
     "load": "archive.read",
+    "page": "api",
     "plan": "api",
     "reproduce": "api",
     "run": "api",
@@ -88,6 +93,7 @@ HOMES = {
     "stages": "execution.functions",
     "sweep": "api",
     "verify": "api",
+    "view": "api",
 }
 OPERATIONS = Path(__file__).with_name("ops")
 

@@ -20,7 +20,7 @@ from convpipe.report.listing import short_cell
 from convpipe.report.page.columnar import columns_packed
 from convpipe.report.page.document import Content, Table, document
 from convpipe.report.page.packed import packed
-from convpipe.report.page.run_page import Asked
+from convpipe.report.page.asked import Asked
 
 MOST_ROWS = 50  # of the table that is read without the script
 HASHES = (".sha256", "_sha256")
