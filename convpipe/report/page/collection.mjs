@@ -32,10 +32,8 @@ export const collectionView = {
     const model = emptyModel(app, columns, hasPage);
     this.parts = partsOf(app, model);
     for (const mark of ["totals", "first"]) document.getElementById(mark)?.remove();
-    return element("section", { id: "collection" }, this.parts.nodes);
-  },
-  ready() {
     this.parts.redraw();
+    return element("section", { id: "collection" }, this.parts.nodes);
   },
   update(app, changes) {
     if ("language" in changes && this.parts) this.parts.said();

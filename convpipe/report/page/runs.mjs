@@ -188,6 +188,7 @@ export function runsTable(app, model, on) {
     }
   });
 
+  new ResizeObserver(drawBody).observe(node);
   return {
     node,
     mark,
