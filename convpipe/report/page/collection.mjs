@@ -42,7 +42,7 @@ export const collectionView = {
 
 function partsOf(app, model) {
   const count = element("p", { id: "count", role: "status", "aria-live": "polite" });
-  const filter = filterBox(app, model, refresh);
+  const filter = whereBox(app, model, refresh);
   const table = runsTable(app, model, { sort, hover, keep });
   const chosen = chosenRun(app, model);
   const copying = copyButton(app, model);
@@ -83,7 +83,7 @@ function partsOf(app, model) {
   return { nodes, redraw: refresh, said };
 }
 
-function filterBox(app, model, changed) {
+function whereBox(app, model, changed) {
   const error = element("p", { id: "where-error", class: "error", role: "alert" });
   const box = element("input", {
     id: "where", type: "text", spellcheck: "false", autocomplete: "off", autocapitalize: "off", "aria-describedby": "where-error",

@@ -1,6 +1,6 @@
 // The columns of a table, as convpipe/report/page/columnar.py packs them: texts, values, order, CSV.
 import { parsed } from "./grammar.mjs";
-import { compareTexts, isNumeric, missing, ordered } from "./python.mjs";
+import { compareTexts, isNumeric, missing, orderedValues } from "./python.mjs";
 
 const NUMBER_CELL = /^-?(?:0|[1-9]\d{0,309})(?:\.\d{1,100})?(?:e[+-]\d{1,3})?$/;
 const LARGEST_FLOAT = BigInt(Number.MAX_VALUE);
@@ -58,7 +58,7 @@ function hexTexts(bytes, digits) {
 }
 
 // A column: `texts` without gaps, `place(row)` among them; a gap's place is behind the last.
-export function columnOf(facts, rows, places, hex, isText) {
+export function columnFrom(facts, rows, places, hex, isText) {
   const texts = hex ? hexTexts(hex, facts.hex) : facts.texts;
   const place = places ? (row) => places[row] : facts.count === rows ? (row) => row : () => 0;
   let values = null;
@@ -87,7 +87,7 @@ export async function readColumns(app) {
   };
   const columns = await Promise.all(
     all.map(async (facts, at) =>
-      columnOf(facts, rows, await read(`places-${at}`), await read(`hex-${at}`), texts.includes(facts.name)),
+      columnFrom(facts, rows, await read(`places-${at}`), await read(`hex-${at}`), texts.includes(facts.name)),
     ),
   );
   return new Map(columns.map((column) => [column.name, column]));
@@ -103,7 +103,7 @@ export function compareValues(first, second) {
   const [a, b] = [kindRank(first), kindRank(second)];
   if (a !== b) return a - b;
   if (a === 1) return compareTexts(first, second);
-  if (a === 0) return ordered("<", first, second) ? -1 : ordered(">", first, second) ? 1 : 0;
+  if (a === 0) return orderedValues("<", first, second) ? -1 : orderedValues(">", first, second) ? 1 : 0;
   for (let at = 0; at < Math.min(first.length, second.length); at++) {
     const order = compareValues(first[at], second[at]);
     if (order) return order;
@@ -144,7 +144,7 @@ export function csvOf(columns, rows) {
   const line = (cells) => `${cells.map(csvCell).join(",")}\n`;
   const names = columns.map((column) => column.name);
   const bare = (cells) => (cells.length === 1 && cells[0] === "" ? '""\n' : line(cells));
-  return bare(names) + rows.map((row) => bare(columns.map((column) => column.text(row)))).join("");
+  return bare(names) + Array.from(rows, (row) => bare(columns.map((column) => column.text(row)))).join("");
 }
 
 function csvCell(text) {

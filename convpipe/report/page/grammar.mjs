@@ -16,12 +16,12 @@ const CONSTANTS = { True: true, False: false, None: null };
 const DEEPEST = 200;
 const SIMPLE = { n: "\n", t: "\t", r: "\r", a: "\x07", b: "\b", f: "\f", v: "\v", "\\": "\\", "'": "'", '"': '"', "\n": "" };
 
-function found(pattern, text, at) {
+function matchAt(pattern, text, at) {
   pattern.lastIndex = at;
   return pattern.exec(text);
 }
 
-function numberOf(text) {
+function literalNumber(text) {
   const plain = text.replaceAll("_", "");
   if (/^0[xXoObB]/.test(plain)) return BigInt(plain);
   if (/[.eE]/.test(plain)) return Number(plain);
@@ -62,20 +62,20 @@ function textAt(text, start, raw, quote) {
 }
 
 function tokenAt(text, at) {
-  const quote = found(QUOTE, text, at);
+  const quote = matchAt(QUOTE, text, at);
   if (quote) {
     const [value, end] = textAt(text, at + quote[0].length, /r/i.test(quote[1]), quote[2]);
     return [{ kind: "text", value }, end];
   }
-  const number = found(NUMBER, text, at);
+  const number = matchAt(NUMBER, text, at);
   if (number) {
     const end = at + number[0].length;
-    if (found(WORD, text, end) && !found(AFTER_NUMBER, text, end)) throw mistake("invalid decimal literal");
-    return [{ kind: "number", value: numberOf(number[0]) }, end];
+    if (matchAt(WORD, text, end) && !matchAt(AFTER_NUMBER, text, end)) throw mistake("invalid decimal literal");
+    return [{ kind: "number", value: literalNumber(number[0]) }, end];
   }
-  const word = found(WORD, text, at);
+  const word = matchAt(WORD, text, at);
   if (word) return [{ kind: "word", value: word[0].normalize("NFKC") }, at + word[0].length];
-  const sign = found(SIGN, text, at);
+  const sign = matchAt(SIGN, text, at);
   if (sign) return [{ kind: "sign", value: sign[0] }, at + sign[0].length];
   throw mistake("invalid syntax");
 }
@@ -84,7 +84,7 @@ export function tokens(text) {
   const list = [];
   let depth = 0;
   for (let at = 0; at < text.length; ) {
-    const space = found(SPACE, text, at);
+    const space = matchAt(SPACE, text, at);
     if (space || (depth && "\r\n".includes(text[at]))) {
       at += space ? space[0].length : 1;
       continue;
@@ -100,7 +100,7 @@ export function tokens(text) {
 }
 
 // What reads a list of tokens one by one.
-function reader(list) {
+function tokenReader(list) {
   let at = 0;
   const is = (kind, values) => at < list.length && list[at].kind === kind && values.includes(list[at].value);
   return {
@@ -118,7 +118,7 @@ function reader(list) {
 }
 
 export function parsed(text) {
-  const source = reader(tokens(text.trim()));
+  const source = tokenReader(tokens(text.trim()));
   const tree = series(source, () => source.done());
   if (!source.done()) throw mistake("invalid syntax");
   return tree;
@@ -126,28 +126,28 @@ export function parsed(text) {
 
 // One expression, or several with commas between them, which are a list.
 function series(source, ended) {
-  const first = either(source);
+  const first = orLevel(source);
   if (!source.sign(",")) return first;
   const parts = [first];
   while (!ended()) {
-    parts.push(either(source));
+    parts.push(orLevel(source));
     if (!source.sign(",")) break;
   }
   return { kind: "list", parts, isTuple: true };
 }
 
-function joined(source, word, kind, operand) {
+function joinedParts(source, word, kind, operand) {
   const parts = [operand(source)];
   while (source.word(word)) parts.push(operand(source));
   return parts.length === 1 ? parts[0] : { kind, parts };
 }
 
-function either(source) {
-  return joined(source, "or", "either", both);
+function orLevel(source) {
+  return joinedParts(source, "or", "either", andLevel);
 }
 
-function both(source) {
-  return joined(source, "and", "both", inverted);
+function andLevel(source) {
+  return joinedParts(source, "and", "both", inverted);
 }
 
 function inverted(source) {
@@ -155,16 +155,16 @@ function inverted(source) {
 }
 
 function comparison(source) {
-  const [parts, signs] = [[sum(source)], []];
+  const [parts, signs] = [[additive(source)], []];
   for (;;) {
     const sign = source.sign("==", "!=", "<", "<=", ">", ">=") || source.word("in") || source.negatedIn();
     if (!sign) return signs.length ? { kind: "compare", signs, parts } : parts[0];
     signs.push(sign);
-    parts.push(sum(source));
+    parts.push(additive(source));
   }
 }
 
-function binary(source, signs, operand) {
+function leftToRight(source, signs, operand) {
   let left = operand(source);
   for (let sign = source.sign(...signs); sign; sign = source.sign(...signs)) {
     left = { kind: "binary", sign, left, right: operand(source) };
@@ -172,30 +172,30 @@ function binary(source, signs, operand) {
   return left;
 }
 
-function sum(source) {
-  return binary(source, ["+", "-"], product);
+function additive(source) {
+  return leftToRight(source, ["+", "-"], multiplicative);
 }
 
-function product(source) {
-  return binary(source, ["*", "/", "//", "%"], signed);
+function multiplicative(source) {
+  return leftToRight(source, ["*", "/", "//", "%"], unaryLevel);
 }
 
-function signed(source) {
+function unaryLevel(source) {
   const sign = source.sign("+", "-");
-  return sign ? { kind: "unary", sign, part: signed(source) } : primary(source);
+  return sign ? { kind: "unary", sign, part: unaryLevel(source) } : primary(source);
 }
 
 function primary(source) {
   let node = atom(source);
   for (;;) {
-    if (source.sign(".")) node = attribute(node, source.next());
+    if (source.sign(".")) node = attributeNode(node, source.next());
     else if (source.sign("[")) node = { kind: "item", whole: node, part: subscript(source) };
-    else if (source.sign("(")) node = call(node, enclosed(source, ")").parts);
+    else if (source.sign("(")) node = callNode(node, enclosed(source, ")").parts);
     else return node;
   }
 }
 
-function attribute(node, token) {
+function attributeNode(node, token) {
   const plain = token.kind === "word" && !KEYWORDS.has(token.value) && !(token.value in CONSTANTS);
   if (node.kind !== "name" || !plain) throw mistake("not Attribute");
   return { kind: "name", name: `${node.name}.${token.value}` };
@@ -207,7 +207,7 @@ function subscript(source) {
   return comma ? { kind: "list", parts, isTuple: true } : parts[0];
 }
 
-function call(node, parts) {
+function callNode(node, parts) {
   if (node.kind !== "name" || node.name.includes(".")) throw mistake("not Call");
   return { kind: "call", name: node.name, parts };
 }
@@ -217,7 +217,7 @@ function enclosed(source, closing) {
   const parts = [];
   let comma = false;
   while (!source.sign(closing)) {
-    parts.push(either(source));
+    parts.push(orLevel(source));
     if (source.sign(",")) comma = true;
     else if (source.sign(closing)) break;
     else throw mistake("invalid syntax");
@@ -228,8 +228,8 @@ function enclosed(source, closing) {
 function atom(source) {
   const token = source.next();
   if (token.kind === "number") return { kind: "constant", value: token.value };
-  if (token.kind === "text") return { kind: "constant", value: texts(token.value, source) };
-  if (token.kind === "word") return named(token.value);
+  if (token.kind === "text") return { kind: "constant", value: joinedTexts(token.value, source) };
+  if (token.kind === "word") return nameNode(token.value);
   if (token.kind === "sign" && "([".includes(token.value)) {
     const { parts, comma } = enclosed(source, token.value === "(" ? ")" : "]");
     const isTuple = token.value === "(";
@@ -239,13 +239,13 @@ function atom(source) {
 }
 
 // Texts side by side are one.
-function texts(first, source) {
+function joinedTexts(first, source) {
   let value = first;
   while (source.peek().kind === "text") value += source.next().value;
   return value;
 }
 
-function named(name) {
+function nameNode(name) {
   if (name in CONSTANTS) return { kind: "constant", value: CONSTANTS[name] };
   if (KEYWORDS.has(name)) throw mistake("invalid syntax");
   return { kind: "name", name };

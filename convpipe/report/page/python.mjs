@@ -18,7 +18,7 @@ export function isNumeric(value) {
   return value === missing || ["bigint", "number", "boolean"].includes(typeof value);
 }
 
-function isWhole(value) {
+function isWholeValue(value) {
   return typeof value === "bigint" || typeof value === "boolean";
 }
 
@@ -43,7 +43,7 @@ function rankOf(unit) {
   return unit < 0xe000 ? unit + 0x2000 : unit - 0x800;
 }
 
-export function equal(first, second) {
+export function equalValues(first, second) {
   if (first === missing || second === missing) return (first === missing ? second : first) === null;
   if (isNumeric(first) && isNumeric(second)) return asNumber(first) == asNumber(second);
   if (Array.isArray(first) && Array.isArray(second)) {
@@ -54,14 +54,14 @@ export function equal(first, second) {
 
 // In a list the same object counts as equal, even what compares with nothing.
 function identical(first, second) {
-  return (first === missing && second === missing) || equal(first, second);
+  return (first === missing && second === missing) || equalValues(first, second);
 }
 
 function holdsOf(sign, order) {
   return { "<": order < 0, "<=": order <= 0, ">": order > 0, ">=": order >= 0 }[sign];
 }
 
-export function ordered(sign, first, second) {
+export function orderedValues(sign, first, second) {
   if (first === missing || second === missing) return false;
   if (isNumeric(first) && isNumeric(second)) {
     const [a, b] = [asNumber(first), asNumber(second)];
@@ -71,12 +71,12 @@ export function ordered(sign, first, second) {
   if (Array.isArray(first) && Array.isArray(second)) {
     const at = first.findIndex((item, place) => place >= second.length || !identical(item, second[place]));
     if (at < 0 || at >= second.length) return holdsOf(sign, first.length - second.length);
-    return ordered(sign, first[at], second[at]);
+    return orderedValues(sign, first[at], second[at]);
   }
   throw mistake(`'${sign}' not supported between instances of '${typeName(first)}' and '${typeName(second)}'`);
 }
 
-export function contains(container, item) {
+export function holdsItem(container, item) {
   if (container === missing) return false;
   if (Array.isArray(container)) return container.some((each) => identical(item, each));
   if (typeof container !== "string") throw mistake(`argument of type '${typeName(container)}' is not iterable`);
@@ -115,15 +115,16 @@ function floatDivmod(first, second) {
     rest += second;
     quotient -= 1;
   }
+  if (rest === 0) rest = second < 0 ? -0 : 0;
   const floor = Math.floor(quotient);
-  return [quotient - floor > 0.5 ? floor + 1 : floor, rest];
+  return [quotient ? (quotient - floor > 0.5 ? floor + 1 : floor) : 0 * (first / second), rest];
 }
 
-const WHOLE = {
+const WHOLE_SIGNS = {
   "+": (a, b) => a + b, "-": (a, b) => a - b, "*": (a, b) => a * b, "/": wholeQuotient, "//": wholeFloor,
   "%": (a, b) => a - b * wholeFloor(a, b),
 };
-const FLOATS = {
+const FLOAT_SIGNS = {
   "+": (a, b) => a + b, "-": (a, b) => a - b, "*": (a, b) => a * b, "/": (a, b) => a / b,
   "//": (a, b) => floatDivmod(a, b)[0], "%": (a, b) => floatDivmod(a, b)[1],
 };
@@ -136,16 +137,16 @@ export function arithmetic(sign, first, second) {
   const whole = typeof a === "bigint" && typeof b === "bigint";
   const operands = whole ? [a, b] : [toFloat(a), toFloat(b)];
   if ("//%".includes(sign) && operands[1] == 0) throw mistake("division by zero");
-  return (whole ? WHOLE : FLOATS)[sign](...operands);
+  return (whole ? WHOLE_SIGNS : FLOAT_SIGNS)[sign](...operands);
 }
 
-export function truth(value) {
+export function truthOf(value) {
   if (value === missing || value === null) return false;
   if (Array.isArray(value) || typeof value === "string") return value.length > 0;
   return value !== 0n && value !== 0 && value !== false;
 }
 
-export function negated(sign, value) {
+export function signedValue(sign, value) {
   if (!isNumeric(value)) throw mistake(`bad operand type for unary ${sign}: '${typeName(value)}'`);
   return sign === "-" ? -asNumber(value) : asNumber(value);
 }
@@ -154,51 +155,52 @@ export function itemAt(whole, part) {
   if (whole === missing) return missing;
   const isText = typeof whole === "string";
   if (!isText && !Array.isArray(whole)) throw mistake(`'${typeName(whole)}' object is not subscriptable`);
-  if (!isWhole(part)) {
+  if (!isWholeValue(part)) {
     const kinds = isText ? "string indices must be integers" : "list indices must be integers or slices";
     throw mistake(`${kinds}, not ${isText ? `'${typeName(part)}'` : typeName(part)}`);
   }
   const items = isText ? [...whole] : whole;
+  if (BigInt.asIntN(64, BigInt(part)) !== BigInt(part)) throw mistake("cannot fit 'int' into an index-sized integer");
   const item = items.at(Number(part));
   if (item === undefined) throw mistake(`${isText ? "string" : "list"} index out of range`);
   return item;
 }
 
-function items(value) {
+function iterated(value) {
   if (value === missing) return [missing];
   if (typeof value === "string" || Array.isArray(value)) return [...value];
   throw mistake(`'${typeName(value)}' object is not iterable`);
 }
 
-function extreme(name, sign) {
+function extremeOf(name, sign) {
   return (...given) => {
     if (!given.length) throw mistake(`${name} expected at least 1 argument, got 0`);
-    const among = given.length === 1 ? items(given[0]) : given;
+    const among = given.length === 1 ? iterated(given[0]) : given;
     if (!among.length) throw mistake(`${name}() arg is an empty sequence`);
-    return among.reduce((best, each) => (ordered(sign, each, best) ? each : best));
+    return among.reduce((best, each) => (orderedValues(sign, each, best) ? each : best));
   };
 }
 
-function alone(name, given) {
+function onlyOne(name, given) {
   if (given.length !== 1) throw mistake(`${name}() takes exactly one argument (${given.length} given)`);
   return given[0];
 }
 
-function absolute(...given) {
-  const value = alone("abs", given);
+function absoluteOf(...given) {
+  const value = onlyOne("abs", given);
   if (!isNumeric(value)) throw mistake(`bad operand type for abs(): '${typeName(value)}'`);
   const number = asNumber(value);
   return number < 0 ? -number : number;
 }
 
 function lengthOf(...given) {
-  const value = alone("len", given);
+  const value = onlyOne("len", given);
   if (value === missing) return 0n;
   if (isNumeric(value) || value === null) throw mistake(`object of type '${typeName(value)}' has no len()`);
   return BigInt([...value].length);
 }
 
-export const FUNCTIONS = { min: extreme("min", "<"), max: extreme("max", ">"), abs: absolute, len: lengthOf };
+export const FUNCTIONS = { min: extremeOf("min", "<"), max: extremeOf("max", ">"), abs: absoluteOf, len: lengthOf };
 
 // A float as Python writes it.
 function floatText(value) {

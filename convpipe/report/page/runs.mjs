@@ -8,7 +8,7 @@ const MOST_WIDE = 34;
 const MOST_DRAWN = 60;
 
 // Which rows to draw: {first, count} of `total` for a box that is scrolled so far.
-export function windowOf(top, height, total, rowHeight = ROW_HEIGHT) {
+export function rowWindow(top, height, total, rowHeight = ROW_HEIGHT) {
   const seen = Math.ceil(height / rowHeight);
   const count = Math.min(total, MOST_DRAWN, seen + 2 * SPARE_ROWS);
   const spare = Math.max(0, Math.floor((count - seen) / 2));
@@ -105,7 +105,7 @@ export function runsTable(app, model, on) {
 
   function drawBody() {
     const columns = shownColumns();
-    drawn = windowOf(node.scrollTop, node.clientHeight || 600, model.rows.length);
+    drawn = rowWindow(node.scrollTop, node.clientHeight || 600, model.rows.length);
     body.style.setProperty("--before", `${drawn.first * ROW_HEIGHT}px`);
     body.style.setProperty("--after", `${(model.rows.length - drawn.first - drawn.count) * ROW_HEIGHT}px`);
     const hadFocus = body.contains(document.activeElement);
@@ -154,7 +154,7 @@ export function runsTable(app, model, on) {
   }
 
   node.addEventListener("scroll", () => {
-    const next = windowOf(node.scrollTop, node.clientHeight, model.rows.length);
+    const next = rowWindow(node.scrollTop, node.clientHeight, model.rows.length);
     const atEnd = next.first === 0 || next.first + next.count === model.rows.length;
     if (next.first !== drawn.first && (atEnd || Math.abs(next.first - drawn.first) >= SPARE_ROWS / 2)) drawBody();
   });

@@ -1,7 +1,7 @@
 // A filter in the words of `convpipe runs --where`, with the same answers and, where JavaScript knows them, the same errors.
 import { parsed } from "./grammar.mjs";
 import { didYouMean } from "./hints.mjs";
-import { arithmetic, contains, equal, escaped, FUNCTIONS, itemAt, mistake, negated, ordered, quoted, truth } from "./python.mjs";
+import { arithmetic, holdsItem, equalValues, escaped, FUNCTIONS, itemAt, mistake, signedValue, orderedValues, quoted, truthOf } from "./python.mjs";
 
 const WORDS = { true: true, false: false, null: null, none: null };
 const MOST_SHOWN = 80;
@@ -14,17 +14,17 @@ export function compiled(node) {
 const FORMS = {
   constant: ({ value }) => () => value,
   name: ({ name }) => (look) => look(name),
-  list: ({ parts }) => gathered(parts),
-  both: ({ parts }) => several(parts, "every"),
-  either: ({ parts }) => several(parts, "some"),
-  compare: chained,
+  list: ({ parts }) => gatheredParts(parts),
+  both: ({ parts }) => severalParts(parts, "every"),
+  either: ({ parts }) => severalParts(parts, "some"),
+  compare: chainedNode,
   binary({ sign, left, right }) {
     const [first, second] = [compiled(left), compiled(right)];
     return (look) => arithmetic(sign, first(look), second(look));
   },
   unary({ sign, part }) {
     const operand = compiled(part);
-    return sign === "not" ? (look) => !truth(operand(look)) : (look) => negated(sign, operand(look));
+    return sign === "not" ? (look) => !truthOf(operand(look)) : (look) => signedValue(sign, operand(look));
   },
   item({ whole, part }) {
     const [first, second] = [compiled(whole), compiled(part)];
@@ -32,35 +32,35 @@ const FORMS = {
   },
   call({ name, parts }) {
     if (!Object.hasOwn(FUNCTIONS, name)) throw mistake("not Call");
-    const operands = gathered(parts);
+    const operands = gatheredParts(parts);
     return (look) => FUNCTIONS[name](...operands(look));
   },
 };
 
-function gathered(parts) {
+function gatheredParts(parts) {
   const operands = parts.map(compiled);
   return (look) => operands.map((operand) => operand(look));
 }
 
 // `and` and `or`: looked at only as far as needed.
-function several(parts, method) {
+function severalParts(parts, method) {
   const operands = parts.map(compiled);
-  return (look) => operands[method]((operand) => truth(operand(look)));
+  return (look) => operands[method]((operand) => truthOf(operand(look)));
 }
 
-function holds(sign, left, right) {
-  if (sign === "==" || sign === "!=") return equal(left, right) === (sign === "==");
-  if (sign === "in" || sign === "not in") return contains(right, left) === (sign === "in");
-  return ordered(sign, left, right);
+function relationHolds(sign, left, right) {
+  if (sign === "==" || sign === "!=") return equalValues(left, right) === (sign === "==");
+  if (sign === "in" || sign === "not in") return holdsItem(right, left) === (sign === "in");
+  return orderedValues(sign, left, right);
 }
 
-function chained({ signs, parts }) {
+function chainedNode({ signs, parts }) {
   const operands = parts.map(compiled);
   return (look) => {
     let left = operands[0](look);
     for (let at = 0; at < signs.length; at++) {
       const right = operands[at + 1](look);
-      if (!holds(signs[at], left, right)) return false;
+      if (!relationHolds(signs[at], left, right)) return false;
       left = right;
     }
     return true;
@@ -80,15 +80,17 @@ export function meaning(name, known, elsewhere) {
 }
 
 // A text in an error line: on one line, not too long, of a path the folders cut.
-function shown(text) {
-  const line = [...text.split(/\s+/).filter(Boolean).join(" ")].map(escaped).join("") || "nothing";
-  if (line.length <= MOST_SHOWN) return line;
-  return text.includes("/") ? `...${line.slice(3 - MOST_SHOWN)}` : `${line.slice(0, MOST_SHOWN - 3)}...`;
+function inOneLine(text) {
+  const words = text.split(/\s+/).filter(Boolean).join(" ");
+  const marks = [...[...words].map(escaped).join("")];
+  if (marks.length <= MOST_SHOWN) return marks.join("") || "nothing";
+  const left = MOST_SHOWN - 3;
+  return text.includes("/") ? `...${marks.slice(-left).join("")}` : `${marks.slice(0, left).join("")}...`;
 }
 
 function refused(text, expected, hint) {
   const tail = hint ? ` (${[...hint].map(escaped).join("")})` : "";
-  return `--where: got ${shown(text)}, expected ${expected}${tail}`;
+  return `--where: got ${inOneLine(text)}, expected ${expected}${tail}`;
 }
 
 function attempted(text, expected, act) {
@@ -122,7 +124,7 @@ export function rowsWhere(text, count, known, valueOf, language) {
   const done = attempted(text, "values that go together in it", () => {
     for (; row < count; row++) {
       const value = found.value(look);
-      mask[row] = truth(value) && value === value ? 1 : 0;
+      mask[row] = truthOf(value) && value === value ? 1 : 0;
     }
   });
   return done.error ? done : { mask };
