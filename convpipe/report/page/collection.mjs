@@ -1,7 +1,10 @@
 // All runs of a collection: a filter, how many are left, and the table of those.
 import { csvOf, readColumns, sortedRows } from "./columns.mjs";
 import { element, word } from "./dom.mjs";
+import { parallelPlot } from "./parallel.mjs";
 import { isNumberColumn, pageOf, runsTable } from "./runs.mjs";
+import { axisOf, maskBetween, wordsBetween } from "./scales.mjs";
+import { scatterPlot } from "./scatter.mjs";
 import { rowsWhere } from "./where.mjs";
 
 const TYPING_PAUSE = 120;
@@ -42,20 +45,28 @@ export const collectionView = {
 
 function partsOf(app, model) {
   const count = element("p", { id: "count", role: "status", "aria-live": "polite" });
-  const filter = whereBox(app, model, refresh);
-  const table = runsTable(app, model, { sort, hover, keep });
+  const on = { sort, hover, keep, brush };
+  const box = whereBox(app, model, refresh);
+  const table = runsTable(app, model, on);
   const chosen = chosenRun(app, model);
-  const copying = copyButton(app, model);
+  const brushes = brushList(app, model, on);
+  const plots = [scatterPlot(app, model, on), parallelPlot(app, model, on)].filter(Boolean);
+  let waiting = false;
 
   function said() {
     count.textContent = app.say("runs.left", { left: countText(model.rows.length), all: countText(app.facts.rows) });
     chosen.redraw();
+    brushes.redraw();
+    for (const plot of plots) plot.redraw();
   }
 
   function refresh() {
-    model.rows = rowsLeft(model.order, [model.mask]);
+    const started = performance.now();
+    const ranges = [...model.brushes].map(([name, [low, high]]) => maskBetween(axisOf(model.columns.get(name)), low, high));
+    model.rows = rowsLeft(model.order, [model.mask, ...ranges]);
     table.redraw();
     said();
+    app.state.redrawn = performance.now() - started;
   }
 
   function sort(name) {
@@ -65,22 +76,57 @@ function partsOf(app, model) {
     refresh();
   }
 
+  // As often as the screen is drawn, and no more.
+  function brush(name, range) {
+    if (range) model.brushes.set(name, range);
+    else if (!model.brushes.delete(name)) return;
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      refresh();
+    });
+  }
+
+  function mark() {
+    for (const part of [table, chosen, ...plots]) part.mark();
+  }
+
   function hover(row) {
     if (row === model.hovered) return;
     model.hovered = row;
-    table.mark();
-    chosen.redraw();
+    mark();
   }
 
   function keep(row) {
     model.kept = model.kept === row ? -1 : row;
-    table.mark();
-    chosen.redraw();
+    if (model.kept >= 0) table.reveal(row);
+    mark();
   }
 
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && model.kept >= 0) keep(model.kept);
+  });
+  const sizes = new ResizeObserver(() => plots.forEach((plot) => plot.redraw()));
+  for (const plot of plots) sizes.observe(plot.stage);
   const choice = columnChoice(app, model, refresh);
-  const nodes = [filter, count, chosen.node, element("div", { class: "row" }, choice, copying), table.node];
+  const drawings = element("div", { class: "plots" }, plots.map((plot) => plot.node));
+  const tools = element("div", { class: "row" }, choice, copyButton(app, model));
+  const nodes = [box, element("div", { class: "row" }, count, brushes.node), drawings, chosen.node, word("h2", "runs.caption"), tools, table.node];
   return { nodes, redraw: refresh, said };
+}
+
+// What is chosen on axes, each as `--where` would say it, with a button that frees it.
+function brushList(app, model, on) {
+  const node = element("div", { class: "row", id: "brushes" });
+  function redraw() {
+    node.replaceChildren(...[...model.brushes].map(([name, [low, high]]) => {
+      const text = wordsBetween(axisOf(model.columns.get(name)), low, high);
+      const label = app.say("brush.free", { text });
+      return element("button", { type: "button", "aria-label": label, onclick: () => on.brush(name, null) }, element("code", {}, text), " ×");
+    }));
+  }
+  return { node, redraw };
 }
 
 function whereBox(app, model, changed) {
@@ -130,7 +176,7 @@ function chosenRun(app, model) {
       .map(([text, name]) => element("span", { class: "fact" }, element("span", { class: "faint" }, `${name} `), text));
     node.replaceChildren(element("p", {}, element("strong", {}, run), " ", page), element("p", {}, facts));
   }
-  return { node, redraw };
+  return { node, redraw, mark: redraw };
 }
 
 function columnChoice(app, model, changed) {

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from convpipe.archive.collection import whole_rows
-from convpipe.archive.table import FAILED, FIXED, MEASURED, OF_FILES, TEXT_COLUMNS, Row, columns_of
+from convpipe.archive.table import FIXED, NOT_CONFIG, TEXT_COLUMNS, Row, columns_of
 from convpipe.config.expressions import ALLOWED, MOST_CHARACTERS
 from convpipe.errors import ELSEWHERE, ArchiveError, ConfigError, shown
 from convpipe.graph.plan import readable
@@ -83,6 +83,7 @@ def content_of(collection: Collection, asked: Asked, *, hashes: bool) -> Content
         "unknown": [name for name in names if name not in known],  # in the table, but in no row
         "chosen": first_columns(rows, names),
         "texts": TEXT_COLUMNS,
+        "measured": sorted(NOT_CONFIG),
         "leftOut": left_out,
         "where": {"allowed": ALLOWED, "longest": MOST_CHARACTERS, "elsewhere": ELSEWHERE},
     }
