@@ -2,6 +2,7 @@
 import { csvOf, readColumns, sortedRows } from "./columns.mjs";
 import { element, word } from "./dom.mjs";
 import { parallelPlot } from "./parallel.mjs";
+import { pythonText, quoted } from "./python.mjs";
 import { isNumberColumn, pageOf, runsTable } from "./runs.mjs";
 import { axisOf, maskBetween, wordsBetween } from "./scales.mjs";
 import { scatterPlot } from "./scatter.mjs";
@@ -24,7 +25,7 @@ function emptyModel(app, columns, hasPage) {
   const all = Uint32Array.from({ length: rows }, (_, row) => row);
   return {
     columns, hasPage, shown: chosen, known: [...columns.keys()].filter((name) => !unknown.includes(name)),
-    all, order: all, rows: all, mask: null, brushes: new Map(), sort: null, hovered: -1, kept: -1,
+    all, order: all, rows: all, mask: null, brushes: new Map(), where: "", sort: null, hovered: -1, kept: -1,
   };
 }
 
@@ -50,13 +51,16 @@ function partsOf(app, model) {
   const table = runsTable(app, model, on);
   const chosen = chosenRun(app, model);
   const brushes = brushList(app, model, on);
-  const plots = [scatterPlot(app, model, on), parallelPlot(app, model, on)].filter(Boolean);
+  const [lines, points] = [parallelPlot(app, model, on), scatterPlot(app, model, on)];
+  const plots = [lines, points].filter(Boolean);
+  const command = terminalLine(app, model);
   let waiting = false;
 
   function said() {
     count.textContent = app.say("runs.left", { left: countText(model.rows.length), all: countText(app.facts.rows) });
     chosen.redraw();
     brushes.redraw();
+    command.redraw();
     for (const plot of plots) plot.redraw();
   }
 
@@ -107,12 +111,12 @@ function partsOf(app, model) {
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && model.kept >= 0) keep(model.kept);
   });
-  const sizes = new ResizeObserver(() => plots.forEach((plot) => plot.redraw()));
-  for (const plot of plots) sizes.observe(plot.stage);
   const choice = columnChoice(app, model, refresh);
-  const drawings = element("div", { class: "plots" }, plots.map((plot) => plot.node));
-  const tools = element("div", { class: "row" }, choice, copyButton(app, model));
-  const nodes = [box, element("div", { class: "row" }, count, brushes.node), drawings, chosen.node, word("h2", "runs.caption"), tools, table.node];
+  const beside = element("div", { class: "plots" }, points && points.node, chosen.node);
+  const tools = element("div", { class: "row tools" }, choice, copyButton(app, model));
+  const lacks = app.facts.leftOut.length ? element("p", { class: "faint" }, word("span", "runs.left_out"), ` ${app.facts.leftOut.join(", ")}`) : null;
+  const left = element("div", { class: "row" }, count, brushes.node);
+  const nodes = [box, left, lacks, lines.node, beside, word("h2", "runs.caption"), tools, command.node, table.node];
   return { nodes, redraw: refresh, said };
 }
 
@@ -151,14 +155,72 @@ function whereBox(app, model, changed) {
     box.setAttribute("aria-invalid", found.error ? "true" : "false");
     if (found.error) return;
     model.mask = found.mask;
+    model.where = text;
     changed();
   }
-  return element("div", { class: "filter" }, word("label", "where.label", { for: "where" }), box, error);
+  const tries = examplesFor(model).map((text) => {
+    const use = () => {
+      box.value = text;
+      apply();
+    };
+    return element("button", { type: "button", class: "link", onclick: use }, element("code", {}, text));
+  });
+  const hint = element("p", { class: "faint row" }, word("span", "where.try"), tries);
+  return element("div", { class: "filter" }, word("label", "where.label", { for: "where" }), box, hint, error);
+}
+
+// Filters to begin with, about what varies here.
+export function examplesFor(model) {
+  const settings = model.known.filter((name) => /^[\w.]+$/.test(name) && name.includes(".") && axisOf(model.columns.get(name)));
+  const column = (test) => settings.map((name) => model.columns.get(name)).find(({ values, count }) => count > 1 && test(values[0]));
+  const number = column((value) => typeof value === "bigint");
+  const text = column((value) => typeof value === "string");
+  const found = [
+    number && `${number.name} == ${pythonText(number.values[0])}`,
+    text && `${text.name} in [${quoted(text.values[0])}, ${quoted(text.texts[1])}]`,
+    model.known.includes("status") && "status == 'done'",
+    model.known.includes("seconds") && "seconds * 1000 < 1",
+  ];
+  return found.filter(Boolean);
+}
+
+// A word as a shell takes it.
+export function shellWord(text) {
+  return /^[\w.,=/:-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+// The command that lists the same rows, in the same order and columns.
+export function commandOf(where, ranges, sort, shown) {
+  const parts = [...(where ? [where] : []), ...ranges];
+  const both = parts.length > 1 ? parts.map((part) => `(${part})`).join(" and ") : parts.join("");
+  const words = ["convpipe", "runs", ".", ...(both ? ["--where", both] : [])];
+  if (sort) words.push(`--sort=${sort.down ? "-" : ""}${sort.name}`);
+  return { where: both, line: [...words, "--columns", shown.join(",")].map(shellWord).join(" ") };
+}
+
+function terminalLine(app, model) {
+  const code = element("code");
+  const copied = element("details", { class: "choice", ontoggle: redraw }, word("summary", "command.same"), element("p", {}, word("span", "command.where", { class: "faint" }), " ", code));
+  function redraw() {
+    if (!copied.open) return;
+    const ranges = [...model.brushes].map(([name, [low, high]]) => wordsBetween(axisOf(model.columns.get(name)), low, high));
+    const { line, where } = commandOf(model.where, ranges, model.sort, model.shown);
+    code.textContent = isSameFilter(app, model, where) ? line : app.say("command.none");
+  }
+  return { node: copied, redraw };
+}
+
+// Whether an expression leaves the rows that are left: names may be such that none can say them.
+function isSameFilter(app, model, where) {
+  if (model.shown.some((name) => name.includes(",") || name !== name.trim())) return false;
+  if (!where) return true;
+  const { mask } = rowsWhere(where, app.facts.rows, model.known, (name) => model.columns.get(name).value, app.facts.where);
+  return Boolean(mask) && mask.reduce((sum, each) => sum + each, 0) === model.rows.length && model.rows.every((row) => mask[row]);
 }
 
 // The run that is pointed at, or kept: what it is, and its page or how that is made.
 function chosenRun(app, model) {
-  const node = element("div", { id: "chosen" });
+  const node = element("section", { id: "chosen", tabindex: 0, "data-label": "runs.chosen" });
   function redraw() {
     const row = model.hovered >= 0 ? model.hovered : model.kept;
     if (row < 0) {
@@ -173,8 +235,8 @@ function chosenRun(app, model) {
       .filter((name) => name !== "run")
       .map((name) => [model.columns.get(name).text(row), name])
       .filter(([text]) => text)
-      .map(([text, name]) => element("span", { class: "fact" }, element("span", { class: "faint" }, `${name} `), text));
-    node.replaceChildren(element("p", {}, element("strong", {}, run), " ", page), element("p", {}, facts));
+      .map(([text, name]) => [element("dt", {}, name), element("dd", {}, text)]);
+    node.replaceChildren(element("p", {}, element("strong", {}, run), " ", page), element("dl", {}, facts));
   }
   return { node, redraw, mark: redraw };
 }

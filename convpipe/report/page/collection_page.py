@@ -24,6 +24,7 @@ from convpipe.report.page.asked import Asked
 
 MOST_ROWS = 50  # of the table that is read without the script
 HASHES = (".sha256", "_sha256")
+ALWAYS = (*FIXED, "seconds")  # columns that are seen first where any run has them
 
 
 @dataclass(frozen=True)
@@ -110,12 +111,12 @@ def is_hash(name: str) -> bool:
 
 
 def first_columns(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
-    """The columns that are seen first: what varies and no hash."""
+    """The columns that are seen first: what varies and no hash. A result varies where runs have different ones."""
     seen = []
     for name in names:
         values = {row.get(name, "") for row in rows}
-        fixed = name in (*FIXED, "seconds") and values != {""}
-        if fixed or (len(values) > 1 and not is_hash(name)):
+        lacking = {""} if name in NOT_CONFIG else set()
+        if (name in ALWAYS and values - {""}) or (len(values - lacking) > 1 and not is_hash(name)):
             seen.append(name)
     return seen
 

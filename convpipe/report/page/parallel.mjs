@@ -1,7 +1,7 @@
 // Parallel coordinates: an axis for each column that varies, a line for each run; a part of an axis filters.
 import { drawn, element, word } from "./dom.mjs";
 import { addBundles, bundles, densityPicture, rgbOf, TONES } from "./raster.mjs";
-import { axisOf, thinned, wordsBetween } from "./scales.mjs";
+import { axisOf, thinned, whenWide, wordsBetween } from "./scales.mjs";
 
 const SPAN = 260;
 const ABOVE = 52;
@@ -16,12 +16,18 @@ const CLOSE = 7;
 const KEY_STEP = 0.02;
 const TRIANGLE = { low: "M0,0L-7,9H7Z", high: "M0,0L-7,-9H7Z" };
 
-// The heights of rows on axes, in pixels: one array an axis.
-export function heightsOf(axes, rows) {
-  return axes.map(({ places, column }) => {
-    const heights = Float32Array.from(places, (place) => ABOVE + SPAN * (1 - place));
-    return Float32Array.from({ length: rows }, (_, row) => heights[column.place(row)]);
-  });
+const HEIGHTS = new WeakMap();
+
+// The heights of all rows on an axis, in pixels.
+export function heightsOn(axis) {
+  if (!HEIGHTS.has(axis)) {
+    const { rows, place } = axis.column;
+    const heights = Float32Array.from(axis.places, (at) => ABOVE + SPAN * (1 - at));
+    const all = new Float32Array(rows);
+    for (let row = 0; row < rows; row++) all[row] = heights[place(row)];
+    HEIGHTS.set(axis, all);
+  }
+  return HEIGHTS.get(axis);
 }
 
 // The row whose line passes nearest to a spot between two axes, not farther than `most` pixels; -1 where none does.
@@ -49,28 +55,39 @@ export function movedRange(range, end, place) {
   return next[0] <= 0 && next[1] >= 1 ? null : next;
 }
 
+// The columns that get an axis: all, or as many as there is room for, results rather than the last settings.
+export function axesAmong(names, most) {
+  const results = names.filter((name) => name === "seconds" || name === "accuracy");
+  const others = names.filter((name) => !results.includes(name)).slice(0, most - results.length);
+  return names.filter((name) => results.includes(name) || others.includes(name));
+}
+
 // The plot: {node, redraw(), mark()}. `on.brush(name, range or null)` filters.
 export function parallelPlot(app, model, on) {
   const canvas = element("canvas", { "aria-hidden": "true" });
   const svg = drawn("svg", { height: ABOVE + SPAN + BELOW, role: "group", "data-label": "plot.parallel" });
   const stage = element("div", { class: "stage" }, canvas, svg);
   const wide = element("div", { class: "wide" }, stage);
-  const node = element("section", { class: "plot", id: "parallel" }, word("h2", "plot.lines"), word("p", "plot.brush", { class: "faint" }), wide);
+  const few = element("span");
+  const hint = element("p", { class: "faint" }, word("span", "plot.brush"), " ", few);
+  const node = element("section", { class: "plot", id: "parallel" }, word("h2", "plot.lines"), hint, wide);
   let axes = [];
   let heights = [];
   let drag = null;
+  let room = 800;
   let tab = { axis: 0, end: "high" };
 
-  const gap = () => Math.max(LEAST_GAP, Math.floor(((wide.clientWidth || 800) - SIDE - AFTER) / Math.max(axes.length - 1, 1)));
+  const gap = () => Math.max(LEAST_GAP, Math.floor((room - SIDE - AFTER) / Math.max(axes.length - 1, 1)));
   const across = (at) => SIDE + at * gap();
   const placeAt = (y) => Math.max(0, Math.min(1 - (y - ABOVE) / SPAN, 1));
 
   function redraw() {
-    const names = model.shown.filter((name) => name !== "run" && axisOf(model.columns.get(name))).slice(0, MOST_AXES);
-    axes = names.map((name) => axisOf(model.columns.get(name)));
+    const drawable = model.shown.filter((name) => name !== "run" && axisOf(model.columns.get(name)));
+    axes = axesAmong(drawable, MOST_AXES).map((name) => axisOf(model.columns.get(name)));
+    few.textContent = axes.length < drawable.length ? app.say("plot.few", { shown: axes.length, all: drawable.length }) : "";
     node.hidden = axes.length < 2;
     if (node.hidden) return;
-    heights = heightsOf(axes, app.facts.rows);
+    heights = axes.map(heightsOn);
     const width = across(axes.length - 1) + AFTER;
     svg.setAttribute("width", width);
     const hadFocus = svg.contains(document.activeElement);
@@ -137,7 +154,9 @@ export function parallelPlot(app, model, on) {
   }
 
   function drawHandle(axis, at, end, place, y) {
-    const text = wordsBetween(axis, ...(model.brushes.get(axis.column.name) || [0, 1]));
+    const range = model.brushes.get(axis.column.name);
+    const ticks = axis.ticks(6);
+    const text = range ? wordsBetween(axis, ...range) : ticks[end === "low" ? 0 : ticks.length - 1].text;
     return drawn("path", {
       class: "handle", d: TRIANGLE[end], transform: `translate(0,${y(place)})`, role: "slider", tabindex: -1,
       "data-axis": at, "data-end": end, "aria-label": app.say(`plot.${end}`, { name: axis.column.name }), "aria-orientation": "vertical",
@@ -232,5 +251,9 @@ export function parallelPlot(app, model, on) {
     else return;
     event.preventDefault();
   });
-  return { node, redraw, mark, stage: wide };
+  whenWide(wide, (width) => {
+    room = width;
+    redraw();
+  });
+  return { node, redraw, mark };
 }

@@ -28,8 +28,15 @@ export function stepTo(key, at, rows, columns, page) {
   return { row: within(at.row + down, -1, rows - 1), column: within(at.column + across, 0, columns - 1) };
 }
 
+const WIDTHS = new WeakMap();
+
 // How wide a column is, in digits: letters of East Asia take two.
 export function widthOf(column) {
+  if (!WIDTHS.has(column)) WIDTHS.set(column, widest(column));
+  return WIDTHS.get(column);
+}
+
+function widest(column) {
   let most = column.name.length + 3;
   for (const text of column.texts) {
     if (most >= MOST_WIDE) break;
@@ -63,6 +70,7 @@ export function runsTable(app, model, on) {
   const at = { row: -1, column: 0 };
   let drawn = { first: 0, count: 0 };
   let cells = [];
+  let height = 540;
 
   function shownColumns() {
     return model.shown.map((name) => model.columns.get(name));
@@ -105,7 +113,7 @@ export function runsTable(app, model, on) {
 
   function drawBody() {
     const columns = shownColumns();
-    drawn = rowWindow(node.scrollTop, node.clientHeight || 600, model.rows.length);
+    drawn = rowWindow(node.scrollTop, height, model.rows.length);
     body.style.setProperty("--before", `${drawn.first * ROW_HEIGHT}px`);
     body.style.setProperty("--after", `${(model.rows.length - drawn.first - drawn.count) * ROW_HEIGHT}px`);
     const hadFocus = body.contains(document.activeElement);
@@ -134,7 +142,7 @@ export function runsTable(app, model, on) {
 
   function show(row) {
     const top = row * ROW_HEIGHT;
-    const space = node.clientHeight - 2 * ROW_HEIGHT;
+    const space = height - 2 * ROW_HEIGHT;
     if (top < node.scrollTop) node.scrollTop = top;
     else if (top > node.scrollTop + space) node.scrollTop = top - space;
     drawBody();
@@ -154,7 +162,7 @@ export function runsTable(app, model, on) {
   }
 
   node.addEventListener("scroll", () => {
-    const next = rowWindow(node.scrollTop, node.clientHeight, model.rows.length);
+    const next = rowWindow(node.scrollTop, height, model.rows.length);
     const atEnd = next.first === 0 || next.first + next.count === model.rows.length;
     if (next.first !== drawn.first && (atEnd || Math.abs(next.first - drawn.first) >= SPARE_ROWS / 2)) drawBody();
   });
@@ -173,7 +181,7 @@ export function runsTable(app, model, on) {
     on.hover(rowOf(event));
   });
   table.addEventListener("keydown", (event) => {
-    const page = Math.max(1, Math.floor(node.clientHeight / ROW_HEIGHT) - 2);
+    const page = Math.max(1, Math.floor(height / ROW_HEIGHT) - 2);
     const next = stepTo(event.key, at, model.rows.length, model.shown.length, page);
     if (next) {
       event.preventDefault();
@@ -188,7 +196,12 @@ export function runsTable(app, model, on) {
     }
   });
 
-  new ResizeObserver(drawBody).observe(node);
+  new ResizeObserver(() => {
+    if (node.clientHeight && node.clientHeight !== height) {
+      height = node.clientHeight;
+      drawBody();
+    }
+  }).observe(node);
   return {
     node,
     mark,

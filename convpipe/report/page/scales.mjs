@@ -132,22 +132,32 @@ export function maskBetween(axis, low, high) {
 
 // The same in the words of `--where`, by the values that are between: "0.1 <= x <= 0.5", "pad in ['same', 1]", "x == null".
 export function wordsBetween(axis, low, high) {
-  const { column, places } = axis;
+  const { column, places, inSlot } = axis;
+  const { name, values } = column;
   const within = (at) => places[at] >= low && places[at] <= high;
   const inside = Array.from({ length: column.count }, (_, at) => at).filter(within);
-  inside.sort((a, b) => compareValues(column.values[a], column.values[b]));
-  const numbers = axis.isWords ? [] : inside.filter((at) => isNumberValue(column.values[at]));
-  const others = inside.filter((at) => !numbers.includes(at)).map((at) => literalText(column.values[at]));
+  const numbers = inside.filter((at) => !inSlot[at]).map((at) => values[at]);
+  const others = inside.filter((at) => inSlot[at]).map((at) => values[at]).sort(compareValues).map(literalText);
   const parts = [];
   if (numbers.length) {
-    const [first, last] = [numbers[0], numbers[numbers.length - 1]].map((at) => pythonText(column.values[at]));
-    parts.push(first === last ? `${column.name} == ${first}` : `${first} <= ${column.name} <= ${last}`);
+    const [first, last] = [1, -1].map((sign) => pythonText(numbers.reduce((best, each) => (sign * compareValues(each, best) < 0 ? each : best))));
+    parts.push(first === last ? `${name} == ${first}` : `${first} <= ${name} <= ${last}`);
   }
-  if (others.length) parts.push(others.length > 1 ? `${column.name} in [${others.join(", ")}]` : `${column.name} == ${others[0]}`);
-  if (column.gaps && within(column.count)) parts.push(`${column.name} == null`);
+  if (others.length) parts.push(others.length > 1 ? `${name} in [${others.join(", ")}]` : `${name} == ${others[0]}`);
+  if (column.gaps && within(column.count)) parts.push(`${name} == null`);
   return parts.join(" or ") || "0";
 }
 
 function literalText(value) {
   return typeof value === "string" ? quoted(value) : pythonText(value);
+}
+
+// Calls with an element's width as soon as it has one, and when it changes; not while something is measured.
+export function whenWide(node, act) {
+  let known = 0;
+  new ResizeObserver(() => {
+    if (node.clientWidth === known || !node.clientWidth) return;
+    known = node.clientWidth;
+    act(known);
+  }).observe(node);
 }

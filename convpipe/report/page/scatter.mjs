@@ -1,10 +1,10 @@
 // A scatter plot of runs: two columns along its axes, a third in colours and shapes.
 import { drawn, element, word } from "./dom.mjs";
 import { putStamp, rampColour, rgbOf, SHAPES, stampOf, TONES } from "./raster.mjs";
-import { axisOf, thinned } from "./scales.mjs";
+import { axisOf, thinned, whenWide } from "./scales.mjs";
 
 const HEIGHT = 320;
-const TOP = 12;
+const TOP = 26;
 const BOTTOM = 44;
 const RIGHT = 14;
 const MOST_DRAWN_POINTS = 2000;
@@ -14,8 +14,10 @@ const FAINT = 0.16;
 const LETTER = 7.2;
 
 // A number from -0.5 to 0.5 that is a row's own, so that runs in one place of words do not lie on each other.
-export function jitter(row) {
-  return (Math.imul(row + 1, 2654435761) >>> 8) / 2 ** 24 - 0.5;
+export function jitter(row, salt) {
+  let bits = Math.imul(row + 1, 2654435761) ^ Math.imul(salt, 40503);
+  bits = Math.imul(bits ^ (bits >>> 15), 2246822519);
+  return ((bits ^ (bits >>> 13)) >>> 8) / 2 ** 24 - 0.5;
 }
 
 // Where rows stand: {x, y} in pixels of an area {left, top, width, height}.
@@ -23,7 +25,7 @@ export function pointsOf(area, across, up) {
   const { rows } = across.column;
   const place = (axis, row, salt) => {
     const at = axis.column.place(row);
-    return axis.places[at] + (axis.inSlot[at] ? axis.slot * 0.55 * jitter(row * salt) : 0);
+    return axis.places[at] + (axis.inSlot[at] ? axis.slot * 0.55 * jitter(row, salt) : 0);
   };
   const x = Float32Array.from({ length: rows }, (_, row) => area.left + place(across, row, 1) * area.width);
   const y = Float32Array.from({ length: rows }, (_, row) => area.top + area.height * (1 - place(up, row, 7)));
@@ -58,12 +60,14 @@ export function outline(look, attributes) {
   return drawn("path", { d: OUTLINES[look.shape], fill: `rgb(${look.colour})`, ...attributes });
 }
 
-// Which columns the plot begins with.
-export function firstAxes(names, measured) {
-  const settings = names.filter((name) => !measured.includes(name) && name !== "seed");
+// Which columns the plot begins with: a result over a setting, another setting in colours.
+export function firstAxes(axes, measured) {
+  const names = axes.map((axis) => axis.column.name);
+  const settings = axes.filter((axis) => !measured.includes(axis.column.name) && axis.column.name !== "seed");
   const up = ["accuracy", "seconds"].find((name) => names.includes(name)) || names[names.length - 1];
-  const across = settings.find((name) => name !== up) || names.find((name) => name !== up) || up;
-  const colour = settings.find((name) => name !== up && name !== across) || "";
+  const numbers = settings.filter((axis) => !axis.isWords && axis.column.name !== up);
+  const across = [...numbers, ...settings].map((axis) => axis.column.name).find((name) => name !== up) || names[0];
+  const colour = settings.map((axis) => axis.column.name).find((name) => name !== up && name !== across) || "";
   return { across, up, colour };
 }
 
@@ -71,12 +75,15 @@ export function firstAxes(names, measured) {
 export function scatterPlot(app, model, on) {
   const names = [...model.columns.keys()].filter((name) => name !== "run" && axisOf(model.columns.get(name)));
   if (!names.length) return null;
-  const chosen = firstAxes(names, app.facts.measured);
+  const chosen = firstAxes(names.map((name) => axisOf(model.columns.get(name))), app.facts.measured);
   const canvas = element("canvas", { "aria-hidden": "true" });
   const svg = drawn("svg", { role: "img", height: HEIGHT });
   const stage = element("div", { class: "stage" }, canvas, svg);
   const legend = element("div", { class: "legend" });
   let points = null;
+  let faint = null;
+  let room = 560;
+  let drawnFor = "";
 
   const choice = (key, name, more) =>
     element("label", {}, word("span", key), " ", element("select", {
@@ -95,25 +102,26 @@ export function scatterPlot(app, model, on) {
   function areaOf(up) {
     const texts = up.ticks(6).map((tick) => tick.text.length);
     const left = Math.min(130, 16 + LETTER * Math.max(...texts));
-    const width = Math.max(260, stage.clientWidth || 560);
+    const width = Math.max(260, room);
     return { left, top: TOP, width: width - left - RIGHT, height: HEIGHT - TOP - BOTTOM, whole: width };
   }
 
   function redraw() {
     const [across, up] = [axis(chosen.across), axis(chosen.up)];
     const area = areaOf(up);
-    points = pointsOf(area, across, up);
+    const key = [chosen.across, chosen.up, chosen.colour, area.whole].join("\n");
+    if (key !== drawnFor) {
+      points = pointsOf(area, across, up);
+      faint = null;
+      drawnFor = key;
+    }
     svg.setAttribute("width", area.whole);
     const few = model.rows.length <= MOST_DRAWN_POINTS && app.facts.rows <= MOST_DRAWN_POINTS;
     svg.replaceChildren(...frame(area, across, up), few ? drawPoints() : drawn("g"), drawn("g", { class: "lit" }));
     paint(area, few);
     drawLegend();
-    label();
-    mark();
-  }
-
-  function label() {
     svg.setAttribute("aria-label", app.say("plot.scatter", { x: chosen.across, y: chosen.up }));
+    mark();
   }
 
   function looks() {
@@ -137,15 +145,22 @@ export function scatterPlot(app, model, on) {
     if (few) return;
     canvas.style.width = `${area.whole}px`;
     const context = canvas.getContext("2d");
-    const picture = context.createImageData(canvas.width, canvas.height);
-    const stamps = Object.fromEntries(SHAPES.map((shape) => [shape, stampOf(shape, RADIUS * 0.7 * ratio)]));
+    const stamps = Object.fromEntries(SHAPES.map((shape) => [shape, stampOf(shape, RADIUS * 0.6 * ratio)]));
     const look = looks();
-    const put = (row, strength) => {
+    const put = (picture, row, strength) => {
       const { colour, shape } = look(row);
       putStamp(picture, stamps[shape], points.x[row] * ratio, points.y[row] * ratio, colour, strength);
     };
-    if (model.rows.length < app.facts.rows) for (const row of model.all) put(row, FAINT / 2);
-    for (const row of model.rows) put(row, 0.75);
+    const picture = context.createImageData(canvas.width, canvas.height);
+    if (model.rows.length < app.facts.rows) {
+      if (!faint) {
+        faint = context.createImageData(canvas.width, canvas.height);
+        for (const row of model.all) put(faint, row, FAINT / 3);
+      }
+      picture.data.set(faint.data);
+    }
+    const strength = Math.max(0.3, Math.min(0.8, 3000 / model.rows.length));
+    for (const row of model.rows) put(picture, row, strength);
     context.putImageData(picture, 0, 0);
   }
 
@@ -175,8 +190,13 @@ export function scatterPlot(app, model, on) {
     const row = rowAt(event);
     if (row >= 0) on.keep(row);
   });
-  const node = element("section", { class: "plot", id: "scatter" }, word("h2", "plot.points"), controls, element("div", { class: "wide" }, stage), legend);
-  return { node, redraw, mark, stage, said: label };
+  const wide = element("div", { class: "wide" }, stage);
+  whenWide(wide, (width) => {
+    room = width;
+    redraw();
+  });
+  const node = element("section", { class: "plot", id: "scatter" }, word("h2", "plot.points"), controls, wide, legend);
+  return { node, redraw, mark };
 }
 
 function wordItems(axis) {
@@ -207,6 +227,7 @@ function frame(area, across, up) {
     ...below.map(({ at }) => drawn("path", { class: "tick", d: `M${area.left + at * area.width},${area.top}V${low + 4}` })),
     ...beside.map(({ at }) => drawn("path", { class: "tick", d: `M${area.left - 4},${low - at * area.height}H${right}` })),
     drawn("text", { class: "name", x: right, y: low + 36, "text-anchor": "end" }, nameOf(across)),
+    drawn("text", { class: "name", x: 0, y: 12 }, nameOf(up)),
   ];
 }
 
