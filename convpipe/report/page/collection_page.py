@@ -17,10 +17,10 @@ from convpipe.config.expressions import ALLOWED, MOST_CHARACTERS
 from convpipe.errors import ELSEWHERE, ArchiveError, ConfigError, shown
 from convpipe.graph.plan import readable
 from convpipe.report.listing import short_cell
+from convpipe.report.page.asked import Asked, check_alone
 from convpipe.report.page.columnar import columns_packed
 from convpipe.report.page.document import Content, Table, document
 from convpipe.report.page.packed import packed
-from convpipe.report.page.asked import Asked
 
 MOST_ROWS = 50  # of the table that is read without the script
 HASHES = (".sha256", "_sha256")
@@ -41,20 +41,32 @@ class Collection:
         return list({column: None for row in self.rows for column in row})
 
 
-def collection_page(folder: Path, asked: Asked) -> bytes:
+def collection_page(folder: Path, asked: Asked, beside: Path | None = None) -> bytes:
     """The page of a collection, as its index and its runs have it; nothing is written.
+
+    Args:
+        beside: the folder that it will lie in, where runs' pages are looked for: the collection's own by default.
 
     Raises:
         ArchiveError: there is no collection.
         ConfigError: a limit that the page would not keep.
+        UsageError: a cell or a layer is asked for.
     """
+    check_alone(asked)
     if not os.path.isdir(folder):  # pathlib raises where a name is too long
         raise ArchiveError(f"{folder}: no such collection")
     rows = whole_rows(folder)
-    name = os.path.basename(os.path.abspath(folder))
-    there = frozenset(os.listdir(folder))
+    there = files_in(beside or folder)
     pages = frozenset(row["run"] for row in rows if f"{row['run']}.html" in there)
-    return page_of(Collection(name, rows, pages), asked)
+    return page_of(Collection(os.path.basename(os.path.abspath(folder)), rows, pages), asked)
+
+
+def files_in(folder: Path) -> frozenset[str]:
+    """The names of a folder's files; none where it is not there yet."""
+    if not os.path.isdir(folder):
+        return frozenset()
+    with os.scandir(folder) as entries:
+        return frozenset(entry.name for entry in entries if entry.is_file())
 
 
 def page_of(collection: Collection, asked: Asked) -> bytes:
@@ -91,18 +103,13 @@ def content_of(collection: Collection, asked: Asked, *, hashes: bool) -> Content
     has_page = np.array([row["run"] in collection.pages for row in rows], np.uint8)
     return Content(
         entry="collection_page",
-        title=printable_name(collection.name),
+        title=shown(collection.name, 200),
         language=asked.language,
         facts=facts,
         arrays={"pages": packed(has_page), **columns_packed(rows, names)},
         tables=list(tables(rows, facts["chosen"])),
-        foot=[f"{len(rows):,} runs of {printable_name(collection.name)}"],
+        foot=[f"{len(rows):,} runs of {shown(collection.name, 200)}"],
     )
-
-
-def printable_name(name: str) -> str:
-    """A collection's name as its title."""
-    return shown(name, 200)
 
 
 def is_hash(name: str) -> bool:

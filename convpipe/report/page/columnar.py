@@ -73,6 +73,7 @@ def columns_packed(rows: Sequence[Mapping[str, str]], names: Sequence[str]) -> d
     for at, column in enumerate(columns):
         if column.digits:
             arrays[f"hex-{at}"] = packed(np.frombuffer(bytes.fromhex("".join(column.texts)), np.uint8))
-        if column.places is not None and len(column.texts) - bool(not column.gaps) > 0:  # else all rows say the same
+        varies = len(column.texts) + bool(column.gaps) > 1
+        if column.places is not None and varies:
             arrays[f"places-{at}"] = packed(column.places)
     return arrays

@@ -12,7 +12,7 @@ const KEYWORDS = new Set(
   ("and or not in is if else elif for while lambda def class return yield await async import from as with try except " +
     "finally raise global nonlocal del pass break continue assert").split(" "),
 );
-const CONSTANTS = { True: true, False: false, None: null };
+const CONSTANTS = new Map([["True", true], ["False", false], ["None", null]]);
 const DEEPEST = 200;
 const SIMPLE = { n: "\n", t: "\t", r: "\r", a: "\x07", b: "\b", f: "\f", v: "\v", "\\": "\\", "'": "'", '"': '"', "\n": "" };
 
@@ -196,7 +196,7 @@ function primary(source) {
 }
 
 function attributeNode(node, token) {
-  const plain = token.kind === "word" && !KEYWORDS.has(token.value) && !(token.value in CONSTANTS);
+  const plain = token.kind === "word" && !KEYWORDS.has(token.value) && !CONSTANTS.has(token.value);
   if (node.kind !== "name" || !plain) throw mistake("not Attribute");
   return { kind: "name", name: `${node.name}.${token.value}` };
 }
@@ -246,7 +246,7 @@ function joinedTexts(first, source) {
 }
 
 function nameNode(name) {
-  if (name in CONSTANTS) return { kind: "constant", value: CONSTANTS[name] };
+  if (CONSTANTS.has(name)) return { kind: "constant", value: CONSTANTS.get(name) };
   if (KEYWORDS.has(name)) throw mistake("invalid syntax");
   return { kind: "name", name };
 }

@@ -28,7 +28,7 @@ export function likeness(first, second) {
 
 // A hint with it; nothing where none is near.
 export function didYouMean(name, known, elsewhere) {
-  const other = elsewhere[name];
+  const other = Object.hasOwn(elsewhere, name) ? elsewhere[name] : "";
   if (other && known.includes(other)) return `did you mean ${other}?`;
   let best = [0.6, ""];
   for (const each of known) {
