@@ -73,7 +73,8 @@ function madeAxis(column) {
   const all = Array.from({ length: count }, (_, at) => at);
   const numbers = [...new Set(all.map((at) => values[at]).filter(isNumberValue).map(Number))];
   const words = all.filter((at) => !isNumberValue(values[at])).sort((a, b) => compareValues(values[a], values[b]));
-  const isMixed = words.length && (numbers.length <= FEW_NUMBERS || words.length > MOST_SIDE_WORDS);
+  const truths = words.some((at) => typeof values[at] === "boolean");
+  const isMixed = truths || (words.length && (numbers.length <= FEW_NUMBERS || words.length > MOST_SIDE_WORDS));
   if (numbers.length > 1 && !isMixed) return numberAxis(column, numbers, gaps ? [count, ...words] : words);
   if (count > MOST_WORDS) return null;
   const ordered = all.sort((a, b) => compareValues(values[a], values[b]));
@@ -84,14 +85,27 @@ function slotText(column, at) {
   return at === column.count ? GAP_TEXT : cutText(column.texts[at]);
 }
 
+// Texts side by side in groups of the same value, such as 1, 1.0 and True.
+function equalGroups(column, ordered) {
+  const groups = [];
+  for (const at of ordered) {
+    const last = groups[groups.length - 1];
+    const isSame = last && at < column.count && last[0] < column.count && !compareValues(column.values[last[0]], column.values[at]);
+    if (isSame) last.push(at);
+    else groups.push([at]);
+  }
+  return groups;
+}
+
 function wordAxis(column, ordered) {
   const places = new Float64Array(column.count + 1);
-  const ticks = ordered.map((at, slot) => {
-    places[at] = (slot + 0.5) / ordered.length;
-    return { at: places[at], text: slotText(column, at) };
+  const groups = equalGroups(column, ordered);
+  const ticks = groups.map((group, slot) => {
+    for (const at of group) places[at] = (slot + 0.5) / groups.length;
+    return { at: places[group[0]], text: group.map((at) => slotText(column, at)).join(" / ") };
   });
   const inSlot = places.map(() => 1);
-  return { column, places, inSlot, slot: 1 / ordered.length, slots: ordered.length, ticks: () => ticks, isLog: false, isWords: true };
+  return { column, places, inSlot, slot: 1 / groups.length, slots: groups.length, ticks: () => ticks, isLog: false, isWords: true };
 }
 
 function numberAxis(column, numbers, words) {
@@ -131,6 +145,7 @@ export function maskBetween(axis, low, high) {
 }
 
 // The same in the words of `--where`, by the values that are between: "0.1 <= x <= 0.5", "pad in ['same', 1]", "x == null".
+// Where a column has words as well, those are kept from being compared with numbers.
 export function wordsBetween(axis, low, high) {
   const { column, places, inSlot } = axis;
   const { name, values } = column;
@@ -141,7 +156,10 @@ export function wordsBetween(axis, low, high) {
   const parts = [];
   if (numbers.length) {
     const [first, last] = [1, -1].map((sign) => pythonText(numbers.reduce((best, each) => (sign * compareValues(each, best) < 0 ? each : best))));
-    parts.push(first === last ? `${name} == ${first}` : `${first} <= ${name} <= ${last}`);
+    const between = first === last ? `${name} == ${first}` : `${first} <= ${name} <= ${last}`;
+    const words = values.slice(0, column.count).filter((_, at) => inSlot[at]);
+    const safely = `(${name} not in [${words.map(literalText).join(", ")}] and ${between})`;
+    parts.push(words.length ? safely : between);
   }
   if (others.length) parts.push(others.length > 1 ? `${name} in [${others.join(", ")}]` : `${name} == ${others[0]}`);
   if (column.gaps && within(column.count)) parts.push(`${name} == null`);

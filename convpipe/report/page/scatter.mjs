@@ -47,7 +47,7 @@ export function lookOf(axis, place) {
   if (!axis) return { colour: rgbOf(TONES[0]), shape: SHAPES[0] };
   if (!axis.isWords) return { colour: rampColour(axis.places[place]), shape: SHAPES[0] };
   const slot = Math.round(axis.places[place] * axis.slots - 0.5);
-  return { colour: rgbOf(TONES[slot % TONES.length]), shape: SHAPES[(slot + Math.floor(slot / TONES.length)) % SHAPES.length] };
+  return { colour: rgbOf(TONES[slot % TONES.length]), shape: SHAPES[((slot % TONES.length) + Math.floor(slot / TONES.length)) % SHAPES.length] };
 }
 
 const OUTLINES = {
