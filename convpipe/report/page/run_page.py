@@ -93,7 +93,7 @@ def content_of(material: Material, asked: Asked, *, small: bool) -> Content:
         "cropped": small,
     }
     return Content(
-        entry="run_page",
+        entry="large_run_page" if any(each.large for each in kept) else "run_page",
         title=title(run),
         language=asked.language,
         facts=facts,
