@@ -125,8 +125,8 @@ export function inFull(value, dtype) {
 export function laterLines(conv, arrays, { n, f, at }) {
   let before = short(exactly(conv.later.length ? arrays.product : arrays.sums, [n, ...at, f]));
   return conv.later.map(({ op, says }, index) => {
-    const from = op === "add_bias" ? `${before} + ${short(exactly(arrays.bias, [f]))}` : `${op}(${[before, ...says].join(", ")})`;
+    const from = op === "add_bias" ? `${op}: ${before} + ${short(exactly(arrays.bias, [f]))}` : `${op}(${[before, ...says].join(", ")})`;
     before = short(exactly(arrays[`later_${index}`], [n, ...at, f]));
-    return `${op}: ${from} = ${before}`;
+    return `${from} = ${before}`;
   });
 }

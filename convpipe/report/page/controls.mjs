@@ -4,18 +4,21 @@ import { classed, element, word } from "./dom.mjs";
 const MOST_TABS = 8;
 const PACE = 900;
 
-// Buttons of which one is pressed, or of many a list. `options` are {value, text}.
-export function choice(label, options, chosen, choose) {
-  if (options.length < 2) return null;
+// Buttons of which one is pressed, or of many a list: {node, show(value)}. `options` are {value, text}.
+export function choice(label, options, choose) {
   const key = word("span", label, { class: "key" });
-  if (options.length > MOST_TABS) return classed("label", "choice", key, list(options, chosen, choose));
-  const buttons = options.map(({ value, text }) => element("button", { type: "button", "aria-pressed": String(value === chosen), onclick: () => choose(value) }, text));
-  return element("div", { class: "choice", role: "group", "data-label": label }, key, buttons);
+  if (options.length > MOST_TABS) return list(key, options, choose);
+  const buttons = options.map(({ value, text }) => element("button", { type: "button", onclick: () => choose(value) }, text));
+  const show = (chosen) => options.forEach(({ value }, index) => buttons[index].setAttribute("aria-pressed", String(value === chosen)));
+  return { node: options.length > 1 && element("div", { class: "choice", role: "group", "data-label": label }, key, buttons), show };
 }
 
-function list(options, chosen, choose) {
-  const items = options.map(({ value, text }) => element("option", { selected: value === chosen }, text));
-  return element("select", { onchange: (event) => choose(options[event.target.selectedIndex].value) }, items);
+function list(key, options, choose) {
+  const select = element("select", { onchange: () => choose(options[select.selectedIndex].value) }, options.map(({ text }) => element("option", {}, text)));
+  const show = (chosen) => {
+    select.selectedIndex = options.findIndex(({ value }) => value === chosen);
+  };
+  return { node: classed("label", "choice", key, select), show };
 }
 
 // The buttons that walk, and `stop`. `step(by)` moves the window, `free()` frees the selection.

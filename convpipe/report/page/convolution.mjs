@@ -3,7 +3,7 @@ import { toldOf } from "./arithmetic.mjs";
 import { choice, walker } from "./controls.mjs";
 import { digitsOf } from "./digits.mjs";
 import { classed, element, word } from "./dom.mjs";
-import { countOf, depthOf, firstChannel, flatOf, placeIn, rangeOf, sizesOf, wholeSpans } from "./geometry.mjs";
+import { countOf, depthOf, firstChannel, flatOf, isPadded, placeIn, rangeOf, sizesOf, wholeSpans } from "./geometry.mjs";
 import { HEAD_HEIGHT, ROW_HEIGHT, tableGrid } from "./grid.mjs";
 import { marksOf } from "./marks.mjs";
 import { reworded } from "./page.mjs";
@@ -65,7 +65,7 @@ function titled({ caption, title }) {
   caption.textContent = title();
 }
 
-const withName = (text, name, plane) => text + (name ? ` ${name}` : "") + (plane === undefined ? "" : `, z=${plane}`);
+const withName = (text, name, plane) => text + (name ? ` ${name}` : "") + (plane ? `, ${plane}` : "");
 
 function volume(view, part, c, title) {
   const grids = volumeSheets(view, part, c).map((sheet) => addGrid(view, sheet, () => title(sheet.plane)));
@@ -90,7 +90,7 @@ function mapsNodes(view) {
   const title = (c) => (plane) => withName(app.say("channelNumber", { c }), channelNames[c], plane);
   const leftOut = (drawn, all) => (drawn < all ? classed("p", "note", app.say("moreDrawn", { drawn, all })) : null);
   const padded = channels.map((c) => volume(view, "padded", c, title(c)));
-  const parts = [family(conv.pads.flat().some(Boolean) ? "paddedInput" : "input", "padded", padded, leftOut(channels.length, conv.channels))];
+  const parts = [family(isPadded(conv) ? "paddedInput" : "input", "padded", padded, leftOut(channels.length, conv.channels))];
   if (arrays.filters) {
     const filters = own.map((c) => volume(view, "filters", c - first, title(c)));
     parts.push(sign("∗"), family("filter", "filters", filters, leftOut(own.length, depthOf(conv))));
@@ -128,9 +128,11 @@ function together(one, other, side) {
 }
 
 function legend({ conv, arrays }) {
-  const looks = ["window", "weight", "result", "feeds", "padding"].map((look) => element("li", {}, classed("span", `swatch ${look}`, look === "padding" ? "(0)" : "0"), " ", word("span", `${look}Look`)));
+  const there = { window: true, weight: arrays.filters, result: arrays.product, feeds: arrays.product, padding: isPadded(conv) };
+  const looks = Object.keys(there).filter((look) => there[look]);
+  const items = looks.map((look) => element("li", {}, classed("span", `swatch ${look}`, look === "padding" ? "(0)" : "0"), " ", word("span", `${look}Look`)));
   const implicit = conv.stages.includes("im2col") ? null : word("p", "implicitMeaning", { class: "note" });
-  return classed("div", "legend", arrays.product ? word("p", "schemeMeaning") : null, implicit, element("ul", {}, looks));
+  return classed("div", "legend", arrays.product ? word("p", "schemeMeaning") : null, implicit, element("ul", {}, items));
 }
 
 // Selecting
@@ -167,32 +169,33 @@ function follow(view, { n = view.n, f = view.f }) {
   if (regroup) return drawAll(view);
   for (const grid of view.grids) if (grid.sheet.follows) grid.refill();
   view.grids.forEach(titled);
-  chooseAgain(view);
+  showChoices(view);
 }
 
 function light(view) {
   const { selected, pinned } = view.app.state;
   if (selected) follow(view, selected);
   const marks = marksOf(view.conv, selected, view);
-  for (const grid of view.grids) grid.mark(grid.sheet.places(marks));
-  reveal(view.columns, marks);
+  const places = view.grids.map(({ sheet }) => sheet.places(marks));
+  view.grids.forEach((grid, index) => grid.mark(places[index]));
+  view.grids.forEach((grid, index) => reveal(grid, places[index]));
   view.node.dataset.pinned = pinned ? "yes" : "no";
   tell(view, selected);
 }
 
-// Scrolls the column matrix to the row of an output or to the first copy of a pixel, unless one is pointing at it.
-function reveal({ sheet, scroller, frame }, marks) {
-  const [place] = sheet.places(marks);
+// Scrolls a grid to the first of its marks, unless one is pointing at it.
+function reveal({ sheet, scroller, frame }, [place]) {
   if (!place || frame.matches(":hover, :focus-within")) return;
+  const heads = HEAD_HEIGHT * (sheet.tall || sheet.columnHeads.length);
   const [top, left] = [place[0] * ROW_HEIGHT, (place[1] * scroller.scrollWidth) / sheet.columns];
-  const [high, wide] = [scroller.clientHeight - HEAD_HEIGHT * 3 - ROW_HEIGHT, scroller.clientWidth - HEADS_WIDTH * 2];
+  const [high, wide] = [scroller.clientHeight - heads - ROW_HEIGHT, scroller.clientWidth - HEADS_WIDTH * 2];
   if (top < scroller.scrollTop || top > scroller.scrollTop + high) scroller.scrollTop = top - high / 2;
   if (left < scroller.scrollLeft || left > scroller.scrollLeft + wide) scroller.scrollLeft = left - HEADS_WIDTH;
 }
 
 function tell(view, selected) {
   const { box, app } = view;
-  const { head, line, body } = selected ? toldOf(view, selected) : { head: "", line: app.say("hint"), body: [] };
+  const { head, line, body } = selected ? toldOf(view, selected) : { head: "", line: app.say("hint"), body: [element("p", {}, app.say("hint"))] };
   view.where.textContent = view.boxHead.textContent = head;
   view.live.textContent = line;
   view.boxBody.replaceChildren(...body.flat().filter(Boolean));
@@ -200,8 +203,8 @@ function tell(view, selected) {
   box.style.minHeight = `${view.tallest}px`;
 }
 
-function chooseAgain(view) {
-  const { app, conv, choices, mapNames } = view;
+function offerChoices(view) {
+  const { app, conv, mapNames } = view;
   const layers = app.facts.convolutions.map(({ layer }) => ({ value: layer, text: layer }));
   const numbers = (span, names) => rangeOf(...span).map((value) => ({ value, text: withName(String(value), names[value]) }));
   const go = (changes) => {
@@ -209,13 +212,20 @@ function chooseAgain(view) {
     const place = selected && selected.kind === "output" ? selected : firstOutput(view);
     if (place) app.set({ selected: { ...place, n: view.n, f: view.f, ...changes } });
   };
-  const found = [
-    choice("layer", layers, conv.layer, (layer) => app.set({ layer })),
-    choice("image", numbers(conv.box.n, []), view.n, (n) => go({ n })),
-    choice("filterChoice", view.arrays.sums ? numbers(conv.box.f, mapNames) : [], view.f, (f) => go({ f })),
-  ];
-  choices.replaceChildren(...found.filter(Boolean));
-  reworded(choices, app);
+  const summed = (options) => (view.arrays.sums ? options : []);
+  view.choice = {
+    layer: choice("layer", layers, (layer) => app.set({ layer })),
+    n: choice("image", summed(numbers(conv.box.n, [])), (n) => go({ n })),
+    f: choice("filterChoice", summed(numbers(conv.box.f, mapNames)), (f) => go({ f })),
+  };
+  view.choices.replaceChildren(...Object.values(view.choice).map(({ node }) => node).filter(Boolean));
+  showChoices(view);
+}
+
+function showChoices({ choice: { layer, n, f }, conv, ...view }) {
+  layer.show(conv.layer);
+  n.show(view.n);
+  f.show(view.f);
 }
 
 function sizesText({ conv, app }) {
@@ -237,9 +247,9 @@ function cropText({ conv, app }) {
 function drawAll(view) {
   Object.assign(view, { grids: [], cells: 0, tallest: 0 });
   view.box.style.minHeight = "";
-  chooseAgain(view);
+  offerChoices(view);
   view.maps.replaceChildren(...mapsNodes(view), view.box);
-  view.scheme.replaceChildren(schemeNode(view));
+  view.matrices.replaceChildren(schemeNode(view));
   view.sizes.textContent = sizesText(view);
   view.crop.textContent = cropText(view);
   reworded(view.node, view.app);
@@ -249,18 +259,19 @@ function frameOf(view) {
   const { app } = view;
   const free = () => app.set({ pinned: false });
   view.walker = walker(app, (by) => step(view, by), free);
-  for (const name of ["choices", "maps", "scheme"]) view[name] = classed("div", name);
+  for (const name of ["choices", "maps", "matrices"]) view[name] = classed("div", name);
   for (const name of ["sizes", "crop"]) view[name] = classed("p", "note");
   for (const name of ["where", "boxHead"]) view[name] = classed("span", name);
   view.live = element("strong", { class: "live", "aria-live": "polite" });
   view.boxBody = element("div", { class: "wide", tabindex: "0", role: "region", "data-label": "arithmetic" });
   view.box = classed("section", "arithmetic", element("h3", {}, word("span", "arithmetic"), " ", view.boxHead), view.boxBody);
-  const bar = classed("div", "bar", view.walker.node, element("p", {}, view.where, " ", view.live));
-  view.node.replaceChildren(word("h2", "convolution"), view.sizes, view.crop, view.choices, view.maps, word("h3", "scheme"), view.scheme, bar);
+  const bar = classed("div", "bar", view.arrays.sums ? view.walker.node : null, element("p", {}, view.where, " ", view.live));
+  view.node.replaceChildren(word("h2", "convolution"), view.sizes, view.crop, view.choices, view.maps, word("h3", view.arrays.product ? "scheme" : "columnsOnly"), view.matrices, bar);
 }
 
 async function open(app, node, at) {
   const view = await viewOf(app, node);
+  const focused = shown && shown.choices.contains(document.activeElement);
   if (shown) shown.walker.stop();
   const selected = firstOutput(view, at);
   if (selected) Object.assign(view, { n: selected.n, f: selected.f });
@@ -269,6 +280,8 @@ async function open(app, node, at) {
   shown = view;
   Object.assign(app.state, { selected, pinned: Boolean(at) });
   light(view);
+  if (focused) view.choices.querySelector("select, [aria-pressed=true]").focus();
+  requestAnimationFrame(() => light(view));
 }
 
 function escaped(event) {

@@ -45,6 +45,8 @@ export function columnPlace(conv, column) {
   return { c, at };
 }
 
+export const isPadded = (conv) => conv.pads.flat().some(Boolean);
+
 export function isPadding(conv, at) {
   return at.some((index, axis) => index < conv.pads[axis][0] || index >= conv.pads[axis][0] + conv.spatial[axis]);
 }

@@ -1,7 +1,7 @@
 // What stands in each grid of the convolution view, as grid.mjs draws it. A sheet also knows which selection a cell is
 // (`select`), and which of its cells the marks of marks.mjs light up (`places`).
 import { valueAt } from "./data.mjs";
-import { columnPlace, countOf, depthOf, flatOf, imageLetters, isPadding, pixelOf, placeIn, rangeOf, rowOf, shownOutputs, sizesOf, tapLetters, wholeSpans } from "./geometry.mjs";
+import { columnPlace, countOf, depthOf, flatOf, imageLetters, isPadded, isPadding, pixelOf, placeIn, rangeOf, rowOf, shownOutputs, sizesOf, tapLetters, wholeSpans } from "./geometry.mjs";
 
 const never = () => false;
 const comma = (place) => place.join(",");
@@ -10,7 +10,6 @@ const plain = { padding: never, ruleBelow: never, ruleAfter: never, heads: [], w
 
 const reader = ({ digits, arrays }, part) => (...indices) => digits[part].text(valueAt(arrays[part], indices));
 
-const bracketed = (conv) => conv.pads.flat().some(Boolean);
 const bracket = (conv, at, text) => (isPadding(conv, at) ? `(${text})` : text);
 
 // Planes
@@ -41,11 +40,11 @@ function planeSheet(view, part, { kind, own, spans, letters, channelLast }, plan
   return {
     ...plain,
     follows: true,
-    plane: plane[0],
+    plane: plane.length ? `${letters(conv)[0]}=${plane[0]}` : "",
     rows: bottom - top,
     columns: right - left,
     characters: view.digits[part].characters,
-    bracketed: kind === "pixel" && bracketed(conv),
+    bracketed: kind === "pixel" && isPadded(conv),
     heads: spans.length > 1 ? [numbered(top)] : [],
     widths: [String(bottom).length],
     columnHeads: [{ text: numbered(left), span: 1 }],
@@ -107,7 +106,7 @@ export function columnsSheet(view) {
     ...rowSheet(view, "k"),
     columns: conv.channels * taps,
     characters: Math.max(view.digits.padded.characters, 2 * conv.kernel.length - 1),
-    bracketed: bracketed(conv),
+    bracketed: isPadded(conv),
     levels: ["c", comma(tapLetters(conv))],
     columnHeads: [
       { text: (k) => `c=${columnPlace(conv, k).c}`, span: taps },
