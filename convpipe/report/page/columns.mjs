@@ -61,18 +61,11 @@ function hexTexts(bytes, digits) {
 export function columnFrom(facts, rows, places, hex, isText) {
   const texts = hex ? hexTexts(hex, facts.hex) : facts.texts;
   const place = places ? (row) => places[row] : facts.count === rows ? (row) => row : () => 0;
-  let values = null;
-  function allValues() {
-    if (!values) values = [...(isText ? texts : texts.map(plainValue)), missing];
-    return values;
-  }
+  const values = [...(isText ? texts : texts.map(plainValue)), missing];
   return {
-    name: facts.name, rows, texts, place, gaps: facts.gaps, count: texts.length,
-    get values() {
-      return allValues();
-    },
+    name: facts.name, rows, texts, values, place, gaps: facts.gaps, count: texts.length,
     text: (row) => texts[place(row)] || "",
-    value: (row) => allValues()[place(row)],
+    value: (row) => values[place(row)],
   };
 }
 

@@ -220,12 +220,12 @@ const ESCAPES = { "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 // A text in the quotes that Python would take.
 export function quoted(text) {
   const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
-  const marks = [...text].map((mark) => (mark === quote ? `\\${mark}` : ESCAPES[mark] || escaped(mark)));
+  const marks = [...text].map((mark) => (mark === quote ? `\\${mark}` : ESCAPES[mark] || escapedMark(mark)));
   return quote + marks.join("") + quote;
 }
 
 // What has no shape of its own, as an escape.
-export function escaped(mark) {
+export function escapedMark(mark) {
   if (!/[\p{C}\p{Z}]/u.test(mark) || mark === " ") return mark;
   const code = mark.codePointAt(0);
   const digits = code < 0x100 ? 2 : code < 0x10000 ? 4 : 8;

@@ -2,15 +2,15 @@
 import { element, word } from "./dom.mjs";
 import { isNumeric } from "./python.mjs";
 
-const ROW_HEIGHT = 28;
+const LINE_HEIGHT = 28;
 const SPARE_ROWS = 8;
 const MOST_WIDE = 34;
-const MOST_DRAWN = 60;
+const MOST_IN_TABLE = 60;
 
 // Which rows to draw: {first, count} of `total` for a box that is scrolled so far.
-export function rowWindow(top, height, total, rowHeight = ROW_HEIGHT) {
+export function rowWindow(top, height, total, rowHeight = LINE_HEIGHT) {
   const seen = Math.ceil(height / rowHeight);
-  const count = Math.min(total, MOST_DRAWN, seen + 2 * SPARE_ROWS);
+  const count = Math.min(total, MOST_IN_TABLE, seen + 2 * SPARE_ROWS);
   const spare = Math.max(0, Math.floor((count - seen) / 2));
   const first = Math.max(0, Math.min(Math.floor(top / rowHeight) - spare, total - count));
   return { first, count };
@@ -32,11 +32,11 @@ const WIDTHS = new WeakMap();
 
 // How wide a column is, in digits: letters of East Asia take two.
 export function widthOf(column) {
-  if (!WIDTHS.has(column)) WIDTHS.set(column, widest(column));
+  if (!WIDTHS.has(column)) WIDTHS.set(column, widestText(column));
   return WIDTHS.get(column);
 }
 
-function widest(column) {
+function widestText(column) {
   let most = column.name.length + 3;
   for (const text of column.texts) {
     if (most >= MOST_WIDE) break;
@@ -114,8 +114,8 @@ export function runsTable(app, model, on) {
   function drawBody() {
     const columns = shownColumns();
     drawn = rowWindow(node.scrollTop, height, model.rows.length);
-    body.style.setProperty("--before", `${drawn.first * ROW_HEIGHT}px`);
-    body.style.setProperty("--after", `${(model.rows.length - drawn.first - drawn.count) * ROW_HEIGHT}px`);
+    body.style.setProperty("--before", `${drawn.first * LINE_HEIGHT}px`);
+    body.style.setProperty("--after", `${(model.rows.length - drawn.first - drawn.count) * LINE_HEIGHT}px`);
     const hadFocus = body.contains(document.activeElement);
     cells = Array.from({ length: drawn.count }, (_, place) => bodyRow(drawn.first + place, columns));
     body.replaceChildren(...cells);
@@ -141,8 +141,8 @@ export function runsTable(app, model, on) {
   }
 
   function show(row) {
-    const top = row * ROW_HEIGHT;
-    const space = height - 2 * ROW_HEIGHT;
+    const top = row * LINE_HEIGHT;
+    const space = height - 2 * LINE_HEIGHT;
     if (top < node.scrollTop) node.scrollTop = top;
     else if (top > node.scrollTop + space) node.scrollTop = top - space;
     drawBody();
@@ -181,7 +181,7 @@ export function runsTable(app, model, on) {
     on.hover(rowOf(event));
   });
   table.addEventListener("keydown", (event) => {
-    const page = Math.max(1, Math.floor(height / ROW_HEIGHT) - 2);
+    const page = Math.max(1, Math.floor(height / LINE_HEIGHT) - 2);
     const next = stepTo(event.key, at, model.rows.length, model.shown.length, page);
     if (next) {
       event.preventDefault();

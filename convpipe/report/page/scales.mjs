@@ -37,7 +37,7 @@ export function powerSteps(low, high, most) {
   return powers;
 }
 
-function cutText(text) {
+function cutWord(text) {
   const marks = [...text.replace(/\s+/g, " ")];
   return marks.length > LONGEST_TICK ? `${marks.slice(0, LONGEST_TICK - 1).join("")}…` : marks.join("");
 }
@@ -82,7 +82,7 @@ function madeAxis(column) {
 }
 
 function slotText(column, at) {
-  return at === column.count ? GAP_TEXT : cutText(column.texts[at]);
+  return at === column.count ? GAP_TEXT : cutWord(column.texts[at]);
 }
 
 // Texts side by side in groups of the same value, such as 1, 1.0 and True.

@@ -7,7 +7,7 @@ const HEIGHT = 320;
 const TOP = 26;
 const BOTTOM = 44;
 const RIGHT = 14;
-const MOST_DRAWN_POINTS = 2000;
+const MOST_SVG_POINTS = 2000;
 const RADIUS = 4.5;
 const NEAR = 14;
 const FAINT = 0.16;
@@ -116,7 +116,7 @@ export function scatterPlot(app, model, on) {
       drawnFor = key;
     }
     svg.setAttribute("width", area.whole);
-    const few = model.rows.length <= MOST_DRAWN_POINTS && app.facts.rows <= MOST_DRAWN_POINTS;
+    const few = model.rows.length <= MOST_SVG_POINTS && app.facts.rows <= MOST_SVG_POINTS;
     svg.replaceChildren(...frame(area, across, up), few ? drawPoints() : drawn("g"), drawn("g", { class: "lit" }));
     paint(area, few);
     drawLegend();

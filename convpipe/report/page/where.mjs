@@ -1,7 +1,7 @@
 // A filter in the words of `convpipe runs --where`, with the same answers and, where JavaScript knows them, the same errors.
 import { parsed } from "./grammar.mjs";
 import { didYouMean } from "./hints.mjs";
-import { arithmetic, holdsItem, equalValues, escaped, FUNCTIONS, itemAt, mistake, signedValue, orderedValues, quoted, truthOf } from "./python.mjs";
+import { arithmetic, holdsItem, equalValues, escapedMark, FUNCTIONS, itemAt, mistake, signedValue, orderedValues, quoted, truthOf } from "./python.mjs";
 
 const WORDS = { true: true, false: false, null: null, none: null };
 const MOST_SHOWN = 80;
@@ -82,14 +82,14 @@ export function meaning(name, known, elsewhere) {
 // A text in an error line: on one line, not too long, of a path the folders cut.
 function inOneLine(text) {
   const words = text.split(/\s+/).filter(Boolean).join(" ");
-  const marks = [...[...words].map(escaped).join("")];
+  const marks = [...[...words].map(escapedMark).join("")];
   if (marks.length <= MOST_SHOWN) return marks.join("") || "nothing";
   const left = MOST_SHOWN - 3;
   return text.includes("/") ? `...${marks.slice(-left).join("")}` : `${marks.slice(0, left).join("")}...`;
 }
 
 function refused(text, expected, hint) {
-  const tail = hint ? ` (${[...hint].map(escaped).join("")})` : "";
+  const tail = hint ? ` (${[...hint].map(escapedMark).join("")})` : "";
   return `--where: got ${inOneLine(text)}, expected ${expected}${tail}`;
 }
 
