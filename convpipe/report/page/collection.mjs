@@ -21,10 +21,11 @@ export function countText(count) {
 
 function emptyModel(app, columns, hasPage) {
   const { rows, chosen, unknown } = app.facts;
+  const names = [...columns.keys()];
   for (const column of columns.values()) column.isNumber = isNumberColumn(column);
   const all = Uint32Array.from({ length: rows }, (_, row) => row);
   return {
-    columns, hasPage, shown: chosen, known: [...columns.keys()].filter((name) => !unknown.includes(name)),
+    columns, hasPage, shown: chosen.map((at) => names[at]), known: names.filter((_, at) => !unknown.includes(at)),
     all, order: all, rows: all, mask: null, brushes: new Map(), where: "", sort: null, hovered: -1, kept: -1,
   };
 }

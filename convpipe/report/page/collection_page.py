@@ -85,19 +85,19 @@ def page_of(collection: Collection, asked: Asked) -> bytes:
 
 def content_of(collection: Collection, asked: Asked, *, hashes: bool) -> Content:
     """What stands in the page."""
-    rows, known, listed = collection.rows, collection.known, columns_of(collection.rows)
-    names = list(dict.fromkeys([*listed, *known]))
+    rows, known = collection.rows, collection.known
+    names = list(dict.fromkeys([*columns_of(rows), *known]))
     left_out = [] if hashes else [name for name in names if is_hash(name) and name not in FIXED]
     names = [name for name in names if name not in left_out]
-    facts: dict[str, Any] = {
+    seen = first_columns(rows, names)
+    facts: dict[str, Any] = {  # columns by their places, as names may be no Unicode
         "kind": "collection",
         "rows": len(rows),
-        "listed": [name for name in listed if name in names],
-        "unknown": [name for name in names if name not in known],  # in the table, but in no row
-        "chosen": first_columns(rows, names),
+        "unknown": [at for at, name in enumerate(names) if name not in known],  # in the table, but in no row
+        "chosen": [names.index(name) for name in seen],
         "texts": TEXT_COLUMNS,
         "measured": sorted(NOT_CONFIG),
-        "leftOut": left_out,
+        "leftOut": list(map(shown, left_out)),
         "where": {"allowed": ALLOWED, "longest": MOST_CHARACTERS, "elsewhere": ELSEWHERE},
     }
     has_page = np.array([row["run"] in collection.pages for row in rows], np.uint8)
@@ -107,7 +107,7 @@ def content_of(collection: Collection, asked: Asked, *, hashes: bool) -> Content
         language=asked.language,
         facts=facts,
         arrays={"pages": packed(has_page), **columns_packed(rows, names)},
-        tables=list(tables(rows, facts["chosen"])),
+        tables=list(tables(rows, seen)),
         foot=[f"{len(rows):,} runs of {shown(collection.name, 200)}"],
     )
 
@@ -135,4 +135,4 @@ def tables(rows: Sequence[Row], names: Sequence[str]) -> Iterator[Table]:
     yield Table("totals", ("total.status", "total.runs"), counts, "totals")
     if rows:
         cells = [[short_cell(row.get(name, "")) for name in names] for row in rows[:MOST_ROWS]]
-        yield Table("first_runs", names, cells, "first")
+        yield Table("first_runs", list(map(short_cell, names)), cells, "first")
