@@ -79,6 +79,7 @@ export function scatterPlot(app, model, on) {
   const canvas = element("canvas", { "aria-hidden": "true" });
   const svg = drawn("svg", { role: "img", height: HEIGHT });
   const stage = element("div", { class: "stage" }, canvas, svg);
+  const [cloud, marks] = [drawn("g"), drawn("g")];
   const legend = element("div", { class: "legend" });
   let points = null;
   let faint = null;
@@ -109,18 +110,19 @@ export function scatterPlot(app, model, on) {
   function redraw() {
     const [across, up] = [axis(chosen.across), axis(chosen.up)];
     const area = areaOf(up);
-    const key = [chosen.across, chosen.up, chosen.colour, area.whole].join("\n");
+    const few = app.facts.rows <= MOST_SVG_POINTS;
+    const key = [chosen.across, chosen.up, chosen.colour, area.whole, app.state.language].join("\n");
     if (key !== drawnFor) {
       points = pointsOf(area, across, up);
       faint = null;
       drawnFor = key;
+      svg.setAttribute("width", area.whole);
+      svg.setAttribute("aria-label", app.say("plot.scatter", { x: chosen.across, y: chosen.up }));
+      svg.replaceChildren(...frame(area, across, up), cloud, marks);
+      drawLegend();
     }
-    svg.setAttribute("width", area.whole);
-    const few = model.rows.length <= MOST_SVG_POINTS && app.facts.rows <= MOST_SVG_POINTS;
-    svg.replaceChildren(...frame(area, across, up), few ? drawPoints() : drawn("g"), drawn("g", { class: "lit" }));
+    if (few) drawPoints();
     paint(area, few);
-    drawLegend();
-    svg.setAttribute("aria-label", app.say("plot.scatter", { x: chosen.across, y: chosen.up }));
     mark();
   }
 
@@ -136,7 +138,7 @@ export function scatterPlot(app, model, on) {
     const place = (row) => `translate(${points.x[row].toFixed(1)},${points.y[row].toFixed(1)})`;
     const draw = (row, faint) => outline(look(row), { transform: place(row), opacity: faint ? FAINT : 0.8 });
     const others = [...model.all].filter((row) => !left.has(row));
-    return drawn("g", {}, others.map((row) => draw(row, true)), Array.from(model.rows, (row) => draw(row, false)));
+    cloud.replaceChildren(...others.map((row) => draw(row, true)), ...Array.from(model.rows, (row) => draw(row, false)));
   }
 
   function paint(area, few) {
@@ -171,9 +173,8 @@ export function scatterPlot(app, model, on) {
   }
 
   function mark() {
-    const group = svg.lastElementChild;
     const rows = [model.kept, model.hovered].filter((row) => row >= 0);
-    group.replaceChildren(...rows.map((row) => {
+    marks.replaceChildren(...rows.map((row) => {
       const kind = row === model.hovered ? "ring" : "ring kept";
       return drawn("circle", { cx: points.x[row], cy: points.y[row], r: 7, class: kind, "data-row": row });
     }));
