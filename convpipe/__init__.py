@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         explain as explain,
         explain_map as explain_map,
         help as help,
+        page as page,
         plan as plan,
         reproduce as reproduce,
         run as run,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         schema as schema,
         sweep as sweep,
         verify as verify,
+        view as view,
     )
     from convpipe.archive.read import load as load
     from convpipe.execution.functions import (
@@ -71,10 +73,12 @@ if TYPE_CHECKING:
     from convpipe.ops.tanh import tanh as tanh
     from convpipe.ops.unpad import unpad as unpad
     from convpipe.ops.upsample import upsample as upsample
+    from convpipe.report.answers import answers as answers
 
 __version__ = VERSION
 # Where names are at home that are no operation's array function, which lies in the file of its own name.
 HOMES = {
+    "answers": "report.answers",
     "conv": "execution.functions",
     "conv_grad": "execution.functions",
     "conv_transpose": "execution.functions",
@@ -82,6 +86,7 @@ HOMES = {
     "explain_map": "api",
     "help": "api",
     "load": "archive.read",
+    "page": "api",
     "plan": "api",
     "reproduce": "api",
     "run": "api",
@@ -90,6 +95,7 @@ HOMES = {
     "stages": "execution.functions",
     "sweep": "api",
     "verify": "api",
+    "view": "api",
 }
 OPERATIONS = Path(__file__).with_name("ops")
 
