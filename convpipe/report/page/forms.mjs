@@ -6,6 +6,7 @@
 import { short } from "./numbers.mjs";
 
 const MOST_TERMS = 32;
+const MOST_POWER = 64n;
 const SIGN_RANKS = { "+": 1, "-": 1, "*": 2, "/": 2, "**": 4 };
 const STEP_WORDS = ["exp", "log", "sqrt", "tanh", "**"];
 const ATOM_RANK = 9;
@@ -99,8 +100,9 @@ export function readsOf(form, at) {
 const numberOf = (fact) => (typeof fact === "number" ? fact : /^-?\d+$/.test(fact) ? BigInt(fact) : Number(fact));
 
 function combinedValues(sign, first, second) {
-  if (typeof first === "bigint" && typeof second === "bigint" && "+-*".includes(sign)) {
-    return sign === "+" ? first + second : sign === "-" ? first - second : first * second;
+  if (typeof first === "bigint" && typeof second === "bigint") {
+    if ("+-*".includes(sign)) return sign === "+" ? first + second : sign === "-" ? first - second : first * second;
+    if (sign === "**" && second >= 0n && second <= MOST_POWER) return first ** second;
   }
   const [one, other] = [Number(first), Number(second)];
   if (sign === "+") return one + other;
