@@ -93,7 +93,7 @@ def content_of(material: Material, asked: Asked, *, small: bool) -> Content:
         "cropped": small,
     }
     return Content(
-        entry="run_page",
+        entry="large_run_page" if any(each.large for each in kept) else "run_page",
         title=title(run),
         language=asked.language,
         facts=facts,
@@ -107,10 +107,8 @@ def parts_packed(kept: Sequence[Shown], arrays: Mapping[str, Array]) -> Iterator
     """The arrays of convolutions, as far as the page keeps them."""
     for each in kept:
         for part, name in each.parts.items():
-            array = arrays[name]
-            if part == "product":  # (N*out_h*out_w, F), as its cells are found in the page by n, f and position
-                array = array.reshape(-1, *each.sizes.out, array.shape[1])
-            slices = each.slices("feature_map" if part == "product" else part)
+            array = each.laid_out(part, arrays[name])
+            slices = each.slices(part)
             yield name, packed(array[slices], origin_of(slices, array.ndim))
 
 
