@@ -19,6 +19,7 @@ from convpipe.graph.spec import Spec
 from convpipe.graph.work import Work, plan_work
 from convpipe.report.page.convolutions import Shown, convolutions, cropped, origin_of
 from convpipe.report.page.document import Content, Table, document
+from convpipe.report.page.graph import Node, graph_of
 from convpipe.report.page.packed import Packed, packed
 from convpipe.tensors import Array
 
@@ -47,6 +48,7 @@ class Material:
     spec: Spec
     work: Work
     convolutions: tuple[Shown, ...]
+    graph: tuple[Node, ...]
     arrays: Mapping[str, Array]
     lacks: tuple[str, ...]  # arrays that cannot be had
 
@@ -77,14 +79,16 @@ def gathered(run: Run) -> Material:
     spec = read_archived(run)
     work = plan_work(spec)
     found = tuple(convolutions(spec, work))
-    names = list(dict.fromkeys(name for each in found for name in each.parts.values()))
+    graph = graph_of(spec, work, [each.layer for each in found]) if is_graph(spec, found) else ()
+    shown = [name for each in found for name in each.parts.values()]
+    names = list(dict.fromkeys([*shown, *(name for node in graph for name in (node.array, *node.reads.values()))]))
     try:
-        return Material(run, spec, work, found, stage_arrays(run, spec, work, names), ())
+        return Material(run, spec, work, found, graph, stage_arrays(run, spec, work, names), ())
     except ArchiveError:
         kept = [row["stage"] for row in run.rows if run.held is not None or row["file"]]
         there = [name for name in names if name in kept]
         lacks = tuple(name for name in names if name not in kept)
-        return Material(run, spec, work, found, stage_arrays(run, spec, work, there), lacks)
+        return Material(run, spec, work, found, graph, stage_arrays(run, spec, work, there), lacks)
 
 
 def content_of(material: Material, asked: Asked, *, small: bool) -> Content:
@@ -99,18 +103,30 @@ def content_of(material: Material, asked: Asked, *, small: bool) -> Content:
         "start": {"at": asked.at, "layer": asked.layer},
         "names": run.manifest.get("names", {}),
         "convolutions": [each.facts for each in kept],
+        "graph": [node.facts for node in material.graph],
         "lacks": material.lacks,
         "cropped": small,
     }
     return Content(
-        entry="run_page",
+        entry="network_page" if material.graph else "run_page",
         title=title(run),
         language=asked.language,
         facts=facts,
-        arrays=dict(parts_packed(kept, material.arrays)),
+        arrays={**nodes_packed(material), **dict(parts_packed(kept, material.arrays))},
         tables=[stage_table(run), *output_tables(run)],
         foot=foot(run),
     )
+
+
+def is_graph(spec: Spec, found: Sequence[Shown]) -> bool:
+    """Whether a run is looked at as a graph: a network, or what is no forward convolution."""
+    return spec.network is not None or not found
+
+
+def nodes_packed(material: Material) -> dict[str, Packed]:
+    """The arrays of the graph."""
+    names = [name for node in material.graph for name in (node.array, *node.reads.values())]
+    return {name: packed(material.arrays[name]) for name in dict.fromkeys(names) if name in material.arrays}
 
 
 def parts_packed(kept: Sequence[Shown], arrays: Mapping[str, Array]) -> Iterator[tuple[str, Packed]]:

@@ -1,0 +1,99 @@
+"""The graph that the page draws: the layers of a network, or the stages of an operation, and what each has read."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from convpipe.graph.making import source_of
+from convpipe.graph.spec import Layer, Spec
+from convpipe.graph.step import Step
+from convpipe.graph.work import Work
+from convpipe.tensors import Tensor
+
+
+@dataclass(frozen=True)
+class Node:
+    """A layer, a stage or a given tensor.
+
+    `array` is the name in stages.csv of what is shown of it, `reads` those of what its formula reads: of a main tensor
+    by its number, of another by its role.
+    """
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]  # nodes
+    array: str
+    tensor: Tensor
+    reads: Mapping[str, str]
+    form: Mapping[str, Any] | None = None
+    conv: bool = False  # whether the page has its convolution cell by cell
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the page's script is told."""
+        found = {
+            "name": self.name,
+            "op": self.op,
+            "inputs": self.inputs,
+            "array": self.array,
+            "shape": self.tensor.shape,
+            "axes": self.tensor.axes,
+            "dtype": str(self.tensor.dtype),
+        }
+        more = {"reads": self.reads, "form": self.form, "conv": self.conv}
+        return {**found, **{name: value for name, value in more.items() if value}}
+
+
+def graph_of(spec: Spec, work: Work, convolutions: Container[str | None]) -> tuple[Node, ...]:
+    """The graph of a run, in the order in which it is computed.
+
+    Args:
+        convolutions: the layers whose convolution the page has cell by cell.
+    """
+    tensors = {tensor.name: tensor for tensor in (*work.plan.given, *(step.makes for step in work.plan.steps))}
+    if spec.network is None:
+        given = [given_node(spec, tensor) for tensor in work.plan.given]
+        return (*given, *stage_nodes(work.plan.steps, tensors, work.plan.rows_by_tensor))
+    first = given_node(spec, tensors["input"])
+    return (first, *layer_nodes(spec.network, work, tensors, convolutions))
+
+
+def given_node(spec: Spec, tensor: Tensor) -> Node:
+    """A given tensor."""
+    return Node(tensor.name, source_of(spec, tensor).source, (), tensor.name, tensor, {})
+
+
+def stage_nodes(steps: Sequence[Step], tensors: Mapping[str, Tensor], rows: Mapping[str, str]) -> Iterator[Node]:
+    """Stages, each a node of its own."""
+    for step in steps:
+        inputs = tuple(dict.fromkeys(rows[name] for name in step.needs))
+        yield Node(step.name, step.op, inputs, step.name, step.makes, reads_of(step, rows), form_of(step, tensors))
+
+
+def layer_nodes(
+    network: Mapping[str, Layer], work: Work, tensors: Mapping[str, Tensor], convolutions: Container[str | None]
+) -> Iterator[Node]:
+    """Layers: the stages of a convolution are one node."""
+    rows, before = work.plan.rows_by_tensor, "input"
+    for name, layer in network.items():
+        step = next(step for step in work.plan.steps if step.makes.name == name)
+        inputs, before = layer.inputs or (before,), name
+        single = step.name == name
+        reads, form = (reads_of(step, rows), form_of(step, tensors)) if single else ({}, None)
+        yield Node(name, layer.op, inputs, rows[name], step.makes, reads, form, name in convolutions)
+
+
+def reads_of(step: Step, rows: Mapping[str, str]) -> dict[str, str]:
+    """The arrays that a step reads: main ones by their numbers, others by their roles."""
+    mains = len(step.needs) - len(step.sides)
+    return {
+        **{str(number): rows[name] for number, name in enumerate(step.needs[:mains])},
+        **{role: rows[name] for role, name in zip(step.sides, step.needs[mains:], strict=True)},
+    }
+
+
+def form_of(step: Step, tensors: Mapping[str, Tensor]) -> Mapping[str, Any] | None:
+    """How a cell of what a step makes comes about."""
+    return None
