@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from convpipe.api import (
         explain as explain,
         help as help,
+        page as page,
         plan as plan,
         reproduce as reproduce,
         run as run,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         schema as schema,
         sweep as sweep,
         verify as verify,
+        view as view,
     )
     from convpipe.archive.read import load as load
     from convpipe.execution.functions import (
@@ -80,6 +82,7 @@ HOMES = {
     "explain": "api",
     "help": "api",
     "load": "archive.read",
+    "page": "api",
     "plan": "api",
     "reproduce": "api",
     "run": "api",
@@ -88,6 +91,7 @@ HOMES = {
     "stages": "execution.functions",
     "sweep": "api",
     "verify": "api",
+    "view": "api",
 }
 OPERATIONS = Path(__file__).with_name("ops")
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from convpipe.execution.runner import Outcome
     from convpipe.graph.plan import Plan
     from convpipe.report.cell import Cell
+    from convpipe.report.page.asked import Asked
+    from convpipe.report.page.view import View
     from convpipe.sweeps.events import Event
 
 MOST_NAMED = 5  # paths in an error
@@ -180,6 +182,84 @@ def explain(run: Run | str | Path, at: str | Sequence[int], layer: str | None = 
     return explained(held_run(run) or verified(run_folder("explain", run)), indices, layer)
 
 
+def page(
+    path: Run | str | Path,
+    at: str | Sequence[int] | None = None,
+    layer: str | None = None,
+    *,
+    lang: str = "en",
+    limit: str | int | None = None,
+    out: str | Path | None = None,
+    open: bool = False,
+) -> Path:
+    """Make a page of a run or of a collection: one HTML file that needs no network; gives where it is.
+
+    Args:
+        path: a run, which is verified first, or a collection, whose page leads to those of its runs.
+        at: the cell that it opens with: image, filter, and position along each axis.
+        layer: of a network: whose cell that is.
+        lang: ``en`` or ``ko``; a button changes it.
+        limit: the most bytes that it may have, such as ``"8MiB"``, which is usual, and at most 50 MiB. A run that is
+            larger is shown in part, and the page says which.
+        out: where to write it. By default it lies beside the archive, as ``<run id>.html``, or in the collection, as
+            ``index.html``.
+        open: whether to show it in a browser.
+
+    Raises:
+        UsageError: there is no run and no collection, or a run in memory and no `out`.
+        ConfigError: a cell, a layer or a language that is not there, or a limit that the page would not keep.
+        ArchiveError: the run is damaged.
+        StorageError: the disk refused.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     page(run("experiment=lecture_3d", root=folder), at=(0, 0, 1, 1)).name
+    '4014ffa24254.html'
+    """
+    from convpipe.files.staging import write_whole
+    from convpipe.report.page.asked import asked_for
+    from convpipe.report.page.place import place_of
+
+    asked = asked_for(at, layer, lang, limit)
+    folder = None if held_run(path) else existing_folder("page", path)
+    target = place_of(folder, out)
+    write_whole(target, page_bytes(folder or path, asked))
+    if open:
+        import webbrowser
+
+        webbrowser.open(target.resolve().as_uri())
+    return target
+
+
+def page_bytes(path: Run | str | Path, asked: Asked) -> bytes:
+    """The page of a run or of a collection."""
+    from convpipe.archive.collection import is_run
+
+    held = held_run(path)
+    if held is None and not is_run(existing_folder("page", path)):
+        from convpipe.report.page.collection_page import collection_page
+
+        return collection_page(collection_folder("page", path), asked)
+    from convpipe.archive.verify import verify as verified
+    from convpipe.report.page.run_page import run_page
+
+    return run_page(held or verified(run_folder("page", path)), asked)
+
+
+def view(
+    run: Run | str | Path, at: str | Sequence[int] | None = None, layer: str | None = None, *, lang: str = "en"
+) -> View:
+    """The page of a run inside a notebook, as ``run.view()`` does; the arguments are those of `page`.
+
+    >>> view(run("experiment=lecture_3d", archive=False))
+    <View of a page, 980 pixels high>
+    """
+    from convpipe.report.page.asked import asked_for
+    from convpipe.report.page.view import View
+
+    return View(page_bytes(run, asked_for(at, layer, lang, None)).decode())
+
+
 def runs(
     path: str | Path, where: str | None = None, sort: str | None = None, columns: str | Sequence[str] | None = None
 ) -> pd.DataFrame:
@@ -297,7 +377,8 @@ def functions() -> dict[str, Callable[..., object]]:
     """What takes settings or runs, by its name; each command is one of them."""
     from convpipe.archive.read import load
 
-    return {each.__name__: each for each in (plan, run, sweep, load, runs, explain, verify, reproduce, help, schema)}
+    found = (plan, run, sweep, load, runs, explain, page, view, verify, reproduce, help, schema)
+    return {each.__name__: each for each in found}
 
 
 def schema() -> dict[str, Any]:

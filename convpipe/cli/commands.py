@@ -106,6 +106,20 @@ def explain(given: Namespace) -> None:
         raise ArchiveError(f"{Path(given.word)}: at {given.at}: got {cell.stored} stored, expected {cell.total}")
 
 
+def page(given: Namespace) -> None:
+    """``convpipe page PATH``: a run or a collection as one HTML file."""
+    found = api.page(
+        Path(given.word),
+        given.at,
+        given.layer,
+        lang=given.lang,
+        limit=given.limit,
+        out=given.out,
+        open=given.open,
+    )
+    print(f"page: {found}")
+
+
 def runs(given: Namespace) -> None:
     """``convpipe runs COLLECTION``: its runs, one line each."""
     path = api.collection_folder("runs", Path(given.word))
@@ -161,6 +175,21 @@ def explain_options() -> tuple[Option, ...]:
     )
 
 
+def page_options() -> tuple[Option, ...]:
+    """Those of ``page``."""
+    from convpipe.report.page.script import LANGUAGES
+
+    limit = "the most bytes that it may have (default 8MiB, at most 50MiB); of a larger run it shows a part"
+    return (
+        Option("--at", {"metavar": "N,F,Y,X", "help": "the cell that it opens with"}),
+        Option("--layer", {"metavar": "NAME", "help": "of a network: the layer that it opens with"}),
+        Option("--lang", {"choices": LANGUAGES, "default": "en", "help": "its language; a button in it changes that"}),
+        Option("--limit", {"metavar": "SIZE", "help": limit}),
+        Option("--out", {"metavar": "FILE", "help": "write there instead of beside the archive"}),
+        Option("--open", {"action": "store_true", "help": "show it in a browser"}),
+    )
+
+
 def runs_options() -> tuple[Option, ...]:
     """Those of ``runs``."""
     from convpipe.report.listing import FORMATS
@@ -186,6 +215,7 @@ TABLE = (
         explain,
         explain_options,
     ),
+    Command("page", "PATH [options]", "make a page of a run or a collection, to look at offline", page, page_options),
     Command("runs", "COLLECTION [options]", "list the runs of a collection", runs, runs_options, dashed="--sort"),
     Command("help", "[WORD]", "the manual, or what a key, command or operation is", help_command),
     Command("schema", "", "print the JSON Schema of experiment files", schema),

@@ -86,11 +86,16 @@ def array_block(entry: tuple[str, Packed]) -> str:
 
 def table_html(table: Table, said: Mapping[str, str]) -> str:
     """A table, whose words the script changes with the language."""
-    heads = "".join(f'<th scope="col" data-word="{key}">{escape(said.get(key, key))}</th>' for key in table.heads)
-    caption = f'<h2 data-word="{table.caption}">{escape(said.get(table.caption, table.caption))}</h2>'
+    heads = "".join(f'<th scope="col"{spoken(key, said)}</th>' for key in table.heads)
+    caption = f"<h2{spoken(table.caption, said)}</h2>"
     rows = "\n".join(row_html(cells) for cells in table.rows)
     whole = f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>"
     return f'<section id="{table.mark}">{caption}\n<div class="wide" tabindex="0" role="region">{whole}</div></section>'
+
+
+def spoken(key: str, said: Mapping[str, str]) -> str:
+    """The rest of a tag with a text that follows the language, or, where it is no key of words, stays as it is."""
+    return f' data-word="{key}">{escape(said[key])}' if key in said else f">{escape(key)}"
 
 
 def row_html(cells: Cells) -> str:

@@ -17,27 +17,16 @@ from convpipe.execution.remake import stage_arrays
 from convpipe.graph.plan import readable
 from convpipe.graph.spec import Spec
 from convpipe.graph.work import Work, plan_work
+from convpipe.report.page.asked import Asked, check_place
 from convpipe.report.page.convolutions import Shown, convolutions, cropped, origin_of
 from convpipe.report.page.document import Content, Table, document
 from convpipe.report.page.graph import Node, graph_of
 from convpipe.report.page.packed import Packed, packed
 from convpipe.tensors import Array
 
-MOST_BYTES = 50 << 20  # of any page
-USUAL_BYTES = 8 << 20
 LEAST_PACKED = 16  # an array's bytes are hardly ever more than so many times what stands in the page
 HEADS = ("stage", "operation", "shape", "axes", "dtype", "bytes", "macs", "milliseconds", "min", "max", "sha256")
 MOST_OUTPUT_ROWS = 40
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is wanted of a page."""
-
-    at: tuple[int, ...] | None = None
-    layer: str | None = None
-    language: str = "en"
-    limit: int = USUAL_BYTES
 
 
 @dataclass(frozen=True)
@@ -60,24 +49,25 @@ def run_page(run: Run, asked: Asked) -> bytes:
         ConfigError: a cell or a layer that is not there, or a limit that the page would not keep.
         ArchiveError: the run's config makes other arrays than it has.
     """
-    material = gathered(run)
+    material = gathered(run, asked)
     content = None
     if sum(array.nbytes for array in material.arrays.values()) <= LEAST_PACKED * asked.limit:
         content = document(content_of(material, asked, small=False))
     if content is None or len(content) > asked.limit:
         content = document(content_of(material, asked, small=True))
     if len(content) > asked.limit:
-        hint = "a network's images are many: record=1 shows one" if len(material.arrays) > 1 else ""
+        hint = "record=1 keeps one image's stages" if material.spec.network and not material.spec.record else ""
         raise ConfigError(
             "--limit", readable(asked.limit), f"at least {readable(len(content))}, this page's size", hint
         )
     return content
 
 
-def gathered(run: Run) -> Material:
+def gathered(run: Run, asked: Asked) -> Material:
     """A run's arrays that the page shows: those that were kept, the others made again and held against their hashes."""
     spec = read_archived(run)
     work = plan_work(spec)
+    check_place(asked, spec, work)
     found = tuple(convolutions(spec, work))
     graph = graph_of(spec, work, [each.layer for each in found]) if is_graph(spec, found) else ()
     shown = [name for each in found for name in each.parts.values()]
