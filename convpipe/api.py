@@ -376,8 +376,9 @@ def help(word: str | None = None) -> str:
 def functions() -> dict[str, Callable[..., object]]:
     """What takes settings or runs, by its name; each command is one of them."""
     from convpipe.archive.read import load
+    from convpipe.report.answers import answers
 
-    found = (plan, run, sweep, load, runs, explain, page, view, verify, reproduce, help, schema)
+    found = (plan, run, sweep, load, runs, explain, page, view, answers, verify, reproduce, help, schema)
     return {each.__name__: each for each in found}
 
 

@@ -98,6 +98,9 @@ def check_source(kind: type[Source], role: str, settings: Mapping[str, Any], req
     assert array.flags.writeable, "its array cannot be written"
     assert array.dtype.isnative, f"its array has the byte order {array.dtype.byteorder}"
     check_same(again, array, "a second time")
+    if role == "filters":
+        labels = source.labels(signature, [f"c{channel}" for channel in range(array.shape[1] * asked.groups)])
+        assert len(labels) in (0, len(array)), f"it has {len(labels)} labels for {len(array)} filters"
     assert not np.shares_memory(array, again), "two of its arrays share memory"
     if isinstance(source, Stored):
         check_elsewhere(source, asked, array)

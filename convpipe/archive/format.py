@@ -60,6 +60,7 @@ IN_ORDER = ("seconds", "axes", "wiring")  # entries whose stages stand as they r
 MOST_AGREEING = 16  # other codes that a manifest notes, the latest
 WRITTEN = json.JSONEncoder(allow_nan=False)
 CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+MAP_NAME = re.compile(r"\w[\w .-]{0,79}")  # of a filter or a channel
 PICTURE = re.compile(r"map_n\d{1,9}_f\d{3,9}\.png", re.ASCII)
 SUM_LINE = re.compile(r"([0-9a-f]{64})  (\w[\w.-]*)")
 

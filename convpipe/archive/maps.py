@@ -1,14 +1,19 @@
 """A run's result as planes: which axes it has, and which two of them number the planes."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from convpipe.archive.format import short_number
 from convpipe.tensors import Array
+
+if TYPE_CHECKING:
+    from convpipe.archive.read import Run
 
 
 @dataclass(frozen=True)
@@ -17,13 +22,15 @@ class Maps:
 
     values: Array  # (first, second, ...)
     letters: tuple[str, str]
+    names: tuple[str, ...] = ()  # of the second, where they have some
 
     def __iter__(self) -> Iterator[tuple[str, Array]]:
-        """Each plane and its name, such as ``n=0 f=2``."""
+        """Each plane and its name, such as ``n=0 f=2`` or ``n=0 f=2 sobel_x B``."""
         first, second = self.letters
+        called = [f" {name}" for name in self.names] or [""] * self.values.shape[1]
         for i, planes in enumerate(self.values):
             for j, plane in enumerate(planes):
-                yield f"{first}={i} {second}={j}", plane
+                yield f"{first}={i} {second}={j}{called[j]}", plane
 
     @property
     def count(self) -> int:
@@ -40,6 +47,15 @@ def maps_of(values: Array, axes: Sequence[str]) -> Maps | None:
     if axes[0] in ("N", "F") and axes[1] in ("C", "C/G"):
         return Maps(values, (axes[0].lower(), "c"))
     return None
+
+
+def run_maps(run: Run, values: Array) -> Maps | None:
+    """The planes of a run's result with their names, as far as its manifest has them; None of what has no planes."""
+    maps = maps_of(values, output_axes(run.rows, run.manifest, values.ndim))
+    if maps is None or run.config.get("network") or maps.letters[0] != "n":  # names are of one convolution's maps
+        return maps
+    found = run.manifest.get("names", {}).get("feature_map" if maps.letters[1] == "f" else "input", ())
+    return replace(maps, names=tuple(found)) if len(found) == maps.values.shape[1] else maps
 
 
 def output_axes(rows: Sequence[Mapping[str, str]], manifest: Mapping[str, Any], rank: int) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from convpipe.archive.format import lettered, rank_words, short_number
-from convpipe.archive.maps import Maps, maps_of, output_axes, range_texts
+from convpipe.archive.maps import Maps, range_texts, run_maps
 from convpipe.errors import ArchiveError, shown
 from convpipe.files import html
 from convpipe.tensors import Array, shape_text
@@ -70,7 +70,7 @@ def more(count: int, what: str) -> str:
 def output_html(run: Run) -> str:
     """The result: its maps, or its values where it has none."""
     values = run.output
-    maps = maps_of(values, output_axes(run.rows, run.manifest, values.ndim))
+    maps = run_maps(run, values)
     if not values.size:
         return html.line(f"output {shape_text(values.shape)}: empty")
     if maps is not None:

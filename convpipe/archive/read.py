@@ -20,6 +20,7 @@ from convpipe.archive.format import (
     COLUMNS,
     MANIFEST,
     MANIFEST_2,
+    MAP_NAME,
     MOST_TEXT_BYTES,
     MOST_THREADS,
     OUTPUT,
@@ -272,6 +273,9 @@ def check_entries(path: Path, manifest: Mapping[str, Any]) -> None:
         raise ArchiveError(f"{path}: got folder {shown(manifest['folder'])}, expected a text")
     if not isinstance(agrees := manifest.get("agrees", []), list) or not all(map(is_text, agrees)):
         raise ArchiveError(f"{path}: got agrees {shown(agrees)}, expected a list of texts")
+    for name, value in entries_of(path, manifest, "names").items():
+        if not isinstance(value, list) or not all(map(is_map_name, value)):
+            raise ArchiveError(f"{path}: got names.{shown(name)} {shown(value)}, expected a list of names")
     for name, value in manifest["wiring"].items():
         if not isinstance(value, list) or not all(map(is_text, value)):
             raise ArchiveError(f"{path}: got wiring.{shown(name)} {shown(value)}, expected a list of texts")
@@ -288,6 +292,11 @@ def entries_of(path: Path, manifest: Mapping[str, Any], key: str) -> Mapping[str
 def is_text(value: Any) -> bool:
     """Whether a value is a text."""
     return isinstance(value, str)
+
+
+def is_map_name(value: Any) -> bool:
+    """Whether a value may be what a map is called: letters, digits and a few signs, which move no cursor."""
+    return is_text(value) and MAP_NAME.fullmatch(value) is not None
 
 
 def is_seconds(value: Any) -> bool:

@@ -92,10 +92,13 @@ def reproduce(given: Namespace) -> None:
     """``convpipe reproduce RUN``: compute an archived run again and compare."""
     outcome = api.reproduce(Path(given.word))
 
+    from convpipe.report.answers import answers
     from convpipe.report.console import console
     from convpipe.report.run import show_run
 
-    show_run(console(), outcome.run, outcome.verdict, outcome.seconds)
+    labelled = "evaluation" in outcome.run.manifest
+    found = answers(outcome.run) if labelled else ()
+    show_run(console(), outcome.run, outcome.verdict, outcome.seconds, answers=found)
 
 
 def explain(given: Namespace) -> None:

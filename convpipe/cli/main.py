@@ -21,7 +21,9 @@ from convpipe.errors import STOPPED, ConvpipeError, StorageError, UsageError
 if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra
 
+    from convpipe.archive.read import Run
     from convpipe.config.settings import Job
+    from convpipe.execution.evaluation import Answer
     from convpipe.execution.runner import Prepared
 
 
@@ -180,8 +182,17 @@ def run_job(job: Job) -> int:
 
         show_trace(sys.stdout, outcome.run)
     notes = changed_files(place.folder, prepared) if outcome.verdict == "new" else ()
-    show_run(console(), outcome.run, outcome.verdict, outcome.seconds, notes)
+    show_run(console(), outcome.run, outcome.verdict, outcome.seconds, notes, answers_of(outcome.run, prepared))
     return 0
+
+
+def answers_of(run: Run, prepared: Prepared) -> Sequence[Answer]:
+    """What a network that has just run has answered; nothing without labels, by which its answers are judged."""
+    if prepared.spec.labels is None:
+        return ()
+    from convpipe.execution.evaluation import answers
+
+    return answers(run, prepared.spec)
 
 
 def changed_files(folder: Path, prepared: Prepared) -> Sequence[str]:

@@ -1,14 +1,33 @@
-"""How often a network's largest output names the right class."""
+"""What a network answers, the class of its largest output, and how often that is the right one."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from convpipe.archive.read import Run
 from convpipe.errors import ConfigError
+from convpipe.execution.inputs import make_labels
+from convpipe.graph.spec import Spec
 from convpipe.graph.work import are_scores
-from convpipe.tensors import Array
+from convpipe.tensors import Array, shape_text
 
 NO_ANSWER = "none"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a network says of one image, beside the truth, as far as a label tells it."""
+
+    image: int
+    truth: int | None
+    answer: int | None  # none where NaN is among the scores
+    score: float  # of the answer
+
+    @property
+    def right(self) -> bool | None:
+        """Whether it is the truth; nobody knows without a label."""
+        return None if self.truth is None else self.answer == self.truth
 
 
 @dataclass(frozen=True)
@@ -79,3 +98,24 @@ def answers_of(scores: Array) -> Array:
     without: Array = (scores != scores).any(axis=1)
     answers: Array = np.where(without, scores.shape[1], scores.argmax(axis=1))
     return answers
+
+
+def answers(run: Run, spec: Spec) -> tuple[Answer, ...]:
+    """What a run's output answers for each image, beside its labels, which are made again by its spec.
+
+    Raises:
+        ConfigError: the output is not one number for each class.
+        ArchiveError: the output, or what the labels were read from, is not there.
+    """
+    scores = run.output
+    if not are_scores(scores.shape):
+        raise ConfigError("answers", shape_text(scores.shape), "an output (N, classes), a number for each class")
+    rows = scores.reshape(scores.shape[:2])
+    truths = [None] * len(rows) if spec.labels is None else make_labels(spec.labels, spec.seed, len(rows)).tolist()
+    found = zip(truths, answers_of(rows).tolist(), rows, strict=True)
+    return tuple(Answer(image, truth, *scored(answer, row)) for image, (truth, answer, row) in enumerate(found))
+
+
+def scored(answer: int, scores: Array) -> tuple[int | None, float]:
+    """An answer and its score, or that there is none."""
+    return (answer, scores[answer].item()) if answer < len(scores) else (None, math.nan)

@@ -24,6 +24,7 @@ from convpipe.errors import ArchiveError, ConfigError, ValueRangeError
 from convpipe.execution import pipeline, provenance
 from convpipe.execution.code import Names, code_of, named
 from convpipe.execution.inputs import make_arrays, pinned
+from convpipe.execution.naming import map_names
 from convpipe.execution.pipeline import StageResult
 from convpipe.execution.reuse import SAME_CODE, Asked, Found, look
 from convpipe.execution.settle import Case, How, Settled
@@ -325,6 +326,7 @@ def manifest(prepared: Prepared, place: Place, seconds: Seconds, started: str) -
         "folder": os.getcwd() if any(not os.path.isabs(path) for path in paths.values()) else "",
         "input_bytes": input_bytes(file_sources(prepared)),
         "given": {tensor.name: tensor.origin for tensor in plan.given if tensor.origin},
+        "names": map_names(spec, plan),
         "slice": work.slice if work.recorded < work.batch else 0,  # how many images ran at a time
         "operations": origins(OPERATIONS, operations),
         "sources": origins(SOURCES, sources),

@@ -1,19 +1,26 @@
 """What a person sees of a run's result, by its axes: maps, a table of answers, or just the values."""
 
+from __future__ import annotations
+
 import csv
+from collections.abc import Sequence
 from io import StringIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
 
 from convpipe.archive.format import short_number
-from convpipe.archive.maps import Maps, maps_of, output_axes, range_texts
+from convpipe.archive.maps import Maps, output_axes, range_texts, run_maps
 from convpipe.archive.read import Run, read_bytes
 from convpipe.errors import ArchiveError
 from convpipe.ops import OPERATIONS
 from convpipe.ops.kinds.operation import words
 from convpipe.report.console import PLAIN_WIDTH, table
 from convpipe.tensors import Array, shape_text
+
+if TYPE_CHECKING:
+    from convpipe.execution.evaluation import Answer
 
 CONFUSION = "confusion.csv"
 LARGEST_PRINTED_MAP = 12 * 12  # cells
@@ -25,13 +32,13 @@ MOST_CLASSES = 20  # of a confusion table that is printed
 ONE_LINE = 40  # characters up to which values are printed as a list on one line
 
 
-def show_output(out: Console, run: Run) -> None:
-    """Print a run's result in the way that suits its axes, and how good its answers are."""
+def show_output(out: Console, run: Run, answers: Sequence[Answer] = ()) -> None:
+    """Print a run's result in the way that suits its axes, how good its answers are, and which are wrong."""
     values = run.output
     axes = output_axes(run.rows, run.manifest, values.ndim)
     feature_map = len(axes) > 2 and (axes[0], axes[-1]) == ("N", "F")
     name = "feature map" if feature_map else words(OPERATIONS.find(run.rows[-1]["op"]))
-    maps = maps_of(values, axes)
+    maps = run_maps(run, values)
     if not values.size:
         out.print(f"{name} {shape_text(values.shape)}, {values.dtype}: empty", markup=False)
     elif (run.folder / CONFUSION).exists() and values.shape[1] > 1:
@@ -45,6 +52,10 @@ def show_output(out: Console, run: Run) -> None:
     if axes and not feature_map:
         show_lack(out, run, name, maps)
     show_confusion(out, run)
+    if answers:
+        from convpipe.report.answers import show_wrong  # most runs have none
+
+        show_wrong(out, answers)
     show_pictures(out, run)
 
 

@@ -1,6 +1,9 @@
 """What a person sees of an archived run: a table of its stages, its result, what became of it and its folder."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -12,6 +15,9 @@ from convpipe.graph.plan import readable
 from convpipe.report.console import PLAIN_WIDTH, readable_seconds, table
 from convpipe.report.outputs import show_output
 
+if TYPE_CHECKING:
+    from convpipe.execution.evaluation import Answer
+
 Row = Mapping[str, str]
 
 MOST_STAGES = 40  # rows of stages; of more, which only a network has, each layer gets one row
@@ -20,7 +26,12 @@ LEFT_OUT = ((), ("multiply-adds",), ("multiply-adds", "min", "max"), ("multiply-
 
 
 def show_run(
-    out: Console, run: Run, verdict: str, seconds: Mapping[str, Sequence[float]], notes: Sequence[str] = ()
+    out: Console,
+    run: Run,
+    verdict: str,
+    seconds: Mapping[str, Sequence[float]],
+    notes: Sequence[str] = (),
+    answers: Sequence[Answer] = (),
 ) -> None:
     """Print a run: its stages, its result or a summary of it, what is to note, what became of it, and where it is."""
     if words := rank_words(run.manifest["axes"]):
@@ -29,7 +40,7 @@ def show_run(
     if len(run.rows) > MOST_STAGES:
         out.print(f"a line for each layer; stages.csv has all {len(run.rows)} stages and weights")
     out.print()
-    show_output(out, run)
+    show_output(out, run, answers)
     out.print()
     for note in notes:
         out.print(note, markup=False, soft_wrap=True)

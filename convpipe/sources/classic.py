@@ -4,7 +4,7 @@ They are applied as deep learning does, not flipped: sobel_x answers to values t
 Source: Gonzalez & Woods, Digital Image Processing; gaussian is the binomial approximation.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import comb
 
 import numpy as np
@@ -99,6 +99,12 @@ class Classic(Source):
         count = len(self.names) * (channels if self.channels == "each" else request.groups)
         shape = (count, channels // request.groups, self.kernel, self.kernel)
         return bank_signature(self.key("names"), shape, self.dtype)
+
+    def labels(self, signature: Signature, channels: Sequence[str] = ()) -> tuple[str, ...]:
+        """Each kernel's name, with that of its channel, or the number of its group, where there are several."""
+        groups = len(channels) // max(signature.shape[1], 1)
+        parts = channels if self.channels == "each" else [f"g{group}" for group in range(groups)]
+        return tuple(f"{name} {part}" if len(parts) > 1 else name for part in parts for name in self.names)
 
     def make(self, signature: Signature, bits: np.random.PCG64, entry: str = "") -> Array:
         """Lay the kernels out."""

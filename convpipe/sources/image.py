@@ -16,6 +16,7 @@ class Image(Stored):
     """One image as a batch of one, (1, C, H, W) with values 0..255."""
 
     roles = ("input",)
+    is_picture = True
 
     path: str = field(path, says="Where the file is: PNG, JPEG, BMP, GIF, TIFF, WebP or PPM.", identity=False)
     mode: str = field(choice(MODES), "rgb", "rgb: three channels; grey: one.")

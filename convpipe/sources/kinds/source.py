@@ -3,7 +3,7 @@
 import dataclasses
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, TypeGuard, dataclass_transform
 
@@ -58,6 +58,7 @@ class Source(ABC):
 
     roles: ClassVar[tuple[str, ...]] = ROLES  # the groups of the config that can have it
     is_stored: ClassVar[bool] = False
+    is_picture: ClassVar[bool] = False  # whether a person sees its array as a picture
 
     role: str = dataclasses.field()
     source: str = field(text, says="Where the array comes from: the name of a source.")
@@ -89,6 +90,10 @@ class Source(ABC):
             ConfigError: as `signature`.
         """
         return 0
+
+    def labels(self, signature: Signature, channels: Sequence[str] = ()) -> tuple[str, ...]:
+        """What its filters are called, by the names of the input's channels: each of them, or none."""
+        return ()
 
     def unread(self) -> tuple[str, ...]:
         """Settings that nothing reads, as the others are: they are no part of a run's id."""
