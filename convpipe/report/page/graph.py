@@ -95,5 +95,8 @@ def reads_of(step: Step, rows: Mapping[str, str]) -> dict[str, str]:
 
 
 def form_of(step: Step, tensors: Mapping[str, Tensor]) -> Mapping[str, Any] | None:
-    """How a cell of what a step makes comes about."""
-    return None
+    """How a cell of what a step makes comes about, if somebody has said that."""
+    read = [tensors[name] for name in step.needs]
+    mains = len(read) - len(step.sides)
+    found = step.operation.form(*read[:mains], **dict(zip(step.sides, read[mains:], strict=True)))
+    return None if found is None else found.facts()

@@ -21,6 +21,7 @@ function makeApp(facts, views) {
     facts,
     array: arrayReader(facts),
     state: { language: facts.language, selected: null, pinned: false, ...facts.start },
+    reword: (root) => reworded(root, app),
     say: (key, values) => said(facts.words[app.state.language], key, values),
     set(changes) {
       Object.assign(app.state, changes);

@@ -93,7 +93,8 @@ def content_of(material: Material, asked: Asked, *, small: bool) -> Content:
         "start": {"at": asked.at, "layer": asked.layer},
         "names": run.manifest.get("names", {}),
         "convolutions": [each.facts for each in kept],
-        "graph": [node.facts for node in material.graph],
+        "network": material.spec.network is not None,
+        "graph": [{**node.facts, "span": span_of(run, node.array)} for node in material.graph],
         "lacks": material.lacks,
         "cropped": small,
     }
@@ -111,6 +112,12 @@ def content_of(material: Material, asked: Asked, *, small: bool) -> Content:
 def is_graph(spec: Spec, found: Sequence[Shown]) -> bool:
     """Whether a run is looked at as a graph: a network, or what is no forward convolution."""
     return spec.network is not None or not found
+
+
+def span_of(run: Run, name: str) -> list[str]:
+    """The least and the largest value of an array, as texts."""
+    row = next(row for row in run.rows if row["stage"] == name)
+    return [short_number(row["min"]), short_number(row["max"])]
 
 
 def nodes_packed(material: Material) -> dict[str, Packed]:
