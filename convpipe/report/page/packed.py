@@ -2,7 +2,8 @@
 
 import base64
 import gzip
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,18 +15,19 @@ from convpipe.tensors import Array, Sizes
 class Packed:
     """An array's text, and what the page has to know to read it.
 
-    `origin` is where the first cell stands in the whole array, of which this is a part.
+    `origin` is where the first cell stands in the whole array, of which this is a part; `more` says what else it is.
     """
 
     text: str
     dtype: str
     shape: Sizes
     origin: Sizes
+    more: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def facts(self) -> dict[str, Any]:
         """What stands in the page's facts."""
-        whole = {"dtype": self.dtype, "shape": self.shape}
+        whole = {"dtype": self.dtype, "shape": self.shape, **self.more}
         return {**whole, "origin": self.origin} if any(self.origin) else whole
 
 

@@ -12,7 +12,9 @@ export function said(words, key, values = {}) {
 }
 
 export function reworded(root, app) {
-  for (const node of root.querySelectorAll("[data-word]")) node.textContent = app.say(node.dataset.word);
+  for (const node of root.querySelectorAll("[data-word]")) {
+    node.textContent = app.say(node.dataset.word, JSON.parse(node.dataset.values || "{}"));
+  }
   for (const node of root.querySelectorAll("[data-label]")) node.setAttribute("aria-label", app.say(node.dataset.label));
 }
 
