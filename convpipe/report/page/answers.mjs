@@ -3,7 +3,7 @@ import { element, word } from "./dom.mjs";
 import { short } from "./numbers.mjs";
 
 const ROWS_AT_ONCE = 50;
-const list = {};
+const listing = {};
 
 // Images in the order in which they are listed: wrong ones first.
 export function orderedImages(answers, truths, onlyWrong) {
@@ -25,10 +25,10 @@ function imageCell(app, image) {
 }
 
 function answerRow(app, image) {
-  const { answers, scores, truths } = list;
+  const { answers, scores, truths } = listing;
   const none = Number(answers[image]) < 0;
-  const cells = [imageCell(app, image), list.pictures ? element("td", {}, pictureOf(image)) : null,
-    element("td", {}, none ? app.say("no_answer") : String(answers[image])), element("td", {}, short(scores[image]))];
+  const cells = [imageCell(app, image), listing.pictures ? element("td", {}, pictureOf(image)) : null,
+    element("td", {}, none ? app.say("noAnswer") : String(answers[image])), element("td", {}, short(scores[image]))];
   if (!truths) return element("tr", {}, cells);
   const wrong = Number(answers[image]) !== Number(truths[image]);
   const mark = element("td", {}, wrong ? `✗ ${app.say("wrong")}` : `✓ ${app.say("right")}`);
@@ -37,7 +37,7 @@ function answerRow(app, image) {
 
 // A small picture of an image that was answered wrongly, if the page has it.
 function pictureOf(image) {
-  const { array, images } = list.pictures;
+  const { array, images } = listing.pictures;
   const at = images.indexOf(image);
   if (at < 0) return "";
   const [, channels, height, width] = array.shape;
@@ -56,22 +56,22 @@ function pictureOf(image) {
 }
 
 export function updateAnswers(app) {
-  if (!list.body) return;
-  const images = orderedImages(list.answers, list.truths, list.onlyWrong);
-  const shown = images.slice(0, list.shown);
-  list.body.replaceChildren(...shown.map((image) => answerRow(app, image)));
-  list.more.hidden = shown.length === images.length;
-  list.more.textContent = app.say("more_answers", { count: images.length - shown.length });
-  list.said.textContent = saidOf(app);
+  if (!listing.body) return;
+  const images = orderedImages(listing.answers, listing.truths, listing.onlyWrong);
+  const shown = images.slice(0, listing.shown);
+  listing.body.replaceChildren(...shown.map((image) => answerRow(app, image)));
+  listing.more.hidden = shown.length === images.length;
+  listing.more.textContent = app.say("moreAnswers", { count: images.length - shown.length });
+  listing.said.textContent = saidOf(app);
 }
 
 function saidOf(app) {
   const { recorded, images, right } = app.facts.answers;
   const last = recorded.first + recorded.count - 1;
   const parts = [];
-  if (list.truths) parts.push(app.say("answers_right", { right, images, percent: ((100 * right) / images).toFixed(2) }));
+  if (listing.truths) parts.push(app.say("answersRight", { right, images, percent: ((100 * right) / images).toFixed(2) }));
   if (recorded.count < images) {
-    parts.push(app.say("recorded_images", { first: recorded.first, last, next: Math.min(images, last + 6) }));
+    parts.push(app.say("recordedImages", { first: recorded.first, last, next: Math.min(images, last + 6) }));
   }
   return parts.join(" ");
 }
@@ -79,33 +79,34 @@ function saidOf(app) {
 function filterBox(app) {
   const box = element("input", { type: "checkbox", id: "only-wrong" });
   box.addEventListener("change", () => {
-    Object.assign(list, { onlyWrong: box.checked, shown: ROWS_AT_ONCE });
+    Object.assign(listing, { onlyWrong: box.checked, shown: ROWS_AT_ONCE });
     updateAnswers(app);
   });
-  return element("p", {}, box, " ", word("label", "only_wrong", { for: "only-wrong" }));
+  return element("p", {}, box, " ", word("label", "onlyWrong", { for: "only-wrong" }));
 }
 
 export async function answersPart(app) {
   if (!app.facts.answers) return null;
+  document.getElementById("output").remove();
   const names = [":answer", ":score", ":truth", ":picture"];
   const [answers, scores, truths, pictures] = await Promise.all(names.map((name) => app.array(name)));
-  Object.assign(list, {
+  Object.assign(listing, {
     answers: answers.values, scores: scores.values, truths: truths && truths.values, shown: ROWS_AT_ONCE, onlyWrong: false,
     pictures: pictures && { array: pictures, images: app.facts.answers.pictures },
   });
-  list.body = element("tbody", {});
-  list.said = element("p", {});
-  list.more = element("button", {
+  listing.body = element("tbody", {});
+  listing.said = element("p", {});
+  listing.more = element("button", {
     type: "button",
     onclick: () => {
-      list.shown += ROWS_AT_ONCE;
+      listing.shown += ROWS_AT_ONCE;
       updateAnswers(app);
     },
   });
-  const heads = ["image", ...(pictures ? ["picture"] : []), "answer", "score", ...(truths ? ["truth", "verdict"] : [])];
+  const heads = ["answeredImage", ...(pictures ? ["picture"] : []), "answer", "score", ...(truths ? ["truth", "verdict"] : [])];
   const table = element("table", {}, word("caption", "answers"),
-    element("thead", {}, element("tr", {}, heads.map((key) => word("th", key, { scope: "col" })))), list.body);
+    element("thead", {}, element("tr", {}, heads.map((key) => word("th", key, { scope: "col" })))), listing.body);
   updateAnswers(app);
-  return element("div", { id: "answers" }, word("h3", "answers"), list.said, truths ? filterBox(app) : null,
-    element("div", { class: "wide", tabindex: 0, role: "region", "data-label": "answers" }, table), list.more);
+  return element("div", { id: "answers" }, word("h3", "answers"), listing.said, truths ? filterBox(app) : null,
+    element("div", { class: "wide", tabindex: 0, role: "region", "data-label": "answers" }, table), listing.more);
 }

@@ -65,7 +65,7 @@ class Answered:
         if self.truths is not None:
             order = np.argsort(self.answers == self.truths, kind="stable")
         rows = [self.row(int(image)) for image in order[:MOST_ROWS]]
-        heads = ("image", "answer", "score", *(("truth",) if self.truths is not None else ()))
+        heads = ("answeredImage", "answer", "score", *(("truth",) if self.truths is not None else ()))
         return Table("answers", heads, rows, "output")
 
     def row(self, image: int) -> list[str]:

@@ -85,7 +85,7 @@ def whole_cut(shape: Shape, images: tuple[int, int] | None = None) -> Cut:
     kept = {name: pack for name, pack in packs.items() if name not in views}
     size = sum(images_bytes(shape, name, last - first) for name in kept)
     values = {"first": first, "last": last - 1, "images": shape.images}
-    return Cut(convolutions, kept, size, views, (("left_images", values),) if images else ())
+    return Cut(convolutions, kept, size, views, (("leftImages", values),) if images else ())
 
 
 def whole_images(shown: Shown, images: tuple[int, int] | None) -> Box:
@@ -169,13 +169,13 @@ def small_cut(shape: Shape, asked: Asked, room: int) -> Cut:
     sides, lost = side_packs(shape, room - used - used_by_maps)
     left = list[Left]()
     if shape.images > 1:
-        left.append(("left_images", {"first": image, "last": image, "images": shape.images}))
+        left.append(("leftImages", {"first": image, "last": image, "images": shape.images}))
     if any(crop.box != whole.box for crop, whole in zip(crops, shape.convolutions, strict=True)):
-        left.append(("left_crops", {}))
+        left.append(("leftCrops", {}))
     if small:
-        left.append(("left_maps", {"layers": small, "of": len(shape.graph)}))
+        left.append(("leftMaps", {"layers": small, "of": len(shape.graph), "maps": MOST_MAPS}) if maps else ("leftAllMaps", {}))
     if lost:
-        left.append(("left_weights", {"names": ", ".join(lost)}))
+        left.append(("leftWeights", {"names": ", ".join(lost)}))
     return Cut(crops, {**packs, **sides}, 0, {}, tuple(left))
 
 

@@ -42,7 +42,7 @@ export function readFacts() {
 }
 
 // An array that holds what another holds, perhaps with its axes in another order.
-export function viewOf(name, view, array) {
+export function turnedView(name, view, array) {
   const order = view.order || array.shape.map((_, axis) => axis);
   const turned = (each) => order.map((axis) => each[axis]);
   return { ...array, name, shape: turned(array.shape), origin: turned(array.origin), strides: turned(array.strides) };
@@ -60,7 +60,7 @@ export function arrayReader(facts) {
   function read(name) {
     const known = facts.arrays[name];
     if (!known) return Promise.resolve(null);
-    if (!found.has(name)) found.set(name, known.of ? read(known.of).then((array) => viewOf(name, known, array)) : decoded(name));
+    if (!found.has(name)) found.set(name, known.of ? read(known.of).then((array) => turnedView(name, known, array)) : decoded(name));
     return found.get(name);
   }
   return read;

@@ -44,7 +44,11 @@ class Content:
 def document(content: Content) -> bytes:
     """The file's bytes, the same each time."""
     code, look = script(content.entry), style(content.entry)
-    said = words(content.entry)
+    told = {key for key, _ in content.notes}
+    said = {
+        language: {**texts, **{key: text for key, text in words("notes")[language].items() if key in told}}
+        for language, texts in words(content.entry).items()
+    }
     facts = {
         **content.facts,
         "language": content.language,

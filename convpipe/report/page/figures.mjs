@@ -65,7 +65,7 @@ export function scaleLegend(scale, texts, key) {
 export function barRows(values, texts, scale) {
   const span = (scale.signed ? 2 : 1) * scale.most || 1;
   return values.map((value, at) => {
-    const bar = element("span", { class: value < 0 ? "bar below" : "bar", "aria-hidden": "true" });
+    const bar = element("span", { class: value < 0 ? "fill below" : "fill", "aria-hidden": "true" });
     const size = (100 * Math.min(Math.abs(value), scale.most)) / span;
     bar.style.width = `${Number.isFinite(size) ? size : 0}%`;
     if (scale.signed) bar.style.marginLeft = `${value < 0 ? 50 - size : 50}%`;

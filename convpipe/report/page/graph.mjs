@@ -5,7 +5,7 @@ export const BOX = { width: 156, height: 40, row: 64, lane: 22, gap: 14 };
 const MOST_LETTERS = 22;
 
 // The row of each node: one below the lowest that it reads. What reads nothing stands just above its first reader.
-export function rowsOf(nodes) {
+export function layerRows(nodes) {
   const rows = new Map();
   for (const node of nodes) {
     rows.set(node.name, Math.max(0, ...node.inputs.map((name) => rows.get(name) + 1)));
@@ -34,7 +34,7 @@ function take(taken, rows, column) {
 // A column for each node, that of what it goes on from where that is free; and for each long edge one in which it
 // passes no box. Boxes: {node, row, column}; edges: {from, to, through: column or null}.
 export function graphLayout(nodes) {
-  const rows = rowsOf(nodes), taken = new Set(), columns = new Map(), edges = [];
+  const rows = layerRows(nodes), taken = new Set(), columns = new Map(), edges = [];
   const inOrder = [...nodes].sort((a, b) => rows.get(a.name) - rows.get(b.name));
   for (const node of inOrder) {
     const row = rows.get(node.name);
@@ -93,7 +93,7 @@ export function neighbourOf(layout, name, key) {
   return best ? best.node.name : name;
 }
 
-export const sizesText = (sizes) => sizes.join("×") || "1";
+export const shapeText = (sizes) => sizes.join("×") || "1";
 export const cutText = (text, most = MOST_LETTERS) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
 
 function drawnBox(box, middles) {
@@ -101,13 +101,13 @@ function drawnBox(box, middles) {
   const kind = node.conv ? "node conv" : node.inputs.length ? "node" : "node given";
   return drawn("g", {
     class: kind, role: "option", tabindex: -1, "data-node": node.name, "aria-selected": "false",
-    "aria-label": `${node.name}, ${node.op}, ${sizesText(node.shape)}`,
+    "aria-label": `${node.name}, ${node.op}, ${shapeText(node.shape)}`,
     transform: `translate(${middles[box.column] - BOX.width / 2} ${topOf(box.row)})`,
   },
-  drawn("title", {}, `${node.name}: ${node.op} ${sizesText(node.shape)}`),
+  drawn("title", {}, `${node.name}: ${node.op} ${shapeText(node.shape)}`),
   drawn("rect", { width: BOX.width, height: BOX.height, rx: 6 }),
   drawn("text", { x: BOX.width / 2, y: 17, class: "name" }, cutText(node.name)),
-  drawn("text", { x: BOX.width / 2, y: 32, class: "size" }, cutText(`${node.op} ${sizesText(node.shape)}`, 26)));
+  drawn("text", { x: BOX.width / 2, y: 32, class: "size" }, cutText(`${node.op} ${shapeText(node.shape)}`, 26)));
 }
 
 // The drawing: one tab stop, arrow keys move in it, Enter, space and a click choose.

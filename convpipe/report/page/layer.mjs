@@ -2,13 +2,13 @@
 import { element, word } from "./dom.mjs";
 import { barRows, cellUnder, colourFigure, mapFigures, markCells, scaleLegend } from "./figures.mjs";
 import { cutText } from "./graph.mjs";
-import { exactAt } from "./cell.mjs";
-import { isColoured, numberAt, planesOf, scaleOf } from "./maps.mjs";
+import { exactAt } from "./story.mjs";
+import { isColoured, numberAt, planesOfArray, scaleOf } from "./maps.mjs";
 import { short } from "./numbers.mjs";
 
 const MAPS_AT_ONCE = 64;
 const MOST_BUTTONS = 12;
-const LARGEST = 10;
+const LARGEST_VALUES = 10;
 
 // The letters of the maps of a node, with the names that they have, if any.
 export function mapName(facts, node, planes) {
@@ -32,7 +32,7 @@ function imageChoice(app, planes, image) {
   return element("div", { class: "images" }, list);
 }
 
-function leftOut(app, key, values) {
+function hintLine(app, key, values) {
   return element("p", { class: "hint" }, app.say(key, values));
 }
 
@@ -40,7 +40,7 @@ function leftOut(app, key, values) {
 export function fillLayer(app, parts) {
   const { node, maps } = parts, array = parts.arrays.get(node.array);
   parts.layer = null;
-  if (!array) return maps.replaceChildren(word("p", "layer_left_out", { class: "hint" }));
+  if (!array) return maps.replaceChildren(word("p", "layerLeftOut", { class: "hint" }));
   const planes = shownPlanes(node, array), scale = scaleOf(array);
   const image = Math.max(planes.first, Math.min(app.state.image || 0, planes.first + planes.images - 1));
   parts.layer = { array, planes, scale, image, shown: Math.min(planes.count, MAPS_AT_ONCE), figures: [] };
@@ -49,7 +49,7 @@ export function fillLayer(app, parts) {
   parts.grid = grid;
   fillGrid(app, parts);
   const more = planes.count > MAPS_AT_ONCE ? moreButton(app, parts) : null;
-  const note = array.thumb ? leftOut(app, "thumbnail_note", thumbnailValues(node, array)) : null;
+  const note = array.thumb ? hintLine(app, "thumbnailNote", thumbnailValues(node, array)) : null;
   maps.replaceChildren(...[imageChoice(app, planes, image), legendOf(node, parts.layer), note,
     element("div", { class: "wide" }, grid), more, largestPart(parts)].filter(Boolean));
 }
@@ -58,7 +58,7 @@ const thumbnailValues = (node, array) => ({ count: array.thumb.count, of: array.
 
 // The planes of what the page has of an array: some images of it, or maps made small.
 export function shownPlanes(node, array) {
-  const planes = planesOf(node.axes, array.thumb ? array.shape : node.shape);
+  const planes = planesOfArray(node.axes, array.thumb ? array.shape : node.shape);
   const first = array.origin[0] || 0;
   if (planes.images < 2 && !first) return { ...planes, first: 0 };
   return { ...planes, images: array.shape[0], first };
@@ -66,7 +66,7 @@ export function shownPlanes(node, array) {
 
 function legendOf(node, layer) {
   if (isColoured(node, layer.planes)) return null;
-  return scaleLegend(layer.scale, node.span, layer.planes.kind === "bars" ? "range" : "range_of_maps");
+  return scaleLegend(layer.scale, node.span, layer.planes.kind === "bars" ? "range" : "rangeOfMaps");
 }
 
 function fillGrid(app, parts) {
@@ -84,7 +84,7 @@ function fillGrid(app, parts) {
 }
 
 function moreButton(app, parts) {
-  const button = element("button", { type: "button" }, app.say("more_maps", { count: parts.layer.planes.count }));
+  const button = element("button", { type: "button" }, app.say("moreMaps", { count: parts.layer.planes.count }));
   button.addEventListener("click", () => {
     parts.layer.shown = parts.layer.planes.count;
     fillGrid(app, parts);
@@ -94,7 +94,7 @@ function moreButton(app, parts) {
 }
 
 // Of a long vector, the largest values with their numbers.
-export function largestOf(values, most = LARGEST) {
+export function largestOf(values, most = LARGEST_VALUES) {
   return values.map((value, at) => [value, at]).sort((a, b) => b[0] - a[0] || a[1] - b[1]).slice(0, most).map(([, at]) => at);
 }
 

@@ -12,7 +12,7 @@ const productOf = (sizes) => sizes.reduce((all, size) => all * size, 1);
 
 // How an array is seen: {kind: maps, strip or bars; images, image: letter; count, height, width; labels(map);
 // at(image, map, y, x): whole-array indices, or null; spot(indices): where they are seen}.
-export function planesOf(axes, shape) {
+export function planesOfArray(axes, shape) {
   const rank = shape.length;
   if (rank <= 1 || (rank === 2 && axes[0] === "N")) return vectorPlanes(axes, shape);
   if (rank === 2) return matrixPlanes(axes, shape);

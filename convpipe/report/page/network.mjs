@@ -1,23 +1,24 @@
 // The graph of layers, the maps of one of them, and how one of their cells came about.
 import { answersPart, updateAnswers } from "./answers.mjs";
-import { cellReads, cellStory } from "./cell.mjs";
+import { cellReads, cellStory } from "./story.mjs";
 import { element, word } from "./dom.mjs";
-import { drawnGraph, markNode, sizesText } from "./graph.mjs";
+import { drawnGraph, markNode, shapeText } from "./graph.mjs";
 import { fillLayer, markLayer } from "./layer.mjs";
+import { planesOfArray } from "./maps.mjs";
 import { sourcesPart } from "./sources.mjs";
 
 const parts = {};
 
 export function firstNode(facts) {
   const asked = facts.start && facts.start.layer;
-  const node = facts.graph.find((each) => each.name === asked) || facts.graph.find((each) => each.inputs.length);
-  return (node || facts.graph[0]).name;
+  const { graph } = facts, last = graph[graph.length - 1];
+  return (graph.find((each) => each.name === asked) || graph.find((each) => each.conv) || last).name;
 }
 
 const nodeOf = (facts, name) => facts.graph.find((node) => node.name === name);
 
 // The arrays of a node and of what it reads, by name; null for those that the page does not have.
-async function arraysOf(app, node) {
+async function nodeArrays(app, node) {
   const names = [node.array, ...Object.values(node.reads || {})];
   const found = await Promise.all(names.map((name) => app.array(name)));
   return new Map(names.map((name, at) => [name, found[at]]));
@@ -26,8 +27,8 @@ async function arraysOf(app, node) {
 function headOf(app, node) {
   const letters = node.axes.map((axis, at) => `${axis}=${node.shape[at]}`).join(", ");
   return [
-    element("h3", {}, element("b", {}, node.name), ` ${node.op}`),
-    element("p", { class: "shape" }, `${sizesText(node.shape)}${letters ? ` (${letters})` : ""}, ${node.dtype}`),
+    element("h3", {}, node.name),
+    element("p", { class: "shape" }, `${node.op}: ${shapeText(node.shape)}${letters ? ` (${letters})` : ""}, ${node.dtype}`),
   ];
 }
 
@@ -35,7 +36,7 @@ function headOf(app, node) {
 async function showNode(app) {
   const node = nodeOf(app.facts, app.state.node);
   parts.drawing = node.name;
-  const arrays = await arraysOf(app, node);
+  const arrays = await nodeArrays(app, node);
   if (parts.drawing !== node.name) return;
   Object.assign(parts, { node, arrays, drawnSources: new Map() });
   markNode(parts.graph, node.name);
@@ -58,24 +59,46 @@ function showCell(app) {
   const indices = chosenIndices(app);
   markLayer(app, parts, indices);
   const story = indices && readable(parts.node.array) ? cellStory(parts.node, indices, readable) : null;
-  parts.story.textContent = story ? storyText(app, story) : app.say(indices ? "cell_left_out" : "choose_cell");
+  parts.story.textContent = story ? storyText(app, story) : app.say(indices ? "cellLeftOut" : "chooseCell");
   parts.toConvolution.hidden = !parts.node.conv;
   parts.sources.replaceChildren(...(indices ? sourcesPart(app, parts, cellReads(parts.node, indices)) : []));
 }
 
 export function storyText(app, story) {
-  if (story.missing) return `${story.name} = ${story.stored} (${app.say("operand_left_out", { name: story.missing })})`;
+  if (story.missing) return `${story.name} = ${story.stored} (${app.say("operandLeftOut", { name: story.missing })})`;
   return [story.name, story.formula, story.stored].filter((part) => part !== null).join(" = ");
 }
 
-function openConvolution(app) {
-  const indices = chosenIndices(app);
-  app.set({ layer: parts.node.name, ...(indices ? { at: indices, pinned: true } : {}) });
+// Whether the page's part of a convolution has a cell (n, f, position).
+export function isInBox(convolution, [n, f, ...position]) {
+  const { box } = convolution;
+  const inside = (place, [start, stop]) => start <= place && place < stop;
+  return inside(n, box.n) && inside(f, box.f) && position.every((place, axis) => inside(place, box.out[axis]));
+}
+
+// Leads to the convolution below, and there to the chosen cell.
+async function openConvolution(app) {
+  const indices = chosenIndices(app), layer = parts.node.name;
+  const convolution = app.facts.convolutions.find((each) => each.layer === layer);
+  await app.set({ layer });
+  if (convolution && indices && isInBox(convolution, indices)) {
+    const [n, f, ...at] = indices;
+    app.set({ selected: { kind: "output", n, f, at }, pinned: true });
+  }
   const target = document.getElementById("convolution");
   if (target) target.scrollIntoView({ behavior: "smooth" });
 }
 
-function choose(app, name) {
+// The cell that the page opens with, where that is one of the layer shown first.
+export function askedCell(facts) {
+  const { at, layer } = facts.start || {};
+  const node = nodeOf(facts, firstNode(facts));
+  if (!at || (layer || node.name) !== node.name || at.length !== node.shape.length) return {};
+  const { image, ...cell } = planesOfArray(node.axes, node.shape).spot(at);
+  return { image, cell, cellPinned: true };
+}
+
+function chooseNode(app, name) {
   const node = nodeOf(app.facts, name);
   app.set({ node: name, cell: null, cellPinned: false, ...(node.conv ? { layer: name } : {}) });
 }
@@ -84,19 +107,19 @@ export const networkView = {
   async build(app) {
     if (!app.facts.graph || !app.facts.graph.length) return null;
     app.state.node ||= firstNode(app.facts);
-    app.state.image ||= 0;
-    parts.graph = drawnGraph(app.facts.graph, (name) => choose(app, name));
+    Object.assign(app.state, { image: 0, cell: null, cellPinned: false, ...askedCell(app.facts) });
+    parts.graph = drawnGraph(app.facts.graph, (name) => chooseNode(app, name));
     parts.head = element("div", {});
     parts.maps = element("div", {});
     parts.story = element("p", { class: "story", "aria-live": "polite" });
-    parts.toConvolution = word("button", "to_convolution", { type: "button", onclick: () => openConvolution(app) });
+    parts.toConvolution = word("button", "toConvolution", { type: "button", onclick: () => openConvolution(app) });
     parts.sources = element("div", { class: "sources" });
-    parts.panel = element("div", { class: "chosen" }, parts.head, parts.story, parts.toConvolution,
+    parts.panel = element("div", { class: "layer-panel" }, parts.head, parts.story, parts.toConvolution,
       element("div", { class: "beside" }, parts.maps, parts.sources));
     parts.answers = await answersPart(app);
     await showNode(app);
-    return element("section", { id: "network" }, word("h2", app.facts.network ? "network" : "operation_graph"),
-      word("p", "network_hint", { class: "hint" }), element("div", { class: "network" }, parts.graph, parts.panel),
+    return element("section", { id: "network" }, word("h2", app.facts.network ? "network" : "operationGraph"),
+      word("p", "networkHint", { class: "hint" }), element("div", { class: "network" }, parts.graph, parts.panel),
       parts.answers);
   },
   update(app, changes) {

@@ -28,7 +28,7 @@ function makeApp(facts, views) {
     set(changes) {
       Object.assign(app.state, changes);
       if ("language" in changes) speak(app);
-      for (const view of views) if (view.update) view.update(app, changes);
+      return Promise.all(views.map((view) => view.update && view.update(app, changes)));
     },
   };
   return app;

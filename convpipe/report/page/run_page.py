@@ -160,19 +160,20 @@ def content_of(material: Material, asked: Asked, filled: Filled, lacks: tuple[st
 
 def recorded_images(cut: Cut, shape: Shape) -> dict[str, int]:
     """Which images the page has the stages of."""
-    values = next((values for key, values in cut.left if key == "left_images"), {"first": 0, "last": shape.images - 1})
+    values = next((values for key, values in cut.left if key == "leftImages"), {"first": 0, "last": shape.images - 1})
     return {"first": values["first"], "count": values["last"] - values["first"] + 1, "all": shape.images}
 
 
 def lack_notes(material: Material, there: Sequence[Shown], lacks: Sequence[str]) -> Iterator[Note]:
     """What the page says of arrays that cannot be had: which they are, and which views are missing for that."""
     if lacks:
-        yield "lacks", {"names": ", ".join(lacks)}
+        yield "lacksArrays", {"names": ", ".join(lacks)}
     missing = [each.layer or "" for each in material.shape.convolutions if each.parts not in [one.parts for one in there]]
     if lacks and missing:
-        yield "lacks_convolutions", {"names": ", ".join(filter(None, missing)) or "1"}
+        named = ", ".join(filter(None, missing))
+        yield ("lacksConvolutions", {"names": named}) if named else ("lacksConvolution", {})
     if material.answered and material.answered.labels_lack:
-        yield "lacks_labels", {}
+        yield "lacksLabels", {}
 
 
 def span_of(run: Run, name: str) -> list[str]:

@@ -1,7 +1,7 @@
 // What a cell has read, beside it: the maps that its cells lie in, with those cells marked.
 import { element, word } from "./dom.mjs";
 import { barRows, mapFigures, markCells } from "./figures.mjs";
-import { exactAt } from "./cell.mjs";
+import { exactAt } from "./story.mjs";
 import { mapName, shownPlanes } from "./layer.mjs";
 import { numberAt, scaleOf } from "./maps.mjs";
 import { short } from "./numbers.mjs";
@@ -55,8 +55,8 @@ export function sourcesPart(app, parts, reads) {
     const shown = groups.slice(0, MOST_SOURCES).map((group) =>
       (bars ? sourceBars(source.array, source.planes, group) : sourceFigure(app, parts, source, group)));
     const rest = groups.length - MOST_SOURCES;
-    const head = element("h4", {}, `${app.say("read_from")} ${source.node.name}`);
+    const head = element("h4", {}, `${app.say("readFrom")} ${source.node.name}`);
     return element("div", { class: "source" }, head, element("div", { class: "maps wide" }, shown),
-      rest > 0 ? element("p", { class: "hint" }, app.say("more_read", { count: rest })) : null);
+      rest > 0 ? element("p", { class: "hint" }, app.say("moreRead", { count: rest })) : null);
   }).filter(Boolean);
 }
