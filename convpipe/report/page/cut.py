@@ -163,7 +163,11 @@ def small_cut(shape: Shape, asked: Asked, room: int) -> Cut:
     image = asked.at[0] if asked.at and shape.images else 0
     crops = tuple(cropped_within(shape, each, asked, image, room * 3 // 8) for each in shape.convolutions)
     packs = dict(part_packs(crops))
-    used = sum(text_of(size_of(lengths(crop, part, shape), shape.tensors[name])) for crop in crops for part, name in crop.parts.items())
+    used = sum(
+        text_of(size_of(lengths(crop, part, shape), shape.tensors[name]))
+        for crop in crops
+        for part, name in crop.parts.items()
+    )
     maps, used_by_maps, small = map_packs(shape, image, (room - used) * 3 // 4 if shape.sides else room - used)
     packs |= maps
     sides, lost = side_packs(shape, room - used - used_by_maps)
@@ -173,7 +177,9 @@ def small_cut(shape: Shape, asked: Asked, room: int) -> Cut:
     if any(crop.box != whole.box for crop, whole in zip(crops, shape.convolutions, strict=True)):
         left.append(("leftCrops", {}))
     if small:
-        left.append(("leftMaps", {"layers": small, "of": len(shape.graph), "maps": MOST_MAPS}) if maps else ("leftAllMaps", {}))
+        left.append(
+            ("leftMaps", {"layers": small, "of": len(shape.graph), "maps": MOST_MAPS}) if maps else ("leftAllMaps", {})
+        )
     if lost:
         left.append(("leftWeights", {"names": ", ".join(lost)}))
     return Cut(crops, {**packs, **sides}, 0, {}, tuple(left))
@@ -209,9 +215,13 @@ def map_packs(shape: Shape, image: int, room: int) -> tuple[dict[str, Pack], int
     Gives also how much they take, and how many are thumbnails.
     """
     one = {node.array: (1 if is_batch(node.tensor) else 0, node.tensor) for node in shape.graph}
-    exact = {name: size_of(tensor.shape, tensor) // (shape.images if batch else 1) for name, (batch, tensor) in one.items()}
+    exact = {
+        name: size_of(tensor.shape, tensor) // (shape.images if batch else 1) for name, (batch, tensor) in one.items()
+    }
     for most, side in LADDER:
-        small = {name: prod(thumbnail_shape(tensor.shape, tensor.axes, most, side)) for name, (_, tensor) in one.items()}
+        small = {
+            name: prod(thumbnail_shape(tensor.shape, tensor.axes, most, side)) for name, (_, tensor) in one.items()
+        }
         used = sum(text_of(min(exact[name], small[name])) for name in one)
         if used <= room:
             break
@@ -225,7 +235,9 @@ def map_packs(shape: Shape, image: int, room: int) -> tuple[dict[str, Pack], int
             used += more
     span = (image, image + 1)
     packs: dict[str, Pack] = {
-        name: partial(pack_images, span, tensor) if name in kept else partial(pack_thumbnails, tensor, image, most, side)
+        name: partial(pack_images, span, tensor)
+        if name in kept
+        else partial(pack_thumbnails, tensor, image, most, side)
         for name, (_, tensor) in one.items()
     }
     return packs, used, len(one) - len(kept)

@@ -1,7 +1,8 @@
 // Maps drawn: one canvas for each, enlarged by a whole factor, with its name, and marks on cells.
 import { drawn, element, word } from "./dom.mjs";
-import { colourPixels, enlargement, markedAreas, planePixels } from "./maps.mjs";
+import { cellNumbers, colourOf, colourPixels, enlargement, hasNumbers, isLight, markedAreas, planePixels } from "./maps.mjs";
 import { short } from "./numbers.mjs";
+import { exactAt } from "./story.mjs";
 
 // A canvas of RGBA pixels.
 export function paintedCanvas(pixels, planes, label) {
@@ -40,12 +41,26 @@ export function cellUnder(event, planes) {
   };
 }
 
-// Pictures of some maps of an array.
+// Pictures of some maps of an array, with the numbers in them where these are small and few.
 export function mapFigures(array, planes, image, maps, scale, name) {
   return maps.map((map) => {
     const label = name(map);
-    return mapFigure(paintedCanvas(planePixels(array, planes, image, map, scale), planes, label), planes, label, map);
+    const pixels = planePixels(array, planes, image, map, scale);
+    const figure = mapFigure(paintedCanvas(pixels, planes, label), planes, label, map);
+    if (hasNumbers(planes)) addNumbers(figure, array, planes, image, map, scale);
+    return figure;
   });
+}
+
+function addNumbers(figure, array, planes, image, map, scale) {
+  const valueOfCell = (y, x) => exactAt(array, planes.at(image, map, y, x));
+  const textAt = (y, x) => (valueOfCell(y, x) === undefined ? undefined : short(valueOfCell(y, x)));
+  const texts = cellNumbers(planes, textAt).map(({ y, x, text }) => drawn("text", {
+    x: x + 0.5, y: y + 0.64, class: isLight(colourOf(Number(valueOfCell(y, x)), scale)) ? "dark" : "light",
+  }, text));
+  const { width, height } = planes;
+  const layer = drawn("svg", { class: "numbers", viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" }, texts);
+  figure.querySelector(".picture").append(layer);
 }
 
 export function colourFigure(array, planes, image, label) {

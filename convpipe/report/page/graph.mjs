@@ -52,18 +52,19 @@ export function graphLayout(nodes) {
   return { boxes, edges };
 }
 
-// The middle of each column: those with boxes are wide, those that only edges pass are narrow.
+// The middle of each column, and where edges pass in it: those with boxes are wide, and edges pass at their left.
 export function columnMiddles({ boxes, edges }) {
   const wide = new Set(boxes.map((box) => box.column));
   const last = Math.max(...wide, ...edges.map((edge) => edge.through ?? 0));
-  const middles = [];
+  const middles = [], passes = [];
   let left = BOX.gap;
   for (let column = 0; column <= last; column++) {
     const width = wide.has(column) ? BOX.width : BOX.lane;
     middles.push(left + width / 2);
+    passes.push(left + BOX.lane / 2);
     left += width + BOX.gap;
   }
-  return { middles, width: left };
+  return { middles, passes, width: left };
 }
 
 const topOf = (row) => BOX.gap + row * BOX.row;
@@ -113,11 +114,11 @@ function drawnBox(box, middles) {
 // The drawing: one tab stop, arrow keys move in it, Enter, space and a click choose.
 export function drawnGraph(nodes, choose) {
   const layout = graphLayout(nodes);
-  const { middles, width } = columnMiddles(layout);
+  const { middles, passes, width } = columnMiddles(layout);
   const at = new Map(layout.boxes.map((box) => [box.node.name, { x: middles[box.column], row: box.row }]));
   const height = topOf(Math.max(...layout.boxes.map((box) => box.row))) + BOX.height + BOX.gap;
   const paths = layout.edges.map((edge) => drawn("path", {
-    d: edgePath(at.get(edge.from), at.get(edge.to), edge.through === null ? null : middles[edge.through]),
+    d: edgePath(at.get(edge.from), at.get(edge.to), edge.through === null ? null : passes[edge.through]),
     "data-from": edge.from, "data-to": edge.to,
   }));
   const boxes = layout.boxes.map((box) => drawnBox(box, middles));

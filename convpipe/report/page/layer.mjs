@@ -95,7 +95,7 @@ function moreButton(app, parts) {
 
 // Of a long vector, the largest values with their numbers.
 export function largestOf(values, most = LARGEST_VALUES) {
-  return values.map((value, at) => [value, at]).sort((a, b) => b[0] - a[0] || a[1] - b[1]).slice(0, most).map(([, at]) => at);
+  return values.map((value, at) => [Number.isNaN(value) ? -Infinity : value, at]).sort((a, b) => b[0] - a[0] || a[1] - b[1]).slice(0, most).map(([, at]) => at);
 }
 
 function largestPart(parts) {

@@ -3,6 +3,9 @@ import { valueAt } from "./data.mjs";
 
 const STRIP = 64;
 const MOST_BARS = 32;
+const NUMBERED = 28;
+const MOST_NUMBERS = 1200;
+const LONGEST_NUMBER = 5;
 const RED = [178, 24, 43];
 const BLUE = [33, 102, 172];
 const WHITE = [255, 255, 255];
@@ -144,10 +147,34 @@ export function isColoured(node, planes) {
   return !node.inputs.length && node.name === "input" && node.dtype === "uint8" && planes.kind === "maps" && planes.count === 3;
 }
 
-// By which whole number a map is enlarged, to be seen on a side of about so many pixels.
-export function enlargement(planes, side = 112) {
-  return Math.max(1, Math.min(24, Math.floor(side / Math.max(planes.height, planes.width, 1))));
+// By which whole number a map is enlarged: so that a side is about 112 pixels long, or 320 where there is one map alone;
+// and so that its numbers can stand in its cells, where the maps are small and few.
+export function enlargement(planes) {
+  const longest = Math.max(planes.height, planes.width, 1);
+  if (hasNumbers(planes)) return NUMBERED;
+  return Math.max(1, Math.min(24, Math.floor((planes.count > 1 ? 112 : 320) / longest)));
 }
+
+export function hasNumbers(planes) {
+  const small = planes.count === 1 || Math.max(planes.height, planes.width) <= 16;
+  return planes.kind === "maps" && small && planes.height * planes.width * planes.count <= MOST_NUMBERS;
+}
+
+// The numbers that stand in the cells of a map: none where one of them is too long for a cell.
+export function cellNumbers(planes, textAt) {
+  const found = [];
+  for (let y = 0; y < planes.height; y++) {
+    for (let x = 0; x < planes.width; x++) {
+      const text = textAt(y, x);
+      if (text === undefined || text.length > LONGEST_NUMBER) return [];
+      found.push({ y, x, text });
+    }
+  }
+  return found;
+}
+
+// Whether dark letters are seen on a colour.
+export const isLight = ([red, green, blue]) => 0.299 * red + 0.587 * green + 0.114 * blue > 140;
 
 // Cells of one map as few rectangles: runs along a row, put together where the next row has the same.
 export function markedAreas(cells) {

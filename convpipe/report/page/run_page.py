@@ -168,7 +168,9 @@ def lack_notes(material: Material, there: Sequence[Shown], lacks: Sequence[str])
     """What the page says of arrays that cannot be had: which they are, and which views are missing for that."""
     if lacks:
         yield "lacksArrays", {"names": ", ".join(lacks)}
-    missing = [each.layer or "" for each in material.shape.convolutions if each.parts not in [one.parts for one in there]]
+    missing = [
+        each.layer or "" for each in material.shape.convolutions if each.parts not in [one.parts for one in there]
+    ]
     if lacks and missing:
         named = ", ".join(filter(None, missing))
         yield ("lacksConvolutions", {"names": named}) if named else ("lacksConvolution", {})
