@@ -1,4 +1,4 @@
-"""A classifier's answers as the page lists them: all of them, and small pictures of images that were answered wrongly."""
+"""A classifier's answers as the page lists them: all, and small pictures of images that were answered wrongly."""
 
 from __future__ import annotations
 

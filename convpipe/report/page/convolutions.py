@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import prod
 from typing import Any
 
 from convpipe.geometry.axes import AXES, out_letters
@@ -13,13 +12,15 @@ from convpipe.graph.single import operation_of
 from convpipe.graph.spec import Spec
 from convpipe.graph.step import Step
 from convpipe.graph.work import Work
-from convpipe.ops.kinds.convolving import Convolving
-from convpipe.tensors import Sizes, Tensor
+from convpipe.ops.kinds.convolving import Convolving, ConvStage
+from convpipe.report.page.sums import Sums, by_cell, sums_of
+from convpipe.tensors import Array, Sizes
 
 CROP_SIDE = 12  # outputs along each axis of a crop
 CROP_FILTERS = 8
 CROP_CELLS = 60_000  # weights of a crop: of a layer with many channels, fewer filters are kept
-LAYOUT = ("reshape", "transpose", "implicit_gemm")  # what only lays out the product that it reads, or makes it itself
+
+LATER = "later_"  # parts that later stages make of the sums, with their number
 
 Span = tuple[int, int]  # from, up to
 
@@ -37,8 +38,8 @@ class Box:
 class Shown:
     """One forward convolution: of a run, or a layer of a network.
 
-    `parts` are the names in stages.csv of what it is made of: padded, filters, bias, product, feature_map, as far as
-    its chain makes them.
+    `parts` are the names in stages.csv of what it is made of: padded, filters, bias, product, feature_map, and
+    later_0 and so on of what is made of its sums, as far as its chain makes them.
     """
 
     layer: str | None
@@ -47,6 +48,7 @@ class Shown:
     parts: dict[str, str]
     chain: tuple[Step, ...]
     box: Box
+    sums: Sums
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -63,6 +65,10 @@ class Shown:
             "padValue": self.operation.pad_value,
             "parts": self.parts,
             "stages": [step.op for step in self.chain],
+            "rules": [(rule, dtype.name) for rule, dtype in self.sums.rules],
+            "addsBias": self.sums.bias,
+            "sums": self.sums.part,
+            "later": self.sums.settings,
             "box": {"n": self.box.images, "f": self.box.filters, "out": self.box.out},
         }
 
@@ -77,14 +83,17 @@ class Shown:
         ]
         if box.out == whole_box(sizes).out:  # with what the stride leaves unread
             windows = [slice(0, size) for size in sizes.padded]
-        everything = slice(None)
         return {
-            "padded": (images, everything, *windows),
+            "padded": (images, slice(None), *windows),
             "filters": (filters,),
             "bias": (filters,),
-            "product": (everything, filters),
-            "feature_map": (images, *out, filters),
-        }[part]
+        }.get(part, (images, *out, filters))
+
+    def laid_out(self, part: str, array: Array) -> Array:
+        """A part's array as the page reads it: sums by n, position and f."""
+        step = next((step for step in self.chain if step.name == self.parts[part]), None)
+        summed = part == "product" or part.startswith(LATER)
+        return by_cell(array, step, self.sizes) if step and summed else array
 
 
 def whole_box(sizes: ConvGeometry) -> Box:
@@ -126,32 +135,39 @@ def convolutions(spec: Spec, work: Work) -> Iterator[Shown]:
 
 
 def shown_of(prefix: str, operation: Convolving, work: Work) -> Shown | None:
-    """One of them; nothing where its chain does not start with the padded image."""
+    """One of them; nothing where its chain does not start with the padded image, or changes its windows."""
     tensors = {tensor.name: tensor for tensor in (*work.plan.given, *(step.makes for step in work.plan.steps))}
     chain = tuple(step for step in work.plan.steps if step.name.startswith(prefix))
     padding = next((step for step in chain if step.makes.name == f"{prefix}padded"), None)
-    if padding is None or f"{prefix}filters" not in tensors:
+    sums = sums_of(prefix, chain)
+    if padding is None or sums is None:
         return None
-    sizes = operation.forward_sizes(tensors[padding.needs[0]], tensors[f"{prefix}filters"])
+    sizes = solved_sizes(chain)
+    if sizes is None and f"{prefix}filters" in tensors:
+        sizes = operation.forward_sizes(tensors[padding.needs[0]], tensors[f"{prefix}filters"])
+    if sizes is None or tensors[sums.image].shape[1:] != sizes.padded_shape[1:]:
+        return None
     sizes = replace(sizes, batch=tensors[padding.makes.name].shape[0])
-    parts = dict(parts_of(prefix, chain, work))
-    return Shown(prefix.removesuffix("/") or None, operation, sizes, parts, chain, whole_box(sizes))
+    parts = dict(parts_of(prefix, sums, work))
+    return Shown(prefix.removesuffix("/") or None, operation, sizes, parts, chain, whole_box(sizes), sums)
 
 
-def parts_of(prefix: str, chain: Sequence[Step], work: Work) -> Iterator[tuple[str, str]]:
+def solved_sizes(chain: Sequence[Step]) -> ConvGeometry | None:
+    """The sizes that a chain's stages have, if one of them needs some."""
+    return next((step.operation.conv.sizes for step in chain if isinstance(step.operation, ConvStage)), None)
+
+
+def parts_of(prefix: str, sums: Sums, work: Work) -> Iterator[tuple[str, str]]:
     """The parts that there are, and their names in stages.csv; the product where the feature map has other values."""
     rows = work.plan.rows_by_tensor
-    for part in ("padded", "filters", "bias", "feature_map"):
+    yield "padded", rows[sums.image]
+    for part in ("filters", "bias", "feature_map"):
         if f"{prefix}{part}" in rows:
             yield part, rows[f"{prefix}{part}"]
-    product = next((at for at, step in enumerate(chain) if step.makes.name == f"{prefix}product"), None)
-    if product is not None and any(step.op not in LAYOUT for step in chain[product + 1 :]):
-        yield "product", chain[product].name
-
-
-def cells_of(tensor: Tensor) -> int:
-    """How many cells a tensor has."""
-    return prod(tensor.shape)
+    if sums.made is not None and (sums.later or f"{prefix}feature_map" not in rows):
+        yield "product", sums.made.name
+    for index, step in enumerate(sums.later):
+        yield f"{LATER}{index}", step.name
 
 
 def origin_of(slices: Sequence[slice], rank: int) -> Sizes:

@@ -12,7 +12,7 @@ from math import prod
 from typing import Any
 
 from convpipe.report.page.asked import Asked
-from convpipe.report.page.convolutions import Box, Shown, origin_of, span_around
+from convpipe.report.page.convolutions import LATER, Box, Shown, origin_of, span_around
 from convpipe.report.page.graph import Node
 from convpipe.report.page.packed import Packed, packed
 from convpipe.report.page.thumbnails import MOST_MAPS, MOST_SIDE, thumbnail_shape, thumbnails
@@ -120,26 +120,32 @@ def part_packs(convolutions: Sequence[Shown]) -> Iterator[tuple[str, Pack]]:
 
 
 def pack_part(shown: Shown, part: str, array: Array) -> Packed:
-    """A part of a convolution; its product as the feature map lies: found by n, position and f."""
-    if part == "product":  # (N*out_h*out_w, F)
-        array = array.reshape(-1, *shown.sizes.out, array.shape[1])
-    slices = shown.slices("feature_map" if part == "product" else part)
-    return packed(array[slices], origin_of(slices, array.ndim))
+    """A part of a convolution."""
+    laid_out = shown.laid_out(part, array)
+    slices = shown.slices(part)
+    return packed(laid_out[slices], origin_of(slices, laid_out.ndim))
+
+
+def is_summed(part: str) -> bool:
+    """Whether a part lies in a page as a feature map does, whichever way its stage lays it out."""
+    return part == "product" or part.startswith(LATER)
 
 
 def views_of(shape: Shape, names: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Arrays that hold what another holds: in the same order, or with its channels in another place."""
     maps = {each.layer: each.parts.get("feature_map") for each in shape.convolutions}
     moved = {node.array: maps[node.name] for node in shape.graph if node.conv and maps.get(node.name)}
-    products = {each.parts["product"] for each in shape.convolutions if "product" in each.parts}
+    products = {name for each in shape.convolutions for part, name in each.parts.items() if is_summed(part)}
     there = dict[tuple[str, Sizes, str], str]()
     for name in names:
         tensor = shape.tensors[name]
+        if name in products:
+            continue
         same = there.setdefault((shape.hashes[name], tensor.shape, str(tensor.dtype)), name)
         if name in moved:
             rank = len(tensor.shape)
             yield name, {"of": moved[name], "order": (0, rank - 1, *range(1, rank - 1))}
-        elif same != name and name not in products:
+        elif same != name:
             yield name, {"of": same}
 
 
@@ -187,11 +193,10 @@ def small_cut(shape: Shape, asked: Asked, room: int) -> Cut:
 
 def lengths(shown: Shown, part: str, shape: Shape) -> Sizes:
     """The shape of a part in its box."""
-    tensor = shape.tensors[shown.parts[part]]
-    sizes = (-1, *shown.sizes.out, tensor.shape[1]) if part == "product" else tensor.shape
-    slices = shown.slices("feature_map" if part == "product" else part)
-    both = zip((*slices, *[slice(None)] * (len(sizes) - len(slices))), sizes, strict=True)
-    return tuple(len(range(*each.indices(size))) if size >= 0 else each.stop - each.start for each, size in both)
+    sizes = shown.sizes
+    whole = (sizes.batch, *sizes.out, sizes.filters) if is_summed(part) else shape.tensors[shown.parts[part]].shape
+    slices = (*shown.slices(part), *[slice(None)] * len(whole))
+    return tuple(len(range(size)[each]) for each, size in zip(slices, whole, strict=False))
 
 
 def cropped_within(shape: Shape, shown: Shown, asked: Asked, image: int, room: int) -> Shown:

@@ -103,4 +103,5 @@ def reduced(values: Array, axis: int, step: int) -> Array:
     starts = np.arange(0, values.shape[axis], step)
     counts = np.minimum(step, values.shape[axis] - starts).astype(np.float64)
     sums: Array = np.add.reduceat(values, starts, axis)
-    return sums / counts.reshape([-1 if at == axis else 1 for at in range(values.ndim)])
+    means: Array = sums / counts.reshape([-1 if at == axis else 1 for at in range(values.ndim)])
+    return means
