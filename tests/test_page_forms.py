@@ -58,7 +58,7 @@ def test_a_module_can_be_put_into_the_one_script_of_a_page(path: Path) -> None:
         if line.startswith("import"):
             assert re.fullmatch(r'import \{ \w+(, \w+)* \} from "\./\w+\.mjs";', line), line
         assert line.count("`") % 2 == 0, "a template of several lines"
-        assert not line.startswith("export") or re.match(r"export (function|const) ", line), line
+        assert not line.startswith("export") or re.match(r"export (async )?(function|const) ", line), line
 
 
 def test_no_name_stands_in_two_modules() -> None:
