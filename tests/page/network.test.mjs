@@ -13,7 +13,7 @@ import {
 import { askedCell, firstNode, isInBox } from "../../convpipe/report/page/network.mjs";
 import { cellsByMap } from "../../convpipe/report/page/sources.mjs";
 import { nodeOfStage } from "../../convpipe/report/page/stages.mjs";
-import { cellReads, cellStory } from "../../convpipe/report/page/story.mjs";
+import { cellReads, cellStories } from "../../convpipe/report/page/story.mjs";
 
 const node = (name, ...inputs) => ({ name, inputs, array: name });
 // input -> conv1 -> relu -> conv2 -> add (of relu and conv2) -> out
@@ -240,20 +240,20 @@ const RELU = { formula: ["max", 0, "x"], rank: 1, reads: [{ name: "x", input: 0,
 test("a cell's story is its name, the formula with its numbers, and what is stored", () => {
   const relu = { name: "relu", array: "relu", reads: { 0: "conv" }, form: RELU };
   const arrays = { relu: filled("int64", [3], [0n, 0n, 9007199254740993n]), conv: filled("int64", [3], [-5n, 0n, 9007199254740993n]) };
-  const told = (at) => cellStory(relu, [at], (name) => arrays[name]);
-  assert.deepEqual(told(0), { name: "relu[0]", formula: "max(0, -5)", stored: "0" });
-  assert.deepEqual(told(2), { name: "relu[2]", formula: "max(0, 9007199254740993)", stored: "9007199254740993" });
+  const told = (at) => cellStories(relu, [at], (name) => arrays[name]);
+  assert.deepEqual(told(0), [{ name: "relu[0]", formula: "max(0, -5)", stored: "0" }]);
+  assert.deepEqual(told(2), [{ name: "relu[2]", formula: "max(0, 9007199254740993)", stored: "9007199254740993" }]);
   assert.equal(told(7), null);
   assert.deepEqual(cellReads(relu, [1]), [{ array: "conv", cells: [[1]] }]);
   arrays.conv = null;
-  assert.deepEqual(told(1), { name: "relu[1]", formula: null, missing: "conv", stored: "0" });
+  assert.deepEqual(told(1), [{ name: "relu[1]", missing: "conv", stored: "0" }]);
 });
 
 test("a given cell is its value, and a thumbnail's has none", () => {
   const input = { name: "input", array: "input", inputs: [] };
-  assert.deepEqual(cellStory(input, [0], () => filled("uint8", [1], [7])), { name: "input[0]", formula: null, stored: "7" });
+  assert.deepEqual(cellStories(input, [0], () => filled("uint8", [1], [7])), [{ name: "input[0]", stored: "7" }]);
   const thumb = { low: 0, high: 1 };
-  assert.equal(cellStory(input, [0], () => filled("uint8", [1], [7], { thumb })), null);
+  assert.equal(cellStories(input, [0], () => filled("uint8", [1], [7], { thumb })), null);
   assert.deepEqual(cellReads(input, [0]), []);
 });
 

@@ -41,7 +41,9 @@ class Shape:
     def sides(self) -> list[str]:
         """Arrays that formulas read and no node shows: weights."""
         shown = {node.array for node in self.graph}
-        read = dict.fromkeys(name for node in self.graph for name in node.reads.values())
+        wholes = [node.whole["reads"] for node in self.graph if node.whole]
+        reads = [*(node.reads for node in self.graph), *wholes]
+        read = dict.fromkeys(name for each in reads for name in each.values())
         return [name for name in read if name not in shown]
 
     @property

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from convpipe.archive.read import Run
 from convpipe.graph.making import source_of
+from convpipe.graph.single import operation_of
 from convpipe.graph.spec import Layer, Spec
 from convpipe.graph.step import Step
 from convpipe.graph.work import Work
+from convpipe.ops.kinds.convolving import Convolving
+from convpipe.ops.kinds.operation import op_name
+from convpipe.report.chain import chain_of
+from convpipe.report.subject import Subject, index_order
 from convpipe.tensors import Tensor
 
 
@@ -29,6 +35,7 @@ class Node:
     reads: Mapping[str, str]
     form: Mapping[str, Any] | None = None
     conv: bool = False  # whether the page has its convolution cell by cell
+    whole: Mapping[str, Any] | None = None  # of a sum that several stages are together: op, form, reads, order of axes
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -42,11 +49,11 @@ class Node:
             "axes": self.tensor.axes,
             "dtype": str(self.tensor.dtype),
         }
-        more = {"reads": self.reads, "form": self.form, "conv": self.conv}
+        more = {"reads": self.reads, "form": self.form, "conv": self.conv, "whole": self.whole}
         return {**found, **{name: value for name, value in more.items() if value}}
 
 
-def graph_of(spec: Spec, work: Work, convolutions: Container[str | None]) -> tuple[Node, ...]:
+def graph_of(run: Run, spec: Spec, work: Work, convolutions: Container[str | None]) -> tuple[Node, ...]:
     """The graph of a run, in the order in which it is computed.
 
     Args:
@@ -55,9 +62,13 @@ def graph_of(spec: Spec, work: Work, convolutions: Container[str | None]) -> tup
     tensors = {tensor.name: tensor for tensor in (*work.plan.given, *(step.makes for step in work.plan.steps))}
     if spec.network is None:
         given = [given_node(spec, tensor) for tensor in work.plan.given]
-        return (*given, *stage_nodes(work.plan.steps, tensors, work.plan.rows_by_tensor))
+        assert spec.conv is not None
+        name, whole = whole_sum(Subject(run, spec, work, work.plan.steps, operation_of(spec.conv)))
+        stages = stage_nodes(work.plan.steps, tensors, work.plan.rows_by_tensor)
+        return (*given, *(replace(node, whole=whole) if node.name == name else node for node in stages))
     first = given_node(spec, tensors["input"])
-    return (first, *layer_nodes(spec.network, work, tensors, convolutions))
+    found = layer_nodes(spec.network, work, tensors, convolutions)
+    return (first, *(with_sum(node, run, spec, work) for node in found))
 
 
 def given_node(spec: Spec, tensor: Tensor) -> Node:
@@ -83,6 +94,28 @@ def layer_nodes(
         single = step.name == name
         reads, form = (reads_of(step, rows), form_of(step, tensors)) if single else ({}, None)
         yield Node(name, layer.op, inputs, rows[name], step.makes, reads, form, name in convolutions)
+
+
+def with_sum(node: Node, run: Run, spec: Spec, work: Work) -> Node:
+    """A layer of several stages, which are a sum together."""
+    assert spec.network is not None
+    operation = spec.network[node.name].operation
+    if node.conv or not isinstance(operation, Convolving):
+        return node
+    chain = tuple(step for step in work.plan.steps if step.name.startswith(f"{node.name}/"))[:-1]
+    name, whole = whole_sum(Subject(run, spec, work, chain, operation))
+    return replace(node, whole=whole and {**whole, "order": None}) if name == chain[-1].name else node
+
+
+def whole_sum(subject: Subject) -> tuple[str, Mapping[str, Any] | None]:
+    """The sum that the stages of an operation are together, and the name of the stage that has it."""
+    rows, chain = subject.work.plan.rows_by_tensor, chain_of(subject)
+    if not chain.whole or chain.forward:
+        return "", None
+    last, form = chain.trail[chain.whole - 1], chain.sum_form
+    reads = {str(read.input): rows[chain.roles[str(read.input)]] for read in form.reads}
+    op = op_name(type(chain.subject.operation)) if chain.subject.operation else ""
+    return last.name, {"op": op, "form": form.facts(), "reads": reads, "order": index_order(last.makes)}
 
 
 def reads_of(step: Step, rows: Mapping[str, str]) -> dict[str, str]:

@@ -1,6 +1,6 @@
 // The graph of layers, the maps of one of them, and how one of their cells came about.
 import { answersPart, updateAnswers } from "./answers.mjs";
-import { cellReads, cellStory } from "./story.mjs";
+import { cellReads, cellStories } from "./story.mjs";
 import { element, word } from "./dom.mjs";
 import { drawnGraph, markNode, shapeText } from "./graph.mjs";
 import { fillLayer, markLayer } from "./layer.mjs";
@@ -19,7 +19,7 @@ const nodeOf = (facts, name) => facts.graph.find((node) => node.name === name);
 
 // The arrays of a node and of what it reads, by name; null for those that the page does not have.
 async function nodeArrays(app, node) {
-  const names = [node.array, ...Object.values(node.reads || {})];
+  const names = [node.array, ...Object.values(node.reads || {}), ...Object.values(node.whole ? node.whole.reads : {})];
   const found = await Promise.all(names.map((name) => app.array(name)));
   return new Map(names.map((name, at) => [name, found[at]]));
 }
@@ -58,15 +58,24 @@ function chosenIndices(app) {
 function showCell(app) {
   const indices = chosenIndices(app);
   markLayer(app, parts, indices);
-  const story = indices && readable(parts.node.array) ? cellStory(parts.node, indices, readable) : null;
-  parts.story.textContent = story ? storyText(app, story) : app.say(indices ? "cellLeftOut" : "chooseCell");
+  const stories = indices && readable(parts.node.array) ? cellStories(parts.node, indices, readable) : null;
+  parts.story.textContent = stories ? storyText(app, stories[0]) : app.say(indices ? "cellLeftOut" : "chooseCell");
+  parts.told.replaceChildren(...(stories || []).flatMap((story, at) => storyNodes(app, story, at)));
   parts.toConvolution.hidden = !parts.node.conv;
   parts.sources.replaceChildren(...(indices ? sourcesPart(app, parts, cellReads(parts.node, indices)) : []));
 }
 
 export function storyText(app, story) {
   if (story.missing) return `${story.name} = ${story.stored} (${app.say("operandLeftOut", { name: story.missing })})`;
-  return [story.name, story.formula, story.stored].filter((part) => part !== null).join(" = ");
+  return [story.name, story.formula, story.stored].filter((part) => part !== undefined).join(" = ");
+}
+
+// What is told below the first line: what several stages come to together, and the blocks of a sum.
+function storyNodes(app, story, at) {
+  const head = story.whole ? `${app.say("together", { op: story.whole })} ` : "";
+  const line = at || head ? element("p", {}, element("b", {}, head), storyText(app, story)) : null;
+  const lines = story.lines && story.lines.length ? element("pre", { class: "wide", tabindex: 0, role: "region", "data-label": "sumBlocks" }, story.lines.join("\n").trim()) : null;
+  return [line, lines].filter(Boolean);
 }
 
 // Whether the page's part of a convolution has a cell (n, f, position).
@@ -112,9 +121,10 @@ export const networkView = {
     parts.head = element("div", {});
     parts.maps = element("div", {});
     parts.story = element("p", { class: "story", "aria-live": "polite" });
+    parts.told = element("div", { class: "told" });
     parts.toConvolution = word("button", "toConvolution", { type: "button", onclick: () => openConvolution(app) });
     parts.sources = element("div", { class: "sources" });
-    parts.panel = element("div", { class: "layer-panel" }, parts.head, parts.story, parts.toConvolution,
+    parts.panel = element("div", { class: "layer-panel" }, parts.head, parts.story, parts.told, parts.toConvolution,
       element("div", { class: "beside" }, parts.maps, parts.sources));
     parts.answers = await answersPart(app);
     await showNode(app);

@@ -91,7 +91,7 @@ def run_page(run: Run, asked: Asked) -> bytes:
 def shape_of(run: Run, spec: Spec, work: Work) -> Shape:
     """What is known of a run's arrays."""
     found = tuple(convolutions(spec, work))
-    graph = graph_of(spec, work, [each.layer for each in found]) if is_graph(spec, found) else ()
+    graph = graph_of(run, spec, work, [each.layer for each in found]) if is_graph(spec, found) else ()
     tensors = {work.plan.rows_by_tensor[tensor.name]: tensor for tensor in work.plan.given}
     tensors |= {step.name: step.makes for step in work.plan.steps}
     return Shape(found, graph, tensors, {row["stage"]: row["sha256"] for row in run.rows}, work.recorded)
@@ -146,7 +146,7 @@ def content_of(material: Material, asked: Asked, filled: Filled, lacks: tuple[st
         "cropped": cut.convolutions != shape.convolutions,
     }
     return Content(
-        entry="network_page" if shape.graph else "run_page",
+        entry="run_page" if not shape.graph else "network_page" if material.spec.network else "operation_page",
         title=title(run),
         language=asked.language,
         facts=facts,

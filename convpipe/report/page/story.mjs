@@ -1,6 +1,7 @@
-// How a cell came about, in words: what the formula of its operation says, and which cells that reads.
-import { readsOf, textOf } from "./forms.mjs";
+// How a cell came about: what the formula of its operation says, and which cells that reads.
+import { blockedSum, linesOfSum, sumOfBlocks } from "./blocks.mjs";
 import { placeOf } from "./data.mjs";
+import { readsOf, textOf } from "./forms.mjs";
 import { short } from "./numbers.mjs";
 
 // A number of an array as its dtype has it: whole numbers of integer dtypes as BigInt, so that they stay exact.
@@ -8,39 +9,55 @@ export function exactAt(array, indices) {
   const place = array.thumb ? -1 : placeOf(array, indices);
   if (place < 0) return undefined;
   const value = array.values[place];
-  return typeof value === "number" && /int/.test(array.dtype) ? BigInt(value) : value;
+  return typeof value === "number" && array.dtype.includes("int") ? BigInt(value) : value;
 }
 
 export const cellName = (name, indices) => `${name}[${indices.join(",")}]`;
 
-// The text of a cell: its name, the formula with its numbers, and what is stored; null where the page lacks one of them.
-export function cellStory(node, indices, arrayOfName) {
-  const stored = exactAt(arrayOfName(node.array), indices);
-  if (stored === undefined) return null;
-  const end = short(stored);
-  if (!node.form) return { name: cellName(node.name, indices), formula: null, stored: end };
+// An operand that the page does not have.
+class Missing extends Error {}
+
+// The formula of a form with its numbers, and, of a sum in blocks, its lines; or the name of an array that is missing.
+function formulaOf({ form, reads }, indices, arrayOfName) {
   const there = (input, at) => {
-    const array = arrayOfName(node.reads[input]);
+    const array = arrayOfName(reads[input]);
     const value = array ? exactAt(array, at) : undefined;
-    if (value === undefined) throw new RangeError(String(node.reads[input]));
+    if (value === undefined) throw new Missing(reads[input]);
     return value;
   };
   try {
-    const formula = textOf(node.form, indices, there, (input) => node.reads[input]);
-    return { name: cellName(node.name, indices), formula, stored: end };
+    if (!form.blocks) return { formula: textOf(form, indices, there, (input) => reads[input]) };
+    const sum = blockedSum(form, indices, there);
+    return { formula: sumOfBlocks(sum), lines: linesOfSum(sum) };
   } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    return { name: cellName(node.name, indices), formula: null, missing: error.message, stored: end };
+    if (error instanceof Missing) return { missing: error.message };
+    throw error;
   }
 }
 
-// The cells that a cell reads, by array: [{array, cells}], each once.
+// The indices of a cell of a sum as its form has them.
+export const formIndices = (sum, indices) => (sum.order ? sum.order.map((axis) => indices[axis]) : indices);
+
+// A cell's stories: {name, formula, lines, missing, stored}, of its own operation, and of the sum that several stages
+// are together; null where the page does not have the cell.
+export function cellStories(node, indices, arrayOfName) {
+  const stored = exactAt(arrayOfName(node.array), indices);
+  if (stored === undefined) return null;
+  const end = { name: cellName(node.name, indices), stored: short(stored) };
+  const own = node.form ? [{ ...end, ...formulaOf(node, indices, arrayOfName) }] : [];
+  const whole = node.whole ? [{ ...end, whole: node.whole.op, ...formulaOf(node.whole, formIndices(node.whole, indices), arrayOfName) }] : [];
+  return own.length || whole.length ? [...own, ...whole] : [end];
+}
+
+// The cells that a cell reads, by array: [{array, cells}].
 export function cellReads(node, indices) {
-  if (!node.form) return [];
   const found = new Map();
-  for (const read of readsOf(node.form, indices)) {
-    const array = node.reads[read.input];
-    found.set(array, [...(found.get(array) || []), ...read.cells.filter(Boolean)]);
+  const both = [[node, indices], ...(node.whole ? [[node.whole, formIndices(node.whole, indices)]] : [])];
+  for (const [{ form, reads }, place] of both) {
+    for (const read of form ? readsOf(form, place) : []) {
+      const array = reads[read.input];
+      found.set(array, [...(found.get(array) || []), ...read.cells.filter(Boolean)]);
+    }
   }
   return [...found].map(([array, cells]) => ({ array, cells }));
 }
