@@ -35,10 +35,10 @@ class Content:
     language: str
     facts: Mapping[str, Any]
     arrays: Mapping[str, Packed]
-    views: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # arrays that hold what another of them holds
-    notes: Sequence[Note] = ()
     tables: Sequence[Table] = ()
     foot: Sequence[str] = field(default=())  # lines
+    views: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # arrays that hold what another of them holds
+    notes: Sequence[Note] = ()
 
 
 def document(content: Content) -> bytes:

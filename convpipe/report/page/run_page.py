@@ -75,8 +75,8 @@ def run_page(run: Run, asked: Asked) -> bytes:
     spec = read_archived(run)
     work = plan_work(spec)
     check_place(asked, spec, work)
-    material = Material(run, spec, work, shape_of(run, spec, work), answered(run, spec, work))
-    size = len(document(content_of(material, asked, Filled(Cut((), {}, 0)), ())))
+    material = material_of(run, spec, work)
+    size = bare_size(material, asked)
     room = max(0, int((asked.limit - size) * MARGIN))
     filled, lacks = gathered(material, cuts_of(material.shape, asked, room), room)
     for each in filled:
@@ -86,6 +86,16 @@ def run_page(run: Run, asked: Asked) -> bytes:
             return content
     expected = f"at least {readable(size)}, this page's size"
     raise ConfigError("--limit", readable(asked.limit), expected)
+
+
+def material_of(run: Run, spec: Spec, work: Work) -> Material:
+    """What a page is made from."""
+    return Material(run, spec, work, shape_of(run, spec, work), answered(run, spec, work))
+
+
+def bare_size(material: Material, asked: Asked) -> int:
+    """The bytes of the page without the arrays of its stages."""
+    return len(document(content_of(material, asked, Filled(Cut((), {}, 0)), ())))
 
 
 def shape_of(run: Run, spec: Spec, work: Work) -> Shape:

@@ -24,32 +24,35 @@ def thumbnail_shape(shape: Sizes, axes: Sequence[str], most: int = MOST_MAPS, si
     >>> thumbnail_shape((8, 20, 30, 100), ("N", "out_h", "out_w", "F")), thumbnail_shape((4, 5000), ("N", "units"))
     ((1, 20, 30, 64), (1, 5000))
     """
-    if len(shape) < 2 or (len(shape) == 2 and axes[0] == "N"):
-        return tuple(min(size, 1 if letter == "N" else side * side) for size, letter in zip(shape, axes, strict=True))
-    kept, left = list(shape), most
-    for axis in map_axes(axes):
-        kept[axis] = 1 if axes[axis] == "N" else min(kept[axis], left)
-        left = max(1, left // max(kept[axis], 1))
-    step = reduction(shape, axes, side)
-    for axis in plane_axes(axes):
-        kept[axis] = -(-shape[axis] // step)
-    return tuple(kept)
+    planes, step, found = plane_axes(axes), reduction(shape, axes, side), list(shape)
+    left = most if planes else side * side  # of a vector, cells
+    for axis, size in enumerate(shape):
+        if axis in planes:
+            found[axis] = -(-size // step)
+        elif axis == 0 and axes[0] == "N":
+            found[axis] = min(size, 1)
+        else:
+            found[axis] = min(size, left)
+            left //= max(found[axis], 1)
+    return tuple(found)
 
 
 def plane_axes(axes: Sequence[str]) -> tuple[int, ...]:
-    """Which axes are those of a picture: the last two, of one-dimensional maps the last; channels may come after."""
-    last = len(axes) - 1 if len(axes) > 2 and axes[0] == "N" and axes[-1] == "F" else len(axes)
-    return tuple(range(max(last - 2, 0 if len(axes) == 2 else 1), last))[-1 if len(axes) == 3 else -2 :]
+    """Which axes are those of a picture: the last two, of one-dimensional maps the last; of a vector there are none.
 
-
-def map_axes(axes: Sequence[str]) -> tuple[int, ...]:
-    """The other axes, which number the maps."""
-    return tuple(axis for axis in range(len(axes)) if axis not in plane_axes(axes))
+    >>> plane_axes(("N", "C", "H", "W")), plane_axes(("N", "out_h", "out_w", "F")), plane_axes(("N", "C", "W"))
+    ((2, 3), (1, 2), (2,))
+    """
+    rank = len(axes)
+    if rank < 2 or (rank == 2 and axes[0] == "N"):
+        return ()
+    end = rank - 1 if rank > 2 and (axes[0], axes[-1]) == ("N", "F") else rank  # channels may come last
+    return tuple(range(end - (1 if rank == 3 else 2), end))
 
 
 def reduction(shape: Sizes, axes: Sequence[str], side: int) -> int:
-    """How many cells become one along each side."""
-    return max(1, *(-(-shape[axis] // side) for axis in plane_axes(axes)))
+    """How many cells become one along each side of a picture."""
+    return max([1, *(-(-shape[axis] // side) for axis in plane_axes(axes))])
 
 
 def thumbnails(array: Array, axes: Sequence[str], image: int, most: int, side: int) -> Packed:
@@ -58,32 +61,23 @@ def thumbnails(array: Array, axes: Sequence[str], image: int, most: int, side: i
     Args:
         image: which one of a batch.
     """
-    low, high = ends_of(array)
-    first = image if axes[:1] == ("N",) or axes[0] == "N" else 0
-    shape = thumbnail_shape(array.shape, axes, most, side)
-    is_plane = set(plane_axes(axes)) if len(axes) > 2 or axes[0] != "N" else set[int]()
-    spans = tuple(
-        slice(None) if axis in is_plane else slice(first if axis == 0 else 0, (first if axis == 0 else 0) + size)
-        for axis, size in enumerate(shape)
+    shape, planes, step = (
+        thumbnail_shape(array.shape, axes, most, side),
+        plane_axes(axes),
+        reduction(array.shape, axes, side),
     )
-    values = array[spans].astype(np.float64)
-    step = reduction(array.shape, axes, side) if is_plane else 1
-    for axis in sorted(is_plane):
-        values = reduced(values, axis, step)
-    span = high - low
+    origin = tuple(image if axis == 0 and axes[0] == "N" else 0 for axis in range(array.ndim))
+    kept = [slice(start, start + size) for start, size in zip(origin, shape, strict=True)]
+    values = array[tuple(slice(None) if axis in planes else each for axis, each in enumerate(kept))].astype(np.float64)
     with np.errstate(all="ignore"):
-        levels = np.nan_to_num((values - low) / span if span else values * 0, nan=0, posinf=1, neginf=0)
-    small = packed(np.rint(np.clip(levels, 0, 1) * LEVELS).astype(np.uint8), (first, *(0,) * (array.ndim - 1)))
-    maps = map_axes(axes) if is_plane else ()
-    counted = [axis for axis in maps if axes[axis] != "N"]
-    facts = {
-        "low": low,
-        "high": high,
-        "step": step,
-        "count": prod(shape[axis] for axis in counted),
-        "of": prod(array.shape[axis] for axis in counted),
-    }
-    return replace(small, more={"thumb": facts})
+        for axis in planes:
+            values = reduced(values, axis, step)
+        low, high = ends_of(array)
+        shares = np.nan_to_num((values - low) / ((high - low) or 1), nan=0, posinf=1, neginf=0)
+    maps = [axis for axis in range(array.ndim) if axis not in planes and not (axis == 0 and axes[0] == "N")]
+    counts = {"count": prod(shape[axis] for axis in maps), "of": prod(array.shape[axis] for axis in maps)}
+    small = packed(np.rint(np.clip(shares, 0, 1) * LEVELS).astype(np.uint8), origin)
+    return replace(small, more={"thumb": {"low": low, "high": high, "step": step, **counts}})
 
 
 def ends_of(array: Array) -> tuple[float, float]:
@@ -98,7 +92,7 @@ def reduced(values: Array, axis: int, step: int) -> Array:
     >>> reduced(np.array([1.0, 3, 5, 7, 9]), 0, 2).tolist()
     [2.0, 6.0, 9.0]
     """
-    if step == 1 or not values.shape[axis]:
+    if step == 1:
         return values
     starts = np.arange(0, values.shape[axis], step)
     counts = np.minimum(step, values.shape[axis] - starts).astype(np.float64)
