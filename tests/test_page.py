@@ -24,7 +24,7 @@ from convpipe.report.page import script as page_script
 from convpipe.report.page.document import Content, Table, document
 from convpipe.report.page.packed import packed
 
-ENTRIES = ("run_page", "network_page", "operation_page", "collection_page")
+ENTRIES = ("run_page", "large_run_page", "network_page", "operation_page", "collection_page")
 PARTS = Path(page_script.__file__).parent
 
 

@@ -127,7 +127,8 @@ def question(form: Form, at: Sizes, value_at: Any) -> tuple[dict[str, Any], dict
         for r in reads
     ]
     asked = {"kind": "form", "form": facts, "at": at, "values": values, "names": names}
-    return asked, {"reads": said, "text": form.text(at, value_at, lambda source: names[source])}
+    text, result = form.text(at, value_at, lambda source: names[source]), short(form.value(at, value_at))
+    return asked, {"reads": said, "text": text, "result": result}
 
 
 def questions() -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:

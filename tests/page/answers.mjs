@@ -1,6 +1,6 @@
 // Reads questions from standard input, a JSON list, and writes the answers of the page's modules: for test_page_forms.py.
 import { readFileSync } from "node:fs";
-import { readsOf, textOf } from "../../convpipe/report/page/forms.mjs";
+import { readsOf, resultOf, textOf } from "../../convpipe/report/page/forms.mjs";
 import { short } from "../../convpipe/report/page/numbers.mjs";
 
 // whole numbers come as texts, floats as their eight bytes
@@ -13,7 +13,8 @@ const answers = {
   short: ({ values }) => values.map((value) => short(number(value))),
   form: ({ form, at, values, names }) => {
     const valueAt = (input, cell) => number(values[`${input}:${cell.join(",")}`]);
-    return { reads: readsOf(form, at), text: textOf(form, at, valueAt, (input) => names[input]) };
+    const text = textOf(form, at, valueAt, (input) => names[input]);
+    return { reads: readsOf(form, at), text, result: short(resultOf(form, at, valueAt)) };
   },
 };
 

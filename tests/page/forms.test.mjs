@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { readsOf, textOf } from "../../convpipe/report/page/forms.mjs";
+import { readsOf, resultOf, textOf } from "../../convpipe/report/page/forms.mjs";
 
 const variable = (number, base = 0) => [base, [[number, 1, 1, 0]], 1];
 // the largest of two cells beside each other, of a row of four
@@ -34,4 +34,17 @@ test("functions are worked out on the way", () => {
 test("of many terms the first are told", () => {
   const wide = { ...pool, loops: [40], reads: [{ ...pool.reads[0], places: [variable(1)], sizes: [40] }] };
   assert.match(textOf(wide, [0], () => 1n), /^max\(1, (1, )+\(8 more\)\)$/);
+});
+
+test("what a formula comes to", () => {
+  assert.equal(resultOf(pool, [1], (input, [at]) => row[at]), 0n);
+  const read = { name: "x", input: 0, places: [variable(0)], sizes: [4] };
+  const gelu = { formula: ["*", "x", ["Phi", "x"]], rank: 1, loops: [], reads: [read] };
+  for (const [x, expected] of [[1, 0.8413447460685429], [-1, -0.15865525393145707], [-5, -1.4332578593959697e-6], [0, 0]]) {
+    const error = resultOf(gelu, [0], () => x) - expected;
+    assert.ok(Math.abs(error) <= 1e-12 * Math.abs(expected), `${x}: ${error}`);
+  }
+  const mean = { ...pool, formula: ["/", ["sum", "x"], ["count", "x"]] };
+  assert.equal(resultOf(mean, [0], (input, [at]) => Number(row[at])), 6);
+  assert.equal(resultOf(mean, [0], (input, [at]) => [1e16, 1][at]), 5000000000000000);
 });

@@ -1,5 +1,5 @@
 // A long sum told block by block, as report/sum_cell.py does: which inputs met which weights, and what that came to.
-import { readsOf } from "./forms.mjs";
+import { preciseSum, readsOf } from "./forms.mjs";
 import { short } from "./numbers.mjs";
 
 const WIDEST_ROW = 12;
@@ -10,7 +10,6 @@ const MOST_MET = 16;
 
 const wholeNumbers = (values) => values.every((value) => typeof value === "bigint");
 const multiplied = (values) => values.reduce((all, value) => (wholeNumbers([all, value]) ? all * value : Number(all) * Number(value)), 1n);
-const addedUp = (values) => values.reduce((all, value) => (wholeNumbers([all, value]) ? all + value : Number(all) + Number(value)), 0n);
 
 function factorsRead(read, valueAt) {
   return read.cells.map((place, at) => ({ place, padding: read.padding[at], value: place ? valueAt(read.input, place) : 0n }));
@@ -32,7 +31,7 @@ export function blockedSum(form, indices, valueAt) {
   }
   for (const block of blocks) {
     block.products = block.factors.map((pair) => multiplied(pair.map((factor) => factor.value)));
-    block.total = addedUp(block.products);
+    block.total = preciseSum(block.products);
   }
   return { words: form.blocks, blocks, bias };
 }
@@ -41,7 +40,7 @@ export function blockedSum(form, indices, valueAt) {
 export function sumOfBlocks({ words, blocks, bias }) {
   const parts = blocks.slice(0, MOST_BLOCKS).map((block) => short(block.total));
   const rest = blocks.slice(MOST_BLOCKS);
-  if (rest.length) parts.push(`${short(addedUp(rest.map((block) => block.total)))} (the other ${words[0]}s)`);
+  if (rest.length) parts.push(`${short(preciseSum(rest.map((block) => block.total)))} (the other ${words[0]}s)`);
   if (bias !== null) parts.push(`${short(bias)} (bias)`);
   return parts.join(" + ") || "nothing";
 }

@@ -1,6 +1,6 @@
 // A grid of more numbers than a table can hold: only what is seen of it is drawn. The interface is that of grid.mjs.
 import { element } from "./dom.mjs";
-import { HEAD_HEIGHT, ROW_HEIGHT, movedBy } from "./grid.mjs";
+import { HEAD_HEIGHT, ROW_HEIGHT, keyed } from "./grid.mjs";
 import { rangeOf } from "./geometry.mjs";
 
 const FONT = '12px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace';
@@ -18,7 +18,7 @@ const measure = () => {
 // Where everything stands: widths of a cell and of the row heads, height of the column heads.
 function layoutOf(sheet) {
   const character = measure();
-  const widths = sheet.rowHeads.map((_, index) => sheet.headCharacters[index] * character + GAP);
+  const widths = sheet.heads.map((_, index) => sheet.widths[index] * character + GAP);
   const left = widths.reduce((sum, width) => sum + width, 0);
   const cell = (sheet.characters + (sheet.bracketed ? 2 : 0)) * character + GAP;
   const top = HEAD_HEIGHT * (sheet.tall || sheet.columnHeads.length);
@@ -94,8 +94,8 @@ export function canvasGrid(sheet, on) {
       pen.fillStyle = thick ? tone.ink : tone.line;
       pen.fillRect(x, y, thick ? Math.max(width, Math.min(2, width * 2)) : width, thick ? Math.max(height, Math.min(2, height * 2)) : height);
     };
-    for (const row of rows) line(sheet.thickAfterRow(row), 0, yOf(row) + ROW_HEIGHT - 1, canvas.clientWidth, 1);
-    for (const column of columns) line(sheet.thickAfterColumn(column), xOf(column) + place.cell - 1, 0, 1, canvas.clientHeight);
+    for (const row of rows) line(sheet.ruleBelow(row), 0, yOf(row) + ROW_HEIGHT - 1, canvas.clientWidth, 1);
+    for (const column of columns) line(sheet.ruleAfter(column), xOf(column) + place.cell - 1, 0, 1, canvas.clientHeight);
   }
 
   function drawHeads(pen, tone, { rows, columns }) {
@@ -108,7 +108,7 @@ export function canvasGrid(sheet, on) {
     pen.textAlign = "right";
     for (const row of rows) {
       let x = 0;
-      sheet.rowHeads.forEach((text, index) => pen.fillText(text(row), (x += place.widths[index]) - GAP / 2, yOf(row) + ROW_HEIGHT / 2));
+      sheet.heads.forEach((text, index) => pen.fillText(text(row), (x += place.widths[index]) - GAP / 2, yOf(row) + ROW_HEIGHT / 2));
     }
     cover(place.left, 0, canvas.clientWidth, place.top);
     const skip = (sheet.tall || sheet.columnHeads.length) - sheet.columnHeads.length;
@@ -176,15 +176,11 @@ export function canvasGrid(sheet, on) {
     const cell = cellOf(event);
     if (cell) on.pick(...(current = cell));
   });
-  node.addEventListener("keydown", (event) => {
-    const next = movedBy(event.key, current, sheet);
-    if (next) {
-      keepSeen((current = next));
-      on.move(...next);
-    } else if (event.key === "Enter" || event.key === " ") on.pick(...current);
-    else return;
-    event.preventDefault();
-  });
+  const go = (...next) => {
+    keepSeen((current = next));
+    on.move(...next);
+  };
+  node.addEventListener("keydown", (event) => keyed(event, current, sheet, go, on.pick));
   new ResizeObserver(redraw).observe(node);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   const mark = (next) => {

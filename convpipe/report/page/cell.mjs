@@ -1,7 +1,7 @@
 // One output cell taken apart, as report/cell.py does, and the line that says what its sum is, as report/cell_text.py.
 // Integers are BigInt, floats Number: sums of integers are exact.
 import { valueAt } from "./data.mjs";
-import { depthOf, firstChannel, isPadding, tapsOf, pixelOf } from "./geometry.mjs";
+import { depthOf, firstChannel, isPadding, pixelOf, rangeOf, tapsOf } from "./geometry.mjs";
 import { short } from "./numbers.mjs";
 
 export const MOST_CHANNELS = 16;
@@ -15,39 +15,34 @@ const FLOATS = {
 export const isWhole = (dtype) => dtype.includes("int");
 
 // A value as the number that it stands for.
-export const exactly = (array, indices) => exactValue(array, valueAt(array, indices));
-
-export function exactValue(array, value) {
-  if (value === undefined) return undefined;
+export function exactly(array, indices) {
+  const value = valueAt(array, indices);
   return isWhole(array.dtype) ? BigInt(value) : Number(value);
 }
 
 const bothWhole = (first, second) => typeof first === "bigint" && typeof second === "bigint";
-const times = (first, second) => (bothWhole(first, second) ? first * second : Number(first) * Number(second));
+export const times = (first, second) => (bothWhole(first, second) ? first * second : Number(first) * Number(second));
 const plus = (first, second) => (bothWhole(first, second) ? first + second : Number(first) + Number(second));
 const sumOf = (values) => values.reduce(plus, 0n);
 const finite = (value) => typeof value === "bigint" || Number.isFinite(value);
 
-function channelOf(conv, arrays, place, depth) {
-  const number = firstChannel(conv, place.f) + depth;
-  const found = { number, pixels: [], weights: [], padding: [], products: [] };
-  for (const tap of tapsOf(conv)) {
-    const at = pixelOf(conv, place.at, tap);
-    found.pixels.push(exactly(arrays.padded, [place.n, number, ...at]));
-    found.weights.push(exactly(arrays.filters, [place.f, depth, ...tap]));
-    found.padding.push(isPadding(conv, at));
-    found.products.push(times(found.pixels.at(-1), found.weights.at(-1)));
-  }
-  return { ...found, total: sumOf(found.products) };
+function channelOf(conv, { padded, filters }, { n, f, at }, depth) {
+  const number = firstChannel(conv, f) + depth;
+  const taps = tapsOf(conv);
+  const places = taps.map((tap) => pixelOf(conv, at, tap));
+  const pixels = places.map((place) => exactly(padded, [n, number, ...place]));
+  const weights = taps.map((tap) => exactly(filters, [f, depth, ...tap]));
+  const products = pixels.map((pixel, index) => times(pixel, weights[index]));
+  return { number, pixels, weights, products, padding: places.map((place) => isPadding(conv, place)), total: sumOf(products) };
 }
 
-// {channels, bias, total, stored, dtype, rules} of an output: `rules` are those of the stages that add up, in order.
+// {channels, bias, sums, total, stored, dtype, rules} of an output: `rules` are those of the stages that add up, in order.
 export function cellOf(conv, arrays, place) {
-  const channels = Array.from({ length: depthOf(conv) }, (_, depth) => channelOf(conv, arrays, place, depth));
-  const bias = conv.addsBias && arrays.bias ? exactly(arrays.bias, [place.f]) : null;
-  const sums = sumOf(channels.map((channel) => channel.total));
+  const channels = rangeOf(0, depthOf(conv)).map((depth) => channelOf(conv, arrays, place, depth));
+  const bias = conv.addsBias ? exactly(arrays.bias, [place.f]) : null;
+  const sums = sumOf(channels.map(({ total }) => total));
   const stored = exactly(arrays.sums, [place.n, ...place.at, place.f]);
-  return { place, channels, bias, sums, total: bias === null ? sums : plus(sums, bias), stored, dtype: arrays.sums.dtype, rules: conv.rules };
+  return { channels, bias, sums, total: bias === null ? sums : plus(sums, bias), stored, dtype: arrays.sums.dtype, rules: conv.rules };
 }
 
 // What becomes of a whole sum in a dtype.
@@ -126,15 +121,12 @@ export function inFull(value, dtype) {
   return String(Number(value.toPrecision(digits)));
 }
 
-// The stages between the sums and the map that change a value, with this cell's: {op, says, before, after}.
-export function laterSteps(conv, arrays, place) {
-  const indices = [place.n, ...place.at, place.f];
-  let before = exactly(arrays.product, indices);
-  return conv.later.map((stage, index) => {
-    const after = exactly(arrays[`later_${index}`], indices);
-    const bias = stage.op === "add_bias" ? short(exactly(arrays.bias, [place.f])) : null;
-    const text = bias === null ? `${stage.op}(${[short(before), ...stage.says].join(", ")})` : `${short(before)} + ${bias}`;
-    before = after;
-    return { op: stage.op, text: `${text} = ${short(after)}` };
+// What the stages after the sums make of one of them, each as a line.
+export function laterLines(conv, arrays, { n, f, at }) {
+  let before = short(exactly(conv.later.length ? arrays.product : arrays.sums, [n, ...at, f]));
+  return conv.later.map(({ op, says }, index) => {
+    const from = op === "add_bias" ? `${op}: ${before} + ${short(exactly(arrays.bias, [f]))}` : `${op}(${[before, ...says].join(", ")})`;
+    before = short(exactly(arrays[`later_${index}`], [n, ...at, f]));
+    return `${from} = ${before}`;
   });
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 from convpipe.geometry.axes import AXES, out_letters
@@ -20,6 +21,7 @@ CROP_SIDE = 12  # outputs along each axis of a crop
 CROP_FILTERS = 8
 CROP_CELLS = 60_000  # weights of a crop: of a layer with many channels, fewer filters are kept
 
+MOST_TABLE_CELLS, MOST_CELLS = 2_000, 5_000  # of one table and of a page, as convolution.mjs has it
 LATER = "later_"  # parts that later stages make of the sums, with their number
 
 Span = tuple[int, int]  # from, up to
@@ -71,6 +73,16 @@ class Shown:
             "later": self.sums.settings,
             "box": {"n": self.box.images, "f": self.box.filters, "out": self.box.out},
         }
+
+    @property
+    def large(self) -> bool:
+        """Whether its grids are more than tables can show: the column matrix nearly always has most of the cells."""
+        sizes, box = self.sizes, self.box
+        images, filters, *out = (stop - start for start, stop in (box.images, box.filters, *box.out))
+        rows = images * prod(out)
+        planes = [sizes.channels * prod(sizes.padded), sizes.taps, prod(out)]
+        grids = [rows * sizes.columns_shape[1], sizes.taps * filters, rows * filters, *planes]
+        return max(grids) > MOST_TABLE_CELLS or sum(grids) > MOST_CELLS
 
     def slices(self, part: str) -> tuple[slice, ...]:
         """The cells of a part's array that lie in the box."""

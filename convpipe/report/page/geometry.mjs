@@ -10,6 +10,7 @@ export function placesWithin(spans) {
   return spans.reduce((found, span) => along(span, found), [[]]);
 }
 
+export const sizesOf = (spans) => spans.map(([start, stop]) => stop - start);
 export const wholeSpans = (sizes) => sizes.map((size) => [0, size]);
 
 export const flatOf = (place, sizes) => place.reduce((flat, index, axis) => flat * sizes[axis] + index, 0);
@@ -37,17 +38,14 @@ export const firstChannel = (conv, f) => Math.floor(f / (conv.filters / conv.gro
 
 export const rowOf = (conv, n, at) => flatOf([n, ...at], [conv.batch, ...conv.out]);
 
-export function rowPlace(conv, row) {
-  const [n, ...at] = placeIn(row, [conv.batch, ...conv.out]);
-  return { n, at };
-}
-
 export const columnOf = (conv, c, tap) => flatOf([c, ...tap], [conv.channels, ...conv.kernel]);
 
 export function columnPlace(conv, column) {
-  const [c, ...tap] = placeIn(column, [conv.channels, ...conv.kernel]);
-  return { c, tap };
+  const [c, ...at] = placeIn(column, [conv.channels, ...conv.kernel]);
+  return { c, at };
 }
+
+export const isPadded = (conv) => conv.pads.flat().some(Boolean);
 
 export function isPadding(conv, at) {
   return at.some((index, axis) => index < conv.pads[axis][0] || index >= conv.pads[axis][0] + conv.spatial[axis]);
@@ -73,9 +71,6 @@ export function copiesOf(conv, at) {
   });
   return found;
 }
-
-// The padded pixels that a tap meets in any window of the outputs.
-export const pixelsUnder = (conv, tap) => placesWithin(wholeSpans(conv.out)).map((at) => pixelOf(conv, at, tap));
 
 // The places of outputs that the page has.
 export const shownOutputs = (conv) => placesWithin(conv.box.out);

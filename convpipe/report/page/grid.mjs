@@ -1,46 +1,46 @@
 // A grid of numbers as a table; canvas.mjs draws larger ones behind the same interface: {node, mark, refill}.
-// A sheet says what is in it: {title, rows, columns, text(r, c), padding(r, c), characters, corner, rowHeads,
-// columnHeads, headCharacters, thickAfterRow(r), thickAfterColumn(c)}; rowHeads are functions of r, columnHeads are
-// {text(c), span}. A mark is [row, column, rows, columns, look]. `on` is {hover(r, c), move(r, c), pick(r, c)}.
+// A sheet says what is in it: {rows, columns, text(r, c), padding(r, c), characters, corner, heads, columnHeads, widths,
+// ruleBelow(r), ruleAfter(c)}: heads are functions of r, columnHeads {text(c), span}, widths the heads' in characters.
+// A mark is [row, column, rows, columns, look]. `on` is {hover(r, c), move(r, c), pick(r, c)}.
 import { element } from "./dom.mjs";
 import { rangeOf } from "./geometry.mjs";
 
-const MOVES = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+export const ROW_HEIGHT = 22;
+export const HEAD_HEIGHT = 20;
 
-// Where a key leads from a cell; undefined for other keys.
-export function movedBy(key, [row, column], sheet) {
+const MOVES = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1], Home: [0, -1e9], End: [0, 1e9] };
+
+// What a key does at a cell: moves to another, or picks it.
+export function keyed(event, [row, column], sheet, go, pick) {
   const within = (index, size) => Math.max(0, Math.min(size - 1, index));
-  if (key === "Home") return [row, 0];
-  if (key === "End") return [row, sheet.columns - 1];
-  const move = MOVES[key];
-  return move && [within(row + move[0], sheet.rows), within(column + move[1], sheet.columns)];
+  const move = MOVES[event.key];
+  if (move) go(within(row + move[0], sheet.rows), within(column + move[1], sheet.columns));
+  else if (event.key === "Enter" || event.key === " ") pick(row, column);
+  else return;
+  event.preventDefault();
 }
 
-function headRow(sheet, level, last) {
-  const { text, span } = sheet.columnHeads[level];
-  const heads = rangeOf(0, Math.ceil(sheet.columns / span)).map((index) =>
-    element("th", { scope: span > 1 ? "colgroup" : "col", colspan: span > 1 && span }, text(index * span)),
-  );
-  const corner = sheet.rowHeads.length && element("td", { colspan: sheet.rowHeads.length, class: "corner" }, last ? sheet.corner : sheet.levels[level]);
-  return element("tr", {}, corner || null, heads);
+function headRow({ columns, columnHeads, heads, levels = [], corner }, level) {
+  const { text, span } = columnHeads[level];
+  const cells = rangeOf(0, columns / span).map((index) => element("th", span > 1 ? { scope: "colgroup", colspan: span } : { scope: "col" }, text(index * span)));
+  const first = heads.length ? element("td", { colspan: heads.length, class: "corner" }, levels[level] || corner) : null;
+  return element("tr", {}, first, cells);
 }
 
 function bodyRow(sheet, row) {
-  const heads = sheet.rowHeads.map((text) => element("th", { scope: "row" }, text(row)));
   const cells = rangeOf(0, sheet.columns).map((column) => {
-    const look = [sheet.thickAfterColumn(column) && "rule", sheet.padding(row, column) && "padding"].filter(Boolean);
-    return element("td", { class: look.length ? look.join(" ") : null }, sheet.text(row, column));
+    const look = (sheet.ruleAfter(column) ? "rule " : "") + (sheet.padding(row, column) ? "padding" : "");
+    return element("td", { class: look || null }, sheet.text(row, column));
   });
-  return element("tr", { class: sheet.thickAfterRow(row) ? "rule" : null }, heads, cells);
+  return element("tr", { class: sheet.ruleBelow(row) && "rule" }, sheet.heads.map((text) => element("th", { scope: "row" }, text(row))), cells);
 }
 
 function tableOf(sheet) {
-  const heads = sheet.columnHeads.map((_, level) => headRow(sheet, level, level === sheet.columnHeads.length - 1));
   const body = element("tbody", {}, rangeOf(0, sheet.rows).map((row) => bodyRow(sheet, row)));
-  const table = element("table", { class: `grid${sheet.bracketed ? " bracketed" : ""}`, role: "grid" }, element("thead", {}, heads), body);
-  table.style.setProperty("--characters", sheet.characters);
-  table.style.setProperty("--tall", sheet.tall || 1);
-  sheet.headCharacters.forEach((characters, index) => table.style.setProperty(`--head${index}`, characters));
+  const head = element("thead", {}, sheet.columnHeads.map((_, level) => headRow(sheet, level)));
+  const table = element("table", { class: sheet.bracketed ? "grid bracketed" : "grid", role: "grid" }, head, body);
+  const sizes = { characters: sheet.characters, tall: sheet.tall || 1, head0: sheet.widths[0], head1: sheet.widths[1] };
+  for (const [name, size] of Object.entries(sizes)) table.style.setProperty(`--${name}`, size);
   return table;
 }
 
@@ -58,63 +58,37 @@ function marker(cellAt) {
   };
 }
 
-export const ROW_HEIGHT = 22;
-export const HEAD_HEIGHT = 20;
-
-// Scrolls a grid as little as it takes to show a mark.
-export function revealed(scroller, sheet, [row, column, , columns]) {
-  const head = HEAD_HEIGHT * sheet.columnHeads.length;
-  const top = row * ROW_HEIGHT;
-  const room = scroller.clientHeight - head - ROW_HEIGHT;
-  if (top < scroller.scrollTop || top > scroller.scrollTop + room) scroller.scrollTop = top - room / 2;
-  const width = scroller.scrollWidth / sheet.columns;
-  const left = column * width;
-  const seen = scroller.clientWidth - width * Math.min(columns, 4) - 120;
-  if (left < scroller.scrollLeft || left > scroller.scrollLeft + seen) scroller.scrollLeft = left - width;
-}
-
 export function tableGrid(sheet, on) {
-  const table = tableOf(sheet);
-  const body = table.tBodies[0];
-  const first = sheet.rowHeads.length;
+  const node = tableOf(sheet);
+  const body = node.tBodies[0];
+  const first = sheet.heads.length;
   const cellAt = (row, column) => body.rows[row].cells[first + column];
   const placeOfCell = (cell) => [cell.parentNode.sectionRowIndex, cell.cellIndex - first];
   let current = cellAt(0, 0);
   current.tabIndex = 0;
-  function focus(row, column) {
+  function focus(...place) {
     current.removeAttribute("tabindex");
-    current = cellAt(row, column);
+    current = cellAt(...place);
     current.tabIndex = 0;
     current.focus();
   }
-  const cellOfEvent = (event) => {
-    const cell = event.target.closest("td");
-    return cell && cell.parentNode.parentNode === body ? cell : null;
-  };
-  const over = (event) => {
-    const cell = cellOfEvent(event);
-    if (cell) on.hover(...placeOfCell(cell));
-  };
-  table.addEventListener("pointerover", over);
-  table.addEventListener("focusin", over);
-  table.addEventListener("click", (event) => {
-    const cell = cellOfEvent(event);
-    if (!cell) return;
-    focus(...placeOfCell(cell));
-    on.pick(...placeOfCell(cell));
+  const listen = (type, act) => node.addEventListener(type, (event) => {
+    const cell = event.target.closest("tbody td");
+    if (cell) act(...placeOfCell(cell), event);
   });
-  table.addEventListener("keydown", (event) => {
-    const place = placeOfCell(current);
-    const next = movedBy(event.key, place, sheet);
-    if (next) {
-      focus(...next);
-      on.move(...next);
-    } else if (event.key === "Enter" || event.key === " ") on.pick(...place);
-    else return;
-    event.preventDefault();
+  listen("pointerover", on.hover);
+  listen("focusin", on.hover);
+  listen("click", (...place) => {
+    focus(...place.slice(0, 2));
+    on.pick(...place);
   });
+  const go = (...place) => {
+    focus(...place);
+    on.move(...place);
+  };
+  listen("keydown", (row, column, event) => keyed(event, [row, column], sheet, go, on.pick));
   const refill = () => {
     for (let r = 0; r < sheet.rows; r++) for (let c = 0; c < sheet.columns; c++) cellAt(r, c).textContent = sheet.text(r, c);
   };
-  return { node: table, mark: marker(cellAt), refill };
+  return { node, mark: marker(cellAt), refill };
 }

@@ -156,7 +156,7 @@ def content_of(material: Material, asked: Asked, filled: Filled, lacks: tuple[st
         "cropped": cut.convolutions != shape.convolutions,
     }
     return Content(
-        entry="run_page" if not shape.graph else "network_page" if material.spec.network else "operation_page",
+        entry=entry_of(material, there),
         title=title(run),
         language=asked.language,
         facts=facts,
@@ -166,6 +166,13 @@ def content_of(material: Material, asked: Asked, filled: Filled, lacks: tuple[st
         tables=material.tables,
         foot=foot(run),
     )
+
+
+def entry_of(material: Material, kept: Sequence[Shown]) -> str:
+    """The module that starts the page."""
+    if material.shape.graph:
+        return "network_page" if material.spec.network else "operation_page"
+    return "large_run_page" if any(each.large for each in kept) else "run_page"
 
 
 def recorded_images(cut: Cut, shape: Shape) -> dict[str, int]:

@@ -1,212 +1,175 @@
-// What stands in each grid of the convolution view. A sheet also knows which selection a cell is, and which of its cells
-// marks of marks.mjs light up: {select(r, c), places(marks)}.
+// What stands in each grid of the convolution view, as grid.mjs draws it. A sheet also knows which selection a cell is
+// (`select`), and which of its cells the marks of marks.mjs light up (`places`).
 import { valueAt } from "./data.mjs";
-import { columnPlace, countOf, depthOf, flatOf, imageLetters, isPadding, pixelOf, placeIn, rowOf, shownOutputs, tapLetters, wholeSpans } from "./geometry.mjs";
+import { columnPlace, countOf, depthOf, flatOf, imageLetters, isPadded, isPadding, pixelOf, placeIn, rangeOf, rowOf, shownOutputs, sizesOf, tapLetters, wholeSpans } from "./geometry.mjs";
 
 const never = () => false;
 const comma = (place) => place.join(",");
+const numbered = (start) => (index) => String(start + index);
+const plain = { padding: never, ruleBelow: never, ruleAfter: never, heads: [], widths: [] };
 
-// A value's text by its array's digits, and the length of the longest.
-const value = (digits, array, indices) => digits.text(valueAt(array, indices));
-
-// A plane of an image, a kernel or a map: the last axes are its rows and columns, those before are fixed by `plane`.
-function planeSheet({ spans, plane, letters, cellText, padding, digits, bracketed, select }) {
-  const flat = spans.length - plane.length === 1;
-  const [rows, columns] = flat ? [[0, 1], spans.at(-1)] : spans.slice(-2);
-  const placeAt = (r, c) => [...plane, ...(flat ? [] : [rows[0] + r]), columns[0] + c];
-  return {
-    plane: plane[0],
-    follows: true,
-    rows: rows[1] - rows[0],
-    columns: columns[1] - columns[0],
-    text: (r, c) => cellText(placeAt(r, c)),
-    padding: (r, c) => padding(placeAt(r, c)),
-    characters: digits.characters,
-    bracketed,
-    rowHeads: flat ? [] : [(r) => String(rows[0] + r)],
-    columnHeads: [{ text: (c) => String(columns[0] + c), span: 1 }],
-    corner: letters.slice(-2).join("\\"),
-    headCharacters: [String(rows[1]).length],
-    thickAfterRow: never,
-    thickAfterColumn: never,
-    select: (r, c) => select(placeAt(r, c)),
-    placeOf: (place) => (plane.every((index, axis) => place[axis] === index) ? [flat ? 0 : place.at(-2) - rows[0], place.at(-1) - columns[0]] : null),
-  };
-}
-
-// The planes that an image of three axes is cut into; one of others.
-const planesOf = (spans) => (spans.length < 3 ? [[]] : Array.from({ length: spans[0][1] - spans[0][0] }, (_, index) => [spans[0][0] + index]));
-
-const spansOf = (array, axes) => axes.map((axis) => [array.origin[axis], array.origin[axis] + array.shape[axis]]);
-
-const within = (place, sheet) => place && place[0] >= 0 && place[1] >= 0 && place[0] < sheet.rows && place[1] < sheet.columns;
-
-// Marks on single cells of a plane, as rectangles.
-function planeMarks(sheet, found) {
-  return found.map(([place, look]) => [sheet.placeOf(place), look]).filter(([at]) => within(at, sheet)).map(([[r, c], look]) => [r, c, 1, 1, look]);
-}
-
-export function paddedSheets(view, c) {
-  const { conv, arrays, digits } = view;
-  const spans = spansOf(arrays.padded, conv.kernel.map((_, axis) => axis + 2));
-  const bracketed = conv.pads.flat().some(Boolean);
-  return planesOf(spans).map((plane) => {
-    const sheet = planeSheet({
-      spans, plane, bracketed, digits: digits.padded, letters: imageLetters(conv),
-      cellText: (at) => bracket(conv, at, value(digits.padded, arrays.padded, [view.n, c, ...at])),
-      padding: (at) => isPadding(conv, at),
-      select: (at) => ({ kind: "pixel", n: view.n, c, at }),
-    });
-    sheet.places = (marks) => planeMarks(sheet, marks.padded.filter(([n, channel]) => n === view.n && channel === c).map(([, , at, look]) => [at, look]));
-    return sheet;
-  });
-}
+const reader = ({ digits, arrays }, part) => (...indices) => digits[part].text(valueAt(arrays[part], indices));
 
 const bracket = (conv, at, text) => (isPadding(conv, at) ? `(${text})` : text);
 
-export function filterSheets(view, c) {
-  const { conv, arrays, digits } = view;
-  const spans = wholeSpans(conv.kernel);
-  return planesOf(spans).map((plane) => {
-    const sheet = planeSheet({
-      spans, plane, digits: digits.filters, letters: tapLetters(conv), padding: never,
-      cellText: (tap) => value(digits.filters, arrays.filters, [view.f, c, ...tap]),
-      select: (tap) => ({ kind: "weight", f: view.f, c, tap }),
-    });
-    sheet.places = (marks) => planeMarks(sheet, marks.filter.filter(([f, depth]) => f === view.f && depth === c).map(([, , tap, look]) => [tap, look]));
-    return sheet;
-  });
+// Planes
+
+// What the grids of a padded channel, of a filter's channel and of a map are made of: the array, the marks, which two
+// indices come before a place, and the spans of their axes.
+const VOLUMES = {
+  padded: (view, c) => ({ kind: "pixel", own: () => ({ n: view.n, c }), spans: spansOf(view.arrays.padded), letters: imageLetters }),
+  filters: (view, c) => ({ kind: "weight", own: () => ({ f: view.f, c }), spans: wholeSpans(view.conv.kernel), letters: tapLetters }),
+  feature_map: (view) => ({ kind: "output", own: () => ({ n: view.n, f: view.f }), spans: view.conv.box.out, letters: imageLetters, channelLast: true }),
+};
+
+const spansOf = ({ origin, shape }) => shape.slice(2).map((size, axis) => [origin[axis + 2], origin[axis + 2] + size]);
+
+// The sheets of a volume: one, or of three axes one for each plane.
+export function volumeSheets(view, part, c) {
+  const volume = VOLUMES[part](view, c);
+  const planes = volume.spans.length < 3 ? [[]] : rangeOf(...volume.spans[0]).map((index) => [index]);
+  return planes.map((plane) => planeSheet(view, part, volume, plane));
 }
 
-export function mapSheets(view) {
-  const { conv, arrays, digits } = view;
-  return planesOf(conv.box.out).map((plane) => {
-    const sheet = planeSheet({
-      spans: conv.box.out, plane, digits: digits.feature_map, letters: imageLetters(conv), padding: never,
-      cellText: (at) => value(digits.feature_map, arrays.feature_map, [view.n, ...at, view.f]),
-      select: (at) => ({ kind: "output", n: view.n, f: view.f, at }),
-    });
-    sheet.places = (marks) => planeMarks(sheet, marks.map.filter(([n, f]) => n === view.n && f === view.f).map(([, , at, look]) => [at, look]));
-    return sheet;
-  });
-}
-
-// The rows of the product scheme: an output each, of all images that the page has.
-export function rowsOf(conv) {
-  const outs = shownOutputs(conv);
-  const [first, last] = conv.box.n;
-  const places = [];
-  for (let n = first; n < last; n++) for (const at of outs) places.push({ n, at, row: rowOf(conv, n, at) });
-  const sizes = conv.box.out.map(([start, stop]) => stop - start);
-  const indexOf = (row) => {
-    const [n, ...at] = placeIn(row, [conv.batch, ...conv.out]);
-    return flatOf([n - first, ...at.map((index, axis) => index - conv.box.out[axis][0])], [last - first, ...sizes]);
+function planeSheet(view, part, { kind, own, spans, letters, channelLast }, plane) {
+  const { conv } = view;
+  const [[top, bottom], [left, right]] = spans.length > 1 ? spans.slice(-2) : [[0, 1], spans[0]];
+  const placeAt = (r, c) => [...plane, top + r, left + c].slice(-spans.length);
+  const read = reader(view, part);
+  const isPad = kind === "pixel" ? (at) => isPadding(conv, at) : never;
+  return {
+    ...plain,
+    follows: true,
+    plane: plane.length ? `${letters(conv)[0]}=${plane[0]}` : "",
+    rows: bottom - top,
+    columns: right - left,
+    characters: view.digits[part].characters,
+    bracketed: kind === "pixel" && isPadded(conv),
+    heads: spans.length > 1 ? [numbered(top)] : [],
+    widths: [String(bottom).length],
+    columnHeads: [{ text: numbered(left), span: 1 }],
+    corner: letters(conv).slice(-2).join("\\"),
+    text(r, c) {
+      const [at, [first, second]] = [placeAt(r, c), Object.values(own())];
+      const text = channelLast ? read(first, ...at, second) : read(first, second, ...at);
+      return isPad(at) ? `(${text})` : text;
+    },
+    padding: (r, c) => isPad(placeAt(r, c)),
+    select: (r, c) => ({ kind, ...own(), at: placeAt(r, c) }),
+    places(marks) {
+      const here = comma(Object.values(own()));
+      return marks[part]
+        .filter(([first, second, at]) => comma([first, second]) === here && plane.every((index, axis) => at[axis] === index))
+        .map(([, , at, look]) => [at.length > 1 ? at.at(-2) - top : 0, at.at(-1) - left, 1, 1, look])
+        .filter(([r, c]) => r >= 0 && c >= 0 && r < bottom - top && c < right - left);
+    },
   };
-  return { places, indexOf, size: outs.length };
 }
 
-const rowHeadsOf = (rows) => [(r) => String(rows.places[r].row), (r) => comma([rows.places[r].n, ...rows.places[r].at])];
-const rowWords = (conv) => comma(["n", ...imageLetters(conv)]);
+// The product scheme
 
-function rowWidths(rows) {
-  const last = rows.places.at(-1);
-  return [String(last.row).length, comma([last.n, ...last.at]).length];
+// Its rows: an output each, of all images that the page has.
+export function rowsOf(conv) {
+  const [first, last] = conv.box.n;
+  const outs = shownOutputs(conv);
+  const places = rangeOf(first, last).flatMap((n) => outs.map((at) => ({ n, at, row: rowOf(conv, n, at) })));
+  const sizes = [last - first, ...sizesOf(conv.box.out)];
+  function marked(row) {
+    if (row === null) return [[0, places.length]];
+    const [n, ...at] = placeIn(row, [conv.batch, ...conv.out]);
+    const index = flatOf([n - first, ...at.map((index, axis) => index - conv.box.out[axis][0])], sizes);
+    return places[index] && places[index].row === row ? [[index, 1]] : [];
+  }
+  return { places, marked, size: outs.length };
+}
+
+function rowSheet(view, names) {
+  const { places, size } = view.rows;
+  const name = ({ n, at }) => comma([n, ...at]);
+  const last = places.length ? places.at(-1) : { row: 0, n: 0, at: [] };
+  return {
+    ...plain,
+    rows: places.length,
+    heads: [(r) => String(places[r].row), (r) => name(places[r])],
+    widths: [String(last.row).length, name(last).length],
+    corner: `r  ${comma(["n", ...imageLetters(view.conv)])}\\${names}`,
+    ruleBelow: (r) => (r + 1) % size === 0,
+  };
 }
 
 export function columnsSheet(view) {
-  const { conv, arrays, digits, rows } = view;
+  const { conv, rows } = view;
   const taps = countOf(conv.kernel);
-  const at = (r, k) => {
-    const { c, tap } = columnPlace(conv, k);
-    return { c, tap, n: rows.places[r].n, out: rows.places[r].at, pixel: pixelOf(conv, rows.places[r].at, tap) };
-  };
+  const read = reader(view, "padded");
+  const pixelAt = (r, k) => pixelOf(conv, rows.places[r].at, columnPlace(conv, k).at);
   return {
-    rows: rows.places.length,
+    ...rowSheet(view, "k"),
     columns: conv.channels * taps,
-    text(r, k) {
-      const { n, c, pixel } = at(r, k);
-      return bracket(conv, pixel, value(digits.padded, arrays.padded, [n, c, ...pixel]));
-    },
-    padding: (r, k) => isPadding(conv, at(r, k).pixel),
-    characters: Math.max(digits.padded.characters, 2 * conv.kernel.length - 1),
-    bracketed: conv.pads.flat().some(Boolean),
-    rowHeads: rowHeadsOf(rows),
+    characters: Math.max(view.digits.padded.characters, 2 * conv.kernel.length - 1),
+    bracketed: isPadded(conv),
     levels: ["c", comma(tapLetters(conv))],
     columnHeads: [
       { text: (k) => `c=${columnPlace(conv, k).c}`, span: taps },
-      { text: (k) => comma(columnPlace(conv, k).tap), span: 1 },
-      { text: (k) => String(k), span: 1 },
+      { text: (k) => comma(columnPlace(conv, k).at), span: 1 },
+      { text: String, span: 1 },
     ],
-    corner: `r  ${rowWords(conv)}\\k`,
-    headCharacters: rowWidths(rows),
-    thickAfterRow: (r) => (r + 1) % rows.size === 0,
-    thickAfterColumn: (k) => (k + 1) % taps === 0,
-    select(r, k) {
-      const { n, c, tap, out, pixel } = at(r, k);
-      return { kind: "pixel", n, c, at: pixel, copy: { at: out, tap } };
-    },
-    places: (marks) => marks.columns.flatMap(([row, k, count, look]) => rowMarks(rows, row).map(([r, high]) => [r, k, high, count, look])),
+    text: (r, k) => bracket(conv, pixelAt(r, k), read(rows.places[r].n, columnPlace(conv, k).c, ...pixelAt(r, k))),
+    padding: (r, k) => isPadding(conv, pixelAt(r, k)),
+    ruleAfter: (k) => (k + 1) % taps === 0,
+    select: (r, k) => ({ kind: "pixel", n: rows.places[r].n, c: columnPlace(conv, k).c, at: pixelAt(r, k), copy: rows.places[r].at }),
+    places: (marks) => marks.columns.flatMap(([row, k, count, look]) => rows.marked(row).map(([r, high]) => [r, k, high, count, look])),
   };
 }
 
-// Where a row of the whole product stands in the grid: nowhere where the page does not have it.
-function rowMarks(rows, row) {
-  if (row === null) return [[0, rows.places.length]];
-  const index = rows.indexOf(row);
-  const place = rows.places[index];
-  return place && place.row === row ? [[index, 1]] : [];
-}
-
-// The filter matrix, transposed: a row for each tap, a column for each filter.
-export function matrixSheet(view) {
-  const { conv, arrays, digits } = view;
-  const taps = countOf(conv.kernel);
+// What the filter matrix and the product below it have alike: a column for each filter, and the same widths.
+function filterSheet(view, sheet, widths) {
+  const { conv, digits } = view;
   const [first, last] = conv.box.f;
-  const deepest = comma([depthOf(conv) - 1, ...conv.kernel.map((size) => size - 1)]);
   return {
-    rows: depthOf(conv) * taps,
+    ...sheet,
     columns: last - first,
-    text(k, f) {
-      const { c, tap } = columnPlace(conv, k);
-      return value(digits.filters, arrays.filters, [first + f, c, ...tap]);
-    },
-    padding: never,
-    characters: filterWidth(view),
-    rowHeads: [(k) => String(k), (k) => comma(flatPlace(conv, k))],
-    columnHeads: filterHeads(first),
-    corner: `k  ${comma(["c", ...tapLetters(conv)])}\\f`,
-    headCharacters: widest([String(depthOf(conv) * taps - 1).length, deepest.length], rowWidths(view.rows)),
-    thickAfterRow: (k) => (k + 1) % taps === 0,
-    thickAfterColumn: (f) => isLastOfGroup(conv, first + f),
-    select: (k, f) => ({ kind: "weight", f: first + f, ...columnPlace(conv, k) }),
-    places: (marks) => marks.matrix.filter(([, , f]) => f >= first && f < last).map(([k, count, f, look]) => [k, f - first, count, 1, look]),
+    characters: Math.max(...["filters", "product"].map((part) => (digits[part] ? digits[part].characters : 1))),
+    columnHeads: [{ text: numbered(first), span: 1 }],
+    widths: sheet.widths.map((width, index) => Math.max(width, widths[index])),
+    ruleAfter: (f) => conv.groups > 1 && (first + f + 1) % (conv.filters / conv.groups) === 0,
   };
 }
 
-const flatPlace = (conv, k) => [columnPlace(conv, k).c, ...columnPlace(conv, k).tap];
-const widest = (one, other) => one.map((size, index) => Math.max(size, other[index]));
-const filterHeads = (first) => [{ text: (f) => String(first + f), span: 1 }];
-const filterWidth = ({ digits }) => Math.max(digits.filters.characters, digits.product ? digits.product.characters : 1);
-const isLastOfGroup = (conv, f) => conv.groups > 1 && (f + 1) % (conv.filters / conv.groups) === 0;
+const inBox = ({ box }, f) => f >= box.f[0] && f < box.f[1];
+
+// The filter matrix, transposed: a row for each tap.
+export function matrixSheet(view) {
+  const { conv } = view;
+  const taps = countOf(conv.kernel);
+  const rows = depthOf(conv) * taps;
+  const read = reader(view, "filters");
+  const [first] = conv.box.f;
+  const name = (k) => comma(Object.values(columnPlace(conv, k)));
+  const sheet = {
+    ...plain,
+    rows,
+    heads: [String, name],
+    widths: [String(rows).length, name(rows - 1).length],
+    corner: `k  ${comma(["c", ...tapLetters(conv)])}\\f`,
+    text: (k, f) => read(first + f, columnPlace(conv, k).c, ...columnPlace(conv, k).at),
+    ruleBelow: (k) => (k + 1) % taps === 0,
+    select: (k, f) => ({ kind: "weight", f: first + f, ...columnPlace(conv, k) }),
+    places: (marks) => marks.matrix.filter(([, , f]) => inBox(conv, f)).map(([k, count, f, look]) => [k, f - first, count, 1, look]),
+  };
+  return filterSheet(view, sheet, rowSheet(view).widths);
+}
 
 // The product: row r of the columns with column f of the transposed filter matrix.
 export function productSheet(view) {
-  const { conv, arrays, digits, rows } = view;
-  const [first, last] = conv.box.f;
-  return {
-    rows: rows.places.length,
-    columns: last - first,
-    text: (r, f) => value(digits.product, arrays.product, [rows.places[r].n, ...rows.places[r].at, first + f]),
-    padding: never,
-    characters: filterWidth(view),
-    rowHeads: rowHeadsOf(rows),
-    columnHeads: filterHeads(first),
+  const { conv, rows } = view;
+  const [first] = conv.box.f;
+  const read = reader(view, "product");
+  const sheet = {
+    ...rowSheet(view, "f"),
     tall: 3,
-    corner: `r  ${rowWords(conv)}\\f`,
-    headCharacters: matrixSheet(view).headCharacters,
-    thickAfterRow: (r) => (r + 1) % rows.size === 0,
-    thickAfterColumn: (f) => isLastOfGroup(conv, first + f),
+    text: (r, f) => read(rows.places[r].n, ...rows.places[r].at, first + f),
     select: (r, f) => ({ kind: "output", n: rows.places[r].n, f: first + f, at: rows.places[r].at }),
-    places: (marks) => marks.product.filter(([, f]) => f >= first && f < last).flatMap(([row, f, look]) => rowMarks(rows, row).map(([r, high]) => [r, f - first, high, 1, look])),
+    places: (marks) => marks.product.filter(([, f]) => inBox(conv, f)).flatMap(([row, f, look]) => rows.marked(row).map(([r, high]) => [r, f - first, high, 1, look])),
   };
+  return filterSheet(view, sheet, view.conv.parts.filters ? matrixSheet(view).widths : sheet.widths);
 }
