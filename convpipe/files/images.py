@@ -191,6 +191,17 @@ def picture(feature_map: Array, key: str = "picture") -> bytes:
     return file.getvalue()
 
 
+def colour_picture(pixels: Array, key: str = "picture") -> bytes:
+    """A PNG of (H, W, 3) uint8, red, green and blue.
+
+    Raises:
+        ConfigError: no Pillow.
+    """
+    file = io.BytesIO()
+    need_pillow(key).fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
 def grey_levels(values: Array) -> Array:
     """Values scaled linearly to 0..255, uint8; a constant gives 128, what is not finite 0.
 
