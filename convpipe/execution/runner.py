@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Container, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -26,7 +25,7 @@ from convpipe.errors import ArchiveError, ConfigError, ValueRangeError
 from convpipe.execution import pipeline, provenance
 from convpipe.execution.code import Names, code_of, named
 from convpipe.execution.drawing import AUTO, NONE, drawn_stages
-from convpipe.execution.inputs import make_arrays, pinned
+from convpipe.execution.inputs import input_bytes, make_arrays, pinned
 from convpipe.execution.naming import map_names
 from convpipe.execution.pipeline import StageResult
 from convpipe.execution.reuse import SAME_CODE, Asked, Found, look
@@ -391,12 +390,3 @@ def manifest(prepared: Prepared, place: Place, seconds: Seconds, started: str) -
         **{key: value for key, value in sometimes.items() if value},
         "provenance": provenance.recorded(place.threads),
     }
-
-
-def input_bytes(sources: Mapping[str, Stored]) -> dict[str, int]:
-    """How large the files are that were read, by group, by which they are found again."""
-    found = {}
-    for group, source in sources.items():
-        with suppress(OSError):  # it may be gone by now
-            found[group] = os.stat(source.file).st_size
-    return found
