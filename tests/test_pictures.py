@@ -284,6 +284,31 @@ def test_the_pictures_of_a_run_are_named(photo: Array) -> None:
     assert "drawn" not in convpipe("seed=1").out
 
 
+def test_a_photo_in_a_network_that_ends_in_maps_gets_a_sheet(photo: Array) -> None:
+    text = "input: {source: image, path: photo.png}\nnetwork: {double: {op: upsample, factor: 2}"
+    Path("own.yaml").write_text(f"{text}}}\n")
+    ends = cp.run("own.yaml")
+    assert (pictures(ends), ends.manifest["drawn"]) == (["maps.png"], ["double"])
+    assert shows(pixels_of(ends.folder / "maps.png"), enlarged(photo, album.SIDE // 9))
+    Path("own.yaml").write_text(f"{text}, rows: {{op: flatten}}}}\n")
+    assert pictures(cp.run("own.yaml")) == []
+
+
+def test_a_picture_is_not_cut_to_some_of_its_colours() -> None:
+    words = ("input=integers", "input.shape=[30,3,2,2]", "input.dtype=uint8", "input.low=0", "filters=box")
+    found = seen(*words, "pictures=[reshape]", **{"filters.kernel": 1})
+    names = [tile.lines[0] for group in found["input"].groups for tile in group]
+    assert names == [f"n={n} input RGB" for n in range(album.MOST_MAPS // 3)]
+    assert found["input"].note == "and 27 more maps"
+
+
+def test_of_thousands_of_images_the_first_are_drawn() -> None:
+    found = seen("input=integers", "input.shape=[5000,1,1,1]", "filters.values=[[[[1]]],[[[2]]]]", "pictures=[reshape]")
+    tiles = [tile.lines[0] for group in found["reshape"].groups for tile in group]
+    assert tiles == [f"n={n} f{f}" for n in range(32) for f in range(2)]
+    assert found["reshape"].note == "and 9,936 more maps"
+
+
 def test_of_a_batch_the_recorded_images_are_drawn() -> None:
     assert cp.run("experiment=tiny", "pictures=[relu1]").manifest["drawn"] == ["relu1"]
     found = seen("experiment=tiny", "pictures=[relu1]")["relu1"]

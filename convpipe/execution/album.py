@@ -170,12 +170,14 @@ def groups_of(
         marks, called: what they are called: an image, and the planes of each.
         scales: the places of planes that share one.
     """
+    marks = marks[: -(-most // len(called))]  # of thousands of images
     chosen = [(image, place) for image in range(len(marks)) for places in scales for place in places][:most]
     spans = [joint_span(planes[at] for at in chosen if at[1] in places) for places in scales]
     groups = list[Group]()
     for (image, mark), (places, span) in product(enumerate(marks), zip(scales, spans, strict=True)):
         mine = [place for place in places if (image, place) in chosen]
-        if mine:
+        is_cut = len(mine) < len(places) <= MOST_BESIDE and groups != []  # of a filter not some channels alone
+        if mine and not is_cut:
             names = tuple(f"{mark}{called[place]}" for place in mine)
             found = tuple(np.atleast_2d(planes[image, place]) for place in mine)
             groups.append(Group(f"{names[0].rpartition(' ')[0]} RGB", names, found, span))

@@ -1,4 +1,4 @@
-"""Photographs in, pictures of feature maps out: the only module that touches Pillow (the extra ``image``)."""
+"""Photographs in, pictures of feature maps out: with `sheet` all that touches Pillow (the extra ``image``)."""
 
 from __future__ import annotations
 
