@@ -17,7 +17,9 @@ from convpipe.execution.provenance import VERSION
 if TYPE_CHECKING:
     from convpipe.api import (
         explain as explain,
+        explain_map as explain_map,
         help as help,
+        page as page,
         plan as plan,
         reproduce as reproduce,
         run as run,
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
         schema as schema,
         sweep as sweep,
         verify as verify,
+        view as view,
     )
     from convpipe.archive.read import load as load
     from convpipe.execution.functions import (
@@ -80,8 +83,10 @@ HOMES = {
     "conv_grad": "execution.functions",
     "conv_transpose": "execution.functions",
     "explain": "api",
+    "explain_map": "api",
     "help": "api",
     "load": "archive.read",
+    "page": "api",
     "plan": "api",
     "reproduce": "api",
     "run": "api",
@@ -90,6 +95,7 @@ HOMES = {
     "stages": "execution.functions",
     "sweep": "api",
     "verify": "api",
+    "view": "api",
 }
 OPERATIONS = Path(__file__).with_name("ops")
 

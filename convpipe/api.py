@@ -12,7 +12,7 @@ Everything is imported when it is needed, as each command pays for its own alone
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from convpipe.config.settings import Job
     from convpipe.execution.runner import Outcome
     from convpipe.graph.plan import Plan
-    from convpipe.report.cell import Cell
+    from convpipe.report.explain import Explained
+    from convpipe.report.page.asked import Asked
+    from convpipe.report.page.view import View
     from convpipe.sweeps.events import Event
 
 MOST_NAMED = 5  # paths in an error
@@ -156,16 +158,17 @@ def read_words(overrides: Sequence[str], settings: Mapping[str, Any]) -> Job:
 # From runs
 
 
-def explain(run: Run | str | Path, at: str | Sequence[int], layer: str | None = None) -> Cell:
-    """How one output cell came about: which pixels met which weights; printing it shows that.
+def explain(run: Run | str | Path, at: str | Sequence[int], layer: str | None = None) -> Explained:
+    """How one output cell came about; printing it shows that, for a convolution as the lecture does.
 
     Args:
         run: an archived one, which is verified first, or one in memory.
-        at: image, filter, and position along each axis.
-        layer: of a network: which convolution layer; it may be left out where there is one alone.
+        at: image, filter, and position along each axis; of a layer or chain whose output has other axes, one index for
+            each of those.
+        layer: of a network: which layer; it may be left out where one alone is a convolution.
 
     Raises:
-        ConfigError: a cell or a layer that is not there.
+        ConfigError: a cell or a layer that is not there, or an operation that says nothing of its cells.
         ArchiveError: the run is damaged.
 
     >>> cell = explain(run("experiment=lecture_3d", archive=False), at=(0, 0, 0, 0))
@@ -173,13 +176,116 @@ def explain(run: Run | str | Path, at: str | Sequence[int], layer: str | None = 
     <Cell n=0, f=0, out_h=0, out_w=0: 3 channels = -9, as stored>
     >>> print(str(cell).splitlines()[-1])
     -1 + -2 + -6 = -9, as stored
+    >>> print(explain(run("experiment=tiny", archive=False), at=(0, 3, 1, 7), layer="relu1"))
+    cell n=0, c=3, h=1, w=7 (float32): relu of conv1[0,3,1,7]
+    <BLANKLINE>
+    max(0, -26) = 0, as stored
     """
-    from convpipe.archive.verify import verify as verified
     from convpipe.report.cell import indices_of
     from convpipe.report.explain import explained
 
     indices = indices_of(at)
-    return explained(held_run(run) or verified(run_folder("explain", run)), indices, layer)
+    return explained(whole_run(run), indices, layer)
+
+
+def explain_map(
+    run: Run | str | Path, at: str | Sequence[int] | None = None, layer: str | None = None
+) -> Iterator[Explained]:
+    """The cells of one map explained one after another, row by row, as the lecture's kernel moves.
+
+    Args:
+        run, layer: as for `explain`.
+        at: image and filter; the first ones where none are given.
+
+    Raises:
+        ConfigError, ArchiveError: as `explain`, before the first cell.
+
+    >>> [cell.stored for cell in explain_map(run("experiment=lecture_3d", archive=False))]
+    [-9, 1, 0, -7]
+    """
+    from convpipe.report.cell import indices_of
+    from convpipe.report.explain import walked
+
+    indices = None if at is None else indices_of(at)
+    return walked(whole_run(run), indices, layer)
+
+
+def page(
+    path: Run | str | Path,
+    at: str | Sequence[int] | None = None,
+    layer: str | None = None,
+    *,
+    lang: str = "en",
+    limit: str | int | None = None,
+    out: str | Path | None = None,
+    open: bool = False,
+) -> Path:
+    """Make a page of a run or of a collection: one HTML file that needs no network; gives where it is.
+
+    Args:
+        path: a run, which is verified first, or a collection, whose page leads to those of its runs.
+        at: the cell that it opens with: image, filter, and position along each axis.
+        layer: of a network: whose cell that is.
+        lang: ``en`` or ``ko``; a button changes it.
+        limit: the most bytes that it may have, such as ``"8MiB"``, which is usual, and at most 50 MiB. A run that is
+            larger is shown in part, and the page says which.
+        out: where to write it. By default it lies beside the archive, as ``<run id>.html``, or in the collection, as
+            ``index.html``.
+        open: whether to show it in a browser.
+
+    Raises:
+        UsageError: there is no run and no collection, or a run in memory and no `out`.
+        ConfigError: a cell, a layer or a language that is not there, or a limit that the page would not keep.
+        ArchiveError: the run is damaged.
+        StorageError: the disk refused.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     page(run("experiment=lecture_3d", root=folder), at=(0, 0, 1, 1)).name
+    '4014ffa24254.html'
+    """
+    from convpipe.files.staging import write_whole
+    from convpipe.report.page.asked import asked_for
+    from convpipe.report.page.place import place_of
+
+    asked = asked_for(at, layer, lang, limit)
+    folder = None if held_run(path) else existing_folder("page", path)
+    target = place_of(folder, out)
+    write_whole(target, page_bytes(folder or path, asked, target.parent))
+    if open:
+        import webbrowser
+
+        webbrowser.open(target.resolve().as_uri())
+    return target
+
+
+def page_bytes(path: Run | str | Path, asked: Asked, beside: Path | None = None) -> bytes:
+    """The page of a run or of a collection, to lie in a folder, where a collection's has links to what is beside it."""
+    from convpipe.archive.collection import is_run
+
+    held = held_run(path)
+    if held is None and not is_run(existing_folder("page", path)):
+        from convpipe.report.page.collection_page import collection_page
+
+        return collection_page(collection_folder("page", path), asked, beside)
+    from convpipe.archive.verify import verify as verified
+    from convpipe.report.page.run_page import run_page
+
+    return run_page(held or verified(run_folder("page", path)), asked)
+
+
+def view(
+    run: Run | str | Path, at: str | Sequence[int] | None = None, layer: str | None = None, *, lang: str = "en"
+) -> View:
+    """The page of a run inside a notebook, as ``run.view()`` does; the arguments are those of `page`.
+
+    >>> view(run("experiment=lecture_3d", archive=False))
+    <View of a page, 980 pixels high>
+    """
+    from convpipe.report.page.asked import asked_for
+    from convpipe.report.page.view import View
+
+    return View(page_bytes(run, asked_for(at, layer, lang, None)).decode())
 
 
 def runs(
@@ -300,7 +406,7 @@ def functions() -> dict[str, Callable[..., object]]:
     from convpipe.archive.read import load
     from convpipe.report.answers import answers
 
-    found = (plan, run, sweep, load, runs, explain, answers, verify, reproduce, help, schema)
+    found = (plan, run, sweep, load, runs, explain, page, view, answers, verify, reproduce, help, schema)
     return {each.__name__: each for each in found}
 
 
@@ -316,6 +422,18 @@ def schema() -> dict[str, Any]:
 
 
 # Folders
+
+
+def whole_run(run: Run | str | Path) -> Run:
+    """A run to be explained: one in memory, or an archived one, which is verified first.
+
+    Raises:
+        UsageError: there is none.
+        ArchiveError: it is damaged.
+    """
+    from convpipe.archive.verify import verify as verified
+
+    return held_run(run) or verified(run_folder("explain", run))
 
 
 def held_run(found: Run | str | Path) -> Run | None:

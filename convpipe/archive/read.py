@@ -64,6 +64,16 @@ class Run:
 
         return run_html(self)
 
+    def view(self, at: str | Sequence[int] | None = None, layer: str | None = None, *, lang: str = "en") -> object:
+        """Its page inside a notebook, in which its convolution is seen cell by cell; see `convpipe.page`.
+
+        Raises:
+            ConfigError, ArchiveError: as of `convpipe.page`.
+        """
+        import convpipe  # by the front door, as an archive knows nothing of reports
+
+        return convpipe.view(self, at, layer, lang=lang)
+
     @property
     def folder(self) -> Path:
         """Where it lies.

@@ -46,6 +46,22 @@ def machine_mark() -> str:
     return hashlib.sha256(f"{platform.node()} {namespace}".encode()).hexdigest()[:8]
 
 
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that is there whole or not at all; what was there before stays where that fails.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    temporary = path.with_name(hidden_name("file"))  # the name itself may be as long as names can be
+    try:
+        with storing(path):
+            temporary.write_bytes(content)
+            os.replace(temporary, path)
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
 def remove_abandoned(folder: Path) -> None:
     """Remove what killed processes of this machine left half done; a living one's work is never touched."""
     for path, process in half_done(folder):

@@ -11,6 +11,8 @@ from convpipe.fields import anything, choice, field, number, optional, text, who
 from convpipe.ops.arrays.arguments import check_shape, checked, dtype_of, images, numeric, sizes_of, tensors_of
 from convpipe.ops.kinds.adjoint import BetweenStage, Gradient, UnpadStage
 from convpipe.ops.kinds.convolving import Convolution, Convolving, ConvSettings, ConvStage, SumStage, check_padded
+from convpipe.ops.kinds.forms import Form, Read, along, cellwise, copied, windowed
+from convpipe.ops.kinds.formulas import formula
 from convpipe.ops.kinds.operation import (
     BIAS,
     MAIN,
@@ -32,6 +34,8 @@ from convpipe.ops.kinds.operation import (
     unread_stride,
     within_image,
 )
+from convpipe.ops.kinds.places import Place, ravelled, unravelled, variables
+from convpipe.ops.kinds.products import bias_read, of_matrices, of_products
 from convpipe.ops.kinds.registry import OPERATIONS
 from convpipe.ops.kinds.stages import STAGES, stage_list
 from convpipe.tensors import FLOAT_DTYPES, Array, Sizes, Tensor, Wanted

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from convpipe.fields import choice, field
 from convpipe.geometry.layers import same_shape
-from convpipe.ops import Array, Made, Operation, Tensor, checked, like, tensors_of
+from convpipe.ops import Array, Form, Made, Operation, Read, Tensor, checked, formula, like, tensors_of, variables
 from convpipe.ops.arrays.bounds import Bounded, rounding, sum_error, total_rounding
 from convpipe.ops.arrays.floats import TILE_CELLS, tiles
 from convpipe.ops.arrays.overflow import (
@@ -132,3 +132,9 @@ class Add(Operation):
             of = np.result_type(*(each.values.dtype for each in inputs), np.float32)
             local = partial(total_rounding, dtype=made.dtype, terms=len(inputs), of=of)
         return sum_error(replace(self, overflow="inf").run, made.dtype, local, *inputs)
+
+    def form(self, *inputs: Tensor) -> Form:
+        """The sum of the same cell of each."""
+        own = tuple(variables(len(inputs[0].shape)))
+        reads = (Read("x", number, own, x.shape) for number, x in enumerate(inputs))
+        return Form(formula("sum(x)"), len(own), tuple(reads))

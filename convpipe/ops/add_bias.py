@@ -9,7 +9,20 @@ from math import prod
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from convpipe.ops import MAIN, Array, GeometryError, Made, SumStage, Tensor, check_shape, checked, like, numeric
+from convpipe.ops import (
+    MAIN,
+    Array,
+    Form,
+    GeometryError,
+    Made,
+    SumStage,
+    Tensor,
+    cellwise,
+    check_shape,
+    checked,
+    like,
+    numeric,
+)
 from convpipe.ops.arrays.bounds import Bounded, rounding, sum_error
 from convpipe.ops.arrays.overflow import SUM_SHIFT, Overflow, check_rule, narrowed, scaled, settled
 from convpipe.ops.arrays.sums import (
@@ -43,6 +56,10 @@ class AddBias(SumStage):
         """That of a sum of two."""
         sums = replace(self, dtype="float64", overflow="inf").run
         return sum_error(sums, made.dtype, partial(rounding, dtype=made.dtype, roundings=1), x, bias)
+
+    def form(self, x: Tensor, bias: Tensor) -> Form:
+        """The cell and the bias of its filter."""
+        return cellwise("x + bias", x, ["bias"], channel=-1)
 
 
 def add_bias(x: ArrayLike, bias: ArrayLike, dtype: DTypeLike | None = None, overflow: Overflow = "error") -> Array:

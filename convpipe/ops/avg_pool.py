@@ -17,6 +17,7 @@ from convpipe.geometry.pooling import PoolGeometry, solve_pool
 from convpipe.ops import (
     PAD,
     Array,
+    Form,
     Made,
     Operation,
     Tensor,
@@ -28,6 +29,7 @@ from convpipe.ops import (
     pads_as_written,
     unread_padding,
     unread_stride,
+    windowed,
 )
 from convpipe.ops.arrays.bounds import Bounded, sum_error, total_rounding
 from convpipe.ops.arrays.floats import result_float
@@ -112,16 +114,24 @@ class AvgPool(Operation):
 
     def plan(self, x: Tensor) -> Made:
         """Smaller spatial axes, in floats."""
-        other = ("count_include_pad", "overflow")
-        sized = {name: value for name, value in vars(self).items() if name not in other}
-        sizes = solve_pool(x.shape, **sized)
+        sizes = self.sizes(x)
         return like(x, shape=sizes.shape, dtype=result_float(x.dtype), workspace=workspace(sizes, x))
+
+    def sizes(self, x: Tensor) -> PoolGeometry:
+        """Its windows on a tensor."""
+        other = ("count_include_pad", "overflow")
+        return solve_pool(x.shape, **{name: value for name, value in vars(self).items() if name not in other})
 
     def error(self, made: Array, x: Bounded) -> Array:
         """That of means of sums as in `total`."""
         terms = prod(per_axis("kernel", self.kernel, input_rank(x.values.shape)))
         local = partial(total_rounding, dtype=made.dtype, terms=terms, of=x.values.dtype)
         return sum_error(replace(self, overflow="inf").run, made.dtype, local, x)
+
+    def form(self, x: Tensor) -> Form:
+        """The mean of a window, of its padding too where that counts."""
+        sizes = self.sizes(x)
+        return windowed("sum(x) / count(x)", sizes, self.count_include_pad)
 
 
 def workspace(sizes: PoolGeometry, x: Tensor) -> int:

@@ -9,7 +9,21 @@ from numpy.typing import ArrayLike
 
 from convpipe.fields import choice, field, number, optional, text
 from convpipe.geometry.layers import check_per_channel
-from convpipe.ops import MAIN, Array, ConfigError, Give, Made, Operation, Tensor, Weight, checked, like, numeric
+from convpipe.ops import (
+    MAIN,
+    Array,
+    ConfigError,
+    Form,
+    Give,
+    Made,
+    Operation,
+    Tensor,
+    Weight,
+    cellwise,
+    checked,
+    like,
+    numeric,
+)
 from convpipe.ops.arrays.bounds import Bounded, rounding
 from convpipe.ops.arrays.floats import TILE_CELLS, computing_float, result_float
 from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, SUM_SHIFT, Overflow, check_rule, settled
@@ -178,3 +192,7 @@ class BatchNorm(Operation):
         factors, mean, shift = (per_channel(each, x.error) for each in (factor, numbers["mean"], numbers["shift"]))
         sizes = factors * (x.size + np.abs(mean)) + np.abs(shift)
         return factors * x.error + rounding(sizes, made.dtype, 6)
+
+    def form(self, x: Tensor, **parameters: Tensor) -> Form:
+        """The cell less the mean, over the root of the variance, times the scale, plus the shift."""
+        return cellwise("(x - mean) / sqrt(variance + epsilon) * scale + shift", x, [*USUAL], epsilon=self.epsilon)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convpipe.ops import Array, ConfigError, Made, Operation, Tensor, field, number, numeric, optional
+from convpipe.ops import Array, ConfigError, Form, Made, Operation, Tensor, cellwise, field, number, numeric, optional
 from convpipe.ops.arrays.arguments import real
 from convpipe.ops.arrays.bounds import Bounded, monotone_error
 from convpipe.ops.arrays.floats import positive_zeros
@@ -88,3 +88,10 @@ class Clip(Operation):
         low, high = checked_limits(self.low, self.high, x.values.dtype)
         limits = (-np.inf if low is None else low, np.inf if high is None else high)
         return monotone_error(x, lambda cells: np.clip(cells, *limits))
+
+    def form(self, x: Tensor) -> Form:
+        """The cell between the limits there are, which are rounded to its dtype as it is."""
+        limits = zip(("low", "high"), checked_limits(self.low, self.high, x.dtype), strict=True)
+        there = {name: limit.item() for name, limit in limits if limit is not None}
+        raised = "max(x, low)" if "low" in there else "x"
+        return cellwise(f"min({raised}, high)" if "high" in there else raised, x, **there)

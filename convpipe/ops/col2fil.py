@@ -8,7 +8,19 @@ from math import prod
 from numpy.typing import ArrayLike
 
 from convpipe.geometry.axes import kernel_letters
-from convpipe.ops import Array, ConvStage, Made, Tensor, check_shape, numeric, sizes_of
+from convpipe.ops import (
+    Array,
+    ConvStage,
+    Form,
+    Made,
+    Tensor,
+    check_shape,
+    copied,
+    numeric,
+    ravelled,
+    sizes_of,
+    variables,
+)
 from convpipe.ops.arrays.arguments import MATRIX
 
 
@@ -28,6 +40,11 @@ class Col2fil(ConvStage):
     def run(self, x: Array) -> Array:
         """`col2fil`."""
         return col2fil(x, self.conv.sizes.filters_shape)
+
+    def form(self, x: Tensor) -> Form:
+        """The cell of the filter matrix's gradient."""
+        own = variables(len(self.conv.sizes.filters_shape))
+        return copied(len(own), (own[0], ravelled(own[1:], self.conv.sizes.filters_shape[1:])), x.shape)
 
 
 def col2fil(filter_matrix: ArrayLike, shape: Sequence[int]) -> Array:

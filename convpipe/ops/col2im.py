@@ -11,7 +11,22 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from convpipe.geometry.axes import Padding, PerAxis
-from convpipe.ops import Array, BetweenStage, Made, Sizes, Tensor, ValueRangeError, checked, numeric, sizes_of
+from convpipe.ops import (
+    Array,
+    BetweenStage,
+    Form,
+    Made,
+    Read,
+    Sizes,
+    Tensor,
+    ValueRangeError,
+    checked,
+    formula,
+    numeric,
+    ravelled,
+    sizes_of,
+    variables,
+)
 from convpipe.ops.arrays.adjoints import holds, on_the_way
 from convpipe.ops.arrays.arguments import MATRIX
 from convpipe.ops.arrays.bounds import Bounded, float_bound, sum_error
@@ -20,6 +35,7 @@ from convpipe.ops.arrays.sums import OBJECT_BYTES, may_leave_int64
 from convpipe.ops.arrays.taps import check_columns, fold, interior, solve_patches
 from convpipe.ops.arrays.totals import Adding, Parts, short_total, total
 from convpipe.ops.kinds.convolving import ConvSettings
+from convpipe.ops.kinds.products import steps_back
 
 Folding = tuple[Sizes, Sizes, Sizes, Sizes]  # padded shape, kernel, stride, dilation
 FEW = 64  # terms of a sum, of a kernel of 8x8, that float32 may add up with a loss of two digits at most
@@ -65,6 +81,16 @@ class Col2im(BetweenStage):
             return fold_exactly(columns, sizes.padded_shape, sizes.kernel, sizes.stride, sizes.dilation, "inf")
 
         return sum_error(sums, made.dtype, partial(float_bound, prod(sizes.kernel), dtype=made.dtype), x)
+
+    def form(self, x: Tensor) -> Form:
+        """The tap columns' cells that meet there, added up."""
+        sizes, rank = self.conv.sizes, self.conv.sizes.rank + 2
+        (n, channel, *own), taps = variables(rank), variables(sizes.rank, rank)
+        column = ravelled([channel, *taps], (sizes.channels, *sizes.kernel))
+        met = (n, *steps_back(sizes, own, taps), column)
+        view = (sizes.batch, *sizes.out, x.shape[1])
+        read = Read("x", 0, met, view, merged=(sizes.rank + 1, 1))
+        return Form(formula("sum(x)"), rank, (read,), sizes.kernel)
 
 
 def col2im(

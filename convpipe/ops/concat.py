@@ -9,7 +9,19 @@ from numpy.typing import ArrayLike
 
 from convpipe.geometry.axes import axis_of
 from convpipe.geometry.layers import concat_shape
-from convpipe.ops import Array, AxisOperation, Made, Tensor, ValueRangeError, like, tensors_of, within_image
+from convpipe.ops import (
+    Array,
+    AxisOperation,
+    Form,
+    Made,
+    Read,
+    Tensor,
+    ValueRangeError,
+    like,
+    tensors_of,
+    variables,
+    within_image,
+)
 from convpipe.ops.arrays.sums import result_dtype
 
 
@@ -67,3 +79,13 @@ class Concat(AxisOperation):
         axis = within_image(self.axis, len(inputs[0].shape))
         shape = concat_shape(*(tensor.shape for tensor in inputs), axis=axis)
         return like(inputs[0], shape=shape, dtype=result_dtype(*(tensor.dtype for tensor in inputs)), workspace=0)
+
+    def form(self, *inputs: Tensor) -> Form:
+        """The cell of the one input that lies there."""
+        own, reads, start = variables(len(inputs[0].shape)), list[Read](), 0
+        axis = within_image(self.axis, len(own))
+        for number, x in enumerate(inputs):
+            places = (*own[:axis], own[axis] - start, *own[axis + 1 :])
+            reads.append(Read("x", number, places, x.shape))
+            start += x.shape[axis]
+        return Form("x", len(own), tuple(reads))

@@ -4,6 +4,7 @@ from typing import Any
 
 from convpipe.fields import field, one_or_several, optional, text, whole
 from convpipe.geometry.axes import input_rank, kernel_letters, one_image
+from convpipe.geometry.convolution import ConvGeometry
 from convpipe.geometry.layouts import filter_turns
 from convpipe.ops import (
     BIAS,
@@ -11,6 +12,7 @@ from convpipe.ops import (
     WEIGHTS,
     ConfigError,
     Convolving,
+    Form,
     Give,
     Tensor,
     Wanted,
@@ -18,7 +20,9 @@ from convpipe.ops import (
     bias_name,
     bias_of,
     stage_list,
+    variables,
 )
+from convpipe.ops.kinds.products import of_convolution
 
 KERNEL = "The kernel's size, one number or one per axis; null is as the weights have it."
 
@@ -73,6 +77,11 @@ class Conv(Convolving):
         if len(kernel) != rank:
             raise ConfigError("kernel", list(kernel), f"one number, or {rank}", one_image(kernel, rank))
         return kernel
+
+    def sum_form(self, sizes: ConvGeometry, bias: bool) -> Form:
+        """Pixels times weights, channel by channel."""
+        n, f, *out = variables(sizes.rank + 2)
+        return of_convolution(sizes, n, f, out, bias=bias)
 
 
 def per_group(what: str, count: int, groups: int) -> int:

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from convpipe.geometry.axes import AXES, out_letters
 from convpipe.geometry.convolution import ConvGeometry
 from convpipe.geometry.transposed import solve_transposed
-from convpipe.ops import Tensor, Wanted
+from convpipe.ops import Form, Tensor, Wanted
 from convpipe.ops.conv import Conv, per_group
+from convpipe.ops.kinds.products import of_adjoint
 
 
 class ConvTranspose(Conv):
@@ -54,3 +55,7 @@ class ConvTranspose(Conv):
         axes = zip(sizes.pads, AXES[sizes.rank], strict=True)
         left = [f"{-after} along {letter}" for (_, after), letter in axes if after < 0]
         return (f"no tap reaches: {', '.join(left)} (cells at the end of the output)",) if left else ()
+
+    def sum_form(self, sizes: ConvGeometry, bias: bool) -> Form:
+        """Pixels times the taps that reach this cell, channel by channel."""
+        return of_adjoint(sizes, "input", bias=bias, words=("channel", "pixels", "weights"))

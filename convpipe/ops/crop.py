@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from convpipe.ops import Array, Made, Tensor, UnpadStage
+from convpipe.ops import Array, Form, Made, Tensor, UnpadStage, bias_read, formula, variables
 from convpipe.ops.arrays.overflow import Overflow
 from convpipe.ops.unpad import unpad
 
@@ -27,6 +27,14 @@ class Crop(UnpadStage):
     def run(self, x: Array, bias: Array | None = None) -> Array:
         """`crop`."""
         return crop(x, bias, pads=self.conv.sizes.pads, dtype=self.target, overflow=self.overflow)
+
+    def form(self, x: Tensor, bias: Tensor | None = None) -> Form:
+        """The cell without its padding, and the bias."""
+        n, *own, f = variables(len(x.shape))
+        read = self.cropped(x, n, f, own)
+        if bias is None:
+            return Form("x", len(x.shape), (read,))
+        return Form(formula("x + bias"), len(x.shape), (read, bias_read(f, bias.shape[0])))
 
 
 def crop(

@@ -14,16 +14,21 @@ from convpipe.ops import (
     MAIN,
     WEIGHTS,
     Array,
+    Form,
     Give,
     Made,
     Operation,
+    Read,
     Sizes,
     Tensor,
     Wanted,
     Weight,
     bias_name,
     bias_of,
+    bias_read,
     numeric,
+    of_products,
+    variables,
 )
 from convpipe.ops.arrays.bounds import Bounded, product_error
 from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow
@@ -88,6 +93,14 @@ class Dense(Operation):
     def error(self, made: Array, x: Bounded, weights: Bounded, bias: Bounded | None = None) -> Array:
         """That of sums of products."""
         return product_error(replace(self, overflow="inf").run, made.dtype, x.values.shape[1], x, weights, bias)
+
+    def form(self, x: Tensor, weights: Tensor, bias: Tensor | None = None) -> Form:
+        """The sum of inputs times weights, and the bias."""
+        [row, unit], [k] = variables(2), variables(1, 2)
+        place = (unit, k) if self.layout == "out_in" else (k, unit)
+        reads = (Read("x", 0, (row, k), x.shape), Read("w", "weights", place, weights.shape))
+        own = None if bias is None else bias_read(unit, bias.shape[0])
+        return of_products(2, reads, (x.shape[1],), own, ("", "inputs", "weights"))
 
 
 def dense(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numpy.typing import ArrayLike
 
-from convpipe.ops import Array, Made, Operation, Tensor, checked, field, like, number, numeric
+from convpipe.ops import Array, Form, Made, Operation, Tensor, cellwise, checked, field, like, number, numeric
 
 
 def dropout(x: ArrayLike, rate: float = 0.5) -> Array:
@@ -48,3 +48,7 @@ class Dropout(Operation):
     def plan(self, x: Tensor) -> Made:
         """The same tensor."""
         return like(x, workspace=0)
+
+    def form(self, x: Tensor) -> Form:
+        """The same cell."""
+        return cellwise("x", x)

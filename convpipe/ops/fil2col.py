@@ -7,7 +7,7 @@ from math import prod
 from numpy.typing import ArrayLike
 
 from convpipe.geometry.axes import kernel_letters
-from convpipe.ops import Array, ConvStage, Made, Tensor, images
+from convpipe.ops import Array, ConvStage, Form, Made, Tensor, copied, images, unravelled, variables
 from convpipe.ops.arrays.arguments import IMAGES
 
 
@@ -27,6 +27,11 @@ class Fil2col(ConvStage):
     def run(self, filters: Array) -> Array:
         """`fil2col`."""
         return fil2col(filters)
+
+    def form(self, filters: Tensor) -> Form:
+        """The weight that it is a copy of."""
+        f, column = variables(2)
+        return copied(2, (f, *unravelled(column, filters.shape[1:])), filters.shape, "filters")
 
 
 def fil2col(kernel: ArrayLike) -> Array:

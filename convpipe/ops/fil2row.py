@@ -6,7 +6,20 @@ from math import prod
 
 from numpy.typing import ArrayLike
 
-from convpipe.ops import Array, ConvSettings, ConvStage, GeometryError, Made, Tensor, checked, images
+from convpipe.ops import (
+    Array,
+    ConvSettings,
+    ConvStage,
+    Form,
+    GeometryError,
+    Made,
+    Tensor,
+    checked,
+    copied,
+    images,
+    unravelled,
+    variables,
+)
 from convpipe.ops.arrays.arguments import IMAGES
 
 
@@ -27,6 +40,13 @@ class Fil2row(ConvStage):
     def run(self, filters: Array) -> Array:
         """`fil2row`."""
         return fil2row(filters, self.conv.sizes.groups)
+
+    def form(self, filters: Tensor) -> Form:
+        """The weight that it is a copy of."""
+        sizes = self.conv.sizes
+        row, column = variables(2)
+        f = row // sizes.taps * (sizes.filters // sizes.groups) + column
+        return copied(2, (f, *unravelled(row, filters.shape[1:])), filters.shape, "filters")
 
 
 def fil2row(filters: ArrayLike, groups: int = 1) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from numpy.typing import ArrayLike
 
 from convpipe.geometry.layers import flatten_shape
-from convpipe.ops import Array, Made, Operation, Tensor, like, numeric
+from convpipe.ops import Array, Form, Made, Operation, Tensor, copied, like, numeric, unravelled, variables
 
 
 def flatten(x: ArrayLike) -> Array:
@@ -39,3 +39,8 @@ class Flatten(Operation):
     def plan(self, x: Tensor) -> Made:
         """(N, C*H*W)."""
         return like(x, shape=flatten_shape(x.shape), axes=("N", "*".join(x.axes[1:])), workspace=0)
+
+    def form(self, x: Tensor) -> Form:
+        """The cell of that image."""
+        image, number = variables(2)
+        return copied(2, (image, *unravelled(number, x.shape[1:])), x.shape)

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convpipe.ops import Array, Operation, checked, choice, field, numeric
+from convpipe.ops import Array, Form, Operation, Tensor, cellwise, checked, choice, field, numeric
 from convpipe.ops.arrays.bounds import FUNCTION_ROUNDINGS, Bounded, cell_error
 from convpipe.ops.arrays.floats import by_cell, computing_float, result_float
 
@@ -83,3 +83,9 @@ class Gelu(Operation):
             roundings = 3
             own = 0.5 * sizes * unit * (FUNCTION_ROUNDINGS + 0.45 * 8 + 2)
         return cell_error(made, STEEPEST * x.error, roundings, wide, own)
+
+    def form(self, x: Tensor) -> Form:
+        """The cell times the probability of less, or what is close to that."""
+        if self.approximate == "none":
+            return cellwise("x * Phi(x)", x)
+        return cellwise("0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x * x * x)))", x, pi=math.pi)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from convpipe.fields import choice, field
 from convpipe.geometry.pooling import solve_pool
-from convpipe.ops import Array, Made, Operation, Tensor, checked, images, like
+from convpipe.ops import Array, Form, Made, Operation, Tensor, checked, images, like, windowed
 from convpipe.ops.arrays.bounds import Bounded, sum_error, total_rounding
 from convpipe.ops.arrays.floats import result_float
 from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow, check_rule
@@ -64,3 +64,7 @@ class GlobalAvgPool(Operation):
         """That of means of sums as in `total_along`."""
         local = partial(total_rounding, dtype=made.dtype, terms=prod(x.values.shape[2:]), of=x.values.dtype)
         return sum_error(replace(self, overflow="inf").run, made.dtype, local, x)
+
+    def form(self, x: Tensor) -> Form:
+        """The mean of the channel."""
+        return windowed("sum(x) / count(x)", solve_pool(x.shape, kernel=x.shape[2:]))

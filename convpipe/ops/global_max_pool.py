@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from convpipe.geometry.pooling import solve_pool
-from convpipe.ops import Array, Made, Operation, Tensor, images, like
+from convpipe.ops import Array, Form, Made, Operation, Tensor, images, like, windowed
 from convpipe.ops.arrays.bounds import Bounded
 from convpipe.ops.arrays.floats import positive_zeros
 from convpipe.ops.arrays.windows import spatial_axes
@@ -48,3 +48,7 @@ class GlobalMaxPool(Operation):
     def error(self, made: Array, x: Bounded) -> Array:
         """The largest of a window; none where there is nothing but padding."""
         return np.maximum(self.run(x.error), 0)
+
+    def form(self, x: Tensor) -> Form:
+        """The largest of the channel."""
+        return windowed("max(x)", solve_pool(x.shape, kernel=x.shape[2:]))

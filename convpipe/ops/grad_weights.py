@@ -1,6 +1,8 @@
 """The gradient of a loss with respect to a convolution's filters."""
 
-from convpipe.ops import Gradient
+from convpipe.geometry.convolution import ConvGeometry
+from convpipe.ops import Form, Gradient
+from convpipe.ops.kinds.products import of_weight_gradient
 
 
 class GradWeights(Gradient):
@@ -8,3 +10,7 @@ class GradWeights(Gradient):
 
     given = ("input", "grad")
     forward = True
+
+    def sum_form(self, sizes: ConvGeometry, bias: bool) -> Form:
+        """Pixels that met this tap times the gradients there, image by image."""
+        return of_weight_gradient(sizes)

@@ -5,9 +5,23 @@ from __future__ import annotations
 from numpy.typing import ArrayLike
 
 from convpipe.geometry.axes import Padding, PadMode, PerAxis, kernel_letters, out_letters
-from convpipe.ops import Array, ConvSettings, ConvStage, Made, Tensor, check_padded, checked, images
+from convpipe.ops import (
+    Array,
+    ConvSettings,
+    ConvStage,
+    Form,
+    Made,
+    Read,
+    Tensor,
+    check_padded,
+    checked,
+    images,
+    unravelled,
+    variables,
+)
 from convpipe.ops.arrays.arguments import real
 from convpipe.ops.arrays.taps import solve_patches, unfold
+from convpipe.ops.kinds.products import interior, windows_at
 from convpipe.ops.pad import padded
 
 
@@ -29,6 +43,15 @@ class Im2col(ConvStage):
         """`unfold`."""
         sizes = self.conv.sizes
         return unfold(x, sizes.kernel, sizes.stride, sizes.dilation)
+
+    def form(self, x: Tensor) -> Form:
+        """The pixel that it is a copy of."""
+        sizes = self.conv.sizes
+        row, column = variables(2)
+        n, *out = unravelled(row, (sizes.batch, *sizes.out))
+        channel, *taps = unravelled(column, (sizes.channels, *sizes.kernel))
+        places = (n, channel, *windows_at(sizes, out, taps))
+        return Form("x", 2, (Read("x", 0, places, x.shape, inner=interior(sizes)),))
 
 
 def im2col(

@@ -11,12 +11,26 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from convpipe.geometry.axes import PerAxis, reach
 from convpipe.geometry.convolution import ConvGeometry, solve
-from convpipe.ops import MAIN, Array, Made, SumStage, Tensor, check_padded, check_shape, checked, images, numeric
+from convpipe.ops import (
+    MAIN,
+    Array,
+    Form,
+    Made,
+    SumStage,
+    Tensor,
+    check_padded,
+    check_shape,
+    checked,
+    images,
+    numeric,
+    variables,
+)
 from convpipe.ops.arrays.bounds import Bounded, product_error
 from convpipe.ops.arrays.overflow import Overflow
 from convpipe.ops.arrays.sums import TILE_BYTES, target_dtype, workspace as product_workspace
 from convpipe.ops.arrays.taps import unfold
 from convpipe.ops.fil2col import fil2col
+from convpipe.ops.kinds.products import of_convolution
 from convpipe.ops.matmul import matmul
 
 
@@ -55,6 +69,11 @@ class ImplicitGemm(SumStage):
         """That of sums of products."""
         wide = replace(self, dtype="float64", overflow="inf")
         return product_error(wide.run, made.dtype, self.conv.sizes.taps, x, filters, bias)
+
+    def form(self, x: Tensor, filters: Tensor, bias: Tensor | None = None) -> Form:
+        """Pixels times weights, and the bias."""
+        n, *out, f = variables(self.conv.sizes.rank + 2)
+        return of_convolution(self.conv.sizes, n, f, out, image=0, bias=bias is not None)
 
 
 def implicit_gemm(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convpipe.ops import Array, Operation, checked, choice, field, number, numeric
+from convpipe.ops import Array, Form, Operation, Tensor, cellwise, checked, choice, field, number, numeric
 from convpipe.ops.arrays.bounds import Bounded, rounding
 from convpipe.ops.arrays.floats import by_cell, result_float
 from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow, check_rule, settled
@@ -59,3 +59,7 @@ class LeakyRelu(Operation):
         with np.errstate(invalid="ignore"):
             sloped = np.where(x.low >= 0, 0, rounding(slope * x.size, made.dtype, 2))
             return np.where(np.isinf(x.error), np.inf, slopes * x.error + sloped)
+
+    def form(self, x: Tensor) -> Form:
+        """Below 0 so many times the cell, else the cell."""
+        return cellwise("slope * x if x < 0 else x", x, slope=self.slope)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from convpipe.fields import LARGEST, choice, field, number, whole
 from convpipe.geometry.layers import flatten_shape
-from convpipe.ops import Array, Made, Operation, Tensor, checked, like, numeric
+from convpipe.ops import Array, Form, Made, Operation, Read, Tensor, checked, formula, like, numeric, variables
 from convpipe.ops.arrays.bounds import FUNCTION_ROUNDINGS, Bounded, rounding
 from convpipe.ops.arrays.floats import result_float
 from convpipe.ops.arrays.overflow import (
@@ -184,3 +184,14 @@ class LocalResponseNorm(Operation):
         found = spread + rounding(sizes * powers, made.dtype, FUNCTION_ROUNDINGS + 2, np.float64)
         held = (low > SMALL) & (high < np.inf) & (powers > TINY) & (powers < 1 / TINY)
         return np.where(held, found, np.inf)
+
+    def form(self, x: Tensor) -> Form:
+        """The cell over a power of the squares of those in the channels around it."""
+        rank, channels = len(x.shape), x.shape[1]
+        own, [near] = variables(rank), variables(1, rank)
+        first, stop = max(-(self.size // 2), 1 - channels), min((self.size + 1) // 2, channels)
+        window = (own[0], own[1] + near + first, *own[2:])
+        reads = (Read("own", 0, tuple(own), x.shape), Read("x", 0, window, x.shape))
+        constants = {name: getattr(self, name) for name in ("size", "alpha", "beta", "k")}
+        norm = formula("own / (k + alpha / size * sum(x * x)) ** beta")
+        return Form(norm, rank, reads, (max(stop - first, 0),), tuple(constants.items()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convpipe.ops import Array, AxisOperation, checked, choice, field, numeric
+from convpipe.ops import Array, AxisOperation, Form, Tensor, along, checked, choice, field, numeric
 from convpipe.ops.arrays.bounds import FUNCTION_ROUNDINGS, Bounded, cell_error, rounding
 from convpipe.ops.arrays.floats import below_largest, computing_float, result_float
 from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow, check_rule, scaled, settled
@@ -73,3 +73,7 @@ class LogSoftmax(AxisOperation):
             np.log(max(1, x.values.shape[axis])), np.float64, FUNCTION_ROUNDINGS + 2
         )
         return cell_error(made, x.error + means, 1, wide, own)
+
+    def form(self, x: Tensor) -> Form:
+        """How far the cell is below the largest, less the logarithm of the sum of the exponentials of that."""
+        return along("own - largest - log(sum(exp(x - largest)))", x, self.axis, (("largest", "max(x)"),))

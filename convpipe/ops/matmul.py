@@ -14,13 +14,17 @@ from convpipe.ops import (
     Array,
     ConfigError,
     ConvSettings,
+    Form,
     GeometryError,
     Made,
     SumStage,
     Tensor,
+    bias_read,
     check_shape,
     checked,
     numeric,
+    of_matrices,
+    variables,
 )
 from convpipe.ops.arrays.arguments import MATRIX
 from convpipe.ops.arrays.bounds import Bounded, product_error
@@ -63,6 +67,14 @@ class Matmul(SumStage):
         """That of sums of products."""
         wide = replace(self, dtype="float64", overflow="inf")
         return product_error(wide.run, made.dtype, filter_matrix.values.shape[1], x, filter_matrix, bias)
+
+    def form(self, x: Tensor, filter_matrix: Tensor, bias: Tensor | None = None) -> Form:
+        """A row of the columns times a row of the filter matrix, and the bias."""
+        sizes = self.conv.sizes
+        row, f, k = variables(3)
+        group = f // (sizes.filters // sizes.groups) * sizes.taps
+        factors = (0, (row, group + k), x.shape), ("filter_matrix", (f, k), filter_matrix.shape)
+        return of_matrices(*factors, sizes.taps, None if bias is None else bias_read(f, sizes.filters))
 
 
 def matmul(

@@ -8,7 +8,20 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from convpipe.geometry.axes import kernel_letters
-from convpipe.ops import MAIN, Array, ConvSettings, GeometryError, Made, SumStage, Tensor, checked, numeric
+from convpipe.ops import (
+    MAIN,
+    Array,
+    ConvSettings,
+    Form,
+    GeometryError,
+    Made,
+    SumStage,
+    Tensor,
+    checked,
+    numeric,
+    of_matrices,
+    variables,
+)
 from convpipe.ops.arrays.arguments import MATRIX
 from convpipe.ops.arrays.bounds import Bounded, product_error
 from convpipe.ops.arrays.overflow import Overflow
@@ -42,6 +55,14 @@ class MatmulColumns(SumStage):
             return matmul_columns(rows, columns, self.conv.sizes.groups, "float64", "inf")
 
         return product_error(products, made.dtype, len(row_matrix.values), row_matrix, x)
+
+    def form(self, x: Tensor, row_matrix: Tensor) -> Form:
+        """A column of the row matrix times one of the columns."""
+        sizes = self.conv.sizes
+        f, tap, row = variables(3)
+        group = f // (sizes.filters // sizes.groups) * sizes.taps
+        factors = ("row_matrix", (row, f), row_matrix.shape), (0, (row, group + tap), x.shape)
+        return of_matrices(*factors, sizes.positions)
 
 
 def matmul_columns(

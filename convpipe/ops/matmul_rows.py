@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from numpy.typing import ArrayLike, DTypeLike
 
-from convpipe.ops import Array, BetweenStage, GeometryError, Made, Tensor, ValueRangeError, numeric
+from convpipe.ops import (
+    Array,
+    BetweenStage,
+    Form,
+    GeometryError,
+    Made,
+    Tensor,
+    ValueRangeError,
+    numeric,
+    of_matrices,
+    variables,
+)
 from convpipe.ops.arrays.adjoints import on_the_way
 from convpipe.ops.arrays.arguments import MATRIX
 from convpipe.ops.arrays.bounds import Bounded, product_error
@@ -38,6 +49,14 @@ class MatmulRows(BetweenStage):
             return matmul_rows(rows, taps, self.conv.sizes.groups, "float64", "inf")
 
         return product_error(products, made.dtype, tap_matrix.values.shape[1], row_matrix, tap_matrix)
+
+    def form(self, row_matrix: Tensor, tap_matrix: Tensor) -> Form:
+        """A row of the row matrix times a row of the tap matrix."""
+        sizes = self.conv.sizes
+        row, tap, k = variables(3)
+        group = tap // sizes.taps * tap_matrix.shape[1]
+        factors = ("row_matrix", (row, group + k), row_matrix.shape), ("tap_matrix", (tap, k), tap_matrix.shape)
+        return of_matrices(*factors, tap_matrix.shape[1])
 
 
 def matmul_rows(

@@ -14,6 +14,7 @@ from convpipe.geometry.pooling import solve_pool
 from convpipe.ops import (
     PAD,
     Array,
+    Form,
     Made,
     Operation,
     Tensor,
@@ -24,6 +25,7 @@ from convpipe.ops import (
     padding,
     pads_as_written,
     unread_stride,
+    windowed,
 )
 from convpipe.ops.arrays.bounds import Bounded
 from convpipe.ops.arrays.floats import positive_zeros
@@ -99,3 +101,8 @@ class MaxPool(Operation):
     def error(self, made: Array, x: Bounded) -> Array:
         """The largest of a window; none where there is nothing but padding."""
         return np.maximum(self.run(x.error), 0)
+
+    def form(self, x: Tensor) -> Form:
+        """The largest of a window; padding is left out, as it never wins."""
+        sizes = solve_pool(x.shape, **vars(self))
+        return windowed("max(x)", sizes, least=least(x.dtype))

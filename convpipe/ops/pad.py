@@ -25,9 +25,11 @@ from convpipe.ops import (
     PAD_MODE,
     Array,
     Convolution,
+    Form,
     GeometryError,
     Made,
     Operation,
+    Read,
     Sizes,
     Tensor,
     checked,
@@ -35,6 +37,7 @@ from convpipe.ops import (
     like,
     padding,
     unread_padding,
+    variables,
 )
 from convpipe.ops.arrays.arguments import real
 from convpipe.ops.arrays.bounds import Bounded
@@ -158,3 +161,13 @@ class Pad(Operation):
     def error(self, made: Array, x: Bounded) -> Array:
         """Moved, and none in a constant padding."""
         return replace(self, value=0).run(x.error)
+
+    def form(self, x: Tensor) -> Form:
+        """The cell that lies there, or that its mode has there, or the value of a constant padding."""
+        pads = ((0, 0), (0, 0), *solved_pads(x.shape, self.pad, self.mode))
+        own = variables(len(x.shape))
+        places = tuple(place - before for place, (before, _) in zip(own, pads, strict=True))
+        if self.mode != "constant":
+            return Form("x", len(own), (Read("x", 0, places, x.shape, mode=self.mode),))
+        filling = (("padding", exactly(self.value, x.dtype, "value").item()),) if any(map(any, pads)) else ()
+        return Form("x", len(own), (Read("x", 0, places, x.shape, pads),), constants=filling)

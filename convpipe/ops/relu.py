@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convpipe.ops import Array, Operation, numeric
+from convpipe.ops import Array, Form, Operation, Tensor, cellwise, numeric
 from convpipe.ops.arrays.bounds import Bounded
 from convpipe.ops.arrays.floats import positive_zeros
 
@@ -40,3 +40,7 @@ class Relu(Operation):
     def error(self, made: Array, x: Bounded) -> Array:
         """As it was, and none where every right run has less than 0."""
         return np.asarray(np.fmin(x.error, np.maximum(x.high, 0)))
+
+    def form(self, x: Tensor) -> Form:
+        """The larger of 0 and the cell."""
+        return cellwise("max(0, x)", x)

@@ -7,7 +7,21 @@ from math import prod
 
 from numpy.typing import ArrayLike
 
-from convpipe.ops import Array, ConvStage, GeometryError, Made, Sizes, Tensor, check_shape, numeric, sizes_of
+from convpipe.ops import (
+    Array,
+    ConvStage,
+    Form,
+    GeometryError,
+    Made,
+    Sizes,
+    Tensor,
+    check_shape,
+    copied,
+    numeric,
+    ravelled,
+    sizes_of,
+    variables,
+)
 from convpipe.ops.arrays.arguments import MATRIX
 
 
@@ -28,6 +42,12 @@ class Reshape(ConvStage):
     def run(self, x: Array) -> Array:
         """`reshape`, whose shape was checked when it was planned."""
         return as_images(x, self.conv.sizes.feature_map_shape)
+
+    def form(self, x: Tensor) -> Form:
+        """The cell of the product."""
+        sizes = self.conv.sizes
+        *place, f = variables(sizes.rank + 2)
+        return copied(sizes.rank + 2, (ravelled(place, (sizes.batch, *sizes.out)), f), x.shape)
 
 
 def reshape(product: ArrayLike, shape: Sequence[int]) -> Array:

@@ -6,7 +6,19 @@ from math import prod
 
 from numpy.typing import ArrayLike
 
-from convpipe.ops import MAIN, Array, ConvStage, GeometryError, Made, Tensor, images
+from convpipe.ops import (
+    MAIN,
+    Array,
+    ConvStage,
+    Form,
+    GeometryError,
+    Made,
+    Tensor,
+    copied,
+    images,
+    unravelled,
+    variables,
+)
 from convpipe.ops.arrays.arguments import IMAGES
 
 
@@ -29,6 +41,12 @@ class Rows(ConvStage):
     def run(self, grad: Array) -> Array:
         """`rows`."""
         return rows(grad)
+
+    def form(self, grad: Tensor) -> Form:
+        """The cell of the maps."""
+        row, f = variables(2)
+        n, *out = unravelled(row, (grad.shape[0], *grad.shape[2:]))
+        return copied(2, (n, f, *out), grad.shape, "grad")
 
 
 def rows(maps: ArrayLike) -> Array:

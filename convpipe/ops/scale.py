@@ -10,9 +10,11 @@ from convpipe.ops import (
     FLOAT_DTYPES,
     Array,
     ConfigError,
+    Form,
     Made,
     Operation,
     Tensor,
+    cellwise,
     checked,
     dtype_of,
     like,
@@ -74,3 +76,7 @@ class Scale(Operation):
         """Divided, and rounded in float64 and to the dtype."""
         divisor = abs(self.divisor)
         return x.error / divisor + rounding(x.size / divisor, made.dtype, 2, np.float64)
+
+    def form(self, x: Tensor) -> Form:
+        """The cell divided by the divisor."""
+        return cellwise("x / divisor", x, divisor=self.divisor)

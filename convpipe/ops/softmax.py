@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convpipe.ops import Array, AxisOperation, numeric
+from convpipe.ops import Array, AxisOperation, Form, Tensor, along, numeric
 from convpipe.ops.arrays.bounds import FUNCTION_ROUNDINGS, TINY, Bounded, rounding
 from convpipe.ops.arrays.floats import below_largest, computing_float, result_float
 from convpipe.ops.arrays.totals import total_along
@@ -60,6 +60,10 @@ class Softmax(AxisOperation):
         relative = own + (likely * own).sum(axis, keepdims=True) * apart
         local = relative * sizes + rounding(sizes, made.dtype, 2) + TINY[made.dtype]
         return np.asarray(np.minimum(spread + local, 1))
+
+    def form(self, x: Tensor) -> Form:
+        """The exponential of how far the cell is below the largest, over the sum of all of those."""
+        return along("exp(own - largest) / sum(exp(x - largest))", x, self.axis, (("largest", "max(x)"),))
 
 
 def cells_below(x: Bounded, axis: int) -> Array:

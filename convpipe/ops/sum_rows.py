@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from convpipe.ops import Array, Made, SumStage, Tensor, checked, numeric
+from convpipe.ops import Array, Form, Made, Read, SumStage, Tensor, checked, formula, numeric, variables
 from convpipe.ops.arrays.arguments import MATRIX
 from convpipe.ops.arrays.bounds import Bounded, sum_error, total_rounding
 from convpipe.ops.arrays.floats import TILE_CELLS
@@ -39,6 +39,11 @@ class SumRows(SumStage):
         """That of sums as in `total_along`."""
         local = partial(total_rounding, dtype=made.dtype, terms=len(row_matrix.values), of=row_matrix.values.dtype)
         return sum_error(partial(sum_rows, dtype="float64", overflow="inf"), made.dtype, local, row_matrix)
+
+    def form(self, row_matrix: Tensor) -> Form:
+        """A column of the row matrix added up."""
+        f, row = variables(2)
+        return Form(formula("sum(x)"), 1, (Read("x", "row_matrix", (row, f), row_matrix.shape),), row_matrix.shape[:1])
 
 
 def sum_rows(row_matrix: ArrayLike, dtype: DTypeLike | None = None, overflow: Overflow = "error") -> Array:

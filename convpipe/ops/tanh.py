@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convpipe.ops import Array, Operation, numeric
+from convpipe.ops import Array, Form, Operation, Tensor, cellwise, numeric
 from convpipe.ops.arrays.bounds import FUNCTION_ROUNDINGS, TINY, Bounded, cell_error
 from convpipe.ops.arrays.floats import by_cell, computing_float, result_float
 
@@ -40,3 +40,7 @@ class Tanh(Operation):
         powers = np.exp(-2 * np.maximum(np.abs(x.values.astype(np.float64)) - 2 * x.error, 0))
         spread = x.error * 4 * powers / (1 + powers) ** 2
         return cell_error(made, spread, FUNCTION_ROUNDINGS, computing_float(x.values.dtype), TINY[made.dtype])
+
+    def form(self, x: Tensor) -> Form:
+        """The hyperbolic tangent."""
+        return cellwise("tanh(x)", x)

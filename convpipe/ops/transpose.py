@@ -1,7 +1,7 @@
 """A feature map in the order in which the next layer reads it."""
 
 from convpipe.geometry.axes import AXES, RANKS
-from convpipe.ops import Array, GeometryError, Made, Operation, Tensor, like
+from convpipe.ops import Array, Form, GeometryError, Made, Operation, Tensor, copied, like, variables
 
 
 def channels_first(feature_map: Array) -> Array:
@@ -22,3 +22,8 @@ class Transpose(Operation):
         if rank not in RANKS:
             raise GeometryError("input", x.shape, "4 axes (N, H, W, C), or 3 or 5 with one or three spatial ones")
         return like(x, shape=(x.shape[0], x.shape[-1], *x.shape[1:-1]), axes=("N", "C", *AXES[rank]), workspace=0)
+
+    def form(self, x: Tensor) -> Form:
+        """The cell with its channel last."""
+        own = variables(len(x.shape))
+        return copied(len(own), (own[0], *own[2:], own[1]), x.shape)

@@ -12,12 +12,28 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from convpipe.fields import is_whole
 from convpipe.geometry.axes import PadMode, Pads, check_addressable, check_pad_mode, listed
-from convpipe.ops import Array, GeometryError, Made, Sizes, Tensor, UnpadStage, check_shape, checked, images, numeric
+from convpipe.ops import (
+    Array,
+    Form,
+    GeometryError,
+    Made,
+    Read,
+    Sizes,
+    Tensor,
+    UnpadStage,
+    check_shape,
+    checked,
+    formula,
+    images,
+    numeric,
+    variables,
+)
 from convpipe.ops.arrays.adjoints import copies, holds, unpad_image
 from convpipe.ops.arrays.arguments import IMAGES
 from convpipe.ops.arrays.floats import TILE_CELLS
 from convpipe.ops.arrays.overflow import SUM_SHIFT, Overflow, check_rule, narrowed, scaled, settled
 from convpipe.ops.arrays.sums import largest, target_dtype
+from convpipe.ops.kinds.places import Copies
 from convpipe.ops.pad import Pad
 
 
@@ -35,6 +51,17 @@ class Unpad(UnpadStage):
         """`unpad`."""
         conv = self.conv
         return unpad(x, pads=conv.sizes.pads, mode=conv.operation.pad_mode, dtype=self.target, overflow=self.overflow)
+
+    def form(self, x: Tensor) -> Form:
+        """The cell without its padding, and those that were copied from it."""
+        sizes, mode = self.conv.sizes, self.conv.operation.pad_mode
+        n, channel, *own = variables(len(x.shape))
+        if mode == "constant":
+            return Form("x", len(x.shape), (self.cropped(x, n, channel, own),))
+        axes = enumerate(zip(sizes.padded, sizes.pads, sizes.spatial, strict=True))
+        loops = tuple(Copies(padded, mode, before, size, 2 + axis) for axis, (padded, (before, _), size) in axes)
+        places = (n, channel, *variables(sizes.rank, len(x.shape)))
+        return Form(formula("sum(x)"), len(x.shape), (Read("x", 0, places, x.shape),), loops)
 
 
 def unpad(

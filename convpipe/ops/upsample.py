@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from convpipe.fields import field, one_or_several, whole
 from convpipe.geometry.axes import PerAxis, check_addressable, input_rank, per_axis
-from convpipe.ops import Array, Made, Operation, Tensor, images, like
+from convpipe.ops import Array, Form, Made, Operation, Tensor, copied, images, like, variables
 
 
 def upsample(x: ArrayLike, factor: PerAxis = 2) -> Array:
@@ -55,3 +55,10 @@ class Upsample(Operation):
         factors = per_axis("factor", self.factor, input_rank(x.shape))
         spatial = (size * by for size, by in zip(x.shape[2:], factors, strict=True))
         return like(x, shape=(*x.shape[:2], *spatial))
+
+    def form(self, x: Tensor) -> Form:
+        """The cell that was repeated."""
+        factors = per_axis("factor", self.factor, input_rank(x.shape))
+        own = variables(len(x.shape))
+        places = (*own[:2], *(place // by for place, by in zip(own[2:], factors, strict=True)))
+        return copied(len(own), places, x.shape)

@@ -1,6 +1,6 @@
 """Gradients of a convolution, and the stages through which sums travel back."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from math import prod
@@ -15,7 +15,9 @@ from convpipe.ops.arrays.adjoints import between_dtype, between_overflow, copies
 from convpipe.ops.arrays.bounds import Bounded, sum_error, total_rounding
 from convpipe.ops.arrays.overflow import Overflow
 from convpipe.ops.kinds.convolving import Convolving, ConvStage, SumStage
+from convpipe.ops.kinds.forms import Read
 from convpipe.ops.kinds.operation import Give, Weight
+from convpipe.ops.kinds.places import Place
 from convpipe.tensors import Array, Tensor
 
 
@@ -51,6 +53,13 @@ class UnpadStage(SumStage):
         cells = sizes.channels * max(prod(sizes.padded), prod(sizes.spatial))
         between = between_dtype(conv.output, conv.operation.overflow, *conv.operands)
         return unpad_workspace(cells, sizes.channels, terms, between, *conv.operands)
+
+    def cropped(self, x: Tensor, n: Place, channel: Place, own: Sequence[Place]) -> Read:
+        """The cell of the padded sums at a place, or what no tap reaches, which is 0."""
+        pads = self.conv.sizes.pads
+        places = (n, channel, *(place + before for place, (before, _) in zip(own, pads, strict=True)))
+        beyond = ((max(-before, 0), max(-after, 0)) for before, after in pads)
+        return Read("x", 0, places, x.shape, ((0, 0), (0, 0), *beyond))
 
     def error(self, made: Array, x: Bounded, bias: Bounded | None = None) -> Array:
         """That of sums as in `total`: of a cell, of those that were copied from it, and of the bias."""

@@ -17,6 +17,7 @@ from convpipe.geometry.convolution import ConvGeometry
 from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow
 from convpipe.ops.arrays.sums import target_dtype
 from convpipe.ops.arrays.taps import exactly
+from convpipe.ops.kinds.forms import Form
 from convpipe.ops.kinds.operation import (
     PAD,
     PAD_MODE,
@@ -152,6 +153,17 @@ class Convolving(ConvSettings, Operation):
     def run(self, *arrays: Array) -> Array:
         """Nothing: its stages run."""
         raise TypeError(f"{type(self).__name__} expands to stages")
+
+    @abstractmethod
+    def sum_form(self, sizes: ConvGeometry, bias: bool) -> Form:
+        """How a cell of its result comes about: image, filter and position, whichever order the result lies in.
+
+        What it reads is named by role; `padded` is what its `pad` stage makes.
+        """
+
+    def form(self, x: Tensor, **sides: Tensor) -> Form:
+        """`sum_form`, given all of its tensors."""
+        return self.sum_form(self.solve({"input": x, **sides}).sizes, "bias" in sides)
 
     def solve(self, tensors: Mapping[str, Tensor]) -> Convolution:
         """Its sizes and dtypes, given all of its tensors by role.

@@ -15,6 +15,7 @@ from convpipe.geometry.axes import PAD_WORDS, axis_of, shortest_pads, spread
 from convpipe.geometry.layouts import Turns, turn_hint
 from convpipe.ops.arrays.floats import TILE_CELLS
 from convpipe.ops.arrays.sums import SLACK
+from convpipe.ops.kinds.forms import Form
 from convpipe.tensors import Array, Sizes, Tensor, Wanted, one_for_all
 
 MAIN = "x"  # the role of the tensor that passes along a chain, and of what a layer reads
@@ -168,6 +169,13 @@ class Operation:
         if not self.moves:
             return None
         return self.run(*(each.error for each in inputs), **{role: each.error for role, each in sides.items()})
+
+    def form(self, *inputs: Any, **sides: Any) -> Form | None:
+        """How a cell of its output comes about, from the tensors it reads: what `explain` and the page say of it.
+
+        None where nobody has said that.
+        """
+        return None
 
     def run(self, *inputs: Any, **sides: Any) -> Array:
         """Its output, from the arrays of its inputs, which it does not change.

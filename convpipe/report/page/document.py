@@ -1,0 +1,104 @@
+"""One self-contained HTML file, which asks for nothing and runs nothing but its own script."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from string import Template
+from typing import Any
+
+from convpipe.report.page.packed import Packed
+from convpipe.report.page.script import part, script, style, words
+
+Cells = Sequence[str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that is read without the script: its heads are keys of words."""
+
+    caption: str
+    heads: Sequence[str]
+    rows: Sequence[Cells]
+    mark: str  # its id
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a page holds."""
+
+    entry: str  # the module that starts it
+    title: str
+    language: str
+    facts: Mapping[str, Any]
+    arrays: Mapping[str, Packed]
+    tables: Sequence[Table] = ()
+    foot: Sequence[str] = field(default=())  # lines
+
+
+def document(content: Content) -> bytes:
+    """The file's bytes, the same each time."""
+    code, look = script(content.entry), style(content.entry)
+    said = words(content.entry)
+    facts = {
+        **content.facts,
+        "language": content.language,
+        "words": said,
+        "arrays": {name: each.facts for name, each in content.arrays.items()},
+    }
+    return filled(
+        "page.html",
+        language=escape(content.language),
+        title=escape(content.title),
+        script=code,
+        style=look,
+        script_sha256=sha256_base64(code),
+        style_sha256=sha256_base64(look),
+        body="\n".join(table_html(each, said[content.language]) for each in content.tables),
+        foot="\n".join(f"<p>{escape(line)}</p>" for line in content.foot),
+        data="\n".join([json_block("facts", facts), *map(array_block, content.arrays.items())]),
+    ).encode()
+
+
+def filled(name: str, **slots: str) -> str:
+    """A template with its slots filled, all of them escaped or made here."""
+    return Template(part(name)).substitute(slots)
+
+
+def sha256_base64(text: str) -> str:
+    """The hash by which the page's policy knows its script and its style."""
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def json_block(name: str, value: Any) -> str:
+    """A value as JSON that ends no script element, whatever is in it."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return f'<script type="application/json" id="{name}">{text.replace("<", chr(92) + "u003c")}</script>'
+
+
+def array_block(entry: tuple[str, Packed]) -> str:
+    """An array's text, which the script decodes when it is looked at."""
+    name, array = entry
+    return f'<script type="application/octet-stream" id="a-{escape(name)}">{array.text}</script>'
+
+
+def table_html(table: Table, said: Mapping[str, str]) -> str:
+    """A table, whose words the script changes with the language."""
+    heads = "".join(f'<th scope="col"{spoken(key, said)}</th>' for key in table.heads)
+    caption = f"<h2{spoken(table.caption, said)}</h2>"
+    rows = "\n".join(row_html(cells) for cells in table.rows)
+    whole = f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>"
+    return f'<section id="{table.mark}">{caption}\n<div class="wide" tabindex="0" role="region">{whole}</div></section>'
+
+
+def spoken(key: str, said: Mapping[str, str]) -> str:
+    """The rest of a tag with a text that follows the language, or, where it is no key of words, stays as it is."""
+    return f' data-word="{key}">{escape(said[key])}' if key in said else f">{escape(key)}"
+
+
+def row_html(cells: Cells) -> str:
+    """A row whose first cell is its head."""
+    head, *rest = map(escape, cells)
+    return f'<tr><th scope="row">{head}</th>{"".join(f"<td>{cell}</td>" for cell in rest)}</tr>'

@@ -1,0 +1,40 @@
+"""Arrays as a page holds them: base64 of gzip of their little-endian bytes, whole or as small pictures."""
+
+import base64
+import gzip
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convpipe.tensors import Array, Sizes
+
+
+@dataclass(frozen=True)
+class Packed:
+    """An array's text, and what the page has to know to read it.
+
+    `origin` is where the first cell stands in the whole array, of which this is a part.
+    """
+
+    text: str
+    dtype: str
+    shape: Sizes
+    origin: Sizes
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What stands in the page's facts."""
+        whole = {"dtype": self.dtype, "shape": self.shape}
+        return {**whole, "origin": self.origin} if any(self.origin) else whole
+
+
+def packed(array: Array, origin: Sizes | None = None) -> Packed:
+    """An array as text, the same bytes each time.
+
+    >>> packed(np.arange(3, dtype=np.uint8)).facts
+    {'dtype': 'uint8', 'shape': (3,)}
+    """
+    little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    text = base64.b64encode(gzip.compress(little.tobytes(), 9, mtime=0)).decode()
+    return Packed(text, array.dtype.name, array.shape, origin or (0,) * array.ndim)

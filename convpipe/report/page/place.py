@@ -1,0 +1,28 @@
+"""Where a page is written: beside the archive, never in it."""
+
+from pathlib import Path
+
+from convpipe.archive.collection import is_run
+from convpipe.errors import UsageError
+
+
+def place_of(folder: Path | None, out: str | Path | None) -> Path:
+    """Where the page goes of what lies in a folder, or, without one, is held in memory.
+
+    Raises:
+        UsageError: it is a place inside an archive, or a folder, or there is none.
+    """
+    if out is None and folder is None:
+        raise UsageError("page: got a run in memory, expected out=FILE beside it")
+    target = Path(out) if out is not None else usual_place(folder)  # type: ignore[arg-type]
+    if target.exists() and not target.is_file():
+        raise UsageError(f"--out: got {target}, a {'folder' if target.is_dir() else 'device'}, expected a file")
+    if is_run(target.resolve().parent):
+        raise UsageError(f"--out: got {target}, expected a place outside the run, whose files are all hashed")
+    return target
+
+
+def usual_place(folder: Path) -> Path:
+    """Beside a run, or in a collection."""
+    whole = folder.resolve() if folder.name in ("", "..") else folder
+    return whole.with_name(f"{whole.name}.html") if is_run(folder) else folder / "index.html"
