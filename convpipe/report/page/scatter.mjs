@@ -43,11 +43,11 @@ export function nearestPoint({ x, y }, rows, left, top, most) {
   return found;
 }
 
-// How a row looks: {colour: [r, g, b], shape}.
+// How a row looks: {colour: [r, g, b], shape}. The place of a gap has a look even where there is none.
 export function lookOf(axis, place) {
   if (!axis) return { colour: rgbOf(TONES[0]), shape: SHAPES[0] };
   if (!axis.kinds) return { colour: rampColour(axis.places[place]), shape: SHAPES[0] };
-  const slot = axis.kinds.indexOf(axis.places[place]);
+  const slot = Math.max(0, axis.kinds.indexOf(axis.places[place]));
   return { colour: rgbOf(TONES[slot % TONES.length]), shape: SHAPES[((slot % TONES.length) + Math.floor(slot / TONES.length)) % SHAPES.length] };
 }
 
