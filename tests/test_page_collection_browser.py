@@ -172,12 +172,17 @@ def test_axes_are_moved_by_keys(page_of: Open) -> None:
         if page.evaluate("document.activeElement.getAttribute('aria-label')") == "conv.stride up to":
             break
         page.keyboard.press("ArrowRight")
-    for places, where in ((1, "conv.stride <= 3"), (2, "conv.stride == 1")):
-        for _ in range(places):
-            page.keyboard.press("ArrowDown")
-            page.evaluate(FRAME)
+    for key, where in (
+        ("ArrowDown", "stride <= 3"),
+        ("ArrowLeft", "stride <= 3"),
+        ("ArrowUp", "stride in [2, 3]"),
+        ("ArrowUp", "stride == 3"),
+        ("ArrowDown", "stride in [2, 3]"),
+    ):
+        page.keyboard.press(key)
+        page.evaluate(FRAME)
         assert page.inner_text("#count") == left(ROWS, where)
-    assert page.evaluate("document.activeElement.getAttribute('aria-valuetext')") == "conv.stride == 1"
+    assert page.evaluate("document.activeElement.getAttribute('aria-valuetext')") == "2 <= conv.stride <= 3"
     page.keyboard.press("Delete")
     page.evaluate(FRAME)
     assert page.inner_text("#count") == "300 of 300 runs"
@@ -457,7 +462,7 @@ def test_the_other_language_is_a_click_away(page_of: Open) -> None:
     assert page.get_by_role("slider", name="conv.stride 끝").count() == 1
 
 
-@pytest.mark.parametrize("rows", [ROWS, grid_rows(3000)], ids=len)
+@pytest.mark.parametrize("rows", [[row | {"note": "x" * 200} for row in ROWS], grid_rows(3000)], ids=len)
 def test_a_phone_does_not_scroll_sideways(page_of: Open, rows: list[Row]) -> None:
     page = page_of(page_of_rows(rows), 390)
     page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
