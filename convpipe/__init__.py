@@ -17,6 +17,7 @@ from convpipe.execution.provenance import VERSION
 if TYPE_CHECKING:
     from convpipe.api import (
         explain as explain,
+        explain_map as explain_map,
         help as help,
         page as page,
         plan as plan,
@@ -82,6 +83,7 @@ HOMES = {
     "conv_grad": "execution.functions",
     "conv_transpose": "execution.functions",
     "explain": "api",
+    "explain_map": "api",
     "help": "api",
     "load": "archive.read",
     "page": "api",

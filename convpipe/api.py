@@ -12,7 +12,7 @@ Everything is imported when it is needed, as each command pays for its own alone
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from convpipe.config.settings import Job
     from convpipe.execution.runner import Outcome
     from convpipe.graph.plan import Plan
-    from convpipe.report.cell import Cell
+    from convpipe.report.explain import Explained
     from convpipe.report.page.asked import Asked
     from convpipe.report.page.view import View
     from convpipe.sweeps.events import Event
@@ -56,7 +56,9 @@ def plan(*overrides: str, **settings: Any) -> Plan:
     from convpipe.execution import runner
 
     job = read_words(overrides, settings)
-    return runner.prepare(job.spec, job.execution.place.memory).work.plan
+    prepared = runner.prepare(job.spec, job.execution.place.memory)
+    runner.drawn(prepared, job.execution.place)
+    return prepared.work.plan
 
 
 def run(*overrides: str, archive: bool = True, **settings: Any) -> Run:
@@ -156,16 +158,17 @@ def read_words(overrides: Sequence[str], settings: Mapping[str, Any]) -> Job:
 # From runs
 
 
-def explain(run: Run | str | Path, at: str | Sequence[int], layer: str | None = None) -> Cell:
-    """How one output cell came about: which pixels met which weights; printing it shows that.
+def explain(run: Run | str | Path, at: str | Sequence[int], layer: str | None = None) -> Explained:
+    """How one output cell came about; printing it shows that, for a convolution as the lecture does.
 
     Args:
         run: an archived one, which is verified first, or one in memory.
-        at: image, filter, and position along each axis.
-        layer: of a network: which convolution layer; it may be left out where there is one alone.
+        at: image, filter, and position along each axis; of a layer or chain whose output has other axes, one index for
+            each of those.
+        layer: of a network: which layer; it may be left out where one alone is a convolution.
 
     Raises:
-        ConfigError: a cell or a layer that is not there.
+        ConfigError: a cell or a layer that is not there, or an operation that says nothing of its cells.
         ArchiveError: the run is damaged.
 
     >>> cell = explain(run("experiment=lecture_3d", archive=False), at=(0, 0, 0, 0))
@@ -173,13 +176,38 @@ def explain(run: Run | str | Path, at: str | Sequence[int], layer: str | None = 
     <Cell n=0, f=0, out_h=0, out_w=0: 3 channels = -9, as stored>
     >>> print(str(cell).splitlines()[-1])
     -1 + -2 + -6 = -9, as stored
+    >>> print(explain(run("experiment=tiny", archive=False), at=(0, 3, 1, 7), layer="relu1"))
+    cell n=0, c=3, h=1, w=7 (float32): relu of conv1[0,3,1,7]
+    <BLANKLINE>
+    max(0, -26) = 0, as stored
     """
-    from convpipe.archive.verify import verify as verified
     from convpipe.report.cell import indices_of
     from convpipe.report.explain import explained
 
     indices = indices_of(at)
-    return explained(held_run(run) or verified(run_folder("explain", run)), indices, layer)
+    return explained(whole_run(run), indices, layer)
+
+
+def explain_map(
+    run: Run | str | Path, at: str | Sequence[int] | None = None, layer: str | None = None
+) -> Iterator[Explained]:
+    """The cells of one map explained one after another, row by row, as the lecture's kernel moves.
+
+    Args:
+        run, layer: as for `explain`.
+        at: image and filter; the first ones where none are given.
+
+    Raises:
+        ConfigError, ArchiveError: as `explain`, before the first cell.
+
+    >>> [cell.stored for cell in explain_map(run("experiment=lecture_3d", archive=False))]
+    [-9, 1, 0, -7]
+    """
+    from convpipe.report.cell import indices_of
+    from convpipe.report.explain import walked
+
+    indices = None if at is None else indices_of(at)
+    return walked(whole_run(run), indices, layer)
 
 
 def page(
@@ -223,7 +251,7 @@ def page(
     asked = asked_for(at, layer, lang, limit)
     folder = None if held_run(path) else existing_folder("page", path)
     target = place_of(folder, out)
-    write_whole(target, page_bytes(folder or path, asked))
+    write_whole(target, page_bytes(folder or path, asked, target.parent))
     if open:
         import webbrowser
 
@@ -231,15 +259,15 @@ def page(
     return target
 
 
-def page_bytes(path: Run | str | Path, asked: Asked) -> bytes:
-    """The page of a run or of a collection."""
+def page_bytes(path: Run | str | Path, asked: Asked, beside: Path | None = None) -> bytes:
+    """The page of a run or of a collection, to lie in a folder, where a collection's has links to what is beside it."""
     from convpipe.archive.collection import is_run
 
     held = held_run(path)
     if held is None and not is_run(existing_folder("page", path)):
         from convpipe.report.page.collection_page import collection_page
 
-        return collection_page(collection_folder("page", path), asked)
+        return collection_page(collection_folder("page", path), asked, beside)
     from convpipe.archive.verify import verify as verified
     from convpipe.report.page.run_page import run_page
 
@@ -394,6 +422,18 @@ def schema() -> dict[str, Any]:
 
 
 # Folders
+
+
+def whole_run(run: Run | str | Path) -> Run:
+    """A run to be explained: one in memory, or an archived one, which is verified first.
+
+    Raises:
+        UsageError: there is none.
+        ArchiveError: it is damaged.
+    """
+    from convpipe.archive.verify import verify as verified
+
+    return held_run(run) or verified(run_folder("explain", run))
 
 
 def held_run(found: Run | str | Path) -> Run | None:

@@ -4,6 +4,7 @@ check_operation(Cube, {}, np.arange(-8, 8).reshape(2, 2, 2, 2), oracle=lambda x:
 """
 
 import dataclasses
+import itertools
 import shutil
 import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
@@ -14,13 +15,15 @@ import numpy as np
 
 from convpipe.fields import read
 from convpipe.geometry.axes import AXES
-from convpipe.ops import Made, Operation
+from convpipe.ops import Form, Made, Operation
+from convpipe.ops.kinds.formulas import as_float, short
 from convpipe.ops.kinds.operation import workspace_of
 from convpipe.sources import Request, Source, stream
 from convpipe.sources.kinds.source import Stored
 from convpipe.tensors import Array, Tensor
 
 ALLOWANCE = 1 << 18  # bytes of Python's own objects
+MOST_CELLS = 64  # whose forms are worked out
 NO_SETTINGS = ("role", "elsewhere")  # fields of every source that no user sets
 
 
@@ -64,6 +67,7 @@ def check_operation(
         alone = [operation.run(*(x[at : at + 1] for x in mains), **sides) for at in range(len(mains[0]))]
         check_same(np.concatenate(alone) if alone else result, result, "of each image alone")
     check_memory(operation, made, mains, sides, workspace_of(made, (*tensors, *by_role.values())))
+    check_form(operation.form(*tensors, **by_role), result, mains, sides)
     if oracle is not None:
         check_oracle(result, np.asarray(oracle(*mains, **sides, **settings)))
     return result
@@ -153,6 +157,23 @@ def check_same(found: Array, result: Array, of: str) -> None:
     """Another way to the same bits."""
     assert found.shape == result.shape, f"{of} it makes the shape {found.shape}, else {result.shape}"
     assert found.tobytes() == result.tobytes(), f"{of} it makes other values"
+
+
+def check_form(form: Form | None, result: Array, mains: tuple[Array, ...], sides: Mapping[str, Array]) -> None:
+    """What an operation says of its cells comes to those, if it says anything: to some of them, evenly spread."""
+    if form is None:
+        return
+    sizes = np.abs(result[np.isfinite(result)].astype(np.float64))
+    unit = float(np.finfo(result.dtype).eps) if result.dtype.kind == "f" else 0.0
+    bound = 8 * max(1.0, float(sizes.max(initial=0))) * unit
+
+    def value_at(source: int | str, cell: tuple[int, ...]) -> Any:
+        return (mains[source] if isinstance(source, int) else sides[source])[cell].item()
+
+    for at in itertools.islice(np.ndindex(result.shape), 0, None, max(1, result.size // MOST_CELLS)):
+        told, made = form.value(at, value_at), result[at].item()
+        same = told == made if not bound else np.isclose(as_float(told), made, rtol=0, atol=bound, equal_nan=True)
+        assert same, f"its form comes to {short(told)} at {at}, it made {short(made)}"
 
 
 def check_memory(

@@ -125,6 +125,8 @@ def test_an_installed_package_brings_an_operation(wheel: Path, tmp_path: Path) -
     run([programs / "convpipe", *(f"+{word}" if word == layers else word for word in words)], tmp_path)
     (output,) = (tmp_path / "runs/net").glob("*/output.npy")
     assert np.load(output).max() == 27
+    line = refused(programs, tmp_path, "explain", str(output.parent), "--layer=a", "--at=0,0,0,0")
+    assert line.startswith("convpipe: explain: got power, expected an operation that says how its cells come about")
 
     for role in ("input", "filters"):
         (tmp_path / "mine" / role).mkdir(parents=True)

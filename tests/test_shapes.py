@@ -478,7 +478,7 @@ def test_rows_have_no_maps_and_no_cells_to_explain(folder: Path) -> None:
     run = rows_run({"r": {"op": "relu"}}, ROWS)
     with pytest.raises(ConfigError, match=r"^maps: got \(3,2\) = \(N, features\), expected an output of maps"):
         _ = run.maps
-    with pytest.raises(ConfigError, match=r"^--layer: got nothing, expected a convolution layer: a network with one$"):
+    with pytest.raises(ConfigError, match=r"^--layer: got nothing, expected a layer: one of r$"):
         cp.explain(run, at=(0, 0, 0, 0))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from convpipe.fields import field, whole
-from convpipe.ops import OPERATIONS, Made, Operation, like
+from convpipe.ops import OPERATIONS, Form, Made, Operation, cellwise, like
 from convpipe.ops.kinds.operation import stands_alone
 from convpipe.reference import layers as reference_layers
 from convpipe.tensors import Array, Tensor
@@ -94,6 +94,13 @@ class Greedy(Doubled):
         return (np.zeros((1000, *x.shape), x.dtype) + x)[0].copy()
 
 
+class Misleading(Doubled):
+    """What it says of its cells is not what it makes."""
+
+    def form(self, x: Tensor) -> Form:
+        return cellwise("x + times", x, times=self.times)
+
+
 class Ordered(Doubled):
     """The result depends on how the input lies in memory."""
 
@@ -115,6 +122,7 @@ def test_a_sound_operation_conforms() -> None:
         (OtherDtype, "it made float32, planned was int64"),
         (Changing, "it changed an array that it read"),
         (Batched, "of each image alone it makes other values"),
+        (Misleading, r"its form comes to 2 at \(0, 0, 0, 0\), it made 0"),
         (Greedy, r"it took \d+ bytes; result and promise are \d+"),
         (Ordered, "of arrays that lie in Fortran's order it makes other values"),
     ],

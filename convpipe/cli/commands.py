@@ -102,11 +102,19 @@ def reproduce(given: Namespace) -> None:
 
 
 def explain(given: Namespace) -> None:
-    """``convpipe explain RUN --at n,f,y,x``: how one output cell came about."""
-    cell = api.explain(Path(given.word), given.at, given.layer)
-    print(cell)
-    if not cell.agrees:
-        raise ArchiveError(f"{Path(given.word)}: at {given.at}: got {cell.stored} stored, expected {cell.total}")
+    """``convpipe explain RUN --at n,f,y,x``: how one output cell came about; with ``--all`` those of a map."""
+    run = Path(given.word)
+    if given.at is None and not given.all:
+        raise UsageError("explain: the following arguments are required: --at N,F,Y,X, or --all")
+    cells = api.explain_map(run, given.at, given.layer) if given.all else [api.explain(run, given.at, given.layer)]
+    wrong = ""
+    for number, cell in enumerate(cells):
+        print(f"\n{cell}" if number else cell)
+        if not cell.agrees:
+            at = ",".join(map(str, cell.indices))
+            wrong = wrong or f"{run}: at {at}: got {cell.stored} stored, expected {cell.total}"
+    if wrong:
+        raise ArchiveError(wrong)
 
 
 def page(given: Namespace) -> None:
@@ -173,8 +181,9 @@ def joined(words: list[str], option: str) -> list[str]:
 def explain_options() -> tuple[Option, ...]:
     """Those of ``explain``."""
     return (
-        Option("--at", {"required": True, "metavar": "N,F,Y,X", "help": "image, filter, and position along each axis"}),
-        Option("--layer", {"metavar": "NAME", "help": "of a network: which convolution layer, where it has several"}),
+        Option("--at", {"metavar": "N,F,Y,X", "help": "image, filter, and position along each axis"}),
+        Option("--all", {"action": "store_true", "help": "all cells of a map, row by row: of --at N,F or the first"}),
+        Option("--layer", {"metavar": "NAME", "help": "of a network: which layer, but for an only convolution"}),
     )
 
 
@@ -213,8 +222,8 @@ TABLE = (
     Command("reproduce", "RUN", "compute an archived run again and compare it stage by stage", reproduce),
     Command(
         "explain",
-        "RUN --at N,F,Y,X [--layer NAME]",
-        "show which pixels and weights one output cell is the sum of",
+        "RUN --at N,F,Y,X | --all [--layer NAME]",
+        "show how one cell came about, or all of a map",
         explain,
         explain_options,
     ),

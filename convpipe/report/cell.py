@@ -244,12 +244,21 @@ def indices_of(at: str | Sequence[int]) -> Sizes:
 
 def check_at(at: Sequence[int], sizes: ConvGeometry) -> None:
     """The cell is one of the feature map's."""
-    letters, most = cell_letters(sizes.rank), (sizes.batch, sizes.filters, *sizes.out)
+    check_indices(at, cell_letters(sizes.rank), (sizes.batch, sizes.filters, *sizes.out), "feature map")
+
+
+def check_indices(at: Sequence[int], letters: Sequence[str], sizes: Sizes, made: str = "output") -> None:
+    """The indices are those of a cell.
+
+    Raises:
+        ConfigError: there is no such cell.
+    """
     got = ",".join(map(str, at))
-    if len(at) != len(most):
-        raise ConfigError("--at", got, f"{len(most)} whole numbers: {','.join(letters)}")
-    for place, letter, size in zip(at, letters, most, strict=True):
+    if len(at) != len(sizes):
+        many = f"{len(sizes)} whole numbers" if len(sizes) > 1 else "one whole number"
+        raise ConfigError("--at", got, f"{many}: {','.join(letters)}")
+    for place, letter, size in zip(at, letters, sizes, strict=True):
         if not size:
-            raise ConfigError("--at", got, f"no cell at all, as the feature map is empty along {letter}")
+            raise ConfigError("--at", got, f"no cell at all, as the {made} is empty along {letter}")
         if not 0 <= place < size:
             raise ConfigError("--at", got, f"{letter} from 0 to {size - 1}")

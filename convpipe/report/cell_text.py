@@ -1,12 +1,44 @@
 """How one output cell came about, as the lecture's slide shows it: pixels times weights, channel by channel."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
+
+from convpipe.ops.arrays.overflow import Overflow
+from convpipe.ops.kinds.formulas import short as short
 from convpipe.report.cell import Cell, Channel, cell_letters
 
 PADDING = "({})"  # a pixel that padding put there
 MOST_CHANNELS = 16  # told tap by tap; of the others only the sums
+
+
+class Told(Protocol):
+    """A cell that was worked out again, whichever way, and what is stored of it."""
+
+    @property
+    def total(self) -> Any:
+        """What it comes to."""
+
+    @property
+    def stored(self) -> Any:
+        """What is stored."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of what is stored."""
+
+    @property
+    def overflow(self) -> Overflow:
+        """The rule for what does not fit into that."""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both are the same, but for rounding and that rule."""
+
+    @property
+    def by_rule(self) -> bool:
+        """Whether they differ as the rule has it."""
 
 
 def cell_lines(cell: Cell) -> Iterator[str]:
@@ -32,18 +64,34 @@ def place(cell: Cell) -> str:
 
 def channel_lines(channel: Channel) -> Iterator[str]:
     """One channel's pixels, weights and products side by side, and their sum."""
-    yield from ("", f"channel {channel.number}: pixels | weights | pixels * weights")
-    pixels, weights = (list(map(short, values.ravel().tolist())) for values in (channel.pixels, channel.weights))
-    outside = channel.padding.ravel().tolist()
-    bracketed = [PADDING.format(text) if mark else text for text, mark in zip(pixels, outside, strict=True)]
-    products = [f"{short(part)} +" for part in channel.products]  # with the plus signs of the lecture's slide
-    products[-1] = products[-1].replace(" +", "  ")
-    for line in beside(*(in_rows(texts, channel.pixels.shape[-1]) for texts in (bracketed, weights, products))):
+    pixels, weights, products = channel.pixels, channel.weights, channel.products
+    bracketed = marked(pixels.ravel().tolist(), channel.padding.ravel().tolist())
+    columns = (bracketed, [*map(short, weights.ravel().tolist())], added(products))
+    title = f"channel {channel.number}: pixels | weights | pixels * weights"
+    yield from block_lines(title, [in_rows(texts, pixels.shape[-1]) for texts in columns], channel.total)
+
+
+def block_lines(title: str, columns: Sequence[Sequence[Sequence[str]]], total: Any) -> Iterator[str]:
+    """Columns of texts side by side under a title, and what they come to under them."""
+    yield from ("", title)
+    for line in beside(*columns):
         yield f"  {line}"
-    yield f"  sum: {short(channel.total)}"
+    yield f"  sum: {short(total)}"
 
 
-def verdict(cell: Cell) -> str:
+def marked(values: Sequence[Any], padding: Sequence[bool]) -> list[str]:
+    """Numbers as texts, those of padding in brackets."""
+    texts = map(short, values)
+    return [PADDING.format(text) if mark else text for text, mark in zip(texts, padding, strict=True)]
+
+
+def added(values: Sequence[Any]) -> list[str]:
+    """Numbers as texts, with the plus signs of the lecture's slide after all but the last."""
+    texts = [f"{short(value)} +" for value in values]
+    return [*texts[:-1], texts[-1].replace(" +", "  ")] if texts else []
+
+
+def verdict(cell: Told) -> str:
     """How the sum and the stored value go together, in words."""
     if not cell.agrees:
         return f"but {short(cell.stored)} is stored"
@@ -73,12 +121,3 @@ def beside(*blocks: Sequence[Sequence[str]]) -> list[str]:
         cells = [" ".join(text.rjust(width) for text in row) for row, width in zip(rows, widths, strict=True)]
         lines.append(" | ".join(cells).rstrip())
     return lines
-
-
-def short(value: Any) -> str:
-    """A number for people: whole ones whole, others to six digits.
-
-    >>> short(3), short(0.123456789)
-    ('3', '0.123457')
-    """
-    return str(value) if isinstance(value, int) else f"{value + 0:.6g}"  # + 0 makes -0.0 a 0.0

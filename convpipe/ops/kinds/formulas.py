@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 MOST_TERMS = 32  # told one by one; of the others only how many
+MOST_POWER = 64  # that is worked out exactly
 
 Formula = Any  # a name, a number, or a sign or the name of a function with what it is of
 
@@ -101,6 +102,8 @@ def combined(sign: str, first: Any, second: Any) -> Any:
             return EXACT[sign](first, second)
         if sign == "/" and second:
             return Fraction(first) / second
+        if sign == "**" and isinstance(second, int) and 0 <= second <= MOST_POWER:
+            return first**second
     with np.errstate(all="ignore"):
         return exact(float(IEEE[sign](np.float64(as_float(first)), np.float64(as_float(second)))))
 

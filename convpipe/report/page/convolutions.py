@@ -146,7 +146,8 @@ def convolutions(spec: Spec, work: Work) -> Iterator[Shown]:
         operations = {f"{name}/": found.operation for name, found in spec.network.items()}
         there = {name: found for name, found in operations.items() if isinstance(found, Convolving)}
     for prefix, operation in there.items():
-        if operation.forward and (found := shown_of(prefix, operation, tensors, work)) is not None:
+        forward = operation.forward and not operation.backward  # a gradient of weights has columns, but no such sums
+        if forward and (found := shown_of(prefix, operation, tensors, work)) is not None:
             yield found
 
 

@@ -1,10 +1,12 @@
 // How a cell comes about, of the facts of a form: the twin of convpipe/ops/kinds/places.py, forms.py and formulas.py.
 // readsOf(form, at): [{name, input, cells, padding}], cells being indices, or null of padding that is not there.
 // textOf(form, at, valueAt, nameOf): the formula with its numbers, without what it comes to.
+// resultOf(form, at, valueAt): what it comes to, as `explain` has it; what is stored is that within rounding.
 // valueAt(input, indices) gives a BigInt of an integer dtype, a Number of a float; nameOf(input) the name of a tensor.
 import { short } from "./numbers.mjs";
 
 const MOST_TERMS = 32;
+const MOST_POWER = 64n;
 const SIGN_RANKS = { "+": 1, "-": 1, "*": 2, "/": 2, "**": 4 };
 const STEP_WORDS = ["exp", "log", "sqrt", "tanh", "**"];
 const ATOM_RANK = 9;
@@ -98,8 +100,9 @@ export function readsOf(form, at) {
 const numberOf = (fact) => (typeof fact === "number" ? fact : /^-?\d+$/.test(fact) ? BigInt(fact) : Number(fact));
 
 function combinedValues(sign, first, second) {
-  if (typeof first === "bigint" && typeof second === "bigint" && "+-*".includes(sign)) {
-    return sign === "+" ? first + second : sign === "-" ? first - second : first * second;
+  if (typeof first === "bigint" && typeof second === "bigint") {
+    if ("+-*".includes(sign)) return sign === "+" ? first + second : sign === "-" ? first - second : first * second;
+    if (sign === "**" && second >= 0n && second <= MOST_POWER) return first ** second;
   }
   const [one, other] = [Number(first), Number(second)];
   if (sign === "+") return one + other;
@@ -118,30 +121,52 @@ function termCount(of, cells) {
   return counts.includes(0) ? 0 : Math.max(...counts);
 }
 
+// Of floats with what each addition has lost (A. Neumaier, 1974), as Python adds fractions up.
+export function preciseSum(values) {
+  if (values.every((value) => typeof value === "bigint")) return values.reduce((sum, value) => sum + value, 0n);
+  let sum = 0, lost = 0;
+  for (const value of values.map(Number)) {
+    const next = sum + value;
+    lost += Math.abs(sum) < Math.abs(value) ? value - next + sum : sum - next + value;
+    sum = next;
+  }
+  return Number.isFinite(sum) ? sum + lost : sum;
+}
+
+// How probable a standard normal variable is below x: a series near 0, a continued fraction in the tails.
+function probabilityBelow(x) {
+  const size = Math.abs(x), density = Math.exp((-size * size) / 2) / Math.sqrt(2 * Math.PI);
+  let tail = size;
+  if (size < 3) {
+    let term = size, sum = size;
+    for (let odd = 3; odd < 120; odd += 2) sum += term *= (size * size) / odd;
+    tail = 0.5 - density * sum;
+  } else {
+    for (let step = 100; step > 0; step--) tail = size + step / tail;
+    tail = size < Infinity ? density / tail : 0;
+  }
+  return x < 0 ? tail : 1 - tail;
+}
+
 const operandAt = (found, at) => found[at !== null && found.length > 1 ? at : 0];
 
 function valueOf(of, cells, at = null) {
   if (typeof of === "string") return operandAt(cells[of], at).value;
   if (!Array.isArray(of)) return Number.isInteger(of) ? BigInt(of) : of;
   const [word, ...parts] = of;
-  if (word === "sum") {
-    let sum = 0n;
-    for (let place = 0; place < termCount(parts[0], cells); place++) {
-      sum = combinedValues("+", sum, valueOf(parts[0], cells, place));
-    }
-    return sum;
-  }
+  if (word === "sum") return preciseSum([...Array(termCount(parts[0], cells)).keys()].map((place) => valueOf(parts[0], cells, place)));
   if (word === "count") return BigInt(cells[parts[0]].length);
   if (word === "max" || word === "min") {
     const all = parts.flatMap((part) =>
       typeof part === "string" ? cells[part].map((cell) => cell.value) : [valueOf(part, cells, at)]);
+    if (!all.length) return cells.least[0].value;
     if (all.some((value) => value !== value)) return NaN;
     return all.reduce((best, value) => ((word === "max" ? value > best : value < best) ? value : best));
   }
   if (word === "?") return valueOf(parts[valueOf(parts[0], cells, at) < 0 ? 1 : 2], cells, at);
   const values = parts.map((part) => valueOf(part, cells, at));
   if (word in SIGN_RANKS) return values.length === 1 ? -values[0] : combinedValues(word, ...values);
-  return Math[word] ? Math[word](Number(values[0])) : NaN;
+  return word === "Phi" ? probabilityBelow(Number(values[0])) : Math[word](Number(values[0]));
 }
 
 // What it is told as
@@ -200,14 +225,9 @@ function chosenPart(of, cells) {
   return of;
 }
 
-export function textOf(form, at, valueAt, nameOf = String) {
+function operandsOf(form, reads, valueAt) {
   const cells = {};
   for (const [name, fact] of Object.entries(form.constants ?? {})) cells[name] = [{ value: numberOf(fact) }];
-  const reads = readsOf(form, at);
-  if (typeof form.formula === "string") {
-    const { input, cells: [cell] } = reads.find((read) => read.name === form.formula);
-    if (cell) return `${nameOf(input)}[${cell.join(",")}]`;
-  }
   const filling = cells.padding ? cells.padding[0].value : 0n;
   for (const read of reads) {
     const values = read.cells.map((cell, index) => ({
@@ -217,6 +237,18 @@ export function textOf(form, at, valueAt, nameOf = String) {
     cells[read.name] = [...(cells[read.name] ?? []), ...values];
   }
   for (const [name, of] of form.before ?? []) cells[name] = [{ value: valueOf(of, cells) }];
+  return cells;
+}
+
+export const resultOf = (form, at, valueAt) => valueOf(form.formula, operandsOf(form, readsOf(form, at), valueAt));
+
+export function textOf(form, at, valueAt, nameOf = String) {
+  const reads = readsOf(form, at);
+  if (typeof form.formula === "string") {
+    const { input, cells: [cell] } = reads.find((read) => read.name === form.formula);
+    if (cell) return `${nameOf(input)}[${cell.join(",")}]`;
+  }
+  const cells = operandsOf(form, reads, valueAt);
   const chosen = chosenPart(form.formula, cells);
   const steps = Array.isArray(chosen) && chosen.slice(1).some(hasSteps);
   return [false, true].slice(0, steps ? 2 : 1).map((worked) => formulaText(form.formula, cells, null, worked)[0]).join(" = ");

@@ -9,7 +9,7 @@ from math import prod
 from convpipe.geometry.convolution import ConvGeometry
 from convpipe.graph.step import Step
 from convpipe.report.cell import Rule
-from convpipe.report.explain import rules_of
+from convpipe.report.chain import rules_of
 from convpipe.tensors import Array
 
 LAYOUT = ("reshape", "transpose")  # what only lays out the product that it reads
