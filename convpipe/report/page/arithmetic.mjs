@@ -23,7 +23,7 @@ function channelBlocks({ app, conv, channelNames }, { number, pixels, weights, p
   const width = conv.kernel.at(-1);
   const shown = pixels.map(short).map((text, index) => (padding[index] ? `(${text})` : text));
   const added = pointed(products.map(short)).map((text, index) => text + (index + 1 < products.length ? " +" : "  "));
-  const parts = [block(pointed(shown), width, "window", padding), "×", block(pointed(weights.map(short)), width, "weight"), "=", block(added, width, "")];
+  const parts = [block(pointed(shown), width, "window", padding), "×", block(pointed(weights.map(short)), width, "weight"), "=", block(added, width, "added")];
   const name = channelNames[number] ? ` ${channelNames[number]}` : "";
   return element("figure", {}, element("figcaption", {}, app.say("channelNumber", { c: number }) + name), classed("div", "blocks", parts), line(app.say("channelSum", { sum: short(total) })));
 }

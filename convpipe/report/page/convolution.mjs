@@ -13,6 +13,7 @@ const MOST_TABLE_CELLS = 2000;
 const MOST_CELLS = 5000;
 const MOST_DRAWN = 8;
 const HEADS_WIDTH = 100;
+const SHORT_WIDTH = 10;
 
 let shown = null;
 let largeGrid = null;
@@ -240,13 +241,22 @@ function sizesText({ conv, app }) {
 function cropText({ conv, app }) {
   const { n, f, out } = conv.box;
   const spans = [n, f, ...out];
-  const part = ["n", "f", ...conv.outLetters].map((letter, index) => `${letter} ${spans[index][0]}–${spans[index][1] - 1}`).join(", ");
+  const part = ["n", "f", ...conv.outLetters].map((letter, index) => `${letter} ${spans[index][0]}..${spans[index][1] - 1}`).join(", ");
   return String(spans) === String(wholeSpans([conv.batch, conv.filters, ...conv.out])) ? "" : app.say("crop", { part });
+}
+
+// How wide the numbers of the arithmetic may become, so that no cell moves another: whole ones are as long as they are.
+function blockWidths({ conv, digits }) {
+  const of = (part) => (part.whole ? part.characters : SHORT_WIDTH);
+  const filters = digits.filters ? of(digits.filters) : 1;
+  const pixel = of(digits.padded) + (isPadded(conv) ? 2 : 0);
+  return { pixels: pixel, weights: filters, added: Math.min(of(digits.padded) + filters, SHORT_WIDTH) + 2 };
 }
 
 function drawAll(view) {
   Object.assign(view, { grids: [], cells: 0, tallest: 0 });
   view.box.style.minHeight = "";
+  for (const [name, characters] of Object.entries(blockWidths(view))) view.box.style.setProperty(`--${name}`, characters);
   offerChoices(view);
   view.maps.replaceChildren(...mapsNodes(view), view.box);
   view.matrices.replaceChildren(schemeNode(view));

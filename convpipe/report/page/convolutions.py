@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
 from typing import Any
 
 from convpipe.geometry.axes import AXES, out_letters
 from convpipe.geometry.convolution import ConvGeometry
-from convpipe.graph.single import operation_of
+from convpipe.graph.single import operation_of, sourced
 from convpipe.graph.spec import Spec
 from convpipe.graph.step import Step
 from convpipe.graph.work import Work
-from convpipe.ops.kinds.convolving import Convolving, ConvStage
+from convpipe.ops.kinds.convolving import Convolving
 from convpipe.report.page.sums import Sums, by_cell, sums_of
-from convpipe.tensors import Array, Sizes
+from convpipe.tensors import Array, Sizes, Tensor
 
 CROP_SIDE = 12  # outputs along each axis of a crop
 CROP_FILTERS = 8
@@ -135,39 +136,34 @@ def span_around(place: int, size: int, most: int) -> Span:
 
 def convolutions(spec: Spec, work: Work) -> Iterator[Shown]:
     """All forward convolutions of a run."""
+    tensors = {tensor.name: tensor for tensor in (*work.plan.given, *(step.makes for step in work.plan.steps))}
     if spec.network is None:
         assert spec.conv is not None
-        there = {"": operation_of(spec.conv)}
+        there = {"": operation_of(spec.conv, bias=spec.bias is not None)}
+        if there[""].forward and "input" in tensors:  # filters count, too, where no stage reads them
+            tensors = there[""].ask(partial(sourced, spec), tensors["input"]) | tensors
     else:
         operations = {f"{name}/": found.operation for name, found in spec.network.items()}
         there = {name: found for name, found in operations.items() if isinstance(found, Convolving)}
     for prefix, operation in there.items():
         forward = operation.forward and not operation.backward  # a gradient of weights has columns, but no such sums
-        if forward and (found := shown_of(prefix, operation, work)) is not None:
+        if forward and (found := shown_of(prefix, operation, tensors, work)) is not None:
             yield found
 
 
-def shown_of(prefix: str, operation: Convolving, work: Work) -> Shown | None:
+def shown_of(prefix: str, operation: Convolving, tensors: Mapping[str, Tensor], work: Work) -> Shown | None:
     """One of them; nothing where its chain does not start with the padded image, or changes its windows."""
-    tensors = {tensor.name: tensor for tensor in (*work.plan.given, *(step.makes for step in work.plan.steps))}
     chain = tuple(step for step in work.plan.steps if step.name.startswith(prefix))
     padding = next((step for step in chain if step.makes.name == f"{prefix}padded"), None)
     sums = sums_of(prefix, chain)
     if padding is None or sums is None:
         return None
-    sizes = solved_sizes(chain)
-    if sizes is None and f"{prefix}filters" in tensors:
-        sizes = operation.forward_sizes(tensors[padding.needs[0]], tensors[f"{prefix}filters"])
-    if sizes is None or tensors[sums.image].shape[1:] != sizes.padded_shape[1:]:
+    sizes = operation.forward_sizes(tensors[padding.needs[0]], tensors[f"{prefix}filters"])
+    if tensors[sums.image].shape[1:] != sizes.padded_shape[1:]:
         return None
     sizes = replace(sizes, batch=tensors[padding.makes.name].shape[0])
     parts = dict(parts_of(prefix, sums, work))
     return Shown(prefix.removesuffix("/") or None, operation, sizes, parts, chain, whole_box(sizes), sums)
-
-
-def solved_sizes(chain: Sequence[Step]) -> ConvGeometry | None:
-    """The sizes that a chain's stages have, if one of them needs some."""
-    return next((step.operation.conv.sizes for step in chain if isinstance(step.operation, ConvStage)), None)
 
 
 def parts_of(prefix: str, sums: Sums, work: Work) -> Iterator[tuple[str, str]]:

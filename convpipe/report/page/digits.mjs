@@ -26,14 +26,14 @@ function numeral(value, decimals) {
   return Number(text) === 0 ? text.replace("-", "") : text;
 }
 
-// {text(value), characters}: how a value is written, and how many characters the longest takes.
+// {text(value), characters, whole}: how a value is written, how many characters the longest takes, whether it is whole.
 export function digitsOf(array) {
   const whole = array.dtype.includes("int");
   const decimals = whole ? 0 : decimalsOf(array.values);
   const text = (value) => (value === undefined ? "" : numeral(value, decimals));
   let characters = 1;
   for (const value of array.values) characters = Math.max(characters, text(value).length);
-  return { text, characters };
+  return { text, characters, whole };
 }
 
 // Texts filled up with spaces, so that their decimal points stand below each other at the right of a cell.

@@ -98,7 +98,9 @@ def table_html(table: Table, said: Mapping[str, str]) -> str:
     caption = f"<h2{spoken(table.caption, said)}</h2>"
     rows = "\n".join(row_html(cells) for cells in table.rows)
     whole = f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>"
-    return f'<section id="{table.mark}">{caption}\n<div class="wide" tabindex="0" role="region">{whole}</div></section>'
+    label = f'data-label="{table.caption}" aria-label="{escape(said.get(table.caption, table.caption))}"'
+    region = f'<div class="wide" tabindex="0" role="region" {label}>{whole}</div>'
+    return f'<section id="{table.mark}">{caption}\n{region}</section>'
 
 
 def spoken(key: str, said: Mapping[str, str]) -> str:
