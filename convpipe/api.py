@@ -56,7 +56,9 @@ def plan(*overrides: str, **settings: Any) -> Plan:
     from convpipe.execution import runner
 
     job = read_words(overrides, settings)
-    return runner.prepare(job.spec, job.execution.place.memory).work.plan
+    prepared = runner.prepare(job.spec, job.execution.place.memory)
+    runner.drawn(prepared, job.execution.place)
+    return prepared.work.plan
 
 
 def run(*overrides: str, archive: bool = True, **settings: Any) -> Run:

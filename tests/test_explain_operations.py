@@ -231,6 +231,15 @@ def test_a_cell_that_no_tap_reaches_is_explained() -> None:
     assert last_line(run, (0, 0, 2, 2)) == "1 = 1, as stored"
 
 
+def test_cells_beyond_all_taps_are_explained() -> None:
+    x, w = np.full((1, 1, 2, 2), 3, np.int16), np.full((1, 1, 2, 2), 2, np.int16)
+    options = {"conv.stride": 3, "conv.output_padding": 2}
+    run = cp.run(input=x, filters=w, bias=np.array([7], np.int16), conv="transpose", archive=False, **options)
+    assert run.maps.shape == (1, 1, 7, 7)
+    assert {last_line(run, (0, 0, y, x)) for y, x in product(range(5, 7), range(7))} == {"7 (bias) = 7, as stored"}
+    assert last_line(run, (0, 0, 4, 4)) == "6 + 7 (bias) = 13, as stored"
+
+
 GEOMETRIES = [
     {"conv.stride": stride, "conv.dilation": dilation, "conv.groups": groups, "conv.pad": pad, "conv.pad_mode": mode}
     for stride, dilation, groups, pad, mode in [

@@ -17,10 +17,10 @@ from convpipe.ops import OPERATIONS, Form
 from convpipe.ops.kinds.convolving import Convolving, ConvStage
 from convpipe.ops.kinds.operation import op_name
 from convpipe.report.cell import Cell, Rule, cell_of
-from convpipe.report.stage_cell import StageCell, inputs_of, stage_cell
+from convpipe.report.stage_cell import StageCell, StageCells, inputs_of
 from convpipe.report.story import Story, box_of
 from convpipe.report.subject import Subject, index_order
-from convpipe.report.sum_cell import sum_of_form
+from convpipe.report.sum_cell import Sum, sum_of_form
 from convpipe.tensors import Array, Sizes
 
 
@@ -94,23 +94,26 @@ class Chain:
             names.add(self.trail[self.whole - 1].makes.name)
         return self.subject.arrays(names)
 
+    @cached_property
+    def stage_cells(self) -> StageCells:
+        """What makes the cells of single stages."""
+        return StageCells(self.arrays)
+
     def cell(self, at: Sequence[int], index: Sizes) -> Cell | Story:
         """One cell explained: `at` as it was asked for, `index` in the array of the last step."""
         places = self.places(index)
         skipped = len(self.trail) - len(places)  # beyond them the cell is padding
         first = max(self.whole, skipped)
         rest = zip(self.trail[first:], self.forms[first:], places[first - skipped :], strict=True)
-        stages = [stage_cell(step, form, self.arrays, place) for step, form, place in rest]
-        story = Story(tuple(at), self.subject.letters, self.made_by(index), tuple(stages))
-        if self.whole and not skipped:
-            if self.forward:
-                cell, pixels = self.convolved(places), self.pixels
-                return replace(story, cell=cell, pixels=pixels) if stages or pixels else cell
-            return self.summed(story, places[self.whole - 1])
-        form = self.forms[0]
-        if form.blocks and not skipped:
-            return self.in_blocks(story, places[0])
-        return story
+        sums = self.sums_of(places[0]) if self.forms[0].blocks and not self.whole else None
+        stages = [self.stage_cells.cell(step, form, place, sums) for step, form, place in rest]
+        story = Story(tuple(at), self.subject.letters, self.made_by(index), tuple(stages), sums=sums)
+        if self.whole <= skipped:
+            return story
+        if not self.forward:
+            return self.summed(story, places[self.whole - 1 - skipped])
+        cell, pixels = self.convolved(places), self.pixels
+        return replace(story, cell=cell, pixels=pixels) if stages or pixels else cell
 
     def places(self, index: Sizes) -> list[Sizes]:
         """The cell of each step of the trail that leads to a cell of the last; none before padding."""
@@ -158,7 +161,7 @@ class Chain:
         )
         return of_columns(cell, image[place[0]], sizes) if columns else cell
 
-    @property
+    @cached_property
     def pixels(self) -> str:
         """The stage that makes what the filters meet, if that is more than an image laid out."""
         makers = {step.makes.name: step for step in self.subject.steps}
@@ -195,13 +198,10 @@ class Chain:
             result.allowed for result in bounded_run(Plan((), tuple(steps)), given) if result.step.makes.name == last
         )
 
-    def in_blocks(self, story: Story, place: Sizes) -> Story:
-        """A sum that a layer alone is."""
-        step = self.trail[0]
-        inputs = inputs_of(step)
-        sums = sum_of_form(self.forms[0], place, lambda source, cell: self.arrays[inputs[source]][cell].item())
-        first, *rest = story.stages
-        return replace(story, sums=sums, stages=(replace(first, text=sums.text), *rest))
+    def sums_of(self, place: Sizes) -> Sum:
+        """The sum that a layer alone is."""
+        inputs = inputs_of(self.trail[0])
+        return sum_of_form(self.forms[0], place, lambda source, cell: self.arrays[inputs[source]][cell].item())
 
     def as_map(self, step: Step, place: Sizes) -> Sizes:
         """The indices of a cell of a step in the order n, f, y, x."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -16,6 +16,7 @@ from convpipe.ops.arrays.overflow import Overflow
 from convpipe.ops.kinds.forms import Input
 from convpipe.ops.kinds.formulas import as_float, short
 from convpipe.report.cell import ruled
+from convpipe.report.sum_cell import Sum
 from convpipe.tensors import Array, Sizes
 
 
@@ -65,38 +66,47 @@ class StageCell:
         return f"{first}{self.text} = {short(self.total)}, {verdict(self)}"
 
 
-def stage_cell(step: Step, form: Form, arrays: Mapping[str, Array], at: Sizes) -> StageCell:
-    """One cell of a stage, given the arrays that it read and made."""
-    inputs, made = inputs_of(step), arrays[step.makes.name]
+@dataclass(frozen=True)
+class StageCells:
+    """The cells of stages, given all arrays that these read and make, by tensor."""
 
-    def value_at(source: Input, cell: Sizes) -> Any:
-        return arrays[inputs[source]][cell].item()
+    arrays: Mapping[str, Array]
+    errors: dict[tuple[str, int], Array | None] = field(default_factory=dict)  # by stage and image, as they are asked
 
-    total, text = form.value(at, value_at), form.text(at, value_at, inputs.__getitem__)
-    overflow: Overflow = getattr(step.operation, "overflow", "error")
-    bound = stage_bound(step, arrays, at)
-    return StageCell(step.name, text, total, made[at].item(), made.dtype, overflow, bound, form.moves)
+    def cell(self, step: Step, form: Form, at: Sizes, sums: Sum | None = None) -> StageCell:
+        """One cell of a stage, which may be a sum that is told in blocks."""
+        inputs, made = inputs_of(step), self.arrays[step.makes.name]
+
+        def value_at(source: Input, cell: Sizes) -> Any:
+            return self.arrays[inputs[source]][cell].item()
+
+        total = sums.total if sums else form.value(at, value_at)
+        text = sums.text if sums else form.text(at, value_at, inputs.__getitem__)
+        overflow: Overflow = getattr(step.operation, "overflow", "error")
+        bound = self.bound(step, at) if made.dtype.kind == "f" else 0.0
+        return StageCell(step.name, text, total, made[at].item(), made.dtype, overflow, bound, form.moves)
+
+    def bound(self, step: Step, at: Sizes) -> float:
+        """How far a right run's cell may lie from what the formula comes to."""
+        alone = bool(step.key) and step.makes.axes[:1] == ("N",) and step.name == step.makes.name
+        image = at[0] if alone else -1  # a layer keeps the images of a batch apart
+        if (step.name, image) not in self.errors:
+            self.errors[step.name, image] = self.error(step, slice(image, image + 1) if alone else slice(None))
+        error = self.errors[step.name, image]
+        found = np.inf if error is None else error[(0, *at[1:]) if alone else at]
+        return float(2 * SPARE * found) if found < np.inf else math.inf
+
+    def error(self, step: Step, images: slice) -> Array | None:
+        """How far the cells of some images of a right run may lie from the true ones; None where no rule says that."""
+        mains = len(step.needs) - len(step.sides)
+        read = [self.arrays[name] for name in step.needs]
+        bounded = [Bounded.exactly(each[images] if at < mains else each) for at, each in enumerate(read)]
+        sides = dict(zip(step.sides, bounded[mains:], strict=True))
+        with np.errstate(all="ignore"):
+            return step.operation.error(self.arrays[step.makes.name][images], *bounded[:mains], **sides)
 
 
 def inputs_of(step: Step) -> dict[Input, str]:
     """The names of the tensors that a step reads: main ones by number, others by role."""
     mains = step.needs[: len(step.needs) - len(step.sides)]
     return {**dict(enumerate(mains)), **dict(zip(step.sides, step.needs[len(mains) :], strict=True))}
-
-
-def stage_bound(step: Step, arrays: Mapping[str, Array], at: Sizes) -> float:
-    """How far a right run's cell may lie from what the formula comes to."""
-    made = arrays[step.makes.name]
-    if made.dtype.kind != "f":
-        return 0.0
-    mains = len(step.needs) - len(step.sides)
-    read = [Bounded.exactly(arrays[name]) for name in step.needs]
-    if step.key and step.makes.axes[:1] == ("N",) and step.name == step.makes.name:  # a layer keeps images apart
-        one = slice(at[0], at[0] + 1)
-        made, at = made[one], (0, *at[1:])
-        read[:mains] = [Bounded.exactly(each.values[one]) for each in read[:mains]]
-    with np.errstate(all="ignore"):
-        error = step.operation.error(made, *read[:mains], **dict(zip(step.sides, read[mains:], strict=True)))
-    if error is None or not np.asarray(error)[at] < np.inf:
-        return math.inf
-    return float(2 * SPARE * np.asarray(error)[at])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from typing import Any
 
@@ -35,17 +36,17 @@ class Block:
     number: int
     factors: tuple[tuple[Factor, ...], ...]
 
-    @property
+    @cached_property
     def products(self) -> list[Any]:
         """The products, exact."""
         return [product_of([exact(factor.value) for factor in each]) for each in self.factors]
 
-    @property
+    @cached_property
     def total(self) -> Any:
         """Their sum."""
         return total_of(self.products)
 
-    @property
+    @cached_property
     def width(self) -> int:
         """How many products stand in a row: as many as share all but the last index of their last factor."""
         places = [each[-1].place for each in self.factors]

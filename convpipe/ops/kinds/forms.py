@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
@@ -124,8 +125,12 @@ class Form:
         }
         return {**found, **{name: value for name, value in more.items() if value}}
 
-    def cells(self, at: Sizes) -> list[Cells]:
+    def cells(self, at: Sizes) -> tuple[Cells, ...]:
         """What a cell is made of, read by read; a read of which nothing is there is left out."""
+        return cells_of_form(self, at)
+
+    def made_of(self, at: Sizes) -> Iterator[Cells]:
+        """`cells`, worked out."""
         looping = [read for read in self.reads if any(place.uses(self.rank) for place in read.places)]
         single = [read for read in self.reads if read not in looping]
         found: dict[int, list[Spot]] = {id(read): [] for read in self.reads}
@@ -136,7 +141,7 @@ class Form:
                     found[id(read)].append(cell)  # type: ignore[arg-type]
         for read in single:
             found[id(read)] = [cell for cell in [read.cell(at)] if cell]
-        return [cells_of(read, found[id(read)]) for read in self.reads if found[id(read)] or read in looping]
+        yield from (cells_of(read, found[id(read)]) for read in self.reads if found[id(read)] or read in looping)
 
     def turns(self, at: Sizes) -> Iterator[Sizes]:
         """The values of all variables, turn by turn of the loops."""
@@ -167,6 +172,12 @@ class Form:
             if read.cells[0] is not None:
                 return f"{name_of(read.input)}[{','.join(map(str, read.cells[0]))}]"
         return " = ".join(told(self.formula, self.operands(at, value_at)))
+
+
+@lru_cache(maxsize=4)  # one cell is asked for its text, its value and where it reads
+def cells_of_form(form: Form, at: Sizes) -> tuple[Cells, ...]:
+    """`Form.cells`, of the last cells kept."""
+    return tuple(form.made_of(at))
 
 
 def cells_of(read: Read, cells: Sequence[Spot]) -> Cells:

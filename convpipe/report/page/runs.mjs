@@ -210,8 +210,10 @@ export function runsTable(app, model, on) {
       if (place >= 0) show(place);
     },
     redraw() {
+      const hadFocus = head.contains(document.activeElement);
       drawHead();
       drawBody();
+      if (hadFocus) settle(true);
     },
   };
 }
