@@ -96,7 +96,7 @@ def bare_size(material: Material, asked: Asked) -> int:
 def shape_of(run: Run, spec: Spec, work: Work) -> Shape:
     """What is known of a run's arrays."""
     found = tuple(convolutions(spec, work))
-    graph = graph_of(run, spec, work, [each.layer for each in found]) if is_graph(spec, found) else ()
+    graph = graph_of(run, spec, work, {each.layer: each for each in found}) if is_graph(spec, found) else ()
     tensors = {work.plan.rows_by_tensor[tensor.name]: tensor for tensor in work.plan.given}
     tensors |= {step.name: step.makes for step in work.plan.steps}
     return Shape(found, graph, tensors, {row["stage"]: row["sha256"] for row in run.rows}, work.recorded)
