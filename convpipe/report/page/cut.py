@@ -39,8 +39,9 @@ class Shape:
 
     @property
     def sides(self) -> list[str]:
-        """Arrays that formulas read and no node shows: weights."""
-        shown = {node.array for node in self.graph}
+        """Arrays that formulas read and no node and no convolution shows: weights."""
+        parts = {name for each in self.convolutions for name in each.parts.values()}
+        shown = {node.array for node in self.graph} | parts
         wholes = [node.whole["reads"] for node in self.graph if node.whole]
         reads = [*(node.reads for node in self.graph), *wholes]
         read = dict.fromkeys(name for each in reads for name in each.values())

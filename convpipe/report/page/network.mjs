@@ -72,8 +72,8 @@ export function storyText(app, story) {
 
 // What is told below the first line: what several stages come to together, and the blocks of a sum.
 function storyNodes(app, story, at) {
-  const head = story.whole ? `${app.say("together", { op: story.whole })} ` : "";
-  const line = at || head ? element("p", {}, element("b", {}, head), storyText(app, story)) : null;
+  const head = element("b", {}, story.whole ? app.say("together", { op: story.whole }) : "");
+  const line = at ? element("p", {}, head, " ", storyText(app, story)) : null;
   const lines = story.lines && story.lines.length ? element("pre", { class: "wide", tabindex: 0, role: "region", "data-label": "sumBlocks" }, story.lines.join("\n").trim()) : null;
   return [line, lines].filter(Boolean);
 }
