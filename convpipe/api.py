@@ -56,7 +56,9 @@ def plan(*overrides: str, **settings: Any) -> Plan:
     from convpipe.execution import runner
 
     job = read_words(overrides, settings)
-    return runner.prepare(job.spec, job.execution.place.memory).work.plan
+    prepared = runner.prepare(job.spec, job.execution.place.memory)
+    runner.drawn(prepared, job.execution.place)
+    return prepared.work.plan
 
 
 def run(*overrides: str, archive: bool = True, **settings: Any) -> Run:
@@ -249,7 +251,7 @@ def page(
     asked = asked_for(at, layer, lang, limit)
     folder = None if held_run(path) else existing_folder("page", path)
     target = place_of(folder, out)
-    write_whole(target, page_bytes(folder or path, asked))
+    write_whole(target, page_bytes(folder or path, asked, target.parent))
     if open:
         import webbrowser
 
@@ -257,15 +259,15 @@ def page(
     return target
 
 
-def page_bytes(path: Run | str | Path, asked: Asked) -> bytes:
-    """The page of a run or of a collection."""
+def page_bytes(path: Run | str | Path, asked: Asked, beside: Path | None = None) -> bytes:
+    """The page of a run or of a collection, to lie in a folder, where a collection's has links to what is beside it."""
     from convpipe.archive.collection import is_run
 
     held = held_run(path)
     if held is None and not is_run(existing_folder("page", path)):
         from convpipe.report.page.collection_page import collection_page
 
-        return collection_page(collection_folder("page", path), asked)
+        return collection_page(collection_folder("page", path), asked, beside)
     from convpipe.archive.verify import verify as verified
     from convpipe.report.page.run_page import run_page
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
+from browser import chromium as chromium, page_of as page_of
 from hypothesis import settings
 
 settings.register_profile("convpipe", derandomize=True, deadline=None)  # the same examples everywhere and every day

@@ -39,6 +39,7 @@ EXPERIMENTS = {
     "lecture_pad": "62c569ed07d0d838",
     "mobilenet_v2": "aad9a2a935540b30",
     "resnet50": "501bd3769d11f54c",
+    "sharpen": "cc50eaa8fd810074",
     "transpose": "d93a998be81b263c",
     "vgg16": "a7a277ba1db9db9b",
 }
@@ -114,7 +115,7 @@ def assert_output(made: Run, expected: str | None, pad: int = 0) -> None:
 
 @pytest.mark.parametrize("name", choices("experiment"))
 def test_every_experiment(name: str, tmp_path: Path, files: dict[str, Path]) -> None:
-    needs = {"edges": [f"input.path={files['photo.png']}"]}
+    needs = {key: [f"input.path={files['photo.png']}"] for key in ("edges", "sharpen")}
     expected = EXPERIMENTS.get(name)
     kept = "output" if expected else "stages"
     made = run(tmp_path, f"experiment={name}", f"keep={kept}", *needs.get(name, []))

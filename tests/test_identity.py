@@ -390,14 +390,15 @@ def test_pictures_lie_beside_the_archive() -> None:
     assert convpipe("input=image", "input.path=x.png", "filters=sobel_x").code == 0
     run = only_run(Path("runs"))
     sums, manifest = (run / "SHA256SUMS").read_text(), json.loads((run / "manifest.json").read_text())
-    assert sorted(manifest["pictures"]) == ["map_n0_f000.png", "map_n0_f001.png", "map_n0_f002.png"]
+    files = [f"map_sobel_x_{part}.png" for part in ("B", "G", "R", "RGB")]
+    assert sorted(manifest["pictures"]) == [*files, "maps.png"]
     assert "png" not in sums
     verify(run)
-    (run / "map_n0_f001.png").write_bytes(b"\x89" * (run / "map_n0_f001.png").stat().st_size)
-    with pytest.raises(ArchiveError, match=r"map_n0_f001\.png: got sha256 "):
+    (run / "map_sobel_x_G.png").write_bytes(b"\x89" * (run / "map_sobel_x_G.png").stat().st_size)
+    with pytest.raises(ArchiveError, match=r"map_sobel_x_G\.png: got sha256 "):
         verify(run)
-    (run / "map_n0_f001.png").unlink()
-    with pytest.raises(ArchiveError, match=r"map_n0_f001\.png: No such file"):
+    (run / "map_sobel_x_G.png").unlink()
+    with pytest.raises(ArchiveError, match=r"map_sobel_x_G\.png: No such file"):
         verify(run)
 
 

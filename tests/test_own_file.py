@@ -17,7 +17,12 @@ from convpipe.errors import ConfigError, ConvpipeError, StorageError
 from tests.cli_runs import contents, convpipe, identity, job, only_run, refused
 
 EXPERIMENTS = sorted(path.stem for path in (config_folder() / "experiment").glob("*.yaml"))
-NEEDED = {"digits_simple": ["data=DIR"], "digits_deep": ["data=DIR"], "edges": ["input.path=x.png"]}
+NEEDED = {
+    "digits_simple": ["data=DIR"],
+    "digits_deep": ["data=DIR"],
+    "edges": ["input.path=x.png"],
+    "sharpen": ["input.path=x.png"],
+}
 MINE = "input: {source: lecture, values: [[[[1, 2], [3, 4]]]]}\nfilters: {source: lecture, values: [[[[2]]]]}\n"
 
 

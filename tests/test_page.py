@@ -24,7 +24,7 @@ from convpipe.report.page import script as page_script
 from convpipe.report.page.document import Content, Table, document
 from convpipe.report.page.packed import packed
 
-ENTRIES = ("run_page", "network_page", "collection_page")
+ENTRIES = ("run_page", "large_run_page", "network_page", "operation_page", "collection_page")
 PARTS = Path(page_script.__file__).parent
 
 
@@ -186,7 +186,7 @@ def test_a_packed_array_is_the_array(dtype: str) -> None:
 # Its parts
 
 
-@pytest.mark.parametrize("entry", ENTRIES)
+@pytest.mark.parametrize("entry", [*ENTRIES, "notes"])
 def test_every_word_is_there_in_both_languages(entry: str) -> None:
     said = page_script.words(entry)
     assert said["en"].keys() == said["ko"].keys()
@@ -207,7 +207,10 @@ def test_every_module_is_part_of_a_page() -> None:
     used = {name for entry in ENTRIES for name in page_script.modules(entry)}
     assert {path.stem for path in PARTS.glob("*.mjs")} == used
     assert {path.stem for path in PARTS.glob("*.css")} <= used
-    assert {path.stem for path in (PARTS / "words").glob("*.json")} <= used
+    assert {path.stem for path in (PARTS / "words").glob("*.json")} <= {
+        *used,
+        "notes",
+    }  # which stand on pages that have some to say
 
 
 # What is refused

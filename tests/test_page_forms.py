@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import shutil
 import struct
 import subprocess
@@ -42,32 +41,6 @@ def answers(questions: list[dict[str, Any]]) -> list[Any]:
 def told(value: Any) -> Any:
     """A number as `answers.mjs` reads it."""
     return str(value) if isinstance(value, int) else [*struct.pack("<d", value)]
-
-
-@needs_node
-@pytest.mark.parametrize("path", sorted((HERE / "page").glob("*.test.mjs")), ids=lambda path: path.name)
-def test_the_modules_by_themselves(path: Path) -> None:
-    done = node("--test", str(path))
-    assert done.returncode == 0, done.stdout
-
-
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
-def test_a_module_can_be_put_into_the_one_script_of_a_page(path: Path) -> None:
-    for line in path.read_text().splitlines():
-        assert not re.search(r"\s//|/\*|\beval\b|innerHTML|new Function", line), line
-        if line.startswith("import"):
-            assert re.fullmatch(r'import \{ \w+(, \w+)* \} from "\./\w+\.mjs";', line), line
-        assert line.count("`") % 2 == 0, "a template of several lines"
-        assert not line.startswith("export") or re.match(r"export (async )?(function|const) ", line), line
-
-
-def test_no_name_stands_in_two_modules() -> None:
-    names = [
-        name
-        for path in MODULES
-        for name in re.findall(r"^(?:export )?(?:function|const|let) (\w+)", path.read_text(), re.M)
-    ]
-    assert sorted(names) == sorted({*names})
 
 
 # Numbers

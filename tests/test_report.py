@@ -412,7 +412,9 @@ def test_a_trained_network_is_judged(tmp_path: Path) -> None:
 # --- pictures ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "line"), [("sobel_x", "map_n0_f000.png to map_n0_f002.png, 3 pictures")])
+@pytest.mark.parametrize(
+    ("name", "line"), [("sobel_x", "maps.png, and map_sobel_x_B.png to map_sobel_x_R.png, 3 pictures")]
+)
 def test_the_pictures_are_named(name: str, line: str, tmp_path: Path) -> None:
     image = pytest.importorskip("PIL.Image")
     image.fromarray(np.arange(300, dtype=np.uint8).reshape(10, 10, 3)).save(tmp_path / "x.png")

@@ -34,7 +34,7 @@ from convpipe.archive.identity import run_id
 from convpipe.archive.verify import verify
 from convpipe.archive.write import Draft, publish
 from convpipe.errors import ArchiveError, ConfigError
-from convpipe.execution import attachments, inputs, runner
+from convpipe.execution import album, inputs, runner
 from convpipe.execution.pipeline import StageResult
 from convpipe.execution.threads import blas_threads
 from convpipe.files import npy
@@ -294,6 +294,6 @@ def test_a_run_keeps_to_its_plans_memory(tmp_path: Path, changes: dict[str, Any]
 
 def test_maps_are_drawn_up_to_a_number(tmp_path: Path) -> None:
     draft = Draft(tmp_path)
-    attachments.draw(draft, np.arange(2 * 3 * 4 * 40).reshape(2, 3, 4, 40))
-    assert (len(draft.pictures), draft.sums) == (attachments.MOST_PICTURES, {})
+    album.draw_files(draft, np.arange(2 * 3 * 4 * 40).reshape(2, 3, 4, 40))
+    assert (len(draft.pictures), draft.sums) == (album.MOST_FILES, {})
     assert {"map_n0_f000.png", "map_n0_f039.png", "map_n1_f023.png"} <= set(draft.pictures)

@@ -227,7 +227,12 @@ def test_a_point_is_what_it_is_alone_whichever_came_before_it(name: str) -> None
         assert differences({run: forward[run] for run in alone}, alone) == []
 
 
-NEEDED = {"digits_deep": ("data=x.npz",), "digits_simple": ("data=x.npz",), "edges": ("input.path=x.png",)}
+NEEDED = {
+    "digits_deep": ("data=x.npz",),
+    "digits_simple": ("data=x.npz",),
+    "edges": ("input.path=x.png",),
+    "sharpen": ("input.path=x.png",),
+}
 
 
 def turned(value: Any, key: str = "") -> Any:

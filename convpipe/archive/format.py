@@ -61,7 +61,8 @@ MOST_AGREEING = 16  # other codes that a manifest notes, the latest
 WRITTEN = json.JSONEncoder(allow_nan=False)
 CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 MAP_NAME = re.compile(r"\w[\w .-]{0,79}")  # of a filter or a channel
-PICTURE = re.compile(r"map_n\d{1,9}_f\d{3,9}\.png", re.ASCII)
+SHEET = "maps.png"  # of all pictures, each with its name
+PICTURE = re.compile(r"maps\.png|map_\w[\w.-]{0,200}\.png")
 SUM_LINE = re.compile(r"([0-9a-f]{64})  (\w[\w.-]*)")
 
 

@@ -38,15 +38,21 @@ class Maps:
         return prod(self.values.shape[:2])
 
 
-def maps_of(values: Array, axes: Sequence[str]) -> Maps | None:
-    """The planes of (N, ..., F), of (N, C, ...) and of (F, C, ...); none of anything else."""
-    if values.ndim < 3 or not axes:
+def letters_of(axes: Sequence[str]) -> tuple[str, str] | None:
+    """What number the planes of (N, ..., F), of (N, C, ...) and of (F, C, ...); nothing else has planes."""
+    if len(axes) < 3:
         return None
     if axes[0] == "N" and axes[-1] == "F":
-        return Maps(np.moveaxis(values, -1, 1), ("n", "f"))
-    if axes[0] in ("N", "F") and axes[1] in ("C", "C/G"):
-        return Maps(values, (axes[0].lower(), "c"))
-    return None
+        return "n", "f"
+    return (axes[0].lower(), "c") if axes[0] in ("N", "F") and axes[1] in ("C", "C/G") else None
+
+
+def maps_of(values: Array, axes: Sequence[str]) -> Maps | None:
+    """The planes of an array of these axes; None where it has none."""
+    letters = letters_of(axes)
+    if letters is None or values.ndim < 3:
+        return None
+    return Maps(np.moveaxis(values, -1, 1) if letters[1] == "f" else values, letters)
 
 
 def run_maps(run: Run, values: Array) -> Maps | None:

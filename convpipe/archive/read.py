@@ -271,8 +271,9 @@ def check_entries(path: Path, manifest: Mapping[str, Any]) -> None:
         raise ArchiveError(f"{path}: got keep {shown(manifest['keep'])}, expected one of {', '.join(Keep)}")
     if not is_text(manifest.get("folder", "")):
         raise ArchiveError(f"{path}: got folder {shown(manifest['folder'])}, expected a text")
-    if not isinstance(agrees := manifest.get("agrees", []), list) or not all(map(is_text, agrees)):
-        raise ArchiveError(f"{path}: got agrees {shown(agrees)}, expected a list of texts")
+    for key in ("agrees", "drawn"):
+        if not isinstance(found := manifest.get(key, []), list) or not all(map(is_text, found)):
+            raise ArchiveError(f"{path}: got {key} {shown(found)}, expected a list of texts")
     for name, value in entries_of(path, manifest, "names").items():
         if not isinstance(value, list) or not all(map(is_map_name, value)):
             raise ArchiveError(f"{path}: got names.{shown(name)} {shown(value)}, expected a list of names")

@@ -160,6 +160,7 @@ def run_job(job: Job) -> int:
     """Run one checked job and show it, or only its plan."""
     from convpipe.archive.collection import refresh
     from convpipe.execution import runner
+    from convpipe.execution.drawing import drawn_stages
     from convpipe.execution.inputs import pinned
     from convpipe.graph.work import check_memory, plan_work
     from convpipe.report.console import console
@@ -170,6 +171,7 @@ def run_job(job: Job) -> int:
     if job.execution.dry_run:
         work = plan_work(job.spec, place.memory)
         pinned(job.spec)
+        drawn_stages(place.pictures, job.spec, work.plan)
         print(work)
         check_memory(work, job.spec, place.memory)
         return 0

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from convpipe.archive.keep import Keep
-from convpipe.errors import ConfigError
+from convpipe.errors import ConfigError, did_you_mean
 from convpipe.execution import provenance
+from convpipe.execution.drawing import ALL, AUTO, NONE
 from convpipe.execution.reuse import REUSES, SAME_CODE
 from convpipe.execution.runner import Place
 from convpipe.fields import (
@@ -35,6 +36,9 @@ POINTS = "A list of points: a CSV file (a header of keys), a YAML file, or the n
 ADDRESS = "Where it is: tcp://HOST:8786 of Dask; of Ray auto, HOST:6379, or null for one that is started here."
 KEEP = "What to archive beside hashes: output, layers (each one's output), stages (every array); +inputs: files read."
 TRACE = "Print how the column tensor is filled, tap by tap, as the lecture does (needs keep: stages)."
+PICTURES = (
+    "Which maps are drawn: auto (of a picture), all, none, or a list of stages and layers; the sheet is maps.png."
+)
 WHERE = "Points of a sweep for which this is false are left out, such as conv.stride <= filters.kernel[0]."
 RETRY = "Compute points again: failed are those that failed before; all are those whose runs are there, too."
 REUSE = "A sweep passes over what is there of the same-config, same-code or same-environment."
@@ -89,6 +93,29 @@ size_in_bytes = judged(
 )
 
 
+def pictures_of(key: str, value: Any) -> str | tuple[str, ...]:
+    """One of the words, or a list of stages; whether there are such stages, the plan says."""
+    if isinstance(value, list | tuple):
+        return tuple(several(text)(key, value))
+    if value not in PICTURE_WORDS:
+        hint = f"{key}=[{value}] draws a stage of that name" if isinstance(value, str) and value else ""
+        raise pictures_asked.refused(key, value, did_you_mean(str(value), PICTURE_WORDS) or hint)
+    return str(value)
+
+
+PICTURE_WORDS = (AUTO, ALL, NONE)
+pictures_asked = judged(
+    pictures_of,
+    f"{', '.join(PICTURE_WORDS)}, or a list of stages",
+    {
+        "anyOf": [
+            {"enum": list(PICTURE_WORDS)},
+            {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1},
+        ]
+    },
+)
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a run may use."""
@@ -130,6 +157,7 @@ class Execution:
     root: str = field(path, says="The folder that collections lie in.")
     keep: str = field(choice(map(str, Keep)), "output", KEEP)
     dry_run: bool = field(truth, False, "Print the plan and its cost, run nothing.")
+    pictures: str | tuple[str, ...] = field(pictures_asked, AUTO, PICTURES)
     trace: bool = field(truth, False, TRACE)
     workers: int = field(whole(1, 4096), 1, "How many processes run the points of a sweep.")
     threads: int = field(whole(1, 4096), 1, "How many threads a matrix product may use.")
@@ -150,7 +178,7 @@ class Execution:
         memory = self.limits.memory or usual_memory()
         folder, again = Path(self.root) / self.name, self.retry == "all"
         how = (self.threads, self.timing.repeats, self.keep, self.reuse, again, self.replace)
-        return Place(folder, memory, *how)
+        return Place(folder, memory, *how, pictures=self.pictures)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from math import prod
@@ -110,3 +112,12 @@ def make_labels(labels: Source, seed: int, images: int) -> Array:
     if found.dtype == np.uint64:
         found = np.minimum(found, np.uint64(np.iinfo(np.int64).max))
     return found.astype(np.int64)
+
+
+def input_bytes(sources: Mapping[str, Stored]) -> dict[str, int]:
+    """How large the files are that were read, by group, by which they are found again."""
+    found = {}
+    for group, source in sources.items():
+        with suppress(OSError):  # it may be gone by now
+            found[group] = os.stat(source.file).st_size
+    return found

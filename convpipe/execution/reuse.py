@@ -26,6 +26,7 @@ class Standing(Enum):
     OLD_FORMAT = "an older format"  # it is compared, and nothing else
     DAMAGED = "damaged before"
     LESS = "more arrays"
+    UNDRAWN = "more pictures"
     OTHER_CODE = "other code"
     OTHER_ENVIRONMENT = "other environment"
 
@@ -39,6 +40,7 @@ class Asked(NamedTuple):  # made for each point of a sweep, in a quarter of a fr
     code: str
     threads: int
     inputs: Mapping[str, str]  # the hashes, by group, of files that are to be stored
+    drawn: tuple[str, ...] = ()  # stages of which there are to be pictures
 
     def is_said_by(self, manifest: str) -> bool:
         """Whether a manifest says just what is asked, where that is two of its lines: most do, and this is quick."""
@@ -55,6 +57,7 @@ class Found:
     standing: Standing
     keep: Keep | None = None  # what it keeps, as far as it says
     damage: str = ""
+    drawn: tuple[str, ...] = ()  # stages of which it has pictures
 
 
 ABSENT, THERE = Found(Standing.ABSENT), Found(Standing.THERE)
@@ -67,7 +70,7 @@ def look(folder: str, wanted: Callable[[], Asked]) -> Found:
     asked = wanted()
     keep, manifest = None, manifest_text(folder)
     try:
-        if asked.is_said_by(manifest) and not asked.inputs:
+        if asked.is_said_by(manifest) and not asked.inputs and not asked.drawn:
             check_sizes(folder, line_of(folder, manifest, "sizes"))
             return THERE
         entry = glance(folder, manifest)
@@ -77,9 +80,12 @@ def look(folder: str, wanted: Callable[[], Asked]) -> Found:
             return Found(Standing.OLD_FORMAT)
         keep = keep_of(folder, entry)
         check_sizes(folder, entry("sizes"))
+        drawn = tuple(entry("drawn") or ())
         if not keep.covers(asked.keep) or lacks_inputs(folder, entry, asked):
-            return Found(Standing.LESS, keep)
-        return Found(judged(entry, asked), keep)
+            return Found(Standing.LESS, keep, drawn=drawn)
+        if not {*asked.drawn} <= {*drawn}:
+            return Found(Standing.UNDRAWN, keep, drawn=drawn)
+        return Found(judged(entry, asked), keep, drawn=drawn)
     except (ArchiveError, AttributeError, TypeError) as error:  # as of entries of other types than ours
         return Found(Standing.FOREIGN if is_of_later_format(manifest) else Standing.DAMAGED, keep, str(error))
 

@@ -1,12 +1,13 @@
 """One run from its spec to its place on disk: plan, make the arrays, run the stages, archive, compare."""
 
+from __future__ import annotations
+
 import os
-from collections.abc import Callable, Container, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,7 +24,8 @@ from convpipe.archive.write import Draft, Recorder, drafting, publish
 from convpipe.errors import ArchiveError, ConfigError, ValueRangeError
 from convpipe.execution import pipeline, provenance
 from convpipe.execution.code import Names, code_of, named
-from convpipe.execution.inputs import make_arrays, pinned
+from convpipe.execution.drawing import AUTO, NONE, drawn_stages
+from convpipe.execution.inputs import input_bytes, make_arrays, pinned
 from convpipe.execution.naming import map_names
 from convpipe.execution.pipeline import StageResult
 from convpipe.execution.reuse import SAME_CODE, Asked, Found, look
@@ -41,6 +43,9 @@ from convpipe.ops.kinds.registry import origins
 from convpipe.sources import SOURCES
 from convpipe.sources.kinds.source import ROLES, Stored
 from convpipe.tensors import Array
+
+if TYPE_CHECKING:
+    from convpipe.execution.album import Album
 
 OnStage = Callable[[StageResult], None]
 Seconds = dict[str, tuple[float, ...]]  # of each recorded stage, one for each repeat
@@ -62,6 +67,8 @@ class Place:
     reuse: str = SAME_CODE  # what a run that is there has to be, so that a sweep passes it over
     again: bool = False  # whether what is there is computed in any case
     replace: bool = False  # whether what differs from what is there takes its place
+    pictures: str | tuple[str, ...] = AUTO  # of which stages
+    before: tuple[str, ...] = ()  # stages of which the run that is there has some
 
 
 @dataclass(frozen=True)
@@ -120,6 +127,7 @@ def execute(prepared: Prepared, place: Place, on_stage: OnStage = ignore) -> Out
         StorageError: the disk refused.
     """
     target = place.folder / prepared.identity
+    drawn(prepared, place)  # or a stage that there is not would be told late
     mend(place.folder)
     with blas_threads(place.threads), drafting(target) as draft:
         seconds = fill(draft, prepared, keeping(place, standing(prepared, place)), on_stage)
@@ -139,7 +147,8 @@ def hold(prepared: Prepared, place: Place, on_stage: OnStage = ignore) -> Run:
     if plan.bytes > place.memory:
         expected = f"at least {readable(plan.bytes)}, all arrays of this run, as it is held in memory"
         raise ConfigError("limits.memory", readable(place.memory), expected)
-    held = Held()
+    drawn(prepared, place)
+    held, place = Held(), replace(place, pictures=NONE)
     with blas_threads(place.threads):
         fill(held, prepared, place, on_stage)
     return held.run()
@@ -155,7 +164,7 @@ def repeat(folder: Path, place: Place, spec: Spec, on_stage: OnStage = ignore) -
 
     then = verify(folder)
     check_planned(then, spec, place.memory)  # before what another config asks for is made
-    prepared, place = prepare(spec, place.memory), replace(place, keep=kept_arrays(then))
+    prepared, place = prepare(spec, place.memory), replace(place, keep=kept_arrays(then), pictures=NONE)
     with blas_threads(place.threads), drafting(place.folder / prepared.identity) as draft:
         seconds = fill(draft, prepared, place, on_stage)
         return Outcome(then, compared(then, draft, spec), seconds)
@@ -168,6 +177,7 @@ def produce(prepared: Prepared, place: Place, memo: Memo) -> Settled:
         ConvpipeError: as `execute`.
     """
     target = place.folder / prepared.identity
+    drawn(prepared, place)
     with drafting(target, tidy=False) as draft:
         fill(draft, prepared, place, ignore, memo)
         return archived(draft, target, prepared, place)
@@ -195,7 +205,19 @@ def asked(prepared: Prepared, place: Place) -> Asked:
     inputs = contents_of(prepared.described.config) if keep.inputs else {}
     if keep.inputs and not inputs:  # there is nothing to store
         keep = keep.arrays
-    return Asked(prepared.identity, keep, place.reuse, prepared.code, place.threads, inputs)
+    pictures = () if place.pictures in (AUTO, NONE) else drawn(prepared, place)
+    return Asked(prepared.identity, keep, place.reuse, prepared.code, place.threads, inputs, pictures)
+
+
+def drawn(prepared: Prepared, place: Place) -> tuple[str, ...]:
+    """The stages of a run whose maps are drawn: those that are asked for, and those that the run there has.
+
+    Raises:
+        ConfigError: a stage that cannot be drawn.
+    """
+    plan = prepared.work.plan
+    found = drawn_stages(place.pictures, prepared.spec, plan)
+    return tuple(name for name in plan.wiring if name in found or name in place.before) if place.before else found
 
 
 @cache
@@ -211,8 +233,10 @@ def standing(prepared: Prepared, place: Place) -> Found:
 
 
 def keeping(place: Place, found: Found) -> Place:
-    """The place of a run that keeps what another does, too, as it is laid beside that or takes the place of it."""
-    return place if found.keep is None else replace(place, keep=found.keep.joined(Keep(place.keep)))
+    """The place of a run that has what another does, too, as it is laid beside that or takes the place of it."""
+    if found.keep is None:
+        return place
+    return replace(place, keep=found.keep.joined(Keep(place.keep)), before=found.drawn)
 
 
 def compared(then: Run, draft: Draft, spec: Spec) -> str:
@@ -254,9 +278,13 @@ def fill(draft: Recorder, prepared: Prepared, place: Place, on_stage: OnStage, m
     if batch:
         arrays["input"] = batch["input"][: work.recorded]
     keep = kept_by(place.keep, spec.network is not None)
-    kept = kept_rows(keep, work.plan)
+    kept, album = kept_rows(keep, work.plan), album_of(prepared, place)
     for tensor in work.plan.given:
         draft.add(tensor.name, source_of(spec, tensor).source, arrays[tensor.name], kept=tensor.name in kept)
+        if album is not None:
+            album.see(tensor.name, arrays[tensor.name])
+    if album is not None:
+        on_stage = partial(seen, album, on_stage)
     try:
         seconds, output = recorded(draft, work, place, arrays, on_stage, kept)
         if batch:
@@ -265,14 +293,30 @@ def fill(draft: Recorder, prepared: Prepared, place: Place, on_stage: OnStage, m
         expected = "a dtype that holds every sum"
         raise ConfigError("conv.dtype", work.plan.output.dtype, expected, error.under("conv")) from error
     found = manifest(prepared, place, seconds, started)
-    if spec.input.source == "image" or spec.labels is not None:  # pictures and an evaluation
+    if album is not None or spec.labels is not None:
         from convpipe.execution.attachments import attach
 
-        found |= attach(draft, spec, output, work.plan.output.axes)
+        found |= attach(draft, spec, output, album, f"{place.folder.name} {prepared.identity}")
     for source in file_sources(prepared).values() if keep.inputs else ():
         draft.store(source.sha256 or "", source.file, source.file_key)
     draft.finish(found)
     return seconds
+
+
+def album_of(prepared: Prepared, place: Place) -> Album | None:
+    """What takes pictures of a run's stages, if any are asked for."""
+    stages, plan = drawn(prepared, place), prepared.work.plan
+    if not stages:
+        return None
+    from convpipe.execution.album import Album  # which most runs do without
+
+    return Album(prepared.spec, plan, map_names(prepared.spec, plan), stages)
+
+
+def seen(album: Album, on_stage: OnStage, result: StageResult) -> None:
+    """Take pictures of a stage before who watches is told of it."""
+    album.see(result.step.name, result.array)
+    on_stage(result)
 
 
 def kept_rows(keep: Keep, plan: Plan) -> Container[str]:
@@ -327,6 +371,7 @@ def manifest(prepared: Prepared, place: Place, seconds: Seconds, started: str) -
         "input_bytes": input_bytes(file_sources(prepared)),
         "given": {tensor.name: tensor.origin for tensor in plan.given if tensor.origin},
         "names": map_names(spec, plan),
+        "drawn": drawn(prepared, place),
         "slice": work.slice if work.recorded < work.batch else 0,  # how many images ran at a time
         "operations": origins(OPERATIONS, operations),
         "sources": origins(SOURCES, sources),
@@ -345,12 +390,3 @@ def manifest(prepared: Prepared, place: Place, seconds: Seconds, started: str) -
         **{key: value for key, value in sometimes.items() if value},
         "provenance": provenance.recorded(place.threads),
     }
-
-
-def input_bytes(sources: Mapping[str, Stored]) -> dict[str, int]:
-    """How large the files are that were read, by group, by which they are found again."""
-    found = {}
-    for group, source in sources.items():
-        with suppress(OSError):  # it may be gone by now
-            found[group] = os.stat(source.file).st_size
-    return found

@@ -19,7 +19,7 @@ from convpipe.execution.reuse import Asked, Found, Standing, look
 Compare = Callable[[Run], str]  # how a draft agrees with a run, in words; it raises where it does not
 REPLACING = "replace=true puts the new run in its place, and this one aside"
 FOREIGN = "a run of another config, or of a later format, lies there; another name=... keeps both"
-OLD = ("format", "archive_id", "keep", "sizes", "pictures", "agrees")  # of a renewed manifest what stays
+OLD = ("format", "archive_id", "keep", "sizes", "pictures", "drawn", "agrees")  # of a renewed manifest what stays
 
 
 class How(Enum):
@@ -31,6 +31,7 @@ class How(Enum):
     OTHER_ENVIRONMENT = "other environment"
     WITHIN = "within the bound"  # not equal to the bit: the old run stays
     MORE_ARRAYS = "more arrays"
+    MORE_PICTURES = "more pictures"
     DAMAGED = "damaged before"
     REPLACED = "replaced"
 
@@ -39,6 +40,7 @@ SAME_BITS = {
     Standing.OTHER_CODE: How.OTHER_CODE,
     Standing.OTHER_ENVIRONMENT: How.OTHER_ENVIRONMENT,
     Standing.LESS: How.MORE_ARRAYS,
+    Standing.UNDRAWN: How.MORE_PICTURES,
 }
 
 
@@ -122,16 +124,17 @@ class Case:
         if how is How.REPRODUCED:
             return Settled(how, words)
         draft, manifest = self.draft, then.manifest
-        if how is How.MORE_ARRAYS:
-            words = f"{words}; more arrays are kept now"
-            if draft.manifest["archive_id"] != manifest["archive_id"]:
+        if how in (How.MORE_ARRAYS, How.MORE_PICTURES):
+            new = "more arrays are kept" if how is How.MORE_ARRAYS else "more pictures are drawn"
+            words = f"{words}; {new} now"
+            if draft.manifest["archive_id"] != manifest["archive_id"] or how is How.MORE_PICTURES:
                 contained = is_contained(then, draft)
                 draft.published = replace(draft.folder, self.place, seen, self.row, contained=contained) is not None
                 return Settled(how, words) if draft.published else None
             manifest = {**manifest, "keep": draft.manifest["keep"]}
         kept = {key: manifest[key] for key in OLD if key in manifest}
-        new = {key: value for key, value in draft.manifest.items() if key not in OLD}
-        record = with_agreeing({**kept, **new}, manifest["code"])
+        fresh = {key: value for key, value in draft.manifest.items() if key not in OLD}
+        record = with_agreeing({**kept, **fresh}, manifest["code"])
         return Settled(how, words) if renew(self.place, record, seen, self.row) else None
 
     def within(self, then: Run, seen: str, words: str) -> Settled | None:

@@ -1,4 +1,4 @@
-"""Photographs in, pictures of feature maps out: the only module that touches Pillow (the extra ``image``)."""
+"""Photographs in, pictures of feature maps out: with `sheet` all that touches Pillow (the extra ``image``)."""
 
 from __future__ import annotations
 
@@ -188,6 +188,17 @@ def picture(feature_map: Array, key: str = "picture") -> bytes:
         raise ConfigError(key, f"{feature_map.dtype} {feature_map.shape}", "(H, W) numbers, at least one")
     file = io.BytesIO()
     need_pillow(key).fromarray(grey_levels(feature_map)).save(file, "PNG")
+    return file.getvalue()
+
+
+def colour_picture(pixels: Array, key: str = "picture") -> bytes:
+    """A PNG of (H, W, 3) uint8, red, green and blue.
+
+    Raises:
+        ConfigError: no Pillow.
+    """
+    file = io.BytesIO()
+    need_pillow(key).fromarray(pixels).save(file, "PNG")
     return file.getvalue()
 
 

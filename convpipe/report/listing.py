@@ -61,6 +61,9 @@ class Missing(float):
     def __getitem__(self, index: Any) -> Self:
         return self
 
+    def __iter__(self) -> Iterator[Self]:
+        return iter((self,))  # by __getitem__ alone, min and max would look for its end for ever
+
 
 MISSING = Missing()
 

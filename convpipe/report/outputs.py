@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.console import Console
 
-from convpipe.archive.format import short_number
+from convpipe.archive.format import PICTURE, SHEET, short_number
 from convpipe.archive.maps import Maps, output_axes, range_texts, run_maps
 from convpipe.archive.read import Run, read_bytes
 from convpipe.errors import ArchiveError
@@ -166,8 +166,10 @@ def read_confusion(run: Run) -> Array:
 
 
 def show_pictures(out: Console, run: Run) -> None:
-    """Name the pictures of the feature maps, where the input was one."""
-    names = sorted(path.name for path in run.folder.glob("map_*.png"))
-    if names:
-        several = f"{names[0]} to {names[-1]}, {len(names)} pictures" if len(names) > 1 else names[0]
-        out.print(f"drawn: {several}", markup=False, soft_wrap=True)
+    """Name the pictures that a run has: the sheet of all maps, and files of one map each."""
+    names = sorted(path.name for path in run.folder.glob("map*.png") if PICTURE.fullmatch(path.name))
+    files = [name for name in names if name != SHEET]
+    several = f"{files[0]} to {files[-1]}, {len(files)} pictures" if len(files) > 1 else "".join(files)
+    words = ", and ".join(filter(None, (SHEET if SHEET in names else "", several)))
+    if words:
+        out.print(f"drawn: {words}", markup=False, soft_wrap=True)

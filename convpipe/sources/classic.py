@@ -11,6 +11,7 @@ import numpy as np
 
 from convpipe.fields import choice, dtype_name, field, several, truth, whole
 from convpipe.geometry.layouts import THREE_AXES
+from convpipe.sources.kinds.bank import CHANNELS, EACH, SUM, bank_labels, bank_shape, laid_out
 from convpipe.sources.kinds.drawn import signature as bank_signature
 from convpipe.sources.kinds.source import ANY, Request, Source
 from convpipe.tensors import FLOAT_DTYPES, Array, Signature, exact_range
@@ -54,7 +55,6 @@ def identity(size: int) -> Kernel:
 SIZED: dict[str, Callable[[int], Kernel]] = {"gaussian": gaussian, "box": box, "identity": identity}
 SMOOTHING = ("gaussian", "box")  # those that `normalize` divides by their sum
 NAMES = (*FIXED, *SIZED)
-CHANNELS = "each: every input channel filtered by itself; sum: over the sum of the channels."
 SIZE = "3; another odd size only for a bank of gaussian, box and identity alone."
 
 
@@ -64,7 +64,7 @@ class Classic(Source):
     roles = ("filters",)
 
     names: tuple[str, ...] = field(several(choice(NAMES)), says="One or several of the kernels by name.")
-    channels: str = field(choice(["each", "sum"]), "each", CHANNELS)
+    channels: str = field(choice([EACH, SUM]), EACH, CHANNELS)
     kernel: int = field(whole(1, LARGEST), FIXED_SIZE, SIZE)
     dtype: str = field(dtype_name, "int16", "Any dtype that holds the weights exactly.")
     normalize: bool = field(truth, False, "true divides gaussian and box by their sum, and needs a float dtype.")
@@ -90,34 +90,21 @@ class Classic(Source):
         Raises:
             ConfigError: an input that has not two spatial axes.
         """
-        first, depth, *spatial = request.shape or (None, None)
+        _, _, *spatial = request.shape or (None, None)
         if len(spatial) != 2:
             expected = "another source: these kernels are H x W"
             hint = f"not {len(spatial)}-D" + (f"; {THREE_AXES}" if len(spatial) == 1 else "")
             raise self.wrong("source", "classic", expected, hint)
-        channels = (first or 0) if depth is None else depth * request.groups
-        count = len(self.names) * (channels if self.channels == "each" else request.groups)
-        shape = (count, channels // request.groups, self.kernel, self.kernel)
+        shape = bank_shape(request, len(self.names), (self.kernel, self.kernel), self.channels)
         return bank_signature(self.key("names"), shape, self.dtype)
 
     def labels(self, signature: Signature, channels: Sequence[str] = ()) -> tuple[str, ...]:
         """Each kernel's name, with that of its channel, or the number of its group, where there are several."""
-        groups = len(channels) // max(signature.shape[1], 1)
-        parts = channels if self.channels == "each" else [f"g{group}" for group in range(groups)]
-        return tuple(f"{name} {part}" if len(parts) > 1 else name for part in parts for name in self.names)
+        return bank_labels(self.names, signature.shape[1], self.channels, channels)
 
     def make(self, signature: Signature, bits: np.random.PCG64, entry: str = "") -> Array:
         """Lay the kernels out."""
-        bank = np.zeros(signature.shape, signature.dtype)
-        weights = np.stack([self.weights(name) for name in self.names])
-        if self.channels == "sum":
-            repeated = bank.reshape(-1, *weights.shape[:1], *signature.shape[1:])  # groups, names, C/G, kh, kw
-            repeated[:] = weights[:, None]
-            return bank
-        filters = np.arange(len(bank))
-        channel, name = np.divmod(filters, len(self.names))
-        bank[filters, channel % bank.shape[1]] = weights[name]  # groups take the channels in order, C/G of them each
-        return bank
+        return laid_out(np.stack([self.weights(name) for name in self.names]), signature.shape, self.channels)
 
     def weights(self, name: str) -> Array:
         """One kernel (k, k) in the bank's dtype."""

@@ -8,8 +8,9 @@ import numpy as np
 from convpipe.errors import ConfigError, told_apart
 from convpipe.fields import dtype_name, field, judged
 from convpipe.ops.arrays.sums import FLOAT64_EXACT
+from convpipe.sources.kinds.bank import Kernels
 from convpipe.sources.kinds.ranges import fits, within
-from convpipe.sources.kinds.source import ANY, ARRAYS, Request, Source
+from convpipe.sources.kinds.source import ANY, ARRAYS, Request
 from convpipe.tensors import MOST_AXES, Array, Signature, Sizes
 
 
@@ -88,7 +89,7 @@ class Written(judged):
 values_written = Written(nested, "a list of numbers, or of lists", {"type": "array", "minItems": 1})
 
 
-class Lecture(Source):
+class Lecture(Kernels):
     """Numbers as nested lists; every list of one depth is equally long."""
 
     roles = (*ARRAYS, "labels")
@@ -105,8 +106,12 @@ class Lecture(Source):
 
     def signature(self, request: Request = ANY) -> Signature:
         """The shape of the lists."""
-        return self.stated(shape_of(self.values), self.dtype, request, "values")
+        shape = shape_of(self.values)
+        if self.channels is not None:
+            return self.bank(shape, self.dtype, request, "values")
+        return self.stated(shape, self.dtype, request, "values")
 
     def make(self, signature: Signature, bits: np.random.PCG64, entry: str = "") -> Array:
         """The array of the numbers."""
-        return np.array(self.values, signature.dtype)
+        found = np.array(self.values, signature.dtype)
+        return found if self.channels is None else self.banked(found, signature, "values")

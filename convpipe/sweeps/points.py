@@ -11,6 +11,7 @@ from convpipe.config.expressions import Expression
 from convpipe.config.read import read_job
 from convpipe.config.settings import Execution, Job
 from convpipe.errors import ConfigError, GeometryError, GeometrySettingError, UsageError, shown
+from convpipe.execution.drawing import drawn_stages
 from convpipe.execution.inputs import pinned
 from convpipe.execution.runner import Place, Prepared
 from convpipe.files.yaml import dotted
@@ -148,6 +149,7 @@ class Points:
         place = job.execution.place
         try:
             work = checked_work(job.spec, place.memory, self.memo)
+            drawn_stages(place.pictures, job.spec, work.plan)  # whose names are told before anything runs
             return Checked(point, as_computed(pinned(job.spec, self.memo), work), place, work)
         except ConfigError as error:
             if self.execution.invalid == "error" or not is_impossible(error):

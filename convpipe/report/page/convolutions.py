@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
 from typing import Any
 
 from convpipe.geometry.axes import AXES, out_letters
 from convpipe.geometry.convolution import ConvGeometry
-from convpipe.graph.single import operation_of
+from convpipe.graph.single import operation_of, sourced
 from convpipe.graph.spec import Spec
 from convpipe.graph.step import Step
 from convpipe.graph.work import Work
 from convpipe.ops.kinds.convolving import Convolving
-from convpipe.tensors import Sizes, Tensor
+from convpipe.report.page.sums import Sums, by_cell, sums_of
+from convpipe.tensors import Array, Sizes, Tensor
 
 CROP_SIDE = 12  # outputs along each axis of a crop
 CROP_FILTERS = 8
 CROP_CELLS = 60_000  # weights of a crop: of a layer with many channels, fewer filters are kept
-LAYOUT = ("reshape", "transpose", "implicit_gemm")  # what only lays out the product that it reads, or makes it itself
+
+MOST_TABLE_CELLS, MOST_CELLS = 2_000, 5_000  # of one table and of a page, as convolution.mjs has it
+LATER = "later_"  # parts that later stages make of the sums, with their number
 
 Span = tuple[int, int]  # from, up to
 
@@ -37,8 +41,8 @@ class Box:
 class Shown:
     """One forward convolution: of a run, or a layer of a network.
 
-    `parts` are the names in stages.csv of what it is made of: padded, filters, bias, product, feature_map, as far as
-    its chain makes them.
+    `parts` are the names in stages.csv of what it is made of: padded, filters, bias, product, feature_map, and
+    later_0 and so on of what is made of its sums, as far as its chain makes them.
     """
 
     layer: str | None
@@ -47,6 +51,7 @@ class Shown:
     parts: dict[str, str]
     chain: tuple[Step, ...]
     box: Box
+    sums: Sums
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -63,8 +68,22 @@ class Shown:
             "padValue": self.operation.pad_value,
             "parts": self.parts,
             "stages": [step.op for step in self.chain],
+            "rules": [(rule, dtype.name) for rule, dtype in self.sums.rules],
+            "addsBias": self.sums.bias,
+            "sums": self.sums.part,
+            "later": self.sums.settings,
             "box": {"n": self.box.images, "f": self.box.filters, "out": self.box.out},
         }
+
+    @property
+    def large(self) -> bool:
+        """Whether its grids are more than tables can show: the column matrix nearly always has most of the cells."""
+        sizes, box = self.sizes, self.box
+        images, filters, *out = (stop - start for start, stop in (box.images, box.filters, *box.out))
+        rows = images * prod(out)
+        planes = [sizes.channels * prod(sizes.padded), sizes.taps, prod(out)]
+        grids = [rows * sizes.columns_shape[1], sizes.taps * filters, rows * filters, *planes]
+        return max(grids) > MOST_TABLE_CELLS or sum(grids) > MOST_CELLS
 
     def slices(self, part: str) -> tuple[slice, ...]:
         """The cells of a part's array that lie in the box."""
@@ -77,14 +96,17 @@ class Shown:
         ]
         if box.out == whole_box(sizes).out:  # with what the stride leaves unread
             windows = [slice(0, size) for size in sizes.padded]
-        everything = slice(None)
         return {
-            "padded": (images, everything, *windows),
+            "padded": (images, slice(None), *windows),
             "filters": (filters,),
             "bias": (filters,),
-            "product": (everything, filters),
-            "feature_map": (images, *out, filters),
-        }[part]
+        }.get(part, (images, *out, filters))
+
+    def laid_out(self, part: str, array: Array) -> Array:
+        """A part's array as the page reads it: sums by n, position and f."""
+        step = next((step for step in self.chain if step.name == self.parts[part]), None)
+        summed = part == "product" or part.startswith(LATER)
+        return by_cell(array, step, self.sizes) if step and summed else array
 
 
 def whole_box(sizes: ConvGeometry) -> Box:
@@ -114,44 +136,47 @@ def span_around(place: int, size: int, most: int) -> Span:
 
 def convolutions(spec: Spec, work: Work) -> Iterator[Shown]:
     """All forward convolutions of a run."""
+    tensors = {tensor.name: tensor for tensor in (*work.plan.given, *(step.makes for step in work.plan.steps))}
     if spec.network is None:
         assert spec.conv is not None
-        there = {"": operation_of(spec.conv)}
+        there = {"": operation_of(spec.conv, bias=spec.bias is not None)}
+        if there[""].forward and "input" in tensors:  # filters count, too, where no stage reads them
+            tensors = there[""].ask(partial(sourced, spec), tensors["input"]) | tensors
     else:
         operations = {f"{name}/": found.operation for name, found in spec.network.items()}
         there = {name: found for name, found in operations.items() if isinstance(found, Convolving)}
     for prefix, operation in there.items():
-        if operation.forward and (found := shown_of(prefix, operation, work)) is not None:
+        forward = operation.forward and not operation.backward  # a gradient of weights has columns, but no such sums
+        if forward and (found := shown_of(prefix, operation, tensors, work)) is not None:
             yield found
 
 
-def shown_of(prefix: str, operation: Convolving, work: Work) -> Shown | None:
-    """One of them; nothing where its chain does not start with the padded image."""
-    tensors = {tensor.name: tensor for tensor in (*work.plan.given, *(step.makes for step in work.plan.steps))}
+def shown_of(prefix: str, operation: Convolving, tensors: Mapping[str, Tensor], work: Work) -> Shown | None:
+    """One of them; nothing where its chain does not start with the padded image, or changes its windows."""
     chain = tuple(step for step in work.plan.steps if step.name.startswith(prefix))
     padding = next((step for step in chain if step.makes.name == f"{prefix}padded"), None)
-    if padding is None or f"{prefix}filters" not in tensors:
+    sums = sums_of(prefix, chain)
+    if padding is None or sums is None:
         return None
     sizes = operation.forward_sizes(tensors[padding.needs[0]], tensors[f"{prefix}filters"])
+    if tensors[sums.image].shape[1:] != sizes.padded_shape[1:]:
+        return None
     sizes = replace(sizes, batch=tensors[padding.makes.name].shape[0])
-    parts = dict(parts_of(prefix, chain, work))
-    return Shown(prefix.removesuffix("/") or None, operation, sizes, parts, chain, whole_box(sizes))
+    parts = dict(parts_of(prefix, sums, work))
+    return Shown(prefix.removesuffix("/") or None, operation, sizes, parts, chain, whole_box(sizes), sums)
 
 
-def parts_of(prefix: str, chain: Sequence[Step], work: Work) -> Iterator[tuple[str, str]]:
+def parts_of(prefix: str, sums: Sums, work: Work) -> Iterator[tuple[str, str]]:
     """The parts that there are, and their names in stages.csv; the product where the feature map has other values."""
     rows = work.plan.rows_by_tensor
-    for part in ("padded", "filters", "bias", "feature_map"):
+    yield "padded", rows[sums.image]
+    for part in ("filters", "bias", "feature_map"):
         if f"{prefix}{part}" in rows:
             yield part, rows[f"{prefix}{part}"]
-    product = next((at for at, step in enumerate(chain) if step.makes.name == f"{prefix}product"), None)
-    if product is not None and any(step.op not in LAYOUT for step in chain[product + 1 :]):
-        yield "product", chain[product].name
-
-
-def cells_of(tensor: Tensor) -> int:
-    """How many cells a tensor has."""
-    return prod(tensor.shape)
+    if sums.made is not None and (sums.later or f"{prefix}feature_map" not in rows):
+        yield "product", sums.made.name
+    for index, step in enumerate(sums.later):
+        yield f"{LATER}{index}", step.name
 
 
 def origin_of(slices: Sequence[slice], rank: int) -> Sizes:

@@ -41,6 +41,13 @@ export function readFacts() {
   return JSON.parse(document.getElementById("facts").textContent);
 }
 
+// An array that holds what another holds, perhaps with its axes in another order.
+export function turnedView(name, view, array) {
+  const order = view.order || array.shape.map((_, axis) => axis);
+  const turned = (each) => order.map((axis) => each[axis]);
+  return { ...array, name, shape: turned(array.shape), origin: turned(array.origin), strides: turned(array.strides) };
+}
+
 // Decodes an array when it is asked for, once.
 export function arrayReader(facts) {
   const found = new Map();
@@ -50,9 +57,11 @@ export function arrayReader(facts) {
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
     return arrayOf(name, facts.arrays[name], await new Response(stream).arrayBuffer());
   }
-  return (name) => {
-    if (!facts.arrays[name]) return Promise.resolve(null);
-    if (!found.has(name)) found.set(name, decoded(name));
+  function read(name) {
+    const known = facts.arrays[name];
+    if (!known) return Promise.resolve(null);
+    if (!found.has(name)) found.set(name, known.of ? read(known.of).then((array) => turnedView(name, known, array)) : decoded(name));
     return found.get(name);
-  };
+  }
+  return read;
 }

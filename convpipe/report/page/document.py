@@ -13,6 +13,7 @@ from convpipe.report.page.packed import Packed
 from convpipe.report.page.script import part, script, style, words
 
 Cells = Sequence[str]
+Note = tuple[str, Mapping[str, Any]]  # a key of words, and the values in them
 
 
 @dataclass(frozen=True)
@@ -36,17 +37,23 @@ class Content:
     arrays: Mapping[str, Packed]
     tables: Sequence[Table] = ()
     foot: Sequence[str] = field(default=())  # lines
+    views: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # arrays that hold what another of them holds
+    notes: Sequence[Note] = ()
 
 
 def document(content: Content) -> bytes:
     """The file's bytes, the same each time."""
     code, look = script(content.entry), style(content.entry)
-    said = words(content.entry)
+    told = {key for key, _ in content.notes}
+    said = {
+        language: {**texts, **{key: text for key, text in words("notes")[language].items() if key in told}}
+        for language, texts in words(content.entry).items()
+    }
     facts = {
         **content.facts,
         "language": content.language,
         "words": said,
-        "arrays": {name: each.facts for name, each in content.arrays.items()},
+        "arrays": {**{name: each.facts for name, each in content.arrays.items()}, **content.views},
     }
     return filled(
         "page.html",
@@ -56,6 +63,7 @@ def document(content: Content) -> bytes:
         style=look,
         script_sha256=sha256_base64(code),
         style_sha256=sha256_base64(look),
+        notes="\n".join(note_html(each, said[content.language]) for each in content.notes),
         body="\n".join(table_html(each, said[content.language]) for each in content.tables),
         foot="\n".join(f"<p>{escape(line)}</p>" for line in content.foot),
         data="\n".join([json_block("facts", facts), *map(array_block, content.arrays.items())]),
@@ -90,12 +98,24 @@ def table_html(table: Table, said: Mapping[str, str]) -> str:
     caption = f"<h2{spoken(table.caption, said)}</h2>"
     rows = "\n".join(row_html(cells) for cells in table.rows)
     whole = f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>"
-    return f'<section id="{table.mark}">{caption}\n<div class="wide" tabindex="0" role="region">{whole}</div></section>'
+    label = f'data-label="{table.caption}" aria-label="{escape(said.get(table.caption, table.caption))}"'
+    region = f'<div class="wide" tabindex="0" role="region" {label}>{whole}</div>'
+    return f'<section id="{table.mark}">{caption}\n{region}</section>'
 
 
 def spoken(key: str, said: Mapping[str, str]) -> str:
     """The rest of a tag with a text that follows the language, or, where it is no key of words, stays as it is."""
     return f' data-word="{key}">{escape(said[key])}' if key in said else f">{escape(key)}"
+
+
+def note_html(note: Note, said: Mapping[str, str]) -> str:
+    """A sentence about the page, which the script says in another language."""
+    key, values = note
+    text = said.get(key, key)
+    for name, value in values.items():
+        text = text.replace(f"{{{name}}}", str(value))
+    data = escape(json.dumps(values, ensure_ascii=False))
+    return f'<p class="note" data-word="{key}" data-values="{data}">{escape(text)}</p>'
 
 
 def row_html(cells: Cells) -> str:

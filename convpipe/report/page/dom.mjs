@@ -15,6 +15,8 @@ export function element(tag, attributes = {}, ...children) {
   return filled(document.createElement(tag), attributes, children);
 }
 
+export const classed = (tag, look, ...children) => element(tag, { class: look }, ...children);
+
 export function drawn(tag, attributes = {}, ...children) {
   return filled(document.createElementNS(SVG, tag), attributes, children);
 }

@@ -122,7 +122,7 @@ function termCount(of, cells) {
 }
 
 // Of floats with what each addition has lost (A. Neumaier, 1974), as Python adds fractions up.
-function sumOf(values) {
+export function preciseSum(values) {
   if (values.every((value) => typeof value === "bigint")) return values.reduce((sum, value) => sum + value, 0n);
   let sum = 0, lost = 0;
   for (const value of values.map(Number)) {
@@ -154,7 +154,7 @@ function valueOf(of, cells, at = null) {
   if (typeof of === "string") return operandAt(cells[of], at).value;
   if (!Array.isArray(of)) return Number.isInteger(of) ? BigInt(of) : of;
   const [word, ...parts] = of;
-  if (word === "sum") return sumOf([...Array(termCount(parts[0], cells)).keys()].map((place) => valueOf(parts[0], cells, place)));
+  if (word === "sum") return preciseSum([...Array(termCount(parts[0], cells)).keys()].map((place) => valueOf(parts[0], cells, place)));
   if (word === "count") return BigInt(cells[parts[0]].length);
   if (word === "max" || word === "min") {
     const all = parts.flatMap((part) =>

@@ -1,9 +1,141 @@
-// The graph of layers, their maps, and how one of their cells came about.
+// The graph of layers, the maps of one of them, and how one of their cells came about.
+import { answersPart, updateAnswers } from "./answers.mjs";
+import { cellReads, cellStories } from "./story.mjs";
 import { element, word } from "./dom.mjs";
+import { drawnGraph, markNode, shapeText } from "./graph.mjs";
+import { fillLayer, markLayer } from "./layer.mjs";
+import { planesOfArray } from "./maps.mjs";
+import { sourcesPart } from "./sources.mjs";
+
+const parts = {};
+
+export function firstNode(facts) {
+  const asked = facts.start && facts.start.layer;
+  const { graph } = facts, last = graph[graph.length - 1];
+  return (graph.find((each) => each.name === asked) || graph.find((each) => each.conv) || last).name;
+}
+
+const nodeOf = (facts, name) => facts.graph.find((node) => node.name === name);
+
+// The arrays of a node and of what it reads, by name; null for those that the page does not have.
+async function nodeArrays(app, node) {
+  const names = [node.array, ...Object.values(node.reads || {}), ...Object.values(node.whole ? node.whole.reads : {})];
+  const found = await Promise.all(names.map((name) => app.array(name)));
+  return new Map(names.map((name, at) => [name, found[at]]));
+}
+
+function headOf(app, node) {
+  const letters = node.axes.map((axis, at) => `${axis}=${node.shape[at]}`).join(", ");
+  return [
+    element("h3", {}, node.name),
+    element("p", { class: "shape" }, `${node.op}: ${shapeText(node.shape)}${letters ? ` (${letters})` : ""}, ${node.dtype}`),
+  ];
+}
+
+// Shows a node: its head, its maps, and a place for the story of a cell.
+async function showNode(app) {
+  const node = nodeOf(app.facts, app.state.node);
+  parts.drawing = node.name;
+  const arrays = await nodeArrays(app, node);
+  if (parts.drawing !== node.name) return;
+  Object.assign(parts, { node, arrays, drawnSources: new Map() });
+  markNode(parts.graph, node.name);
+  parts.head.replaceChildren(...headOf(app, node));
+  fillLayer(app, parts);
+  app.reword(parts.panel);
+  showCell(app);
+}
+
+const readable = (name) => parts.arrays.get(name) || null;
+
+// The indices of the chosen cell in the node's array; null where none is chosen or it is not there.
+function chosenIndices(app) {
+  const { cell, image } = app.state;
+  if (!cell || !parts.layer) return null;
+  return parts.layer.planes.at(Math.min(image || 0, parts.layer.planes.images - 1), cell.map, cell.y, cell.x);
+}
+
+function showCell(app) {
+  const indices = chosenIndices(app);
+  markLayer(app, parts, indices);
+  const stories = indices && readable(parts.node.array) ? cellStories(parts.node, indices, readable) : null;
+  parts.story.textContent = stories ? storyText(app, stories[0]) : app.say(indices ? "cellLeftOut" : "chooseCell");
+  parts.told.replaceChildren(...(stories || []).flatMap((story, at) => storyNodes(app, story, at)));
+  parts.toConvolution.hidden = !parts.node.conv;
+  parts.sources.replaceChildren(...(indices ? sourcesPart(app, parts, cellReads(parts.node, indices)) : []));
+}
+
+export function storyText(app, story) {
+  if (story.missing) return `${story.name} = ${story.stored} (${app.say("operandLeftOut", { name: story.missing })})`;
+  return [story.name, story.formula, story.stored].filter((part) => part !== undefined).join(" = ");
+}
+
+// What is told below the first line: what several stages come to together, and the blocks of a sum.
+function storyNodes(app, story, at) {
+  const head = element("b", {}, story.whole ? app.say("together", { op: story.whole }) : "");
+  const line = at ? element("p", {}, head, " ", storyText(app, story)) : null;
+  const lines = story.lines && story.lines.length ? element("pre", { class: "wide", tabindex: 0, role: "region", "data-label": "sumBlocks" }, story.lines.join("\n").trim()) : null;
+  return [line, lines].filter(Boolean);
+}
+
+// Whether the page's part of a convolution has a cell (n, f, position).
+export function isInBox(convolution, [n, f, ...position]) {
+  const { box } = convolution;
+  const inside = (place, [start, stop]) => start <= place && place < stop;
+  return inside(n, box.n) && inside(f, box.f) && position.every((place, axis) => inside(place, box.out[axis]));
+}
+
+// Leads to the convolution below, and there to the chosen cell.
+async function openConvolution(app) {
+  const indices = chosenIndices(app), layer = parts.node.name;
+  const convolution = app.facts.convolutions.find((each) => each.layer === layer);
+  await app.set({ layer });
+  if (convolution && indices && isInBox(convolution, indices)) {
+    const [n, f, ...at] = indices;
+    app.set({ selected: { kind: "output", n, f, at }, pinned: true });
+  }
+  const target = document.getElementById("convolution");
+  if (target) target.scrollIntoView({ behavior: "smooth" });
+}
+
+// The cell that the page opens with, where that is one of the layer shown first.
+export function askedCell(facts) {
+  const { at, layer } = facts.start || {};
+  const node = nodeOf(facts, firstNode(facts));
+  if (!at || (layer || node.name) !== node.name || at.length !== node.shape.length) return {};
+  const { image, ...cell } = planesOfArray(node.axes, node.shape).spot(at);
+  return { image, cell, cellPinned: true };
+}
+
+function chooseNode(app, name) {
+  const node = nodeOf(app.facts, name);
+  app.set({ node: name, cell: null, cellPinned: false, ...(node.conv ? { layer: name } : {}) });
+}
 
 export const networkView = {
-  build(app) {
-    if (!app.facts.graph) return null;
-    return element("section", { id: "network" }, word("h2", "network"));
+  async build(app) {
+    if (!app.facts.graph || !app.facts.graph.length) return null;
+    app.state.node ||= firstNode(app.facts);
+    Object.assign(app.state, { image: 0, cell: null, cellPinned: false, ...askedCell(app.facts) });
+    parts.graph = drawnGraph(app.facts.graph, (name) => chooseNode(app, name));
+    parts.head = element("div", {});
+    parts.maps = element("div", {});
+    parts.story = element("p", { class: "story", "aria-live": "polite" });
+    parts.told = element("div", { class: "told" });
+    parts.toConvolution = word("button", "toConvolution", { type: "button", onclick: () => openConvolution(app) });
+    parts.sources = element("div", { class: "sources" });
+    parts.panel = element("div", { class: "layer-panel" }, parts.head, parts.story, parts.told, parts.toConvolution,
+      element("div", { class: "beside" }, parts.maps, parts.sources));
+    parts.answers = await answersPart(app);
+    await showNode(app);
+    return element("section", { id: "network" }, word("h2", app.facts.network ? "network" : "operationGraph"),
+      word("p", "networkHint", { class: "hint" }), element("div", { class: "network" }, parts.graph, parts.panel),
+      parts.answers);
+  },
+  update(app, changes) {
+    if (!parts.graph) return;
+    if ("node" in changes || "image" in changes) showNode(app);
+    else if ("cell" in changes || "language" in changes) showCell(app);
+    if ("language" in changes) updateAnswers(app);
   },
 };

@@ -1,7 +1,9 @@
 // The page of a network, or of an operation that is looked at as one.
-import { convolutionView } from "./convolution.mjs";
+import { canvasGrid } from "./canvas.mjs";
+import { convolutionView, drawLargeBy } from "./convolution.mjs";
 import { networkView } from "./network.mjs";
 import { start } from "./page.mjs";
 import { stagesView } from "./stages.mjs";
 
+drawLargeBy(canvasGrid);
 start([networkView, convolutionView, stagesView]);

@@ -2,30 +2,34 @@
 
 import base64
 import gzip
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from convpipe.tensors import Array, Sizes
 
+SMALL = 1 << 16  # bytes up to which gzip tries its best: numbers of few values take it 12 s for 4 MB, level 5 under 1 s
+
 
 @dataclass(frozen=True)
 class Packed:
     """An array's text, and what the page has to know to read it.
 
-    `origin` is where the first cell stands in the whole array, of which this is a part.
+    `origin` is where the first cell stands in the whole array, of which this is a part; `more` says what else it is.
     """
 
     text: str
     dtype: str
     shape: Sizes
     origin: Sizes
+    more: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def facts(self) -> dict[str, Any]:
         """What stands in the page's facts."""
-        whole = {"dtype": self.dtype, "shape": self.shape}
+        whole = {"dtype": self.dtype, "shape": self.shape, **self.more}
         return {**whole, "origin": self.origin} if any(self.origin) else whole
 
 
@@ -36,5 +40,6 @@ def packed(array: Array, origin: Sizes | None = None) -> Packed:
     {'dtype': 'uint8', 'shape': (3,)}
     """
     little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-    text = base64.b64encode(gzip.compress(little.tobytes(), 9, mtime=0)).decode()
+    level = 9 if little.nbytes <= SMALL else 5
+    text = base64.b64encode(gzip.compress(little.tobytes(), level, mtime=0)).decode()
     return Packed(text, array.dtype.name, array.shape, origin or (0,) * array.ndim)

@@ -12,7 +12,9 @@ export function said(words, key, values = {}) {
 }
 
 export function reworded(root, app) {
-  for (const node of root.querySelectorAll("[data-word]")) node.textContent = app.say(node.dataset.word);
+  for (const node of root.querySelectorAll("[data-word]")) {
+    node.textContent = app.say(node.dataset.word, JSON.parse(node.dataset.values || "{}"));
+  }
   for (const node of root.querySelectorAll("[data-label]")) node.setAttribute("aria-label", app.say(node.dataset.label));
 }
 
@@ -21,11 +23,12 @@ function makeApp(facts, views) {
     facts,
     array: arrayReader(facts),
     state: { language: facts.language, selected: null, pinned: false, ...facts.start },
+    reword: (root) => reworded(root, app),
     say: (key, values) => said(facts.words[app.state.language], key, values),
     set(changes) {
       Object.assign(app.state, changes);
       if ("language" in changes) speak(app);
-      for (const view of views) if (view.update) view.update(app, changes);
+      return Promise.all(views.map((view) => view.update && view.update(app, changes)));
     },
   };
   return app;

@@ -2,42 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
-
-import numpy as np
 
 from convpipe.archive.format import short_number
 from convpipe.archive.notebook import title
 from convpipe.archive.read import Run
 from convpipe.config.read import read_archived
-from convpipe.errors import ArchiveError, ConfigError
-from convpipe.execution.remake import stage_arrays
+from convpipe.errors import ConfigError
+from convpipe.execution.recover import recovered
 from convpipe.graph.plan import readable
 from convpipe.graph.spec import Spec
 from convpipe.graph.work import Work, plan_work
+from convpipe.report.page.answers import Answered, answered
 from convpipe.report.page.asked import Asked, check_place
-from convpipe.report.page.convolutions import Shown, convolutions, cropped, origin_of
-from convpipe.report.page.document import Content, Table, document
-from convpipe.report.page.packed import Packed, packed
+from convpipe.report.page.convolutions import Shown, convolutions
+from convpipe.report.page.cut import Cut, Shape, images_cut, small_cut, text_of, whole_cut
+from convpipe.report.page.document import Content, Note, Table, document
+from convpipe.report.page.graph import graph_of
+from convpipe.report.page.packed import Packed
+from convpipe.report.page.tables import foot, output_table, stage_table
 from convpipe.tensors import Array
 
 LEAST_PACKED = 16  # an array's bytes are hardly ever more than so many times what stands in the page
-HEADS = ("stage", "operation", "shape", "axes", "dtype", "bytes", "macs", "milliseconds", "min", "max", "sha256")
-MOST_OUTPUT_ROWS = 40
+MARGIN = 0.97  # of the room for arrays: facts about what is left out take some, too
 
 
 @dataclass(frozen=True)
 class Material:
-    """What a page is made from: a run, and those of its arrays that are shown, by their names in stages.csv."""
+    """What a page is made from: a run, what is known of its arrays, and its answers, if it is a classifier."""
 
     run: Run
     spec: Spec
     work: Work
-    convolutions: tuple[Shown, ...]
-    arrays: Mapping[str, Array]
-    lacks: tuple[str, ...]  # arrays that cannot be had
+    shape: Shape
+    answered: Answered | None
+
+    @property
+    def tables(self) -> list[Table]:
+        """What is read without the script."""
+        return [stage_table(self.run), self.answered.table if self.answered else output_table(self.run)]
+
+
+@dataclass
+class Filled:
+    """A cut with its arrays, as far as they have come."""
+
+    cut: Cut
+    arrays: dict[str, Packed] = field(default_factory=dict)
+    size: int = 0
+
+    def take(self, name: str, array: Array) -> None:
+        """Pack an array, if it is in the cut."""
+        if name in self.cut.packs:
+            self.arrays[name] = self.cut.packs[name](array)
+            self.size += len(self.arrays[name].text)
 
 
 def run_page(run: Run, asked: Asked) -> bytes:
@@ -45,103 +65,132 @@ def run_page(run: Run, asked: Asked) -> bytes:
 
     Raises:
         ConfigError: a cell or a layer that is not there, or a limit that the page would not keep.
-        ArchiveError: the run's config makes other arrays than it has.
+        ArchiveError: the archive has no such stages as its config makes.
     """
-    material = gathered(run, asked)
-    content = None
-    if sum(array.nbytes for array in material.arrays.values()) <= LEAST_PACKED * asked.limit:
-        content = document(content_of(material, asked, small=False))
-    if content is None or len(content) > asked.limit:
-        content = document(content_of(material, asked, small=True))
-    if len(content) > asked.limit:
-        hint = "record=1 keeps one image's stages" if material.spec.network and not material.spec.record else ""
-        raise ConfigError(
-            "--limit", readable(asked.limit), f"at least {readable(len(content))}, this page's size", hint
-        )
-    return content
-
-
-def gathered(run: Run, asked: Asked) -> Material:
-    """A run's arrays that the page shows: those that were kept, the others made again and held against their hashes."""
     spec = read_archived(run)
     work = plan_work(spec)
     check_place(asked, spec, work)
+    material = material_of(run, spec, work)
+    size = bare_size(material, asked)
+    room = max(0, int((asked.limit - size) * MARGIN))
+    filled, lacks = gathered(material, cuts_of(material.shape, asked, room), room)
+    for each in filled:
+        content = document(content_of(material, asked, each, lacks))
+        size = len(content)
+        if size <= asked.limit:
+            return content
+    expected = f"at least {readable(size)}, this page's size"
+    raise ConfigError("--limit", readable(asked.limit), expected)
+
+
+def material_of(run: Run, spec: Spec, work: Work) -> Material:
+    """What a page is made from."""
+    return Material(run, spec, work, shape_of(run, spec, work), answered(run, spec, work))
+
+
+def bare_size(material: Material, asked: Asked) -> int:
+    """The bytes of the page without the arrays of its stages."""
+    return len(document(content_of(material, asked, Filled(Cut((), {}, 0)), ())))
+
+
+def shape_of(run: Run, spec: Spec, work: Work) -> Shape:
+    """What is known of a run's arrays."""
     found = tuple(convolutions(spec, work))
-    names = list(dict.fromkeys(name for each in found for name in each.parts.values()))
-    try:
-        return Material(run, spec, work, found, stage_arrays(run, spec, work, names), ())
-    except ArchiveError:
-        kept = [row["stage"] for row in run.rows if run.held is not None or row["file"]]
-        there = [name for name in names if name in kept]
-        lacks = tuple(name for name in names if name not in kept)
-        return Material(run, spec, work, found, stage_arrays(run, spec, work, there), lacks)
+    graph = graph_of(run, spec, work, {each.layer: each for each in found}) if is_graph(spec, found) else ()
+    tensors = {work.plan.rows_by_tensor[tensor.name]: tensor for tensor in work.plan.given}
+    tensors |= {step.name: step.makes for step in work.plan.steps}
+    return Shape(found, graph, tensors, {row["stage"]: row["sha256"] for row in run.rows}, work.recorded)
 
 
-def content_of(material: Material, asked: Asked, *, small: bool) -> Content:
+def is_graph(spec: Spec, found: Sequence[Shown]) -> bool:
+    """Whether a run is looked at as a graph: a network, or what is no forward convolution."""
+    return spec.network is not None or not found
+
+
+def cuts_of(shape: Shape, asked: Asked, room: int) -> list[Cut]:
+    """What a page may hold, the most first; the last of them fits, if anything does."""
+    whole = whole_cut(shape)
+    if text_of(whole.bytes) <= room:
+        return [whole]
+    first = [whole] if whole.bytes <= LEAST_PACKED * room else []
+    images = images_cut(shape, asked, room)
+    return [*first, images or small_cut(shape, asked, room)]
+
+
+def gathered(material: Material, cuts: Sequence[Cut], room: int) -> tuple[list[Filled], tuple[str, ...]]:
+    """The arrays that the page shows, packed one after another as they are come by, and which cannot be had."""
+    filled, lacks = [Filled(cut) for cut in cuts], list[str]()
+    names = [name for name in material.shape.names if any(name in cut.packs or name in cut.views for cut in cuts)]
+    for name, array in recovered(material.run, material.spec, material.work, names):
+        if array is None:
+            lacks.append(name)
+            continue
+        for each in filled:
+            each.take(name, array)
+        filled = [each for each in filled if each.size <= room or each is filled[-1]]
+    return filled, tuple(name for name in names if name in lacks)
+
+
+def content_of(material: Material, asked: Asked, filled: Filled, lacks: tuple[str, ...]) -> Content:
     """What stands in the page."""
-    run = material.run
-    there = [each for each in material.convolutions if not set(each.parts.values()) & set(material.lacks)]
-    kept = [cropped(each, asked.at) if small else each for each in there]
+    run, shape, cut = material.run, material.shape, filled.cut
+    there = [each for each in cut.convolutions if not set(each.parts.values()) & set(lacks)]
+    views = {name: view for name, view in cut.views.items() if view["of"] in filled.arrays}
+    answers = material.answered
     facts: dict[str, Any] = {
         "kind": "run",
         "run": run.manifest.get("run_id"),
         "archive": run.manifest.get("archive_id"),
         "start": {"at": asked.at, "layer": asked.layer},
         "names": run.manifest.get("names", {}),
-        "convolutions": [each.facts for each in kept],
-        "lacks": material.lacks,
-        "cropped": small,
+        "convolutions": [each.facts for each in there],
+        "network": material.spec.network is not None,
+        "graph": [{**node.facts, "span": span_of(run, node.array)} for node in shape.graph],
+        "answers": answers and {**answers.facts, "recorded": recorded_images(cut, shape)},
+        "lacks": lacks,
+        "cropped": cut.convolutions != shape.convolutions,
     }
     return Content(
-        entry="run_page",
+        entry=entry_of(material, there),
         title=title(run),
         language=asked.language,
         facts=facts,
-        arrays=dict(parts_packed(kept, material.arrays)),
-        tables=[stage_table(run), *output_tables(run)],
+        arrays={**filled.arrays, **(answers.arrays if answers else {})},
+        views=views,
+        notes=(*cut.left, *lack_notes(material, there, lacks)),
+        tables=material.tables,
         foot=foot(run),
     )
 
 
-def parts_packed(kept: Sequence[Shown], arrays: Mapping[str, Array]) -> Iterator[tuple[str, Packed]]:
-    """The arrays of convolutions, as far as the page keeps them."""
-    for each in kept:
-        for part, name in each.parts.items():
-            array = arrays[name]
-            if part == "product":  # (N*out_h*out_w, F), as its cells are found in the page by n, f and position
-                array = array.reshape(-1, *each.sizes.out, array.shape[1])
-            slices = each.slices("feature_map" if part == "product" else part)
-            yield name, packed(array[slices], origin_of(slices, array.ndim))
+def entry_of(material: Material, kept: Sequence[Shown]) -> str:
+    """The module that starts the page."""
+    if material.shape.graph:
+        return "network_page" if material.spec.network else "operation_page"
+    return "large_run_page" if any(each.large for each in kept) else "run_page"
 
 
-def stage_table(run: Run) -> Table:
-    """The table of stages, as stages.csv has it and with the time that they took."""
-    return Table("stages", HEADS, [stage_cells(run, row) for row in run.rows], "stages")
+def recorded_images(cut: Cut, shape: Shape) -> dict[str, int]:
+    """Which images the page has the stages of."""
+    values = next((values for key, values in cut.left if key == "leftImages"), {"first": 0, "last": shape.images - 1})
+    return {"first": values["first"], "count": values["last"] - values["first"] + 1, "all": shape.images}
 
 
-def stage_cells(run: Run, row: Mapping[str, str]) -> list[str]:
-    """One row of it."""
-    name = row["stage"]
-    seconds = run.manifest["seconds"].get(name)
-    numbers = [f"{int(row[column]):,}" if row[column] != "0" else "" for column in ("bytes", "macs")]
-    taken = f"{np.median(seconds) * 1000:.3g}" if seconds else ""
-    letters = ", ".join(run.manifest["axes"].get(name, ()))
-    ends = [short_number(row["min"]), short_number(row["max"]), row["sha256"][:12]]
-    return [name, row["op"], row["shape"], letters, row["dtype"], *numbers, taken, *ends]
-
-
-def output_tables(run: Run) -> Iterator[Table]:
-    """The result's first rows as text, for who reads without the script."""
-    values = run.output
-    flat = values.reshape(-1, values.shape[-1]) if values.ndim else values.reshape(1, 1)
-    rows = [
-        [str(at), *(short_number(str(cell)) for cell in row.tolist())] for at, row in enumerate(flat[:MOST_OUTPUT_ROWS])
+def lack_notes(material: Material, there: Sequence[Shown], lacks: Sequence[str]) -> Iterator[Note]:
+    """What the page says of arrays that cannot be had: which they are, and which views are missing for that."""
+    if lacks:
+        yield "lacksArrays", {"names": ", ".join(lacks)}
+    missing = [
+        each.layer or "" for each in material.shape.convolutions if each.parts not in [one.parts for one in there]
     ]
-    if values.size:
-        yield Table("output", ("row", *map(str, range(flat.shape[1]))), rows, "output")
+    if lacks and missing:
+        named = ", ".join(filter(None, missing))
+        yield ("lacksConvolutions", {"names": named}) if named else ("lacksConvolution", {})
+    if material.answered and material.answered.labels_lack:
+        yield "lacksLabels", {}
 
 
-def foot(run: Run) -> list[str]:
-    """Which run it is, by what it can be told from any other."""
-    manifest = run.manifest
-    return [f"run {manifest.get('run_id')}", f"archive {manifest.get('archive_id')}"]
+def span_of(run: Run, name: str) -> list[str]:
+    """The least and the largest value of an array, as texts."""
+    row = next(row for row in run.rows if row["stage"] == name)
+    return [short_number(row["min"]), short_number(row["max"])]

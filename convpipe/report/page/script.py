@@ -6,6 +6,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from convpipe.report.page.shrink import shrunk
+
 IMPORT = re.compile(r'import \{[^}]*\} from "\./(\w+)\.mjs";')
 LANGUAGES = ("en", "ko")
 
@@ -30,18 +32,18 @@ def modules(entry: str) -> tuple[str, ...]:
 def script(entry: str) -> str:
     """The modules as one script, as a page that is opened from disk can load no other.
 
-    Imports, the word `export`, comments and indentation go: names are told apart in all modules together.
+    Imports, the word `export` and comments go, and names are short: they are told apart in all modules together.
     """
     lines = [line.strip() for name in modules(entry) for line in part(f"{name}.mjs").splitlines()]
     kept = (line for line in lines if line and not line.startswith("//") and not IMPORT.fullmatch(line))
-    return "\n".join(line.removeprefix("export ") for line in kept) + "\n"
+    return shrunk("\n".join(line.removeprefix("export ") for line in kept)) + "\n"
 
 
 @cache
 def style(entry: str) -> str:
     """The styles of all modules that have some."""
     lines = "\n".join(part(f"{name}.css") for name in modules(entry)).splitlines()
-    return "\n".join(line.strip() for line in lines if line.strip()) + "\n"
+    return re.sub(r"\s*([{};,])\s*|(?<=:) ", r"\1", " ".join(line.strip() for line in lines)).strip() + "\n"
 
 
 @cache

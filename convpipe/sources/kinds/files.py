@@ -9,6 +9,7 @@ import numpy as np
 
 from convpipe.errors import ConfigError
 from convpipe.fields import dtype_name, field, optional, path, text
+from convpipe.sources.kinds.bank import Kernels
 from convpipe.sources.kinds.source import ANY, ARRAYS, Request, Stored
 from convpipe.sources.kinds.stream import chunks
 from convpipe.tensors import Array, Signature, full_range
@@ -17,7 +18,7 @@ DTYPE = "null is as in the file; another has to hold every value exactly (only t
 ENTRY = "The array's name in the file; null is that of its group: input, filters ..."
 
 
-class File(Stored):
+class File(Kernels, Stored):
     """An array of a file, in its own dtype or in another that holds its values exactly (weights may be rounded)."""
 
     path: str = field(path, says="Where the file is.", identity=False)
@@ -43,7 +44,10 @@ class File(Stored):
     def signature(self, request: Request = ANY) -> Signature:
         """What the file's header says."""
         found = self.header(request)
-        made = self.stated(found.shape, self.dtype or found.dtype.newbyteorder("="), request, "path")
+        dtype = self.dtype or found.dtype.newbyteorder("=")
+        if self.channels is not None:
+            return self.bank(found.shape, dtype, request, "path")
+        made = self.stated(found.shape, dtype, request, "path")
         if not made.shape:
             raise self.wrong("path", self.path, "an array with axes", "it holds a single number")
         return made
@@ -58,6 +62,8 @@ class File(Stored):
     def make(self, signature: Signature, bits: np.random.PCG64, entry: str = "") -> Array:
         """Read the array."""
         array = self.read(entry)
+        if self.channels is not None:
+            return self.banked(exactly(array, signature.dtype, self.key("dtype"), self.path), signature, "path")
         if array.shape != signature.shape:
             expected = f"an array {signature.shape}, as it was when planned"
             raise self.wrong("path", self.path, expected, f"it is {array.shape} now")

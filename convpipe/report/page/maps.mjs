@@ -1,0 +1,202 @@
+// An array as pictures: which axes number the maps, what the colours stand for, and the pixels.
+import { valueAt } from "./data.mjs";
+
+const STRIP = 64;
+const MOST_BARS = 32;
+const NUMBERED = 28;
+const MOST_NUMBERS = 1200;
+const LONGEST_NUMBER = 5;
+const RED = [178, 24, 43];
+const BLUE = [33, 102, 172];
+const WHITE = [255, 255, 255];
+const NOTHING = [230, 0, 230];
+
+const productOf = (sizes) => sizes.reduce((all, size) => all * size, 1);
+
+// How an array is seen: {kind: maps, strip or bars; images, image: letter; count, height, width; labels(map);
+// at(image, map, y, x): whole-array indices, or null; spot(indices): where they are seen}.
+export function planesOfArray(axes, shape) {
+  const rank = shape.length;
+  if (rank <= 1 || (rank === 2 && axes[0] === "N")) return vectorPlanes(axes, shape);
+  if (rank === 2) return matrixPlanes(axes, shape);
+  return mapPlanes(axes, shape);
+}
+
+function vectorPlanes(axes, shape) {
+  const rank = shape.length, count = rank ? shape[rank - 1] : 1;
+  const indices = (image, unit) => (rank === 2 ? [image, unit] : rank ? [unit] : []);
+  const bars = count <= MOST_BARS;
+  const width = bars ? 1 : STRIP;
+  return {
+    kind: bars ? "bars" : "strip",
+    images: rank === 2 ? shape[0] : 1,
+    image: "n",
+    count: 1,
+    height: Math.ceil(count / width),
+    width,
+    label: () => (rank ? axes[rank - 1] : ""),
+    at: (image, map, y, x) => (y * width + x < count ? indices(image, y * width + x) : null),
+    spot: (at) => ({ image: rank === 2 ? at[0] : 0, map: 0, y: Math.floor((at[rank - 1] ?? 0) / width), x: (at[rank - 1] ?? 0) % width }),
+  };
+}
+
+function matrixPlanes(axes, shape) {
+  return {
+    kind: "maps", images: 1, image: "", count: 1, height: shape[0], width: shape[1],
+    label: () => `${axes[0]} × ${axes[1]}`,
+    at: (image, map, y, x) => [y, x],
+    spot: ([y, x]) => ({ image: 0, map: 0, y, x }),
+  };
+}
+
+function mapPlanes(axes, shape) {
+  const rank = shape.length;
+  const last = axes[0] === "N" && axes[rank - 1] === "F";
+  const order = last ? [0, rank - 1, ...Array.from({ length: rank - 2 }, (_, at) => at + 1)] : shape.map((_, at) => at);
+  const sizes = order.map((axis) => shape[axis]), letters = order.map((axis) => axes[axis].split("/")[0]);
+  const tail = rank === 3 ? 1 : 2;
+  const middle = sizes.slice(1, rank - tail);
+  const unravel = (map) => middle.map((size, at) => Math.floor(map / productOf(middle.slice(at + 1))) % size);
+  const width = sizes[rank - 1], height = tail === 1 ? 1 : sizes[rank - 2];
+  return {
+    kind: "maps",
+    images: sizes[0],
+    image: letters[0].toLowerCase(),
+    count: productOf(middle),
+    height,
+    width,
+    label: (map) => unravel(map).map((index, at) => `${letters[at + 1].toLowerCase()}=${index}`).join(" "),
+    at(image, map, y, x) {
+      const found = [];
+      [image, ...unravel(map), ...(tail === 1 ? [x] : [y, x])].forEach((index, at) => (found[order[at]] = index));
+      return found;
+    },
+    spot(indices) {
+      const own = order.map((axis) => indices[axis]);
+      const map = middle.reduce((sum, size, at) => sum * size + own[at + 1], 0);
+      return { image: own[0], map, y: tail === 1 ? 0 : own[rank - 2], x: own[rank - 1] };
+    },
+  };
+}
+
+// One scale for all maps of an array. Signed ones are symmetric about 0.
+export function scaleOf(array) {
+  if (array.thumb) return scaleBetween(array.thumb.low, array.thumb.high);
+  let low = Infinity, high = -Infinity;
+  for (const value of array.values) {
+    const number = Number(value);
+    if (!Number.isFinite(number)) continue;
+    if (number < low) low = number;
+    if (number > high) high = number;
+  }
+  return low > high ? scaleBetween(0, 0) : scaleBetween(low, high);
+}
+
+export function scaleBetween(low, high) {
+  return { low, high, signed: low < 0, most: Math.max(Math.abs(low), Math.abs(high)) };
+}
+
+const mixed = (from, to, share) => from.map((part, at) => Math.round(part + (to[at] - part) * share));
+
+// The colour of a number: red below 0, white at 0, blue above; or from black to white. NaN is of a colour of its own.
+export function colourOf(number, scale) {
+  if (Number.isNaN(number)) return NOTHING;
+  if (scale.signed) {
+    const share = scale.most ? Math.min(1, Math.abs(number) / scale.most) : 0;
+    return mixed(WHITE, number < 0 ? RED : BLUE, share);
+  }
+  const span = scale.high - scale.low;
+  const grey = Math.round(255 * (span ? Math.min(1, Math.max(0, (number - scale.low) / span)) : 0));
+  return [grey, grey, grey];
+}
+
+// The number that stands at indices, of a thumbnail the middle of what its eight bits stand for.
+export function numberAt(array, indices) {
+  const value = valueAt(array, indices);
+  if (value === undefined) return undefined;
+  if (!array.thumb) return Number(value);
+  return array.thumb.low + (value / 255) * (array.thumb.high - array.thumb.low);
+}
+
+// A map as RGBA, row by row; what the page does not have is transparent.
+export function planePixels(array, planes, image, map, scale) {
+  const pixels = new Uint8ClampedArray(4 * planes.height * planes.width);
+  for (let y = 0; y < planes.height; y++) {
+    for (let x = 0; x < planes.width; x++) {
+      const indices = planes.at(image, map, y, x);
+      const number = indices ? numberAt(array, indices) : undefined;
+      if (number !== undefined) pixels.set([...colourOf(number, scale), 255], 4 * (y * planes.width + x));
+    }
+  }
+  return pixels;
+}
+
+// Three maps of bytes as one picture in colour.
+export function colourPixels(array, planes, image) {
+  const pixels = new Uint8ClampedArray(4 * planes.height * planes.width);
+  for (let y = 0; y < planes.height; y++) {
+    for (let x = 0; x < planes.width; x++) {
+      const channels = [0, 1, 2].map((map) => numberAt(array, planes.at(image, map, y, x)));
+      pixels.set([...channels, 255], 4 * (y * planes.width + x));
+    }
+  }
+  return pixels;
+}
+
+export function isColoured(node, planes) {
+  return !node.inputs.length && node.name === "input" && node.dtype === "uint8" && planes.kind === "maps" && planes.count === 3;
+}
+
+// By which whole number a map is enlarged: so that a side is about 112 pixels long, or 320 where there is one map alone;
+// and so that its numbers can stand in its cells, where the maps are small and few.
+export function enlargement(planes) {
+  const longest = Math.max(planes.height, planes.width, 1);
+  if (hasNumbers(planes)) return NUMBERED;
+  return Math.max(1, Math.min(24, Math.floor((planes.count > 1 ? 112 : 320) / longest)));
+}
+
+export function hasNumbers(planes) {
+  const small = planes.count === 1 || Math.max(planes.height, planes.width) <= 16;
+  return planes.kind === "maps" && small && planes.height * planes.width * planes.count <= MOST_NUMBERS;
+}
+
+// The numbers that stand in the cells of a map: none where one of them is too long for a cell.
+export function cellNumbers(planes, textAt) {
+  const found = [];
+  for (let y = 0; y < planes.height; y++) {
+    for (let x = 0; x < planes.width; x++) {
+      const text = textAt(y, x);
+      if (text === undefined || text.length > LONGEST_NUMBER) return [];
+      found.push({ y, x, text });
+    }
+  }
+  return found;
+}
+
+// Whether dark letters are seen on a colour.
+export const isLight = ([red, green, blue]) => 0.299 * red + 0.587 * green + 0.114 * blue > 140;
+
+// Cells of one map as few rectangles: runs along a row, put together where the next row has the same.
+export function markedAreas(cells) {
+  const rows = new Map();
+  for (const { y, x } of cells) rows.set(y, [...(rows.get(y) || []), x]);
+  const areas = [];
+  for (const y of [...rows.keys()].sort((a, b) => a - b)) {
+    for (const [x, width] of runsOf(rows.get(y))) {
+      const above = areas.find((area) => area.x === x && area.width === width && area.y + area.height === y);
+      if (above) above.height++;
+      else areas.push({ x, y, width, height: 1 });
+    }
+  }
+  return areas;
+}
+
+function runsOf(places) {
+  const runs = [];
+  for (const place of [...new Set(places)].sort((a, b) => a - b)) {
+    const last = runs[runs.length - 1];
+    if (last && last[0] + last[1] === place) last[1]++;
+    else runs.push([place, 1]);
+  }
+  return runs;
+}
