@@ -19,7 +19,9 @@ const nodeOf = (facts, name) => facts.graph.find((node) => node.name === name);
 
 // The arrays of a node and of what it reads, by name; null for those that the page does not have.
 async function nodeArrays(app, node) {
-  const names = [node.array, ...Object.values(node.reads || {}), ...Object.values(node.whole ? node.whole.reads : {})];
+  const { whole } = node;
+  const names = [node.array, ...Object.values(node.reads || {}), ...Object.values(whole ? whole.reads : {})];
+  if (whole && whole.padded) names.push(whole.padded.of);
   const found = await Promise.all(names.map((name) => app.array(name)));
   return new Map(names.map((name, at) => [name, found[at]]));
 }
