@@ -45,7 +45,7 @@ def test_numbers_below_0_are_red_and_those_above_blue(dtype: str) -> None:
     halfway = [round(255 + (end - 255) / 2) for end in BLUE]
     assert found == [list(RED), [255, 255, 255], halfway, list(BLUE)]
     # of either sign alone the scale is symmetric, too
-    assert drawn(np.array([[-8, -4]], dtype))[0, 0].tolist() == list(BLUE)
+    assert drawn(np.array([[-8, -4]], dtype))[0, 0].tolist() == list(RED)
 
 
 def test_the_widest_ranges_are_drawn() -> None:
@@ -53,7 +53,7 @@ def test_the_widest_ranges_are_drawn() -> None:
     assert drawn(np.array([[info.min, 0]]))[0].tolist() == [list(RED), [255] * 3]
     assert drawn(np.array([[0, 2**64 - 1]], np.uint64)).tolist() == greys([[0, 255]])
     huge = np.finfo(np.float64).max
-    assert drawn(np.array([[-huge, huge]]))[0].tolist() == [list(BLUE), list(RED)]
+    assert drawn(np.array([[-huge, huge]]))[0].tolist() == [list(RED), list(BLUE)]
     # neighbours that float64 does not tell apart
     assert drawn(np.array([[2**62, 2**62 + 1]])).tolist() == greys([[0, 255]])
 
