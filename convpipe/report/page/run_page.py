@@ -26,6 +26,7 @@ from convpipe.report.page.tables import foot, output_table, stage_table
 from convpipe.tensors import Array
 
 LEAST_PACKED = 16  # an array's bytes are hardly ever more than so many times what stands in the page
+PICTURE_SIDE = 24  # cells of a map from which it is looked at as a picture, too
 MARGIN = 0.97  # of the room for arrays: facts about what is left out take some, too
 
 
@@ -103,8 +104,9 @@ def shape_of(run: Run, spec: Spec, work: Work) -> Shape:
 
 
 def is_graph(spec: Spec, found: Sequence[Shown]) -> bool:
-    """Whether a run is looked at as a graph: a network, or what is no forward convolution."""
-    return spec.network is not None or not found
+    """Whether a run is looked at as a graph: a network, what is no forward convolution, or one of a picture."""
+    of_picture = spec.network is None and any(min(each.sizes.out) >= PICTURE_SIDE for each in found)
+    return spec.network is not None or not found or (of_picture and "feature_map" in found[0].parts)
 
 
 def cuts_of(shape: Shape, asked: Asked, room: int) -> list[Cut]:
@@ -166,7 +168,7 @@ def content_of(material: Material, asked: Asked, filled: Filled, lacks: tuple[st
 def entry_of(material: Material, kept: Sequence[Shown]) -> str:
     """The module that starts the page."""
     if material.shape.graph:
-        return "network_page" if material.spec.network else "operation_page"
+        return "network_page" if kept else "operation_page"
     return "large_run_page" if any(each.large for each in kept) else "run_page"
 
 
