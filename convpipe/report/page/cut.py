@@ -12,9 +12,10 @@ from math import prod
 from typing import Any
 
 from convpipe.report.page.asked import Asked
-from convpipe.report.page.convolutions import LATER, Box, Shown, origin_of, span_around
+from convpipe.report.page.convolutions import Box, Shown, origin_of, span_around
 from convpipe.report.page.graph import Node
 from convpipe.report.page.packed import Packed, packed
+from convpipe.report.page.sums import is_summed
 from convpipe.report.page.thumbnails import MOST_MAPS, MOST_SIDE, thumbnail_shape, thumbnails
 from convpipe.tensors import Array, Sizes, Tensor
 
@@ -127,11 +128,6 @@ def pack_part(shown: Shown, part: str, array: Array) -> Packed:
     laid_out = shown.laid_out(part, array)
     slices = shown.slices(part)
     return packed(laid_out[slices], origin_of(slices, laid_out.ndim))
-
-
-def is_summed(part: str) -> bool:
-    """Whether a part lies in a page as a feature map does, whichever way its stage lays it out."""
-    return part == "product" or part.startswith(LATER)
 
 
 def views_of(shape: Shape, names: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
