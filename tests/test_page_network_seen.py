@@ -333,7 +333,7 @@ def test_wrong_answers_are_listed_first_with_truth_and_score(classified: Run, pa
     assert 50 < rows.count() == min(len(wrong), 100)
     assert page.locator("#output").count() == 0
     assert f"{130 - len(wrong)} of 130 answers are right" in page.text_content("#answers")
-    assert "record=" in page.text_content("#answers")
+    assert f"n={wrong[2]} record={wrong[2] + 1}" in page.text_content("#answers")
 
 
 def test_an_answer_on_record_leads_to_its_image(classified: Run, page_of: OpenPage) -> None:
