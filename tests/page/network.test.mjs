@@ -119,7 +119,7 @@ for (const [axes, shape, expected] of [
   [["F", "C", "kh", "kw"], [4, 3, 2, 2], { images: 4, count: 3, height: 2, width: 2, kind: "maps" }],
   [["N*H*W", "C"], [6, 4], { images: 1, count: 1, height: 6, width: 4, kind: "maps" }],
   [["N", "units"], [2, 10], { images: 2, count: 1, height: 10, width: 1, kind: "bars" }],
-  [["N", "units"], [1, 100], { images: 1, count: 1, height: 2, width: 64, kind: "strip" }],
+  [["N", "units"], [1, 100], { images: 1, count: 1, height: 4, width: 32, kind: "strip" }],
   [["F"], [4], { images: 1, count: 1, height: 4, width: 1, kind: "bars" }],
   [[], [], { images: 1, count: 1, height: 1, width: 1, kind: "bars" }],
 ]) {

@@ -1,7 +1,7 @@
 // An array as pictures: which axes number the maps, what the colours stand for, and the pixels.
 import { valueAt } from "./data.mjs";
 
-const STRIP = 64;
+const STRIP = 32;
 const MOST_BARS = 32;
 const NUMBERED = 28;
 const MOST_NUMBERS = 1200;
