@@ -140,27 +140,35 @@ def test_floats_of_each_dtype_are_told(tmp_path: Path, page_of: OpenPage) -> Non
         assert [line for _, line in told] == [last_line(run, (0, 0, *at)) for at in np.ndindex(run.output.shape[1:3])]
 
 
-def test_stages_after_the_product_go_on(tmp_path: Path, page_of: OpenPage) -> None:
-    stages = ["pad", "im2col", "fil2col", "matmul", {"clip": {"low": -5}}, "add_bias", "reshape", "relu"]
-    bias = {"source": "integers", "dtype": "int16", "low": 1, "high": 9}
-    run, html = a_page(tmp_path / "c", {"lowering.stages": stages, "bias": bias})
+BIAS = {"source": "integers", "dtype": "int16", "low": 1, "high": 9}
+AFTER = {
+    "a bias and two that change it": ["add_bias", {"clip": {"low": -5}}, "reshape", "relu"],
+    "a bias after one that changes it": [{"clip": {"low": -5, "high": 20}}, "add_bias", "reshape"],
+    "one after the map, laid out otherwise": ["add_bias", "reshape", "transpose", "relu"],
+}
+
+
+@pytest.mark.parametrize("stages", AFTER.values(), ids=AFTER)
+def test_stages_after_the_sums_go_on_as_explain_does(stages: list[Any], tmp_path: Path, page_of: OpenPage) -> None:
+    changes = {"lowering.stages": ["pad", "im2col", "fil2col", "matmul", *stages], "bias": BIAS}
+    run, html = a_page(tmp_path / "c", changes)
     page = page_of(html)
-    arrays = [run.array(name).ravel() for name in ("matmul", "clip", "add_bias", "relu")]
-    for index, (summed, clipped, added, positive) in enumerate(zip(*arrays, strict=True)):
-        cell(page, "product", *divmod(index, 3)).hover()
+    n, f, height, width = 1, 3, 6, 5
+    assert run.array("matmul").shape == (n * height * width, f)
+    for row, column in ((0, 0), (7, 1), (13, 2), (29, 2)):
+        cell(page, "product", row, column).hover()
         shown = page.locator(".arithmetic .wide > p").all_text_contents()
-        assert f"= {summed}, as stored" in shown[0]
-        assert shown[2:] == [
-            f"clip({summed}, low=-5) = {clipped}",
-            f"add_bias: {clipped} + {added - clipped} = {added}",
-            f"relu({added}) = {positive}",
-        ]
+        told = str(cp.explain(run, at=(0, column, *divmod(row, width)))).splitlines()
+        later = told[len(told) - told[::-1].index("") :]  # what stands below the last empty line
+        assert shown[0] == live(page) == told[-len(later) - 2]
+        assert shown[2:] == [line.rpartition(", ")[0] for line in later]
+    [product] = page.evaluate(SHOWN, ".product table.grid")
+    assert numbers(product) == run.array("matmul").tolist()
 
 
 def test_a_bias_of_its_own_stage_counts_as_explain_has_it(tmp_path: Path, page_of: OpenPage) -> None:
     stages = ["pad", "im2col", "fil2col", "matmul", "add_bias", "reshape"]
-    bias = {"source": "integers", "dtype": "int16", "low": 1, "high": 9}
-    run, html = a_page(tmp_path / "c", {"lowering.stages": stages, "bias": bias})
+    run, html = a_page(tmp_path / "c", {"lowering.stages": stages, "bias": BIAS})
     page = page_of(html)
     told = page.evaluate(WALK, ".map")
     assert [line for _, line in told] == [last_line(run, (0, 0, *at)) for at in np.ndindex(run.output.shape[1:3])]
@@ -384,15 +392,23 @@ def test_convolutions_of_a_network_are_chosen(page_of: OpenPage) -> None:
 # For everybody
 
 
+@pytest.fixture(scope="module")
+def barred(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    """Small pages with all that there is: padding, groups, a bias, tabs, later stages, drawn grids."""
+    folder = tmp_path_factory.mktemp("pages")
+    grouped = {"input.shape": [2, 2, 3, 3], "filters.count": 2, "conv.groups": 2, "bias": BIAS}
+    stages = {"lowering.stages": ["pad", "im2col", "fil2col", "matmul", "reshape", "relu"]}
+    drawn = {"input.shape": [1, 1, 30, 72], "filters.count": 1, "filters.kernel": [1, 1], "conv.pad": 0}
+    return [a_page(folder, changes)[1] for changes in (grouped | stages, drawn)]
+
+
 @pytest.mark.parametrize("dark", [False, True])
-def test_nothing_bars_anyone(dark: bool, lectures: Any, page_of: OpenPage, tmp_path: Path) -> None:
-    large = a_page(tmp_path / "c", {"input.shape": [2, 4, 30, 40], "filters.count": 12})[1]
-    for html in (lectures["lecture_3d"][1], lectures["lecture_4d"][1], large):
+def test_nothing_bars_anyone(dark: bool, barred: list[bytes], page_of: OpenPage) -> None:
+    for html in barred:
         page = page_of(html, dark=dark)
-        assert findings(page) == []
-        page.locator(".padded").locator("table.grid td, .canvas-grid").nth(
-            9 if page.locator(".padded td").count() else 0
-        ).click()
+        grid = page.locator(".padded .canvas-grid, .padded table.grid td:not(.corner)").first
+        grid.click(position={"x": 60, "y": 40} if grid.get_attribute("role") == "application" else None)
+        assert where(page).startswith("n=0, c=0")
         assert findings(page) == []
 
 

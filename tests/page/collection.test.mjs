@@ -101,6 +101,18 @@ test("what does not vary, or has a word for each run, has no axis", () => {
   assert.equal(axisOf(column(["True", "False"])).isWords, true);
 });
 
+test("numbers in words are ordered by size on an axis", () => {
+  assert.deepEqual(texts(axisOf(column(["int16", "int8", "float32", "float16", "(1,13,2)", "(1,2,2)"]))), ["(1,2,2)", "(1,13,2)", "float16", "float32", "int8", "int16"]);
+});
+
+test("a few numbers are told apart by shape, many are a ramp", () => {
+  const few = axisOf(column(["3", "1", "2", "1"]));
+  assert.deepEqual([0, 1, 2].map((at) => lookOf(few, at).shape), ["triangle", "circle", "square"]);
+  const many = axisOf(column(Array.from({ length: 9 }, (_, at) => String(at))));
+  assert.equal(many.kinds, null);
+  assert.deepEqual([lookOf(many, 0).colour, lookOf(many, 8).colour], [rampColour(0), rampColour(1)]);
+});
+
 test("texts of one value are one word, and truths are no numbers", () => {
   assert.deepEqual(texts(axisOf(column(["True", "1", "1.0", "a", "False", ""]))), ["–", "False", "True / 1 / 1.0", "a"]);
   assert.equal(axisOf(column(["True", ...Array.from({ length: 40 }, (_, at) => String(at))])), null);

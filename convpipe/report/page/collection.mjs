@@ -2,9 +2,9 @@
 import { csvOf, readColumns, sortedRows } from "./columns.mjs";
 import { element, word } from "./dom.mjs";
 import { parallelPlot } from "./parallel.mjs";
-import { pythonText, quoted } from "./python.mjs";
+import { pythonText } from "./python.mjs";
 import { isNumberColumn, pageOf, runsTable } from "./runs.mjs";
-import { axisOf, maskBetween, wordsBetween } from "./scales.mjs";
+import { axisOf, literalText, maskBetween, wordsBetween } from "./scales.mjs";
 import { scatterPlot } from "./scatter.mjs";
 import { rowsWhere } from "./where.mjs";
 
@@ -178,7 +178,7 @@ export function examplesFor(model) {
   const text = column((value) => typeof value === "string");
   const found = [
     number && `${number.name} == ${pythonText(number.values[0])}`,
-    text && `${text.name} in [${quoted(text.values[0])}, ${quoted(text.texts[1])}]`,
+    text && `${text.name} in [${text.values.slice(0, 2).map(literalText).join(", ")}]`,
     model.known.includes("status") && "status == 'done'",
     model.known.includes("seconds") && "seconds * 1000 < 1",
   ];

@@ -61,6 +61,9 @@ def graph_of(run: Run, spec: Spec, work: Work, convolutions: Mapping[str | None,
         convolutions: those that the page has cell by cell, by layer.
     """
     tensors = {tensor.name: tensor for tensor in (*work.plan.given, *(step.makes for step in work.plan.steps))}
+    if None in convolutions:
+        first = given_node(spec, tensors["input"])
+        return (first, convolution_node(convolutions[None], Subject(run, spec, work, (), None)))
     if spec.network is None:
         given = [given_node(spec, tensor) for tensor in work.plan.given]
         assert spec.conv is not None
@@ -70,6 +73,15 @@ def graph_of(run: Run, spec: Spec, work: Work, convolutions: Mapping[str | None,
     first = given_node(spec, tensors["input"])
     found = layer_nodes(spec.network, work, tensors, convolutions)
     return (first, *(with_sum(node, Subject(run, spec, work, (), None), convolutions) for node in found))
+
+
+def convolution_node(shown: Shown, subject: Subject) -> Node:
+    """A run's only convolution, under the name of the stage that makes its feature map."""
+    name = shown.parts["feature_map"]
+    step = next(step for step in shown.chain if step.name == name)
+    whole = convolution_sum(shown, subject)
+    ordered = whole and {**whole, "order": index_order(step.makes)}
+    return Node(name, op_name(type(shown.operation)), ("input",), name, step.makes, {}, None, True, ordered)
 
 
 def given_node(spec: Spec, tensor: Tensor) -> Node:
@@ -111,7 +123,7 @@ def with_sum(node: Node, subject: Subject, convolutions: Mapping[str | None, Sho
 
 def convolution_sum(shown: Shown, subject: Subject) -> Mapping[str, Any] | None:
     """The sum that the stages of a convolution are together, if they are, and where the padded image comes from."""
-    if shown.sums.part != "feature_map" or shown.sums.later:
+    if shown.sums.whole is None or shown.sums.later or "feature_map" not in shown.parts:
         return None
     form, rows = shown.operation.sum_form(shown.sizes, shown.sums.bias), subject.work.plan.rows_by_tensor
     padding = next(step for step in shown.chain if step.name == shown.parts["padded"])

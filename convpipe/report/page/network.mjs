@@ -1,6 +1,6 @@
 // The graph of layers, the maps of one of them, and how one of their cells came about.
 import { answersPart, updateAnswers } from "./answers.mjs";
-import { cellReads, cellStories } from "./story.mjs";
+import { cellReads, cellStories, formIndices } from "./story.mjs";
 import { element, word } from "./dom.mjs";
 import { drawnGraph, markNode, shapeText } from "./graph.mjs";
 import { fillLayer, markLayer } from "./layer.mjs";
@@ -24,6 +24,11 @@ async function nodeArrays(app, node) {
   if (whole && whole.padded) names.push(whole.padded.of);
   const found = await Promise.all(names.map((name) => app.array(name)));
   return new Map(names.map((name, at) => [name, found[at]]));
+}
+
+function headingOf({ network, convolutions }) {
+  if (network) return "network";
+  return convolutions.length ? "pictures" : "operationGraph";
 }
 
 function headOf(app, node) {
@@ -89,7 +94,8 @@ export function isInBox(convolution, [n, f, ...position]) {
 
 // Leads to the convolution below, and there to the chosen cell.
 async function openConvolution(app) {
-  const indices = chosenIndices(app), layer = parts.node.name;
+  const layer = layerOfNode(app, parts.node), { whole } = parts.node;
+  const chosen = chosenIndices(app), indices = chosen && whole ? formIndices(whole, chosen) : chosen;
   const convolution = app.facts.convolutions.find((each) => each.layer === layer);
   await app.set({ layer });
   if (convolution && indices && isInBox(convolution, indices)) {
@@ -109,9 +115,12 @@ export function askedCell(facts) {
   return { image, cell, cellPinned: true };
 }
 
+// The layer whose convolution a node is; null for that of a run without layers.
+const layerOfNode = (app, node) => (app.facts.network ? node.name : null);
+
 function chooseNode(app, name) {
   const node = nodeOf(app.facts, name);
-  app.set({ node: name, cell: null, cellPinned: false, ...(node.conv ? { layer: name } : {}) });
+  app.set({ node: name, cell: null, cellPinned: false, ...(node.conv ? { layer: layerOfNode(app, node) } : {}) });
 }
 
 export const networkView = {
@@ -130,7 +139,7 @@ export const networkView = {
       element("div", { class: "beside" }, parts.maps, parts.sources));
     parts.answers = await answersPart(app);
     await showNode(app);
-    return element("section", { id: "network" }, word("h2", app.facts.network ? "network" : "operationGraph"),
+    return element("section", { id: "network" }, word("h2", headingOf(app.facts)),
       word("p", "networkHint", { class: "hint" }), element("div", { class: "network" }, parts.graph, parts.panel),
       parts.answers);
   },

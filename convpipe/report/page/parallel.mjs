@@ -75,6 +75,7 @@ export function parallelPlot(app, model, on) {
   let heights = [];
   let drag = null;
   let room = 800;
+  let drawnFor = "";
   let tab = { axis: 0, end: "high" };
 
   const gap = () => Math.max(LEAST_GAP, Math.floor((room - SIDE - AFTER) / Math.max(axes.length - 1, 1)));
@@ -89,12 +90,20 @@ export function parallelPlot(app, model, on) {
     if (node.hidden) return;
     heights = axes.map(heightsOn);
     const width = across(axes.length - 1) + AFTER;
-    svg.setAttribute("width", width);
-    const hadFocus = svg.contains(document.activeElement);
-    svg.replaceChildren(drawn("g", { class: "lines" }), ...axes.map(drawAxis));
+    drawAxes(width);
     paint(width);
-    settle(hadFocus);
     mark();
+  }
+
+  // The axes anew, where anything about them has changed.
+  function drawAxes(width) {
+    const key = JSON.stringify([axes.map((axis) => axis.column.name), width, [...model.brushes], app.state.language]);
+    if (key === drawnFor) return;
+    drawnFor = key;
+    const hadFocus = svg.contains(document.activeElement);
+    svg.setAttribute("width", width);
+    svg.replaceChildren(drawn("g", { class: "lines" }), ...axes.map(drawAxis));
+    settle(hadFocus);
   }
 
   function paint(width) {

@@ -9,6 +9,7 @@ const MOST_WORDS = 30;
 const FEW_NUMBERS = 12;
 const MOST_SIDE_WORDS = 5;
 const SIDE_WORD = 0.09;
+const MOST_KINDS = 8;
 const LOG_FROM = 1000;
 const LONGEST_TICK = 16;
 
@@ -61,10 +62,21 @@ export function numberScale(numbers) {
 const AXES_OF = new WeakMap();
 
 // The axis of a column: {column, places, inSlot, slot, ticks(most), isLog, isWords}; null where it has too many words.
-// `places` and `inSlot` (whether that is the place of a word) have an entry for each text, and the last is a gap's.
+// `kinds` are the different places where those are few. `places` and `inSlot` (whether that is the place of a word) have an entry for each text, and the last is a gap's.
 export function axisOf(column) {
   if (!AXES_OF.has(column)) AXES_OF.set(column, madeAxis(column));
   return AXES_OF.get(column);
+}
+
+// Which word comes first on an axis: as in sorting, but with numbers in texts by their size: int8 before int16.
+export function axisOrder(first, second) {
+  if (typeof first !== "string" || typeof second !== "string") return compareValues(first, second);
+  const [a, b] = [first, second].map((text) => text.split(/(\d+)/));
+  for (let at = 0; at < Math.min(a.length, b.length); at++) {
+    const order = at % 2 ? Number(a[at]) - Number(b[at]) : compareValues(a[at], b[at]);
+    if (order) return order;
+  }
+  return compareValues(first, second);
 }
 
 function madeAxis(column) {
@@ -72,12 +84,12 @@ function madeAxis(column) {
   if (count + Boolean(gaps) < 2) return null;
   const all = Array.from({ length: count }, (_, at) => at);
   const numbers = [...new Set(all.map((at) => values[at]).filter(isNumberValue).map(Number))];
-  const words = all.filter((at) => !isNumberValue(values[at])).sort((a, b) => compareValues(values[a], values[b]));
+  const words = all.filter((at) => !isNumberValue(values[at])).sort((a, b) => axisOrder(values[a], values[b]));
   const truths = words.some((at) => typeof values[at] === "boolean");
   const isMixed = truths || (words.length && (numbers.length <= FEW_NUMBERS || words.length > MOST_SIDE_WORDS));
   if (numbers.length > 1 && !isMixed) return numberAxis(column, numbers, gaps ? [count, ...words] : words);
   if (count > MOST_WORDS) return null;
-  const ordered = all.sort((a, b) => compareValues(values[a], values[b]));
+  const ordered = all.sort((a, b) => axisOrder(values[a], values[b]));
   return wordAxis(column, gaps ? [count, ...ordered] : ordered);
 }
 
@@ -105,7 +117,8 @@ function wordAxis(column, ordered) {
     return { at: places[group[0]], text: group.map((at) => slotText(column, at)).join(" / ") };
   });
   const inSlot = places.map(() => 1);
-  return { column, places, inSlot, slot: 1 / groups.length, slots: groups.length, ticks: () => ticks, isLog: false, isWords: true };
+  const kinds = ticks.map((tick) => tick.at);
+  return { column, places, inSlot, slot: 1 / groups.length, kinds, ticks: () => ticks, isLog: false, isWords: true };
 }
 
 function numberAxis(column, numbers, words) {
@@ -124,7 +137,14 @@ function numberAxis(column, numbers, words) {
     ...sides,
     ...scale.steps(most).map((number) => ({ at: start + (1 - start) * scale.place(number), text: short(number) })),
   ];
-  return { column, places, inSlot, slot: SIDE_WORD, slots: 0, ticks, isLog: scale.isLog, isWords: false };
+  const kinds = numbers.length <= MOST_KINDS ? kindsOf(column, places) : null;
+  return { column, places, inSlot, slot: SIDE_WORD, kinds, ticks, isLog: scale.isLog, isWords: false };
+}
+
+// The different places of a column's values, of a gap where it has one.
+function kindsOf(column, places) {
+  const used = column.gaps ? places : places.slice(0, column.count);
+  return [...new Set(used)].sort((a, b) => a - b);
 }
 
 // Those of the ticks that leave so much room between them, the ends first.
@@ -166,7 +186,8 @@ export function wordsBetween(axis, low, high) {
   return parts.join(" or ") || "0";
 }
 
-function literalText(value) {
+// A value as an expression has it.
+export function literalText(value) {
   return typeof value === "string" ? quoted(value) : pythonText(value);
 }
 

@@ -7,6 +7,7 @@ const HEIGHT = 320;
 const TOP = 26;
 const BOTTOM = 44;
 const RIGHT = 14;
+const INSET = 7;
 const MOST_SVG_POINTS = 2000;
 const RADIUS = 4.5;
 const NEAR = 14;
@@ -45,8 +46,8 @@ export function nearestPoint({ x, y }, rows, left, top, most) {
 // How a row looks: {colour: [r, g, b], shape}.
 export function lookOf(axis, place) {
   if (!axis) return { colour: rgbOf(TONES[0]), shape: SHAPES[0] };
-  if (!axis.isWords) return { colour: rampColour(axis.places[place]), shape: SHAPES[0] };
-  const slot = Math.round(axis.places[place] * axis.slots - 0.5);
+  if (!axis.kinds) return { colour: rampColour(axis.places[place]), shape: SHAPES[0] };
+  const slot = axis.kinds.indexOf(axis.places[place]);
   return { colour: rgbOf(TONES[slot % TONES.length]), shape: SHAPES[((slot % TONES.length) + Math.floor(slot / TONES.length)) % SHAPES.length] };
 }
 
@@ -79,6 +80,7 @@ export function scatterPlot(app, model, on) {
   const canvas = element("canvas", { "aria-hidden": "true" });
   const svg = drawn("svg", { role: "img", height: HEIGHT });
   const stage = element("div", { class: "stage" }, canvas, svg);
+  const [cloud, marks] = [drawn("g"), drawn("g")];
   const legend = element("div", { class: "legend" });
   let points = null;
   let faint = null;
@@ -103,24 +105,26 @@ export function scatterPlot(app, model, on) {
     const texts = up.ticks(6).map((tick) => tick.text.length);
     const left = Math.min(130, 16 + LETTER * Math.max(...texts));
     const width = Math.max(260, room);
-    return { left, top: TOP, width: width - left - RIGHT, height: HEIGHT - TOP - BOTTOM, whole: width };
+    const inside = { left: left + INSET, top: TOP + INSET, width: width - left - RIGHT - 2 * INSET, height: HEIGHT - TOP - BOTTOM - 2 * INSET };
+    return { ...inside, whole: width };
   }
 
   function redraw() {
     const [across, up] = [axis(chosen.across), axis(chosen.up)];
     const area = areaOf(up);
-    const key = [chosen.across, chosen.up, chosen.colour, area.whole].join("\n");
+    const few = app.facts.rows <= MOST_SVG_POINTS;
+    const key = [chosen.across, chosen.up, chosen.colour, area.whole, app.state.language].join("\n");
     if (key !== drawnFor) {
       points = pointsOf(area, across, up);
       faint = null;
       drawnFor = key;
+      svg.setAttribute("width", area.whole);
+      svg.setAttribute("aria-label", app.say("plot.scatter", { x: chosen.across, y: chosen.up }));
+      svg.replaceChildren(...frame(area, across, up), cloud, marks);
+      drawLegend();
     }
-    svg.setAttribute("width", area.whole);
-    const few = model.rows.length <= MOST_SVG_POINTS && app.facts.rows <= MOST_SVG_POINTS;
-    svg.replaceChildren(...frame(area, across, up), few ? drawPoints() : drawn("g"), drawn("g", { class: "lit" }));
+    if (few) drawPoints();
     paint(area, few);
-    drawLegend();
-    svg.setAttribute("aria-label", app.say("plot.scatter", { x: chosen.across, y: chosen.up }));
     mark();
   }
 
@@ -136,7 +140,7 @@ export function scatterPlot(app, model, on) {
     const place = (row) => `translate(${points.x[row].toFixed(1)},${points.y[row].toFixed(1)})`;
     const draw = (row, faint) => outline(look(row), { transform: place(row), opacity: faint ? FAINT : 0.8 });
     const others = [...model.all].filter((row) => !left.has(row));
-    return drawn("g", {}, others.map((row) => draw(row, true)), Array.from(model.rows, (row) => draw(row, false)));
+    cloud.replaceChildren(...others.map((row) => draw(row, true)), ...Array.from(model.rows, (row) => draw(row, false)));
   }
 
   function paint(area, few) {
@@ -166,14 +170,13 @@ export function scatterPlot(app, model, on) {
 
   function drawLegend() {
     const colour = axis(chosen.colour);
-    const items = !colour ? [] : colour.isWords ? wordItems(colour) : rampItems(colour);
+    const items = !colour ? [] : colour.kinds ? kindItems(colour) : rampItems(colour);
     legend.replaceChildren(...items);
   }
 
   function mark() {
-    const group = svg.lastElementChild;
     const rows = [model.kept, model.hovered].filter((row) => row >= 0);
-    group.replaceChildren(...rows.map((row) => {
+    marks.replaceChildren(...rows.map((row) => {
       const kind = row === model.hovered ? "ring" : "ring kept";
       return drawn("circle", { cx: points.x[row], cy: points.y[row], r: 7, class: kind, "data-row": row });
     }));
@@ -199,11 +202,12 @@ export function scatterPlot(app, model, on) {
   return { node, redraw, mark };
 }
 
-function wordItems(axis) {
-  return axis.ticks().map((tick, slot) => {
-    const place = axis.places.findIndex((each) => each === tick.at);
-    const icon = drawn("svg", { width: 12, height: 12, viewBox: "-6 -6 12 12", "aria-hidden": "true" }, outline(lookOf(axis, place)));
-    return element("span", { class: "key", "data-slot": slot }, icon, ` ${tick.text}`);
+function kindItems(axis) {
+  const ticks = axis.ticks(axis.kinds.length);
+  return axis.kinds.map((kind) => {
+    const look = lookOf(axis, axis.places.indexOf(kind));
+    const icon = drawn("svg", { width: 12, height: 12, viewBox: "-6 -6 12 12", "aria-hidden": "true" }, outline(look));
+    return element("span", { class: "key" }, icon, ` ${ticks.find((tick) => tick.at === kind).text}`);
   });
 }
 
@@ -216,16 +220,17 @@ function rampItems(axis) {
 
 // Axes, their ticks and names.
 function frame(area, across, up) {
-  const [right, low] = [area.left + area.width, area.top + area.height];
+  const [left, right] = [area.left - INSET, area.left + area.width + INSET];
+  const [top, low] = [area.top - INSET, area.top + area.height + INSET];
   const wide = Math.max(...across.ticks(8).map((tick) => tick.text.length)) * LETTER + 10;
-  const below = thinned(across.ticks(8), wide / area.width);
-  const beside = thinned(up.ticks(6), 15 / area.height);
+  const below = thinned(across.ticks(8), wide / area.width).map(({ at, text }) => ({ x: area.left + at * area.width, text }));
+  const beside = thinned(up.ticks(6), 15 / area.height).map(({ at, text }) => ({ y: area.top + (1 - at) * area.height, text }));
   return [
-    drawn("path", { class: "axis", d: `M${area.left},${area.top}V${low}H${right}` }),
-    ...below.map(({ at, text }) => drawn("text", { x: area.left + at * area.width, y: low + 16, "text-anchor": "middle" }, text)),
-    ...beside.map(({ at, text }) => drawn("text", { x: area.left - 6, y: low - at * area.height + 4, "text-anchor": "end" }, text)),
-    ...below.map(({ at }) => drawn("path", { class: "tick", d: `M${area.left + at * area.width},${area.top}V${low + 4}` })),
-    ...beside.map(({ at }) => drawn("path", { class: "tick", d: `M${area.left - 4},${low - at * area.height}H${right}` })),
+    drawn("path", { class: "axis", d: `M${left},${top}V${low}H${right}` }),
+    ...below.map(({ x, text }) => drawn("text", { x, y: low + 16, "text-anchor": "middle" }, text)),
+    ...beside.map(({ y, text }) => drawn("text", { x: left - 6, y: y + 4, "text-anchor": "end" }, text)),
+    ...below.map(({ x }) => drawn("path", { class: "tick", d: `M${x},${top}V${low + 4}` })),
+    ...beside.map(({ y }) => drawn("path", { class: "tick", d: `M${left - 4},${y}H${right}` })),
     drawn("text", { class: "name", x: right, y: low + 36, "text-anchor": "end" }, nameOf(across)),
     drawn("text", { class: "name", x: 0, y: 12 }, nameOf(up)),
   ];
