@@ -79,7 +79,14 @@ def test_what_another_array_holds_stands_there_once(branched: Run) -> None:
     arrays = facts_of(run_page(branched, Asked()))["arrays"]
     assert arrays["conv1/transpose"] == {"of": "conv1/reshape", "order": [0, 3, 1, 2]}
     assert arrays["conv2/pad"] == {"of": "relu1"} or arrays["relu1"] == {"of": "conv2/pad"}  # its pad adds nothing
-    assert branched.rows[-1]["sha256"] not in {row["sha256"] for row in branched.rows[:-1]}
+
+
+def test_what_holds_the_same_as_a_view_is_a_view_too(tmp_path: Path) -> None:
+    layers = {"conv": {"op": "conv", "filters": 2, "kernel": 2}, "relu": {"op": "relu"}}
+    run = a_network(layers, tmp_path / "c", **{"input.low": 1, "weights": {"source": "integers", "low": 1, "high": 3}})
+    page = run_page(run, Asked())
+    assert facts_of(page)["arrays"]["relu"] == {"of": "conv/reshape", "order": [0, 3, 1, 2]}
+    np.testing.assert_array_equal(array_of(page, "relu"), run["relu"], strict=True)
 
 
 def test_the_stages_of_a_layer_that_is_no_convolution_are_told_as_one_sum(branched: Run) -> None:

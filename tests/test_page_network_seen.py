@@ -12,6 +12,7 @@ import pytest
 from browser import findings, scrolls_sideways
 from network_cases import CLASSES
 from network_pages import BRANCHES, a_network, with_room
+from run_cases import a_place, execute, network_spec
 
 import convpipe as cp
 from convpipe.archive.read import Run
@@ -201,6 +202,57 @@ def test_stages_are_also_told_as_the_one_sum_that_they_are(
     assert page.text_content(".told p").endswith(last.removesuffix(", as stored"))
 
 
+KINDS: dict[str, dict[str, dict[str, Any]]] = {
+    "images": {
+        "conv": {"op": "conv", "filters": 4, "kernel": 2, "stride": 2, "pad": "same", "groups": 2},
+        "norm": {"op": "batch_norm"},
+        "leaky": {"op": "leaky_relu"},
+        "lrn": {"op": "local_response_norm", "size": 3},
+        "gelu": {"op": "gelu"},
+        "average": {"op": "avg_pool", "kernel": 2, "pad": 1, "stride": 1},
+        "up": {"op": "upsample", "factor": 2},
+        "clip": {"op": "clip", "low": -1, "high": 1},
+        "global": {"op": "global_max_pool"},
+        "flatten": {"op": "flatten"},
+        "dense": {"op": "dense", "units": 40},
+        "tanh": {"op": "tanh"},
+        "log": {"op": "log_softmax"},
+    },
+    "lines": {
+        "conv": {"op": "conv", "filters": 4, "kernel": 3, "pad": 1, "pad_mode": "reflect"},
+        "sigmoid": {"op": "sigmoid"},
+        "pool": {"op": "max_pool", "kernel": 2},
+        "up": {"op": "conv_transpose", "filters": 2, "kernel": 2, "stride": 2},
+    },
+    "volumes": {
+        "conv": {"op": "conv", "filters": 2, "kernel": 2, "pad": 1},
+        "relu": {"op": "relu"},
+        "flatten": {"op": "flatten"},
+    },
+    "rows": {"dense": {"op": "dense", "units": 3}, "softmax": {"op": "softmax"}},
+}
+SHAPES = {"images": (2, 2, 6, 5), "lines": (2, 3, 8), "volumes": (1, 2, 3, 4, 3), "rows": (2, 7)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_every_kind_of_layer_is_told_as_explain_tells_it(
+    kind: str, dtype: str, tmp_path: Path, page_of: OpenPage
+) -> None:
+    weights = {"source": "integers", "dtype": dtype, "low": 0, "high": 3}
+    source = {"source": "random", "shape": [*SHAPES[kind]], "dtype": dtype}
+    run = execute(network_spec(KINDS[kind], {"input": source, "weights": weights}), a_place(tmp_path / "c")).run
+    page = page_of(run_page(run, Asked()))
+    for layer in KINDS[kind]:
+        choose(page, layer)
+        point(page, ["ArrowRight", "PageDown", "ArrowDown", "ArrowRight"])
+        name, _, formula = story(page).partition(" = ")
+        at = [int(index) for index in name.removeprefix(f"{layer}[").removesuffix("]").split(",")]
+        told = str(cp.explain(run, at=at, layer=layer)).splitlines()[-1]
+        expected = re.sub(r"\bconv\[", "conv/transpose[", told.rpartition(" = ")[0])
+        assert formula.rpartition(" = ")[0] == expected, layer
+
+
 def test_what_a_cell_reads_is_marked_in_the_maps_beside_it(page_bytes: bytes, page_of: OpenPage) -> None:
     page = page_of(page_bytes)
     choose(page, "pool")
@@ -333,7 +385,7 @@ def test_wrong_answers_are_listed_first_with_truth_and_score(classified: Run, pa
     assert 50 < rows.count() == min(len(wrong), 100)
     assert page.locator("#output").count() == 0
     assert f"{130 - len(wrong)} of 130 answers are right" in page.text_content("#answers")
-    assert "record=" in page.text_content("#answers")
+    assert f"n={wrong[2]} record={wrong[2] + 1}" in page.text_content("#answers")
 
 
 def test_an_answer_on_record_leads_to_its_image(classified: Run, page_of: OpenPage) -> None:

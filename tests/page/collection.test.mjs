@@ -237,6 +237,10 @@ test("lines that are counted cross every column of pixels as often as there are 
     const sum = Array.from({ length: 12 }, (_, y) => density[y * 20 + x]).reduce((a, b) => a + b);
     assert.ok(Math.abs(sum - 4) < 1e-5, `${x} ${sum}`);
   }
+  const steep = new Float32Array(4 * 12);
+  addBundles(steep, 4, 0, 4, bundles(() => 0, () => 10, [0, 1], 12), 12);
+  assert.ok(Math.abs(steep.reduce((a, b) => a + b) - 2 * 4) < 1e-5);
+  assert.ok(Array.from({ length: 10 }, (_, y) => steep.slice(4 * y, 4 * y + 4).some(Boolean)).every(Boolean));
 });
 
 test("an end moves to the next value, and a whole axis is no filter", () => {

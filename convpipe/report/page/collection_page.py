@@ -22,6 +22,7 @@ from convpipe.report.page.columnar import columns_packed
 from convpipe.report.page.document import Content, Table, document
 from convpipe.report.page.packed import packed
 
+UNCHECKED = "as the collection's index has them; convpipe verify holds the runs themselves against their hashes"
 MOST_ROWS = 50  # of the table that is read without the script
 HASHES = (".sha256", "_sha256")
 ALWAYS = (*FIXED, "seconds")  # columns that are seen first where any run has them
@@ -108,7 +109,7 @@ def content_of(collection: Collection, asked: Asked, *, hashes: bool) -> Content
         facts=facts,
         arrays={"pages": packed(has_page), **columns_packed(rows, names)},
         tables=list(tables(rows, seen)),
-        foot=[f"{len(rows):,} runs of {shown(collection.name, 200)}"],
+        foot=[f"{len(rows):,} runs of {shown(collection.name, 200)}", UNCHECKED],
     )
 
 

@@ -57,12 +57,11 @@ def column_of(name: str, cells: Iterable[str]) -> Column:
     """
     found: dict[str, int] = {}
     places = [found.setdefault(cell, len(found)) if cell else -1 for cell in cells]
-    gaps = places.count(-1)
-    if not gaps and len(found) == len(places):
+    if len(found) == len(places):
         return Column(name, tuple(found), None, 0)
     dtype = np.min_scalar_type(len(found))
     array = np.array([len(found) if place < 0 else place for place in places], dtype)
-    return Column(name, tuple(found), array, gaps)
+    return Column(name, tuple(found), array, places.count(-1))
 
 
 def columns_packed(rows: Sequence[Mapping[str, str]], names: Sequence[str]) -> dict[str, Packed]:

@@ -85,7 +85,7 @@ def whole_cut(shape: Shape, images: tuple[int, int] | None = None) -> Cut:
     convolutions = tuple(replace(each, box=whole_images(each, images)) for each in shape.convolutions)
     packs: dict[str, Pack] = {name: partial(pack_images, (first, last), shape.tensors[name]) for name in shape.names}
     packs |= part_packs(convolutions)
-    views = dict(views_of(shape, [*packs]))
+    views = views_of(shape, [*packs])
     kept = {name: pack for name, pack in packs.items() if name not in views}
     size = sum(images_bytes(shape, name, last - first) for name in kept)
     values = {"first": first, "last": last - 1, "images": shape.images}
@@ -130,12 +130,12 @@ def pack_part(shown: Shown, part: str, array: Array) -> Packed:
     return packed(laid_out[slices], origin_of(slices, laid_out.ndim))
 
 
-def views_of(shape: Shape, names: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def views_of(shape: Shape, names: Sequence[str]) -> dict[str, Mapping[str, Any]]:
     """Arrays that hold what another holds: in the same order, or with its channels in another place."""
     maps = {each.layer: each.parts.get("feature_map") for each in shape.convolutions}
     moved = {node.array: maps[node.name] for node in shape.graph if node.conv and maps.get(node.name)}
     products = {name for each in shape.convolutions for part, name in each.parts.items() if is_summed(part)}
-    there = dict[tuple[str, Sizes, str], str]()
+    there, found = dict[tuple[str, Sizes, str], str](), dict[str, Mapping[str, Any]]()
     for name in names:
         tensor = shape.tensors[name]
         if name in products:
@@ -143,9 +143,10 @@ def views_of(shape: Shape, names: Sequence[str]) -> Iterator[tuple[str, Mapping[
         same = there.setdefault((shape.hashes[name], tensor.shape, str(tensor.dtype)), name)
         if name in moved:
             rank = len(tensor.shape)
-            yield name, {"of": moved[name], "order": (0, rank - 1, *range(1, rank - 1))}
+            found[name] = {"of": moved[name], "order": (0, rank - 1, *range(1, rank - 1))}
         elif same != name:
-            yield name, {"of": same}
+            found[name] = found.get(same, {"of": same})  # of what is there, even if that is like a view
+    return found
 
 
 def images_cut(shape: Shape, asked: Asked, room: int) -> Cut | None:

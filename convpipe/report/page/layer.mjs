@@ -32,9 +32,7 @@ function imageChoice(app, planes, image) {
   return element("div", { class: "images" }, list);
 }
 
-function hintLine(app, key, values) {
-  return element("p", { class: "hint" }, app.say(key, values));
-}
+const valued = (values) => ({ "data-values": JSON.stringify(values) });
 
 // Puts the maps of the chosen node in their place; `parts.layer` is what they are.
 export function fillLayer(app, parts) {
@@ -49,12 +47,12 @@ export function fillLayer(app, parts) {
   parts.grid = grid;
   fillGrid(app, parts);
   const more = planes.count > MAPS_AT_ONCE ? moreButton(app, parts) : null;
-  const note = array.thumb ? hintLine(app, "thumbnailNote", thumbnailValues(node, array)) : null;
+  const note = array.thumb ? word("p", "thumbnailNote", { class: "hint", ...valued(thumbnailValues(array)) }) : null;
   maps.replaceChildren(...[imageChoice(app, planes, image), legendOf(node, parts.layer), note,
     element("div", { class: "wide" }, grid), more, largestPart(parts)].filter(Boolean));
 }
 
-const thumbnailValues = (node, array) => ({ count: array.thumb.count, of: array.thumb.of, step: array.thumb.step });
+const thumbnailValues = (array) => ({ count: array.thumb.count, of: array.thumb.of, step: array.thumb.step });
 
 // The planes of what the page has of an array: some images of it, or maps made small.
 export function shownPlanes(node, array) {
@@ -84,7 +82,7 @@ function fillGrid(app, parts) {
 }
 
 function moreButton(app, parts) {
-  const button = element("button", { type: "button" }, app.say("moreMaps", { count: parts.layer.planes.count }));
+  const button = word("button", "moreMaps", { type: "button", ...valued({ count: parts.layer.planes.count }) });
   button.addEventListener("click", () => {
     parts.layer.shown = parts.layer.planes.count;
     fillGrid(app, parts);

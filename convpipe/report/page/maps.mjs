@@ -1,7 +1,7 @@
 // An array as pictures: which axes number the maps, what the colours stand for, and the pixels.
 import { valueAt } from "./data.mjs";
 
-const STRIP = 64;
+const STRIP = 32;
 const MOST_BARS = 32;
 const NUMBERED = 28;
 const MOST_NUMBERS = 1200;
@@ -148,10 +148,10 @@ export function isColoured(node, planes) {
 }
 
 // By which whole number a map is enlarged: so that a side is about 112 pixels long, or 320 where there is one map alone;
-// and so that its numbers can stand in its cells, where the maps are small and few.
-export function enlargement(planes) {
+// and so that its numbers can stand in its cells.
+export function enlargement(planes, numbered = false) {
   const longest = Math.max(planes.height, planes.width, 1);
-  if (hasNumbers(planes)) return NUMBERED;
+  if (numbered) return NUMBERED;
   return Math.max(1, Math.min(24, Math.floor((planes.count > 1 ? 112 : 320) / longest)));
 }
 
@@ -160,18 +160,7 @@ export function hasNumbers(planes) {
   return planes.kind === "maps" && small && planes.height * planes.width * planes.count <= MOST_NUMBERS;
 }
 
-// The numbers that stand in the cells of a map: none where one of them is too long for a cell.
-export function cellNumbers(planes, textAt) {
-  const found = [];
-  for (let y = 0; y < planes.height; y++) {
-    for (let x = 0; x < planes.width; x++) {
-      const text = textAt(y, x);
-      if (text === undefined || text.length > LONGEST_NUMBER) return [];
-      found.push({ y, x, text });
-    }
-  }
-  return found;
-}
+export const isShortNumber = (text) => text.length <= LONGEST_NUMBER;
 
 // Whether dark letters are seen on a colour.
 export const isLight = ([red, green, blue]) => 0.299 * red + 0.587 * green + 0.114 * blue > 140;
