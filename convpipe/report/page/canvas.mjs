@@ -5,7 +5,7 @@ import { rangeOf } from "./geometry.mjs";
 
 const FONT = '12px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace';
 const GAP = 11;
-const COLOURS = ["paper", "panel", "ink", "faint", "line", "pixel", "weight", "cell", "link"];
+const COLOURS = ["paper", "panel", "ink", "faint", "line", "pixel", "weight", "cell", "link", "hatch"];
 const FILLS = { window: "pixel", weight: "weight", result: "cell", feeds: "cell" };
 const DASHES = { window: [], weight: [2, 2], result: [], feeds: [4, 3] };
 
@@ -81,7 +81,7 @@ export function canvasGrid(sheet, on) {
     for (const row of rows) {
       for (const column of columns) {
         const padding = sheet.padding(row, column);
-        if (padding) hatch(pen, xOf(column), yOf(row), place.cell, tone.line);
+        if (padding) hatch(pen, xOf(column), yOf(row), place.cell, tone.hatch);
         pen.fillStyle = tone.ink;
         const shift = sheet.bracketed && !padding ? place.character : 0;
         pen.fillText(sheet.text(row, column), xOf(column) + place.cell - GAP / 2 - shift, yOf(row) + ROW_HEIGHT / 2);
