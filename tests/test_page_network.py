@@ -251,7 +251,7 @@ def test_a_single_convolution_that_is_too_large_is_cropped_too(tmp_path: Path) -
     asked = with_room(run, 60_000)
     page = run_page(run, asked)
     assert len(page) <= asked.limit
-    assert list(notes_of(page)) == ["leftCrops"]
+    assert list(notes_of(page)) == ["leftCrops", "leftMaps"]
     [convolution] = facts_of(page)["convolutions"]
     box = convolution["box"]
     part = run["reshape"][(slice(*box["n"]), *(slice(*span) for span in box["out"]), slice(*box["f"]))]

@@ -24,6 +24,8 @@ BESIDE = 200  # bytes of an array's text and facts beside that
 LADDER = ((64, 96), (64, 64), (32, 64), (32, 48), (16, 48), (16, 32), (8, 32), (8, 16), (4, 16), (2, 12), (1, 8))
 CROPS = ((12, 8), (12, 4), (8, 4), (8, 2), (6, 2), (4, 2), (4, 1), (3, 1), (2, 1), (1, 1))  # outputs a side, filters
 
+MAPS = ":maps"  # behind the name of an array that a page has twice: cropped as a convolution's, and as pictures
+
 Pack = Callable[[Array], Packed]
 Left = tuple[str, Mapping[str, Any]]
 
@@ -175,7 +177,7 @@ def small_cut(shape: Shape, asked: Asked, room: int) -> Cut:
         for part, name in crop.parts.items()
     )
     maps, used_by_maps, small = map_packs(shape, image, (room - used) * 3 // 4 if shape.sides else room - used)
-    packs |= maps
+    packs |= {f"{name}{MAPS}" if name in packs else name: pack for name, pack in maps.items()}
     sides, lost = side_packs(shape, room - used - used_by_maps)
     left = list[Left]()
     if shape.images > 1:
