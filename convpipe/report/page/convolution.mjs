@@ -30,6 +30,8 @@ async function viewOf(app, node) {
   const conv = convolutions.find(({ layer }) => layer === app.state.layer) || convolutions[0];
   const read = await Promise.all(Object.values(conv.parts).map(app.array));
   const arrays = Object.fromEntries(Object.keys(conv.parts).map((part, index) => [part, read[index]]));
+  arrays.product = arrays.product || arrays.feature_map;
+  arrays.sums = arrays.sums || arrays.feature_map;
   const digits = Object.fromEntries(Object.entries(arrays).filter(([, array]) => array).map(([part, array]) => [part, digitsOf(array)]));
   const [channelNames = [], mapNames = []] = conv.layer ? [] : [names.input, names.feature_map];
   return { app, node, conv, arrays, digits, channelNames, mapNames, n: conv.box.n[0], f: conv.box.f[0], rows: rowsOf(conv) };

@@ -15,7 +15,7 @@ from convpipe.graph.spec import Spec
 from convpipe.graph.step import Step
 from convpipe.graph.work import Work
 from convpipe.ops.kinds.convolving import Convolving
-from convpipe.report.page.sums import Sums, by_cell, sums_of
+from convpipe.report.page.sums import LATER, Sums, by_cell, is_summed, sums_of
 from convpipe.tensors import Array, Sizes, Tensor
 
 CROP_SIDE = 12  # outputs along each axis of a crop
@@ -23,7 +23,6 @@ CROP_FILTERS = 8
 CROP_CELLS = 60_000  # weights of a crop: of a layer with many channels, fewer filters are kept
 
 MOST_TABLE_CELLS, MOST_CELLS = 2_000, 5_000  # of one table and of a page, as convolution.mjs has it
-LATER = "later_"  # parts that later stages make of the sums, with their number
 
 Span = tuple[int, int]  # from, up to
 
@@ -104,8 +103,7 @@ class Shown:
     def laid_out(self, part: str, array: Array) -> Array:
         """A part's array as the page reads it: sums by n, position and f."""
         step = next((step for step in self.chain if step.name == self.parts[part]), None)
-        summed = part in ("product", "sums") or part.startswith(LATER)
-        return by_cell(array, step, self.sizes) if step and summed else array
+        return by_cell(array, step, self.sizes) if step and is_summed(part) else array
 
 
 def whole_box(sizes: ConvGeometry) -> Box:
@@ -166,14 +164,14 @@ def shown_of(prefix: str, operation: Convolving, tensors: Mapping[str, Tensor], 
 
 
 def parts_of(prefix: str, sums: Sums, work: Work) -> Iterator[tuple[str, str]]:
-    """The parts that there are, and their names in stages.csv; the product where the feature map has other values."""
+    """The parts that there are, and their names in stages.csv; product and sums where they are not the feature map."""
     rows = work.plan.rows_by_tensor
     yield "padded", rows[sums.image]
     for part in ("filters", "bias", "feature_map"):
         if f"{prefix}{part}" in rows:
             yield part, rows[f"{prefix}{part}"]
     for part, step in (("product", sums.product), ("sums", sums.whole)):
-        if step is not None:
+        if step is not None and step.name != rows.get(f"{prefix}feature_map"):
             yield part, step.name
     for index, later in enumerate(sums.later):
         yield f"{LATER}{index}", later.step.name

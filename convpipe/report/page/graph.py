@@ -123,7 +123,7 @@ def with_sum(node: Node, subject: Subject, convolutions: Mapping[str | None, Sho
 
 def convolution_sum(shown: Shown, subject: Subject) -> Mapping[str, Any] | None:
     """The sum that the stages of a convolution are together, if they are, and where the padded image comes from."""
-    if shown.sums.whole is None or shown.sums.later or "feature_map" not in shown.parts:
+    if "sums" in shown.parts or shown.sums.later or "feature_map" not in shown.parts:
         return None
     form, rows = shown.operation.sum_form(shown.sizes, shown.sums.bias), subject.work.plan.rows_by_tensor
     padding = next(step for step in shown.chain if step.name == shown.parts["padded"])

@@ -14,6 +14,7 @@ from convpipe.report.cell import Rule
 from convpipe.report.chain import rules_of
 from convpipe.tensors import Array, Tensor
 
+LATER = "later_"  # parts that later stages make of the sums, with their number
 LAYOUT = ("reshape", "transpose")  # what only lays out the product that it reads
 
 
@@ -95,3 +96,8 @@ def by_cell(array: Array, step: Step, sizes: ConvGeometry) -> Array:
     if step.makes.axes[-1] == "F":
         return array.reshape(-1, *sizes.out, sizes.filters)
     return array.reshape(-1, sizes.filters, *sizes.out).transpose(0, *range(2, array.ndim), 1)
+
+
+def is_summed(part: str) -> bool:
+    """Whether a part lies in a page as a feature map does, whichever way its stage lays it out."""
+    return part in ("product", "sums") or part.startswith(LATER)
