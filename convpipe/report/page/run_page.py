@@ -20,7 +20,7 @@ from convpipe.report.page.asked import Asked, check_place
 from convpipe.report.page.convolutions import Shown, convolutions
 from convpipe.report.page.cut import MAPS, Cut, Shape, images_cut, small_cut, text_of, whole_cut
 from convpipe.report.page.document import Content, Note, Table, document
-from convpipe.report.page.graph import Node, graph_of
+from convpipe.report.page.graph import graph_of
 from convpipe.report.page.packed import Packed
 from convpipe.report.page.tables import foot, output_table, stage_table
 from convpipe.tensors import Array
@@ -56,10 +56,10 @@ class Filled:
 
     def take(self, name: str, array: Array) -> None:
         """Pack an array, if it is in the cut."""
-        for own in (name, f"{name}{MAPS}"):
-            if own in self.cut.packs:
-                self.arrays[own] = self.cut.packs[own](array)
-                self.size += len(self.arrays[own].text)
+        for key in (name, MAPS + name):
+            if key in self.cut.packs:
+                self.arrays[key] = self.cut.packs[key](array)
+                self.size += len(self.arrays[key].text)
 
 
 def run_page(run: Run, asked: Asked) -> bytes:
@@ -71,7 +71,7 @@ def run_page(run: Run, asked: Asked) -> bytes:
     """
     spec = read_archived(run)
     work = plan_work(spec)
-    check_place(asked, spec, work)
+    check_place(asked, run, spec, work)
     material = material_of(run, spec, work)
     size = bare_size(material, asked)
     room = max(0, int((asked.limit - size) * MARGIN))
@@ -92,7 +92,7 @@ def material_of(run: Run, spec: Spec, work: Work) -> Material:
 
 def bare_size(material: Material, asked: Asked) -> int:
     """The bytes of the page without the arrays of its stages."""
-    return len(document(content_of(material, asked, Filled(Cut((), {}, 0)), ())))
+    return len(document(content_of(material, asked, Filled(Cut(material.shape.convolutions, {}, 0)), ())))
 
 
 def shape_of(run: Run, spec: Spec, work: Work) -> Shape:
@@ -148,7 +148,7 @@ def content_of(material: Material, asked: Asked, filled: Filled, lacks: tuple[st
         "names": run.manifest.get("names", {}),
         "convolutions": [each.facts for each in there],
         "network": material.spec.network is not None,
-        "graph": [node_facts(run, node, filled) for node in shape.graph],
+        "graph": [{**node.facts, "span": span_of(run, node.array)} for node in shape.graph],
         "answers": answers and {**answers.facts, "recorded": recorded_images(cut, shape)},
         "lacks": lacks,
         "cropped": cut.convolutions != shape.convolutions,
@@ -169,8 +169,8 @@ def content_of(material: Material, asked: Asked, filled: Filled, lacks: tuple[st
 def entry_of(material: Material, kept: Sequence[Shown]) -> str:
     """The module that starts the page."""
     if material.shape.graph:
-        return "network_page" if material.shape.convolutions or material.spec.network else "operation_page"
-    return "large_run_page" if any(each.large for each in kept or material.shape.convolutions) else "run_page"
+        return "network_page" if kept else "operation_page"
+    return "large_run_page" if any(each.large for each in kept) else "run_page"
 
 
 def recorded_images(cut: Cut, shape: Shape) -> dict[str, int]:
@@ -191,12 +191,6 @@ def lack_notes(material: Material, there: Sequence[Shown], lacks: Sequence[str])
         yield ("lacksConvolutions", {"names": named}) if named else ("lacksConvolution", {})
     if material.answered and material.answered.labels_lack:
         yield "lacksLabels", {}
-
-
-def node_facts(run: Run, node: Node, filled: Filled) -> dict[str, Any]:
-    """What the page is told of a node, and under which name it has its array."""
-    own = f"{node.array}{MAPS}"
-    return {**node.facts, "span": span_of(run, node.array), **({"array": own} if own in filled.arrays else {})}
 
 
 def span_of(run: Run, name: str) -> list[str]:
