@@ -24,10 +24,12 @@ export function drawLargeBy(makeGrid) {
   largeGrid = makeGrid;
 }
 
+const convolutionOf = ({ facts, state }) => facts.convolutions.find(({ layer }) => layer === state.layer);
+
 // What is shown: the convolution, its arrays by their parts (`sums` holds what the sums come to), and the state.
 async function viewOf(app, node) {
   const { convolutions, names = {} } = app.facts;
-  const conv = convolutions.find(({ layer }) => layer === app.state.layer) || convolutions[0];
+  const conv = convolutionOf(app) || convolutions[0];
   const read = await Promise.all(Object.values(conv.parts).map(app.array));
   const arrays = Object.fromEntries(Object.keys(conv.parts).map((part, index) => [part, read[index]]));
   arrays.product = arrays.product || arrays.feature_map;
@@ -318,7 +320,8 @@ export const convolutionView = {
   },
   async update(app, changes) {
     if (!shown) return;
-    if ("layer" in changes && app.state.layer !== shown.conv.layer) await open(app, shown.node);
+    const wanted = "layer" in changes && convolutionOf(app);
+    if (wanted && wanted !== shown.conv) await open(app, shown.node);
     else if ("language" in changes) drawAll(shown);
     if ("language" in changes || "selected" in changes || "pinned" in changes) light(shown);
   },
