@@ -245,17 +245,47 @@ def test_text_of_bounds_what_gzip_cannot_make_smaller() -> None:
         assert len(packed(draw.integers(0, 256, size, np.uint8)).text) <= text_of(size)
 
 
-def test_a_single_convolution_that_is_too_large_is_cropped_too(tmp_path: Path) -> None:
-    changes = {"input.shape": [1, 16, 80, 80], "filters.count": 16, "keep": "stages"}
+@pytest.mark.parametrize("size", [20, 80])  # of a side: from 24 on, it is looked at as a picture, too
+def test_a_single_convolution_that_is_too_large_is_cropped_too(size: int, tmp_path: Path) -> None:
+    changes = {"input.shape": [1, 16, 80, size], "filters.count": 16, "keep": "stages"}
     run = a_run(tmp_path / "c", changes)
     asked = with_room(run, 60_000)
     page = run_page(run, asked)
     assert len(page) <= asked.limit
-    assert list(notes_of(page)) == ["leftCrops"]
+    assert "leftCrops" in notes_of(page)
     [convolution] = facts_of(page)["convolutions"]
     box = convolution["box"]
     part = run["reshape"][(slice(*box["n"]), *(slice(*span) for span in box["out"]), slice(*box["f"]))]
     np.testing.assert_array_equal(array_of(page, "reshape"), part, strict=True)
+    maps = facts_of(page)["arrays"].get("maps:reshape")
+    assert (maps is None) == (size == 20)
+    if maps is not None:
+        assert (maps["thumb"]["of"], maps["dtype"], maps["shape"][0]) == (16, "uint8", 1)
+
+
+def test_a_gradient_s_cell_is_of_no_image(tmp_path: Path) -> None:
+    settings = {"input.shape": [1, 3, 60, 60], "filters.count": 8}
+    run = cp.run("experiment=grad_weights", archive=False, **settings)
+    page = run_page(run, with_room(run, 30_000, at=(7, 2, 1, 1)))
+    assert facts_of(page)["start"] == {"at": [7, 2, 1, 1], "layer": None}
+    np.testing.assert_array_equal(array_of(page, "col2fil"), run["col2fil"], strict=True)
+
+
+@pytest.mark.parametrize(
+    ("at", "layer", "line"),
+    [
+        ((3, 0, 0, 0), "add", r"--at: got 3,0,0,0, expected n from 0 to 1 \(record=4 puts image 3 on record\)"),
+        ((3, 0, 0, 0), "conv1", r"--at: got 3,0,0,0, expected n from 0 to 1 \(record=4 puts image 3 on record\)"),
+        ((0, 4, 0, 0), "add", r"--at: got 0,4,0,0, expected c from 0 to 3"),
+        ((0, 0, 0), "add", r"--at: got 0,0,0, expected 4 whole numbers: n,c,h,w"),
+        ((0, 2, 0, 0), "up", r"--at: got 0,2,0,0, expected f from 0 to 1"),
+        ((0, 5), "dense", r"--at: got 0,5, expected units from 0 to 4"),
+    ],
+)
+def test_a_cell_that_is_not_there(at: tuple[int, ...], layer: str, line: str, tmp_path: Path) -> None:
+    run = a_network(BRANCHES, tmp_path / "c", (4, 3, 6, 6), record=2)
+    with pytest.raises(ConfigError, match=f"^{line}$"):
+        run_page(run, Asked(at=at, layer=layer))
 
 
 # Thumbnails

@@ -10,7 +10,7 @@ import {
   colourOf, colourPixels, enlargement, hasNumbers, isColoured, isLight, isShortNumber, markedAreas, numberAt, planePixels, planesOfArray, scaleBetween,
   scaleOf,
 } from "../../convpipe/report/page/maps.mjs";
-import { askedCell, firstNode, isInBox } from "../../convpipe/report/page/network.mjs";
+import { askedCell, firstNode, isInBox, placedIndices } from "../../convpipe/report/page/network.mjs";
 import { cellsByMap } from "../../convpipe/report/page/sources.mjs";
 import { nodeOfStage } from "../../convpipe/report/page/stages.mjs";
 import { cellReads, cellStories } from "../../convpipe/report/page/story.mjs";
@@ -275,6 +275,12 @@ test("the first convolution is shown first, or the layer and the cell that are a
   assert.equal(firstNode(asked), "relu");
   assert.deepEqual(askedCell(asked), { image: 0, cell: { map: 1, y: 2, x: 0 }, cellPinned: true });
   assert.deepEqual(askedCell(FACTS), {});
+});
+
+test("the cell that is asked for is n, f, y, x, wherever an array has its channels", () => {
+  assert.deepEqual(placedIndices(["N", "out_h", "out_w", "F"], [0, 1, 2, 3]), [0, 2, 3, 1]);
+  assert.deepEqual(placedIndices(["N", "C", "H", "W"], [0, 1, 2, 3]), [0, 1, 2, 3]);
+  assert.deepEqual([placedIndices(["F"], [4]), placedIndices(["N", "units"], [0, 4])], [[4], [0, 4]]);
 });
 
 test("only cells of the page's part of a convolution lead to it", () => {

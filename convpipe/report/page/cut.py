@@ -24,6 +24,8 @@ BESIDE = 200  # bytes of an array's text and facts beside that
 LADDER = ((64, 96), (64, 64), (32, 64), (32, 48), (16, 48), (16, 32), (8, 32), (8, 16), (4, 16), (2, 12), (1, 8))
 CROPS = ((12, 8), (12, 4), (8, 4), (8, 2), (6, 2), (4, 2), (4, 1), (3, 1), (2, 1), (1, 1))  # outputs a side, filters
 
+MAPS = "maps:"  # before the name of an array whose maps stand in a page beside a convolution's part of it
+
 Pack = Callable[[Array], Packed]
 Left = tuple[str, Mapping[str, Any]]
 
@@ -57,7 +59,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Cut:
-    """What a page holds: how each array is packed, and which are views of others."""
+    """What a page holds: how each array is packed, by its name or `MAPS` and that; and which are views of others."""
 
     convolutions: tuple[Shown, ...]
     packs: Mapping[str, Pack]
@@ -157,17 +159,24 @@ def images_cut(shape: Shape, asked: Asked, room: int) -> Cut | None:
     count = int((room / TEXT - fixed) // max(each, 1))
     if count < 1 or shape.images < 2:
         return None
-    place = asked.at[0] if asked.at else 0
-    return whole_cut(shape, span_around(place, shape.images, min(count, shape.images - 1)))
+    return whole_cut(shape, span_around(image_of(shape, asked), shape.images, min(count, shape.images - 1)))
 
 
 # Parts of one image
 
 
+def image_of(shape: Shape, asked: Asked) -> int:
+    """The image of the cell that is asked for, or the first; the first index of a gradient's cell is no image."""
+    last = next((node.tensor for node in reversed(shape.graph) if asked.layer in (None, node.name)), None)
+    return asked.at[0] if asked.at and (last is None or is_batch(last)) else 0
+
+
 def small_cut(shape: Shape, asked: Asked, room: int) -> Cut:
     """Crops of convolutions and thumbnails of maps, where the arrays themselves do not fit."""
-    image = asked.at[0] if asked.at and shape.images else 0
-    crops = tuple(cropped_within(shape, each, asked, image, room * 3 // 8) for each in shape.convolutions)
+    image = image_of(shape, asked)
+    crops = tuple(
+        cropped_within(shape, each, asked, image, room * 3 // 8 if shape.graph else room) for each in shape.convolutions
+    )
     packs = dict(part_packs(crops))
     used = sum(
         text_of(size_of(lengths(crop, part, shape), shape.tensors[name]))
@@ -175,7 +184,7 @@ def small_cut(shape: Shape, asked: Asked, room: int) -> Cut:
         for part, name in crop.parts.items()
     )
     maps, used_by_maps, small = map_packs(shape, image, (room - used) * 3 // 4 if shape.sides else room - used)
-    packs |= maps
+    packs |= {MAPS + name if name in packs else name: pack for name, pack in maps.items()}
     sides, lost = side_packs(shape, room - used - used_by_maps)
     left = list[Left]()
     if shape.images > 1:

@@ -22,7 +22,8 @@ async function nodeArrays(app, node) {
   const { whole } = node;
   const names = [node.array, ...Object.values(node.reads || {}), ...Object.values(whole ? whole.reads : {})];
   if (whole && whole.padded) names.push(whole.padded.of);
-  const found = await Promise.all(names.map((name) => app.array(name)));
+  const maps = (name) => app.array(`maps:${name}`);
+  const found = await Promise.all(names.map(async (name) => (await maps(name)) || app.array(name)));
   return new Map(names.map((name, at) => [name, found[at]]));
 }
 
@@ -106,12 +107,18 @@ async function openConvolution(app) {
   if (target) target.scrollIntoView({ behavior: "smooth" });
 }
 
+// Indices in the order n, f, y, x as an array with its channels last has them.
+export function placedIndices(axes, [n, f, ...position]) {
+  const last = axes.length > 2 && axes[0] === "N" && axes[axes.length - 1] === "F";
+  return last ? [n, ...position, f] : f === undefined ? [n] : [n, f, ...position];
+}
+
 // The cell that the page opens with, where that is one of the layer shown first.
 export function askedCell(facts) {
   const { at, layer } = facts.start || {};
   const node = nodeOf(facts, firstNode(facts));
   if (!at || (layer || node.name) !== node.name || at.length !== node.shape.length) return {};
-  const { image, ...cell } = planesOfArray(node.axes, node.shape).spot(at);
+  const { image, ...cell } = planesOfArray(node.axes, node.shape).spot(placedIndices(node.axes, at));
   return { image, cell, cellPinned: true };
 }
 

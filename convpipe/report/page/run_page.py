@@ -18,7 +18,7 @@ from convpipe.graph.work import Work, plan_work
 from convpipe.report.page.answers import Answered, answered
 from convpipe.report.page.asked import Asked, check_place
 from convpipe.report.page.convolutions import Shown, convolutions
-from convpipe.report.page.cut import Cut, Shape, images_cut, small_cut, text_of, whole_cut
+from convpipe.report.page.cut import MAPS, Cut, Shape, images_cut, small_cut, text_of, whole_cut
 from convpipe.report.page.document import Content, Note, Table, document
 from convpipe.report.page.graph import graph_of
 from convpipe.report.page.packed import Packed
@@ -56,9 +56,10 @@ class Filled:
 
     def take(self, name: str, array: Array) -> None:
         """Pack an array, if it is in the cut."""
-        if name in self.cut.packs:
-            self.arrays[name] = self.cut.packs[name](array)
-            self.size += len(self.arrays[name].text)
+        for key in (name, MAPS + name):
+            if key in self.cut.packs:
+                self.arrays[key] = self.cut.packs[key](array)
+                self.size += len(self.arrays[key].text)
 
 
 def run_page(run: Run, asked: Asked) -> bytes:
@@ -70,7 +71,7 @@ def run_page(run: Run, asked: Asked) -> bytes:
     """
     spec = read_archived(run)
     work = plan_work(spec)
-    check_place(asked, spec, work)
+    check_place(asked, run, spec, work)
     material = material_of(run, spec, work)
     size = bare_size(material, asked)
     room = max(0, int((asked.limit - size) * MARGIN))
@@ -91,7 +92,7 @@ def material_of(run: Run, spec: Spec, work: Work) -> Material:
 
 def bare_size(material: Material, asked: Asked) -> int:
     """The bytes of the page without the arrays of its stages."""
-    return len(document(content_of(material, asked, Filled(Cut((), {}, 0)), ())))
+    return len(document(content_of(material, asked, Filled(Cut(material.shape.convolutions, {}, 0)), ())))
 
 
 def shape_of(run: Run, spec: Spec, work: Work) -> Shape:
