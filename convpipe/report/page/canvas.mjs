@@ -133,7 +133,8 @@ function drawColumnHeads({ sheet, layout, canvas }, pen, tone, { columns, x }) {
   });
   cover(pen, tone, 0, 0, layout.left, layout.top);
   pen.textAlign = "left";
-  pen.fillText(sheet.corner, 2, layout.top - HEAD_HEIGHT / 2);
+  const names = [...(sheet.levels || []), sheet.corner];
+  names.forEach((name, index) => pen.fillText(name, 2, layout.top - (names.length - index - 0.5) * HEAD_HEIGHT));
 }
 
 // The pen of a canvas as large as its place on the screen.
