@@ -1,6 +1,7 @@
 // An array as pictures: which axes number the maps, what the colours stand for, and the pixels.
-import { valueAt } from "./data.mjs";
+import { placeOf, valueAt } from "./data.mjs";
 
+const MOST_COLOURS = 4096;
 const STRIP = 32;
 const MOST_BARS = 32;
 const NUMBERED = 28;
@@ -118,30 +119,54 @@ export function numberAt(array, indices) {
   return array.thumb.low + (value / 255) * (array.thumb.high - array.thumb.low);
 }
 
+// The places of a map's cells in an array's values, row by row; -1 for what the page does not have.
+function placesInMap(array, planes, image, map) {
+  const { height, width } = planes, places = new Int32Array(height * width);
+  const placeAt = (y, x) => {
+    const indices = planes.at(image, map, y, x);
+    return indices ? placeOf(array, indices) : -1;
+  };
+  const [first, last] = [placeAt(0, 0), placeAt(height - 1, width - 1)];
+  const even = first >= 0 && last >= 0 && planes.kind === "maps";
+  const down = height > 1 ? placeAt(1, 0) - first : 0, aside = width > 1 ? placeAt(0, 1) - first : 0;
+  for (let y = 0, at = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, at++) places[at] = even ? first + y * down + x * aside : placeAt(y, x);
+  }
+  return places;
+}
+
 // A map as RGBA, row by row; what the page does not have is transparent.
 export function planePixels(array, planes, image, map, scale) {
-  const pixels = new Uint8ClampedArray(4 * planes.height * planes.width);
-  for (let y = 0; y < planes.height; y++) {
-    for (let x = 0; x < planes.width; x++) {
-      const indices = planes.at(image, map, y, x);
-      const number = indices ? numberAt(array, indices) : undefined;
-      if (number !== undefined) pixels.set([...colourOf(number, scale), 255], 4 * (y * planes.width + x));
+  const places = placesInMap(array, planes, image, map), pixels = new Uint8ClampedArray(4 * places.length);
+  const { low, high } = array.thumb || {}, known = new Map();
+  for (let at = 0; at < places.length; at++) {
+    if (places[at] < 0) continue;
+    const value = array.values[places[at]];
+    let colour = known.get(value);
+    if (!colour) {
+      colour = colourOf(array.thumb ? low + (value / 255) * (high - low) : Number(value), scale);
+      if (known.size < MOST_COLOURS) known.set(value, colour);
     }
+    pixels[4 * at] = colour[0];
+    pixels[4 * at + 1] = colour[1];
+    pixels[4 * at + 2] = colour[2];
+    pixels[4 * at + 3] = 255;
   }
   return pixels;
 }
 
 // Three maps of bytes as one picture in colour.
 export function colourPixels(array, planes, image) {
-  const pixels = new Uint8ClampedArray(4 * planes.height * planes.width);
-  for (let y = 0; y < planes.height; y++) {
-    for (let x = 0; x < planes.width; x++) {
-      const channels = [0, 1, 2].map((map) => numberAt(array, planes.at(image, map, y, x)));
-      pixels.set([...channels, 255], 4 * (y * planes.width + x));
-    }
+  const channels = [0, 1, 2].map((map) => placesInMap(array, planes, image, map));
+  const pixels = new Uint8ClampedArray(4 * planes.height * planes.width).fill(255);
+  for (let at = 0; at < channels[0].length; at++) {
+    for (let map = 0; map < 3; map++) pixels[4 * at + map] = levelAt(array, channels[map][at]);
   }
   return pixels;
 }
+
+const levelAt = (array, place) =>
+  (array.thumb ? array.thumb.low + (array.values[place] / 255) * (array.thumb.high - array.thumb.low) : array.values[place]);
 
 export function isColoured(node, planes) {
   return !node.inputs.length && node.name === "input" && node.dtype === "uint8" && planes.kind === "maps" && planes.count === 3;
