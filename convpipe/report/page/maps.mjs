@@ -7,6 +7,7 @@ const MOST_BARS = 32;
 const NUMBERED = 28;
 const MOST_NUMBERS = 1200;
 const LONGEST_NUMBER = 5;
+const MOST_SIDE_SHOWN = 320;
 const RED = [178, 24, 43];
 const BLUE = [33, 102, 172];
 const WHITE = [255, 255, 255];
@@ -172,11 +173,21 @@ export function isColoured(node, planes) {
   return !node.inputs.length && node.name === "input" && node.dtype === "uint8" && planes.kind === "maps" && planes.count === 3;
 }
 
-// By which whole number a map is enlarged: so that a side is about 112 pixels long, or 320 where there is one map alone;
+// The scale of one map alone.
+export function scaleOfMap(array, planes, image, map) {
+  if (array.thumb) return scaleOf(array);
+  const values = new array.values.constructor(planes.height * planes.width);
+  let count = 0;
+  for (const place of placesInMap(array, planes, image, map)) if (place >= 0) values[count++] = array.values[place];
+  return scaleOf({ values: values.subarray(0, count) });
+}
+
+// By which whole number a map is enlarged, or made smaller: so that a side is about 112 pixels long, or 320 where there is one map alone;
 // and so that its numbers can stand in its cells.
 export function enlargement(planes, numbered = false) {
   const longest = Math.max(planes.height, planes.width, 1);
   if (numbered) return NUMBERED;
+  if (longest > MOST_SIDE_SHOWN) return 1 / Math.ceil(longest / MOST_SIDE_SHOWN);
   return Math.max(1, Math.min(24, Math.floor((planes.count > 1 ? 112 : 320) / longest)));
 }
 
