@@ -8,7 +8,7 @@ import { columnMiddles, cutText, edgePath, graphLayout, layerRows, neighbourOf }
 import { largestOf, movedCell } from "../../convpipe/report/page/layer.mjs";
 import {
   colourOf, colourPixels, enlargement, hasNumbers, isColoured, isLight, isShortNumber, markedAreas, numberAt, planePixels, planesOfArray, scaleBetween,
-  scaleOf,
+  scaleOf, scaleOfMap,
 } from "../../convpipe/report/page/maps.mjs";
 import { askedCell, firstNode, isInBox, placedIndices } from "../../convpipe/report/page/network.mjs";
 import { cellsByMap } from "../../convpipe/report/page/sources.mjs";
@@ -186,6 +186,16 @@ test("maps are enlarged by a whole number, few small ones so that numbers stand 
   assert.deepEqual([of(3, 8, 8), of(64, 28, 28), of(64, 224, 224), of(1, 64, 20)].map((planes) => enlargement(planes)), [14, 4, 1, 5]);
   assert.equal(enlargement(of(3, 8, 8), true), 28);
   assert.deepEqual([of(3, 8, 8), of(64, 8, 8), of(1, 30, 40), of(2, 30, 10)].map(hasNumbers), [true, false, true, false]);
+});
+
+test("large maps are made smaller, by a whole number too", () => {
+  assert.deepEqual([[480, 640], [321, 10], [320, 320]].map(([height, width]) => enlargement({ kind: "maps", count: 3, height, width })), [1 / 2, 1 / 2, 1]);
+});
+
+test("a map can have a scale of its own", () => {
+  const array = filled("int16", [1, 2, 1, 2], [0, 7, -2, 5]), planes = planesOfArray(["N", "C", "H", "W"], [1, 2, 1, 2]);
+  assert.deepEqual(scaleOfMap(array, planes, 0, 0), scaleBetween(0, 7));
+  assert.deepEqual(scaleOfMap(array, planes, 0, 1), scaleBetween(-2, 5));
 });
 
 test("numbers that are too long for a cell do not stand in it", () => {
