@@ -242,19 +242,12 @@ def page(
     ...     page(run("experiment=lecture_3d", root=folder), at=(0, 0, 1, 1)).name
     '4014ffa24254.html'
     """
-    from convpipe.archive.folders import existing_folder, held_run
-    from convpipe.files.staging import write_whole
     from convpipe.report.page.asked import asked_for
-    from convpipe.report.page.place import page_bytes, place_of
+    from convpipe.report.page.place import show, write_page
 
-    asked = asked_for(at, layer, lang, limit)
-    folder = None if held_run(path) else existing_folder("page", path)
-    target = place_of(folder, out)
-    write_whole(target, page_bytes(folder or path, asked, target.parent))
+    target = write_page(path, asked_for(at, layer, lang, limit), out)
     if open:
-        import webbrowser
-
-        webbrowser.open(target.resolve().as_uri())
+        show(target)
     return target
 
 

@@ -7,7 +7,28 @@ from convpipe.archive.folders import collection_folder, existing_folder, held_ru
 from convpipe.archive.read import Run
 from convpipe.archive.verify import verify
 from convpipe.errors import UsageError
+from convpipe.files.staging import write_whole
 from convpipe.report.page.asked import Asked
+
+
+def write_page(path: Run | str | Path, asked: Asked, out: str | Path | None) -> Path:
+    """Write the page of a run or of a collection; gives where.
+
+    Raises:
+        UsageError: there is no such thing, or the page has no place.
+        ConfigError, ArchiveError, StorageError: as of `convpipe.api.page`.
+    """
+    folder = None if held_run(path) else existing_folder("page", path)
+    target = place_of(folder, out)
+    write_whole(target, page_bytes(folder or path, asked, target.parent))
+    return target
+
+
+def show(page: Path) -> None:
+    """Open a page in the browser that the machine has."""
+    import webbrowser  # which takes long to load, for what is seldom asked for
+
+    webbrowser.open(page.resolve().as_uri())
 
 
 def place_of(folder: Path | None, out: str | Path | None) -> Path:
