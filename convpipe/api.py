@@ -227,15 +227,13 @@ def page(
         lang: ``en`` or ``ko``; a button changes it.
         limit: the most bytes that it may have, such as ``"8MiB"``, which is usual, and at most 50 MiB. A run that is
             larger is shown in part, and the page says which.
-        out: where to write it. By default it lies beside the archive, as ``<run id>.html``, or in the collection, as
-            ``index.html``.
+        out: where to write it; by default beside the run, as ``<run id>.html``, or in the collection, as ``index.html``.
         open: whether to show it in a browser.
 
     Raises:
         UsageError: there is no run and no collection, or a run in memory and no `out`.
         ConfigError: a cell, a layer or a language that is not there, or a limit that the page would not keep.
-        ArchiveError: the run is damaged.
-        StorageError: the disk refused.
+        ArchiveError, StorageError: the run is damaged; the disk refused.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
