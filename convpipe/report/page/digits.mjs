@@ -46,7 +46,7 @@ export function digitsOf(array) {
   const text = (value) => (value === undefined ? "" : numeral(value, decimals));
   let characters = 1;
   for (const value of decimals === null ? array.values : outermost(array.values)) characters = Math.max(characters, text(value).length);
-  return { text, characters, whole };
+  return { text, characters, whole: decimals === 0 };
 }
 
 // Texts filled up with spaces, so that their decimal points stand below each other at the right of a cell.
