@@ -240,6 +240,7 @@ test("keys move the chosen cell within its map and from map to map", () => {
 
 test("of a long vector the largest come first, the first of equals first", () => {
   assert.deepEqual(largestOf([1, 5, 3, 5, NaN], 3), [1, 3, 2]);
+  assert.deepEqual(largestOf([5, NaN, 9], 3), [2, 0, 1]);
 });
 
 // Cells and their stories
