@@ -227,7 +227,7 @@ def page(
         lang: ``en`` or ``ko``; a button changes it.
         limit: the most bytes that it may have, such as ``"8MiB"``, which is usual, and at most 50 MiB. A run that is
             larger is shown in part, and the page says which.
-        out: where to write it; by default beside the run, as ``<run id>.html``, or in the collection, as ``index.html``.
+        out: where to write it; by default beside the run as ``<run id>.html``, or in the collection as ``index.html``.
         open: whether to show it in a browser.
 
     Raises:
