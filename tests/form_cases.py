@@ -117,6 +117,8 @@ def window_cases(draw: np.random.Generator, make: Any) -> Iterator[Case]:
         for mode in ("constant", "reflect", "edge", "wrap"):
             yield a_case("pad", {"pad": ((2, 1),) * rank, "mode": mode, "value": 5}, x)
         yield a_case("pad", {"pad": 0}, x)
+    yield a_case("max_pool", {"kernel": 2, "pad": 1, "dilation": 3}, make(draw, 1, 1, 2))  # nothing but padding
+    yield a_case("avg_pool", {"kernel": 2, "pad": 1, "dilation": 3, "count_include_pad": False}, make(draw, 1, 1, 2))
 
 
 # Chains

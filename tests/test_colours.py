@@ -1,4 +1,4 @@
-"""Numbers as colours, by hand: grey, blue to red, orange for no number, and pixels that stand for many cells."""
+"""Numbers as colours, by hand: grey, red to blue, orange for no number, and pixels that stand for many cells."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ def test_grey_goes_from_the_smallest_to_the_largest(dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int64", *FLOATS])
-def test_numbers_below_0_are_blue_and_those_above_red(dtype: str) -> None:
+def test_numbers_below_0_are_red_and_those_above_blue(dtype: str) -> None:
     found = drawn(np.array([[-100, 0, 50, 100]], dtype))[0].tolist()
-    halfway = [round(255 + (end - 255) / 2) for end in RED]
-    assert found == [list(BLUE), [255, 255, 255], halfway, list(RED)]
+    halfway = [round(255 + (end - 255) / 2) for end in BLUE]
+    assert found == [list(RED), [255, 255, 255], halfway, list(BLUE)]
     # of either sign alone the scale is symmetric, too
-    assert drawn(np.array([[-8, -4]], dtype))[0, 0].tolist() == list(BLUE)
+    assert drawn(np.array([[-8, -4]], dtype))[0, 0].tolist() == list(RED)
 
 
 def test_the_widest_ranges_are_drawn() -> None:
     info = np.iinfo(np.int64)
-    assert drawn(np.array([[info.min, 0]]))[0].tolist() == [list(BLUE), [255] * 3]
+    assert drawn(np.array([[info.min, 0]]))[0].tolist() == [list(RED), [255] * 3]
     assert drawn(np.array([[0, 2**64 - 1]], np.uint64)).tolist() == greys([[0, 255]])
     huge = np.finfo(np.float64).max
-    assert drawn(np.array([[-huge, huge]]))[0].tolist() == [list(BLUE), list(RED)]
+    assert drawn(np.array([[-huge, huge]]))[0].tolist() == [list(RED), list(BLUE)]
     # neighbours that float64 does not tell apart
     assert drawn(np.array([[2**62, 2**62 + 1]])).tolist() == greys([[0, 255]])
 

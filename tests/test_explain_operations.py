@@ -85,6 +85,7 @@ def last_line(run: Run, at: tuple[int, ...], layer: str | None = None) -> str:
 
 # Layers, by hand: the image, the layer, the cell, and what is said of it.
 POOL = {"op": "max_pool", "kernel": 2}
+NOTHING = "max(nothing but padding) = -32768"
 MEAN = {"op": "avg_pool", "kernel": 2}
 BORDER = {"kernel": 2, "stride": 1, "pad": 1}
 BY_HAND: list[tuple[Any, dict[str, Any], tuple[int, ...], str]] = [
@@ -92,6 +93,8 @@ BY_HAND: list[tuple[Any, dict[str, Any], tuple[int, ...], str]] = [
     (IMAGE, POOL, (0, 0, 0, 1), "max(3, 0, -6, 7) = 7"),
     (IMAGE, {"op": "max_pool", **BORDER}, (0, 0, 0, 0), "max(1) = 1"),
     (IMAGE, {"op": "max_pool", **BORDER, "dilation": 3}, (0, 0, 0, 1), "max(0, -1) = 0"),
+    (IMAGE, {"op": "avg_pool", "kernel": (1, 3)}, (0, 0, 0, 0), "(1 + -2 + 3) / 3 = 0.666667"),
+    ([[[[8, 9]]]], {"op": "max_pool", "kernel": (1, 2), "pad": ((0, 0), (1, 1)), "dilation": 3}, (0, 0, 0, 0), NOTHING),
     (IMAGE, MEAN, (0, 0, 0, 1), "(3 + 0 + -6 + 7) / 4 = 1"),
     (IMAGE, {"op": "avg_pool", **BORDER}, (0, 0, 0, 1), "((0) + (0) + 1 + -2) / 4 = -0.25"),
     (IMAGE, {"op": "avg_pool", **BORDER, "count_include_pad": False}, (0, 0, 0, 1), "(1 + -2) / 2 = -0.5"),
@@ -435,6 +438,7 @@ def test_a_layer_that_was_changed_is_found(tmp_path: Path) -> None:
     assert re.search(r"\nmax\(.*\) = \d+, but 77 is stored\n\Z", answer.out)
     assert re.fullmatch(r"convpipe: .*: at 0,1,0,1: got 77 stored, expected \d+\n", answer.err)
     assert convpipe("explain", str(run), "--at=0,0,0,1", "--layer=it").code == 0
+    set_output(run, lambda values: values.__setitem__((0, 1, 1, 1), 78))
     walked = convpipe("explain", str(run), "--all", "--at=0,1", "--layer=it")
     assert (walked.code, walked.out.count("cell n=0")) == (3, 4)
     assert ": at 0,1,0,1: got 77 stored, expected " in walked.err

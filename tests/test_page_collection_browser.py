@@ -421,6 +421,13 @@ def test_any_collection_has_a_page(page_of: Open, rows: list[Row], language: str
     assert findings(page) == []
 
 
+def test_words_beside_numbers_colour_the_points(page_of: Open) -> None:
+    rows = few_rows(["same", "1", "2", "same", "1", "2"])
+    page = page_of(page_of_rows([row | {"y": str(at), "z": str(at % 2)} for at, row in enumerate(rows)]))
+    page.locator("#scatter select").nth(2).select_option("x")
+    assert [text.strip() for text in page.locator("#scatter .legend .key").all_inner_texts()] == ["1", "2", "same"]
+
+
 def test_hostile_names_stay_texts(page_of: Open) -> None:
     rows = [
         row

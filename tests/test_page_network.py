@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import gzip
-import json
 import re
 import shutil
 from dataclasses import replace
@@ -14,82 +13,28 @@ from typing import Any
 import numpy as np
 import pytest
 from network_cases import CLASSES
-from run_cases import a_place, a_run, execute, network_spec
+from network_pages import BRANCHES, a_network, array_of, facts_of, nodes_of, notes_of, with_room
+from run_cases import a_run
 
 import convpipe as cp
 from convpipe.archive.read import Run
 from convpipe.config.read import read_archived
 from convpipe.errors import ArchiveError, ConfigError
-from convpipe.execution.recover import recovered
+from convpipe.execution.recover import Recovery, recovered
 from convpipe.graph.spec import Spec
 from convpipe.graph.work import Work, plan_work
 from convpipe.report.page.asked import Asked
 from convpipe.report.page.cut import Shape, images_cut, small_cut, text_of
 from convpipe.report.page.packed import packed
-from convpipe.report.page.run_page import MARGIN, bare_size, material_of, run_page, shape_of
+from convpipe.report.page.run_page import run_page, shape_of
 from convpipe.report.page.script import words
 from convpipe.report.page.thumbnails import thumbnail_shape, thumbnails
-from convpipe.tensors import Array
-
-BRANCHES: dict[str, dict[str, Any]] = {
-    "conv1": {"op": "conv", "filters": 4, "kernel": 3, "pad": 1},
-    "relu1": {"op": "relu"},
-    "conv2": {"op": "conv", "filters": 4, "kernel": 1},
-    "add": {"op": "add", "inputs": ["relu1", "conv2"]},
-    "join": {"op": "concat", "inputs": ["add", "conv1", "add"]},
-    "up": {"op": "conv_transpose", "filters": 2, "kernel": 2, "stride": 2},
-    "pool": {"op": "max_pool", "kernel": 2},
-    "flatten": {"op": "flatten"},
-    "dense": {"op": "dense", "units": 5},
-}
-
-
-def a_network(
-    layers: dict[str, Any], folder: Path, shape: tuple[int, ...] = (2, 3, 6, 6), keep: str = "stages", **changes: Any
-) -> Run:
-    """An archived run of small whole numbers through a network."""
-    weights = {"source": "integers", "dtype": "int32", "low": -1, "high": 2}
-    there = {"input.shape": list(shape), "input.low": -3, "input.high": 4, "weights": weights, **changes}
-    return execute(network_spec(layers, there), a_place(folder, keep=keep)).run
 
 
 def shape_and_work(run: Run) -> tuple[Shape, Spec, Work]:
     spec = read_archived(run)
     work = plan_work(spec)
     return shape_of(run, spec, work), spec, work
-
-
-def with_room(run: Run, room: int, **asked: Any) -> Asked:
-    """A limit that leaves so many bytes for arrays, however large the page's script is."""
-    material = material_of(run, read_archived(run), plan_work(read_archived(run)))
-    return Asked(limit=bare_size(material, Asked(**asked)) + int(room / MARGIN) + 1, **asked)
-
-
-def facts_of(page: bytes) -> dict[str, Any]:
-    found = re.search(r'<script type="application/json" id="facts">(.*?)</script>', page.decode(), re.DOTALL)
-    assert found
-    return dict(json.loads(found[1]))
-
-
-def array_of(page: bytes, name: str) -> Array:
-    """An array of a page, read as anyone would."""
-    known = facts_of(page)["arrays"][name]
-    if "of" in known:
-        array = array_of(page, known["of"])
-        return array.transpose(known.get("order", range(array.ndim)))
-    found = re.search(rf'<script type="application/octet-stream" id="a-{name}">(.*?)</script>', page.decode())
-    assert found, name
-    bytes_ = gzip.decompress(base64.b64decode(found[1]))
-    return np.frombuffer(bytes_, np.dtype(known["dtype"]).newbyteorder("<")).reshape(known["shape"])
-
-
-def nodes_of(page: bytes) -> dict[str, dict[str, Any]]:
-    return {node["name"]: node for node in facts_of(page)["graph"]}
-
-
-def notes_of(page: bytes) -> dict[str, str]:
-    """What the page says of itself without its script: its sentences by their keys."""
-    return dict(re.findall(r'<p class="note" data-word="(\w+)" data-values="[^"]*">([^<]*)</p>', page.decode()))
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +79,14 @@ def test_what_another_array_holds_stands_there_once(branched: Run) -> None:
     arrays = facts_of(run_page(branched, Asked()))["arrays"]
     assert arrays["conv1/transpose"] == {"of": "conv1/reshape", "order": [0, 3, 1, 2]}
     assert arrays["conv2/pad"] == {"of": "relu1"} or arrays["relu1"] == {"of": "conv2/pad"}  # its pad adds nothing
-    assert branched.rows[-1]["sha256"] not in {row["sha256"] for row in branched.rows[:-1]}
+
+
+def test_what_holds_the_same_as_a_view_is_a_view_too(tmp_path: Path) -> None:
+    layers = {"conv": {"op": "conv", "filters": 2, "kernel": 2}, "relu": {"op": "relu"}}
+    run = a_network(layers, tmp_path / "c", **{"input.low": 1, "weights": {"source": "integers", "low": 1, "high": 3}})
+    page = run_page(run, Asked())
+    assert facts_of(page)["arrays"]["relu"] == {"of": "conv/reshape", "order": [0, 3, 1, 2]}
+    np.testing.assert_array_equal(array_of(page, "relu"), run["relu"], strict=True)
 
 
 def test_the_stages_of_a_layer_that_is_no_convolution_are_told_as_one_sum(branched: Run) -> None:
@@ -293,17 +245,48 @@ def test_text_of_bounds_what_gzip_cannot_make_smaller() -> None:
         assert len(packed(draw.integers(0, 256, size, np.uint8)).text) <= text_of(size)
 
 
-def test_a_single_convolution_that_is_too_large_is_cropped_too(tmp_path: Path) -> None:
-    changes = {"input.shape": [1, 16, 80, 80], "filters.count": 16, "keep": "stages"}
+@pytest.mark.parametrize("size", [20, 80])  # of a side: from 24 on, it is looked at as a picture, too
+def test_a_single_convolution_that_is_too_large_is_cropped_too(size: int, tmp_path: Path) -> None:
+    changes = {"input.shape": [1, 16, 80, size], "filters.count": 16, "keep": "stages"}
     run = a_run(tmp_path / "c", changes)
     asked = with_room(run, 60_000)
     page = run_page(run, asked)
     assert len(page) <= asked.limit
-    assert list(notes_of(page)) == ["leftCrops"]
+    assert "leftCrops" in notes_of(page)
     [convolution] = facts_of(page)["convolutions"]
     box = convolution["box"]
     part = run["reshape"][(slice(*box["n"]), *(slice(*span) for span in box["out"]), slice(*box["f"]))]
     np.testing.assert_array_equal(array_of(page, "reshape"), part, strict=True)
+    maps = facts_of(page)["arrays"].get("maps:reshape")
+    assert (maps is None) == (size == 20)
+    if maps is not None:
+        assert (maps["thumb"]["of"], maps["dtype"], maps["shape"][0]) == (16, "uint8", 1)
+
+
+def test_a_gradient_s_cell_is_of_no_image(tmp_path: Path) -> None:
+    settings = {"input.shape": [1, 3, 60, 60], "filters.count": 8}
+    run = cp.run("experiment=grad_weights", archive=False, **settings)
+    page = run_page(run, with_room(run, 30_000, at=(7, 2, 1, 1)))
+    assert facts_of(page)["start"] == {"at": [7, 2, 1, 1], "layer": None}
+    np.testing.assert_array_equal(array_of(page, "col2fil"), run["col2fil"], strict=True)
+    assert facts_of(page)["arrays"]["pad"]["shape"][0] == 1  # of its only image
+
+
+@pytest.mark.parametrize(
+    ("at", "layer", "line"),
+    [
+        ((3, 0, 0, 0), "add", r"--at: got 3,0,0,0, expected n from 0 to 1 \(record=4 puts image 3 on record\)"),
+        ((3, 0, 0, 0), "conv1", r"--at: got 3,0,0,0, expected n from 0 to 1 \(record=4 puts image 3 on record\)"),
+        ((0, 4, 0, 0), "add", r"--at: got 0,4,0,0, expected c from 0 to 3"),
+        ((0, 0, 0), "add", r"--at: got 0,0,0, expected 4 whole numbers: n,c,h,w"),
+        ((0, 2, 0, 0), "up", r"--at: got 0,2,0,0, expected f from 0 to 1"),
+        ((0, 5), "dense", r"--at: got 0,5, expected units from 0 to 4"),
+    ],
+)
+def test_a_cell_that_is_not_there(at: tuple[int, ...], layer: str, line: str, tmp_path: Path) -> None:
+    run = a_network(BRANCHES, tmp_path / "c", (4, 3, 6, 6), record=2)
+    with pytest.raises(ConfigError, match=f"^{line}$"):
+        run_page(run, Asked(at=at, layer=layer))
 
 
 # Thumbnails
@@ -364,6 +347,15 @@ def test_arrays_come_one_after_another_as_they_were(keep: str, branched: Run, tm
         np.testing.assert_array_equal(array, branched[name], strict=True)
         names.append(name)
     assert sorted(names) == sorted(shape.names)
+
+
+def test_no_array_stays_that_nothing_reads_any_more(tmp_path: Path) -> None:
+    run = a_network(BRANCHES, tmp_path / "c", keep="output")
+    shape, spec, work = shape_and_work(run)
+    recovery = Recovery(run, spec, work, frozenset(), dict(shape.hashes))
+    there = [len(recovery.there) for _ in recovery.arrays_of(shape.names)]
+    assert recovery.there == {}
+    assert max(there) < len(work.plan.steps) / 2
 
 
 def other_floats(run: Run, *stages: str) -> Run:

@@ -267,11 +267,16 @@ def test_the_advice_works() -> None:
     assert convpipe("pictures=[reshape]").code == 0
 
 
-def test_without_pillow_nothing_runs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [[], ["dry_run=true"], ["-m", "seed=1,2"]])
+def test_without_pillow_nothing_runs(more: list[str], tmp_path: Path) -> None:
     code = "import sys; sys.modules['PIL'] = None; from convpipe.cli.main import main; sys.exit(main(sys.argv[1:]))"
-    done = subprocess.run([sys.executable, "-c", code, "pictures=all"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, "pictures=all", *more], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout) == (2, "")
-    assert re.match(r"convpipe: pictures: got no Pillow, expected .*pip install 'convpipe\[image\]'", done.stderr)
+    assert re.match(
+        r"convpipe: (seed=1: )?pictures: got no Pillow, expected .*pip install 'convpipe\[image\]'", done.stderr
+    )
     assert not list(tmp_path.iterdir())
     fine = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert fine.returncode == 0, fine.stderr

@@ -25,7 +25,7 @@ MOST_OF_ALL = 384  # of a sheet, unless it has so many stages that LEAST_MAPS of
 LEAST_MAPS = 4
 SIDE, SMALL_SIDE = 256, 128  # pixels of a map: where few stages are drawn, and where many are
 MOST_BESIDE = 6  # channels of a filter that have a row to themselves
-SIGNED = "Maps with numbers below 0: blue below, white at 0, red above, as deep at the scale's end in either direction."
+SIGNED = "Maps with numbers below 0: red below, white at 0, blue above, as deep at the scale's end in either direction."
 ODD = "Orange: NaN or infinity."
 
 

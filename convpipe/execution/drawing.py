@@ -5,7 +5,6 @@ from math import prod
 
 from convpipe.archive.maps import letters_of
 from convpipe.errors import ConfigError, did_you_mean, shown
-from convpipe.files.images import need_pillow
 from convpipe.graph.plan import Plan
 from convpipe.graph.spec import Spec
 from convpipe.graph.step import Step
@@ -35,6 +34,8 @@ def drawn_stages(asked: Asked, spec: Spec, plan: Plan) -> tuple[str, ...]:
         found = {stage_asked(f"{KEY}[{at}]", name, known, there) for at, name in enumerate(asked)}
     drawn = tuple(name for name in there if name in found)
     if drawn:
+        from convpipe.files.images import need_pillow  # which most runs do without
+
         need_pillow(KEY)
     return drawn
 

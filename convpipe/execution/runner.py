@@ -127,7 +127,6 @@ def execute(prepared: Prepared, place: Place, on_stage: OnStage = ignore) -> Out
         StorageError: the disk refused.
     """
     target = place.folder / prepared.identity
-    drawn(prepared, place)  # or a stage that there is not would be told late
     mend(place.folder)
     with blas_threads(place.threads), drafting(target) as draft:
         seconds = fill(draft, prepared, keeping(place, standing(prepared, place)), on_stage)
@@ -177,7 +176,6 @@ def produce(prepared: Prepared, place: Place, memo: Memo) -> Settled:
         ConvpipeError: as `execute`.
     """
     target = place.folder / prepared.identity
-    drawn(prepared, place)
     with drafting(target, tidy=False) as draft:
         fill(draft, prepared, place, ignore, memo)
         return archived(draft, target, prepared, place)
@@ -271,6 +269,7 @@ def own_sources(spec: Spec) -> set[str]:
 
 def fill(draft: Recorder, prepared: Prepared, place: Place, on_stage: OnStage, memo: Memo | None = None) -> Seconds:
     """Run the work into a draft and finish it; gives each recorded stage's times."""
+    album = album_of(prepared, place)  # first, as a stage that there is not is told before anything is made
     spec, work, started = prepared.spec, prepared.work, provenance.now()
     draft.write("config.yaml", prepared.described.yaml)
     arrays = make_arrays(spec, work, memo)
@@ -278,7 +277,7 @@ def fill(draft: Recorder, prepared: Prepared, place: Place, on_stage: OnStage, m
     if batch:
         arrays["input"] = batch["input"][: work.recorded]
     keep = kept_by(place.keep, spec.network is not None)
-    kept, album = kept_rows(keep, work.plan), album_of(prepared, place)
+    kept = kept_rows(keep, work.plan)
     for tensor in work.plan.given:
         draft.add(tensor.name, source_of(spec, tensor).source, arrays[tensor.name], kept=tensor.name in kept)
         if album is not None:

@@ -1,4 +1,7 @@
-"""Numbers as colours: grey from the smallest to the largest, blue below 0 and red above it, orange for what is none."""
+"""Numbers as colours: grey from the smallest to the largest, red below 0 and blue above it, orange for what is none.
+
+Red, white, blue from the lowest up: the page (report/page/raster.mjs) has the same order.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -128,9 +131,9 @@ def colours_of(cells: Array, span: Span) -> Array:
 
 
 def signed_colours(cells: Array, span: Span) -> Array:
-    """White at 0, towards red above and towards blue below, as far from 0 as the reach in both directions."""
+    """White at 0, towards red below and towards blue above, as far from 0 as the reach in both directions."""
     share = (cells.astype(np.float64) / float(span.reach))[..., None]
-    towards = np.where(share > 0, np.array(RED), np.array(BLUE))
+    towards = np.where(share < 0, np.array(RED), np.array(BLUE))
     return np.asarray(WHITE + (towards - WHITE) * np.abs(share))
 
 

@@ -145,7 +145,7 @@ def told(value: Any) -> dict[str, Any]:
         given = setting.default if name in unread else getattr(value, name)
         found[name] = given if name in written else setting.check.canonical(given)
     for name, default in later_defaults(kind):
-        if name in found and found[name] == default:
+        if found[name] == default:
             del found[name]
     return found
 

@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from operator import index
+from functools import reduce
+from operator import add, index
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ class Cell:
     @property
     def total(self) -> Any:
         """All partial sums and the bias."""
-        found = sum(channel.total for channel in self.channels) + (0 if self.bias is None else self.bias)
+        found = plain_sum(channel.total for channel in self.channels) + (0 if self.bias is None else self.bias)
         return found if is_finite(found) else sum_of(self.factors)
 
     @property
@@ -159,6 +160,15 @@ def all_finite(pairs: Iterable[tuple[Any, Any]]) -> bool:
     return all(is_finite(first) and is_finite(second) for first, second in pairs)
 
 
+def plain_sum(values: Iterable[Any]) -> Any:
+    """A sum from left to right, as the page has it: `sum` of Python 3.12 rounds otherwise than that of 3.11.
+
+    >>> plain_sum([0.1] * 10)
+    0.9999999999999999
+    """
+    return reduce(add, values, 0)
+
+
 def sum_of(factors: Iterable[tuple[Any, Any]]) -> Any:
     """The sum of products, in Python's numbers: where float64 was left on the way, of the exact ones.
 
@@ -166,7 +176,7 @@ def sum_of(factors: Iterable[tuple[Any, Any]]) -> Any:
     (5e+307, 12)
     """
     pairs = list(factors)
-    found = sum(first * second for first, second in pairs)
+    found = plain_sum(first * second for first, second in pairs)
     if is_finite(found) or not all_finite(pairs):
         return found
     exact = sum(Fraction(first) * Fraction(second) for first, second in pairs)

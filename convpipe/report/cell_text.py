@@ -7,7 +7,7 @@ import numpy as np
 
 from convpipe.ops.arrays.overflow import Overflow
 from convpipe.ops.kinds.formulas import short as short
-from convpipe.report.cell import Cell, Channel, cell_letters
+from convpipe.report.cell import Cell, Channel, cell_letters, plain_sum
 
 PADDING = "({})"  # a pixel that padding put there
 MOST_CHANNELS = 16  # told tap by tap; of the others only the sums
@@ -51,7 +51,7 @@ def cell_lines(cell: Cell) -> Iterator[str]:
     if rest:
         yield from ("", f"and {len(rest)} more channels, {rest[0].number} to {rest[-1].number}")
     parts = [short(channel.total) for channel in cell.channels[:MOST_CHANNELS]]
-    parts += [f"{short(sum(channel.total for channel in rest))} (the other channels)"] if rest else []
+    parts += [f"{short(plain_sum(channel.total for channel in rest))} (the other channels)"] if rest else []
     parts += [] if cell.bias is None else [f"{short(cell.bias)} (bias)"]
     yield from ("", f"{' + '.join(parts)} = {short(cell.total)}, {verdict(cell)}")
 

@@ -56,6 +56,12 @@ test("what is not finite is told as it is", () => {
   assert.equal(verdictOf(single("float32", [3e38, 3e38], [1, 1], (2 - 2 ** -23) * 2 ** 127, "float32", [["saturate", "float32"]])), "storedByRule");
 });
 
+test("a sum that leaves what floats hold only on the way is finite", () => {
+  assert.equal(single("float64", [1e308, -1e308], [2, 1.5], 5e307, "float64", [["error", "float64"]]).total, 5e307);
+  assert.equal(single("float64", [1e308], [10], Infinity, "float64", [["inf", "float64"]]).total, Infinity);
+  assert.equal(single("float64", [1e308, 1e308], [1, 1], 1e308, "float64", [["error", "float64"]], -1e308).total, 1e308);
+});
+
 test("more than sixteen channels are told by their sum", () => {
   const ones = Array(20).fill(1);
   assert.match(sumLine(single("int8", ones, ones, 20, "int8", [["error", "int8"]]), say), /^(1 \+ ){16}4 \(otherChannels\) = 20, /);

@@ -46,5 +46,7 @@ test("what a formula comes to", () => {
   }
   const mean = { ...pool, formula: ["/", ["sum", "x"], ["count", "x"]] };
   assert.equal(resultOf(mean, [0], (input, [at]) => Number(row[at])), 6);
-  assert.equal(resultOf(mean, [0], (input, [at]) => [1e16, 1][at]), 5000000000000000);
+  const sum = { ...pool, formula: ["sum", "x"], loops: [3], reads: [{ ...pool.reads[0], places: [variable(1)] }] };
+  assert.equal(resultOf(sum, [0], (input, [at]) => [1e16, 1, -1e16][at]), 1);
+  assert.equal(resultOf(sum, [0], (input, [at]) => [1, Infinity, 2][at]), Infinity);
 });

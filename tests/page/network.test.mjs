@@ -2,15 +2,15 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { orderedImages } from "../../convpipe/report/page/answers.mjs";
+import { orderedImages, wayTo } from "../../convpipe/report/page/answers.mjs";
 import { arrayOf, turnedView, valueAt } from "../../convpipe/report/page/data.mjs";
 import { columnMiddles, cutText, edgePath, graphLayout, layerRows, neighbourOf } from "../../convpipe/report/page/graph.mjs";
 import { largestOf, movedCell } from "../../convpipe/report/page/layer.mjs";
 import {
-  cellNumbers, colourOf, colourPixels, enlargement, hasNumbers, isColoured, markedAreas, numberAt, planePixels, planesOfArray, scaleBetween,
-  scaleOf,
+  colourOf, colourPixels, enlargement, hasNumbers, isColoured, isLight, isShortNumber, markedAreas, numberAt, planePixels, planesOfArray, scaleBetween,
+  scaleOf, scaleOfMap,
 } from "../../convpipe/report/page/maps.mjs";
-import { askedCell, firstNode, isInBox } from "../../convpipe/report/page/network.mjs";
+import { askedCell, firstNode, isInBox, placedIndices } from "../../convpipe/report/page/network.mjs";
 import { cellsByMap } from "../../convpipe/report/page/sources.mjs";
 import { nodeOfStage } from "../../convpipe/report/page/stages.mjs";
 import { cellReads, cellStories } from "../../convpipe/report/page/story.mjs";
@@ -119,7 +119,7 @@ for (const [axes, shape, expected] of [
   [["F", "C", "kh", "kw"], [4, 3, 2, 2], { images: 4, count: 3, height: 2, width: 2, kind: "maps" }],
   [["N*H*W", "C"], [6, 4], { images: 1, count: 1, height: 6, width: 4, kind: "maps" }],
   [["N", "units"], [2, 10], { images: 2, count: 1, height: 10, width: 1, kind: "bars" }],
-  [["N", "units"], [1, 100], { images: 1, count: 1, height: 2, width: 64, kind: "strip" }],
+  [["N", "units"], [1, 100], { images: 1, count: 1, height: 4, width: 32, kind: "strip" }],
   [["F"], [4], { images: 1, count: 1, height: 4, width: 1, kind: "bars" }],
   [[], [], { images: 1, count: 1, height: 1, width: 1, kind: "bars" }],
 ]) {
@@ -183,15 +183,24 @@ test("three maps of bytes are one picture in colour", () => {
 
 test("maps are enlarged by a whole number, few small ones so that numbers stand in them", () => {
   const of = (count, height, width) => ({ kind: "maps", count, height, width });
-  assert.deepEqual([of(3, 8, 8), of(64, 28, 28), of(64, 224, 224), of(1, 64, 20)].map(enlargement), [28, 4, 1, 5]);
+  assert.deepEqual([of(3, 8, 8), of(64, 28, 28), of(64, 224, 224), of(1, 64, 20)].map((planes) => enlargement(planes)), [14, 4, 1, 5]);
+  assert.equal(enlargement(of(3, 8, 8), true), 28);
   assert.deepEqual([of(3, 8, 8), of(64, 8, 8), of(1, 30, 40), of(2, 30, 10)].map(hasNumbers), [true, false, true, false]);
 });
 
-test("numbers stand in the cells of a map where all of them are short", () => {
-  const planes = { height: 1, width: 2 };
-  assert.deepEqual(cellNumbers(planes, (y, x) => String(x * 100)), [{ y: 0, x: 0, text: "0" }, { y: 0, x: 1, text: "100" }]);
-  assert.deepEqual(cellNumbers(planes, (y, x) => (x ? "0.123456" : "0")), []);
-  assert.deepEqual(cellNumbers(planes, () => undefined), []);
+test("large maps are made smaller, by a whole number too", () => {
+  assert.deepEqual([[480, 640], [321, 10], [320, 320]].map(([height, width]) => enlargement({ kind: "maps", count: 3, height, width })), [1 / 2, 1 / 2, 1]);
+});
+
+test("a map can have a scale of its own", () => {
+  const array = filled("int16", [1, 2, 1, 2], [0, 7, -2, 5]), planes = planesOfArray(["N", "C", "H", "W"], [1, 2, 1, 2]);
+  assert.deepEqual(scaleOfMap(array, planes, 0, 0), scaleBetween(0, 7));
+  assert.deepEqual(scaleOfMap(array, planes, 0, 1), scaleBetween(-2, 5));
+});
+
+test("numbers that are too long for a cell do not stand in it", () => {
+  assert.deepEqual(["0", "-9999", "0.125", "100000", "0.1234"].map(isShortNumber), [true, true, true, false, false]);
+  assert.deepEqual([[255, 255, 255], [178, 24, 43], [0, 0, 0], [200, 200, 255]].map(isLight), [true, false, false, true]);
 });
 
 test("a thumbnail's number is that of its level", () => {
@@ -231,6 +240,7 @@ test("keys move the chosen cell within its map and from map to map", () => {
 
 test("of a long vector the largest come first, the first of equals first", () => {
   assert.deepEqual(largestOf([1, 5, 3, 5, NaN], 3), [1, 3, 2]);
+  assert.deepEqual(largestOf([5, NaN, 9], 3), [2, 0, 1]);
 });
 
 // Cells and their stories
@@ -278,6 +288,12 @@ test("the first convolution is shown first, or the layer and the cell that are a
   assert.deepEqual(askedCell(FACTS), {});
 });
 
+test("the cell that is asked for is n, f, y, x, wherever an array has its channels", () => {
+  assert.deepEqual(placedIndices(["N", "out_h", "out_w", "F"], [0, 1, 2, 3]), [0, 2, 3, 1]);
+  assert.deepEqual(placedIndices(["N", "C", "H", "W"], [0, 1, 2, 3]), [0, 1, 2, 3]);
+  assert.deepEqual([placedIndices(["F"], [4]), placedIndices(["N", "units"], [0, 4])], [[4], [0, 4]]);
+});
+
 test("only cells of the page's part of a convolution lead to it", () => {
   const convolution = { box: { n: [0, 1], f: [2, 4], out: [[1, 3], [0, 2]] } };
   assert.ok(isInBox(convolution, [0, 2, 1, 1]));
@@ -299,4 +315,9 @@ test("wrong answers come first, or alone", () => {
   assert.deepEqual(orderedImages(answers, truths, false), [1, 3, 0, 2]);
   assert.deepEqual(orderedImages(answers, truths, true), [1, 3]);
   assert.deepEqual(orderedImages(answers, null, false), [0, 1, 2, 3]);
+});
+
+test("beside an image whose stages the page does not have stands how to see them", () => {
+  const recorded = { first: 2, count: 3, all: 6 };
+  assert.deepEqual([1, 2, 4, 5, 6].map((image) => wayTo(image, recorded)), ["--at 1,…", "", "", "--at 5,…", "record=7"]);
 });

@@ -14,9 +14,15 @@ export function orderedImages(answers, truths, onlyWrong) {
   return onlyWrong ? wrong : [...wrong, ...images.filter((image) => !isWrong(image))];
 }
 
+// How to see the stages of an image: nothing where the page has them.
+export function wayTo(image, { first, count, all }) {
+  if (image >= first && image < first + count) return "";
+  return image < all ? `--at ${image},…` : `record=${image + 1}`;
+}
+
 function imageCell(app, image) {
-  const { first, count } = app.facts.answers.recorded;
-  if (image < first || image >= first + count) return element("th", { scope: "row" }, `n=${image}`);
+  const way = wayTo(image, app.facts.answers.recorded);
+  if (way) return element("th", { scope: "row" }, `n=${image} `, element("span", { class: "way" }, way));
   const go = () => {
     app.set({ image });
     document.getElementById("network").scrollIntoView({ behavior: "smooth" });
@@ -71,7 +77,7 @@ function saidOf(app) {
   const parts = [];
   if (listing.truths) parts.push(app.say("answersRight", { right, images, percent: ((100 * right) / images).toFixed(2) }));
   if (recorded.count < images) {
-    parts.push(app.say("recordedImages", { first: recorded.first, last, next: Math.min(images, last + 6) }));
+    parts.push(app.say("recordedImages", { first: recorded.first, last }));
   }
   return parts.join(" ");
 }

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 
+from convpipe.archive.read import Run
 from convpipe.config.settings import bytes_of
 from convpipe.errors import ConfigError, UsageError, did_you_mean
 from convpipe.graph.plan import readable
@@ -12,6 +12,7 @@ from convpipe.graph.work import Work
 from convpipe.report.cell import check_at, indices_of
 from convpipe.report.page.convolutions import convolutions
 from convpipe.report.page.script import LANGUAGES
+from convpipe.report.subject import subject_of
 from convpipe.tensors import Sizes
 
 MOST_BYTES = 50 << 20  # of any page: browsers fail on files not much larger
@@ -48,7 +49,7 @@ def number_or_text(limit: str | int) -> str | int:
     return int(limit) if isinstance(limit, str) and limit.isascii() and limit.isdigit() else limit
 
 
-def check_place(asked: Asked, spec: Spec, work: Work) -> None:
+def check_place(asked: Asked, run: Run, spec: Spec, work: Work) -> None:
     """The cell and the layer that the page is to open with are there.
 
     Raises:
@@ -62,29 +63,13 @@ def check_place(asked: Asked, spec: Spec, work: Work) -> None:
         return
     if layers and asked.layer is None:
         raise ConfigError("--at", ",".join(map(str, asked.at)), "--layer NAME beside it: one of " + ", ".join(layers))
+    subject = subject_of(run, asked.layer)
+    subject.check_recorded(asked.at)
     for found in convolutions(spec, work):
         if found.layer == asked.layer:
             check_at(asked.at, found.sizes)
             return
-    steps = work.plan.steps
-    last = steps[-1] if asked.layer is None else [s for s in steps if s.name.split("/")[0] == asked.layer][-1]
-    check_cell(asked.at, last.makes.shape, last.makes.axes)
-
-
-def check_cell(at: Sequence[int], shape: Sizes, axes: Sequence[str]) -> None:
-    """A cell is one of an array's.
-
-    Raises:
-        ConfigError: it is not.
-    """
-    got = ",".join(map(str, at))
-    if len(at) != len(shape):
-        raise ConfigError("--at", got, f"{len(shape)} whole numbers: {','.join(axes)}")
-    if not prod(shape):
-        raise ConfigError("--at", got, "no cell at all, as the array is empty")
-    for place, letter, size in zip(at, axes, shape, strict=True):
-        if not 0 <= place < size:
-            raise ConfigError("--at", got, f"{letter} from 0 to {size - 1}")
+    subject.index(asked.at)
 
 
 def check_alone(asked: Asked) -> None:

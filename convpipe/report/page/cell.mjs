@@ -24,6 +24,15 @@ const bothWhole = (first, second) => typeof first === "bigint" && typeof second 
 export const times = (first, second) => (bothWhole(first, second) ? first * second : Number(first) * Number(second));
 const plus = (first, second) => (bothWhole(first, second) ? first + second : Number(first) + Number(second));
 const sumOf = (values) => values.reduce(plus, 0n);
+const SCALE = 2 ** -512;
+
+// The sum of some products; where it leaves what floats hold on the way, of factors made small, and then large again.
+function sumOfProducts(first, second) {
+  const found = sumOf(first.map((value, index) => times(value, second[index])));
+  if (finite(found) || ![...first, ...second].every(finite)) return found;
+  return first.reduce((sum, value, index) => sum + Number(value) * SCALE * (Number(second[index]) * SCALE), 0) / SCALE / SCALE;
+}
+
 const finite = (value) => typeof value === "bigint" || Number.isFinite(value);
 
 function channelOf(conv, { padded, filters }, { n, f, at }, depth) {
@@ -33,7 +42,7 @@ function channelOf(conv, { padded, filters }, { n, f, at }, depth) {
   const pixels = places.map((place) => exactly(padded, [n, number, ...place]));
   const weights = taps.map((tap) => exactly(filters, [f, depth, ...tap]));
   const products = pixels.map((pixel, index) => times(pixel, weights[index]));
-  return { number, pixels, weights, products, padding: places.map((place) => isPadding(conv, place)), total: sumOf(products) };
+  return { number, pixels, weights, products, padding: places.map((place) => isPadding(conv, place)), total: sumOfProducts(pixels, weights) };
 }
 
 // {channels, bias, sums, total, stored, dtype, rules} of an output: `rules` are those of the stages that add up, in order.
@@ -42,7 +51,14 @@ export function cellOf(conv, arrays, place) {
   const bias = conv.addsBias ? exactly(arrays.bias, [place.f]) : null;
   const sums = sumOf(channels.map(({ total }) => total));
   const stored = exactly(arrays.sums, [place.n, ...place.at, place.f]);
-  return { channels, bias, sums, total: bias === null ? sums : plus(sums, bias), stored, dtype: arrays.sums.dtype, rules: conv.rules };
+  return { channels, bias, sums, total: wholeTotal(channels, sums, bias), stored, dtype: arrays.sums.dtype, rules: conv.rules };
+}
+
+function wholeTotal(channels, sums, bias) {
+  const found = bias === null ? sums : plus(sums, bias);
+  if (finite(found)) return found;
+  const all = (name) => channels.flatMap((channel) => channel[name]);
+  return sumOfProducts([...all("pixels"), bias === null ? 0n : bias], [...all("weights"), 1n]);
 }
 
 // What becomes of a whole sum in a dtype.
@@ -121,12 +137,20 @@ export function inFull(value, dtype) {
   return String(Number(value.toPrecision(digits)));
 }
 
+let tellFormula = null;
+
+// Pages with stages after the sums bring what tells their formulas: textOf of forms.mjs.
+export function tellFormulasBy(textOf) {
+  tellFormula = textOf;
+}
+
 // What the stages after the sums make of one of them, each as a line.
 export function laterLines(conv, arrays, { n, f, at }) {
-  let before = short(exactly(conv.later.length ? arrays.product : arrays.sums, [n, ...at, f]));
-  return conv.later.map(({ op, says }, index) => {
-    const from = op === "add_bias" ? `${op}: ${before} + ${short(exactly(arrays.bias, [f]))}` : `${op}(${[before, ...says].join(", ")})`;
-    before = short(exactly(arrays[`later_${index}`], [n, ...at, f]));
-    return `${from} = ${before}`;
+  let before = exactly(arrays.sums, [n, ...at, f]);
+  return conv.later.map(({ op, form }, index) => {
+    const valueOf = (input) => (input === "bias" ? exactly(arrays.bias, [f]) : before);
+    const told = form && tellFormula ? tellFormula(form, Array(form.rank).fill(0), valueOf) : `${op}(${short(before)})`;
+    before = exactly(arrays[`later_${index}`], [n, ...at, f]);
+    return `${op}: ${told} = ${short(before)}`;
   });
 }

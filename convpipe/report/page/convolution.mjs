@@ -14,6 +14,7 @@ const MOST_CELLS = 5000;
 const MOST_DRAWN = 8;
 const HEADS_WIDTH = 100;
 const SHORT_WIDTH = 10;
+const [CHARACTER, CELL_SPACE, BOX_SPACE] = [7.3, 30, 90];
 
 let shown = null;
 let largeGrid = null;
@@ -23,15 +24,17 @@ export function drawLargeBy(makeGrid) {
   largeGrid = makeGrid;
 }
 
+const convolutionOf = ({ facts, state }) => facts.convolutions.find(({ layer }) => layer === state.layer);
+
 // What is shown: the convolution, its arrays by their parts (`sums` holds what the sums come to), and the state.
 async function viewOf(app, node) {
   const { convolutions, names = {} } = app.facts;
-  const conv = convolutions.find(({ layer }) => layer === app.state.layer) || convolutions[0];
+  const conv = convolutionOf(app) || convolutions[0];
   const read = await Promise.all(Object.values(conv.parts).map(app.array));
   const arrays = Object.fromEntries(Object.keys(conv.parts).map((part, index) => [part, read[index]]));
   arrays.product = arrays.product || arrays.feature_map;
+  arrays.sums = arrays.sums || arrays.feature_map;
   const digits = Object.fromEntries(Object.entries(arrays).filter(([, array]) => array).map(([part, array]) => [part, digitsOf(array)]));
-  arrays.sums = arrays[conv.sums];
   const [channelNames = [], mapNames = []] = conv.layer ? [] : [names.input, names.feature_map];
   return { app, node, conv, arrays, digits, channelNames, mapNames, n: conv.box.n[0], f: conv.box.f[0], rows: rowsOf(conv) };
 }
@@ -166,22 +169,26 @@ function step(view, by) {
 function follow(view, { n = view.n, f = view.f }) {
   if (n === view.n && f === view.f) return;
   const regroup = firstChannel(view.conv, f) !== firstChannel(view.conv, view.f);
+  const changed = [n !== view.n && "n", f !== view.f && "f"];
   Object.assign(view, { n, f });
   if (regroup) return drawAll(view);
-  for (const grid of view.grids) if (grid.sheet.follows) grid.refill();
+  for (const grid of view.grids) if (grid.sheet.follows.some((index) => changed.includes(index))) grid.refill();
   view.grids.forEach(titled);
   showChoices(view);
 }
 
+// Everything is changed before anything is measured, so that the browser lays the page out once.
 function light(view) {
   const { selected, pinned } = view.app.state;
   if (selected) follow(view, selected);
   const marks = marksOf(view.conv, selected, view);
   const places = view.grids.map(({ sheet }) => sheet.places(marks));
   view.grids.forEach((grid, index) => grid.mark(places[index]));
-  view.grids.forEach((grid, index) => reveal(grid, places[index]));
   view.node.dataset.pinned = pinned ? "yes" : "no";
   tell(view, selected);
+  view.tallest = Math.max(view.tallest, view.box.offsetHeight);
+  view.grids.forEach((grid, index) => reveal(grid, places[index]));
+  view.box.style.minHeight = `${view.tallest}px`;
 }
 
 // Scrolls a grid to the first of its marks, unless one is pointing at it.
@@ -195,13 +202,11 @@ function reveal({ sheet, scroller, frame }, [place]) {
 }
 
 function tell(view, selected) {
-  const { box, app } = view;
+  const { app } = view;
   const { head, line, body } = selected ? toldOf(view, selected) : { head: "", line: app.say("hint"), body: [element("p", {}, app.say("hint"))] };
   view.where.textContent = view.boxHead.textContent = head;
   view.live.textContent = line;
   view.boxBody.replaceChildren(...body.flat().filter(Boolean));
-  view.tallest = Math.max(view.tallest, box.offsetHeight);
-  box.style.minHeight = `${view.tallest}px`;
 }
 
 function offerChoices(view) {
@@ -256,7 +261,10 @@ function blockWidths({ conv, digits }) {
 function drawAll(view) {
   Object.assign(view, { grids: [], cells: 0, tallest: 0 });
   view.box.style.minHeight = "";
-  for (const [name, characters] of Object.entries(blockWidths(view))) view.box.style.setProperty(`--${name}`, characters);
+  const widths = blockWidths(view);
+  for (const [name, characters] of Object.entries(widths)) view.box.style.setProperty(`--${name}`, characters);
+  const characters = Object.values(widths).reduce((sum, width) => sum + width, 0);
+  view.box.style.flexBasis = `${(characters * CHARACTER + CELL_SPACE) * view.conv.kernel.at(-1) + BOX_SPACE}px`;
   offerChoices(view);
   view.maps.replaceChildren(...mapsNodes(view), view.box);
   view.matrices.replaceChildren(schemeNode(view));
@@ -275,8 +283,8 @@ function frameOf(view) {
   view.live = element("strong", { class: "live", "aria-live": "polite" });
   view.boxBody = element("div", { class: "wide", tabindex: "0", role: "region", "data-label": "arithmetic" });
   view.box = classed("section", "arithmetic", element("h3", {}, word("span", "arithmetic"), " ", view.boxHead), view.boxBody);
-  const bar = classed("div", "bar", view.arrays.sums ? view.walker.node : null, element("p", {}, view.where, " ", view.live));
-  view.node.replaceChildren(word("h2", "convolution"), view.sizes, view.crop, view.choices, view.maps, word("h3", view.arrays.product ? "scheme" : "columnsOnly"), view.matrices, bar);
+  const bar = classed("div", "bar", view.arrays.sums ? view.walker.node : null, element("p", { tabindex: "0" }, view.where, " ", view.live));
+  view.node.replaceChildren(word("h2", "convolution"), word("p", "hint", { class: "note" }), view.sizes, view.crop, view.choices, view.maps, word("h3", view.arrays.product ? "scheme" : "columnsOnly"), view.matrices, bar);
 }
 
 async function open(app, node, at) {
@@ -312,7 +320,8 @@ export const convolutionView = {
   },
   async update(app, changes) {
     if (!shown) return;
-    if ("layer" in changes && app.state.layer !== shown.conv.layer) await open(app, shown.node);
+    const wanted = "layer" in changes && convolutionOf(app);
+    if (wanted && wanted !== shown.conv) await open(app, shown.node);
     else if ("language" in changes) drawAll(shown);
     if ("language" in changes || "selected" in changes || "pinned" in changes) light(shown);
   },

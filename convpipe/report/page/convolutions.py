@@ -15,7 +15,7 @@ from convpipe.graph.spec import Spec
 from convpipe.graph.step import Step
 from convpipe.graph.work import Work
 from convpipe.ops.kinds.convolving import Convolving
-from convpipe.report.page.sums import Sums, by_cell, sums_of
+from convpipe.report.page.sums import LATER, Sums, by_cell, is_summed, sums_of
 from convpipe.tensors import Array, Sizes, Tensor
 
 CROP_SIDE = 12  # outputs along each axis of a crop
@@ -23,7 +23,6 @@ CROP_FILTERS = 8
 CROP_CELLS = 60_000  # weights of a crop: of a layer with many channels, fewer filters are kept
 
 MOST_TABLE_CELLS, MOST_CELLS = 2_000, 5_000  # of one table and of a page, as convolution.mjs has it
-LATER = "later_"  # parts that later stages make of the sums, with their number
 
 Span = tuple[int, int]  # from, up to
 
@@ -41,8 +40,8 @@ class Box:
 class Shown:
     """One forward convolution: of a run, or a layer of a network.
 
-    `parts` are the names in stages.csv of what it is made of: padded, filters, bias, product, feature_map, and
-    later_0 and so on of what is made of its sums, as far as its chain makes them.
+    `parts` are the names in stages.csv of what it is made of: padded, filters, bias, product, sums (the product and
+    the bias), feature_map, and later_0 and so on of what is made of its sums, as far as its chain makes them.
     """
 
     layer: str | None
@@ -70,20 +69,19 @@ class Shown:
             "stages": [step.op for step in self.chain],
             "rules": [(rule, dtype.name) for rule, dtype in self.sums.rules],
             "addsBias": self.sums.bias,
-            "sums": self.sums.part,
-            "later": self.sums.settings,
+            "later": [later.facts for later in self.sums.later],
             "box": {"n": self.box.images, "f": self.box.filters, "out": self.box.out},
         }
 
     @property
     def large(self) -> bool:
-        """Whether its grids are more than tables can show: the column matrix nearly always has most of the cells."""
+        """Whether it takes what the lecture's does not: grids of more cells than tables can show, or later stages."""
         sizes, box = self.sizes, self.box
         images, filters, *out = (stop - start for start, stop in (box.images, box.filters, *box.out))
         rows = images * prod(out)
         planes = [sizes.channels * prod(sizes.padded), sizes.taps, prod(out)]
         grids = [rows * sizes.columns_shape[1], sizes.taps * filters, rows * filters, *planes]
-        return max(grids) > MOST_TABLE_CELLS or sum(grids) > MOST_CELLS
+        return bool(self.sums.later) or max(grids) > MOST_TABLE_CELLS or sum(grids) > MOST_CELLS
 
     def slices(self, part: str) -> tuple[slice, ...]:
         """The cells of a part's array that lie in the box."""
@@ -105,8 +103,7 @@ class Shown:
     def laid_out(self, part: str, array: Array) -> Array:
         """A part's array as the page reads it: sums by n, position and f."""
         step = next((step for step in self.chain if step.name == self.parts[part]), None)
-        summed = part == "product" or part.startswith(LATER)
-        return by_cell(array, step, self.sizes) if step and summed else array
+        return by_cell(array, step, self.sizes) if step and is_summed(part) else array
 
 
 def whole_box(sizes: ConvGeometry) -> Box:
@@ -155,7 +152,7 @@ def shown_of(prefix: str, operation: Convolving, tensors: Mapping[str, Tensor], 
     """One of them; nothing where its chain does not start with the padded image, or changes its windows."""
     chain = tuple(step for step in work.plan.steps if step.name.startswith(prefix))
     padding = next((step for step in chain if step.makes.name == f"{prefix}padded"), None)
-    sums = sums_of(prefix, chain)
+    sums = sums_of(prefix, chain, tensors)
     if padding is None or sums is None:
         return None
     sizes = operation.forward_sizes(tensors[padding.needs[0]], tensors[f"{prefix}filters"])
@@ -167,16 +164,17 @@ def shown_of(prefix: str, operation: Convolving, tensors: Mapping[str, Tensor], 
 
 
 def parts_of(prefix: str, sums: Sums, work: Work) -> Iterator[tuple[str, str]]:
-    """The parts that there are, and their names in stages.csv; the product where the feature map has other values."""
+    """The parts that there are, and their names in stages.csv; product and sums where they are not the feature map."""
     rows = work.plan.rows_by_tensor
     yield "padded", rows[sums.image]
     for part in ("filters", "bias", "feature_map"):
         if f"{prefix}{part}" in rows:
             yield part, rows[f"{prefix}{part}"]
-    if sums.made is not None and (sums.later or f"{prefix}feature_map" not in rows):
-        yield "product", sums.made.name
-    for index, step in enumerate(sums.later):
-        yield f"{LATER}{index}", step.name
+    for part, step in (("product", sums.product), ("sums", sums.whole)):
+        if step is not None and step.name != rows.get(f"{prefix}feature_map"):
+            yield part, step.name
+    for index, later in enumerate(sums.later):
+        yield f"{LATER}{index}", later.step.name
 
 
 def origin_of(slices: Sequence[slice], rank: int) -> Sizes:

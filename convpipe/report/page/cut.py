@@ -12,9 +12,10 @@ from math import prod
 from typing import Any
 
 from convpipe.report.page.asked import Asked
-from convpipe.report.page.convolutions import LATER, Box, Shown, origin_of, span_around
+from convpipe.report.page.convolutions import Box, Shown, origin_of, span_around
 from convpipe.report.page.graph import Node
 from convpipe.report.page.packed import Packed, packed
+from convpipe.report.page.sums import is_summed
 from convpipe.report.page.thumbnails import MOST_MAPS, MOST_SIDE, thumbnail_shape, thumbnails
 from convpipe.tensors import Array, Sizes, Tensor
 
@@ -22,6 +23,8 @@ TEXT = 1.34  # characters of base64 for each byte, which gzip hardly ever makes 
 BESIDE = 200  # bytes of an array's text and facts beside that
 LADDER = ((64, 96), (64, 64), (32, 64), (32, 48), (16, 48), (16, 32), (8, 32), (8, 16), (4, 16), (2, 12), (1, 8))
 CROPS = ((12, 8), (12, 4), (8, 4), (8, 2), (6, 2), (4, 2), (4, 1), (3, 1), (2, 1), (1, 1))  # outputs a side, filters
+
+MAPS = "maps:"  # before the name of an array whose maps stand in a page beside a convolution's part of it
 
 Pack = Callable[[Array], Packed]
 Left = tuple[str, Mapping[str, Any]]
@@ -39,8 +42,9 @@ class Shape:
 
     @property
     def sides(self) -> list[str]:
-        """Arrays that formulas read and no node shows: weights."""
-        shown = {node.array for node in self.graph}
+        """Arrays that formulas read and no node and no convolution shows: weights."""
+        parts = {name for each in self.convolutions for name in each.parts.values()}
+        shown = {node.array for node in self.graph} | parts
         wholes = [node.whole["reads"] for node in self.graph if node.whole]
         reads = [*(node.reads for node in self.graph), *wholes]
         read = dict.fromkeys(name for each in reads for name in each.values())
@@ -55,7 +59,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Cut:
-    """What a page holds: how each array is packed, and which are views of others."""
+    """What a page holds: how each array is packed, by its name or `MAPS` and that; and which are views of others."""
 
     convolutions: tuple[Shown, ...]
     packs: Mapping[str, Pack]
@@ -83,7 +87,7 @@ def whole_cut(shape: Shape, images: tuple[int, int] | None = None) -> Cut:
     convolutions = tuple(replace(each, box=whole_images(each, images)) for each in shape.convolutions)
     packs: dict[str, Pack] = {name: partial(pack_images, (first, last), shape.tensors[name]) for name in shape.names}
     packs |= part_packs(convolutions)
-    views = dict(views_of(shape, [*packs]))
+    views = views_of(shape, [*packs])
     kept = {name: pack for name, pack in packs.items() if name not in views}
     size = sum(images_bytes(shape, name, last - first) for name in kept)
     values = {"first": first, "last": last - 1, "images": shape.images}
@@ -128,17 +132,12 @@ def pack_part(shown: Shown, part: str, array: Array) -> Packed:
     return packed(laid_out[slices], origin_of(slices, laid_out.ndim))
 
 
-def is_summed(part: str) -> bool:
-    """Whether a part lies in a page as a feature map does, whichever way its stage lays it out."""
-    return part == "product" or part.startswith(LATER)
-
-
-def views_of(shape: Shape, names: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def views_of(shape: Shape, names: Sequence[str]) -> dict[str, Mapping[str, Any]]:
     """Arrays that hold what another holds: in the same order, or with its channels in another place."""
     maps = {each.layer: each.parts.get("feature_map") for each in shape.convolutions}
     moved = {node.array: maps[node.name] for node in shape.graph if node.conv and maps.get(node.name)}
     products = {name for each in shape.convolutions for part, name in each.parts.items() if is_summed(part)}
-    there = dict[tuple[str, Sizes, str], str]()
+    there, found = dict[tuple[str, Sizes, str], str](), dict[str, Mapping[str, Any]]()
     for name in names:
         tensor = shape.tensors[name]
         if name in products:
@@ -146,9 +145,10 @@ def views_of(shape: Shape, names: Sequence[str]) -> Iterator[tuple[str, Mapping[
         same = there.setdefault((shape.hashes[name], tensor.shape, str(tensor.dtype)), name)
         if name in moved:
             rank = len(tensor.shape)
-            yield name, {"of": moved[name], "order": (0, rank - 1, *range(1, rank - 1))}
+            found[name] = {"of": moved[name], "order": (0, rank - 1, *range(1, rank - 1))}
         elif same != name:
-            yield name, {"of": same}
+            found[name] = found.get(same, {"of": same})  # of what is there, even if that is like a view
+    return found
 
 
 def images_cut(shape: Shape, asked: Asked, room: int) -> Cut | None:
@@ -159,17 +159,24 @@ def images_cut(shape: Shape, asked: Asked, room: int) -> Cut | None:
     count = int((room / TEXT - fixed) // max(each, 1))
     if count < 1 or shape.images < 2:
         return None
-    place = asked.at[0] if asked.at else 0
-    return whole_cut(shape, span_around(place, shape.images, min(count, shape.images - 1)))
+    return whole_cut(shape, span_around(image_of(shape, asked), shape.images, min(count, shape.images - 1)))
 
 
 # Parts of one image
 
 
+def image_of(shape: Shape, asked: Asked) -> int:
+    """The image of the cell that is asked for, or the first; the first index of a gradient's cell is no image."""
+    last = next((node.tensor for node in reversed(shape.graph) if asked.layer in (None, node.name)), None)
+    return asked.at[0] if asked.at and (last is None or is_batch(last)) else 0
+
+
 def small_cut(shape: Shape, asked: Asked, room: int) -> Cut:
     """Crops of convolutions and thumbnails of maps, where the arrays themselves do not fit."""
-    image = asked.at[0] if asked.at and shape.images else 0
-    crops = tuple(cropped_within(shape, each, asked, image, room * 3 // 8) for each in shape.convolutions)
+    image = image_of(shape, asked)
+    crops = tuple(
+        cropped_within(shape, each, asked, image, room * 3 // 8 if shape.graph else room) for each in shape.convolutions
+    )
     packs = dict(part_packs(crops))
     used = sum(
         text_of(size_of(lengths(crop, part, shape), shape.tensors[name]))
@@ -177,7 +184,7 @@ def small_cut(shape: Shape, asked: Asked, room: int) -> Cut:
         for part, name in crop.parts.items()
     )
     maps, used_by_maps, small = map_packs(shape, image, (room - used) * 3 // 4 if shape.sides else room - used)
-    packs |= maps
+    packs |= {MAPS + name if name in packs else name: pack for name, pack in maps.items()}
     sides, lost = side_packs(shape, room - used - used_by_maps)
     left = list[Left]()
     if shape.images > 1:

@@ -1,6 +1,6 @@
 // Maps drawn: one canvas for each, enlarged by a whole factor, with its name, and marks on cells.
 import { drawn, element, word } from "./dom.mjs";
-import { cellNumbers, colourOf, colourPixels, enlargement, hasNumbers, isLight, markedAreas, planePixels } from "./maps.mjs";
+import { colourOf, colourPixels, enlargement, hasNumbers, isLight, isShortNumber, markedAreas, planePixels } from "./maps.mjs";
 import { short } from "./numbers.mjs";
 import { exactAt } from "./story.mjs";
 
@@ -12,8 +12,9 @@ export function paintedCanvas(pixels, planes, label) {
 }
 
 // A map with its name below; `marks` are its cells that are outlined.
-export function mapFigure(canvas, planes, label, map) {
-  const factor = enlargement(planes);
+export function mapFigure(canvas, planes, label, map, numbered = false) {
+  const factor = enlargement(planes, numbered);
+  if (factor < 1) canvas.classList.add("smaller");
   canvas.style.width = `${planes.width * factor}px`;
   canvas.style.height = `${planes.height * factor}px`;
   const marks = drawn("svg", {
@@ -41,23 +42,29 @@ export function cellUnder(event, planes) {
   };
 }
 
-// Pictures of some maps of an array, with the numbers in them where these are small and few.
-export function mapFigures(array, planes, image, maps, scale, name) {
+// Pictures of some maps of an array, with the numbers in them where the maps are small and few and the numbers short.
+export function mapFigures(array, planes, image, maps, scaleAt, name) {
+  const numbered = hasNumbers(planes) && !array.thumb && array.values.every((value) => isShortNumber(short(value)));
   return maps.map((map) => {
     const label = name(map);
+    const scale = scaleAt(map);
     const pixels = planePixels(array, planes, image, map, scale);
-    const figure = mapFigure(paintedCanvas(pixels, planes, label), planes, label, map);
-    if (hasNumbers(planes)) addNumbers(figure, array, planes, image, map, scale);
+    const figure = mapFigure(paintedCanvas(pixels, planes, label), planes, label, map, numbered);
+    if (numbered) addNumbers(figure, array, planes, image, map, scale);
     return figure;
   });
 }
 
 function addNumbers(figure, array, planes, image, map, scale) {
-  const valueOfCell = (y, x) => exactAt(array, planes.at(image, map, y, x));
-  const textAt = (y, x) => (valueOfCell(y, x) === undefined ? undefined : short(valueOfCell(y, x)));
-  const texts = cellNumbers(planes, textAt).map(({ y, x, text }) => drawn("text", {
-    x: x + 0.5, y: y + 0.64, class: isLight(colourOf(Number(valueOfCell(y, x)), scale)) ? "dark" : "light",
-  }, text));
+  const texts = [];
+  for (let y = 0; y < planes.height; y++) {
+    for (let x = 0; x < planes.width; x++) {
+      const value = exactAt(array, planes.at(image, map, y, x));
+      if (value === undefined) continue;
+      const look = isLight(colourOf(Number(value), scale)) ? "dark" : "light";
+      texts.push(drawn("text", { x: x + 0.5, y: y + 0.64, class: look }, short(value)));
+    }
+  }
   const { width, height } = planes;
   const layer = drawn("svg", { class: "numbers", viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" }, texts);
   figure.querySelector(".picture").append(layer);
@@ -68,12 +75,12 @@ export function colourFigure(array, planes, image, label) {
 }
 
 // What the colours stand for: the least and the largest value of all maps, as stages.csv has them.
-export function scaleLegend(scale, texts, key) {
+export function scaleLegend(scale, texts, key, hasRamp) {
   const bar = element("span", { class: scale.signed ? "ramp signed" : "ramp grey", "aria-hidden": "true" });
   const ends = scale.signed ? [`-${short(scale.most)}`, `+${short(scale.most)}`] : texts;
   return element("p", { class: "legend" },
     word("span", key), element("span", { class: "number range" }, `${texts[0]} … ${texts[1]}`),
-    element("span", { class: "number" }, ends[0]), bar, element("span", { class: "number" }, ends[1]));
+    hasRamp ? element("span", { class: "number ends" }, `${ends[0]} `, bar, ` ${ends[1]}`) : null);
 }
 
 // A vector as bars with numbers, each a row that can be pointed at.

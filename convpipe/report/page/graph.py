@@ -15,6 +15,7 @@ from convpipe.graph.work import Work
 from convpipe.ops.kinds.convolving import Convolving
 from convpipe.ops.kinds.operation import op_name
 from convpipe.report.chain import chain_of
+from convpipe.report.page.convolutions import Shown
 from convpipe.report.subject import Subject, index_order
 from convpipe.tensors import Tensor
 
@@ -53,13 +54,16 @@ class Node:
         return {**found, **{name: value for name, value in more.items() if value}}
 
 
-def graph_of(run: Run, spec: Spec, work: Work, convolutions: Container[str | None]) -> tuple[Node, ...]:
+def graph_of(run: Run, spec: Spec, work: Work, convolutions: Mapping[str | None, Shown]) -> tuple[Node, ...]:
     """The graph of a run, in the order in which it is computed.
 
     Args:
-        convolutions: the layers whose convolution the page has cell by cell.
+        convolutions: those that the page has cell by cell, by layer.
     """
     tensors = {tensor.name: tensor for tensor in (*work.plan.given, *(step.makes for step in work.plan.steps))}
+    if None in convolutions:
+        first = given_node(spec, tensors["input"])
+        return (first, convolution_node(convolutions[None], Subject(run, spec, work, (), None)))
     if spec.network is None:
         given = [given_node(spec, tensor) for tensor in work.plan.given]
         assert spec.conv is not None
@@ -68,7 +72,16 @@ def graph_of(run: Run, spec: Spec, work: Work, convolutions: Container[str | Non
         return (*given, *(replace(node, whole=whole) if node.name == name else node for node in stages))
     first = given_node(spec, tensors["input"])
     found = layer_nodes(spec.network, work, tensors, convolutions)
-    return (first, *(with_sum(node, run, spec, work) for node in found))
+    return (first, *(with_sum(node, Subject(run, spec, work, (), None), convolutions) for node in found))
+
+
+def convolution_node(shown: Shown, subject: Subject) -> Node:
+    """A run's only convolution, under the name of the stage that makes its feature map."""
+    name = shown.parts["feature_map"]
+    step = next(step for step in shown.chain if step.name == name)
+    whole = convolution_sum(shown, subject)
+    ordered = whole and {**whole, "order": index_order(step.makes)}
+    return Node(name, op_name(type(shown.operation)), ("input",), name, step.makes, {}, None, True, ordered)
 
 
 def given_node(spec: Spec, tensor: Tensor) -> Node:
@@ -96,15 +109,32 @@ def layer_nodes(
         yield Node(name, layer.op, inputs, rows[name], step.makes, reads, form, name in convolutions)
 
 
-def with_sum(node: Node, run: Run, spec: Spec, work: Work) -> Node:
+def with_sum(node: Node, subject: Subject, convolutions: Mapping[str | None, Shown]) -> Node:
     """A layer of several stages, which are a sum together."""
-    assert spec.network is not None
-    operation = spec.network[node.name].operation
-    if node.conv or not isinstance(operation, Convolving):
+    if node.name in convolutions:
+        return replace(node, whole=convolution_sum(convolutions[node.name], subject))
+    operation = (subject.spec.network or {})[node.name].operation
+    if not isinstance(operation, Convolving):
         return node
-    chain = tuple(step for step in work.plan.steps if step.name.startswith(f"{node.name}/"))[:-1]
-    name, whole = whole_sum(Subject(run, spec, work, chain, operation))
+    chain = tuple(step for step in subject.work.plan.steps if step.name.startswith(f"{node.name}/"))[:-1]
+    name, whole = whole_sum(replace(subject, steps=chain, operation=operation))
     return replace(node, whole=whole and {**whole, "order": None}) if name == chain[-1].name else node
+
+
+def convolution_sum(shown: Shown, subject: Subject) -> Mapping[str, Any] | None:
+    """The sum that the stages of a convolution are together, if they are, and where the padded image comes from."""
+    if "sums" in shown.parts or shown.sums.later or "feature_map" not in shown.parts:
+        return None
+    form, rows = shown.operation.sum_form(shown.sizes, shown.sums.bias), subject.work.plan.rows_by_tensor
+    padding = next(step for step in shown.chain if step.name == shown.parts["padded"])
+    before = (0, 0, *(pads[0] for pads in shown.sizes.pads))
+    image = subject.tensors[padding.needs[0]]
+    reads = {str(read.input): shown.parts[str(read.input)] for read in form.reads}
+    found = {"op": "conv", "form": form.facts(), "reads": reads, "order": None}
+    return {
+        **found,
+        "padded": {"array": shown.parts["padded"], "of": rows[image.name], "before": before, "sizes": image.shape},
+    }
 
 
 def whole_sum(subject: Subject) -> tuple[str, Mapping[str, Any] | None]:

@@ -1,6 +1,6 @@
 // The graph of layers, the maps of one of them, and how one of their cells came about.
 import { answersPart, updateAnswers } from "./answers.mjs";
-import { cellReads, cellStories } from "./story.mjs";
+import { cellReads, cellStories, formIndices } from "./story.mjs";
 import { element, word } from "./dom.mjs";
 import { drawnGraph, markNode, shapeText } from "./graph.mjs";
 import { fillLayer, markLayer } from "./layer.mjs";
@@ -19,9 +19,17 @@ const nodeOf = (facts, name) => facts.graph.find((node) => node.name === name);
 
 // The arrays of a node and of what it reads, by name; null for those that the page does not have.
 async function nodeArrays(app, node) {
-  const names = [node.array, ...Object.values(node.reads || {}), ...Object.values(node.whole ? node.whole.reads : {})];
-  const found = await Promise.all(names.map((name) => app.array(name)));
+  const { whole } = node;
+  const names = [node.array, ...Object.values(node.reads || {}), ...Object.values(whole ? whole.reads : {})];
+  if (whole && whole.padded) names.push(whole.padded.of);
+  const maps = (name) => app.array(`maps:${name}`);
+  const found = await Promise.all(names.map(async (name) => (await maps(name)) || app.array(name)));
   return new Map(names.map((name, at) => [name, found[at]]));
+}
+
+function headingOf({ network, convolutions }) {
+  if (network) return "network";
+  return convolutions.length ? "pictures" : "operationGraph";
 }
 
 function headOf(app, node) {
@@ -72,8 +80,8 @@ export function storyText(app, story) {
 
 // What is told below the first line: what several stages come to together, and the blocks of a sum.
 function storyNodes(app, story, at) {
-  const head = story.whole ? `${app.say("together", { op: story.whole })} ` : "";
-  const line = at || head ? element("p", {}, element("b", {}, head), storyText(app, story)) : null;
+  const head = element("b", {}, story.whole ? app.say("together", { op: story.whole }) : "");
+  const line = at ? element("p", {}, head, " ", storyText(app, story)) : null;
   const lines = story.lines && story.lines.length ? element("pre", { class: "wide", tabindex: 0, role: "region", "data-label": "sumBlocks" }, story.lines.join("\n").trim()) : null;
   return [line, lines].filter(Boolean);
 }
@@ -87,7 +95,8 @@ export function isInBox(convolution, [n, f, ...position]) {
 
 // Leads to the convolution below, and there to the chosen cell.
 async function openConvolution(app) {
-  const indices = chosenIndices(app), layer = parts.node.name;
+  const layer = layerOfNode(app, parts.node), { whole } = parts.node;
+  const chosen = chosenIndices(app), indices = chosen && whole ? formIndices(whole, chosen) : chosen;
   const convolution = app.facts.convolutions.find((each) => each.layer === layer);
   await app.set({ layer });
   if (convolution && indices && isInBox(convolution, indices)) {
@@ -98,18 +107,27 @@ async function openConvolution(app) {
   if (target) target.scrollIntoView({ behavior: "smooth" });
 }
 
+// Indices in the order n, f, y, x as an array with its channels last has them.
+export function placedIndices(axes, [n, f, ...position]) {
+  const last = axes.length > 2 && axes[0] === "N" && axes[axes.length - 1] === "F";
+  return last ? [n, ...position, f] : f === undefined ? [n] : [n, f, ...position];
+}
+
 // The cell that the page opens with, where that is one of the layer shown first.
 export function askedCell(facts) {
   const { at, layer } = facts.start || {};
   const node = nodeOf(facts, firstNode(facts));
   if (!at || (layer || node.name) !== node.name || at.length !== node.shape.length) return {};
-  const { image, ...cell } = planesOfArray(node.axes, node.shape).spot(at);
+  const { image, ...cell } = planesOfArray(node.axes, node.shape).spot(placedIndices(node.axes, at));
   return { image, cell, cellPinned: true };
 }
 
+// The layer whose convolution a node is; null for that of a run without layers.
+const layerOfNode = (app, node) => (app.facts.network ? node.name : null);
+
 function chooseNode(app, name) {
   const node = nodeOf(app.facts, name);
-  app.set({ node: name, cell: null, cellPinned: false, ...(node.conv ? { layer: name } : {}) });
+  app.set({ node: name, cell: null, cellPinned: false, ...(node.conv ? { layer: layerOfNode(app, node) } : {}) });
 }
 
 export const networkView = {
@@ -128,13 +146,13 @@ export const networkView = {
       element("div", { class: "beside" }, parts.maps, parts.sources));
     parts.answers = await answersPart(app);
     await showNode(app);
-    return element("section", { id: "network" }, word("h2", app.facts.network ? "network" : "operationGraph"),
+    return element("section", { id: "network" }, word("h2", headingOf(app.facts)),
       word("p", "networkHint", { class: "hint" }), element("div", { class: "network" }, parts.graph, parts.panel),
       parts.answers);
   },
   update(app, changes) {
     if (!parts.graph) return;
-    if ("node" in changes || "image" in changes) showNode(app);
+    if ("node" in changes || "image" in changes || "ownScales" in changes) showNode(app);
     else if ("cell" in changes || "language" in changes) showCell(app);
     if ("language" in changes) updateAnswers(app);
   },

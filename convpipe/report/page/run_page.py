@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-
-import numpy as np
 
 from convpipe.archive.format import short_number
 from convpipe.archive.notebook import title
@@ -20,17 +18,16 @@ from convpipe.graph.work import Work, plan_work
 from convpipe.report.page.answers import Answered, answered
 from convpipe.report.page.asked import Asked, check_place
 from convpipe.report.page.convolutions import Shown, convolutions
-from convpipe.report.page.cut import Cut, Shape, images_cut, small_cut, text_of, whole_cut
+from convpipe.report.page.cut import MAPS, Cut, Shape, images_cut, small_cut, text_of, whole_cut
 from convpipe.report.page.document import Content, Note, Table, document
 from convpipe.report.page.graph import graph_of
 from convpipe.report.page.packed import Packed
+from convpipe.report.page.tables import foot, output_table, stage_table
 from convpipe.tensors import Array
 
 LEAST_PACKED = 16  # an array's bytes are hardly ever more than so many times what stands in the page
+PICTURE_SIDE = 24  # cells of a map from which it is looked at as a picture, too
 MARGIN = 0.97  # of the room for arrays: facts about what is left out take some, too
-HEADS = ("stage", "operation", "shape", "axes", "dtype", "bytes", "macs", "milliseconds", "min", "max", "sha256")
-MOST_OUTPUT_CELLS = 2000
-MOST_OUTPUT_ROWS = 40
 
 
 @dataclass(frozen=True)
@@ -46,8 +43,7 @@ class Material:
     @property
     def tables(self) -> list[Table]:
         """What is read without the script."""
-        output = [self.answered.table] if self.answered else output_tables(self.run)
-        return [stage_table(self.run), *output]
+        return [stage_table(self.run), self.answered.table if self.answered else output_table(self.run)]
 
 
 @dataclass
@@ -60,9 +56,10 @@ class Filled:
 
     def take(self, name: str, array: Array) -> None:
         """Pack an array, if it is in the cut."""
-        if name in self.cut.packs:
-            self.arrays[name] = self.cut.packs[name](array)
-            self.size += len(self.arrays[name].text)
+        for key in (name, MAPS + name):
+            if key in self.cut.packs:
+                self.arrays[key] = self.cut.packs[key](array)
+                self.size += len(self.arrays[key].text)
 
 
 def run_page(run: Run, asked: Asked) -> bytes:
@@ -74,7 +71,7 @@ def run_page(run: Run, asked: Asked) -> bytes:
     """
     spec = read_archived(run)
     work = plan_work(spec)
-    check_place(asked, spec, work)
+    check_place(asked, run, spec, work)
     material = material_of(run, spec, work)
     size = bare_size(material, asked)
     room = max(0, int((asked.limit - size) * MARGIN))
@@ -95,21 +92,22 @@ def material_of(run: Run, spec: Spec, work: Work) -> Material:
 
 def bare_size(material: Material, asked: Asked) -> int:
     """The bytes of the page without the arrays of its stages."""
-    return len(document(content_of(material, asked, Filled(Cut((), {}, 0)), ())))
+    return len(document(content_of(material, asked, Filled(Cut(material.shape.convolutions, {}, 0)), ())))
 
 
 def shape_of(run: Run, spec: Spec, work: Work) -> Shape:
     """What is known of a run's arrays."""
     found = tuple(convolutions(spec, work))
-    graph = graph_of(run, spec, work, [each.layer for each in found]) if is_graph(spec, found) else ()
+    graph = graph_of(run, spec, work, {each.layer: each for each in found}) if is_graph(spec, found) else ()
     tensors = {work.plan.rows_by_tensor[tensor.name]: tensor for tensor in work.plan.given}
     tensors |= {step.name: step.makes for step in work.plan.steps}
     return Shape(found, graph, tensors, {row["stage"]: row["sha256"] for row in run.rows}, work.recorded)
 
 
 def is_graph(spec: Spec, found: Sequence[Shown]) -> bool:
-    """Whether a run is looked at as a graph: a network, or what is no forward convolution."""
-    return spec.network is not None or not found
+    """Whether a run is looked at as a graph: a network, what is no forward convolution, or one of a picture."""
+    of_picture = spec.network is None and any(min(each.sizes.out) >= PICTURE_SIDE for each in found)
+    return spec.network is not None or not found or (of_picture and "feature_map" in found[0].parts)
 
 
 def cuts_of(shape: Shape, asked: Asked, room: int) -> list[Cut]:
@@ -171,7 +169,7 @@ def content_of(material: Material, asked: Asked, filled: Filled, lacks: tuple[st
 def entry_of(material: Material, kept: Sequence[Shown]) -> str:
     """The module that starts the page."""
     if material.shape.graph:
-        return "network_page" if material.spec.network else "operation_page"
+        return "network_page" if kept else "operation_page"
     return "large_run_page" if any(each.large for each in kept) else "run_page"
 
 
@@ -199,35 +197,3 @@ def span_of(run: Run, name: str) -> list[str]:
     """The least and the largest value of an array, as texts."""
     row = next(row for row in run.rows if row["stage"] == name)
     return [short_number(row["min"]), short_number(row["max"])]
-
-
-def stage_table(run: Run) -> Table:
-    """The table of stages, as stages.csv has it and with the time that they took."""
-    return Table("stages", HEADS, [stage_cells(run, row) for row in run.rows], "stages")
-
-
-def stage_cells(run: Run, row: Mapping[str, str]) -> list[str]:
-    """One row of it."""
-    name = row["stage"]
-    seconds = run.manifest["seconds"].get(name)
-    numbers = [f"{int(row[column]):,}" if row[column] != "0" else "" for column in ("bytes", "macs")]
-    taken = f"{np.median(seconds) * 1000:.3g}" if seconds else ""
-    letters = ", ".join(run.manifest["axes"].get(name, ()))
-    ends = [short_number(row["min"]), short_number(row["max"]), row["sha256"][:12]]
-    return [name, row["op"], row["shape"], letters, row["dtype"], *numbers, taken, *ends]
-
-
-def output_tables(run: Run) -> Iterator[Table]:
-    """The result's first rows as text, for who reads without the script."""
-    values = run.output
-    flat = values.reshape(-1, values.shape[-1]) if values.ndim else values.reshape(1, 1)
-    flat = flat[: min(MOST_OUTPUT_ROWS, max(1, MOST_OUTPUT_CELLS // max(1, flat.shape[1]))), :MOST_OUTPUT_CELLS]
-    rows = [[str(at), *(short_number(str(cell)) for cell in row.tolist())] for at, row in enumerate(flat)]
-    if values.size:
-        yield Table("output", ("row", *map(str, range(flat.shape[1]))), rows, "output")
-
-
-def foot(run: Run) -> list[str]:
-    """Which run it is, by what it can be told from any other."""
-    manifest = run.manifest
-    return [f"run {manifest.get('run_id')}", f"archive {manifest.get('archive_id')}"]

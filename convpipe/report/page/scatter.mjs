@@ -51,6 +51,13 @@ export function lookOf(axis, place) {
   return { colour: rgbOf(TONES[slot % TONES.length]), shape: SHAPES[((slot % TONES.length) + Math.floor(slot / TONES.length)) % SHAPES.length] };
 }
 
+// How the rows of each text look; of a gap only where there is one, as a place that no row has is of no kind.
+export function looksOf(axis) {
+  if (!axis) return [lookOf(null)];
+  const used = axis.column.gaps ? axis.places : axis.places.slice(0, axis.column.count);
+  return Array.from(used, (_, place) => lookOf(axis, place));
+}
+
 const OUTLINES = {
   circle: "M-4,0a4,4 0 1 0 8,0a4,4 0 1 0 -8,0", square: "M-3.4,-3.4h6.8v6.8h-6.8z", triangle: "M0,-4.4L4.2,3.4H-4.2z",
   diamond: "M0,-4.6L4.6,0L0,4.6L-4.6,0z", cross: "M-4,-2.4L-2.4,-4L0,-1.6L2.4,-4L4,-2.4L1.6,0L4,2.4L2.4,4L0,1.6L-2.4,4L-4,2.4L-1.6,0z",
@@ -130,7 +137,7 @@ export function scatterPlot(app, model, on) {
 
   function looks() {
     const colour = axis(chosen.colour);
-    const known = colour ? Array.from(colour.places, (_, place) => lookOf(colour, place)) : [lookOf(null)];
+    const known = looksOf(colour);
     return (row) => known[colour ? colour.column.place(row) : 0];
   }
 

@@ -6,7 +6,7 @@ import { columnPlace, countOf, depthOf, flatOf, imageLetters, isPadded, isPaddin
 const never = () => false;
 const comma = (place) => place.join(",");
 const numbered = (start) => (index) => String(start + index);
-const plain = { padding: never, ruleBelow: never, ruleAfter: never, heads: [], widths: [] };
+const plain = { padding: never, ruleBelow: never, ruleAfter: never, heads: [], widths: [], follows: [] };
 
 const reader = ({ digits, arrays }, part) => (...indices) => digits[part].text(valueAt(arrays[part], indices));
 
@@ -39,7 +39,7 @@ function planeSheet(view, part, { kind, own, spans, letters, channelLast }, plan
   const isPad = kind === "pixel" ? (at) => isPadding(conv, at) : never;
   return {
     ...plain,
-    follows: true,
+    follows: Object.keys(own()),
     plane: plane.length ? `${letters(conv)[0]}=${plane[0]}` : "",
     rows: bottom - top,
     columns: right - left,

@@ -19,6 +19,9 @@ export function nodeOfStage(graph, stage) {
 
 export const stagesView = {
   build(app) {
+    // the views show all of it
+    const output = document.getElementById("output");
+    if (output) output.remove();
     const table = document.getElementById("stages");
     if (!table) return null;
     for (const row of table.querySelectorAll("tbody tr")) {

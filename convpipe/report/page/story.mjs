@@ -49,14 +49,22 @@ export function cellStories(node, indices, arrayOfName) {
   return own.length || whole.length ? [...own, ...whole] : [end];
 }
 
+// Cells of a padded image as those of the image itself, without its padding.
+function unpadded(whole, array, cells) {
+  if (!whole || !whole.padded || whole.padded.array !== array) return { array, cells };
+  const { of, before, sizes } = whole.padded;
+  const moved = cells.map((cell) => cell.map((index, axis) => index - before[axis]));
+  return { array: of, cells: moved.filter((cell) => cell.every((index, axis) => index >= 0 && index < sizes[axis])) };
+}
+
 // The cells that a cell reads, by array: [{array, cells}].
 export function cellReads(node, indices) {
   const found = new Map();
   const both = [[node, indices], ...(node.whole ? [[node.whole, formIndices(node.whole, indices)]] : [])];
   for (const [{ form, reads }, place] of both) {
     for (const read of form ? readsOf(form, place) : []) {
-      const array = reads[read.input];
-      found.set(array, [...(found.get(array) || []), ...read.cells.filter(Boolean)]);
+      const { array, cells } = unpadded(node.whole, reads[read.input], read.cells.filter(Boolean));
+      found.set(array, [...(found.get(array) || []), ...cells]);
     }
   }
   return [...found].map(([array, cells]) => ({ array, cells }));

@@ -2,82 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 from convpipe.geometry.convolution import ConvGeometry
 from convpipe.graph.step import Step
+from convpipe.ops import Form
 from convpipe.report.cell import Rule
 from convpipe.report.chain import rules_of
-from convpipe.tensors import Array
+from convpipe.tensors import Array, Tensor
 
+LATER = "later_"  # parts that later stages make of the sums, with their number
 LAYOUT = ("reshape", "transpose")  # what only lays out the product that it reads
-MAP = "feature_map"
+
+
+@dataclass(frozen=True)
+class Later:
+    """A stage that makes other values of the sums, cell by cell, and how, where the page can tell that."""
+
+    step: Step
+    form: Form | None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the page's script is told."""
+        return {"op": self.step.op, "form": None if self.form is None else self.form.facts()}
 
 
 @dataclass(frozen=True)
 class Sums:
     """The sums of a chain.
 
-    `image` is the tensor whose windows are laid out, `part` the one that holds the sums, with the bias or without it;
-    `made` is where they are first whole, `later` are the stages after it that make other values of them, cell by cell.
+    `image` is the tensor whose windows are laid out. `product` holds what the multiplication makes, `whole` that and
+    the bias, if a stage adds it; `later` are the stages after that.
     """
 
     image: str
-    part: str | None
-    bias: bool
-    rules: tuple[Rule, ...]
-    made: Step | None
-    later: tuple[Step, ...]
-
-    @property
-    def settings(self) -> list[dict[str, object]]:
-        """The later stages, as the page tells of them."""
-        return [{"op": step.op, "says": list(settings_text(step))} for step in self.later]
+    product: Step | None = None
+    whole: Step | None = None
+    bias: bool = False
+    rules: tuple[Rule, ...] = ()
+    later: tuple[Later, ...] = ()
 
 
-def sums_of(prefix: str, chain: Sequence[Step]) -> Sums | None:
-    """The sums of a chain; nothing where a stage changes the image's windows before they are multiplied."""
-    columns, product, result = (f"{prefix}{name}" for name in ("columns", "product", MAP))
-    reader = next((step for step in chain if step.makes.name in (columns, product, result)), None)
-    if reader is None:
-        return Sums(f"{prefix}padded", None, False, (), None, ())
-    image = reader.needs[0]
-    made = next((step for step in chain if step.makes.name in (product, result)), None)
-    if made is None:
-        return Sums(image, None, False, (), None, ())
+def sums_of(prefix: str, chain: Sequence[Step], tensors: Mapping[str, Tensor]) -> Sums | None:
+    """The sums of a chain, as `explain` has them: its first stages as far as they only add and move.
+
+    Returns:
+        Nothing where a stage changes the image's windows before they are multiplied.
+    """
+    columns, *products = (f"{prefix}{name}" for name in ("columns", "product", "feature_map"))
+    reader = next((step for step in chain if step.makes.name in (columns, *products)), None)
+    made = next((step for step in chain if step.makes.name in products), None)
+    image = f"{prefix}padded" if reader is None else reader.needs[0]
+    if made is None or reader is None:
+        return Sums(image)
     if made is not reader and made.needs[0] != reader.makes.name:
         return None
-    later = tuple(later_steps(made, chain))
-    reads_bias = f"{prefix}bias" in made.needs
-    there = any(step.makes.name == result for step in chain)
-    if there and all(type(step.operation).linear for step in chain):  # as `explain` takes it apart
-        reads_bias |= any(f"{prefix}bias" in step.needs for step in later)
-        return Sums(image, MAP, reads_bias, tuple(rules_of(chain)), made, later)
-    part = "product" if made.makes.name == product else MAP
-    return Sums(image, part, reads_bias, tuple(rules_of([made])), made, later)
+    trail = [made, *followers(made, chain)]
+    first = next((at for at, step in enumerate(trail) if not type(step.operation).linear), len(trail))
+    sums = trail[:first]
+    later = tuple(Later(step, form_of(step, tensors)) for step in trail[first:] if step.op not in LAYOUT)
+    whole = [step for step in sums if step.op not in LAYOUT or step.makes.name == products[-1]][-1]
+    product = made if any(step.op not in LAYOUT for step in sums[1:]) else whole  # which may be the map's array
+    bias = any("bias" in step.sides for step in sums)
+    return Sums(image, product, whole, bias, tuple(rules_of(sums)), later)
 
 
-def later_steps(made: Step, chain: Sequence[Step]) -> Iterator[Step]:
-    """What changes the cells of a chain's sums one by one, up to what makes another number of them."""
-    current, cells = made.makes.name, prod(made.makes.shape)
+def followers(made: Step, chain: Sequence[Step]) -> Iterator[Step]:
+    """The stages that go on with a tensor one by one, up to one that makes another number of cells."""
+    current = made.makes
     for step in chain[chain.index(made) + 1 :]:
-        if step.needs[0] != current:
+        if step.needs[0] != current.name:
             continue
-        if prod(step.makes.shape) != cells:
+        if prod(step.makes.shape) != prod(current.shape):
             return
-        if step.op not in LAYOUT:
-            yield step
-        current = step.makes.name
+        current = step.makes
+        yield step
 
 
-def settings_text(step: Step) -> Iterator[str]:
-    """An operation's settings, as far as they are not those that it has anyway."""
-    for entry in fields(step.operation):
-        value = getattr(step.operation, entry.name)
-        if "check" in entry.metadata and entry.default is not MISSING and value != entry.default:
-            yield f"{entry.name}={value}"
+def form_of(step: Step, tensors: Mapping[str, Tensor]) -> Form | None:
+    """How a stage makes a cell of one cell and its filter's bias; nothing where it takes more."""
+    mains = [tensors[name] for name in step.needs[: len(step.needs) - len(step.sides)]]
+    sides = {role: tensors[name] for role, name in zip(step.sides, step.needs[len(mains) :], strict=True)}
+    form = step.operation.form(*mains, **sides)
+    return None if form is None or form.loops or any(read.input not in (0, "bias") for read in form.reads) else form
 
 
 def by_cell(array: Array, step: Step, sizes: ConvGeometry) -> Array:
@@ -85,3 +96,8 @@ def by_cell(array: Array, step: Step, sizes: ConvGeometry) -> Array:
     if step.makes.axes[-1] == "F":
         return array.reshape(-1, *sizes.out, sizes.filters)
     return array.reshape(-1, sizes.filters, *sizes.out).transpose(0, *range(2, array.ndim), 1)
+
+
+def is_summed(part: str) -> bool:
+    """Whether a part lies in a page as a feature map does, whichever way its stage lays it out."""
+    return part in ("product", "sums") or part.startswith(LATER)

@@ -55,7 +55,7 @@ def bank_labels(names: Sequence[str], depth: int, how: str, channels: Sequence[s
 class Kernels(Source):
     """A source of filters that may be single kernels, laid out over the channels."""
 
-    channels: str | None = field(optional(choice([EACH, SUM])), says=KERNELS, under={"filters": None}, later=True)
+    channels: str | None = field(optional(choice([EACH, SUM])), says=KERNELS, under={"filters": None})
 
     def labels(self, signature: Signature, channels: Sequence[str] = ()) -> tuple[str, ...]:
         """The kernels by their numbers, if there are several, each with its channel; none of filters as they are."""
