@@ -12,7 +12,7 @@ import { columnsSheet, matrixSheet, productSheet, rowsOf, volumeSheets } from ".
 const MOST_TABLE_CELLS = 2000;
 const MOST_CELLS = 5000;
 const MOST_DRAWN = 8;
-const HEADS_WIDTH = 100;
+const [HEADS_WIDTH, PAPER_WIDTH] = [100, 620];
 const SHORT_WIDTH = 10;
 const [CHARACTER, CELL_SPACE, BOX_SPACE] = [7.3, 30, 90];
 
@@ -179,6 +179,31 @@ function step(view, by) {
 }
 
 // Showing
+
+// On paper nothing scrolls: a table that is too wide stands there channel by channel.
+function toPaper(view) {
+  if (!view.columns.scroller.querySelector("table")) return;
+  const { sheet, scroller } = view.columns;
+  const taps = countOf(view.conv.kernel);
+  const marks = sheet.places(marksOf(view.conv, view.app.state.selected, view));
+  const parts = rangeOf(0, sheet.columns / taps).map((c) => partOf(sheet, c * taps, taps, marks));
+  fromPaper(view);
+  scroller.after((view.paper = classed("div", "paper", parts)));
+  for (const part of parts) part.style.zoom = Math.min(1, PAPER_WIDTH / (sheet.characters * CHARACTER + CELL_SPACE / 2) / taps);
+}
+
+function partOf(sheet, start, count, marks) {
+  const at = (read) => (r, k) => read(r, k + start);
+  const heads = sheet.columnHeads.map(({ text, span }) => ({ text: (k) => text(k + start), span }));
+  const part = { ...sheet, columns: count, columnHeads: heads, text: at(sheet.text), padding: at(sheet.padding), ruleAfter: () => false };
+  const { node, mark } = tableGrid(part, {});
+  mark(marks.map(([r, k, high, wide, look]) => [r, Math.max(0, k - start), high, Math.min(count, k + wide - start) - Math.max(0, k - start), look]));
+  return node;
+}
+
+function fromPaper(view) {
+  if (view.paper) view.paper.remove();
+}
 
 // The image and the filter that a selection belongs to; a pixel leaves the filter, a weight the image.
 function follow(view, { n = view.n, f = view.f }) {
@@ -347,6 +372,8 @@ export const convolutionView = {
     const { convolutions = [], lacks = [], start } = app.facts;
     const node = element("section", { id: "convolution" });
     document.addEventListener("keydown", keyPressed);
+    addEventListener("beforeprint", () => shown && toPaper(shown));
+    addEventListener("afterprint", () => shown && fromPaper(shown));
     if (convolutions.length) await open(app, node, start.at);
     else if (lacks.length) node.append(word("h2", "convolution"), element("p", {}, app.say("lacks", { arrays: lacks.join(", ") })));
     else return null;

@@ -108,7 +108,7 @@ def table_html(table: Table, said: Mapping[str, str]) -> str:
     """A table, whose words the script changes with the language."""
     heads = "".join(f'<th scope="col"{spoken(key, said)}</th>' for key in table.heads)
     caption = f"<h2{spoken(table.caption, said)}</h2>"
-    rows = "\n".join(row_html(cells) for cells in table.rows)
+    rows = "".join(row_html(cells) for cells in table.rows)
     whole = f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>"
     label = f'data-label="{table.caption}" aria-label="{escape(said.get(table.caption, table.caption))}"'
     region = f'<div class="wide" tabindex="0" role="region" {label}>{whole}</div>'
@@ -131,6 +131,6 @@ def note_html(note: Note, said: Mapping[str, str]) -> str:
 
 
 def row_html(cells: Cells) -> str:
-    """A row whose first cell is its head."""
+    """A row whose first cell is its head; HTML leaves out where its cells end, which is a KB of a small page."""
     head, *rest = map(escape, cells)
-    return f'<tr><th scope="row">{head}</th>{"".join(f"<td>{cell}</td>" for cell in rest)}</tr>'
+    return f'<tr><th scope="row">{head}</th>{"".join(f"<td>{cell}" for cell in rest)}'

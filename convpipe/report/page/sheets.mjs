@@ -92,7 +92,7 @@ function rowSheet(view, names) {
     rows: places.length,
     heads: [(r) => String(places[r].row), (r) => name(places[r])],
     widths: [String(last.row).length, name(last).length],
-    corner: `r  ${comma(["n", ...view.conv.outLetters])}\\${names}`,
+    corner: `r  ${"n,out"}\\${names}`,
     ruleBelow: (r) => (r + 1) % size === 0,
   };
 }
