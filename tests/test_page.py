@@ -123,8 +123,8 @@ def test_what_was_not_kept_is_made_again(keep: str, tmp_path: Path) -> None:
 def test_the_table_of_stages_is_read_without_a_script(run: Run) -> None:
     text = cp.page(run).read_text("utf-8").partition("</main>")[0]
     for row in run.rows:
-        assert f'<th scope="row">{row["stage"]}</th><td>{row["op"]}</td><td>{row["shape"]}</td>' in text
-        assert f"<td>{row['sha256'][:12]}</td>" in text
+        assert f'<th scope="row">{row["stage"]}</th><td>{row["op"]}<td>{row["shape"]}<td>' in text
+        assert f"<td>{row['sha256'][:12]}<" in text
 
 
 def test_the_foot_names_run_and_archive(run: Run) -> None:
@@ -168,7 +168,7 @@ def test_names_stay_inert() -> None:
     page = document(content)
     assert b"<img" not in page
     assert b"alert(2)</script>" not in page
-    assert page.count(b"<script") == page.count(b"</script>") == 3
+    assert page.count(b"<script") == page.count(b"</script>") == 4
     assert facts_of(page)["names"] == facts["names"]
 
 

@@ -72,7 +72,7 @@ def test_the_lecture_s_cells_are_told_as_explain_tells_them(lectures: Any, page_
     cell(page, "map", 0, 0).hover()
     assert live(page) == "-1 + -2 + -6 = -9, as stored"
     assert page.locator(".channels p").all_text_contents() == ["sum: -1", "sum: -2", "sum: -6"]
-    assert page.text_content(".arithmetic code") == "-9"
+    assert "the archive holds this very value (int16)" in page.text_content(".arithmetic")
     told = page.evaluate(WALK, ".map")
     assert told == [
         [f"n=0, f=0, out_h={y}, out_w={x}", last_line(run, (0, 0, y, x))] for y in range(2) for x in range(2)
@@ -179,7 +179,7 @@ def test_a_bias_of_its_own_stage_counts_as_explain_has_it(tmp_path: Path, page_o
 def test_columns_that_were_not_made_are_shown_and_said_so(tmp_path: Path, page_of: OpenPage) -> None:
     run, html = a_page(tmp_path / "c", {"lowering.stages": ["pad", "implicit_gemm"]})
     page = page_of(html)
-    assert "never made this column matrix" in page.text_content(".legend")
+    assert "never made this column matrix" in page.text_content(".scheme .legend")
     other, _ = a_page(tmp_path / "d")
     [columns] = page.evaluate(SHOWN, ".columns table.grid")
     assert numbers(columns) == other.array("im2col").tolist()
@@ -254,7 +254,7 @@ def test_a_pixel_of_lecture_4d_has_nine_copies_and_one_at_the_corner_four(lectur
     page = page_of(lectures["lecture_4d"][1])
     for row, column, copies in ((3, 3, 9), (1, 1, 4), (1, 3, 6), (0, 0, 1)):
         cell(page, "padded", row, column, table=1).hover()
-        assert f": {copies} copies in the column matrix" in live(page)
+        assert f": copied {copies}× into the column matrix" in live(page)
         assert live(page).startswith("padding" if row == 0 else "pixel")
         assert marked(page, "columns", "window") == copies
         assert marked(page, "map", "feeds") == marked(page, "product", "feeds") == copies
@@ -330,15 +330,15 @@ def test_steps_walk_the_window_over_the_map(lectures: Any, page_of: OpenPage) ->
     seen = []
     for _ in range(5):
         seen.append(where(page)[10:])
-        page.get_by_role("button", name="one output on").click()
+        page.get_by_role("button", name="next").click()
     assert seen == [f"out_h={y}, out_w={x}" for y, x in ((0, 0), (0, 1), (1, 0), (1, 1), (0, 0))]
-    page.get_by_role("button", name="one output back").click()
-    page.get_by_role("button", name="one output back").click()
+    page.get_by_role("button", name="previous").click()
+    page.get_by_role("button", name="previous").click()
     assert where(page).endswith("out_h=1, out_w=1")
-    page.get_by_role("button", name="walk the window").click()
+    page.get_by_role("button", name="walk").click()
     page.locator(".where", has_text="out_h=0, out_w=1").wait_for()
-    page.get_by_role("button", name="stop walking").click()
-    assert page.get_by_role("button", name="walk the window").count() == 1
+    page.get_by_role("button", name="stop").click()
+    assert page.get_by_role("button", name="walk").count() == 1
 
 
 def test_tabs_choose_the_filter_and_keep_their_focus(lectures: Any, page_of: OpenPage) -> None:
@@ -481,7 +481,7 @@ def test_it_speaks_korean(lectures: Any, page_of: OpenPage) -> None:
     assert "복사" in live(page)
     assert "out_h" in text
     page.get_by_role("button", name="English").click()
-    assert "copies in the column matrix" in live(page)
+    assert "into the column matrix" in live(page)
 
 
 def test_the_pinned_cell_is_printed(lectures: Any, page_of: OpenPage) -> None:

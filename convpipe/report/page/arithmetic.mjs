@@ -1,13 +1,13 @@
 // What is told of a selection: how an output came about, pixels | weights | products, channel by channel; the copies of a
 // pixel; what a weight meets.
-import { MOST_CHANNELS, cellOf, exactly, inFull, laterLines, sumLine, times } from "./cell.mjs";
+import { MOST_CHANNELS, cellOf, exactly, inFull, isWhole, laterLines, sumLine, times, verdictOf } from "./cell.mjs";
 import { pointed } from "./digits.mjs";
 import { classed, element } from "./dom.mjs";
-import { columnOf, copiesOf, countOf, firstChannel, imageLetters, isPadding, rangeOf, rowOf, tapLetters } from "./geometry.mjs";
+import { columnOf, copiesOf, countOf, firstChannel, imageLetters, isPadded, isPadding, pixelOf, placesWithin, rangeOf, rowOf, sizesOf, tapLetters } from "./geometry.mjs";
 import { depthIn } from "./marks.mjs";
 import { short } from "./numbers.mjs";
 
-const MOST_COPIES = 9;
+const [MOST_COPIES, MOST_SIDE] = [9, 12];
 
 const called = (letters, place) => letters.map((letter, index) => `${letter}=${place[index]}`).join(", ");
 
@@ -24,8 +24,9 @@ function channelBlocks({ app, conv, channelNames }, { number, pixels, weights, p
   const shown = pixels.map(short).map((text, index) => (padding[index] ? `(${text})` : text));
   const added = pointed(products.map(short)).map((text, index) => text + (index + 1 < products.length ? " +" : "  "));
   const parts = [block(pointed(shown), width, "window", padding), "×", block(pointed(weights.map(short)), width, "weight"), "=", block(added, width, "added")];
+  const terms = conv.channels === conv.groups ? `${products.map(short).join(" + ")} = ` : "";
   const name = channelNames[number] ? ` ${channelNames[number]}` : "";
-  return element("figure", {}, element("figcaption", {}, app.say("channelNumber", { c: number }) + name), classed("div", "blocks", parts), line(app.say("channelSum", { sum: short(total) })));
+  return element("figure", {}, element("figcaption", {}, app.say("channelNumber", { c: number }) + name), classed("div", "blocks", parts), line(app.say("channelSum", { sum: terms + short(total) })));
 }
 
 // Where `quant` will go on: with zero points, multiplier, rounding and clamp, after the later stages.
@@ -38,10 +39,16 @@ function outputTold(view, selected) {
     classed("div", "channels", cell.channels.slice(0, MOST_CHANNELS).map((channel) => channelBlocks(view, channel))),
     rest.length ? line(app.say("moreChannels", { count: rest.length, first: rest[0].number, last: rest.at(-1).number })) : null,
     classed("p", "total", sum),
-    line(app.say("storedValue", { dtype: cell.dtype }), " ", element("code", {}, inFull(cell.stored, cell.dtype))),
+    storedTold(app, cell),
     laterLines(conv, arrays, selected).map((text) => line(text)),
   ];
   return { head: called(["n", "f", ...conv.outLetters], [selected.n, selected.f, ...selected.at]), line: sum, body };
+}
+
+function storedTold(app, cell) {
+  const { stored, dtype } = cell;
+  if (isWhole(dtype) && verdictOf(cell) === "asStored") return line(app.say("storedMeaning", { dtype }));
+  return line(app.say("storedValue", { dtype }), " ", element("code", {}, inFull(stored, dtype)));
 }
 
 function copyRow({ conv, arrays, f }, { at, tap }, c, depth, pixel) {
@@ -64,19 +71,40 @@ function pixelTold(view, selected) {
   const depth = arrays.filters ? depthIn(conv, f, c) : null;
   const pixel = exactly(arrays.padded, [n, c, ...at]);
   const head = called(["n", "c", ...imageLetters(conv)], [n, c, ...at]);
-  const told = { place: head, value: inFull(pixel, arrays.padded.dtype), count: copies.length, f };
+  const told = { place: head, value: short(pixel), count: copies.length, f };
   const group = arrays.filters && depth === null ? ` ${app.say("otherGroup", told)}` : "";
-  const text = app.say(isPadding(conv, at) ? "paddingCopies" : "pixelCopies", told) + group;
+  const padding = isPadding(conv, at);
+  const text = copies.length ? app.say(padding ? "paddingCopies" : "pixelCopies", told) + group : app.say("noCopies", told);
+  const inImage = called(imageLetters(conv), at.map((index, axis) => index - conv.pads[axis][0]));
+  const unpadded = isPadded(conv) && !padding ? line(app.say("unpadded", { place: inImage })) : null;
   const more = copies.length - MOST_COPIES;
   const table = copies.length ? copiesTable(view, selected, copies, depth, pixel) : null;
-  return { head, line: text, body: [line(text), table, more > 0 ? line(app.say("moreCopies", { count: more })) : null] };
+  return { head, line: text, body: [line(text), unpadded, table, more > 0 ? line(app.say("moreCopies", { count: more })) : null] };
 }
 
-function weightTold({ app, conv, arrays: { filters } }, { f, c, at }) {
+// The pixels that a weight meets and its products, as im2col takes them out: a block as high and wide as the map.
+function weightBlock({ app, conv, arrays, n }, { f, c, at }) {
+  const channel = firstChannel(conv, f) + c;
+  const spans = conv.box.out.map(([start, stop]) => [start, Math.min(stop, start + MOST_SIDE)]);
+  const places = placesWithin(spans).map((out) => pixelOf(conv, out, at));
+  const pixels = places.map((place) => exactly(arrays.padded, [n, channel, ...place]));
+  const weight = exactly(arrays.filters, [f, c, ...at]);
+  const padding = places.map((place) => isPadding(conv, place));
+  const width = sizesOf(spans).at(-1);
+  const shown = pixels.map((pixel, index) => (padding[index] ? `(${short(pixel)})` : short(pixel)));
+  const parts = [block(pointed(shown), width, "window", padding), "×", block([short(weight)], 1, "weight"), "=", block(pointed(pixels.map((pixel) => short(times(pixel, weight)))), width, "added")];
+  const rank = at.length;
+  const order = [0, ...rangeOf(2 + rank, 2 + 2 * rank), 1, ...rangeOf(2, 2 + rank)].join(", ");
+  const told = { tap: at.join(", "), colons: at.map(() => ":").join(", "), n, c: channel, order, k: columnOf(conv, channel, at) };
+  return [line(app.say("weightBlock", told)), classed("div", "blocks", parts), rank === 2 ? line(app.say("weightTurned", told)) : null];
+}
+
+function weightTold(view, { f, c, at }) {
+  const { app, conv, arrays: { filters } } = view;
   const head = called(["f", "c", ...tapLetters(conv)], [f, c, ...at]);
   const k = columnOf(conv, firstChannel(conv, f) + c, at);
-  const text = app.say("weightMeaning", { place: head, value: inFull(exactly(filters, [f, c, ...at]), filters.dtype), k, count: countOf(conv.out) });
-  return { head, line: text, body: [line(text)] };
+  const text = app.say("weightMeaning", { place: head, value: short(exactly(filters, [f, c, ...at])), k, count: countOf(conv.out) });
+  return { head, line: text, body: [line(text), weightBlock(view, { f, c, at })] };
 }
 
 // {head, line, body}: what is selected, in a line, and in full.

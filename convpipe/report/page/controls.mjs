@@ -1,5 +1,6 @@
 // What chooses the layer, the image and the filter, and what steps the window over the map.
 import { classed, element, word } from "./dom.mjs";
+import { reworded } from "./page.mjs";
 
 const MOST_TABS = 8;
 const PACE = 900;
@@ -24,12 +25,11 @@ function list(key, options, choose) {
 // The buttons that walk, and `stop`. `step(by)` moves the window, `free()` frees the selection.
 export function walker(app, step, free) {
   let timer = 0;
-  const button = (key, text, act) => element("button", { type: "button", "data-label": key, onclick: act }, text);
-  const play = button("play", "▶", () => (timer ? stop() : start()));
+  const button = (sign, key, act) => element("button", { type: "button", onclick: act }, sign, " ", word("span", key));
+  const play = button("▶", "play", () => (timer ? stop() : start()));
   function show(key, text) {
-    play.textContent = text;
-    play.dataset.label = key;
-    play.setAttribute("aria-label", app.say(key));
+    play.replaceChildren(text, " ", word("span", key));
+    reworded(play, app);
   }
   function start() {
     timer = setInterval(step, PACE, 1);
@@ -46,5 +46,5 @@ export function walker(app, step, free) {
     act();
   };
   const release = element("button", { type: "button", class: "release", onclick: halted(free) }, word("span", "free"));
-  return { node: classed("div", "walker", button("back", "←", halted(() => step(-1))), play, button("forward", "→", halted(() => step(1))), release), stop };
+  return { node: classed("div", "walker", button("←", "back", halted(() => step(-1))), play, button("→", "forward", halted(() => step(1))), release), stop };
 }

@@ -12,7 +12,7 @@ import { columnsSheet, matrixSheet, productSheet, rowsOf, volumeSheets } from ".
 const MOST_TABLE_CELLS = 2000;
 const MOST_CELLS = 5000;
 const MOST_DRAWN = 8;
-const HEADS_WIDTH = 100;
+const [HEADS_WIDTH, PAPER_WIDTH] = [100, 620];
 const SHORT_WIDTH = 10;
 const [CHARACTER, CELL_SPACE, BOX_SPACE] = [7.3, 30, 90];
 
@@ -76,8 +76,7 @@ function volume(view, part, c, title) {
   return classed("div", "planes", grids.map(({ frame }) => frame));
 }
 
-const family = (key, look, ...inside) => classed("section", look, word("h3", key), classed("div", "volumes", inside));
-const sign = (text) => element("span", { class: "sign", "aria-hidden": "true" }, text);
+const family = (sign, key, look, ...inside) => classed("section", look, element("h3", {}, sign, word("span", key)), classed("div", "volumes", inside));
 
 // The channels that are drawn: those of the filter first.
 export function drawnChannels(conv, f) {
@@ -94,32 +93,35 @@ function mapsNodes(view) {
   const title = (c) => (plane) => withName(app.say("channelNumber", { c }), channelNames[c], plane);
   const leftOut = (drawn, all) => (drawn < all ? classed("p", "note", app.say("moreDrawn", { drawn, all })) : null);
   const padded = channels.map((c) => volume(view, "padded", c, title(c)));
-  const parts = [family(isPadded(conv) ? "paddedInput" : "input", "padded", padded, leftOut(channels.length, conv.channels))];
+  const parts = [family("", isPadded(conv) ? "paddedInput" : "input", "padded", padded, leftOut(channels.length, conv.channels))];
   if (arrays.filters) {
     const filters = own.map((c) => volume(view, "filters", c - first, title(c)));
-    parts.push(sign("∗"), family("filter", "filters", filters, leftOut(own.length, depthOf(conv))));
+    parts.push(family("∗ ", "filter", "filters", filters, leftOut(own.length, depthOf(conv))));
   }
   if (arrays.feature_map) {
     const map = volume(view, "feature_map", 0, (plane) => withName(`n=${view.n}, f=${view.f}`, mapNames[view.f], plane));
-    parts.push(sign("="), family("featureMap", "map", map));
+    parts.push(family("= ", "featureMap", "map", map));
   }
   return parts;
 }
 
+const MAKERS = { columnMatrix: "im2col", product: "matmul" };
+
 // The product scheme: the filter matrix above the product, the column matrix at its left.
 function schemeNode(view) {
   const { app, arrays } = view;
-  const part = (look, sheet, key) => {
-    const grid = addGrid(view, sheet, () => app.say(key));
+  const part = (look, sheet, key, made) => {
+    const name = made || (view.conv.stages.includes(MAKERS[key]) ? MAKERS[key] : "");
+    const grid = addGrid(view, sheet, () => app.say(key) + (name && ` (${name})`));
     grid.frame.classList.add(look);
     return grid;
   };
-  const matrix = arrays.filters && part("matrix", matrixSheet(view), "filterMatrix");
+  const matrix = arrays.filters && part("matrix", matrixSheet(view), "filterMatrix", "fil2col.T");
   view.columns = part("columns", columnsSheet(view), "columnMatrix");
   const product = arrays.product && part("product", productSheet(view), "product");
   if (product) together(view.columns.scroller, product.scroller, "scrollTop");
   if (product && matrix) together(matrix.scroller, product.scroller, "scrollLeft");
-  return classed("div", "scheme", legend(view), [matrix, view.columns, product].filter(Boolean).map(({ frame }) => frame));
+  return classed("div", "scheme", meaning(view), [matrix, view.columns, product].filter(Boolean).map(({ frame }) => frame));
 }
 
 // Two grids whose rows, or columns, stay side by side.
@@ -131,12 +133,25 @@ function together(one, other, side) {
   follow(other, one);
 }
 
-function legend({ conv, arrays }) {
-  const there = { window: true, weight: arrays.filters, result: arrays.product, feeds: arrays.product, padding: isPadded(conv) };
+function meaning({ app, conv, arrays }) {
+  const [filters, taps] = [conv.filters, depthOf(conv) * countOf(conv.kernel)];
+  const outputs = conv.batch * countOf(conv.out);
+  const told = { filters, taps, outputs, rows: outputs, columns: conv.channels * countOf(conv.kernel), macs: outputs * taps * filters };
+  const said = (key) => element("p", {}, app.say(key, told));
+  const implicit = conv.stages.includes("im2col") ? null : word("p", "implicitMeaning", { class: "note" });
+  const whole = [said("schemeMeaning"), conv.groups === 1 ? said("shapes") : null, said("macsMeaning")];
+  return classed("div", "legend", arrays.product && arrays.filters ? whole : null, implicit);
+}
+
+// What letters and colours mean.
+function legend({ app, conv, arrays, digits }) {
+  const there = { window: true, weight: arrays.filters, result: arrays.product, feeds: arrays.product, chosen: true, padding: isPadded(conv) };
   const looks = Object.keys(there).filter((look) => there[look]);
   const items = looks.map((look) => element("li", {}, classed("span", `swatch ${look}`, look === "padding" ? "(0)" : "0"), " ", word("span", `${look}Look`)));
-  const implicit = conv.stages.includes("im2col") ? null : word("p", "implicitMeaning", { class: "note" });
-  return classed("div", "legend", arrays.product ? word("p", "schemeMeaning") : null, implicit, element("ul", {}, items));
+  const pad = conv.pads.map(([before]) => before).join(", ");
+  const padded = isPadded(conv) ? ` ${app.say("lettersPadded", { pad })}` : "";
+  const rounded = digits.padded.whole ? "" : ` ${app.say("rounded")}`;
+  return [element("p", { class: "note" }, app.say("letters") + "." + padded + rounded), element("ul", {}, items, word("li", "scrolls"))];
 }
 
 // Selecting
@@ -165,6 +180,31 @@ function step(view, by) {
 
 // Showing
 
+// On paper nothing scrolls: a table that is too wide stands there channel by channel.
+function toPaper(view) {
+  if (!view.columns.scroller.querySelector("table")) return;
+  const { sheet, scroller } = view.columns;
+  const taps = countOf(view.conv.kernel);
+  const marks = sheet.places(marksOf(view.conv, view.app.state.selected, view));
+  const parts = rangeOf(0, sheet.columns / taps).map((c) => partOf(sheet, c * taps, taps, marks));
+  fromPaper(view);
+  scroller.after((view.paper = classed("div", "paper", parts)));
+  for (const part of parts) part.style.zoom = Math.min(1, PAPER_WIDTH / (sheet.characters * CHARACTER + CELL_SPACE / 2) / taps);
+}
+
+function partOf(sheet, start, count, marks) {
+  const at = (read) => (r, k) => read(r, k + start);
+  const heads = sheet.columnHeads.map(({ text, span }) => ({ text: (k) => text(k + start), span }));
+  const part = { ...sheet, columns: count, columnHeads: heads, text: at(sheet.text), padding: at(sheet.padding), ruleAfter: () => false };
+  const { node, mark } = tableGrid(part, {});
+  mark(marks.map(([r, k, high, wide, look]) => [r, Math.max(0, k - start), high, Math.min(count, k + wide - start) - Math.max(0, k - start), look]));
+  return node;
+}
+
+function fromPaper(view) {
+  if (view.paper) view.paper.remove();
+}
+
 // The image and the filter that a selection belongs to; a pixel leaves the filter, a weight the image.
 function follow(view, { n = view.n, f = view.f }) {
   if (n === view.n && f === view.f) return;
@@ -188,6 +228,9 @@ function light(view) {
   tell(view, selected);
   view.tallest = Math.max(view.tallest, view.box.offsetHeight);
   view.grids.forEach((grid, index) => reveal(grid, places[index]));
+  for (const { caption, scroller } of view.grids) {
+    caption.dataset.more = (scroller.scrollWidth > scroller.clientWidth + 1 ? " ↔" : "") + (scroller.scrollHeight > scroller.clientHeight + 1 ? " ↕" : "");
+  }
   view.box.style.minHeight = `${view.tallest}px`;
 }
 
@@ -204,7 +247,8 @@ function reveal({ sheet, scroller, frame }, [place]) {
 function tell(view, selected) {
   const { app } = view;
   const { head, line, body } = selected ? toldOf(view, selected) : { head: "", line: app.say("hint"), body: [element("p", {}, app.say("hint"))] };
-  view.where.textContent = view.boxHead.textContent = head;
+  view.where.textContent = head;
+  view.boxHead.textContent = app.state.pinned ? `${head} ${app.say("kept")}` : head;
   view.live.textContent = line;
   view.boxBody.replaceChildren(...body.flat().filter(Boolean));
 }
@@ -235,10 +279,12 @@ function showChoices({ choice: { layer, n, f }, conv, ...view }) {
 }
 
 function sizesText({ conv, app }) {
-  const { kernel, dilation, padded, stride } = conv;
+  const { kernel, dilation, spatial, stride } = conv;
   const list = (values) => (values.every((value) => String(value) === String(values[0])) ? values[0] : values.join(","));
   const pads = conv.pads.map(([before, after]) => (before === after ? before : `[${before},${after}]`));
-  const sums = conv.out.map((size, axis) => `${conv.outLetters[axis]} = ⌊(${padded[axis]} − ${(kernel[axis] - 1) * dilation[axis] + 1}) / ${stride[axis]}⌋ + 1 = ${size}`);
+  const around = ([before, after]) => (before === after ? `2·${before}` : `${before} + ${after}`);
+  const reach = (axis) => (dilation[axis] === 1 ? kernel[axis] : `((${kernel[axis]} − 1)·${dilation[axis]} + 1)`);
+  const sums = conv.out.map((size, axis) => `${conv.outLetters[axis]} = (${spatial[axis]} + ${around(conv.pads[axis])} − ${reach(axis)}) // ${stride[axis]} + 1 = ${size}`);
   const mode = conv.padMode === "constant" ? "" : ` (${conv.padMode})`;
   return `${app.say("sizes", { stride: list(stride), pad: list(pads) + mode, dilation: list(dilation), groups: conv.groups })}; ${sums.join(", ")}`;
 }
@@ -268,6 +314,7 @@ function drawAll(view) {
   offerChoices(view);
   view.maps.replaceChildren(...mapsNodes(view), view.box);
   view.matrices.replaceChildren(schemeNode(view));
+  view.legend.replaceChildren(...legend(view));
   view.sizes.textContent = sizesText(view);
   view.crop.textContent = cropText(view);
   reworded(view.node, view.app);
@@ -277,14 +324,14 @@ function frameOf(view) {
   const { app } = view;
   const free = () => app.set({ pinned: false });
   view.walker = walker(app, (by) => step(view, by), free);
-  for (const name of ["choices", "maps", "matrices"]) view[name] = classed("div", name);
+  for (const name of ["choices", "legend", "maps", "matrices"]) view[name] = classed("div", name);
   for (const name of ["sizes", "crop"]) view[name] = classed("p", "note");
   for (const name of ["where", "boxHead"]) view[name] = classed("span", name);
   view.live = element("strong", { class: "live", "aria-live": "polite" });
   view.boxBody = element("div", { class: "wide", tabindex: "0", role: "region", "data-label": "arithmetic" });
   view.box = classed("section", "arithmetic", element("h3", {}, word("span", "arithmetic"), " ", view.boxHead), view.boxBody);
   const bar = classed("div", "bar", view.arrays.sums ? view.walker.node : null, element("p", { tabindex: "0" }, view.where, " ", view.live));
-  view.node.replaceChildren(word("h2", "convolution"), word("p", "hint", { class: "note" }), view.sizes, view.crop, view.choices, view.maps, word("h3", view.arrays.product ? "scheme" : "columnsOnly"), view.matrices, bar);
+  view.node.replaceChildren(word("h2", "convolution"), word("p", "hint", { class: "note" }), view.sizes, view.crop, view.legend, view.choices, view.maps, word("h3", view.arrays.product ? "scheme" : "columnsOnly"), view.matrices, bar);
 }
 
 async function open(app, node, at) {
@@ -302,7 +349,19 @@ async function open(app, node, at) {
   requestAnimationFrame(() => light(view));
 }
 
-function escaped(event) {
+// Where the values of a stage stand; those of later ones in the map.
+const STAGES = { input: "padded", pad: "padded", filters: "filters", im2col: "columns", fil2col: "matrix", matmul: "product" };
+
+function lead(view, stage) {
+  const looks = [STAGES[stage.split("/").at(-1).replace(/_\d+$/, "")], "map", "product", "maps"];
+  const target = looks.map((look) => look && view.node.querySelector(`.${look}`)).find(Boolean);
+  // after the table of stages, which scrolls to all of the view
+  setTimeout(() => target.scrollIntoView({ behavior: "smooth", block: "center" }));
+}
+
+function keyPressed(event) {
+  const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  if (by && shown && event.target === document.body) step(shown, by);
   if (event.key !== "Escape" || !shown) return;
   shown.walker.stop();
   shown.app.set({ pinned: false });
@@ -312,7 +371,9 @@ export const convolutionView = {
   async build(app) {
     const { convolutions = [], lacks = [], start } = app.facts;
     const node = element("section", { id: "convolution" });
-    document.addEventListener("keydown", escaped);
+    document.addEventListener("keydown", keyPressed);
+    addEventListener("beforeprint", () => shown && toPaper(shown));
+    addEventListener("afterprint", () => shown && fromPaper(shown));
     if (convolutions.length) await open(app, node, start.at);
     else if (lacks.length) node.append(word("h2", "convolution"), element("p", {}, app.say("lacks", { arrays: lacks.join(", ") })));
     else return null;
@@ -324,5 +385,6 @@ export const convolutionView = {
     if (wanted && wanted !== shown.conv) await open(app, shown.node);
     else if ("language" in changes) drawAll(shown);
     if ("language" in changes || "selected" in changes || "pinned" in changes) light(shown);
+    if (changes.stage) lead(shown, changes.stage);
   },
 };

@@ -37,8 +37,16 @@ export function valueAt(array, indices) {
   return place < 0 ? undefined : array.values[place];
 }
 
-export function readFacts() {
-  return JSON.parse(document.getElementById("facts").textContent);
+// The facts, and the words, which are packed like arrays.
+export async function readFacts() {
+  const facts = JSON.parse(document.getElementById("facts").textContent);
+  return { ...facts, words: JSON.parse(new TextDecoder().decode(await unpacked("words"))) };
+}
+
+function unpacked(id) {
+  const text = atob(document.getElementById(id).textContent);
+  const bytes = Uint8Array.from(text, (letter) => letter.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
 }
 
 // An array that holds what another holds, perhaps with its axes in another order.
@@ -52,10 +60,7 @@ export function turnedView(name, view, array) {
 export function arrayReader(facts) {
   const found = new Map();
   async function decoded(name) {
-    const text = atob(document.getElementById(`a-${name}`).textContent);
-    const bytes = Uint8Array.from(text, (letter) => letter.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-    return arrayOf(name, facts.arrays[name], await new Response(stream).arrayBuffer());
+    return arrayOf(name, facts.arrays[name], await unpacked(`a-${name}`));
   }
   function read(name) {
     const known = facts.arrays[name];

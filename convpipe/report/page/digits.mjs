@@ -51,7 +51,7 @@ export function digitsOf(array) {
 
 // Texts filled up with spaces, so that their decimal points stand below each other at the right of a cell.
 export function pointed(texts) {
-  const tail = (text) => (/e|n/.test(text) || !text.includes(".") ? 0 : text.length - text.indexOf("."));
+  const tail = (text) => (/e|n/.test(text) || !text.includes(".") ? Number(text.endsWith(")")) : text.length - text.indexOf("."));
   const most = Math.max(...texts.map(tail));
   return texts.map((text) => (/e|n/.test(text) ? text : text + " ".repeat(most - tail(text))));
 }

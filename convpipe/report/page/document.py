@@ -9,7 +9,7 @@ from html import escape
 from string import Template
 from typing import Any
 
-from convpipe.report.page.packed import Packed
+from convpipe.report.page.packed import Packed, packed_text
 from convpipe.report.page.script import part, script, style, words
 
 Cells = Sequence[str]
@@ -52,7 +52,6 @@ def document(content: Content) -> bytes:
     facts = {
         **content.facts,
         "language": content.language,
-        "words": said,
         "arrays": {**{name: each.facts for name, each in content.arrays.items()}, **content.views},
     }
     return filled(
@@ -66,7 +65,11 @@ def document(content: Content) -> bytes:
         notes="\n".join(note_html(each, said[content.language]) for each in content.notes),
         body="\n".join(table_html(each, said[content.language]) for each in content.tables),
         foot="\n".join(f"<p>{escape(line)}</p>" for line in content.foot),
-        data="\n".join([json_block("facts", facts), *map(array_block, content.arrays.items())]),
+        data="\n".join([
+            json_block("facts", facts),
+            text_block("words", packed_text(compact(said))),
+            *map(array_block, content.arrays.items()),
+        ]),
     ).encode()
 
 
@@ -82,21 +85,30 @@ def sha256_base64(text: str) -> str:
 
 def json_block(name: str, value: Any) -> str:
     """A value as JSON that ends no script element, whatever is in it."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return f'<script type="application/json" id="{name}">{text.replace("<", chr(92) + "u003c")}</script>'
+    return f'<script type="application/json" id="{name}">{compact(value).replace("<", chr(92) + "u003c")}</script>'
+
+
+def compact(value: Any) -> str:
+    """A value as JSON without a space more than it needs."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def array_block(entry: tuple[str, Packed]) -> str:
     """An array's text, which the script decodes when it is looked at."""
     name, array = entry
-    return f'<script type="application/octet-stream" id="a-{escape(name)}">{array.text}</script>'
+    return text_block(f"a-{escape(name)}", array.text)
+
+
+def text_block(name: str, text: str) -> str:
+    """Packed bytes; those of the words are named without the a- of arrays, which may have any name."""
+    return f'<script type="application/octet-stream" id="{name}">{text}</script>'
 
 
 def table_html(table: Table, said: Mapping[str, str]) -> str:
     """A table, whose words the script changes with the language."""
     heads = "".join(f'<th scope="col"{spoken(key, said)}</th>' for key in table.heads)
     caption = f"<h2{spoken(table.caption, said)}</h2>"
-    rows = "\n".join(row_html(cells) for cells in table.rows)
+    rows = "".join(row_html(cells) for cells in table.rows)
     whole = f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>"
     label = f'data-label="{table.caption}" aria-label="{escape(said.get(table.caption, table.caption))}"'
     region = f'<div class="wide" tabindex="0" role="region" {label}>{whole}</div>'
@@ -119,6 +131,6 @@ def note_html(note: Note, said: Mapping[str, str]) -> str:
 
 
 def row_html(cells: Cells) -> str:
-    """A row whose first cell is its head."""
+    """A row whose first cell is its head; HTML leaves out where its cells end, which is a KB of a small page."""
     head, *rest = map(escape, cells)
-    return f'<tr><th scope="row">{head}</th>{"".join(f"<td>{cell}</td>" for cell in rest)}</tr>'
+    return f'<tr><th scope="row">{head}</th>{"".join(f"<td>{cell}" for cell in rest)}'

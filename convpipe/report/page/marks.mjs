@@ -47,7 +47,10 @@ function weightMarks(conv, { f, c, at }, marks, n) {
   marks.filters.push([f, c, at, "weight chosen"]);
   marks.matrix.push([columnOf(conv, c, at), 1, f, "weight chosen"]);
   marks.columns.push([null, columnOf(conv, channel, at), 1, "window"]);
-  marks.padded.push(...placesWithin(wholeSpans(conv.out)).map((out) => [n, channel, pixelOf(conv, out, at), "window"]));
+  const outputs = placesWithin(wholeSpans(conv.out));
+  marks.padded.push(...outputs.map((out) => [n, channel, pixelOf(conv, out, at), "window"]));
+  marks.feature_map.push(...outputs.map((out) => [n, f, out, "feeds"]));
+  marks.product.push([null, f, "feeds"]);
 }
 
 // All marks of a selection while one image and one filter are shown.

@@ -58,7 +58,7 @@ function languageButton(app) {
 }
 
 export async function start(views) {
-  const facts = readFacts();
+  const facts = await readFacts();
   const app = makeApp(facts, views);
   document.getElementById("tools").append(languageButton(app));
   const place = document.getElementById("views");

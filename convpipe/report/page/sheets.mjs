@@ -19,7 +19,7 @@ const bracket = (conv, at, text) => (isPadding(conv, at) ? `(${text})` : text);
 const VOLUMES = {
   padded: (view, c) => ({ kind: "pixel", own: () => ({ n: view.n, c }), spans: spansOf(view.arrays.padded), letters: imageLetters }),
   filters: (view, c) => ({ kind: "weight", own: () => ({ f: view.f, c }), spans: wholeSpans(view.conv.kernel), letters: tapLetters }),
-  feature_map: (view) => ({ kind: "output", own: () => ({ n: view.n, f: view.f }), spans: view.conv.box.out, letters: imageLetters, channelLast: true }),
+  feature_map: (view) => ({ kind: "output", own: () => ({ n: view.n, f: view.f }), spans: view.conv.box.out, letters: (conv) => conv.outLetters, channelLast: true }),
 };
 
 const spansOf = ({ origin, shape }) => shape.slice(2).map((size, axis) => [origin[axis + 2], origin[axis + 2] + size]);
@@ -92,7 +92,7 @@ function rowSheet(view, names) {
     rows: places.length,
     heads: [(r) => String(places[r].row), (r) => name(places[r])],
     widths: [String(last.row).length, name(last).length],
-    corner: `r  ${comma(["n", ...imageLetters(view.conv)])}\\${names}`,
+    corner: `r  ${"n,out"}\\${names}`,
     ruleBelow: (r) => (r + 1) % size === 0,
   };
 }
