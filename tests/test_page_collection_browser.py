@@ -339,6 +339,10 @@ def test_the_command_for_the_same_rows_gives_the_same_rows(
     assert answer.code == 0, answer.err
     assert [row["run"] for row in csv.DictReader(io.StringIO(answer.out))] == runs
     assert len(whole_rows(tmp_path / "c")) == 24
+    page.hover(".grid tbody tr:nth-child(1) td:nth-child(2)")
+    answer = convpipe(*shlex.split(page.locator("#chosen code").inner_text())[1:])
+    assert answer.out.split() == ["page:", f"{runs[0]}.html"]
+    assert (tmp_path / "c" / f"{runs[0]}.html").is_file()
 
 
 # The table
