@@ -17,6 +17,7 @@ from convpipe.report.page.run_page import run_page
 
 OpenPage = Callable[..., Any]
 
+TIMES, MINUS = chr(0xD7), chr(0x2212)
 PAPER = 718  # px of A4 between usual margins
 
 
@@ -81,10 +82,10 @@ def test_one_channel_adds_its_products(pages: Any, page_of: OpenPage) -> None:
 
 def test_the_formula_shows_the_padding(pages: Any, page_of: OpenPage) -> None:
     told = page_of(pages["lecture_4d"]).text_content("#convolution")
-    assert "out_h = (5 + 2·1 − 3) // 1 + 1 = 5" in told
+    assert "out_h = (5 + 2·1 - 3) // 1 + 1 = 5" in told.replace(MINUS, "-")
     assert "(6, 27), a row for each filter" in told
     assert "(25, 27) · (27, 6) = (25, 6)" in told
-    assert "outputs × weights of a filter × filters = 25 × 27 × 6 = 4050" in told
+    assert "outputs * weights of a filter * filters = 25 * 27 * 6 = 4050" in told.replace(TIMES, "*")
 
 
 def test_captions_name_their_stages(pages: Any, page_of: OpenPage) -> None:
@@ -106,7 +107,9 @@ def test_a_stage_leads_to_its_grid(stage: str, look: str, pages: Any, page_of: O
     assert box(page, "#stages")["y"] > 900
     page.get_by_role("button", name=stage, exact=True).click()
     seen = "look => { const {top, bottom} = document.querySelector(look).getBoundingClientRect();"
-    page.wait_for_function(seen + " return Math.abs((top + bottom) / 2 - innerHeight / 2) < 120 || scrollY === 0; }", arg=look)
+    page.wait_for_function(
+        seen + " return Math.abs((top + bottom) / 2 - innerHeight / 2) < 120 || scrollY === 0; }", arg=look
+    )
     assert 0 <= box(page, look)["y"] + box(page, look)["height"] / 2 <= 900
 
 
@@ -139,7 +142,11 @@ def test_paper_holds_all_columns(pages: Any, page_of: OpenPage) -> None:
     assert tables.count() == 3
     assert page.locator(".columns .wide").is_hidden()
     rows = [
-        [text for table in tables.all() for text in table.locator("tbody tr").nth(row).locator("td").all_text_contents()]
+        [
+            text
+            for table in tables.all()
+            for text in table.locator("tbody tr").nth(row).locator("td").all_text_contents()
+        ]
         for row in (0, 12, 24)
     ]
     assert rows == [shown[row * 27 : row * 27 + 27] for row in (0, 12, 24)]
