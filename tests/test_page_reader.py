@@ -1,4 +1,4 @@
-"""What a reader of a convolution's page had to guess is said on it: letters, blocks of a weight, stages, paper, phones."""
+"""What readers of convolution pages had to guess is said on it: letters, a weight's block, stages, paper, phones."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ OPENING, CLOSING = {"(": ")", "[": "]", "{": "}"}, frozenset(")]}")
 # Properties that no browser, no fact and no text of a script names: they may have short names, too.
 OWN_PROPERTIES = (
     "columnHeads scroller channelNames mapNames ruleBelow ruleAfter computing spacing smallest bracketed tallest"
-    " channelLast products"
+    " channelLast products grids strides follows"
 )
 PROPERTIES = {name: f"_{ascii_letters[place]}" for place, name in enumerate(OWN_PROPERTIES.split())}
 DECLARING = frozenset(("const", "let", "var", "function", "class"))
