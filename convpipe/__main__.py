@@ -14,6 +14,7 @@ GARBAGE_THRESHOLD = 200_000
 def run() -> None:
     """Run the command line and exit with its code."""
     gc.set_threshold(GARBAGE_THRESHOLD)
+    fill_streams()
     # or OpenBLAS, when NumPy loads it, starts a thread for each core, and these spin for 50 ms; `threads` sets its own
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     code = main()
@@ -24,6 +25,13 @@ def run() -> None:
         os._exit(code)
     gc.freeze()  # or Python looks for cycles among all that there is, twice, before it ends
     sys.exit(code)
+
+
+def fill_streams() -> None:
+    """Give a process that was started with closed streams such that lead nowhere, before a file takes their place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 // All runs of a collection: a filter, how many are left, and the table of those.
-import { csvOf, readColumns, sortedRows } from "./columns.mjs";
+import { kindAdvice, reasonOf } from "./advice.mjs";
+import { csvOf, nameWithUnit, readColumns, sortedRows } from "./columns.mjs";
 import { element, word } from "./dom.mjs";
 import { parallelPlot } from "./parallel.mjs";
 import { pythonText } from "./python.mjs";
 import { isNumberColumn, pageOf, runsTable } from "./runs.mjs";
-import { axisOf, literalText, maskBetween, wordsBetween } from "./scales.mjs";
+import { axisOf, literalText, maskBetween, rangeOn, setEven, wordsBetween } from "./scales.mjs";
 import { scatterPlot } from "./scatter.mjs";
-import { rowsWhere } from "./where.mjs";
+import { meaning, rowsWhere } from "./where.mjs";
 
 const TYPING_PAUSE = 120;
 
@@ -26,7 +27,7 @@ function emptyModel(app, columns, hasPage) {
   const all = Uint32Array.from({ length: rows }, (_, row) => row);
   return {
     columns, hasPage, shown: chosen.map((at) => names[at]), known: names.filter((_, at) => !unknown.includes(at)),
-    all, order: all, rows: all, mask: null, brushes: new Map(), where: "", sort: null, hovered: -1, kept: -1,
+    all, order: all, rows: all, mask: null, brushes: new Map(), where: "", isWrong: false, sort: null, hovered: -1, kept: -1,
   };
 }
 
@@ -48,17 +49,20 @@ export const collectionView = {
 function partsOf(app, model) {
   const count = element("p", { id: "count", role: "status", "aria-live": "polite" });
   const on = { sort, hover, keep, brush };
-  const box = whereBox(app, model, refresh);
+  const box = whereBox(app, model, filter, said);
   const table = runsTable(app, model, on);
   const chosen = chosenRun(app, model);
   const brushes = brushList(app, model, on);
   const [lines, points] = [parallelPlot(app, model, on), scatterPlot(app, model, on)];
   const plots = [lines, points].filter(Boolean);
+  const scales = scaleChoice(app, model, refresh);
   const command = terminalLine(app, model);
   let waiting = false;
 
   function said() {
-    count.textContent = app.say("runs.left", { left: countText(model.rows.length), all: countText(app.facts.rows) });
+    count.textContent = leftText(app, model);
+    box.redraw();
+    scales.redraw();
     chosen.redraw();
     brushes.redraw();
     command.redraw();
@@ -74,11 +78,16 @@ function partsOf(app, model) {
     app.state.redrawn = performance.now() - started;
   }
 
+  function filter() {
+    table.toTop();
+    refresh();
+  }
+
   function sort(name) {
     const down = model.sort && model.sort.name === name ? !model.sort.down : false;
     model.sort = { name, down };
     model.order = sortedRows(model.columns.get(name), down);
-    refresh();
+    filter();
   }
 
   // As often as the screen is drawn, and no more.
@@ -117,8 +126,41 @@ function partsOf(app, model) {
   const tools = element("div", { class: "row tools" }, choice, copyButton(app, model));
   const lacks = app.facts.leftOut.length ? element("p", { class: "faint" }, word("span", "runs.left_out"), ` ${app.facts.leftOut.join(", ")}`) : null;
   const left = element("div", { class: "row" }, count, brushes.node);
-  const nodes = [box, left, lacks, lines.node, beside, word("h2", "runs.caption"), tools, command.node, table.node];
+  const units = model.columns.has("seconds") ? word("p", "unit.seconds", { class: "faint" }) : null;
+  const nodes = [box.node, left, lacks, scales.node, lines.node, beside, word("h2", "runs.caption"), tools, command.node, units, table.node];
   return { nodes, redraw: refresh, said };
+}
+
+// How many runs are left; where the filter that stands in the box is none, by which filter they are.
+function leftText(app, model) {
+  const text = app.say("runs.left", { left: countText(model.rows.length), all: countText(app.facts.rows) });
+  if (!model.isWrong) return text;
+  return `${text} ${model.where ? app.say("runs.before", { where: model.where }) : app.say("runs.unfiltered")}`;
+}
+
+// For each column over more than two powers of ten whether its axes go by those; what is chosen on them stays.
+function scaleChoice(app, model, changed) {
+  const node = element("p", { class: "row", id: "scales" });
+  const toggle = (column) => {
+    const range = model.brushes.get(column.name);
+    const former = axisOf(column);
+    setEven(column, former.isLog);
+    if (range) model.brushes.set(column.name, rangeOn(axisOf(column), former, range));
+    changed();
+  };
+  const names = () => model.shown.filter((name) => axisOf(model.columns.get(name))?.mayBeLog);
+  function redraw() {
+    const key = JSON.stringify([names(), app.state.language]);
+    if (key === node.dataset.key) return;
+    node.dataset.key = key;
+    const boxes = names().map((name) => {
+      const column = model.columns.get(name);
+      const box = element("input", { type: "checkbox", checked: !column.isEven, onchange: () => toggle(column) });
+      return element("label", {}, box, ` ${name}`);
+    });
+    node.replaceChildren(...(boxes.length ? [app.say("plot.log"), ...boxes] : []));
+  }
+  return { node, redraw };
 }
 
 // What is chosen on axes, each as `--where` would say it, with a button that frees it.
@@ -134,8 +176,9 @@ function brushList(app, model, on) {
   return { node, redraw };
 }
 
-function whereBox(app, model, changed) {
+function whereBox(app, model, changed, said) {
   const error = element("p", { id: "where-error", class: "error", role: "alert" });
+  const advice = element("p", { id: "where-advice", class: "faint", role: "status" });
   const box = element("input", {
     id: "where", type: "text", spellcheck: "false", autocomplete: "off", autocapitalize: "off", "aria-describedby": "where-error",
     oninput: () => {
@@ -147,14 +190,26 @@ function whereBox(app, model, changed) {
     },
   });
   let waiting = 0;
+  let found = {};
+  let hint = null;
+  function redraw() {
+    advice.textContent = hint ? app.say(hint.key, hint.values) : "";
+    if (!found.error) return error.replaceChildren();
+    const { key, values } = reasonOf(found.why, model.columns.values());
+    return error.replaceChildren(app.say(key, values), " ", element("code", { class: "faint", lang: "en" }, found.error));
+  }
   function apply() {
     clearTimeout(waiting);
     const text = box.value.trim();
     const valueOf = (name) => model.columns.get(name).value;
-    const found = text ? rowsWhere(text, app.facts.rows, model.known, valueOf, app.facts.where) : { mask: null };
-    error.textContent = found.error || "";
-    box.setAttribute("aria-invalid", found.error ? "true" : "false");
-    if (found.error) return;
+    found = text ? rowsWhere(text, app.facts.rows, model.known, valueOf, app.facts.where) : { mask: null };
+    hint = text && !found.error ? kindAdvice(text, (name) => columnMeant(app, model, name)) : null;
+    model.isWrong = Boolean(found.error);
+    box.setAttribute("aria-invalid", model.isWrong ? "true" : "false");
+    if (found.error) {
+      said();
+      return;
+    }
     model.mask = found.mask;
     model.where = text;
     changed();
@@ -166,8 +221,19 @@ function whereBox(app, model, changed) {
     };
     return element("button", { type: "button", class: "link", onclick: use }, element("code", {}, text));
   });
-  const hint = element("p", { class: "faint row" }, word("span", "where.try"), tries);
-  return element("div", { class: "filter" }, word("label", "where.label", { for: "where" }), box, hint, error);
+  const examples = element("p", { class: "faint row" }, word("span", "where.try"), tries);
+  const node = element("div", { class: "filter" }, word("label", "where.label", { for: "where" }), box, examples, error, advice);
+  return { node, redraw };
+}
+
+// The column that a name in a filter stands for, if it is one.
+function columnMeant(app, model, name) {
+  try {
+    return model.columns.get(meaning(name, model.known, app.facts.where.elsewhere).column);
+  } catch (error) {
+    if (!error.mistake) throw error;
+    return undefined;
+  }
 }
 
 // Filters to begin with, about what varies here.
@@ -232,14 +298,21 @@ function chosenRun(app, model) {
     const page = model.hasPage[row]
       ? element("a", { href: pageOf(run) }, app.say("runs.page"))
       : element("span", {}, app.say("runs.no_page"), " ", element("code", {}, `convpipe page ${run}`));
-    const facts = model.shown
-      .filter((name) => name !== "run")
-      .map((name) => [model.columns.get(name).text(row), name])
-      .filter(([text]) => text)
-      .map(([text, name]) => [element("dt", {}, name), element("dd", {}, text)]);
-    node.replaceChildren(element("p", {}, element("strong", {}, run), " ", page), element("dl", {}, facts));
+    const others = [...model.columns.keys()].filter((name) => !model.shown.includes(name));
+    const [seen, rest] = [model.shown, others].map((names) => factList(model, names, row));
+    node.replaceChildren(element("p", {}, element("strong", {}, run), " ", page), seen, element("p", { class: "faint" }, app.say("runs.besides")), rest);
   }
   return { node, redraw, mark: redraw };
+}
+
+// What a run has in some columns.
+function factList(model, names, row) {
+  const facts = names
+    .filter((name) => name !== "run")
+    .map((name) => [model.columns.get(name).text(row), name])
+    .filter(([text]) => text)
+    .map(([text, name]) => [element("dt", {}, nameWithUnit(name)), element("dd", {}, text)]);
+  return element("dl", {}, facts);
 }
 
 function columnChoice(app, model, changed) {

@@ -4,6 +4,7 @@ import { compareTexts, isNumeric, missing, orderedValues } from "./python.mjs";
 
 const NUMBER_CELL = /^-?(?:0|[1-9]\d{0,309})(?:\.\d{1,100})?(?:e[+-]\d{1,3})?$/;
 const LARGEST_FLOAT = BigInt(Number.MAX_VALUE);
+const UNITS = { seconds: "s", accuracy: "0–1" };
 const TRUTHS = { True: true, False: false };
 
 function numberIn(text) {
@@ -84,6 +85,12 @@ export async function readColumns(app) {
     ),
   );
   return new Map(columns.map((column) => [column.name, column]));
+}
+
+// A column's name, with the unit of what is measured, and whatever else is to be said of it.
+export function nameWithUnit(name, ...more) {
+  const told = [Object.hasOwn(UNITS, name) && UNITS[name], ...more].filter(Boolean);
+  return told.length ? `${name} (${told.join(", ")})` : name;
 }
 
 function kindRank(value) {

@@ -14,6 +14,7 @@ const KEYWORDS = new Set(
 );
 const CONSTANTS = new Map([["True", true], ["False", false], ["None", null]]);
 const DEEPEST = 200;
+const FOREIGN = { "=": "==", "&&": "and", "&": "and", "||": "or", "|": "or", "!": "not", "≠": "!=", "≤": "<=", "≥": ">=", "“": "'", "”": "'", "‘": "'", "’": "'", "{": "[", "}": "]" };
 const SIMPLE = { n: "\n", t: "\t", r: "\r", a: "\x07", b: "\b", f: "\f", v: "\v", "\\": "\\", "'": "'", '"': '"', "\n": "" };
 
 function matchAt(pattern, text, at) {
@@ -77,7 +78,13 @@ function tokenAt(text, at) {
   if (word) return [{ kind: "word", value: word[0].normalize("NFKC") }, at + word[0].length];
   const sign = matchAt(SIGN, text, at);
   if (sign) return [{ kind: "sign", value: sign[0] }, at + sign[0].length];
-  throw mistake("invalid syntax");
+  throw mistake("invalid syntax", insteadOf(text, at));
+}
+
+// What is written here for a sign of other languages, where this is one.
+function insteadOf(text, at) {
+  const sign = [text.slice(at, at + 2), text[at]].find((each) => Object.hasOwn(FOREIGN, each));
+  return sign ? { key: "where.instead", values: { sign, use: FOREIGN[sign] } } : null;
 }
 
 export function tokens(text) {
@@ -120,7 +127,7 @@ function tokenReader(list) {
 export function parsed(text) {
   const source = tokenReader(tokens(text.trim()));
   const tree = series(source, () => source.done());
-  if (!source.done()) throw mistake("invalid syntax");
+  if (!source.done()) throw mistake("invalid syntax", source.word("is") ? { key: "where.instead", values: { sign: "is", use: "==" } } : null);
   return tree;
 }
 

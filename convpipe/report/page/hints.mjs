@@ -28,12 +28,17 @@ export function likeness(first, second) {
 
 // A hint with it; nothing where none is near.
 export function didYouMean(name, known, elsewhere) {
+  const near = nearestName(name, known, elsewhere);
+  return near ? `did you mean ${near}?` : "";
+}
+
+export function nearestName(name, known, elsewhere) {
   const other = Object.hasOwn(elsewhere, name) ? elsewhere[name] : "";
-  if (other && known.includes(other)) return `did you mean ${other}?`;
+  if (other && known.includes(other)) return other;
   let best = [0.6, ""];
   for (const each of known) {
     const score = likeness(each, name);
     if (score > best[0] || (score === best[0] && each > best[1])) best = [score, each];
   }
-  return best[1] ? `did you mean ${best[1]}?` : "";
+  return best[1];
 }

@@ -1,6 +1,7 @@
 // Parallel coordinates: an axis for each column that varies, a line for each run; a part of an axis filters.
+import { nameWithUnit } from "./columns.mjs";
 import { drawn, element, word } from "./dom.mjs";
-import { addBundles, bundles, densityPicture, rgbOf, TONES } from "./raster.mjs";
+import { addBundles, bundles, densityPicture, LEFT_OUT, rgbOf, TONES } from "./raster.mjs";
 import { axisOf, thinned, whenWide, wordsBetween } from "./scales.mjs";
 
 const SPAN = 260;
@@ -70,7 +71,8 @@ export function parallelPlot(app, model, on) {
   const wide = element("div", { class: "wide" }, stage);
   const few = element("span");
   const hint = element("p", { class: "faint" }, word("span", "plot.brush"), " ", few);
-  const node = element("section", { class: "plot", id: "parallel" }, word("h2", "plot.lines"), hint, wide);
+  const more = word("p", "plot.sideways", { class: "faint", hidden: true });
+  const node = element("section", { class: "plot", id: "parallel" }, word("h2", "plot.lines"), hint, more, wide);
   let axes = [];
   let heights = [];
   let drag = null;
@@ -92,12 +94,13 @@ export function parallelPlot(app, model, on) {
     const width = across(axes.length - 1) + AFTER;
     drawAxes(width);
     paint(width);
+    more.hidden = width <= room;
     mark();
   }
 
   // The axes anew, where anything about them has changed.
   function drawAxes(width) {
-    const key = JSON.stringify([axes.map((axis) => axis.column.name), width, [...model.brushes], app.state.language]);
+    const key = JSON.stringify([axes.map((axis) => [axis.column.name, axis.isLog]), width, [...model.brushes], app.state.language]);
     if (key === drawnFor) return;
     drawnFor = key;
     const hadFocus = svg.contains(document.activeElement);
@@ -117,13 +120,13 @@ export function parallelPlot(app, model, on) {
     context.scale(ratio, ratio);
     if (app.facts.rows <= MOST_LINES) {
       const left = new Set(model.rows);
-      paintLines(context, [...model.all].filter((row) => !left.has(row)), 0.07);
+      paintLines(context, [...model.all].filter((row) => !left.has(row)), 0.07, LEFT_OUT);
     }
     return paintLines(context, model.rows, Math.max(0.15, Math.min(0.9, 30 / model.rows.length)));
   }
 
-  function paintLines(context, rows, strength) {
-    context.strokeStyle = TONES[0];
+  function paintLines(context, rows, strength, tone = TONES[0]) {
+    context.strokeStyle = tone;
     context.globalAlpha = strength;
     for (const row of rows) {
       context.beginPath();
@@ -154,7 +157,7 @@ export function parallelPlot(app, model, on) {
     return drawn("g", { transform: `translate(${across(at)},0)` },
       drawn("title", {}, name),
       drawn("text", { class: "faint", y: 14, "text-anchor": at ? "middle" : "start", x: at ? 0 : -SIDE + 2 }, name.slice(0, cut)),
-      drawn("text", { class: "name", y: 30, "text-anchor": at ? "middle" : "start", x: at ? 0 : -SIDE + 2 }, name.slice(cut) + (axis.isLog ? " (log)" : "")),
+      drawn("text", { class: "name", y: 30, "text-anchor": at ? "middle" : "start", x: at ? 0 : -SIDE + 2 }, nameWithUnit(name.slice(cut), axis.isLog && "log")),
       drawn("path", { class: "axis", d: `M0,${ABOVE}V${ABOVE + SPAN}` }),
       range ? drawn("rect", { class: "brush", x: -9, width: 18, y: y(high), height: Math.max(3, y(low) - y(high)) }) : null,
       ticks.map((tick) => drawn("text", { class: "beside", x: 8, y: y(tick.at) + 4 }, tick.text)),

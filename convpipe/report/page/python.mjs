@@ -2,9 +2,9 @@
 // `missing` stands for what a run lacks, as in convpipe/report/listing.py: it compares with nothing but None.
 export const missing = Object.freeze({ missing: true });
 
-// An error of who wrote the expression.
-export function mistake(message) {
-  return Object.assign(new Error(message), { mistake: true });
+// An error of who wrote the expression; `why`, {key, values}, says it in the page's words where those know more.
+export function mistake(message, why = null) {
+  return Object.assign(new Error(message), { mistake: true, why });
 }
 
 export function typeName(value) {

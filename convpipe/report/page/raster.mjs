@@ -1,5 +1,6 @@
 // Pictures of many points or lines, pixel by pixel: what draws 20,000 runs in a moment.
 export const TONES = ["#2f7fd6", "#d9730d", "#2a9250", "#d9485f", "#9a60d0", "#1193a0", "#93802a", "#c950a8"];
+export const LEFT_OUT = "#888c96";
 const RAMP = ["#2f7fd6", "#9a60d0", "#d9485f", "#d9730d"];
 export const SHAPES = ["circle", "square", "triangle", "diamond", "cross", "bar"];
 const FINE = 4;

@@ -1,4 +1,5 @@
 // The table of runs: as many rows in the document as are in sight, and the right height for all.
+import { nameWithUnit } from "./columns.mjs";
 import { element, word } from "./dom.mjs";
 import { isNumeric } from "./python.mjs";
 
@@ -37,7 +38,7 @@ export function widthOf(column) {
 }
 
 function widestText(column) {
-  let most = column.name.length + 3;
+  let most = nameWithUnit(column.name).length + 3;
   for (const text of column.texts) {
     if (most >= MOST_WIDE) break;
     most = Math.max(most, text.length + (text.match(/[\u1100-\uffdc]/g) || []).length);
@@ -80,7 +81,7 @@ export function runsTable(app, model, on) {
     const down = model.sort && model.sort.name === column.name ? model.sort.down : null;
     const sign = down === null ? "" : down ? " ▼" : " ▲";
     const sorted = down === null ? "none" : down ? "descending" : "ascending";
-    const button = element("button", { type: "button", class: "link", tabindex: -1, onclick: () => on.sort(column.name) }, column.name + sign);
+    const button = element("button", { type: "button", class: "link", tabindex: -1, onclick: () => on.sort(column.name) }, nameWithUnit(column.name) + sign);
     return element("th", { scope: "col", "aria-sort": sorted, "aria-colindex": place + 1, class: column.isNumber ? "number" : null }, button);
   }
 
@@ -208,6 +209,9 @@ export function runsTable(app, model, on) {
     reveal(row) {
       const place = model.rows.indexOf(row);
       if (place >= 0) show(place);
+    },
+    toTop() {
+      node.scrollTop = 0;
     },
     redraw() {
       const hadFocus = head.contains(document.activeElement);

@@ -10,7 +10,7 @@ const FEW_NUMBERS = 12;
 const MOST_SIDE_WORDS = 5;
 const SIDE_WORD = 0.09;
 const MOST_KINDS = 8;
-const LOG_FROM = 1000;
+const LOG_BEYOND = 100;
 const LONGEST_TICK = 16;
 
 function isNumberValue(value) {
@@ -43,16 +43,18 @@ function cutWord(text) {
   return marks.length > LONGEST_TICK ? `${marks.slice(0, LONGEST_TICK - 1).join("")}…` : marks.join("");
 }
 
-// A scale of numbers: {place(number), number(place), steps(most), isLog}.
-export function numberScale(numbers) {
+// A scale of numbers: {place(number), number(place), steps(most), isLog, mayBeLog}; even where asked.
+export function numberScale(numbers, isEven = false) {
   const ends = numbers.reduce(([low, high], each) => [Math.min(low, each), Math.max(high, each)], [Infinity, -Infinity]);
-  const isLog = ends[0] > 0 && ends[1] / ends[0] >= LOG_FROM;
+  const mayBeLog = ends[0] > 0 && ends[1] / ends[0] > LOG_BEYOND;
+  const isLog = mayBeLog && !isEven;
   const bent = isLog ? Math.log10 : (number) => number;
   const [low, high] = ends.map(bent);
   const whole = numbers.every(Number.isInteger);
   const own = numbers.length <= FEW_NUMBERS ? [...numbers].sort((a, b) => a - b) : null;
   return {
     isLog,
+    mayBeLog,
     place: (number) => (high > low ? (bent(number) - low) / (high - low) : 0.5),
     number: (place) => (isLog ? 10 ** (low + place * (high - low)) : low + place * (high - low)),
     steps: (most) => own || (isLog ? powerSteps(...ends, most) : niceSteps(...ends, most, whole)),
@@ -66,6 +68,20 @@ const AXES_OF = new WeakMap();
 export function axisOf(column) {
   if (!AXES_OF.has(column)) AXES_OF.set(column, madeAxis(column));
   return AXES_OF.get(column);
+}
+
+// Gives a column's axis even steps, or powers of ten again.
+export function setEven(column, isEven) {
+  column.isEven = isEven;
+  AXES_OF.delete(column);
+}
+
+// A part of an axis on another axis of the same column: between the same numbers.
+export function rangeOn(axis, former, range) {
+  return range.map((place) => {
+    const at = former.places.findIndex((each) => each === place);
+    return at >= 0 ? axis.places[at] : axis.placeOf(former.numberAt(place));
+  });
 }
 
 // Which word comes first on an axis: as in sorting, but with numbers in texts by their size: int8 before int16.
@@ -122,7 +138,7 @@ function wordAxis(column, ordered) {
 }
 
 function numberAxis(column, numbers, words) {
-  const scale = numberScale(numbers);
+  const scale = numberScale(numbers, column.isEven);
   const start = words.length ? words.length * SIDE_WORD + 0.04 : 0;
   const places = Float64Array.from(column.values, (value) =>
     isNumberValue(value) ? start + (1 - start) * scale.place(Number(value)) : 0,
@@ -138,7 +154,10 @@ function numberAxis(column, numbers, words) {
     ...scale.steps(most).map((number) => ({ at: start + (1 - start) * scale.place(number), text: short(number) })),
   ];
   const kinds = numbers.length <= MOST_KINDS ? kindsOf(column, places) : null;
-  return { column, places, inSlot, slot: SIDE_WORD, kinds, ticks, isLog: scale.isLog, isWords: false };
+  // below the numbers, where words are, places are the same on either scale
+  const numberAt = (place) => (place < start ? { below: place } : scale.number((place - start) / (1 - start)));
+  const placeOf = (number) => (number.below === undefined ? start + (1 - start) * scale.place(number) : number.below);
+  return { column, places, inSlot, slot: SIDE_WORD, kinds, ticks, isLog: scale.isLog, mayBeLog: scale.mayBeLog, isWords: false, numberAt, placeOf };
 }
 
 // The different places of a column's values, of a gap where it has one.

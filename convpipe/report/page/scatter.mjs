@@ -1,6 +1,7 @@
 // A scatter plot of runs: two columns along its axes, a third in colours and shapes.
+import { nameWithUnit } from "./columns.mjs";
 import { drawn, element, word } from "./dom.mjs";
-import { putStamp, rampColour, rgbOf, SHAPES, stampOf, TONES } from "./raster.mjs";
+import { LEFT_OUT, putStamp, rampColour, rgbOf, SHAPES, stampOf, TONES } from "./raster.mjs";
 import { axisOf, thinned, whenWide } from "./scales.mjs";
 
 const HEIGHT = 320;
@@ -43,12 +44,20 @@ export function nearestPoint({ x, y }, rows, left, top, most) {
   return found;
 }
 
-// How a row looks: {colour: [r, g, b], shape}.
+// How a row looks: {colour: [r, g, b], shape}. The place of a gap has a look even where there is none.
 export function lookOf(axis, place) {
   if (!axis) return { colour: rgbOf(TONES[0]), shape: SHAPES[0] };
   if (!axis.kinds) return { colour: rampColour(axis.places[place]), shape: SHAPES[0] };
-  const slot = axis.kinds.indexOf(axis.places[place]);
+  // a gap's place is none of them where no run has a gap
+  const slot = Math.max(0, axis.kinds.indexOf(axis.places[place]));
   return { colour: rgbOf(TONES[slot % TONES.length]), shape: SHAPES[((slot % TONES.length) + Math.floor(slot / TONES.length)) % SHAPES.length] };
+}
+
+// How the rows of each text look; of a gap only where there is one, as a place that no row has is of no kind.
+export function looksOf(axis) {
+  if (!axis) return [lookOf(null)];
+  const used = axis.column.gaps ? axis.places : axis.places.slice(0, axis.column.count);
+  return Array.from(used, (_, place) => lookOf(axis, place));
 }
 
 const OUTLINES = {
@@ -113,7 +122,7 @@ export function scatterPlot(app, model, on) {
     const [across, up] = [axis(chosen.across), axis(chosen.up)];
     const area = areaOf(up);
     const few = app.facts.rows <= MOST_SVG_POINTS;
-    const key = [chosen.across, chosen.up, chosen.colour, area.whole, app.state.language].join("\n");
+    const key = [chosen.across, chosen.up, chosen.colour, area.whole, app.state.language, ...[across, up, axis(chosen.colour)].map((each) => each && each.isLog)].join("\n");
     if (key !== drawnFor) {
       points = pointsOf(area, across, up);
       faint = null;
@@ -130,7 +139,7 @@ export function scatterPlot(app, model, on) {
 
   function looks() {
     const colour = axis(chosen.colour);
-    const known = colour ? Array.from(colour.places, (_, place) => lookOf(colour, place)) : [lookOf(null)];
+    const known = looksOf(colour);
     return (row) => known[colour ? colour.column.place(row) : 0];
   }
 
@@ -138,7 +147,7 @@ export function scatterPlot(app, model, on) {
     const look = looks();
     const left = new Set(model.rows);
     const place = (row) => `translate(${points.x[row].toFixed(1)},${points.y[row].toFixed(1)})`;
-    const draw = (row, faint) => outline(look(row), { transform: place(row), opacity: faint ? FAINT : 0.8 });
+    const draw = (row, faint) => outline(faint ? { ...look(row), colour: rgbOf(LEFT_OUT) } : look(row), { transform: place(row), opacity: faint ? FAINT : 0.8 });
     const others = [...model.all].filter((row) => !left.has(row));
     cloud.replaceChildren(...others.map((row) => draw(row, true)), ...Array.from(model.rows, (row) => draw(row, false)));
   }
@@ -151,15 +160,15 @@ export function scatterPlot(app, model, on) {
     const context = canvas.getContext("2d");
     const stamps = Object.fromEntries(SHAPES.map((shape) => [shape, stampOf(shape, RADIUS * 0.6 * ratio)]));
     const look = looks();
-    const put = (picture, row, strength) => {
+    const put = (picture, row, strength, grey) => {
       const { colour, shape } = look(row);
-      putStamp(picture, stamps[shape], points.x[row] * ratio, points.y[row] * ratio, colour, strength);
+      putStamp(picture, stamps[shape], points.x[row] * ratio, points.y[row] * ratio, grey || colour, strength);
     };
     const picture = context.createImageData(canvas.width, canvas.height);
     if (model.rows.length < app.facts.rows) {
       if (!faint) {
         faint = context.createImageData(canvas.width, canvas.height);
-        for (const row of model.all) put(faint, row, FAINT / 3);
+        for (const row of model.all) put(faint, row, FAINT / 3, rgbOf(LEFT_OUT));
       }
       picture.data.set(faint.data);
     }
@@ -236,7 +245,7 @@ function frame(area, across, up) {
   ];
 }
 
-// A column's name, and that its axis is no even one.
+// A column's name, its unit, and that its axis is no even one.
 export function nameOf(axis) {
-  return axis.isLog ? `${axis.column.name} (log)` : axis.column.name;
+  return nameWithUnit(axis.column.name, axis.isLog && "log");
 }

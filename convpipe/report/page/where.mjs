@@ -1,6 +1,6 @@
 // A filter in the words of `convpipe runs --where`, with the same answers and, where JavaScript knows them, the same errors.
 import { parsed } from "./grammar.mjs";
-import { didYouMean } from "./hints.mjs";
+import { didYouMean, nearestName } from "./hints.mjs";
 import { arithmetic, holdsItem, equalValues, escapedMark, FUNCTIONS, itemAt, mistake, signedValue, orderedValues, quoted, truthOf } from "./python.mjs";
 
 const WORDS = { true: true, false: false, null: null, none: null };
@@ -73,10 +73,12 @@ export function meaning(name, known, elsewhere) {
   if (Object.hasOwn(WORDS, name.toLowerCase())) return { value: WORDS[name.toLowerCase()] };
   const ends = known.filter((each) => each.endsWith(`.${name}`));
   if (ends.length === 1) return { column: ends[0] };
-  if (ends.length) throw mistake(`${name} could be ${ends.sort().join(" or ")}`);
+  if (ends.length) throw mistake(`${name} could be ${ends.sort().join(" or ")}`, { key: "where.several", values: { name, names: ends.join(", ") } });
   const lasts = known.map((each) => each.slice(each.lastIndexOf(".") + 1));
   const hint = didYouMean(name, [...known, ...lasts], elsewhere);
-  throw mistake(`no ${name} here; ${hint || `a text needs quotes: ${quoted(name)}`}`);
+  const near = nearestName(name, [...known, ...lasts], elsewhere);
+  const why = { key: near ? "where.near" : "where.quotes", values: { name, near, text: quoted(name) }, name };
+  throw mistake(`no ${name} here; ${hint || `a text needs quotes: ${quoted(name)}`}`, why);
 }
 
 // A text in an error line: on one line, not too long, of a path the folders cut.
@@ -93,23 +95,24 @@ function refused(text, expected, hint) {
   return `--where: got ${inOneLine(text)}, expected ${expected}${tail}`;
 }
 
-function attempted(text, expected, act) {
+function attempted(text, expected, key, act) {
   try {
     return { value: act() };
   } catch (error) {
     if (!error.mistake && !(error instanceof RangeError)) throw error;
-    return { error: refused(text, expected, error.message) };
+    return { error: refused(text, expected, error.message), why: error.why || { key, values: {} } };
   }
 }
 
-// For which rows an expression holds: {mask}, of a byte a row, or {error}, a line.
+// For which rows an expression holds: {mask}, of a byte a row, or {error, why}: Python's line, and a key of the page's words with values.
 // `valueOf(column)` gives a function of the row; `language` says what is allowed, and other tools' names.
 export function rowsWhere(text, count, known, valueOf, language) {
   const allowed = `an expression of ${language.allowed}`;
   if ([...text].length > language.longest) {
-    return { error: refused(text, `an expression of at most ${language.longest} characters`) };
+    const why = { key: "where.long", values: { most: language.longest } };
+    return { error: refused(text, `an expression of at most ${language.longest} characters`), why };
   }
-  const found = attempted(text, allowed, () => compiled(parsed(text)));
+  const found = attempted(text, allowed, "where.unread", () => compiled(parsed(text)));
   if (found.error) return found;
   const mask = new Uint8Array(count);
   const readers = new Map();
@@ -121,7 +124,7 @@ export function rowsWhere(text, count, known, valueOf, language) {
     }
     return readers.get(name)(row);
   };
-  const done = attempted(text, "values that go together in it", () => {
+  const done = attempted(text, "values that go together in it", "where.apart", () => {
     for (; row < count; row++) {
       const value = found.value(look);
       mask[row] = truthOf(value) && value === value ? 1 : 0;
