@@ -42,6 +42,8 @@ test("a cell that the page does not have is empty", () => {
 test("points stand below each other", () => {
   assert.deepEqual(pointed(["1.5", "10", "0.25"]), ["1.5 ", "10   ", "0.25"]);
   assert.deepEqual(pointed(["-3", "12"]), ["-3", "12"]);
+  assert.deepEqual(pointed(["(0)", "0.25", "(0.5)"]), ["(0)  ", "0.25", "(0.5)"]);
+  assert.deepEqual(pointed(["(0)", "12"]), ["(0)", "12 "]);
 });
 
 test("floats that are all whole are as long as they are", () => {

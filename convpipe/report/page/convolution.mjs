@@ -121,7 +121,7 @@ function schemeNode(view) {
   const product = arrays.product && part("product", productSheet(view), "product");
   if (product) together(view.columns.scroller, product.scroller, "scrollTop");
   if (product && matrix) together(matrix.scroller, product.scroller, "scrollLeft");
-  return classed("div", "scheme", meaning(view), [matrix, view.columns, product].filter(Boolean).map(({ frame }) => frame));
+  return classed("div", "scheme", schemeText(view), [matrix, view.columns, product].filter(Boolean).map(({ frame }) => frame));
 }
 
 // Two grids whose rows, or columns, stay side by side.
@@ -133,7 +133,7 @@ function together(one, other, side) {
   follow(other, one);
 }
 
-function meaning({ app, conv, arrays }) {
+function schemeText({ app, conv, arrays }) {
   const [filters, taps] = [conv.filters, depthOf(conv) * countOf(conv.kernel)];
   const outputs = conv.batch * countOf(conv.out);
   const told = { filters, taps, outputs, rows: outputs, columns: conv.channels * countOf(conv.kernel), macs: outputs * taps * filters };

@@ -65,11 +65,13 @@ def document(content: Content) -> bytes:
         notes="\n".join(note_html(each, said[content.language]) for each in content.notes),
         body="\n".join(table_html(each, said[content.language]) for each in content.tables),
         foot="\n".join(f"<p>{escape(line)}</p>" for line in content.foot),
-        data="\n".join([
-            json_block("facts", facts),
-            text_block("words", packed_text(compact(said))),
-            *map(array_block, content.arrays.items()),
-        ]),
+        data="\n".join(
+            [
+                json_block("facts", facts),
+                text_block("words", packed_text(compact(said))),
+                *map(array_block, content.arrays.items()),
+            ]
+        ),
     ).encode()
 
 

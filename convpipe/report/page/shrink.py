@@ -29,6 +29,12 @@ KEYWORDS = frozenset(WORDS.split())
 BEFORE_VALUES = "( , = : [ ? ... || && ?? return const let of in default yield await + !"
 VALUE_FOLLOWS = frozenset(BEFORE_VALUES.split())
 OPENING, CLOSING = {"(": ")", "[": "]", "{": "}"}, frozenset(")]}")
+# Properties that no browser, no fact and no text of a script names: they may have short names, too.
+OWN_PROPERTIES = (
+    "columnHeads scroller channelNames mapNames ruleBelow ruleAfter computing spacing smallest bracketed tallest"
+    " channelLast products grids strides follows"
+)
+PROPERTIES = {name: f"_{ascii_letters[place]}" for place, name in enumerate(OWN_PROPERTIES.split())}
 DECLARING = frozenset(("const", "let", "var", "function", "class"))
 MEMBER_FOLLOWS = frozenset(("{", "}", ";", "async", "get", "set", "static"))
 BEFORE_CONDITION = frozenset(("if", "for", "while", "switch"))
@@ -184,6 +190,9 @@ def shrunk(script: str) -> str:
     for place in variables:
         if (new := names.get(texts[place])) is not None:
             texts[place] = f"{texts[place]}:{new}" if whole.is_short(place) else new
+    for place, token in enumerate(whole.tokens):
+        if token.kind == "name" and token.text in PROPERTIES:
+            texts[place] = texts[place].replace(token.text, PROPERTIES[token.text])
     return joined(whole.tokens, texts)
 
 
