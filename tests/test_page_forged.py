@@ -1,4 +1,4 @@
-"""Pages of archives that someone wrote by hand, with right hashes and wrong contents: one line, or a page without a word."""
+"""Pages of archives that someone wrote by hand, with right hashes and wrong contents."""
 
 import hashlib
 import json
