@@ -245,7 +245,7 @@ def test_axes_of_the_scatter_plot_are_chosen(page_of: Open) -> None:
     for at, name in enumerate(("conv.pad", "seconds", "status")):
         page.locator("#scatter select").nth(at).select_option(name)
     texts = {text for text, *_ in boxes(page, "#scatter svg[role=img]")}
-    assert {"same", "valid", "0", "1", "2", "conv.pad", "seconds (log)"} <= texts
+    assert {"same", "valid", "0", "1", "2", "conv.pad", "seconds (s, log)"} <= texts
     assert page.locator("#scatter .legend").inner_text().split() == ["done", "failed"]
     assert page.get_attribute("#scatter svg[role=img]", "aria-label") == "seconds over conv.pad, a point for each run"
 

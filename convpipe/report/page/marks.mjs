@@ -3,17 +3,22 @@
 //   {kind: "pixel", n, c, at, copy}      a padded pixel; `copy` is the output of whose row it is, in the column matrix
 //   {kind: "weight", f, c, at}           `c` counts the filter's own channels, `at` is its tap
 // A mark's look is "window", "weight", "result" or "feeds", and "chosen" beside it for what was selected itself.
-import { columnOf, copiesOf, depthOf, firstChannel, pixelOf, placesWithin, rangeOf, rowOf, tapsOf, wholeSpans, windowOf } from "./geometry.mjs";
+import { columnOf, copiesOf, depthOf, firstChannel, pixelOf, placesWithin, rangeOf, rowOf, shownOutputs, tapsOf, wholeSpans, windowOf } from "./geometry.mjs";
 
 // Lists by grid: padded [n, c, at], filters [f, c, at], feature_map [n, f, at], columns [row, first column, how many],
 // matrix [first tap, how many, f] and product [row, f], each with its look at the end; row null means all of them.
 const noMarks = () => ({ padded: [], filters: [], feature_map: [], columns: [], matrix: [], product: [] });
 
+// One by one: a call has room for some hundred thousand arguments, and a map may have millions of cells.
+function addMarks(list, marks) {
+  for (const mark of marks) list.push(mark);
+}
+
 function outputMarks(conv, { n, f, at }, marks) {
   const [first, depth, taps, row] = [firstChannel(conv, f), depthOf(conv), tapsOf(conv), rowOf(conv, n, at)];
   for (const c of rangeOf(0, depth)) {
-    marks.padded.push(...windowOf(conv, at).map((pixel) => [n, first + c, pixel, "window"]));
-    marks.filters.push(...taps.map((tap) => [f, c, tap, "weight"]));
+    addMarks(marks.padded, windowOf(conv, at).map((pixel) => [n, first + c, pixel, "window"]));
+    addMarks(marks.filters, taps.map((tap) => [f, c, tap, "weight"]));
   }
   marks.feature_map.push([n, f, at, "result chosen"]);
   marks.columns.push([row, first * taps.length, depth * taps.length, "window"]);
@@ -47,9 +52,9 @@ function weightMarks(conv, { f, c, at }, marks, n) {
   marks.filters.push([f, c, at, "weight chosen"]);
   marks.matrix.push([columnOf(conv, c, at), 1, f, "weight chosen"]);
   marks.columns.push([null, columnOf(conv, channel, at), 1, "window"]);
-  const outputs = placesWithin(wholeSpans(conv.out));
-  marks.padded.push(...outputs.map((out) => [n, channel, pixelOf(conv, out, at), "window"]));
-  marks.feature_map.push(...outputs.map((out) => [n, f, out, "feeds"]));
+  const outputs = conv.box ? shownOutputs(conv) : placesWithin(wholeSpans(conv.out));
+  addMarks(marks.padded, outputs.map((out) => [n, channel, pixelOf(conv, out, at), "window"]));
+  addMarks(marks.feature_map, outputs.map((out) => [n, f, out, "feeds"]));
   marks.product.push([null, f, "feeds"]);
 }
 

@@ -10,7 +10,7 @@ from convpipe.archive.format import short_number
 from convpipe.archive.notebook import title
 from convpipe.archive.read import Run
 from convpipe.config.read import read_archived
-from convpipe.errors import ConfigError
+from convpipe.errors import ArchiveError, ConfigError
 from convpipe.execution.recover import recovered
 from convpipe.graph.plan import readable
 from convpipe.graph.spec import Spec
@@ -96,12 +96,19 @@ def bare_size(material: Material, asked: Asked) -> int:
 
 
 def shape_of(run: Run, spec: Spec, work: Work) -> Shape:
-    """What is known of a run's arrays."""
+    """What is known of a run's arrays.
+
+    Raises:
+        ArchiveError: it lacks a row of a stage that its config makes.
+    """
     found = tuple(convolutions(spec, work))
     graph = graph_of(run, spec, work, {each.layer: each for each in found}) if is_graph(spec, found) else ()
     tensors = {work.plan.rows_by_tensor[tensor.name]: tensor for tensor in work.plan.given}
     tensors |= {step.name: step.makes for step in work.plan.steps}
-    return Shape(found, graph, tensors, {row["stage"]: row["sha256"] for row in run.rows}, work.recorded)
+    hashes = {row["stage"]: row["sha256"] for row in run.rows}
+    if lacking := [name for name in tensors if name not in hashes]:
+        raise ArchiveError(f"{run.path}: stages.csv: got no row of {lacking[0]}, which the run's config makes")
+    return Shape(found, graph, tensors, hashes, work.recorded)
 
 
 def is_graph(spec: Spec, found: Sequence[Shown]) -> bool:
