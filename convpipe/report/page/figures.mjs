@@ -1,6 +1,6 @@
 // Maps drawn: one canvas for each, enlarged by a whole factor, with its name, and marks on cells.
 import { drawn, element, word } from "./dom.mjs";
-import { colourOf, colourPixels, enlargement, hasNumbers, isLight, isShortNumber, markedAreas, planePixels } from "./maps.mjs";
+import { colourOf, colourPixels, enlargement, hasNumbers, isLight, isShortNumber, markedAreas, planePixels, scaleOf, scaleOfMap } from "./maps.mjs";
 import { short } from "./numbers.mjs";
 import { exactAt } from "./story.mjs";
 
@@ -11,16 +11,17 @@ export function paintedCanvas(pixels, planes, label) {
   return canvas;
 }
 
-// A map with its name below; `marks` are its cells that are outlined.
-export function mapFigure(canvas, planes, label, map, numbered = false) {
-  const factor = enlargement(planes, numbered);
+// A map with its name below, and its range where it has a scale of its own; `marks` are its cells that are outlined.
+export function mapFigure(canvas, planes, label, map, { numbered = false, alone, own } = {}) {
+  const factor = enlargement(planes, numbered, alone);
+  const range = own ? element("span", { class: "own-range" }, `${short(own.low)} … ${short(own.high)}`) : null;
   canvas.style.width = `${planes.width * factor}px`;
   canvas.style.height = `${planes.height * factor}px`;
   const marks = drawn("svg", {
     class: "marks", viewBox: `0 0 ${planes.width} ${planes.height}`, preserveAspectRatio: "none", "aria-hidden": "true",
   });
   return element("figure", { class: "map", "data-map": map },
-    element("div", { class: "picture" }, canvas, marks), element("figcaption", {}, label));
+    element("div", { class: "picture" }, canvas, marks), element("figcaption", {}, label, range));
 }
 
 export function markCells(figure, cells, kind) {
@@ -41,13 +42,24 @@ export function cellUnder(event, planes) {
   };
 }
 
+export function areNumbered(array, planes) {
+  return hasNumbers(planes) && !array.thumb && array.values.every((value) => isShortNumber(short(value)));
+}
+
+// The scale of each map: one for all of a layer's, so that they can be compared; in a run that is no network, where
+// maps of filters that differ stand side by side, each its own.
+export function scalesOf(facts, array, planes, image) {
+  const all = scaleOf(array), own = !facts.network && planes.kind === "maps" && planes.count > 1;
+  return { all, own, of: (map) => (own ? scaleOfMap(array, planes, image, map) : all) };
+}
+
 // Pictures of some maps of an array, with the numbers in them where the maps are small and few and the numbers short.
-export function mapFigures(array, planes, image, maps, scale, name) {
-  const numbered = hasNumbers(planes) && !array.thumb && array.values.every((value) => isShortNumber(short(value)));
+export function mapFigures(array, planes, image, maps, scales, name, { alone } = {}) {
+  const numbered = !alone && areNumbered(array, planes);
   return maps.map((map) => {
-    const label = name(map);
+    const label = name(map), scale = scales.of(map);
     const pixels = planePixels(array, planes, image, map, scale);
-    const figure = mapFigure(paintedCanvas(pixels, planes, label), planes, label, map, numbered);
+    const figure = mapFigure(paintedCanvas(pixels, planes, label), planes, label, map, { numbered, alone, own: scales.own && scale });
     if (numbered) addNumbers(figure, array, planes, image, map, scale);
     return figure;
   });
@@ -73,8 +85,9 @@ export function colourFigure(array, planes, image, label) {
 }
 
 // What the colours stand for: the least and the largest value of all maps, as stages.csv has them.
-export function scaleLegend(scale, texts, key) {
+export function scaleLegend(scale, texts, key, own = false) {
   const bar = element("span", { class: scale.signed ? "ramp signed" : "ramp grey", "aria-hidden": "true" });
+  if (own) return element("p", { class: "legend" }, word("span", key), bar);
   const ends = scale.signed ? [`-${short(scale.most)}`, `+${short(scale.most)}`] : texts;
   return element("p", { class: "legend" },
     word("span", key), element("span", { class: "number range" }, `${texts[0]} … ${texts[1]}`),

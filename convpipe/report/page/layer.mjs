@@ -1,9 +1,9 @@
 // The maps of one layer: which image, how many of them, and the cell that is pointed at.
 import { element, word } from "./dom.mjs";
-import { barRows, cellUnder, colourFigure, mapFigures, markCells, scaleLegend } from "./figures.mjs";
+import { areNumbered, barRows, cellUnder, colourFigure, mapFigures, markCells, scaleLegend, scalesOf } from "./figures.mjs";
 import { cutText } from "./graph.mjs";
 import { exactAt } from "./story.mjs";
-import { isColoured, numberAt, planesOfArray, scaleOf } from "./maps.mjs";
+import { isColoured, lettersOf, numberAt, planesOfArray } from "./maps.mjs";
 import { short } from "./numbers.mjs";
 
 const MAPS_AT_ONCE = 64;
@@ -39,24 +39,30 @@ export function fillLayer(app, parts) {
   const { node, maps } = parts, array = parts.arrays.get(node.array);
   parts.layer = null;
   if (!array) return maps.replaceChildren(word("p", "layerLeftOut", { class: "hint" }));
-  const planes = shownPlanes(node, array), scale = scaleOf(array);
+  const planes = shownPlanes(node, array);
   const image = Math.max(planes.first, Math.min(app.state.image || 0, planes.first + planes.images - 1));
-  parts.layer = { array, planes, scale, image, shown: Math.min(planes.count, MAPS_AT_ONCE), figures: [] };
+  const scales = scalesOf(app.facts, array, planes, image);
+  parts.layer = { array, planes, scales, image, shown: Math.min(planes.count, MAPS_AT_ONCE), figures: [] };
   const grid = element("div", { class: `maps ${planes.kind}`, tabindex: 0, role: "group", "aria-label": node.name });
   watch(app, parts, grid);
   parts.grid = grid;
   fillGrid(app, parts);
   const more = planes.count > MAPS_AT_ONCE ? moreButton(app, parts) : null;
   const note = array.thumb ? word("p", "thumbnailNote", { class: "hint", ...valued(thumbnailValues(array)) }) : null;
-  maps.replaceChildren(...[imageChoice(app, planes, image), legendOf(node, parts.layer), note,
+  maps.replaceChildren(...[imageChoice(app, planes, image), legendOf(node, parts.layer), note, numbersNote(parts.layer),
     element("div", { class: "wide" }, grid), more, largestPart(parts)].filter(Boolean));
+}
+
+// Maps without numbers say why.
+function numbersNote({ array, planes }) {
+  return planes.kind !== "maps" || array.thumb || areNumbered(array, planes) ? null : word("p", "noNumbers", { class: "hint" });
 }
 
 const thumbnailValues = (array) => ({ count: array.thumb.count, of: array.thumb.of, step: array.thumb.step });
 
 // The planes of what the page has of an array: some images of it, or maps made small.
 export function shownPlanes(node, array) {
-  const planes = planesOfArray(node.axes, array.thumb ? array.shape : node.shape);
+  const planes = planesOfArray(lettersOf(node), array.thumb ? array.shape : node.shape);
   const first = array.origin[0] || 0;
   if (planes.images < 2 && !first) return { ...planes, first: 0 };
   return { ...planes, images: array.shape[0], first };
@@ -64,18 +70,20 @@ export function shownPlanes(node, array) {
 
 function legendOf(node, layer) {
   if (isColoured(node, layer.planes)) return null;
-  return scaleLegend(layer.scale, node.span, layer.planes.kind === "bars" ? "range" : "rangeOfMaps");
+  const { all, own } = layer.scales;
+  if (own) return scaleLegend(all, node.span, all.signed ? "signedRanges" : "ownRanges", true);
+  return scaleLegend(all, node.span, layer.planes.kind === "bars" ? "range" : "rangeOfMaps");
 }
 
 function fillGrid(app, parts) {
-  const { node, layer, grid } = parts, { array, planes, scale, image } = layer;
+  const { node, layer, grid } = parts, { array, planes, scales, image } = layer;
   if (planes.kind === "bars") {
     const indices = Array.from({ length: planes.height }, (_, at) => planes.at(image, 0, at, 0));
     const texts = indices.map((at) => short(exactAt(array, at)));
-    layer.figures = barRows(indices.map((at) => numberAt(array, at)), texts, scale);
+    layer.figures = barRows(indices.map((at) => numberAt(array, at)), texts, scales.all);
   } else {
     const numbers = Array.from({ length: layer.shown }, (_, map) => map);
-    layer.figures = mapFigures(array, planes, image, numbers, scale, mapName(app.facts, node, planes));
+    layer.figures = mapFigures(array, planes, image, numbers, scales, mapName(app.facts, node, planes));
   }
   const coloured = isColoured(node, planes) ? [colourFigure(array, planes, image, "RGB")] : [];
   grid.replaceChildren(...coloured, ...layer.figures);
@@ -132,7 +140,8 @@ function watch(app, parts, grid) {
   });
   grid.addEventListener("click", (event) => {
     const cell = under(event);
-    if (cell) app.set({ cell, cellPinned: true });
+    if (cell && app.state.cellPinned && same(cell, app.state.cell)) app.set({ cell, cellPinned: false });
+    else if (cell) app.set({ cell, cellPinned: true });
   });
   grid.addEventListener("keydown", (event) => {
     const cell = movedCell(parts.layer.planes, app.state.cell, event.key, parts.layer.shown);

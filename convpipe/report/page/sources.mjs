@@ -1,12 +1,14 @@
 // What a cell has read, beside it: the maps that its cells lie in, with those cells marked.
 import { element, word } from "./dom.mjs";
-import { barRows, mapFigures, markCells } from "./figures.mjs";
+import { barRows, mapFigures, markCells, scalesOf } from "./figures.mjs";
 import { exactAt } from "./story.mjs";
 import { mapName, shownPlanes } from "./layer.mjs";
 import { numberAt, scaleOf } from "./maps.mjs";
 import { short } from "./numbers.mjs";
 
-const MOST_SOURCES = 12;
+const MOST_SOURCES = 6;
+// Of one map alone.
+const SIDE = 160;
 
 // Cells by the map that they lie in: [{image, map, cells: [{y, x}]}].
 export function cellsByMap(planes, cells) {
@@ -31,7 +33,8 @@ function sourceFigure(app, parts, source, group) {
   const { node, array, planes } = source, key = `${node.array} ${group.image} ${group.map}`;
   const name = (map) => `${planes.images > 1 && planes.image ? `${planes.image}=${group.image} ` : ""}${mapName(app.facts, node, planes)(map)}`;
   if (!parts.drawnSources.has(key)) {
-    parts.drawnSources.set(key, mapFigures(array, planes, group.image, [group.map], scaleOf(array), name)[0]);
+    const scales = scalesOf(app.facts, array, planes, group.image);
+    parts.drawnSources.set(key, mapFigures(array, planes, group.image, [group.map], scales, name, { alone: SIDE })[0]);
   }
   const figure = parts.drawnSources.get(key);
   markCells(figure, group.cells, "read");
