@@ -84,7 +84,7 @@ def test_a_collection_has_an_index(run: Run) -> None:
 def test_korean_names(tmp_path: Path) -> None:
     run = a_run(tmp_path / "합성곱")
     page = cp.page(run, out=tmp_path / "쪽.html").read_text("utf-8")
-    assert f"<title>{run.folder.name} of 합성곱</title>" in page
+    assert f"<title>합성곱 {run.folder.name}</title>" in page
 
 
 def test_a_run_in_memory_needs_a_place(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ export const EXPLAINED = {
 };
 
 export const inEnglish = (key, values = {}) =>
-  (EXPLAINED[key] ?? key).replace(/\{(\w+)\}/g, (whole, name) => (name in values ? values[name] : whole));
+  (EXPLAINED[key] ?? key.replace("block:", "")).replace(/\{(\w+)\}/g, (whole, name) => (name in values ? values[name] : whole));
 
 const wholeNumbers = (values) => values.every((value) => typeof value === "bigint");
 const multiplied = (values) => values.reduce((all, value) => (wholeNumbers([all, value]) ? all * value : Number(all) * Number(value)), 1n);
@@ -51,7 +51,7 @@ export function blockedSum(form, indices, valueAt) {
 export function sumOfBlocks({ words, blocks, bias }, tell = inEnglish) {
   const parts = blocks.slice(0, MOST_BLOCKS).map((block) => short(block.total));
   const rest = blocks.slice(MOST_BLOCKS);
-  if (rest.length) parts.push(tell("blockOthers", { sum: short(preciseSum(rest.map((block) => block.total))), of: tell(words[0]) }));
+  if (rest.length) parts.push(tell("blockOthers", { sum: short(preciseSum(rest.map((block) => block.total))), of: tell(`block:${words[0]}`) }));
   if (bias !== null) parts.push(tell("blockBias", { bias: short(bias) }));
   return parts.join(" + ") || tell("blockNothing");
 }
@@ -100,7 +100,7 @@ function lineOfPlaces({ words: [of, x, w], blocks }, tell) {
 
 // All of it as lines, those of each block together: which places met, the blocks, and how many more there are.
 export function partsOfSum(sum, tell = inEnglish) {
-  const words = sum.words.map((each) => each && tell(each)), told = { ...sum, words };
+  const words = sum.words.map((each) => each && tell(`block:${each}`)), told = { ...sum, words };
   const rest = sum.blocks.slice(MOST_BLOCKS);
   const values = rest.length ? { count: rest.length, of: words[0], first: rest[0].number, last: rest[rest.length - 1].number } : {};
   return {

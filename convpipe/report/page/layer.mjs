@@ -12,7 +12,8 @@ const LARGEST_VALUES = 10;
 
 // The letters of the maps of a node, with the names that they have, if any.
 export function mapName(facts, node, planes) {
-  const names = (facts.names || {})[node.name === "input" ? "input" : facts.network ? "" : node.name] || [];
+  const key = node.name === "input" ? "input" : facts.network ? "" : node.conv ? "feature_map" : node.name;
+  const names = (facts.names || {})[key] || [];
   return (map) => (names[map] ? `${planes.label(map)} ${names[map]}` : planes.label(map));
 }
 

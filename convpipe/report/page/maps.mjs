@@ -80,7 +80,7 @@ function mapPlanes(axes, shape) {
 }
 
 // The letters of a node's axes: what a convolution makes has a map for each filter.
-export function lettersOf({ axes, op, inputs }) {
+export function lettersOf({ axes, op = "", inputs }) {
   const filters = inputs.length && op.startsWith("conv");
   return axes.map((axis, at) => (filters && at === 1 && axis === "C" ? "F" : axis));
 }

@@ -182,7 +182,7 @@ export const networkView = {
     parts.toConvolution = word("button", "toConvolution", { type: "button", onclick: () => openConvolution(app) });
     parts.sources = element("div", { class: "sources" });
     const telling = element("div", { class: "telling", tabindex: 0, role: "region", "data-label": "telling" },
-      parts.story, parts.place, parts.toConvolution, parts.sources, parts.told);
+      parts.story, parts.place, parts.sources, parts.told, parts.toConvolution);
     parts.panel = element("div", { class: "layer-panel" }, parts.head, element("div", { class: "beside" }, parts.maps, telling));
     parts.answers = await answersPart(app);
     await showNode(app);

@@ -8,7 +8,7 @@ import { short } from "./numbers.mjs";
 
 const MOST_SOURCES = 6;
 // Of one map alone.
-const SIDE = 160;
+const SOURCE_SIDE = 160;
 
 // Cells by the map that they lie in: [{image, map, cells: [{y, x}]}].
 export function cellsByMap(planes, cells) {
@@ -34,7 +34,7 @@ function sourceFigure(app, parts, source, group) {
   const name = (map) => `${planes.images > 1 && planes.image ? `${planes.image}=${group.image} ` : ""}${mapName(app.facts, node, planes)(map)}`;
   if (!parts.drawnSources.has(key)) {
     const scales = scalesOf(app.facts, array, planes, group.image);
-    parts.drawnSources.set(key, mapFigures(array, planes, group.image, [group.map], scales, name, { alone: SIDE })[0]);
+    parts.drawnSources.set(key, mapFigures(array, planes, group.image, [group.map], scales, name, { alone: SOURCE_SIDE })[0]);
   }
   const figure = parts.drawnSources.get(key);
   markCells(figure, group.cells, "read");
