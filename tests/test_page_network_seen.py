@@ -298,6 +298,27 @@ def test_pointing_shows_a_click_pins_and_escape_frees(page_bytes: bytes, page_of
     assert story(page).startswith("relu1[0,2,0,1] = ")
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_maps_keep_still_while_a_cell_is_told(width: int, page_bytes: bytes, page_of: OpenPage) -> None:
+    page = page_of(page_bytes, width)
+    choose(page, "conv1")
+    picture = own_figures(page).first.locator(".picture")
+    picture.scroll_into_view_if_needed()
+    before = picture.bounding_box()
+    picture.hover(position={"x": 40, "y": 40})
+    assert story(page).startswith("conv1[0,0,1,1] = ")
+    assert picture.bounding_box() == before
+    picture.click(position={"x": 40, "y": 40})
+    assert "Pinned" in page.text_content(".place")
+
+
+def test_each_map_of_a_run_that_is_no_network_has_its_own_range(page_of: OpenPage) -> None:
+    run = cp.run("experiment=transpose", archive=False)
+    page = page_of(run_page(run, Asked()))
+    ranges = [f"{plane.min()} … {plane.max()}" for plane in np.moveaxis(run["crop"][0], -1, 0)]
+    assert page.locator(".beside > div:first-child .own-range").all_text_contents() == ranges
+
+
 def test_a_convolution_s_cell_leads_to_the_convolution_below(
     branched: Run, page_bytes: bytes, page_of: OpenPage
 ) -> None:
