@@ -193,6 +193,11 @@ def test_a_cell_is_told_as_explain_tells_it(
     assert story(page) == f"{layer}[{','.join(map(str, at))}] = {text}"
 
 
+def told_blocks(page: Any) -> str:
+    """Where the factors of a sum have met, and its blocks, as explain has them one below the other."""
+    return "\n\n".join(page.locator(".told .places, .told pre").all_text_contents())
+
+
 @pytest.mark.parametrize("unit", [0, 3])
 def test_a_unit_is_told_as_explain_tells_it(unit: int, branched: Run, page_bytes: bytes, page_of: OpenPage) -> None:
     page = page_of(page_bytes)
@@ -200,7 +205,7 @@ def test_a_unit_is_told_as_explain_tells_it(unit: int, branched: Run, page_bytes
     point(page, ["ArrowDown", *["ArrowDown"] * unit])
     whole = str(cp.explain(branched, at=(0, unit), layer="dense"))
     assert story(page) == f"dense[0,{unit}] = {explained(branched, 'dense', (0, unit))}"
-    assert page.text_content(".told pre") == whole.split("\n\n", 1)[1].rpartition("\n\n")[0]
+    assert told_blocks(page) == whole.split("\n\n", 1)[1].rpartition("\n\n")[0]
 
 
 @pytest.mark.parametrize(
@@ -219,8 +224,8 @@ def test_stages_are_also_told_as_the_one_sum_that_they_are(
     page = page_of(run_page(run, Asked()))
     point(page, keys)
     blocks, _, last = str(cp.explain(run, at=at)).partition("\n")[2].rpartition("\n\n")
-    assert page.text_content(".told pre") == blocks.strip("\n")
-    assert page.text_content(".told p").endswith(last.removesuffix(", as stored"))
+    assert told_blocks(page) == blocks.strip("\n")
+    assert page.locator(".told p").first.text_content().endswith(last.removesuffix(", as stored"))
 
 
 KINDS: dict[str, dict[str, dict[str, Any]]] = {
@@ -279,7 +284,7 @@ def test_what_a_cell_reads_is_marked_in_the_maps_beside_it(page_bytes: bytes, pa
     choose(page, "pool")
     point(page, cell_keys((0, 1, 2, 1)))
     assert page.text_content(".source h4") == "read from up"
-    assert page.text_content(".source figcaption") == "n=0 c=1"
+    assert page.text_content(".source figcaption") == "n=0 f=1"
     marks = page.locator(".source .marks rect").evaluate_all(
         "all => all.map(r => ['x', 'y', 'width', 'height'].map(k => Number(r.getAttribute(k))))"
     )
@@ -312,6 +317,27 @@ def test_pointing_shows_a_click_pins_and_escape_frees(page_bytes: bytes, page_of
     assert story(page) == "Point at a cell of a map."
     picture.hover(position={"x": 40, "y": 10})
     assert story(page).startswith("relu1[0,2,0,1] = ")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_maps_keep_still_while_a_cell_is_told(width: int, page_bytes: bytes, page_of: OpenPage) -> None:
+    page = page_of(page_bytes, width)
+    choose(page, "conv1")
+    picture = own_figures(page).first.locator(".picture")
+    picture.scroll_into_view_if_needed()
+    before = picture.bounding_box()
+    picture.hover(position={"x": 40, "y": 40})
+    assert story(page).startswith("conv1[0,0,1,1] = ")
+    assert picture.bounding_box() == before
+    picture.click(position={"x": 40, "y": 40})
+    assert "Pinned" in page.text_content(".place")
+
+
+def test_each_map_of_a_run_that_is_no_network_has_its_own_range(page_of: OpenPage) -> None:
+    run = cp.run("experiment=transpose", archive=False)
+    page = page_of(run_page(run, Asked()))
+    ranges = [f"{plane.min()} … {plane.max()}" for plane in np.moveaxis(run["crop"][0], -1, 0)]
+    assert page.locator(".beside > div:first-child .own-range").all_text_contents() == ranges
 
 
 def test_a_convolution_s_cell_leads_to_the_convolution_below(

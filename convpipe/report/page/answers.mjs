@@ -15,14 +15,15 @@ export function orderedImages(answers, truths, onlyWrong) {
 }
 
 // How to see the stages of an image: nothing where the page has them.
-export function wayTo(image, { first, count, all }) {
+export function wayTo(image, { first, count, all }, command = "") {
   if (image >= first && image < first + count) return "";
-  return image < all ? `--at ${image},…` : `record=${image + 1}`;
+  return image < all ? `--at ${image},…` : `${command}record=${image + 1}`;
 }
 
 function imageCell(app, image) {
-  const way = wayTo(image, app.facts.answers.recorded);
-  if (way) return element("th", { scope: "row" }, `n=${image} `, element("span", { class: "way" }, way));
+  const { recorded, command } = app.facts.answers;
+  const way = wayTo(image, recorded, command);
+  if (way) return element("th", { scope: "row" }, `n=${image} `, element("code", { class: "way" }, way));
   const go = () => {
     app.set({ image });
     document.getElementById("network").scrollIntoView({ behavior: "smooth" });
@@ -41,7 +42,7 @@ function answerRow(app, image) {
   return element("tr", { class: wrong ? "wrong" : "" }, cells, element("td", {}, String(truths[image])), mark);
 }
 
-// A small picture of an image that was answered wrongly, if the page has it.
+// A small picture of an image, if the page has it.
 function pictureOf(image) {
   const { array, images } = listing.pictures;
   const at = images.indexOf(image);
@@ -77,7 +78,8 @@ function saidOf(app) {
   const parts = [];
   if (listing.truths) parts.push(app.say("answersRight", { right, images, percent: ((100 * right) / images).toFixed(2) }));
   if (recorded.count < images) {
-    parts.push(app.say("recordedImages", { first: recorded.first, last }));
+    const span = last > recorded.first ? `n=${recorded.first}…${last}` : `n=${last}`;
+    parts.push(app.say("recordedImages", { images: span }));
   }
   return parts.join(" ");
 }

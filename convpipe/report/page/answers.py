@@ -1,8 +1,8 @@
-"""A classifier's answers as the page lists them: all, and small pictures of images that were answered wrongly."""
+"""A classifier's answers as the page lists them: all, and small pictures of the first that are listed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from convpipe.archive.format import short_number
 from convpipe.archive.read import Run
+from convpipe.config.keys import named_choices
 from convpipe.errors import ConvpipeError
 from convpipe.execution.evaluation import NO_ANSWER, answers_of
 from convpipe.execution.inputs import given_array, make_labels
@@ -42,6 +43,13 @@ class Answered:
         return np.where(found == self.scores.shape[1], -1, found).astype(np.int32)
 
     @property
+    def order(self) -> Array:
+        """Images as they are listed: wrong ones first."""
+        if self.truths is None:
+            return np.arange(len(self.scores))
+        return np.argsort(self.answers == self.truths, kind="stable")
+
+    @property
     def facts(self) -> dict[str, Any]:
         """What the page's script is told."""
         right = None if self.truths is None else int((self.truths == self.answers).sum())
@@ -61,10 +69,7 @@ class Answered:
     @property
     def table(self) -> Table:
         """The first answers for who reads without the script, wrong ones first."""
-        order = np.arange(len(self.scores))
-        if self.truths is not None:
-            order = np.argsort(self.answers == self.truths, kind="stable")
-        rows = [self.row(int(image)) for image in order[:MOST_ROWS]]
+        rows = [self.row(int(image)) for image in self.order[:MOST_ROWS]]
         heads = ("answeredImage", "answer", "score", *(("truth",) if self.truths is not None else ()))
         return Table("answers", heads, rows, "output")
 
@@ -94,21 +99,22 @@ def answered(run: Run, spec: Spec, work: Work) -> Answered | None:
 
 
 def with_pictures(found: Answered, spec: Spec, work: Work) -> Answered:
-    """The same with small pictures of the first wrong ones, where the input is one of pictures."""
-    wrong = np.flatnonzero(found.answers != found.truths)[:MOST_PICTURES]
+    """The same with small pictures of the first that are listed, where the input is one of pictures."""
+    listed = found.order[:MOST_PICTURES]
     given = work.plan.given[0]
     drawable = len(given.shape) == 4 and given.shape[1] in (1, 3) and max(given.shape[2:]) <= LARGEST_PICTURE
-    if not len(wrong) or not drawable or given.name != "input":
+    if not drawable or given.name != "input":
         return found
     try:
-        pictures = given_array(spec, work, given)[wrong]
+        pictures = given_array(spec, work, given)[listed]
     except ConvpipeError:
         return found
     low, high = ends_of(pictures)
     levels = (pictures.astype(np.float64) - low) * (255 / (high - low) if high > low else 0)
-    return Answered(found.scores, found.truths, False, tuple(wrong.tolist()), np.nan_to_num(levels).astype(np.uint8))
+    return Answered(found.scores, found.truths, False, tuple(listed.tolist()), np.nan_to_num(levels).astype(np.uint8))
 
 
-def facts_of(found: Answered | None, recorded: Mapping[str, int]) -> dict[str, Any] | None:
-    """The facts, with which images' stages the page has."""
-    return None if found is None else {**found.facts, "recorded": recorded}
+def command_of(run: Run) -> str:
+    """What starts the command that makes a run again, as far as it is known: its experiment, if that gave the name."""
+    name = "" if run.path is None else os.path.basename(os.path.dirname(os.path.abspath(run.path)))
+    return f"convpipe experiment={name} " if "experiment" in named_choices(name) else ""

@@ -1,4 +1,5 @@
 // A long sum told block by block, as report/sum_cell.py does: which inputs met which weights, and what that came to.
+// `tell(key, values)` says its few words in another language than explain's.
 import { preciseSum, readsOf } from "./forms.mjs";
 import { short } from "./numbers.mjs";
 
@@ -7,6 +8,16 @@ const USUAL_ROW = 8;
 const MOST_BLOCK_ROWS = 32;
 const MOST_BLOCKS = 16;
 const MOST_MET = 16;
+
+// The words of explain, whose lines these are.
+export const EXPLAINED = {
+  blockMet: "in each {of}, {x} met {w}: {places}", blockWith: "{x} with {w}", blockMore: "{count} more",
+  blockSum: "sum: {sum}", blockCut: " (of {count} the first {shown})", blockBias: "{bias} (bias)",
+  blockOthers: "{sum} (the other {of}s)", blockNothing: "nothing", blocksMore: "and {count} more {of}s, {first} to {last}",
+};
+
+export const inEnglish = (key, values = {}) =>
+  (EXPLAINED[key] ?? key.replace("block:", "")).replace(/\{(\w+)\}/g, (whole, name) => (name in values ? values[name] : whole));
 
 const wholeNumbers = (values) => values.every((value) => typeof value === "bigint");
 const multiplied = (values) => values.reduce((all, value) => (wholeNumbers([all, value]) ? all * value : Number(all) * Number(value)), 1n);
@@ -37,12 +48,12 @@ export function blockedSum(form, indices, valueAt) {
 }
 
 // The sums of the blocks, and the bias.
-export function sumOfBlocks({ words, blocks, bias }) {
+export function sumOfBlocks({ words, blocks, bias }, tell = inEnglish) {
   const parts = blocks.slice(0, MOST_BLOCKS).map((block) => short(block.total));
   const rest = blocks.slice(MOST_BLOCKS);
-  if (rest.length) parts.push(`${short(preciseSum(rest.map((block) => block.total)))} (the other ${words[0]}s)`);
-  if (bias !== null) parts.push(`${short(bias)} (bias)`);
-  return parts.join(" + ") || "nothing";
+  if (rest.length) parts.push(tell("blockOthers", { sum: short(preciseSum(rest.map((block) => block.total))), of: tell(`block:${words[0]}`) }));
+  if (bias !== null) parts.push(tell("blockBias", { bias: short(bias) }));
+  return parts.join(" + ") || tell("blockNothing");
 }
 
 function rowWidth(factors) {
@@ -67,27 +78,34 @@ function sideBySide(columns) {
 
 const factorText = (factor) => (factor.padding ? `(${short(factor.value)})` : short(factor.value));
 
-function linesOfBlock({ number, factors, products, total }, [of, ...names]) {
+function linesOfBlock({ number, factors, products, total }, [of, ...names], tell) {
   const width = rowWidth(factors), shown = factors.slice(0, MOST_BLOCK_ROWS * width);
   const sums = products.slice(0, shown.length).map((product, at) => short(product) + (at + 1 < shown.length ? " +" : "  "));
   const columns = names.length > 1 ? [...names.map((_, at) => shown.map((pair) => factorText(pair[at]))), sums] : [sums];
-  const cut = factors.length > shown.length ? ` (of ${factors.length} the first ${shown.length})` : "";
+  const cut = factors.length > shown.length ? tell("blockCut", { count: factors.length, shown: shown.length }) : "";
   const title = [...names, ...(names.length > 1 ? [names.join(" * ")] : [])].join(" | ") + cut;
   const rows = sideBySide(columns.map((texts) => textRows(texts, width)));
-  return ["", of ? `${of} ${number}: ${title}` : title, ...rows.map((row) => `  ${row}`), `  sum: ${short(total)}`];
+  return ["", of ? `${of} ${number}: ${title}` : title, ...rows.map((row) => `  ${row}`), `  ${tell("blockSum", { sum: short(total) })}`];
 }
 
-function linesOfPlaces({ words, blocks }) {
-  if (!blocks.length || !words[0] || words.length < 3) return [];
+function lineOfPlaces({ words: [of, x, w], blocks }, tell) {
+  if (!blocks.length || !of || !w) return [];
   const text = (place) => `(${place.slice(2).join(",")})`;
-  const met = blocks[0].factors.slice(0, MOST_MET).map((pair) => pair.filter(({ place }) => place).map(({ place }) => text(place)).join(" with "));
+  const met = blocks[0].factors.slice(0, MOST_MET).map((pair) => pair.filter(({ place }) => place).map(({ place }) => text(place)));
+  const texts = met.map((places) => (places.length > 1 ? tell("blockWith", { x: places[0], w: places[1] }) : places.join()));
   const rest = blocks[0].factors.length - met.length;
-  return [`in each ${words[0]}, ${words[1]} met ${words[2]}: ${[...met, ...(rest > 0 ? [`${rest} more`] : [])].join(", ")}`];
+  const places = [...texts, ...(rest > 0 ? [tell("blockMore", { count: rest })] : [])].join(", ");
+  return [tell("blockMet", { of, x, w, places })];
 }
 
-// All of it as lines.
-export function linesOfSum(sum) {
+// All of it as lines, those of each block together: which places met, the blocks, and how many more there are.
+export function partsOfSum(sum, tell = inEnglish) {
+  const words = sum.words.map((each) => each && tell(`block:${each}`)), told = { ...sum, words };
   const rest = sum.blocks.slice(MOST_BLOCKS);
-  const more = rest.length ? ["", `and ${rest.length} more ${sum.words[0]}s, ${rest[0].number} to ${rest[rest.length - 1].number}`] : [];
-  return [...linesOfPlaces(sum), ...sum.blocks.slice(0, MOST_BLOCKS).flatMap((block) => linesOfBlock(block, sum.words)), ...more];
+  const values = rest.length ? { count: rest.length, of: words[0], first: rest[0].number, last: rest[rest.length - 1].number } : {};
+  return {
+    places: lineOfPlaces(told, tell),
+    blocks: sum.blocks.slice(0, MOST_BLOCKS).map((block) => linesOfBlock(block, words, tell)),
+    more: rest.length ? ["", tell("blocksMore", values)] : [],
+  };
 }

@@ -12,8 +12,8 @@ from typing import Any
 from convpipe.report.page.packed import Packed, packed_text
 from convpipe.report.page.script import part, script, style, words
 
-Cells = Sequence[str]
 Note = tuple[str, Mapping[str, Any]]  # a key of words, and the values in them
+Cells = Sequence[str | Note]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Content:
     facts: Mapping[str, Any]
     arrays: Mapping[str, Packed]
     tables: Sequence[Table] = ()
-    foot: Sequence[str] = field(default=())  # lines
+    foot: Sequence[str | Note] = field(default=())  # lines
     views: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # arrays that hold what another of them holds
     notes: Sequence[Note] = ()
 
@@ -64,7 +64,7 @@ def document(content: Content) -> bytes:
         style_sha256=sha256_base64(look),
         notes="\n".join(note_html(each, said[content.language]) for each in content.notes),
         body="\n".join(table_html(each, said[content.language]) for each in content.tables),
-        foot="\n".join(f"<p>{escape(line)}</p>" for line in content.foot),
+        foot="\n".join(f"<p{text_html(line, said[content.language])}</p>" for line in content.foot),
         data="\n".join(
             [
                 json_block("facts", facts),
@@ -110,7 +110,7 @@ def table_html(table: Table, said: Mapping[str, str]) -> str:
     """A table, whose words the script changes with the language."""
     heads = "".join(f'<th scope="col"{spoken(key, said)}</th>' for key in table.heads)
     caption = f"<h2{spoken(table.caption, said)}</h2>"
-    rows = "".join(row_html(cells) for cells in table.rows)
+    rows = "".join(row_html(cells, said) for cells in table.rows)
     whole = f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>"
     label = f'data-label="{table.caption}" aria-label="{escape(said.get(table.caption, table.caption))}"'
     region = f'<div class="wide" tabindex="0" role="region" {label}>{whole}</div>'
@@ -123,16 +123,23 @@ def spoken(key: str, said: Mapping[str, str]) -> str:
 
 
 def note_html(note: Note, said: Mapping[str, str]) -> str:
-    """A sentence about the page, which the script says in another language."""
-    key, values = note
-    text = said.get(key, key)
+    """A sentence about the page."""
+    return f'<p class="note"{text_html(note, said)}</p>'
+
+
+def text_html(text: str | Note, said: Mapping[str, str]) -> str:
+    """The rest of a tag with a text: one that stays as it is, or one which the script says in another language."""
+    if isinstance(text, str):
+        return f">{escape(text)}"
+    key, values = text
+    found = said.get(key, key)
     for name, value in values.items():
-        text = text.replace(f"{{{name}}}", str(value))
+        found = found.replace(f"{{{name}}}", str(value))
     data = escape(json.dumps(values, ensure_ascii=False))
-    return f'<p class="note" data-word="{key}" data-values="{data}">{escape(text)}</p>'
+    return f' data-word="{key}" data-values="{data}">{escape(found)}'
 
 
-def row_html(cells: Cells) -> str:
+def row_html(cells: Cells, said: Mapping[str, str]) -> str:
     """A row whose first cell is its head; HTML leaves out where its cells end, which is a KB of a small page."""
-    head, *rest = map(escape, cells)
-    return f'<tr><th scope="row">{head}</th>{"".join(f"<td>{cell}" for cell in rest)}'
+    head, *rest = (text_html(cell, said) for cell in cells)
+    return f'<tr><th scope="row"{head}</th>{"".join(f"<td{cell}" for cell in rest)}'

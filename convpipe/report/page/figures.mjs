@@ -1,6 +1,6 @@
 // Maps drawn: one canvas for each, enlarged by a whole factor, with its name, and marks on cells.
 import { drawn, element, word } from "./dom.mjs";
-import { colourOf, colourPixels, enlargement, hasNumbers, isLight, isShortNumber, markedAreas, planePixels } from "./maps.mjs";
+import { colourOf, colourPixels, enlargement, hasNumbers, isLight, isShortNumber, markedAreas, planePixels, scaleOf, scaleOfMap } from "./maps.mjs";
 import { short } from "./numbers.mjs";
 import { exactAt } from "./story.mjs";
 
@@ -12,8 +12,8 @@ export function paintedCanvas(pixels, planes, label) {
 }
 
 // A map with its name below; `marks` are its cells that are outlined.
-export function mapFigure(canvas, planes, label, map, numbered = false) {
-  const factor = enlargement(planes, numbered);
+export function mapFigure(canvas, planes, label, map, { numbered = false, alone } = {}) {
+  const factor = enlargement(planes, numbered, alone);
   if (factor < 1) canvas.classList.add("smaller");
   canvas.style.width = `${planes.width * factor}px`;
   canvas.style.height = `${planes.height * factor}px`;
@@ -42,14 +42,17 @@ export function cellUnder(event, planes) {
   };
 }
 
+export function areNumbered(array, planes) {
+  return hasNumbers(planes) && !array.thumb && array.values.every((value) => isShortNumber(short(value)));
+}
+
 // Pictures of some maps of an array, with the numbers in them where the maps are small and few and the numbers short.
-export function mapFigures(array, planes, image, maps, scaleAt, name) {
-  const numbered = hasNumbers(planes) && !array.thumb && array.values.every((value) => isShortNumber(short(value)));
+export function mapFigures(array, planes, image, maps, scaleAt, name, { alone } = {}) {
+  const numbered = !alone && areNumbered(array, planes);
   return maps.map((map) => {
-    const label = name(map);
-    const scale = scaleAt(map);
+    const label = name(map), scale = scaleAt(map);
     const pixels = planePixels(array, planes, image, map, scale);
-    const figure = mapFigure(paintedCanvas(pixels, planes, label), planes, label, map, numbered);
+    const figure = mapFigure(paintedCanvas(pixels, planes, label), planes, label, map, { numbered, alone });
     if (numbered) addNumbers(figure, array, planes, image, map, scale);
     return figure;
   });

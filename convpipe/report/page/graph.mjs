@@ -3,6 +3,8 @@ import { drawn, element } from "./dom.mjs";
 
 export const BOX = { width: 156, height: 40, row: 64, lane: 22, gap: 14 };
 const MOST_LETTERS = 22;
+// Rows that are seen without scrolling.
+const MOST_ROWS = 14;
 
 // The row of each node: one below the lowest that it reads. What reads nothing stands just above its first reader.
 export function layerRows(nodes) {
@@ -136,7 +138,8 @@ export function drawnGraph(nodes, choose) {
     else return;
     event.preventDefault();
   });
-  return element("div", { class: "wide graph" }, svg);
+  const long = layout.boxes.some((box) => box.row > MOST_ROWS);
+  return element("div", { class: long ? "wide graph long" : "wide graph" }, svg);
 }
 
 function focusBox(svg, box) {

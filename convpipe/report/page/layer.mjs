@@ -1,9 +1,9 @@
 // The maps of one layer: which image, how many of them, and the cell that is pointed at.
 import { element, word } from "./dom.mjs";
-import { barRows, cellUnder, colourFigure, mapFigures, markCells, scaleLegend } from "./figures.mjs";
+import { areNumbered, barRows, cellUnder, colourFigure, mapFigures, markCells, scaleLegend } from "./figures.mjs";
 import { cutText } from "./graph.mjs";
 import { exactAt } from "./story.mjs";
-import { isColoured, numberAt, planesOfArray, scaleOf, scaleOfMap } from "./maps.mjs";
+import { isColoured, lettersOf, numberAt, planesOfArray, scaleOf, scaleOfMap } from "./maps.mjs";
 import { short } from "./numbers.mjs";
 
 const MAPS_AT_ONCE = 64;
@@ -12,7 +12,7 @@ const LARGEST_VALUES = 10;
 
 // The letters of the maps of a node, with the names that they have, if any.
 export function mapName(facts, node, planes) {
-  const names = (facts.names || {})[node.name === "input" ? "input" : facts.network ? "" : "feature_map"] || [];
+  const names = (facts.names || {})[node.name === "input" ? "input" : facts.network ? "" : node.conv ? "feature_map" : node.name] || [];
   return (map) => (names[map] ? `${planes.label(map)} ${names[map]}` : planes.label(map));
 }
 
@@ -39,24 +39,29 @@ export function fillLayer(app, parts) {
   const { node, maps } = parts, array = parts.arrays.get(node.array);
   parts.layer = null;
   if (!array) return maps.replaceChildren(word("p", "layerLeftOut", { class: "hint" }));
-  const planes = shownPlanes(node, array), scale = scaleOf(array);
+  const planes = shownPlanes(node, array);
   const image = Math.max(planes.first, Math.min(app.state.image || 0, planes.first + planes.images - 1));
-  parts.layer = { array, planes, scale, image, shown: Math.min(planes.count, MAPS_AT_ONCE), figures: [] };
+  parts.layer = { array, planes, scale: scaleOf(array), image, shown: Math.min(planes.count, MAPS_AT_ONCE), figures: [] };
   const grid = element("div", { class: `maps ${planes.kind}`, tabindex: 0, role: "group", "aria-label": node.name });
   watch(app, parts, grid);
   parts.grid = grid;
   fillGrid(app, parts);
   const more = planes.count > MAPS_AT_ONCE ? moreButton(app, parts) : null;
   const note = array.thumb ? word("p", "thumbnailNote", { class: "hint", ...valued(thumbnailValues(array)) }) : null;
-  maps.replaceChildren(...[imageChoice(app, planes, image), legendOf(app, parts), scaleBox(app, parts), note,
+  maps.replaceChildren(...[imageChoice(app, planes, image), legendOf(app, parts), scaleBox(app, parts), note, numbersNote(parts.layer),
     element("div", { class: "wide" }, grid), more, largestPart(parts)].filter(Boolean));
+}
+
+// Maps without numbers say why.
+function numbersNote({ array, planes }) {
+  return planes.kind !== "maps" || array.thumb || areNumbered(array, planes) ? null : word("p", "noNumbers", { class: "hint" });
 }
 
 const thumbnailValues = (array) => ({ count: array.thumb.count, of: array.thumb.of, step: array.thumb.step });
 
 // The planes of what the page has of an array: some images of it, or maps made small.
 export function shownPlanes(node, array) {
-  const planes = planesOfArray(node.axes, array.thumb ? array.shape : node.shape);
+  const planes = planesOfArray(lettersOf(node), array.thumb ? array.shape : node.shape);
   const first = array.origin[0] || 0;
   if (planes.images < 2 && !first) return { ...planes, first: 0 };
   return { ...planes, images: array.shape[0], first };
@@ -166,7 +171,8 @@ function watch(app, parts, grid) {
   });
   grid.addEventListener("click", (event) => {
     const cell = under(event);
-    if (cell) app.set({ cell, cellPinned: true });
+    if (cell && app.state.cellPinned && same(cell, app.state.cell)) app.set({ cell, cellPinned: false });
+    else if (cell) app.set({ cell, cellPinned: true });
   });
   grid.addEventListener("keydown", (event) => {
     const cell = movedCell(parts.layer.planes, app.state.cell, event.key, parts.layer.shown);

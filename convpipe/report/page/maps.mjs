@@ -81,6 +81,12 @@ function mapPlanes(axes, shape) {
   };
 }
 
+// The letters of a node's axes: what a convolution makes has a map for each filter.
+export function lettersOf({ axes, op = "", inputs }) {
+  const filters = inputs.length && op.startsWith("conv");
+  return axes.map((axis, at) => (filters && at === 1 && axis === "C" ? "F" : axis));
+}
+
 // One scale for all maps of an array. Signed ones are symmetric about 0.
 export function scaleOf(array) {
   if (array.thumb) return scaleBetween(array.thumb.low, array.thumb.high);
@@ -184,11 +190,11 @@ export function scaleOfMap(array, planes, image, map) {
 
 // By which whole number a map is enlarged, or made smaller: so that a side is about 112 pixels long, or 320 where there is one map alone;
 // and so that its numbers can stand in its cells.
-export function enlargement(planes, numbered = false) {
+export function enlargement(planes, numbered = false, alone = 320) {
   const longest = Math.max(planes.height, planes.width, 1);
   if (numbered) return NUMBERED;
   if (longest > MOST_SIDE_SHOWN) return 1 / Math.ceil(longest / MOST_SIDE_SHOWN);
-  return Math.max(1, Math.min(24, Math.floor((planes.count > 1 ? 112 : 320) / longest)));
+  return Math.max(1, Math.min(24, Math.floor((planes.count > 1 ? 112 : alone) / longest)));
 }
 
 export function hasNumbers(planes) {

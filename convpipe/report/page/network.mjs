@@ -1,10 +1,11 @@
 // The graph of layers, the maps of one of them, and how one of their cells came about.
 import { answersPart, updateAnswers } from "./answers.mjs";
+import { inEnglish } from "./blocks.mjs";
 import { cellReads, cellStories, formIndices } from "./story.mjs";
 import { element, word } from "./dom.mjs";
 import { drawnGraph, markNode, shapeText } from "./graph.mjs";
 import { fillLayer, markLayer } from "./layer.mjs";
-import { planesOfArray } from "./maps.mjs";
+import { lettersOf, planesOfArray } from "./maps.mjs";
 import { sourcesPart } from "./sources.mjs";
 
 const parts = {};
@@ -33,11 +34,22 @@ function headingOf({ network, convolutions }) {
 }
 
 function headOf(app, node) {
-  const letters = node.axes.map((axis, at) => `${axis}=${node.shape[at]}`).join(", ");
+  const letters = lettersOf(node).map((axis, at) => `${axis}=${node.shape[at]}`).join(", ");
+  const values = { "data-values": JSON.stringify({ name: node.op }) };
+  const op = node.inputs.length ? node.op : word("span", "given", values);
+  const readers = app.facts.graph.filter((each) => each.inputs.includes(node.name)).map((each) => each.name);
   return [
     element("h3", {}, node.name),
-    element("p", { class: "shape" }, `${node.op}: ${shapeText(node.shape)}${letters ? ` (${letters})` : ""}, ${node.dtype}`),
+    element("p", { class: "shape" }, op, `: ${shapeText(node.shape)}${letters ? ` (${letters})` : ""}, ${node.dtype}`),
+    element("p", { class: "hint" }, leading(app, "reads", [...new Set(node.inputs)]), leading(app, "readBy", readers)),
   ];
+}
+
+// The nodes before and after one, as buttons that lead to them.
+function leading(app, key, names) {
+  if (!names.length) return null;
+  const button = (name) => element("button", { type: "button", class: "link", onclick: () => chooseNode(app, name) }, name);
+  return element("span", { class: "leading" }, word("span", key), names.map((name) => [" ", button(name)]));
 }
 
 // Shows a node: its head, its maps, and a place for the story of a cell.
@@ -66,11 +78,19 @@ function chosenIndices(app) {
 function showCell(app) {
   const indices = chosenIndices(app);
   markLayer(app, parts, indices);
-  const stories = indices && readable(parts.node.array) ? cellStories(parts.node, indices, readable) : null;
+  const tell = app.state.language === "en" ? inEnglish : app.say;
+  const stories = indices && readable(parts.node.array) ? cellStories(parts.node, indices, readable, tell) : null;
   parts.story.textContent = stories ? storyText(app, stories[0]) : app.say(indices ? "cellLeftOut" : "chooseCell");
+  parts.place.textContent = indices ? placeText(app, parts.node, indices) : "";
   parts.told.replaceChildren(...(stories || []).flatMap((story, at) => storyNodes(app, story, at)));
   parts.toConvolution.hidden = !parts.node.conv;
   parts.sources.replaceChildren(...(indices ? sourcesPart(app, parts, cellReads(parts.node, indices)) : []));
+}
+
+// Where a cell is, by the letters of the axes, and whether it is pinned.
+function placeText(app, node, indices) {
+  const places = lettersOf(node).map((axis, at) => `${axis.split("/")[0].toLowerCase()}=${indices[at]}`).join(", ");
+  return `${node.name}: ${places}. ${app.say(app.state.cellPinned ? "cellPinned" : "cellFree")}`;
 }
 
 export function storyText(app, story) {
@@ -82,8 +102,19 @@ export function storyText(app, story) {
 function storyNodes(app, story, at) {
   const head = element("b", {}, story.whole ? app.say("together", { op: story.whole }) : "");
   const line = at ? element("p", {}, head, " ", storyText(app, story)) : null;
-  const lines = story.lines && story.lines.length ? element("pre", { class: "wide", tabindex: 0, role: "region", "data-label": "sumBlocks" }, story.lines.join("\n").trim()) : null;
-  return [line, lines].filter(Boolean);
+  if (!story.parts) return [line].filter(Boolean);
+  const { places, blocks, more } = story.parts;
+  const block = (lines) => element("pre", {}, lines.join("\n").trim());
+  const region = { class: "wide blocks", tabindex: 0, role: "region", "aria-label": app.say("sumBlocks") };
+  return [line, ...places.map((text) => element("p", { class: "places" }, text)), places.length ? paddedNote(app) : null,
+    element("div", region, [...blocks, ...(more.length ? [more] : [])].map(block))].filter(Boolean);
+}
+
+// How places in the padded image are those of the image.
+function paddedNote(app) {
+  const before = ((parts.node.whole || {}).padded || { before: [] }).before.slice(2);
+  if (!before.some(Boolean)) return null;
+  return element("p", { class: "hint" }, app.say("paddedPlaces", { before: before.join(", ") }));
 }
 
 // Whether the page's part of a convolution has a cell (n, f, position).
@@ -118,7 +149,7 @@ export function askedCell(facts) {
   const { at, layer } = facts.start || {};
   const node = nodeOf(facts, firstNode(facts));
   if (!at || (layer || node.name) !== node.name || at.length !== node.shape.length) return {};
-  const { image, ...cell } = planesOfArray(node.axes, node.shape).spot(placedIndices(node.axes, at));
+  const { image, ...cell } = planesOfArray(lettersOf(node), node.shape).spot(placedIndices(node.axes, at));
   return { image, cell, cellPinned: true };
 }
 
@@ -130,6 +161,13 @@ function chooseNode(app, name) {
   app.set({ node: name, cell: null, cellPinned: false, ...(node.conv ? { layer: layerOfNode(app, node) } : {}) });
 }
 
+// What the looks of boxes mean.
+function graphLegend({ convolutions }) {
+  const looks = [...(convolutions.length ? ["convBox"] : []), "givenBox", "chosenBox"];
+  return element("p", { class: "hint boxes" }, looks.map((key) =>
+    element("span", {}, element("span", { class: `box ${key}`, "aria-hidden": "true" }), word("span", key))));
+}
+
 export const networkView = {
   async build(app) {
     if (!app.facts.graph || !app.facts.graph.length) return null;
@@ -139,21 +177,23 @@ export const networkView = {
     parts.head = element("div", {});
     parts.maps = element("div", {});
     parts.story = element("p", { class: "story", "aria-live": "polite" });
+    parts.place = element("p", { class: "hint place" });
     parts.told = element("div", { class: "told" });
     parts.toConvolution = word("button", "toConvolution", { type: "button", onclick: () => openConvolution(app) });
     parts.sources = element("div", { class: "sources" });
-    parts.panel = element("div", { class: "layer-panel" }, parts.head, parts.story, parts.told, parts.toConvolution,
-      element("div", { class: "beside" }, parts.maps, parts.sources));
+    const telling = element("div", { class: "telling", tabindex: 0, role: "region", "data-label": "telling" },
+      parts.story, parts.place, parts.sources, parts.told, parts.toConvolution);
+    parts.panel = element("div", { class: "layer-panel" }, parts.head, element("div", { class: "beside" }, parts.maps, telling));
     parts.answers = await answersPart(app);
     await showNode(app);
     return element("section", { id: "network" }, word("h2", headingOf(app.facts)),
-      word("p", "networkHint", { class: "hint" }), element("div", { class: "network" }, parts.graph, parts.panel),
+      word("p", "networkHint", { class: "hint" }), element("div", { class: "network" }, element("div", {}, parts.graph, graphLegend(app.facts)), parts.panel),
       parts.answers);
   },
   update(app, changes) {
     if (!parts.graph) return;
     if ("node" in changes || "image" in changes || "ownScales" in changes) showNode(app);
-    else if ("cell" in changes || "language" in changes) showCell(app);
+    else if ("cell" in changes || "cellPinned" in changes || "language" in changes) showCell(app);
     if ("language" in changes) updateAnswers(app);
   },
 };

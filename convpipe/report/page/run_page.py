@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from convpipe.archive.format import short_number
-from convpipe.archive.notebook import title
 from convpipe.archive.read import Run
 from convpipe.config.read import read_archived
 from convpipe.errors import ArchiveError, ConfigError
@@ -15,14 +14,14 @@ from convpipe.execution.recover import recovered
 from convpipe.graph.plan import readable
 from convpipe.graph.spec import Spec
 from convpipe.graph.work import Work, plan_work
-from convpipe.report.page.answers import Answered, answered
+from convpipe.report.page.answers import Answered, answered, command_of
 from convpipe.report.page.asked import Asked, check_place
 from convpipe.report.page.convolutions import Shown, convolutions
 from convpipe.report.page.cut import MAPS, Cut, Shape, images_cut, small_cut, text_of, whole_cut
 from convpipe.report.page.document import Content, Note, Table, document
 from convpipe.report.page.graph import graph_of
 from convpipe.report.page.packed import Packed
-from convpipe.report.page.tables import foot, output_table, stage_table
+from convpipe.report.page.tables import foot, output_table, page_title, stage_table
 from convpipe.tensors import Array
 
 LEAST_PACKED = 16  # an array's bytes are hardly ever more than so many times what stands in the page
@@ -156,13 +155,13 @@ def content_of(material: Material, asked: Asked, filled: Filled, lacks: tuple[st
         "convolutions": [each.facts for each in there],
         "network": material.spec.network is not None,
         "graph": [{**node.facts, "span": span_of(run, node.array)} for node in shape.graph],
-        "answers": answers and {**answers.facts, "recorded": recorded_images(cut, shape)},
+        "answers": answers and {**answers.facts, "recorded": recorded_images(cut, shape), "command": command_of(run)},
         "lacks": lacks,
         "cropped": cut.convolutions != shape.convolutions,
     }
     return Content(
         entry=entry_of(material, there),
-        title=title(run),
+        title=page_title(run),
         language=asked.language,
         facts=facts,
         arrays={**filled.arrays, **(answers.arrays if answers else {})},

@@ -6,7 +6,9 @@ import { mapName, shownPlanes } from "./layer.mjs";
 import { numberAt, scaleOf } from "./maps.mjs";
 import { short } from "./numbers.mjs";
 
-const MOST_SOURCES = 12;
+const MOST_SOURCES = 6;
+// Of one map alone.
+const SOURCE_SIDE = 160;
 
 // Cells by the map that they lie in: [{image, map, cells: [{y, x}]}].
 export function cellsByMap(planes, cells) {
@@ -31,7 +33,7 @@ function sourceFigure(app, parts, source, group) {
   const { node, array, planes } = source, key = `${node.array} ${group.image} ${group.map}`;
   const name = (map) => `${planes.images > 1 && planes.image ? `${planes.image}=${group.image} ` : ""}${mapName(app.facts, node, planes)(map)}`;
   if (!parts.drawnSources.has(key)) {
-    parts.drawnSources.set(key, mapFigures(array, planes, group.image, [group.map], () => scaleOf(array), name)[0]);
+    parts.drawnSources.set(key, mapFigures(array, planes, group.image, [group.map], () => scaleOf(array), name, { alone: SOURCE_SIDE })[0]);
   }
   const figure = parts.drawnSources.get(key);
   markCells(figure, group.cells, "read");

@@ -1,5 +1,5 @@
 // How a cell came about: what the formula of its operation says, and which cells that reads.
-import { blockedSum, linesOfSum, sumOfBlocks } from "./blocks.mjs";
+import { blockedSum, inEnglish, partsOfSum, sumOfBlocks } from "./blocks.mjs";
 import { placeOf } from "./data.mjs";
 import { readsOf, textOf } from "./forms.mjs";
 import { short } from "./numbers.mjs";
@@ -17,8 +17,8 @@ export const cellName = (name, indices) => `${name}[${indices.join(",")}]`;
 // An operand that the page does not have.
 class Missing extends Error {}
 
-// The formula of a form with its numbers, and, of a sum in blocks, its lines; or the name of an array that is missing.
-function formulaOf({ form, reads }, indices, arrayOfName) {
+// The formula of a form with its numbers, and, of a sum in blocks, its parts; or the name of an array that is missing.
+function formulaOf({ form, reads }, indices, arrayOfName, tell) {
   const there = (input, at) => {
     const array = arrayOfName(reads[input]);
     const value = array ? exactAt(array, at) : undefined;
@@ -28,7 +28,7 @@ function formulaOf({ form, reads }, indices, arrayOfName) {
   try {
     if (!form.blocks) return { formula: textOf(form, indices, there, (input) => reads[input]) };
     const sum = blockedSum(form, indices, there);
-    return { formula: sumOfBlocks(sum), lines: linesOfSum(sum) };
+    return { formula: sumOfBlocks(sum, tell), parts: partsOfSum(sum, tell) };
   } catch (error) {
     if (error instanceof Missing) return { missing: error.message };
     throw error;
@@ -38,14 +38,14 @@ function formulaOf({ form, reads }, indices, arrayOfName) {
 // The indices of a cell of a sum as its form has them.
 export const formIndices = (sum, indices) => (sum.order ? sum.order.map((axis) => indices[axis]) : indices);
 
-// A cell's stories: {name, formula, lines, missing, stored}, of its own operation, and of the sum that several stages
+// A cell's stories: {name, formula, parts, missing, stored}, of its own operation, and of the sum that several stages
 // are together; null where the page does not have the cell.
-export function cellStories(node, indices, arrayOfName) {
+export function cellStories(node, indices, arrayOfName, tell = inEnglish) {
   const stored = exactAt(arrayOfName(node.array), indices);
   if (stored === undefined) return null;
   const end = { name: cellName(node.name, indices), stored: short(stored) };
-  const own = node.form ? [{ ...end, ...formulaOf(node, indices, arrayOfName) }] : [];
-  const whole = node.whole ? [{ ...end, whole: node.whole.op, ...formulaOf(node.whole, formIndices(node.whole, indices), arrayOfName) }] : [];
+  const own = node.form ? [{ ...end, ...formulaOf(node, indices, arrayOfName, tell) }] : [];
+  const whole = node.whole ? [{ ...end, whole: node.whole.op, ...formulaOf(node.whole, formIndices(node.whole, indices), arrayOfName, tell) }] : [];
   return own.length || whole.length ? [...own, ...whole] : [end];
 }
 

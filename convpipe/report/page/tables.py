@@ -1,5 +1,6 @@
 """What a run's page says without its script: its stages, the first values of its result, and which run it is."""
 
+import os
 from collections.abc import Mapping
 from itertools import islice
 from math import prod
@@ -9,7 +10,8 @@ import numpy as np
 from convpipe.archive.format import short_number
 from convpipe.archive.maps import output_axes
 from convpipe.archive.read import Run
-from convpipe.report.page.document import Table
+from convpipe.errors import shown
+from convpipe.report.page.document import Note, Table
 
 HEADS = ("stage", "operation", "shape", "axes", "dtype", "bytes", "macs", "milliseconds", "min", "max", "sha256")
 MOST_CELLS = 100  # the views show all
@@ -21,8 +23,8 @@ def stage_table(run: Run) -> Table:
     return Table("stages", HEADS, [stage_cells(run, row) for row in run.rows], "stages")
 
 
-def stage_cells(run: Run, row: Mapping[str, str]) -> list[str]:
-    """One row of it."""
+def stage_cells(run: Run, row: Mapping[str, str]) -> list[str | Note]:
+    """One row of it; of a given array the operation is its source, and called so."""
     name = row["stage"]
     seconds = run.manifest["seconds"].get(name)
     numbers = [f"{int(row[column]):,}" if row[column] != "0" else "" for column in ("bytes", "macs")]
@@ -30,7 +32,8 @@ def stage_cells(run: Run, row: Mapping[str, str]) -> list[str]:
         taken = f"{np.median(seconds) * 1000:.3g}" if seconds else ""
     letters = ", ".join(run.manifest["axes"].get(name, ()))
     ends = [short_number(row["min"]), short_number(row["max"]), row["sha256"][:12]]
-    return [name, row["op"], row["shape"], letters, row["dtype"], *numbers, taken, *ends]
+    op: str | Note = row["op"] if run.manifest.get("wiring", {}).get(name, True) else ("given", {"name": row["op"]})
+    return [name, op, row["shape"], letters, row["dtype"], *numbers, taken, *ends]
 
 
 def output_table(run: Run) -> Table:
@@ -48,7 +51,14 @@ def output_table(run: Run) -> Table:
     return Table("output", heads, rows if values.size else [], "output")
 
 
-def foot(run: Run) -> list[str]:
+def page_title(run: Run) -> str:
+    """The name of a run's collection, and its id; in memory it has no name."""
+    run_id = shown(run.manifest.get("run_id", "unknown"))
+    name = "" if run.path is None else os.path.basename(os.path.dirname(os.path.abspath(run.path)))
+    return f"{shown(name)} {run_id}" if name else run_id
+
+
+def foot(run: Run) -> list[Note]:
     """Which run it is, by what it can be told from any other."""
     manifest = run.manifest
-    return [f"run {manifest.get('run_id')}", f"archive {manifest.get('archive_id')}"]
+    return [("footRun", {"id": manifest.get("run_id")}), ("footArchive", {"id": manifest.get("archive_id")})]
