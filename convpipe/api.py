@@ -11,8 +11,7 @@ Everything is imported when it is needed, as each command pays for its own alone
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,11 +26,8 @@ if TYPE_CHECKING:
     from convpipe.execution.runner import Outcome
     from convpipe.graph.plan import Plan
     from convpipe.report.explain import Explained
-    from convpipe.report.page.asked import Asked
     from convpipe.report.page.view import View
     from convpipe.sweeps.events import Event
-
-MOST_NAMED = 5  # paths in an error
 
 # From settings
 
@@ -181,6 +177,7 @@ def explain(run: Run | str | Path, at: str | Sequence[int], layer: str | None = 
     <BLANKLINE>
     max(0, -26) = 0, as stored
     """
+    from convpipe.archive.folders import whole_run
     from convpipe.report.cell import indices_of
     from convpipe.report.explain import explained
 
@@ -203,6 +200,7 @@ def explain_map(
     >>> [cell.stored for cell in explain_map(run("experiment=lecture_3d", archive=False))]
     [-9, 1, 0, -7]
     """
+    from convpipe.archive.folders import whole_run
     from convpipe.report.cell import indices_of
     from convpipe.report.explain import walked
 
@@ -229,49 +227,26 @@ def page(
         lang: ``en`` or ``ko``; a button changes it.
         limit: the most bytes that it may have, such as ``"8MiB"``, which is usual, and at most 50 MiB. A run that is
             larger is shown in part, and the page says which.
-        out: where to write it. By default it lies beside the archive, as ``<run id>.html``, or in the collection, as
-            ``index.html``.
+        out: where to write it; by default beside the run as ``<run id>.html``, or in the collection as ``index.html``.
         open: whether to show it in a browser.
 
     Raises:
         UsageError: there is no run and no collection, or a run in memory and no `out`.
         ConfigError: a cell, a layer or a language that is not there, or a limit that the page would not keep.
-        ArchiveError: the run is damaged.
-        StorageError: the disk refused.
+        ArchiveError, StorageError: the run is damaged; the disk refused.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     page(run("experiment=lecture_3d", root=folder), at=(0, 0, 1, 1)).name
     '4014ffa24254.html'
     """
-    from convpipe.files.staging import write_whole
     from convpipe.report.page.asked import asked_for
-    from convpipe.report.page.place import place_of
+    from convpipe.report.page.place import show, write_page
 
-    asked = asked_for(at, layer, lang, limit)
-    folder = None if held_run(path) else existing_folder("page", path)
-    target = place_of(folder, out)
-    write_whole(target, page_bytes(folder or path, asked, target.parent))
+    target = write_page(path, asked_for(at, layer, lang, limit), out)
     if open:
-        import webbrowser
-
-        webbrowser.open(target.resolve().as_uri())
+        show(target)
     return target
-
-
-def page_bytes(path: Run | str | Path, asked: Asked, beside: Path | None = None) -> bytes:
-    """The page of a run or of a collection, to lie in a folder, where a collection's has links to what is beside it."""
-    from convpipe.archive.collection import is_run
-
-    held = held_run(path)
-    if held is None and not is_run(existing_folder("page", path)):
-        from convpipe.report.page.collection_page import collection_page
-
-        return collection_page(collection_folder("page", path), asked, beside)
-    from convpipe.archive.verify import verify as verified
-    from convpipe.report.page.run_page import run_page
-
-    return run_page(held or verified(run_folder("page", path)), asked)
 
 
 def view(
@@ -283,6 +258,7 @@ def view(
     <View of a page, 980 pixels high>
     """
     from convpipe.report.page.asked import asked_for
+    from convpipe.report.page.place import page_bytes
     from convpipe.report.page.view import View
 
     return View(page_bytes(run, asked_for(at, layer, lang, None)).decode())
@@ -310,6 +286,7 @@ def runs(
     ...     runs(f"{folder}/lecture_3d", where="seed != 2", sort="-seed", columns=["seed"])["seed"].tolist()
     [3, 1, 0]
     """
+    from convpipe.archive.folders import collection_folder
     from convpipe.archive.table import as_table, typed
     from convpipe.report.listing import of_collection
 
@@ -334,6 +311,7 @@ def verify(path: Run | str | Path, on_run: Callable[[Run], object] = lambda run:
     ['4014ffa24254']
     """
     from convpipe.archive.collection import is_run, runs_below, verify_all
+    from convpipe.archive.folders import existing_folder
 
     folder = existing_folder("verify", path)
     folders = [folder] if is_run(folder) else list(runs_below(folder))
@@ -357,6 +335,7 @@ def reproduce(run: Run | str | Path) -> Outcome:
     """
     from tempfile import TemporaryDirectory
 
+    from convpipe.archive.folders import run_folder
     from convpipe.archive.verify import verify as verified
     from convpipe.config.read import read_archived
     from convpipe.config.settings import usual_memory
@@ -419,86 +398,3 @@ def schema() -> dict[str, Any]:
     from convpipe.config.schema import schema as made
 
     return made()
-
-
-# Folders
-
-
-def whole_run(run: Run | str | Path) -> Run:
-    """A run to be explained: one in memory, or an archived one, which is verified first.
-
-    Raises:
-        UsageError: there is none.
-        ArchiveError: it is damaged.
-    """
-    from convpipe.archive.verify import verify as verified
-
-    return held_run(run) or verified(run_folder("explain", run))
-
-
-def held_run(found: Run | str | Path) -> Run | None:
-    """A run that is held in memory, or nothing of one that lies in a folder."""
-    from convpipe.archive.read import Run
-
-    return found if isinstance(found, Run) and found.path is None else None
-
-
-def existing_folder(command: str, path: Run | str | Path) -> Path:
-    """A folder that is there, or a run's.
-
-    Raises:
-        UsageError: there is none.
-    """
-    from convpipe.archive.read import Run, as_folder
-    from convpipe.archive.replace import mend
-
-    folder = path.folder if isinstance(path, Run) else as_folder(command, path)
-    if not os.path.isdir(folder):  # pathlib raises where a name is too long
-        mend(folder.parent)
-    if not os.path.isdir(folder):
-        raise UsageError(f"{command}: got {folder}, expected a folder")
-    return folder
-
-
-def run_folder(command: str, path: Run | str | Path) -> Path:
-    """The folder of a run.
-
-    Raises:
-        UsageError: it is none, naming those below.
-    """
-    from convpipe.archive.collection import is_run, runs_below
-
-    folder = existing_folder(command, path)
-    if not is_run(folder):
-        raise UsageError(f"{command}: got {folder}, expected a run{such_as(map(str, runs_below(folder)))}")
-    return folder
-
-
-def collection_folder(command: str, path: Run | str | Path) -> Path:
-    """The folder of a collection.
-
-    Raises:
-        UsageError: it is none but a run, or holds collections instead of runs.
-    """
-    from convpipe.archive.collection import RESULTS, is_run, run_names, runs_below
-    from convpipe.archive.replace import mend
-
-    folder = existing_folder(command, path)
-    mend(folder)
-    if is_run(folder):
-        raise UsageError(f"{command}: got {folder}, a run; expected its collection, {folder.resolve().parent}")
-    if not (folder / RESULTS).exists() and not run_names(folder):
-        there = such_as(sorted({str(run.parent) for run in runs_below(folder)}))
-        raise UsageError(f"{command}: got {folder}, expected a collection of runs{there}")
-    return folder
-
-
-def such_as(paths: Iterable[str]) -> str:
-    """The first few of what was expected and is there, as the end of an error line.
-
-    >>> such_as(["runs/a", "runs/b"]), such_as([])
-    (', such as runs/a, runs/b', '')
-    """
-    found = list(paths)
-    more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
-    return f", such as {', '.join(found[:MOST_NAMED])}{more}" if found else ""

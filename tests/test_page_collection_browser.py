@@ -172,12 +172,17 @@ def test_axes_are_moved_by_keys(page_of: Open) -> None:
         if page.evaluate("document.activeElement.getAttribute('aria-label')") == "conv.stride up to":
             break
         page.keyboard.press("ArrowRight")
-    for places, where in ((1, "conv.stride <= 3"), (2, "conv.stride == 1")):
-        for _ in range(places):
-            page.keyboard.press("ArrowDown")
-            page.evaluate(FRAME)
+    for key, where in (
+        ("ArrowDown", "stride <= 3"),
+        ("ArrowLeft", "stride <= 3"),
+        ("ArrowUp", "stride in [2, 3]"),
+        ("ArrowUp", "stride == 3"),
+        ("ArrowDown", "stride in [2, 3]"),
+    ):
+        page.keyboard.press(key)
+        page.evaluate(FRAME)
         assert page.inner_text("#count") == left(ROWS, where)
-    assert page.evaluate("document.activeElement.getAttribute('aria-valuetext')") == "conv.stride == 1"
+    assert page.evaluate("document.activeElement.getAttribute('aria-valuetext')") == "2 <= conv.stride <= 3"
     page.keyboard.press("Delete")
     page.evaluate(FRAME)
     assert page.inner_text("#count") == "300 of 300 runs"
@@ -334,6 +339,10 @@ def test_the_command_for_the_same_rows_gives_the_same_rows(
     assert answer.code == 0, answer.err
     assert [row["run"] for row in csv.DictReader(io.StringIO(answer.out))] == runs
     assert len(whole_rows(tmp_path / "c")) == 24
+    page.hover(".grid tbody tr:nth-child(1) td:nth-child(2)")
+    answer = convpipe(*shlex.split(page.locator("#chosen code").inner_text())[1:])
+    assert answer.out.split() == ["page:", f"{runs[0]}.html"]
+    assert (tmp_path / "c" / f"{runs[0]}.html").is_file()
 
 
 # The table
@@ -416,6 +425,13 @@ def test_any_collection_has_a_page(page_of: Open, rows: list[Row], language: str
     assert findings(page) == []
 
 
+def test_words_beside_numbers_colour_the_points(page_of: Open) -> None:
+    rows = few_rows(["same", "1", "2", "same", "1", "2"])
+    page = page_of(page_of_rows([row | {"y": str(at), "z": str(at % 2)} for at, row in enumerate(rows)]))
+    page.locator("#scatter select").nth(2).select_option("x")
+    assert [text.strip() for text in page.locator("#scatter .legend .key").all_inner_texts()] == ["1", "2", "same"]
+
+
 def test_hostile_names_stay_texts(page_of: Open) -> None:
     rows = [
         row
@@ -457,7 +473,7 @@ def test_the_other_language_is_a_click_away(page_of: Open) -> None:
     assert page.get_by_role("slider", name="conv.stride 끝").count() == 1
 
 
-@pytest.mark.parametrize("rows", [ROWS, grid_rows(3000)], ids=len)
+@pytest.mark.parametrize("rows", [[row | {"note": "x" * 200} for row in ROWS], grid_rows(3000)], ids=len)
 def test_a_phone_does_not_scroll_sideways(page_of: Open, rows: list[Row]) -> None:
     page = page_of(page_of_rows(rows), 390)
     page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")

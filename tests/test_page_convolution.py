@@ -212,6 +212,41 @@ def test_windows_that_a_stage_changed_are_not_told_as_the_padded_input_s(
         assert page.locator("#convolution").count() == 0
 
 
+def test_heads_say_what_a_row_and_a_column_are(lectures: Any, page_of: OpenPage) -> None:
+    page = page_of(lectures["lecture_4d"][1])
+    rows = [[str(5 * y + x), f"0,{y},{x}"] for y in range(5) for x in range(5)]
+    taps = [f"{i},{j}" for i in range(3) for j in range(3)]
+    weights = [[str(9 * c + k), f"{c},{tap}"] for c in range(3) for k, tap in enumerate(taps)]
+    for part, heads in (("columns", rows), ("product", rows), ("matrix", weights)):
+        found = page.locator(f".{part} tbody th").all_text_contents()
+        assert [found[at : at + 2] for at in range(0, len(found), 2)] == heads
+    assert page.locator(".columns thead tr").nth(0).locator("th").all_text_contents() == ["c=0", "c=1", "c=2"]
+    assert page.locator(".columns thead tr").nth(1).locator("th").all_text_contents() == taps * 3
+    assert page.locator(".columns thead tr").nth(2).locator("th").all_text_contents() == [str(k) for k in range(27)]
+    ruled = page.locator(".columns tbody tr").first.locator("td.rule")
+    assert [int(ruled.nth(at).evaluate("cell => cell.cellIndex")) - 2 for at in range(ruled.count())] == [8, 17, 26]
+    assert page.locator(".matrix tbody tr.rule").count() == 3
+
+
+def test_padding_stands_in_brackets_and_is_hatched(tmp_path: Path, page_of: OpenPage) -> None:
+    changes = {"input.shape": [1, 1, 4, 4], "filters.count": 1, "conv.pad": [[1, 0], [2, 1]], "conv.pad_mode": "edge"}
+    _, html = a_page(tmp_path / "c", changes)
+    page = page_of(html)
+    outside = np.pad(np.zeros((4, 4), bool), [(1, 0), (2, 1)], constant_values=True)
+    windows = np.lib.stride_tricks.sliding_window_view(outside, (2, 2)).reshape(-1, 4)
+    for part, mask in (("padded", outside), ("columns", windows)):
+        [shown] = page.evaluate(SHOWN, f".{part} table.grid")
+        assert [[text.startswith("(") and text.endswith(")") for text in row] for row in shown] == mask.tolist()
+        assert page.locator(f".{part} td.padding").count() == mask.sum()
+    assert "repeating-linear-gradient" in page.locator(".padded td.padding").first.evaluate(
+        "cell => getComputedStyle(cell).backgroundImage"
+    )
+    cell(page, "columns", 0, 0).hover()
+    assert page.locator(".block.window td.padding").count() == 0
+    cell(page, "map", 0, 0).hover()
+    assert page.locator(".block.window td.padding").count() == windows[0].sum()
+
+
 # Copies
 
 
@@ -315,6 +350,10 @@ def test_tabs_choose_the_filter_and_keep_their_focus(lectures: Any, page_of: Ope
     assert page.evaluate("document.activeElement.textContent") == "3"
     assert page.get_by_role("button", name="3", exact=True).get_attribute("aria-pressed") == "true"
     assert page.text_content(".map figcaption") == "n=0, f=3"
+    [shown] = page.evaluate(SHOWN, ".map table.grid")
+    np.testing.assert_allclose(np.array(shown, float), run.output[0, ..., 3], atol=0.0006)
+    kernels = page.evaluate(SHOWN, ".filters table.grid")
+    np.testing.assert_allclose(np.array(kernels, float), run.array("filters")[3], atol=0.0006)
 
 
 def test_the_box_keeps_its_height(lectures: Any, page_of: OpenPage) -> None:
@@ -325,8 +364,8 @@ def test_the_box_keeps_its_height(lectures: Any, page_of: OpenPage) -> None:
               cell.dispatchEvent(new PointerEvent('pointerover', {bubbles: true}));
               return document.querySelector('.arithmetic').offsetHeight; })"""
         )
-        outputs = int(page.locator(".map tbody td").count())
-        assert len(set(heights[-outputs:])) == 1
+        assert len(heights) > 4
+        assert len(set(heights)) == 1
 
 
 def test_a_cell_that_was_asked_for_is_pinned(tmp_path: Path, page_of: OpenPage) -> None:
@@ -375,6 +414,9 @@ def test_a_part_of_a_large_one_says_which(tmp_path: Path, page_of: OpenPage) -> 
     wanted = [last_line(run, (0, 7, y, x)) for y in range(54, 66) for x in range(74, 86)]
     assert [line for _, line in told] == wanted
     assert page.locator(".map tbody th").all_text_contents() == [str(y) for y in range(54, 66)]
+    heads = page.locator(".product tbody tr").first.locator("th").all_text_contents()
+    assert heads == [str(54 * 160 + 74), "0,54,74"]
+    assert page.locator(".product thead th").all_text_contents() == [str(f) for f in range(2, 10)]
 
 
 def test_convolutions_of_a_network_are_chosen(page_of: OpenPage) -> None:
@@ -420,6 +462,13 @@ def test_a_phone_scrolls_no_page_sideways(width: int, lectures: Any, page_of: Op
         assert not scrolls_sideways(page)
         page.get_by_role("button", name="한국어").click()
         assert not scrolls_sideways(page)
+
+
+def test_a_phone_has_no_text_that_keys_cannot_scroll(lectures: Any, page_of: OpenPage) -> None:
+    page = page_of(lectures["lecture_4d"][1], width=390)
+    page.locator(".padded table.grid tbody td").nth(9).click()
+    assert page.evaluate("(bar => bar.scrollHeight > bar.clientHeight)(document.querySelector('.bar p'))")
+    assert findings(page) == []
 
 
 def test_it_speaks_korean(lectures: Any, page_of: OpenPage) -> None:

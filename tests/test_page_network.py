@@ -20,7 +20,7 @@ import convpipe as cp
 from convpipe.archive.read import Run
 from convpipe.config.read import read_archived
 from convpipe.errors import ArchiveError, ConfigError
-from convpipe.execution.recover import recovered
+from convpipe.execution.recover import Recovery, recovered
 from convpipe.graph.spec import Spec
 from convpipe.graph.work import Work, plan_work
 from convpipe.report.page.asked import Asked
@@ -269,6 +269,7 @@ def test_a_gradient_s_cell_is_of_no_image(tmp_path: Path) -> None:
     page = run_page(run, with_room(run, 30_000, at=(7, 2, 1, 1)))
     assert facts_of(page)["start"] == {"at": [7, 2, 1, 1], "layer": None}
     np.testing.assert_array_equal(array_of(page, "col2fil"), run["col2fil"], strict=True)
+    assert facts_of(page)["arrays"]["pad"]["shape"][0] == 1  # of its only image
 
 
 @pytest.mark.parametrize(
@@ -346,6 +347,15 @@ def test_arrays_come_one_after_another_as_they_were(keep: str, branched: Run, tm
         np.testing.assert_array_equal(array, branched[name], strict=True)
         names.append(name)
     assert sorted(names) == sorted(shape.names)
+
+
+def test_no_array_stays_that_nothing_reads_any_more(tmp_path: Path) -> None:
+    run = a_network(BRANCHES, tmp_path / "c", keep="output")
+    shape, spec, work = shape_and_work(run)
+    recovery = Recovery(run, spec, work, frozenset(), dict(shape.hashes))
+    there = [len(recovery.there) for _ in recovery.arrays_of(shape.names)]
+    assert recovery.there == {}
+    assert max(there) < len(work.plan.steps) / 2
 
 
 def other_floats(run: Run, *stages: str) -> Run:

@@ -12,7 +12,7 @@ import pytest
 from browser import findings, scrolls_sideways
 from network_cases import CLASSES
 from network_pages import BRANCHES, a_network, with_room
-from run_cases import a_place, execute, network_spec
+from run_cases import a_place, a_run, execute, network_spec
 
 import convpipe as cp
 from convpipe.archive.read import Run
@@ -96,6 +96,27 @@ def test_what_is_not_signed_is_grey(branched: Run, page_bytes: bytes, page_of: O
     grey = np.floor(255 * (made[0] / made.max()) + 0.5)
     for at, plane in enumerate(grey):
         np.testing.assert_allclose(pixels(page, at), np.repeat(plane[..., None], 3, 2), atol=1)
+
+
+def test_each_map_can_have_its_own_scale(branched: Run, page_bytes: bytes, page_of: OpenPage) -> None:
+    page = page_of(page_bytes)
+    choose(page, "add")
+    page.get_by_label("each map by its own scale").check()
+    for at, plane in enumerate(branched["add"][0]):
+        np.testing.assert_allclose(pixels(page, at), red_white_blue(plane, np.abs(plane).max()), atol=1)
+        assert (
+            own_figures(page).nth(at).locator("figcaption").text_content() == f"c={at}: {plane.min()} … {plane.max()}"
+        )
+
+
+def test_named_filters_of_a_picture_have_scales_of_their_own(tmp_path: Path, page_of: OpenPage) -> None:
+    filters = {"source": "classic", "names": ["sobel_x", "gaussian"], "channels": "sum"}
+    changes = {"input.shape": [1, 1, 30, 40], "filters": filters, "conv.pad": 1}
+    page = page_of(run_page(a_run(tmp_path / "c", changes), Asked()))
+    captions = page.locator(".layer-panel figcaption").all_text_contents()
+    assert [re.sub(r": .*", "", text) for text in captions] == ["f=0 sobel_x", "f=1 gaussian"]
+    page.get_by_label("each map by its own scale").uncheck()
+    page.wait_for_function("() => document.querySelector('.layer-panel figcaption').textContent === 'f=0 sobel_x'")
 
 
 def test_another_image_has_its_own_maps(branched: Run, page_bytes: bytes, page_of: OpenPage) -> None:

@@ -133,11 +133,11 @@ def page(given: Namespace) -> None:
 
 def runs(given: Namespace) -> None:
     """``convpipe runs COLLECTION``: its runs, one line each."""
-    path = api.collection_folder("runs", Path(given.word))
-
     from convpipe.archive.collection import rebuild
+    from convpipe.archive.folders import collection_folder
     from convpipe.report import listing
 
+    path = collection_folder("runs", Path(given.word))
     if given.format == "parquet" and given.output is None:
         raise UsageError("runs: --format parquet: expected --output FILE beside it")
     if given.rebuild:

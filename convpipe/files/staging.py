@@ -54,9 +54,10 @@ def write_whole(path: Path, content: bytes) -> None:
     """
     temporary = path.with_name(hidden_name("file"))  # the name itself may be as long as names can be
     try:
-        with storing(path):
-            temporary.write_bytes(content)
-            os.replace(temporary, path)
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror or error}; nothing was kept") from error
     finally:
         with suppress(OSError):
             temporary.unlink()

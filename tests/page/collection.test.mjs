@@ -108,6 +108,10 @@ test("numbers in words are ordered by size on an axis", () => {
 test("a few numbers are told apart by shape, many are a ramp", () => {
   const few = axisOf(column(["3", "1", "2", "1"]));
   assert.deepEqual([0, 1, 2].map((at) => lookOf(few, at).shape), ["triangle", "circle", "square"]);
+  for (const cells of [["3", "1"], ["a", "b"], ["3", ""]]) {
+    const axis = axisOf(column(cells));
+    for (let place = 0; place < axis.places.length; place++) assert.equal(lookOf(axis, place).colour.length, 3);
+  }
   const many = axisOf(column(Array.from({ length: 9 }, (_, at) => String(at))));
   assert.equal(many.kinds, null);
   assert.deepEqual([lookOf(many, 0).colour, lookOf(many, 8).colour], [rampColour(0), rampColour(1)]);

@@ -43,3 +43,7 @@ test("points stand below each other", () => {
   assert.deepEqual(pointed(["1.5", "10", "0.25"]), ["1.5 ", "10   ", "0.25"]);
   assert.deepEqual(pointed(["-3", "12"]), ["-3", "12"]);
 });
+
+test("floats that are all whole are as long as they are", () => {
+  assert.deepEqual([digitsOf(floats([2, -7])).whole, digitsOf(floats([2.5])).whole], [true, false]);
+});

@@ -8,7 +8,7 @@ import { columnMiddles, cutText, edgePath, graphLayout, layerRows, neighbourOf }
 import { largestOf, movedCell } from "../../convpipe/report/page/layer.mjs";
 import {
   colourOf, colourPixels, enlargement, hasNumbers, isColoured, isLight, isShortNumber, markedAreas, numberAt, planePixels, planesOfArray, scaleBetween,
-  scaleOf,
+  scaleOf, scaleOfMap,
 } from "../../convpipe/report/page/maps.mjs";
 import { askedCell, firstNode, isInBox, placedIndices } from "../../convpipe/report/page/network.mjs";
 import { cellsByMap } from "../../convpipe/report/page/sources.mjs";
@@ -188,6 +188,16 @@ test("maps are enlarged by a whole number, few small ones so that numbers stand 
   assert.deepEqual([of(3, 8, 8), of(64, 8, 8), of(1, 30, 40), of(2, 30, 10)].map(hasNumbers), [true, false, true, false]);
 });
 
+test("large maps are made smaller, by a whole number too", () => {
+  assert.deepEqual([[480, 640], [321, 10], [320, 320]].map(([height, width]) => enlargement({ kind: "maps", count: 3, height, width })), [1 / 2, 1 / 2, 1]);
+});
+
+test("a map can have a scale of its own", () => {
+  const array = filled("int16", [1, 2, 1, 2], [0, 7, -2, 5]), planes = planesOfArray(["N", "C", "H", "W"], [1, 2, 1, 2]);
+  assert.deepEqual(scaleOfMap(array, planes, 0, 0), scaleBetween(0, 7));
+  assert.deepEqual(scaleOfMap(array, planes, 0, 1), scaleBetween(-2, 5));
+});
+
 test("numbers that are too long for a cell do not stand in it", () => {
   assert.deepEqual(["0", "-9999", "0.125", "100000", "0.1234"].map(isShortNumber), [true, true, true, false, false]);
   assert.deepEqual([[255, 255, 255], [178, 24, 43], [0, 0, 0], [200, 200, 255]].map(isLight), [true, false, false, true]);
@@ -230,6 +240,7 @@ test("keys move the chosen cell within its map and from map to map", () => {
 
 test("of a long vector the largest come first, the first of equals first", () => {
   assert.deepEqual(largestOf([1, 5, 3, 5, NaN], 3), [1, 3, 2]);
+  assert.deepEqual(largestOf([5, NaN, 9], 3), [2, 0, 1]);
 });
 
 // Cells and their stories

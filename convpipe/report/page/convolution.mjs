@@ -283,8 +283,8 @@ function frameOf(view) {
   view.live = element("strong", { class: "live", "aria-live": "polite" });
   view.boxBody = element("div", { class: "wide", tabindex: "0", role: "region", "data-label": "arithmetic" });
   view.box = classed("section", "arithmetic", element("h3", {}, word("span", "arithmetic"), " ", view.boxHead), view.boxBody);
-  const bar = classed("div", "bar", view.arrays.sums ? view.walker.node : null, element("p", {}, view.where, " ", view.live));
-  view.node.replaceChildren(word("h2", "convolution"), view.sizes, view.crop, view.choices, view.maps, word("h3", view.arrays.product ? "scheme" : "columnsOnly"), view.matrices, bar);
+  const bar = classed("div", "bar", view.arrays.sums ? view.walker.node : null, element("p", { tabindex: "0" }, view.where, " ", view.live));
+  view.node.replaceChildren(word("h2", "convolution"), word("p", "hint", { class: "note" }), view.sizes, view.crop, view.choices, view.maps, word("h3", view.arrays.product ? "scheme" : "columnsOnly"), view.matrices, bar);
 }
 
 async function open(app, node, at) {

@@ -26,14 +26,27 @@ function numeral(value, decimals) {
   return Number(text) === 0 ? text.replace("-", "") : text;
 }
 
+// The least and the largest, which are the longest of numbers with as many decimals each; and what is no number.
+function outermost(values) {
+  const odd = new Set();
+  let low, high;
+  for (const value of values) {
+    if (typeof value === "number" && !Number.isFinite(value)) odd.add(value);
+    else if (low === undefined) low = high = value;
+    else if (value < low) low = value;
+    else if (value > high) high = value;
+  }
+  return low === undefined ? [...odd] : [...odd, low, high];
+}
+
 // {text(value), characters, whole}: how a value is written, how many characters the longest takes, whether it is whole.
 export function digitsOf(array) {
   const whole = array.dtype.includes("int");
   const decimals = whole ? 0 : decimalsOf(array.values);
   const text = (value) => (value === undefined ? "" : numeral(value, decimals));
   let characters = 1;
-  for (const value of array.values) characters = Math.max(characters, text(value).length);
-  return { text, characters, whole };
+  for (const value of decimals === null ? array.values : outermost(array.values)) characters = Math.max(characters, text(value).length);
+  return { text, characters, whole: decimals === 0 };
 }
 
 // Texts filled up with spaces, so that their decimal points stand below each other at the right of a cell.

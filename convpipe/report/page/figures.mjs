@@ -14,6 +14,7 @@ export function paintedCanvas(pixels, planes, label) {
 // A map with its name below; `marks` are its cells that are outlined.
 export function mapFigure(canvas, planes, label, map, numbered = false) {
   const factor = enlargement(planes, numbered);
+  if (factor < 1) canvas.classList.add("smaller");
   canvas.style.width = `${planes.width * factor}px`;
   canvas.style.height = `${planes.height * factor}px`;
   const marks = drawn("svg", {
@@ -42,10 +43,11 @@ export function cellUnder(event, planes) {
 }
 
 // Pictures of some maps of an array, with the numbers in them where the maps are small and few and the numbers short.
-export function mapFigures(array, planes, image, maps, scale, name) {
+export function mapFigures(array, planes, image, maps, scaleAt, name) {
   const numbered = hasNumbers(planes) && !array.thumb && array.values.every((value) => isShortNumber(short(value)));
   return maps.map((map) => {
     const label = name(map);
+    const scale = scaleAt(map);
     const pixels = planePixels(array, planes, image, map, scale);
     const figure = mapFigure(paintedCanvas(pixels, planes, label), planes, label, map, numbered);
     if (numbered) addNumbers(figure, array, planes, image, map, scale);
@@ -73,12 +75,12 @@ export function colourFigure(array, planes, image, label) {
 }
 
 // What the colours stand for: the least and the largest value of all maps, as stages.csv has them.
-export function scaleLegend(scale, texts, key) {
+export function scaleLegend(scale, texts, key, hasRamp) {
   const bar = element("span", { class: scale.signed ? "ramp signed" : "ramp grey", "aria-hidden": "true" });
   const ends = scale.signed ? [`-${short(scale.most)}`, `+${short(scale.most)}`] : texts;
   return element("p", { class: "legend" },
     word("span", key), element("span", { class: "number range" }, `${texts[0]} … ${texts[1]}`),
-    element("span", { class: "number ends" }, `${ends[0]} `, bar, ` ${ends[1]}`));
+    hasRamp ? element("span", { class: "number ends" }, `${ends[0]} `, bar, ` ${ends[1]}`) : null);
 }
 
 // A vector as bars with numbers, each a row that can be pointed at.

@@ -58,12 +58,8 @@ function marker(cellAt) {
   };
 }
 
-export function tableGrid(sheet, on) {
-  const node = tableOf(sheet);
-  const body = node.tBodies[0];
-  const first = sheet.heads.length;
-  const cellAt = (row, column) => body.rows[row].cells[first + column];
-  const placeOfCell = (cell) => [cell.parentNode.sectionRowIndex, cell.cellIndex - first];
+// Cells that can be pointed at, clicked and walked over with keys, one of them in the order of tabs.
+function attend(node, sheet, on, cellAt, placeOf) {
   let current = cellAt(0, 0);
   current.tabIndex = 0;
   function focus(...place) {
@@ -72,21 +68,26 @@ export function tableGrid(sheet, on) {
     current.tabIndex = 0;
     current.focus();
   }
-  const listen = (type, act) => node.addEventListener(type, (event) => {
-    const cell = event.target.closest("tbody td");
-    if (cell) act(...placeOfCell(cell), event);
-  });
-  listen("pointerover", on.hover);
-  listen("focusin", on.hover);
-  listen("click", (...place) => {
-    focus(...place.slice(0, 2));
-    on.pick(...place);
-  });
-  const go = (...place) => {
+  const focused = (act) => (...place) => {
     focus(...place);
-    on.move(...place);
+    act(...place);
   };
-  listen("keydown", (row, column, event) => keyed(event, [row, column], sheet, go, on.pick));
+  const at = (type, act) => node.addEventListener(type, (event) => {
+    const cell = event.target.closest("tbody td");
+    if (cell) act(...placeOf(cell), event);
+  });
+  at("pointerover", (row, column) => on.hover(row, column));
+  at("focusin", (row, column) => on.hover(row, column));
+  at("click", (row, column) => focused(on.pick)(row, column));
+  at("keydown", (row, column, event) => keyed(event, [row, column], sheet, focused(on.move), on.pick));
+}
+
+export function tableGrid(sheet, on) {
+  const node = tableOf(sheet);
+  const body = node.tBodies[0];
+  const first = sheet.heads.length;
+  const cellAt = (row, column) => body.rows[row].cells[first + column];
+  attend(node, sheet, on, cellAt, (cell) => [cell.parentNode.sectionRowIndex, cell.cellIndex - first]);
   const refill = () => {
     for (let r = 0; r < sheet.rows; r++) for (let c = 0; c < sheet.columns; c++) cellAt(r, c).textContent = sheet.text(r, c);
   };

@@ -3,7 +3,7 @@ import { element, word } from "./dom.mjs";
 import { barRows, cellUnder, colourFigure, mapFigures, markCells, scaleLegend } from "./figures.mjs";
 import { cutText } from "./graph.mjs";
 import { exactAt } from "./story.mjs";
-import { isColoured, numberAt, planesOfArray, scaleOf } from "./maps.mjs";
+import { isColoured, numberAt, planesOfArray, scaleOf, scaleOfMap } from "./maps.mjs";
 import { short } from "./numbers.mjs";
 
 const MAPS_AT_ONCE = 64;
@@ -12,7 +12,7 @@ const LARGEST_VALUES = 10;
 
 // The letters of the maps of a node, with the names that they have, if any.
 export function mapName(facts, node, planes) {
-  const names = (facts.names || {})[node.name === "input" ? "input" : facts.network ? "" : node.name] || [];
+  const names = (facts.names || {})[node.name === "input" ? "input" : facts.network ? "" : "feature_map"] || [];
   return (map) => (names[map] ? `${planes.label(map)} ${names[map]}` : planes.label(map));
 }
 
@@ -48,7 +48,7 @@ export function fillLayer(app, parts) {
   fillGrid(app, parts);
   const more = planes.count > MAPS_AT_ONCE ? moreButton(app, parts) : null;
   const note = array.thumb ? word("p", "thumbnailNote", { class: "hint", ...valued(thumbnailValues(array)) }) : null;
-  maps.replaceChildren(...[imageChoice(app, planes, image), legendOf(node, parts.layer), note,
+  maps.replaceChildren(...[imageChoice(app, planes, image), legendOf(app, parts), scaleBox(app, parts), note,
     element("div", { class: "wide" }, grid), more, largestPart(parts)].filter(Boolean));
 }
 
@@ -62,9 +62,40 @@ export function shownPlanes(node, array) {
   return { ...planes, images: array.shape[0], first };
 }
 
-function legendOf(node, layer) {
+// Whether each map has a scale of its own: as asked for, else where filters that a person has named are beside each other.
+export function hasOwnScales(app, parts) {
+  const { layer, node } = parts, possible = layer.planes.kind === "maps" && layer.planes.count > 1 && !layer.array.thumb;
+  const usual = !app.facts.network && Boolean((app.facts.names || {}).feature_map) && Boolean(node.conv);
+  return possible && (app.state.ownScales ?? usual);
+}
+
+// The scale of a map, worked out once.
+function ownScale({ array, planes, scale, image }, own) {
+  const known = new Map();
+  return (map) => {
+    if (!own) return scale;
+    if (!known.has(map)) known.set(map, scaleOfMap(array, planes, image, map));
+    return known.get(map);
+  };
+}
+
+const rangeText = (array, { low, high }) =>
+  [low, high].map((value) => short(array.dtype.includes("int") ? BigInt(value) : value)).join(" … ");
+
+function scaleBox(app, parts) {
+  const { planes, array } = parts.layer;
+  if (planes.kind !== "maps" || planes.count < 2 || array.thumb) return null;
+  const box = element("input", { type: "checkbox", id: "own-scales" });
+  box.checked = hasOwnScales(app, parts);
+  box.addEventListener("change", () => app.set({ ownScales: box.checked }));
+  return element("p", { class: "hint" }, box, " ", word("label", "ownScales", { for: "own-scales" }));
+}
+
+function legendOf(app, parts) {
+  const { node, layer } = parts;
   if (isColoured(node, layer.planes)) return null;
-  return scaleLegend(layer.scale, node.span, layer.planes.kind === "bars" ? "range" : "rangeOfMaps");
+  const own = hasOwnScales(app, parts);
+  return scaleLegend(layer.scale, node.span, own || layer.planes.kind === "bars" ? "range" : "rangeOfMaps", !own);
 }
 
 function fillGrid(app, parts) {
@@ -75,7 +106,10 @@ function fillGrid(app, parts) {
     layer.figures = barRows(indices.map((at) => numberAt(array, at)), texts, scale);
   } else {
     const numbers = Array.from({ length: layer.shown }, (_, map) => map);
-    layer.figures = mapFigures(array, planes, image, numbers, scale, mapName(app.facts, node, planes));
+    const own = hasOwnScales(app, parts), scaleAt = ownScale(parts.layer, own);
+    const name = mapName(app.facts, node, planes);
+    const ranged = (map) => (own ? `${name(map)}: ${rangeText(array, scaleAt(map))}` : name(map));
+    layer.figures = mapFigures(array, planes, image, numbers, scaleAt, ranged);
   }
   const coloured = isColoured(node, planes) ? [colourFigure(array, planes, image, "RGB")] : [];
   grid.replaceChildren(...coloured, ...layer.figures);

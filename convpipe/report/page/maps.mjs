@@ -1,11 +1,13 @@
 // An array as pictures: which axes number the maps, what the colours stand for, and the pixels.
-import { valueAt } from "./data.mjs";
+import { placeOf, valueAt } from "./data.mjs";
 
+const MOST_COLOURS = 4096;
 const STRIP = 32;
 const MOST_BARS = 32;
 const NUMBERED = 28;
 const MOST_NUMBERS = 1200;
 const LONGEST_NUMBER = 5;
+const MOST_SIDE_SHOWN = 320;
 const RED = [178, 24, 43];
 const BLUE = [33, 102, 172];
 const WHITE = [255, 255, 255];
@@ -118,40 +120,74 @@ export function numberAt(array, indices) {
   return array.thumb.low + (value / 255) * (array.thumb.high - array.thumb.low);
 }
 
+// The places of a map's cells in an array's values, row by row; -1 for what the page does not have.
+function placesInMap(array, planes, image, map) {
+  const { height, width } = planes, places = new Int32Array(height * width);
+  const placeAt = (y, x) => {
+    const indices = planes.at(image, map, y, x);
+    return indices ? placeOf(array, indices) : -1;
+  };
+  const [first, last] = [placeAt(0, 0), placeAt(height - 1, width - 1)];
+  const even = first >= 0 && last >= 0 && planes.kind === "maps";
+  const down = height > 1 ? placeAt(1, 0) - first : 0, aside = width > 1 ? placeAt(0, 1) - first : 0;
+  for (let y = 0, at = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, at++) places[at] = even ? first + y * down + x * aside : placeAt(y, x);
+  }
+  return places;
+}
+
 // A map as RGBA, row by row; what the page does not have is transparent.
 export function planePixels(array, planes, image, map, scale) {
-  const pixels = new Uint8ClampedArray(4 * planes.height * planes.width);
-  for (let y = 0; y < planes.height; y++) {
-    for (let x = 0; x < planes.width; x++) {
-      const indices = planes.at(image, map, y, x);
-      const number = indices ? numberAt(array, indices) : undefined;
-      if (number !== undefined) pixels.set([...colourOf(number, scale), 255], 4 * (y * planes.width + x));
+  const places = placesInMap(array, planes, image, map), pixels = new Uint8ClampedArray(4 * places.length);
+  const { low, high } = array.thumb || {}, known = new Map();
+  for (let at = 0; at < places.length; at++) {
+    if (places[at] < 0) continue;
+    const value = array.values[places[at]];
+    let colour = known.get(value);
+    if (!colour) {
+      colour = colourOf(array.thumb ? low + (value / 255) * (high - low) : Number(value), scale);
+      if (known.size < MOST_COLOURS) known.set(value, colour);
     }
+    pixels[4 * at] = colour[0];
+    pixels[4 * at + 1] = colour[1];
+    pixels[4 * at + 2] = colour[2];
+    pixels[4 * at + 3] = 255;
   }
   return pixels;
 }
 
 // Three maps of bytes as one picture in colour.
 export function colourPixels(array, planes, image) {
-  const pixels = new Uint8ClampedArray(4 * planes.height * planes.width);
-  for (let y = 0; y < planes.height; y++) {
-    for (let x = 0; x < planes.width; x++) {
-      const channels = [0, 1, 2].map((map) => numberAt(array, planes.at(image, map, y, x)));
-      pixels.set([...channels, 255], 4 * (y * planes.width + x));
-    }
+  const channels = [0, 1, 2].map((map) => placesInMap(array, planes, image, map));
+  const pixels = new Uint8ClampedArray(4 * planes.height * planes.width).fill(255);
+  for (let at = 0; at < channels[0].length; at++) {
+    for (let map = 0; map < 3; map++) pixels[4 * at + map] = levelAt(array, channels[map][at]);
   }
   return pixels;
 }
+
+const levelAt = (array, place) =>
+  (array.thumb ? array.thumb.low + (array.values[place] / 255) * (array.thumb.high - array.thumb.low) : array.values[place]);
 
 export function isColoured(node, planes) {
   return !node.inputs.length && node.name === "input" && node.dtype === "uint8" && planes.kind === "maps" && planes.count === 3;
 }
 
-// By which whole number a map is enlarged: so that a side is about 112 pixels long, or 320 where there is one map alone;
+// The scale of one map alone.
+export function scaleOfMap(array, planes, image, map) {
+  if (array.thumb) return scaleOf(array);
+  const values = new array.values.constructor(planes.height * planes.width);
+  let count = 0;
+  for (const place of placesInMap(array, planes, image, map)) if (place >= 0) values[count++] = array.values[place];
+  return scaleOf({ values: values.subarray(0, count) });
+}
+
+// By which whole number a map is enlarged, or made smaller: so that a side is about 112 pixels long, or 320 where there is one map alone;
 // and so that its numbers can stand in its cells.
 export function enlargement(planes, numbered = false) {
   const longest = Math.max(planes.height, planes.width, 1);
   if (numbered) return NUMBERED;
+  if (longest > MOST_SIDE_SHOWN) return 1 / Math.ceil(longest / MOST_SIDE_SHOWN);
   return Math.max(1, Math.min(24, Math.floor((planes.count > 1 ? 112 : 320) / longest)));
 }
 

@@ -152,7 +152,7 @@ export const networkView = {
   },
   update(app, changes) {
     if (!parts.graph) return;
-    if ("node" in changes || "image" in changes) showNode(app);
+    if ("node" in changes || "image" in changes || "ownScales" in changes) showNode(app);
     else if ("cell" in changes || "language" in changes) showCell(app);
     if ("language" in changes) updateAnswers(app);
   },

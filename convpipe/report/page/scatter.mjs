@@ -44,13 +44,20 @@ export function nearestPoint({ x, y }, rows, left, top, most) {
   return found;
 }
 
-// How a row looks: {colour: [r, g, b], shape}.
+// How a row looks: {colour: [r, g, b], shape}. The place of a gap has a look even where there is none.
 export function lookOf(axis, place) {
   if (!axis) return { colour: rgbOf(TONES[0]), shape: SHAPES[0] };
   if (!axis.kinds) return { colour: rampColour(axis.places[place]), shape: SHAPES[0] };
   // a gap's place is none of them where no run has a gap
   const slot = Math.max(0, axis.kinds.indexOf(axis.places[place]));
   return { colour: rgbOf(TONES[slot % TONES.length]), shape: SHAPES[((slot % TONES.length) + Math.floor(slot / TONES.length)) % SHAPES.length] };
+}
+
+// How the rows of each text look; of a gap only where there is one, as a place that no row has is of no kind.
+export function looksOf(axis) {
+  if (!axis) return [lookOf(null)];
+  const used = axis.column.gaps ? axis.places : axis.places.slice(0, axis.column.count);
+  return Array.from(used, (_, place) => lookOf(axis, place));
 }
 
 const OUTLINES = {
@@ -132,7 +139,7 @@ export function scatterPlot(app, model, on) {
 
   function looks() {
     const colour = axis(chosen.colour);
-    const known = colour ? Array.from(colour.places, (_, place) => lookOf(colour, place)) : [lookOf(null)];
+    const known = looksOf(colour);
     return (row) => known[colour ? colour.column.place(row) : 0];
   }
 

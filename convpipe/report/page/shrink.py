@@ -30,6 +30,7 @@ BEFORE_VALUES = "( , = : [ ? ... || && ?? return const let of in default yield a
 VALUE_FOLLOWS = frozenset(BEFORE_VALUES.split())
 OPENING, CLOSING = {"(": ")", "[": "]", "{": "}"}, frozenset(")]}")
 DECLARING = frozenset(("const", "let", "var", "function", "class"))
+MEMBER_FOLLOWS = frozenset(("{", "}", ";", "async", "get", "set", "static"))
 BEFORE_CONDITION = frozenset(("if", "for", "while", "switch"))
 
 
@@ -109,6 +110,15 @@ class Script:
         start = self.brackets[1][place]
         return start >= 0 and self.text(start) == "{" and self.is_object(start)
 
+    def in_class(self, place: int) -> bool:
+        """Whether a piece stands directly in the braces of a class."""
+        start = self.brackets[1][place]
+        return start >= 0 and self.text(start) == "{" and bool({"class", "extends"} & {*self.words_before(start)})
+
+    def words_before(self, start: int) -> tuple[str, ...]:
+        """The three pieces before a brace, where the word `class` stands, if it opens one."""
+        return tuple(self.text(at) for at in range(start - 3, start) if self.tokens[at].kind == "name")
+
     def is_object(self, start: int) -> bool:
         """Whether a brace opens an object, not a block."""
         return self.text(start - 1) in VALUE_FOLLOWS
@@ -118,9 +128,11 @@ class Script:
         token, before, after = self.tokens[place], self.text(place - 1), self.text(place + 1)
         if token.kind != "name" or token.text in KEYWORDS or before in (".", "?."):
             return False
+        method = after == "(" and self.is_method(place)
         if self.in_object(place):
-            key = before in ("{", ",", "async") and (after == ":" or (after == "(" and self.is_method(place)))
-            return not key
+            return not (before in ("{", ",", "async") and (after == ":" or method))
+        if self.in_class(place):
+            return not (before in MEMBER_FOLLOWS and (after in ("=", ";") or method))
         return True
 
     def is_method(self, place: int) -> bool:

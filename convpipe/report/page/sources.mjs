@@ -31,7 +31,7 @@ function sourceFigure(app, parts, source, group) {
   const { node, array, planes } = source, key = `${node.array} ${group.image} ${group.map}`;
   const name = (map) => `${planes.images > 1 && planes.image ? `${planes.image}=${group.image} ` : ""}${mapName(app.facts, node, planes)(map)}`;
   if (!parts.drawnSources.has(key)) {
-    parts.drawnSources.set(key, mapFigures(array, planes, group.image, [group.map], scaleOf(array), name)[0]);
+    parts.drawnSources.set(key, mapFigures(array, planes, group.image, [group.map], () => scaleOf(array), name)[0]);
   }
   const figure = parts.drawnSources.get(key);
   markCells(figure, group.cells, "read");
