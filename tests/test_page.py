@@ -285,6 +285,15 @@ def test_what_was_there_stays_where_writing_fails(run: Run, monkeypatch: pytest.
     assert contents(run.folder.parent) == before
 
 
+def test_an_interrupted_page_is_told_as_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("convpipe.report.page.place.write_whole", stopped)
+    answer = convpipe("page", str(run.path))
+    assert (answer.code, answer.err) == (130, "convpipe: interrupted; no page was written\n")
+
+
 def test_a_collection_has_no_cell(run: Run) -> None:
     with pytest.raises(UsageError, match=r"^page: --at and --layer: expected a run, got a collection$"):
         cp.page(run.folder.parent, at="0,0,0,0")
