@@ -333,11 +333,12 @@ def test_maps_keep_still_while_a_cell_is_told(width: int, page_bytes: bytes, pag
     assert "Pinned" in page.text_content(".place")
 
 
-def test_each_map_of_a_run_that_is_no_network_has_its_own_range(page_of: OpenPage) -> None:
+def test_maps_have_their_own_ranges_where_that_is_asked_for(page_of: OpenPage) -> None:
     run = cp.run("experiment=transpose", archive=False)
     page = page_of(run_page(run, Asked()))
-    ranges = [f"{plane.min()} … {plane.max()}" for plane in np.moveaxis(run["crop"][0], -1, 0)]
-    assert page.locator(".beside > div:first-child .own-range").all_text_contents() == ranges
+    page.get_by_label("each map by its own scale").check()
+    ranges = [f"f={at}: {plane.min()} … {plane.max()}" for at, plane in enumerate(np.moveaxis(run["crop"][0], -1, 0))]
+    assert page.locator(".beside > div:first-child figcaption").all_text_contents() == ranges
 
 
 def test_a_convolution_s_cell_leads_to_the_convolution_below(

@@ -182,7 +182,7 @@ def in_latin(letter: str) -> str:
     """A letter that no font has, in Latin ones.
 
     >>> "".join(map(in_latin, "층\xe9"))
-    'cheunge'
+    'ceunge'
     """
     syllable = unicodedata.name(letter, "").removeprefix("HANGUL SYLLABLE ")
     if syllable.isalpha() and "가" <= letter <= "힣":
