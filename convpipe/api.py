@@ -385,7 +385,7 @@ def functions() -> dict[str, Callable[..., object]]:
     from convpipe.archive.read import load
     from convpipe.report.answers import answers
 
-    found = (plan, run, sweep, load, runs, explain, page, view, answers, verify, reproduce, help, schema)
+    found = (plan, run, sweep, load, runs, explain, explain_map, page, view, answers, verify, reproduce, help, schema)
     return {each.__name__: each for each in found}
 
 

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from convpipe.archive.read import Run
-from convpipe.errors import ArchiveError, ConvpipeError
+from convpipe.errors import ConvpipeError
 from convpipe.execution.inputs import given_array
-from convpipe.execution.remake import check_arrays
+from convpipe.execution.remake import check_arrays, stage_rows
 from convpipe.execution.threads import blas_threads
 from convpipe.files.npy import array_sha256
 from convpipe.graph.plan import Plan
@@ -28,11 +28,7 @@ def recovered(run: Run, spec: Spec, work: Work, names: Collection[str]) -> Itera
     Raises:
         ArchiveError: the archive has no such stage, or another one than its config makes.
     """
-    rows = {row["stage"]: row for row in run.rows}
-    for name in names:
-        if name not in rows:
-            raise ArchiveError(f"{run.path}: got no stage {name!r}, which its config makes")
-    kept = frozenset(name for name, row in rows.items() if run.held is not None or row["file"])
+    rows, kept = stage_rows(run, names)
     with blas_threads(int(run.manifest["provenance"].get("threads", 1))):
         yield from Recovery(run, spec, work, kept, {name: row["sha256"] for name, row in rows.items()}).arrays_of(names)
 

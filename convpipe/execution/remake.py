@@ -24,11 +24,7 @@ def stage_arrays(run: Run, spec: Spec, work: Work, names: Collection[str]) -> di
     Raises:
         ArchiveError: the archive has no such stage, or another one than its config makes.
     """
-    rows = {row["stage"]: row for row in run.rows}
-    for name in names:
-        if name not in rows:
-            raise ArchiveError(f"{run.path}: got no stage {name!r}, which its config makes")
-    kept = {name for name, row in rows.items() if run.held is not None or row["file"]}
+    rows, kept = stage_rows(run, names)
     found = {name: run.array(name) for name in names if name in kept}
     with blas_threads(int(run.manifest["provenance"].get("threads", 1))):
         for name, array in remade(run, spec, work, kept, {*names} - kept):
@@ -40,6 +36,19 @@ def stage_arrays(run: Run, spec: Spec, work: Work, names: Collection[str]) -> di
             found[name] = array
     check_arrays(run, work, found)
     return found
+
+
+def stage_rows(run: Run, names: Collection[str]) -> tuple[dict[str, dict[str, str]], frozenset[str]]:
+    """The rows of stages.csv by name, among which some have to be, and the names of those whose arrays were kept.
+
+    Raises:
+        ArchiveError: the archive has no such stage.
+    """
+    rows = {row["stage"]: row for row in run.rows}
+    for name in names:
+        if name not in rows:
+            raise ArchiveError(f"{run.path}: got no stage {name!r}, which its config makes")
+    return rows, frozenset(name for name, row in rows.items() if run.held is not None or row["file"])
 
 
 def remade(
