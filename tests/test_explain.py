@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_runs import convpipe, only_run
+from cli_runs import convpipe
+from explain_cases import a_run, explain, refusal
 from hypothesis import given, settings, strategies as st
 from run_cases import reseal, set_output
 
@@ -44,28 +45,6 @@ channel 2: pixels | weights | pixels * weights
 
 -1 + -2 + -6 = -9, as stored
 """
-
-
-def a_run(root: Path, *words: str) -> Path:
-    """A run made by the command line."""
-    answer = convpipe(f"root={root}", *words)
-    assert answer.code == 0, answer.err
-    return only_run(root)
-
-
-def explain(run: Path, *words: str) -> str:
-    """What explain prints of a run, without an error."""
-    answer = convpipe("explain", str(run), *words)
-    assert (answer.code, answer.err) == (0, "")
-    return answer.out
-
-
-def refusal(run: Path, *words: str, code: int = 2) -> str:
-    """The one line in which explain refuses."""
-    answer = convpipe("explain", str(run), *words)
-    assert answer.code == code
-    assert re.fullmatch(r"convpipe: [^\n]+\n", answer.err)
-    return answer.err.removeprefix("convpipe: ").rstrip("\n")
 
 
 def test_the_lectures_slide(tmp_path: Path) -> None:

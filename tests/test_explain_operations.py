@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cli_runs import convpipe, only_run
+from explain_cases import a_run, explain, refusal
 from run_cases import set_output
 
 import convpipe as cp
@@ -52,28 +53,6 @@ def a_network(
     }
     (folder / "net.yaml").write_text(json.dumps(settings))
     return cp.run(str(folder / "net.yaml"), archive=False)
-
-
-def a_run(root: Path, *words: str) -> Path:
-    """A run made by the command line."""
-    answer = convpipe(f"root={root}", *words)
-    assert answer.code == 0, answer.err
-    return only_run(root)
-
-
-def explain(run: Path, *words: str) -> str:
-    """What explain prints of a run, without an error."""
-    answer = convpipe("explain", str(run), *words)
-    assert (answer.code, answer.err) == (0, "")
-    return answer.out
-
-
-def refusal(run: Path, *words: str, code: int = 2) -> str:
-    """The one line in which explain refuses."""
-    answer = convpipe("explain", str(run), *words)
-    assert answer.code == code, answer
-    assert re.fullmatch(r"convpipe: [^\n]+\n", answer.err)
-    return answer.err.removeprefix("convpipe: ").rstrip("\n")
 
 
 def last_line(run: Run, at: tuple[int, ...], layer: str | None = None) -> str:
