@@ -44,9 +44,12 @@ RETRY = "Compute points again: failed are those that failed before; all are thos
 REUSE = "A sweep passes over what is there of the same-config, same-code or same-environment."
 REPLACE = "What differs from the run that is there takes its place; that goes aside, to .aside in its collection."
 ON_ERROR = "What the failure of a point means for the rest of a sweep: continue or stop."
+LABEL = "What a point of a sweep is called, such as a layer: it stands in sweeps/*.csv, and equal points share a run."
+NOTE = "What is to be said of new runs: it stands in their manifests, and is a column of tables."
 COLLECTION_NAME = re.compile(r"\w[\w.-]*\Z")
 MOST_NAME_BYTES = 200  # file systems end at 255
 MEMORY_SHARE = 0.8
+MOST_SAID = 1000  # characters of a label or a note
 SIZE = re.compile(r"(.*?)\s*(?:([kmgt])(ib|b)?|b)?\s*", re.IGNORECASE)
 
 
@@ -63,6 +66,17 @@ collection_name = judged(
     "a folder name of letters, digits, '_', '-' and '.', at most 200 bytes",
     {"type": "string", "pattern": COLLECTION_NAME.pattern.replace(r"\Z", "$")},
 )
+
+
+def said_of(key: str, value: Any) -> str:
+    """A text of people's own; a number is one, too."""
+    found = str(value) if isinstance(value, int | float) and not isinstance(value, bool) else text(key, value)
+    if len(found) > MOST_SAID:
+        raise saying.refused(key, value)
+    return found
+
+
+saying = judged(said_of, f"a text of at most {MOST_SAID} characters", {"type": ["string", "number"]})
 
 
 def usual_memory() -> int:
@@ -155,6 +169,8 @@ class Execution:
 
     name: str = field(collection_name, says="The collection: results go to <root>/<name>/<run id>/.")
     root: str = field(path, says="The folder that collections lie in.")
+    label: str | None = field(optional(saying), None, LABEL)
+    note: str | None = field(optional(saying), None, NOTE)
     keep: str = field(choice(map(str, Keep)), "output", KEEP)
     dry_run: bool = field(truth, False, "Print the plan and its cost, run nothing.")
     pictures: str | tuple[str, ...] = field(pictures_asked, AUTO, PICTURES)
@@ -178,7 +194,7 @@ class Execution:
         memory = self.limits.memory or usual_memory()
         folder, again = Path(self.root) / self.name, self.retry == "all"
         how = (self.threads, self.timing.repeats, self.keep, self.reuse, again, self.replace)
-        return Place(folder, memory, *how, pictures=self.pictures)
+        return Place(folder, memory, *how, pictures=self.pictures, note=self.note)
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,7 @@ class Place:
     replace: bool = False  # whether what differs from what is there takes its place
     pictures: str | tuple[str, ...] = AUTO  # of which stages
     before: tuple[str, ...] = ()  # stages of which the run that is there has some
+    note: str | None = None  # what is to be said of a new run
 
 
 @dataclass(frozen=True)
@@ -366,6 +367,7 @@ def manifest(prepared: Prepared, place: Place, seconds: Seconds, started: str) -
     operations, sources = prepared.named
     paths = prepared.described.paths
     sometimes = {
+        "note": place.note,
         "folder": os.getcwd() if any(not os.path.isabs(path) for path in paths.values()) else "",
         "input_bytes": input_bytes(file_sources(prepared)),
         "given": {tensor.name: tensor.origin for tensor in plan.given if tensor.origin},

@@ -17,7 +17,7 @@ from convpipe.sweeps.axes import Axis, Interval, Listed, Setting, Space, axis_of
 from convpipe.sweeps.listed import KEY, listed_points, points_file
 
 # How to execute, and yet each point may have its own.
-OF_A_POINT = ("name", "root", "keep", "pictures", "threads", "timing", "limits.memory")
+OF_A_POINT = ("name", "root", "label", "note", "keep", "pictures", "threads", "timing", "limits.memory")
 
 
 @dataclass(frozen=True)
