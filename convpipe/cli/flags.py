@@ -83,7 +83,8 @@ def parsed_flags(words: list[str]) -> Namespace:
         raise UsageError("--config-name: got nothing, expected the name of a main config")
     check_together(arguments)
     arguments.config_name = arguments.config_name or MAIN_CONFIG
-    arguments.overrides = words_for_hydra(arguments.overrides)
+    if not arguments.shell_completion:
+        arguments.overrides = words_for_hydra(arguments.overrides, arguments.multirun)
     return arguments
 
 
@@ -193,7 +194,7 @@ def help_text(hydra: Hydra, settings: dict[str, Any], commands: Iterable[Command
 
     groups = [group for group in hydra.list_all_config_groups() if not group.startswith("hydra")]
     options = {group: hydra.config_loader.get_group_options(group) for group in sorted(groups)}
-    named = {group: [name for name in found if name != OWN] for group, found in options.items()}
+    named = {group: [name for name in found if not name.startswith(OWN)] for group, found in options.items()}
     lines = [line for group, found in named.items() for line in choices(group, found)]
     values = [shown_line(line) for line in config_yaml(settings).decode().splitlines()]
     ours = "\n".join(map(command_lines, commands))
