@@ -8,12 +8,13 @@ as a path, takes any, and so do labels and notes. One pair of quotes around a wo
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from convpipe.config.grammar import choices_text, quoted_text, value_text
+from convpipe.config.grammar import choices_text, quoted, quoted_text, value_text
 from convpipe.config.hydra_safety import PARAMS, SWEEPS, parsed, refuse_unsafe
 from convpipe.config.parts import SETTINGS
 from convpipe.config.settings import saying
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
 # Settings below a group that are texts, whatever looks like a number in them; a test holds them against the checks.
-TEXTS = ("path", "entry", "points", "address")
+TEXTS = ("path", "entry", "points", "address", "operation", "sha256")
 PAIRS = ("''", '""', "\u201c\u201d", "\u2018\u2019", "\u201e\u201c", "«»")  # straight, and as word processors have them
 SIMPLE = re.compile(r"[A-Za-z0-9_ \t/\\+.$%*@?|:,\[\]{}()-]*")  # what needs no look, where no text is wanted
 NAME = re.compile(r"(?!(?:null|true|false|nan|inf)\Z)[A-Za-z_/][A-Za-z0-9_./-]*", re.IGNORECASE)  # a text in any case
 FOREIGN = re.compile(r"[^A-Za-z0-9_ \t/\\+.$%*@?|:-]")
-FUNCTION = re.compile(r"(?:choice|range|interval|shuffle|sort|tag|glob|extend_list)\s*\(.*\)\s*", re.DOTALL)
+FUNCTION = re.compile(r"(?:choice|range|interval|shuffle|sort|tag|glob|bool|float|int|str)\s*\(.*\)\s*", re.DOTALL)
 QUOTED = re.compile(r"""\s*(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\s*(?=[\[\]{}(),:=]|\Z)""", re.DOTALL)
 BETWEEN = re.compile(r"(?:\$\{[^{}]*\}|\\.|[^\[\]{}(),])+", re.DOTALL)
 ENTRY_KEY = re.compile(r"[^\[\]{}(),:=]+[:=]")  # of a dict, or a function's argument by its name
@@ -144,12 +145,35 @@ def is_text(key: str) -> bool:
 def text_check(check: Check) -> bool:
     """Whether a check takes any text, or null."""
     schema = getattr(check, "check", check).schema()
-    return "string" in (schema.get("type"), *schema.get("type", ())) and "enum" not in schema
+    types = schema.get("type", ())
+    return "string" in (types, *types) and "integer" not in types and "enum" not in schema
 
 
 def is_said(key: str) -> bool:
     """Whether a setting is what people say of runs, in their own words."""
     return key in SETTINGS and getattr(SETTINGS[key].check, "check", None) is saying
+
+
+def typed_texts(override: Override) -> str:
+    """The values of an override as they were typed: without the quotes that texts have for the grammar's sake."""
+    found: Any = override._value
+    values = [getattr(each, "text", None) for each in getattr(found, "list", ())]
+    written = str(override.input_line).partition("=")[2]
+    return ",".join(map(str, values)) if values and None not in values else written
+
+
+def one_word(key: str, text: str) -> str:
+    """A setting and its text as one word of a shell, whatever is in the text.
+
+    >>> print(one_word("input.path", "a,b.png"), one_word("note", "a, b"))
+    'input.path="a,b.png"' 'note=a, b'
+    """
+    if is_said(key) or "," not in text:
+        return shlex.quote(f"{key}={text}")
+    inner = quoted(text)
+    if "'" not in text and '"' not in text:
+        return f"'{key}=\"{inner[1:-1]}\"'"
+    return shlex.quote(f"{key}={inner}")
 
 
 # The pieces of a value
@@ -200,10 +224,10 @@ def with_quotes(text: str) -> str:
 
 
 def at_commas(value: str) -> list[str]:
-    """The values between commas outside of quotes and brackets; the whole where brackets do not match.
+    """The values between commas outside of quotes and brackets; where brackets do not match, they are letters.
 
-    >>> at_commas("a (1, 2).png,'b,c'"), at_commas("a (1,2.png")
-    (['a (1, 2).png', "'b,c'"], ['a (1,2.png'])
+    >>> at_commas("a (1, 2).png,'b,c'"), at_commas("a (1,b.png")
+    (['a (1, 2).png', "'b,c'"], ['a (1', 'b.png'])
     """
     found = [""]
     depth = 0
@@ -213,7 +237,8 @@ def at_commas(value: str) -> list[str]:
             found.append("")
         else:
             found[-1] += piece.text
-    return [value] if depth or not all(part.strip() for part in found) else [part.strip() for part in found]
+    parts = [part.strip() for part in (value.split(",") if depth else found)]
+    return parts if all(parts) else [value]
 
 
 # Sweeps
