@@ -21,10 +21,9 @@ from sweep_cases import a_sweep, points
 import convpipe as cp
 from convpipe.config.hydra_safety import parsed
 from convpipe.config.keys import keys
-from convpipe.config.settings import COLLECTION_NAME, saying
+from convpipe.config.settings import saying
 from convpipe.config.typed import TEXTS, check_of, is_said, is_text, text_check, typed, typed_value
-from convpipe.errors import ConfigError, UsageError
-from convpipe.fields import path as path_check
+from convpipe.errors import ConfigError
 
 IMAGE = [[1, 2, 3], [4, 5, 6], [7, 8, 10]]
 ON_IMAGE = ("input=npy", "filters.values=[[[[1]]]]")
@@ -32,7 +31,8 @@ LETTERS = "\uc218\uc5c51"  # Hangul
 ODD_NAMES = (
     "사진.npy", "写真.npy", "фото.npy", "صورة.npy", "हिन्दी.npy", "é.npy", "a b.npy", "a (1).npy", "a [1].npy",
     "{a}.npy", "a#1.npy", "a&b.npy", "a@b.npy", "a!.npy", "a+b.npy", "a=b.npy", "a;b.npy", "it's.npy", 'say "x".npy',
-    "a:b.npy", "100%.npy", "^~.npy", "<1>.npy", "`x`.npy", "a\\b.npy", "a|b.npy", "1.npy", "(.npy", "사진 (1).npy", "😀.npy",
+    "a:b.npy", "100%.npy", "^~.npy", "<1>.npy", "`x`.npy", "a\\b.npy", "a|b.npy", "1.npy", "(.npy", "사진 (1).npy",
+    "😀.npy",
 )  # fmt: skip
 
 
@@ -230,7 +230,8 @@ def test_the_settings_that_are_texts_are_what_their_checks_say() -> None:
 
 @pytest.mark.parametrize(
     "word",
-    ["'seed=7'", '"seed=7"', "\u201cseed=7\u201d", "\u2018seed=7\u2019", " seed=7", "seed = 7", "seed= 7", "' seed=7 '"],
+    ["'seed=7'", '"seed=7"', "\u201cseed=7\u201d", "\u2018seed=7\u2019", " seed=7", "seed = 7",
+     "seed= 7", "' seed=7 '"],
 )  # fmt: skip
 def test_a_pair_of_quotes_that_a_shell_left_in(word: str, folder: Path) -> None:
     assert job(word).spec.seed == 7
