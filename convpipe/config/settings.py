@@ -2,7 +2,6 @@
 
 import math
 import re
-import unicodedata
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -65,14 +64,20 @@ def named_collection(key: str, value: Any) -> str:
 
 def composed(name: str) -> str:
     """A name in the form in which one letter is one character: macOS hands it over in pieces."""
-    return name if name.isascii() else unicodedata.normalize("NFC", name)
+    if name.isascii():
+        return name
+    from unicodedata import normalize  # which few names need
+
+    return normalize("NFC", name)
 
 
 def without_marks(name: str) -> str:
     """A name without the marks that go with letters, such as the vowels of many scripts; not in front."""
     if name.isascii():
         return name
-    return name[:1] + "".join(mark for mark in name[1:] if unicodedata.category(mark)[0] != "M")
+    from unicodedata import category
+
+    return name[:1] + "".join(mark for mark in name[1:] if category(mark)[0] != "M")
 
 
 collection_name = judged(
