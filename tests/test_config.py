@@ -385,6 +385,7 @@ EXECUTION_CHANGES = {
     "name": "name=x", "root": "root=elsewhere", "dry_run": "dry_run=true", "workers": "workers=3",
     "threads": "threads=2", "limits": "limits.memory=1GB", "timing": "timing.repeats=3", "trace": "trace=true",
     "sweep": "sweep.seed=3", "where": "where='seed>0'", "invalid": "invalid=skip", "retry": "retry=failed",
+    "label": "label=x", "note": "note=x",
     "on_error": "on_error=stop", "cluster": "cluster=ray", "keep": "keep=stages", "pictures": "pictures=all",
     "reuse": "reuse=same-config", "replace": "replace=true",
 }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -16,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-from convpipe.errors import STOPPED, ConvpipeError, StorageError, UsageError
+from convpipe.errors import STOPPED, ConvpipeError, StorageError, UsageError, shown
 
 if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from convpipe.archive.read import Run
     from convpipe.config.settings import Job
     from convpipe.execution.evaluation import Answer
-    from convpipe.execution.runner import Prepared
+    from convpipe.execution.runner import Outcome, Prepared
 
 
 class Stopped(KeyboardInterrupt):
@@ -153,11 +154,27 @@ def hydra_app(words: list[str]) -> int:
     hydra = make_hydra(arguments.config_dir)
     if arguments.multirun:
         return multirun(hydra, arguments, words)
-    return run_job(job_of(hydra, arguments.overrides, arguments.config_name))
+    job = job_of(hydra, arguments.overrides, arguments.config_name)
+    notes = list(one_of_many(hydra, arguments, words)) if job.is_sweep else []
+    return run_job(job, words, notes)
 
 
-def run_job(job: Job) -> int:
-    """Run one checked job and show it, or only its plan."""
+def one_of_many(hydra: Hydra, arguments: Namespace, words: Sequence[str]) -> Iterator[str]:
+    """What is to be said of a single run of what is a sweep."""
+    from convpipe.sweeps.started import points_in
+
+    count = points_in(hydra, arguments.overrides, arguments.config_name)
+    if count > 1:
+        yield f"this is one run of a sweep of {count} points; all of them: convpipe -m {shlex.join(words)}"
+
+
+def run_job(job: Job, words: Sequence[str], notes: Sequence[str] = ()) -> int:
+    """Run one checked job and show it, or only its plan.
+
+    Args:
+        words: as they were typed, for the record of a run that has a label.
+        notes: what is to be said beside it.
+    """
     from convpipe.archive.collection import refresh
     from convpipe.execution import runner
     from convpipe.execution.drawing import drawn_stages
@@ -174,18 +191,32 @@ def run_job(job: Job) -> int:
         drawn_stages(place.pictures, job.spec, work.plan)
         print(work)
         check_memory(work, job.spec, place.memory)
+        print("".join(f"{note}\n" for note in notes), end="")
         return 0
     prepared = runner.prepare(job.spec, place.memory)
     with progress(len(prepared.work.plan.steps), "stages") as done:
         outcome = runner.execute(prepared, place, lambda result: done(result.step.name))
     refresh(place.folder)
+    if job.execution.label is not None:
+        from convpipe.sweeps.records import record_single
+
+        record_single(job.execution, prepared.identity, outcome.verdict, ["convpipe", *words])
     if job.execution.trace:
         from convpipe.report.trace import show_trace
 
         show_trace(sys.stdout, outcome.run)
-    notes = changed_files(place.folder, prepared) if outcome.verdict == "new" else ()
+    changed = changed_files(place.folder, prepared) if outcome.verdict == "new" else ()
+    notes = [*notes, *changed, *unkept_note(job, outcome)]
     show_run(console(), outcome.run, outcome.verdict, outcome.seconds, notes, answers_of(outcome.run, prepared))
     return 0
+
+
+def unkept_note(job: Job, outcome: Outcome) -> Iterator[str]:
+    """What is to be said where a run that is there keeps its own note."""
+    there = outcome.run.manifest.get("note")
+    if job.execution.note is not None and there != job.execution.note:
+        kept = f"keeps its own note: {shown(there)}" if there else "has no note, and gets none"
+        yield f"the run was there before, and {kept}"
 
 
 def answers_of(run: Run, prepared: Prepared) -> Sequence[Answer]:

@@ -1,16 +1,28 @@
 """What is written down of a sweep itself, in each of its collections: see `archive.sweeps`."""
 
 import platform
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 
 from convpipe.archive.sweeps import SweepRecord
+from convpipe.config.settings import Execution
 from convpipe.errors import StorageError
 from convpipe.execution import provenance
 from convpipe.sweeps.axes import point_text
-from convpipe.sweeps.outcomes import EQUAL, FAILED_BEFORE, IMPOSSIBLE, THERE, FailedBefore, Finished, PassedOver, There
+from convpipe.sweeps.outcomes import (
+    DONE,
+    EQUAL,
+    FAILED_BEFORE,
+    IMPOSSIBLE,
+    THERE,
+    FailedBefore,
+    Finished,
+    PassedOver,
+    There,
+)
 from convpipe.sweeps.points import Points
 from convpipe.sweeps.totals import Tally
 
@@ -27,8 +39,8 @@ class Records:
     records: dict[Path, SweepRecord] = field(default_factory=dict)
     made: set[int] = field(default_factory=set)  # run ids as numbers, which take half of the memory
 
-    def open(self) -> None:
-        """Begin, with the points that cannot be."""
+    def begin(self) -> None:
+        """Begin, as something has come of a point, with the points that cannot be."""
         self.records |= {folder: SweepRecord(folder) for folder in self.folders}
         for points in self.parts:
             for number, point, job in points.refused():
@@ -39,6 +51,8 @@ class Records:
 
     def add(self, event: PassedOver | Finished) -> PassedOver | Finished:
         """Write down what came of a point; gives it back, as equal where an earlier point of the sweep was its run."""
+        if not self.records:
+            self.begin()
         if isinstance(event, Finished):
             found, status = event.outcome, event.outcome.status
             self.made.add(int(found.run, 16))
@@ -70,6 +84,19 @@ class Records:
         errors = [error for record in self.records.values() if (error := closed(record, facts)) is not None]
         if errors:
             raise errors[0]
+
+
+def record_single(execution: Execution, run: str, verdict: str, command: Sequence[str]) -> None:
+    """Write down a single run that has a label, as a sweep of one point.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    status = DONE if verdict == "new" else THERE
+    record = SweepRecord(execution.place.folder)
+    record.add(1, execution.label or "", shlex.join(command[1:]), run, status)
+    facts = {"command": list(command), "complete": True, "counts": {status: 1}, "of": 1, "note": execution.note}
+    record.close({**facts, "versions": versions()})
 
 
 def closed(record: SweepRecord, facts: dict[str, object]) -> StorageError | None:

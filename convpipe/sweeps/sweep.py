@@ -158,9 +158,9 @@ def check_measuring(sweep: Sweep, execution: Execution, *, launched: bool) -> No
         ConfigError: they would run side by side.
     """
     if sweep.measures and (execution.workers > 1 or execution.cluster is not None or launched):
-        beside = "workers" if execution.workers > 1 else "a cluster" if execution.cluster else "a launcher"
-        hint = "their times are measured, one run after another"
-        raise ConfigError("threads", "several values", f"no {beside} beside them", hint)
+        found = ("workers", execution.workers) if execution.workers > 1 else ("threads", "several values")
+        expected = "1 beside several values of threads" if execution.workers > 1 else "one value on other machines"
+        raise ConfigError(*found, expected, "they are measured, one run after another, on this machine")
 
 
 def run_points(
@@ -185,7 +185,6 @@ def run_points(
             folder.mkdir(parents=True, exist_ok=True)
             remove_abandoned(folder)
             mend(folder)
-        records.open()
         with watch(folders) if here else nullcontext(), closing(outcomes(parts, surveys, launcher)) as found:
             for each in found:
                 told = noted(apart(each, surveys, former)) if isinstance(each, list) else (each,)
@@ -262,17 +261,18 @@ def turns(points: Points, surveys: Mapping[Path, Survey]) -> Iterator[Task | Pas
         which = (place.folder, prepared.identity, task.number, task.label, task.overrides)
         if task.measured or not is_done(standing(prepared, place), place):
             yield FailedBefore(*which) if prepared.identity in failed(place.folder) else task
-        elif place.repeats > 1 and points.is_serial and is_less_timed(place, prepared.identity, known):
+        elif place.repeats > 1 and points.is_serial and is_less_timed(place, prepared.identity, known(place.folder)):
+            known(place.folder)[prepared.identity, str(place.threads)] = place.repeats
             yield replace(task, measured=True)
         else:
             yield There(*which)
 
 
-def is_less_timed(place: Place, run: str, known: Callable[[Path], Mapping[tuple[str, str], int]]) -> bool:
+def is_less_timed(place: Place, run: str, known: Mapping[tuple[str, str], int]) -> bool:
     """Whether a run that is there has not been timed as often as is asked for, with so many threads."""
     threads, repeats = recorded_repeats(str(place.folder / run))
     found = repeats if threads == place.threads else 1
-    return max(found, known(place.folder).get((run, str(place.threads)), 0)) < place.repeats
+    return max(found, known.get((run, str(place.threads)), 0)) < place.repeats
 
 
 def outcomes(
