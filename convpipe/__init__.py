@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         verify as verify,
         view as view,
     )
-    from convpipe.archive.read import load as load
+    from convpipe.archive.folders import load as load
     from convpipe.execution.functions import (
         conv as conv,
         conv_grad as conv_grad,
@@ -82,7 +82,7 @@ HOMES = {
     "explain": "api",
     "explain_map": "api",
     "help": "api",
-    "load": "archive.read",
+    "load": "archive.folders",
     "page": "api",
     "plan": "api",
     "reproduce": "api",

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from convpipe.cli.early import NAMES, end_at_once
-from convpipe.errors import STOPPED, ConvpipeError, StorageError, UsageError
+from convpipe.errors import STOPPED, ConvpipeError, StorageError, UsageError, printable
 
 if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra
@@ -211,7 +211,7 @@ def run_job(job: Job) -> int:
         work = plan_work(job.spec, place.memory)
         pinned(job.spec)
         drawn_stages(place.pictures, job.spec, work.plan)
-        print(work)
+        print(printable(str(work)))
         check_memory(work, job.spec, place.memory)
         return 0
     prepared = runner.prepare(job.spec, place.memory)
