@@ -391,7 +391,7 @@ def help(word: str | None = None) -> str:
 
 def functions() -> dict[str, Callable[..., object]]:
     """What takes settings or runs, by its name; each command is one of them."""
-    from convpipe.archive.read import load
+    from convpipe.archive.folders import load
     from convpipe.report.answers import answers
 
     found = (plan, run, sweep, load, runs, explain, explain_map, page, view, answers, verify, reproduce, help, schema)

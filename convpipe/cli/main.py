@@ -17,7 +17,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-from convpipe.errors import STOPPED, ConvpipeError, StorageError, UsageError, shown
+from convpipe.cli.early import NAMES, end_at_once
+from convpipe.errors import STOPPED, ConvpipeError, StorageError, UsageError, printable, shown
 
 if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from convpipe.config.settings import Job
     from convpipe.execution.evaluation import Answer
     from convpipe.execution.runner import Outcome, Prepared
+
+GONE = "this folder is gone, perhaps deleted: cd to one that is there"
 
 
 class Stopped(KeyboardInterrupt):
@@ -41,9 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         print_anything()
-        with stopping_on_signals():
-            code = dispatch(words)
-            sys.stdout.flush()
+        code = dispatch(words)
+        sys.stdout.flush()
         return code
     except KeyboardInterrupt as stop:
         kept = getattr(stop, "__notes__", ["nothing of the run that was under way is kept"])[-1]
@@ -60,23 +62,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def stopping_on_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP stop the process as Ctrl-C does, so that nothing is left behind."""
+    """Let SIGTERM and SIGHUP stop the process as Ctrl-C does, so that nothing is left behind.
+
+    Around what writes, and no more: what reads settings has nothing to clear away, and OmegaConf swallows exceptions.
+    """
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
         raise Stopped(number)
 
-    ours = []
+    before = {}
     if threading.current_thread() is threading.main_thread():  # which alone may set handlers
-        numbers = [number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None]
-        # one that is ignored stays so: nohup ignores SIGHUP
-        ours = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+        numbers = [number for name in NAMES if (number := getattr(signal, name, None)) is not None]
+        before = {number: signal.getsignal(number) for number in numbers}
+    # one that is ignored stays so: nohup ignores SIGHUP
+    ours = [number for number, found in before.items() if found in (signal.SIG_DFL, end_at_once)]
     for number in ours:
-        signal.signal(number, stop)
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else stop)
     try:
         yield
     finally:
         for number in ours:
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, before[number])
 
 
 def print_anything() -> None:
@@ -96,8 +102,33 @@ def reported(error: Exception) -> int:
     if os.environ.get("CONVPIPE_DEBUG") == "1":
         traceback.print_exception(error)
     known = as_known(error)
-    print(f"convpipe: {' '.join(str(known).split())}", file=sys.stderr)
+    gone = "" if folder_is_there() else f" ({GONE})"
+    print(f"convpipe: {' '.join(str(known).split())}{gone}", file=sys.stderr)
     return known.exit_code
+
+
+def folder_is_there() -> bool:
+    """Whether the working directory has not been deleted."""
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def in_some_folder() -> Iterator[None]:
+    """While Hydra asks where we are, be in a folder that is there: of absolute paths alone, it need not be ours."""
+    if folder_is_there():
+        yield
+        return
+    ours = os.open(".", os.O_RDONLY)
+    try:
+        os.chdir(os.path.dirname(__file__))
+        yield
+    finally:
+        os.fchdir(ours)
+        os.close(ours)
 
 
 def as_known(error: Exception) -> ConvpipeError:
@@ -117,7 +148,8 @@ def dispatch(words: list[str]) -> int:
 
     first = words[0] if words else "-"
     if first in COMMANDS:
-        return COMMANDS[first].run(words[1:])
+        with stopping_on_signals():
+            return COMMANDS[first].run(words[1:])
     from convpipe.config.words import is_own_file  # which no command needs
 
     if first.startswith(("-", "~", "+")) or "=" in first or is_own_file(first):
@@ -149,14 +181,20 @@ def hydra_app(words: list[str]) -> int:
 
     arguments = flags.parsed_flags(words)
     if any(getattr(arguments, name) for name in flags.SHOWING):
-        print(flags.answer(arguments, COMMANDS), end="")
+        with in_some_folder():
+            shown = flags.answer(arguments, COMMANDS)
+        print(shown, end="")
         return 0
-    hydra = make_hydra(arguments.config_dir)
+    with in_some_folder():
+        hydra = make_hydra(arguments.config_dir)
     if arguments.multirun:
-        return multirun(hydra, arguments, words)
-    job = job_of(hydra, arguments.overrides, arguments.config_name)
-    notes = list(one_of_many(hydra, arguments, words)) if job.is_sweep else []
-    return run_job(job, words, notes)
+        with stopping_on_signals():
+            return multirun(hydra, arguments, words)
+    with in_some_folder():
+        job = job_of(hydra, arguments.overrides, arguments.config_name)
+        notes = list(one_of_many(hydra, arguments, words)) if job.is_sweep else []
+    with stopping_on_signals():
+        return run_job(job, words, notes)
 
 
 def one_of_many(hydra: Hydra, arguments: Namespace, words: Sequence[str]) -> Iterator[str]:
@@ -189,7 +227,7 @@ def run_job(job: Job, words: Sequence[str], notes: Sequence[str] = ()) -> int:
         work = plan_work(job.spec, place.memory)
         pinned(job.spec)
         drawn_stages(place.pictures, job.spec, work.plan)
-        print(work)
+        print(printable(str(work)))
         check_memory(work, job.spec, place.memory)
         print("".join(f"{note}\n" for note in notes), end="")
         return 0

@@ -13,10 +13,10 @@ from rich.text import Text
 
 from convpipe.archive.changes import command_without_old
 from convpipe.archive.timings import TIMINGS
-from convpipe.errors import shown
+from convpipe.errors import literal, shown
 from convpipe.execution.settle import How
 from convpipe.graph.plan import readable
-from convpipe.report.console import console, is_plain, readable_seconds, table
+from convpipe.report.console import console, is_plain, readable_seconds, say, table
 from convpipe.sweeps.events import Closed, Event, Planned
 from convpipe.sweeps.outcomes import CHANGED, DIFFERS, EQUAL, FailedBefore, Finished
 from convpipe.sweeps.totals import MOST_LISTED, Tally, Totals
@@ -54,7 +54,7 @@ def totals_text(totals: Totals) -> str:
         f"{totals.macs:,} multiply-adds, {readable(totals.bytes)} in arrays",
     ]
     if totals.points:
-        lines.append(f"largest run: {readable(totals.largest)} at its peak ({totals.largest_point})")
+        lines.append(f"largest run: {readable(totals.largest)} at its peak ({literal(totals.largest_point)})")
     return "\n".join(lines)
 
 
@@ -75,7 +75,7 @@ class SweepProgress:
             self.count("failed" if event.outcome.error else "done")
             if event.outcome.error:
                 line = f"failed: {event.outcome.overrides}: {event.outcome.error}"
-                self.console.print(line, markup=False, soft_wrap=True)  # above the bar where there is one
+                say(self.console, line)  # above the bar where there is one
         else:
             self.count("failed" if isinstance(event, FailedBefore) else "skipped")
 
@@ -112,14 +112,14 @@ def show_closed(out: Console, closed: Closed) -> None:
     for word, found in (("fastest", fastest), ("slowest", slowest), ("", tally.failures)):
         for outcome in found:
             seconds = readable_seconds(outcome.seconds)
-            rows.add_row(word or outcome.status, outcome.run, seconds, Text(outcome.overrides))
+            rows.add_row(word or outcome.status, outcome.run, seconds, Text(literal(outcome.overrides)))
     if rows.row_count:
         out.print(rows)
         out.print()
     for note in tally.notes:
-        out.print(note, markup=False, soft_wrap=True)
+        say(out, note)
     where = ", ".join(map(str, closed.folders)) or "no points"
-    out.print(f"{', '.join(counts(closed))}: {where}{without_old(closed)}", markup=False, soft_wrap=True)
+    say(out, f"{', '.join(counts(closed))}: {where}{without_old(closed)}")
 
 
 def counts(closed: Closed) -> Iterator[str]:
