@@ -90,7 +90,7 @@ def check_execution(execution: Execution, *, launched: bool) -> None:
     Raises:
         ConfigError: settings of which a sweep could follow only one.
     """
-    cluster = execution.cluster
+    cluster = execution.elsewhere
     if execution.trace:
         raise ConfigError("trace", True, "false, as only a single run is traced")
     if cluster is not None and launched:
@@ -113,7 +113,7 @@ def run_points(
     """
     execution, folders = points.execution, tuple(surveys)
     former = cache(formers)
-    here = execution.workers == 1 and execution.cluster is None
+    here = execution.workers == 1 and execution.elsewhere is None
     try:
         for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)
@@ -233,7 +233,7 @@ def told_apart(outcome: Done, former: Callable[[Path], Formers]) -> Done:
 
 def pool_for(execution: Execution) -> AbstractContextManager[Pool]:
     """Where the points run."""
-    cluster = execution.cluster
+    cluster = execution.elsewhere
     if cluster is not None:
         return clusters.named(cluster.kind)(cluster.address)
     return nullcontext(Pool(Here(), 1)) if execution.workers == 1 else processes(execution.workers)
