@@ -175,7 +175,10 @@ def check_settings(launcher: Mapping[str, Any], sweeper: Mapping[str, Any]) -> N
     for name, value in launcher.items() if launcher["_target_"] == ours else ():
         if name != "_target_":
             raise ConfigError(
-                f"hydra.launcher.{name}", value, "no settings of the launcher convpipe", "hydra/launcher=joblib has some"
+                f"hydra.launcher.{name}",
+                value,
+                "no settings of the launcher convpipe",
+                "hydra/launcher=joblib has some",
             )
 
 

@@ -35,9 +35,7 @@ ZIP = "Lists of keys whose values go together, one by one: [[conv.stride, conv.p
 POINTS = "A list of points: a CSV file (a header of keys), a YAML file, or the name of one in conf/points."
 ADDRESS = "Where it is: tcp://HOST:8786 of Dask; of Ray auto, HOST:6379, or null for one that is started here."
 KIND = "Which kind of cluster it is: dask or ray; null is none."
-CHUNK = (
-    "The most points in one batch of a cluster, or in one job of a launcher; null makes few jobs, of equal sizes."
-)
+CHUNK = "The most points in one batch of a cluster, or in one job of a launcher; null makes few jobs, of equal sizes."
 KEEP = "What to archive beside hashes: output, layers (each one's output), stages (every array); +inputs: files read."
 TRACE = "Print how the column tensor is filled, tap by tap, as the lecture does (needs keep: stages)."
 PICTURES = (

@@ -24,6 +24,7 @@ class Done:
     error: str = ""
     note: str = ""  # what is said of it beside counting it
     changed: tuple[str, ...] = ()  # the files that held something else in another run
+    noted: bool = False  # by the job that ran it, so that it is in the index already
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,15 @@ class Finished:
     """A point has run, and is in the index of its collection."""
 
     outcome: Done
+
+
+@dataclass(frozen=True)
+class Launched:
+    """So many points go to a launcher, in so many jobs; what comes of them is told when the last has ended."""
+
+    points: int
+    jobs: int
+    largest: int  # the most points in one of them
 
 
 PassedOver = There | FailedBefore

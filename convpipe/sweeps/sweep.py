@@ -1,6 +1,6 @@
 """A sweep from its overrides to its results: all points checked, those that are there skipped, the rest run."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 from functools import cache, partial
@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from convpipe.archive.changes import Formers, Survey, formers
 from convpipe.archive.collection import refresh
-from convpipe.archive.index import failures, note
+from convpipe.archive.index import failures
 from convpipe.archive.replace import mend
 from convpipe.archive.table import Row
 from convpipe.config.compose import plain_config, sweep_params
@@ -31,19 +31,21 @@ from convpipe.sweeps.composer import Base, Composer, base_of
 from convpipe.sweeps.events import Closed, Event, Planned
 from convpipe.sweeps.executors import Here, Pool, processes
 from convpipe.sweeps.interrupts import uninterrupted
-from convpipe.sweeps.launched import launch
+from convpipe.sweeps.launched import Jobs, launch
 from convpipe.sweeps.listed import override_text
-from convpipe.sweeps.outcomes import CHANGED, DONE, THERE, Done, FailedBefore, Finished, PassedOver, There
+from convpipe.sweeps.noting import note_rows
+from convpipe.sweeps.outcomes import CHANGED, DONE, THERE, Done, FailedBefore, Finished, Launched, PassedOver, There
 from convpipe.sweeps.points import Checked, Left, Points
 from convpipe.sweeps.space import sweep_of
 from convpipe.sweeps.totals import Tally, Totals
 
 # What the points of these collections run within where they run in this process.
 Watch = Callable[[Sequence[Path]], AbstractContextManager[object]]
+Launching = tuple[Launcher, Jobs]  # a stock launcher, and what it calls in each job
 
 
 def sweep(
-    config: DictConfig, arguments: Sequence[str], launcher: Launcher | None, watch: Watch = nullcontext
+    config: DictConfig, arguments: Sequence[str], launcher: Launching | None, watch: Watch = nullcontext
 ) -> Generator[Event]:
     """Run a sweep, and tell what happens.
 
@@ -104,8 +106,8 @@ def check_execution(execution: Execution, *, launched: bool) -> None:
 
 
 def run_points(
-    points: Points, surveys: Mapping[Path, Survey], tally: Tally, launcher: Launcher | None, watch: Watch
-) -> Iterator[PassedOver | Finished]:
+    points: Points, surveys: Mapping[Path, Survey], tally: Tally, launcher: Launching | None, watch: Watch
+) -> Iterator[PassedOver | Launched | Finished]:
     """Run what has to run, every outcome in the index before it is told; at the end, whatever end, the tables.
 
     Raises:
@@ -195,25 +197,20 @@ def turns(points: Points, surveys: Mapping[Path, Survey]) -> Iterator[Task | Pas
 
 
 def outcomes(
-    points: Points, surveys: Mapping[Path, Survey], launcher: Launcher | None
-) -> Generator[list[Done] | PassedOver]:
+    points: Points, surveys: Mapping[Path, Survey], launcher: Launching | None
+) -> Generator[list[Done] | PassedOver | Launched]:
     """What comes of the points, in batches, by a launcher or in a pool."""
     if launcher is not None:
-        yield from launch(points.composer, turns(points, surveys), launcher)
+        yield from launch(turns(points, surveys), *launcher, points.execution)
         return
-    with pool_for(points.execution) as pool:
-        yield from run_all(turns(points, surveys), pool, points.execution.on_error == "stop")
+    with pool_for(points.execution, points.composer.sweep.space.size) as pool:
+        yield from run_all(turns(points, surveys), pool, points.execution.on_error == "stop", points.execution.chunk)
 
 
-def noted(batch: Iterable[Done]) -> Iterator[PassedOver | Finished]:
+def noted(batch: Sequence[Done]) -> Iterator[PassedOver | Finished]:
     """A batch as events, after the rows of its points are in the indexes of their collections."""
-    rows: dict[Path, list[Row]] = {}
-    for outcome in batch:
-        if outcome.row is not None:
-            rows.setdefault(outcome.folder, []).append(outcome.row)
     with uninterrupted():
-        for folder, found in rows.items():
-            note(folder, found)
+        note_rows(batch)
     for outcome in batch:
         yield There(outcome.folder, outcome.run) if outcome.status == THERE else Finished(outcome)
 
@@ -231,9 +228,9 @@ def told_apart(outcome: Done, former: Callable[[Path], Formers]) -> Done:
     return replace(outcome, status=CHANGED, changed=found.files) if found else outcome
 
 
-def pool_for(execution: Execution) -> AbstractContextManager[Pool]:
-    """Where the points run."""
+def pool_for(execution: Execution, points: int) -> AbstractContextManager[Pool]:
+    """Where so many points at most run."""
     cluster = execution.elsewhere
     if cluster is not None:
         return clusters.named(cluster.kind)(cluster.address)
-    return nullcontext(Pool(Here(), 1)) if execution.workers == 1 else processes(execution.workers)
+    return nullcontext(Pool(Here(), 1)) if execution.workers == 1 else processes(min(execution.workers, max(points, 1)))
