@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from convpipe.archive.changes import command_without_old
+from convpipe.archive.timings import TIMINGS
 from convpipe.errors import shown
 from convpipe.execution.settle import How
 from convpipe.graph.plan import readable
@@ -21,7 +22,7 @@ from convpipe.report.console import console, is_plain, readable_seconds, table
 from convpipe.report.waiting import told_of_rows
 from convpipe.sweeps.causes import Causes
 from convpipe.sweeps.events import Closed, Event, Planned
-from convpipe.sweeps.outcomes import CHANGED, DIFFERS, Done, FailedBefore, Finished, Launched
+from convpipe.sweeps.outcomes import CHANGED, DIFFERS, EQUAL, Done, FailedBefore, Finished, Launched
 from convpipe.sweeps.totals import MOST_LISTED, Tally, Totals
 
 if TYPE_CHECKING:
@@ -192,6 +193,8 @@ def counts(closed: Closed) -> Iterator[str]:
             yield f"{count} {what}"
     yield f"{tally.failed} failed"
     for count, what in (
+        (tally.counts[EQUAL], "equal to another point"),
+        (tally.measured, f"measured ({TIMINGS})"),
         (tally.differing, DIFFERS),
         (tally.failed_before, f"failed before ({RETRY})"),
         (tally.not_run(totals), "not run"),
