@@ -76,7 +76,7 @@ CHOICES = [
     ("input=[1]", r"input: got \[1\], expected the name of a choice of input"),
     ("conv=[nope]", r"conv: got nope, expected a config of that name"),
     ("hydra/launcher=nope", r"hydra/launcher: got nope, expected one of .*basic"),
-    ("hydra/sweeper=nope", r"hydra/sweeper: got nope, expected one of .*basic"),
+    ("hydra/sweeper=nope", r"hydra/sweeper: got nope, expected convpipe, which runs every point of all axes"),
     ("input@filters=random", r"input@filters: got random, expected a group without '@'"),
     ("+input@foo=random", r"input@foo: got random, expected a group without '@'"),
 ]

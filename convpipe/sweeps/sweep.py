@@ -1,6 +1,6 @@
 """A sweep from its overrides to its results: all points checked, those that are there skipped, the rest run."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 from functools import cache, partial
@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from convpipe.archive.changes import Formers, Survey, formers
 from convpipe.archive.collection import refresh
-from convpipe.archive.index import failures, note
+from convpipe.archive.index import failures
 from convpipe.archive.replace import mend
 from convpipe.archive.table import Row
 from convpipe.archive.timings import add_timings, recorded_repeats, repeats_measured
@@ -32,9 +32,10 @@ from convpipe.sweeps.composer import Base, Composer, base_of
 from convpipe.sweeps.events import Closed, Event, Planned
 from convpipe.sweeps.executors import Here, Pool, processes
 from convpipe.sweeps.interrupts import uninterrupted
-from convpipe.sweeps.launched import launch
+from convpipe.sweeps.launched import Jobs, launch
 from convpipe.sweeps.listed import override_text
-from convpipe.sweeps.outcomes import CHANGED, DONE, THERE, Done, FailedBefore, Finished, PassedOver, There
+from convpipe.sweeps.noting import note_rows
+from convpipe.sweeps.outcomes import CHANGED, DONE, THERE, Done, FailedBefore, Finished, Launched, PassedOver, There
 from convpipe.sweeps.parts import parts_of
 from convpipe.sweeps.points import OF_ALL_PARTS, Checked, Left, Points, not_of_the_sweep
 from convpipe.sweeps.records import Records
@@ -43,12 +44,13 @@ from convpipe.sweeps.totals import Tally, Totals
 
 # What the points of these collections run within where they run in this process.
 Watch = Callable[[Sequence[Path]], AbstractContextManager[object]]
+Launching = tuple[Launcher, Jobs]  # a stock launcher, and what it calls in each job
 
 
 def sweep(
     config: DictConfig,
     arguments: Sequence[str],
-    launcher: Launcher | None,
+    launcher: Launching | None,
     watch: Watch = nullcontext,
     command: Sequence[str] = (),
 ) -> Generator[Event]:
@@ -138,7 +140,7 @@ def check_execution(execution: Execution, *, launched: bool) -> None:
     Raises:
         ConfigError: settings of which a sweep could follow only one.
     """
-    cluster = execution.cluster
+    cluster = execution.elsewhere
     if execution.trace:
         raise ConfigError("trace", True, "false, as only a single run is traced")
     if cluster is not None and launched:
@@ -157,10 +159,13 @@ def check_measuring(sweep: Sweep, execution: Execution, *, launched: bool) -> No
     Raises:
         ConfigError: they would run side by side.
     """
-    if sweep.measures and (execution.workers > 1 or execution.cluster is not None or launched):
-        found = ("workers", execution.workers) if execution.workers > 1 else ("threads", "several values")
-        expected = "1 beside several values of threads" if execution.workers > 1 else "one value on other machines"
-        raise ConfigError(*found, expected, "they are measured, one run after another, on this machine")
+    if not sweep.measures:
+        return
+    hint = "they are measured, one run after another, on this machine"
+    if execution.workers > 1:
+        raise ConfigError("workers", execution.workers, "1 beside several values of threads or repeats", hint)
+    if execution.elsewhere is not None or launched:
+        raise ConfigError("threads", "several values", "one beside a cluster or a launcher", hint)
 
 
 def run_points(
@@ -168,9 +173,9 @@ def run_points(
     surveys: Mapping[Path, Survey],
     tally: Tally,
     records: Records,
-    launcher: Launcher | None,
+    launcher: Launching | None,
     watch: Watch,
-) -> Iterator[PassedOver | Finished]:
+) -> Iterator[PassedOver | Launched | Finished]:
     """Run what has to run, every outcome in the index before it is told; at the end, whatever end, the tables.
 
     Raises:
@@ -178,7 +183,7 @@ def run_points(
     """
     execution, folders = parts[0].execution, tuple(surveys)
     former = cache(formers)
-    here = execution.workers == 1 and execution.cluster is None
+    here = execution.workers == 1 and execution.elsewhere is None
     complete = False
     try:
         for folder in folders:
@@ -187,6 +192,10 @@ def run_points(
             mend(folder)
         with watch(folders) if here else nullcontext(), closing(outcomes(parts, surveys, launcher)) as found:
             for each in found:
+                if isinstance(each, Launched):
+                    tally.launched = each
+                    yield each
+                    continue
                 told = noted(apart(each, surveys, former)) if isinstance(each, list) else (each,)
                 for event in map(records.add, told):
                     tally.count(event)
@@ -276,28 +285,29 @@ def is_less_timed(place: Place, run: str, known: Mapping[tuple[str, str], int]) 
 
 
 def outcomes(
-    parts: Sequence[Points], surveys: Mapping[Path, Survey], launcher: Launcher | None
-) -> Generator[list[Done] | PassedOver]:
-    """What comes of the points, in batches, by a launcher or in a pool."""
-    if launcher is not None:
-        for points in parts:
-            yield from launch(points.composer, turns(points, surveys), launcher)
-        return
+    parts: Sequence[Points], surveys: Mapping[Path, Survey], launcher: Launching | None
+) -> Generator[list[Done] | PassedOver | Launched]:
+    """What comes of the points, in batches, by a launcher or in a pool; where none has to run, in neither."""
     execution = parts[0].execution
-    with pool_for(execution) as pool:
-        every = chain.from_iterable(turns(points, surveys) for points in parts)
-        yield from run_all(every, pool, execution.on_error == "stop")
+    every = chain.from_iterable(turns(points, surveys) for points in parts)
+    if launcher is not None:
+        yield from launch(every, *launcher, execution)
+        return
+    first: list[Task] = []  # no more workers are started than there are points that have to run
+    while len(first) < execution.workers and (each := next(every, None)) is not None:
+        if isinstance(each, Task):
+            first.append(each)
+        else:
+            yield [each] if isinstance(each, Done) else each
+    if first:
+        with pool_for(execution, len(first)) as pool:
+            yield from run_all(chain(first, every), pool, execution.on_error == "stop", execution.chunk)
 
 
-def noted(batch: Iterable[Done]) -> Iterator[PassedOver | Finished]:
+def noted(batch: Sequence[Done]) -> Iterator[PassedOver | Finished]:
     """A batch as events, after the rows of its points are in the indexes of their collections."""
-    rows: dict[Path, list[Row]] = {}
-    for outcome in batch:
-        if outcome.row is not None:
-            rows.setdefault(outcome.folder, []).append(outcome.row)
     with uninterrupted():
-        for folder, found in rows.items():
-            note(folder, found)
+        note_rows(batch)
         for outcome in batch:
             if outcome.times:
                 add_timings(outcome.folder, outcome.times)
@@ -319,9 +329,9 @@ def told_apart(outcome: Done, former: Callable[[Path], Formers]) -> Done:
     return replace(outcome, status=CHANGED, changed=found.files) if found else outcome
 
 
-def pool_for(execution: Execution) -> AbstractContextManager[Pool]:
-    """Where the points run."""
-    cluster = execution.cluster
+def pool_for(execution: Execution, workers: int) -> AbstractContextManager[Pool]:
+    """Where the points run: on a cluster, here, or in so many processes."""
+    cluster = execution.elsewhere
     if cluster is not None:
         return clusters.named(cluster.kind)(cluster.address)
-    return nullcontext(Pool(Here(), 1)) if execution.workers == 1 else processes(execution.workers)
+    return nullcontext(Pool(Here(), 1)) if execution.workers == 1 else processes(workers)
