@@ -122,7 +122,7 @@ def sweep(*overrides: str, **settings: Any) -> pd.DataFrame:
     found: dict[Path, set[str]] = {}
     own, differing = OwnHydra(), list[str]()
     with own.here() as hydra:
-        events = started(hydra, words_for_hydra(words), command=["cp.sweep", *words])
+        events = started(hydra, words_for_hydra(words, several=True), command=["cp.sweep", *words])
     for event in own.each(storing(events)):
         if isinstance(event, Planned):
             if event.dry_run:

@@ -196,15 +196,14 @@ STAGES = [
 EXECUTION = [
     *(
         (f"seed={value}", r"seed: got .*, expected a whole number from 0 to 18446744073709551615")
-        for value in ("abc", "-1", "1.5", "true", "", "18446744073709551616", "1e999")
+        for value in ("abc", "é", "-1", "1.5", "true", "", "18446744073709551616", "1e999")
     ),
     ("++seed=x", r"seed: got x, expected a whole number"),
     *(
         (f"name={value}", r"name: got .*, expected a folder name")
         for value in ("../x", ".hidden", "a/b", "", "null", "..", "a" * 201, "[a]")
     ),
-    ("name=2024", r"name: got 2024, .*\(in quotes: name=\"'2024'\"\)"),
-    *((f"root={value}", r"root: got .*, expected a text") for value in ("", "null", "5")),
+    *((f"root={value}", r"root: got .*, expected a text") for value in ("", "null")),
     *((f"keep={value}", r"keep: got .*, expected one of output, layers, stages, output") for value in ("al", "1")),
     *(
         (f"{key}={value}", rf"{key}: got .*, expected true or false")
@@ -239,7 +238,7 @@ GRAMMAR = [
     ),
     *(
         (f"seed={value}", r"seed: got .*, expected key=value in Hydra's grammar \(.*quotes: 'seed=")
-        for value in ("[1", "}", "a:b{", "${oc.env:NOPE", "é", "f(", "'a")
+        for value in ("[1", "}", "a:b{", "${oc.env:NOPE", "f(", "'a")
     ),
     *(
         (text, r".*: got no '=' with a key before it, expected a setting as key=value")

@@ -150,10 +150,14 @@ def dispatch(words: list[str]) -> int:
     if first in COMMANDS:
         with stopping_on_signals():
             return COMMANDS[first].run(words[1:])
-    from convpipe.config.words import is_own_file  # which no command needs
+    if first == "version":
+        return hydra_app(["--version"])
+    from convpipe.config.words import is_own_file, without_pair  # which no command needs
 
-    if first.startswith(("-", "~", "+")) or "=" in first or is_own_file(first):
+    if first.startswith(("-", "~", "+")) or "=" in first or is_own_file(without_pair(first)):
         return hydra_app(words)
+    if words[1:2] == ["="] or words[1:2] and words[1].startswith("="):
+        raise UsageError(f"{first}: no blanks around '=': {''.join(words[:3] if words[1] == '=' else words[:2])}")
     raise no_command(first, COMMANDS)
 
 
@@ -166,7 +170,7 @@ def no_command(word: str, commands: Iterable[str]) -> UsageError:
     choices = {name: f"experiment={name}" for name in choices_of("experiment")}
     groups = named_choices(word)
     named = {word: f"{groups[0]}={word}"} if groups else {}
-    no_words = {"run": next(iter(files.values()), "key=value"), "version": "--version"}  # as elsewhere
+    no_words = {"run": next(iter(files.values()), "key=value"), "info": "--info", "list": "runs"}  # as elsewhere
     known = {**choices, **named, **no_words, **files, **{name: name for name in commands}}
     hint = "".join(f" (did you mean {known[name]}?)" for name in get_close_matches(word, known, n=1))
     there = ", ".join(commands)

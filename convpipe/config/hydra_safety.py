@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
     from omegaconf import DictConfig
 
-SWEEPS = "hydra.sweeper.params."
+PARAMS = "hydra.sweeper.params"
+SWEEPS = f"{PARAMS}."
 LAUNCHER = "hydra.launcher."
 HYDRAS = ("sweeper", "launcher", "verbose")  # what an experiment file of the user's may say of Hydra itself
 SAFE_KEYS = ("hydra/launcher", "hydra/sweeper", "hydra.verbose")
