@@ -47,7 +47,9 @@ def table(folder: Path) -> list[dict[str, str]]:
 
 def test_the_table_has_a_row_per_run_and_what_varies(made: Path) -> None:
     rows = table(made)
-    assert [row["run"] for row in rows] == sorted(path.name for path in made.iterdir() if path.is_dir())
+    assert {row["run"] for row in rows} == {path.name for path in made.iterdir() if path.is_dir()}
+    started = [cp.load(made / row["run"]).manifest["started"] for row in rows]
+    assert started == sorted(started)  # as they were made
     assert {row["status"] for row in rows} == {"done"}
     varying = [key for key in rows[0] if key not in FIXED + MEASURED]
     assert set(varying) >= {"seed", "conv.stride", "conv.pad", "input.source", "input.dtype", "filters.distribution"}

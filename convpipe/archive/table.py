@@ -173,7 +173,7 @@ def cell_value(column: str, text: str) -> Any:
 # As CSV
 
 
-def write_results(table: TextIO, rows: Callable[[], Iterable[Row]]) -> None:
+def write_results(table: TextIO, rows: Callable[[], Iterable[Row]]) -> Columns:
     """Write rows as a CSV table; `rows` gives them anew each time, as they need not fit into memory.
 
     They are read once where the first of them show which columns there are, and otherwise once more.
@@ -184,6 +184,7 @@ def write_results(table: TextIO, rows: Callable[[], Iterable[Row]]) -> None:
         table.seek(0)
         table.truncate()
         write_cells(table, found.names, cells(rows(), found.names))
+    return found
 
 
 def cells(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[list[str]]:

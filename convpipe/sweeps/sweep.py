@@ -10,7 +10,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
-from convpipe.archive.changes import Formers, Survey, formers
+from convpipe.archive.changes import Formers, Survey, complete, formers
 from convpipe.archive.collection import refresh
 from convpipe.archive.index import failures, note
 from convpipe.archive.replace import mend
@@ -131,7 +131,8 @@ def run_points(
         with uninterrupted():
             for folder in filter(Path.is_dir, folders):
                 remove_abandoned(folder)
-                refresh(folder, surveys[folder].count)
+                refresh(folder)
+                complete(surveys[folder], folder)
     check_shared(tally, folders)
 
 
