@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from convpipe.archive.collection import RESULTS, is_run, run_names, runs_below
+from convpipe.archive.collection import is_run, run_names, runs_below
 from convpipe.archive.read import Run, as_folder
 from convpipe.archive.replace import mend
+from convpipe.archive.results import RESULTS
 from convpipe.archive.verify import verify
 from convpipe.errors import UsageError
 

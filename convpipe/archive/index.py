@@ -116,7 +116,7 @@ def whole_row(line: bytes) -> Row | None:
         row: Row = json.loads(line)
         texts = all(isinstance(cell, str) for cell in row.values())
         return row if texts and row["status"] and RUN_ID.match(row["run"]) else None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

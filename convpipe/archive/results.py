@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from heapq import merge
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from convpipe.archive.format import csv_lines
+from convpipe.archive.format import csv_lines, read_json
 from convpipe.archive.index import FAILURES, INDEX, own_file, whole_row
 from convpipe.archive.table import FAILED, OLD_FORMAT, Columns, Row, cells, write_results
 from convpipe.files.staging import hidden_name, write_whole
@@ -143,9 +144,9 @@ def changed_at(path: Path) -> int:
 
 def known_table(folder: Path) -> Table | None:
     """The table of a folder where it lies there as its record says; otherwise None."""
-    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         with open(folder / RECORD, "rb", opener=own_file) as file:
-            found = json.loads(file.read(MOST_RECORD_BYTES))
+            found = read_json(file.read(MOST_RECORD_BYTES))
         table = table_of(folder, found)
         if (size_of(folder / RESULTS), changed_at(folder / RESULTS)) == (table.sizes[RESULTS], table.changed):
             return table
@@ -161,10 +162,14 @@ def table_of(folder: Path, record: dict[str, Any]) -> Table:
     if record["version"] != RECORD_VERSION:
         raise ValueError("a record of other code")
     first = None if record["first"] is None else dict(record["first"])
-    columns = Columns(first, set(record["varying"]), set(record["sometimes"]))
+    columns = Columns(first, *(set(record[name]) for name in ("varying", "sometimes")))
+    failed, old = (set(record[name]) for name in ("failed", "old"))
+    texts = chain(first or {}, (first or {}).values(), columns.varying, columns.sometimes, failed, old)
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("something else where texts are expected")
     sizes = {name: int(record["sizes"][name]) for name in FILES}
     runs, ids, changed = (int(record[name]) for name in ("runs", "ids", "changed"))
-    return Table(folder, columns, runs, ids, set(record["failed"]), set(record["old"]), sizes, changed)
+    return Table(folder, columns, runs, ids, failed, old, sizes, changed)
 
 
 def rows_since(table: Table) -> list[Row] | None:
