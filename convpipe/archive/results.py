@@ -162,9 +162,10 @@ def table_of(folder: Path, record: dict[str, Any]) -> Table:
     if record["version"] != RECORD_VERSION:
         raise ValueError("a record of other code")
     first = None if record["first"] is None else dict(record["first"])
-    columns = Columns(first, *(set(record[name]) for name in ("varying", "sometimes")))
+    varying, sometimes = (set(record[name]) for name in ("varying", "sometimes"))
+    columns = Columns(first, varying, sometimes)
     failed, old = (set(record[name]) for name in ("failed", "old"))
-    texts = chain(first or {}, (first or {}).values(), columns.varying, columns.sometimes, failed, old)
+    texts = chain(first or {}, (first or {}).values(), varying, sometimes, failed, old)
     if not all(isinstance(text, str) for text in texts):
         raise ValueError("something else where texts are expected")
     sizes = {name: int(record["sizes"][name]) for name in FILES}
