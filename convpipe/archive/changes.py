@@ -146,7 +146,7 @@ class Survey:
         return f"{group}{SHA256} not in {sorted(old)}"
 
 
-def complete(survey: Survey, folder: Path) -> None:
+def take_survey(survey: Survey, folder: Path) -> None:
     """Let a survey take the rows of a collection into account whose table is up to date.
 
     All of them where the sweep has read files; otherwise only the runs of format 1, which are known without.

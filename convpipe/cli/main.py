@@ -152,7 +152,7 @@ def hydra_app(words: list[str]) -> int:
         return 0
     hydra = make_hydra(arguments.config_dir)
     if arguments.multirun:
-        return multirun(hydra, arguments)
+        return multirun(hydra, arguments, words)
     return run_job(job_of(hydra, arguments.overrides, arguments.config_name))
 
 
@@ -208,7 +208,7 @@ def changed_files(folder: Path, prepared: Prepared) -> Sequence[str]:
     return changed_lines(folder, prepared.described)
 
 
-def multirun(hydra: Hydra, arguments: Namespace) -> int:
+def multirun(hydra: Hydra, arguments: Namespace, words: Sequence[str]) -> int:
     """A sweep, through Hydra's sweeper and launcher, shown as it runs."""
     from convpipe.cli.ending import ending_soon
     from convpipe.report.sweep import show_sweep
@@ -216,7 +216,9 @@ def multirun(hydra: Hydra, arguments: Namespace) -> int:
     from convpipe.sweeps.started import started
 
     try:
-        with closing(started(hydra, arguments.overrides, arguments.config_name, ending_soon)) as events:
+        with closing(
+            started(hydra, arguments.overrides, arguments.config_name, ending_soon, ["convpipe", *words])
+        ) as events:
             return show_sweep(events)
     except KeyboardInterrupt as stop:
         stop.add_note(GOES_ON)

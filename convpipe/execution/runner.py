@@ -170,16 +170,16 @@ def repeat(folder: Path, place: Place, spec: Spec, on_stage: OnStage = ignore) -
         return Outcome(then, compared(then, draft, spec), seconds)
 
 
-def produce(prepared: Prepared, place: Place, memo: Memo) -> Settled:
-    """Run one point of a sweep into its place, BLAS's threads being set; gives what came of it.
+def produce(prepared: Prepared, place: Place, memo: Memo) -> tuple[Settled, Seconds]:
+    """Run one point of a sweep into its place, BLAS's threads being set; gives what came of it, and its times.
 
     Raises:
         ConvpipeError: as `execute`.
     """
     target = place.folder / prepared.identity
     with drafting(target, tidy=False) as draft:
-        fill(draft, prepared, place, ignore, memo)
-        return archived(draft, target, prepared, place)
+        seconds = fill(draft, prepared, place, ignore, memo)
+        return archived(draft, target, prepared, place), seconds
 
 
 def archived(draft: Draft, target: Path, prepared: Prepared, place: Place) -> Settled:

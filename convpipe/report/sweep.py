@@ -12,12 +12,13 @@ from rich.console import Console
 from rich.text import Text
 
 from convpipe.archive.changes import command_without_old
+from convpipe.archive.timings import TIMINGS
 from convpipe.errors import shown
 from convpipe.execution.settle import How
 from convpipe.graph.plan import readable
 from convpipe.report.console import console, is_plain, readable_seconds, table
 from convpipe.sweeps.events import Closed, Event, Planned
-from convpipe.sweeps.outcomes import CHANGED, DIFFERS, FailedBefore, Finished
+from convpipe.sweeps.outcomes import CHANGED, DIFFERS, EQUAL, FailedBefore, Finished
 from convpipe.sweeps.totals import MOST_LISTED, Tally, Totals
 
 if TYPE_CHECKING:
@@ -134,6 +135,8 @@ def counts(closed: Closed) -> Iterator[str]:
             yield f"{count} {what}"
     yield f"{tally.failed} failed"
     for count, what in (
+        (tally.counts[EQUAL], "equal to another point"),
+        (tally.measured, f"measured ({TIMINGS})"),
         (tally.differing, DIFFERS),
         (tally.failed_before, f"failed before ({RETRY})"),
         (tally.not_run(totals), "not run"),

@@ -1,15 +1,18 @@
 """Running the points of a sweep in batches, whatever runs them, with at most a few batches on their way."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from time import perf_counter
+from typing import Any
 
 from convpipe.archive.table import Row, failed_row
+from convpipe.archive.timings import timing_rows
+from convpipe.config.settings import Job
 from convpipe.errors import ArchiveError, ConvpipeError, StorageError
 from convpipe.execution import provenance, runner
 from convpipe.execution.code import code_of
@@ -17,7 +20,7 @@ from convpipe.execution.reuse import Found, Standing
 from convpipe.execution.runner import Place, Prepared
 from convpipe.execution.threads import blas_threads
 from convpipe.graph.memo import Memo
-from convpipe.graph.spec import Spec, describe
+from convpipe.graph.spec import describe
 from convpipe.sweeps.axes import Point, point_text
 from convpipe.sweeps.executors import Pool
 from convpipe.sweeps.outcomes import DIFFERS, FAILED, THERE, Done, PassedOver
@@ -28,6 +31,7 @@ LAST_RUNS = 20  # whose mean says how many the next batches hold
 CHECK_SECONDS = 1.0
 BATCHES_AHEAD = 3  # for each worker: one running, and some waiting
 SAME_FILES = "install the same on all, and start its process anew"
+Times = tuple[tuple[Any, ...], ...]  # rows of timings.csv
 ONE_AT_A_TIME = Lock()  # the working folder and BLAS's threads belong to a whole process
 
 
@@ -42,11 +46,15 @@ class Task:
     point: Point
     place: Place
     prepared: Prepared
+    number: int = 0  # in the sweep, from 1
+    label: str = ""
+    measured: bool = False  # it is run in any case, and its times are noted
+    experiment: str = ""  # the word that chooses it, where a sweep is over several
 
     @property
     def overrides(self) -> str:
         """For people."""
-        return point_text(self.point)
+        return f"{self.experiment} {point_text(self.point)}" if self.experiment else point_text(self.point)
 
 
 Passing = PassedOver | Done  # what is no task any more, on its way to whoever counts it
@@ -100,15 +108,26 @@ def run_task(task: Task, memo: Memo) -> Done:
     """Run one point; an error is its outcome, not the sweep's, unless it is the disk's."""
     start, place, prepared = perf_counter(), task.place, task.prepared
 
-    def done(status: str, row: Row | None = None, error: str = "", note: str = "") -> Done:
-        seconds = perf_counter() - start
-        return Done(place.folder, prepared.identity, task.overrides, status, seconds, row, error, note)
+    def done(status: str, row: Row | None = None, error: str = "", note: str = "", times: Times = ()) -> Done:
+        return Done(
+            place.folder,
+            prepared.identity,
+            task.overrides,
+            status,
+            perf_counter() - start,
+            row,
+            error,
+            note,
+            number=task.number,
+            label=task.label,
+            times=times,
+        )
 
     found = runner.standing(prepared, place)
-    if is_done(found, place):  # a point just like it, or another sweep, was faster
+    if is_done(found, place) and not task.measured:  # a point just like it, or another sweep, was faster
         return done(THERE)
     try:
-        settled = runner.produce(prepared, runner.keeping(place, found), memo)
+        settled, stages = runner.produce(prepared, runner.keeping(place, found), memo)
     except StorageError:
         raise
     except ArchiveError as error:
@@ -116,13 +135,20 @@ def run_task(task: Task, memo: Memo) -> Done:
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one point, the others go on
         text = in_one_line(error)
         return done(FAILED, failed_row(prepared.described, text), text)
-    return done(settled.how.value, settled.row, note=settled.note)
+    times = measured_times(prepared.identity, stages, place.threads) if task.measured else ()
+    return done(settled.how.value, settled.row, note=settled.note, times=times)
 
 
-def failed(point: Point, spec: Spec, place: Place, error: Exception) -> Done:
+def measured_times(run: str, stages: Mapping[str, Sequence[float]], threads: int) -> Times:
+    """The times of a measured point as rows of timings.csv."""
+    return tuple(timing_rows(run, stages, provenance.recorded(threads), provenance.now()))
+
+
+def failed(point: Point, number: int, job: Job, error: Exception) -> Done:
     """What came of a point that could not be planned any more."""
-    text, described = in_one_line(error), describe(spec)
-    return Done(place.folder, described.identity, point_text(point), FAILED, 0.0, failed_row(described, text), text)
+    text, described, place = in_one_line(error), describe(job.spec), job.execution.place
+    who, row = (place.folder, described.identity, point_text(point)), failed_row(described, text)
+    return Done(*who, FAILED, 0.0, row, text, number=number, label=job.execution.label or "")
 
 
 def is_done(found: Found, place: Place) -> bool:

@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from convpipe.archive.table import Row
 from convpipe.execution.settle import How
 
 DONE, THERE, FAILED, DIFFERS = How.NEW.value, "there", "failed", "differs"
+EQUAL = "equal"  # to another point of the sweep, whose run it shares
+FAILED_BEFORE = "failed before"
+IMPOSSIBLE = "impossible"
 CHANGED = "input changed"  # new, and beside a run of its config whose files at the same paths held something else
 GOES_ON = "what is done is kept, and the same command goes on from there"
 
@@ -24,14 +28,21 @@ class Done:
     error: str = ""
     note: str = ""  # what is said of it beside counting it
     changed: tuple[str, ...] = ()  # the files that held something else in another run
+    number: int = 0  # of the point in the sweep, from 1
+    label: str = ""
+    times: tuple[tuple[Any, ...], ...] = ()  # rows of timings.csv, where the point is measured
 
 
 @dataclass(frozen=True)
 class There:
-    """A point is passed over, as its run is there."""
+    """A point is passed over, as its run is there, or one of this sweep that is equal to it has made it."""
 
     folder: Path  # of its collection
     run: str
+    number: int = 0
+    label: str = ""
+    overrides: str = ""
+    equal: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,9 @@ class FailedBefore:
 
     folder: Path
     run: str
+    number: int = 0
+    label: str = ""
+    overrides: str = ""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,11 @@ from convpipe.sweeps.sweep import Watch
 
 
 def started(
-    hydra: Hydra, words: Sequence[str], config_name: str = MAIN_CONFIG, watch: Watch = nullcontext
+    hydra: Hydra,
+    words: Sequence[str],
+    config_name: str = MAIN_CONFIG,
+    watch: Watch = nullcontext,
+    command: Sequence[str] = (),
 ) -> Generator[Event]:
     """The events of a sweep, as it is run by whoever takes them; see `sweeps.sweep.sweep`.
 
@@ -27,5 +31,5 @@ def started(
     context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks())
     plugins = Plugins.instance()
     sweeper = plugins.instantiate_sweeper(config=config, hydra_context=context, task_function=run_hydra_job)
-    events: Generator[Event] = sweeper.sweep(list(words))(watch)
+    events: Generator[Event] = sweeper.sweep(list(words))(watch, command or words)
     return events

@@ -4,24 +4,25 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
-from convpipe.archive.changes import Formers, Survey, complete, formers
+from convpipe.archive.changes import Formers, Survey, formers, take_survey
 from convpipe.archive.collection import refresh
 from convpipe.archive.index import failures, note
 from convpipe.archive.replace import mend
 from convpipe.archive.table import Row
-from convpipe.config.compose import plain_config, sweep_params
+from convpipe.archive.timings import add_timings, recorded_repeats, repeats_measured
+from convpipe.config.compose import sweep_params
 from convpipe.config.expressions import compile_expression
-from convpipe.config.read import read_execution
 from convpipe.config.settings import Execution
 from convpipe.config.tree import MAIN_CONFIG
 from convpipe.errors import ConfigError, StorageError
-from convpipe.execution.runner import standing
+from convpipe.execution.runner import Place, standing
 from convpipe.files.staging import remove_abandoned
 from convpipe.files.yaml import dotted
 from convpipe.sweeps import clusters
@@ -34,8 +35,10 @@ from convpipe.sweeps.interrupts import uninterrupted
 from convpipe.sweeps.launched import launch
 from convpipe.sweeps.listed import override_text
 from convpipe.sweeps.outcomes import CHANGED, DONE, THERE, Done, FailedBefore, Finished, PassedOver, There
-from convpipe.sweeps.points import Checked, Left, Points
-from convpipe.sweeps.space import sweep_of
+from convpipe.sweeps.parts import parts_of
+from convpipe.sweeps.points import OF_ALL_PARTS, Checked, Left, Points, not_of_the_sweep
+from convpipe.sweeps.records import Records
+from convpipe.sweeps.space import Sweep, sweep_of
 from convpipe.sweeps.totals import Tally, Totals
 
 # What the points of these collections run within where they run in this process.
@@ -43,7 +46,11 @@ Watch = Callable[[Sequence[Path]], AbstractContextManager[object]]
 
 
 def sweep(
-    config: DictConfig, arguments: Sequence[str], launcher: Launcher | None, watch: Watch = nullcontext
+    config: DictConfig,
+    arguments: Sequence[str],
+    launcher: Launcher | None,
+    watch: Watch = nullcontext,
+    command: Sequence[str] = (),
 ) -> Generator[Event]:
     """Run a sweep, and tell what happens.
 
@@ -54,22 +61,63 @@ def sweep(
         arguments: from the command line; they come after those axes and count more.
         launcher: a stock Hydra launcher, or None for our own.
         watch: what the points run within where they run in this process.
+        command: as it was typed, for the record of the sweep.
 
     Raises:
         ConvpipeError: something is wrong with a point or with the whole; nothing has run.
     """
-    whole = plain_config(config, missing=True)
-    execution = read_execution(whole)
-    check_execution(execution, launched=launcher is not None)
-    composer = composer_for(config, arguments, execution)
-    where = None if execution.where is None else compile_expression("where", execution.where)
-    points = Points(composer, whole, execution, where)
-    totals, folders = check_all(points)
+    parts = points_of(config, arguments, launched=launcher is not None)
+    execution = parts[0].execution
+    totals, folders = check_all(parts)
     yield Planned(totals, folders, execution.dry_run)
     if not execution.dry_run:
-        tally, surveys = Tally(), {folder: Survey() for folder in folders}
-        yield from run_points(points, surveys, tally, launcher, watch)
+        tally, surveys = Tally(notes=list(rowless_axes(parts))), {folder: Survey() for folder in folders}
+        records = Records(parts, folders, command)
+        yield from run_points(parts, surveys, tally, records, launcher, watch)
         yield Closed(totals, tally, surveys)
+
+
+def points_of(config: DictConfig, arguments: Sequence[str], *, launched: bool) -> tuple[Points, ...]:
+    """The points of a sweep: of one space, or of each of several experiments.
+
+    Raises:
+        ConfigError: settings of which a sweep could follow only some, or more points than limits.runs.
+    """
+    hydra = GlobalHydra.instance().hydra
+    assert hydra is not None
+    found: list[Points] = []
+    before = 0
+    for part in parts_of(hydra, config, arguments):
+        execution = part.execution
+        check_execution(execution, launched=launched)
+        composer = composer_for(part.config, part.arguments, execution)
+        check_measuring(composer.sweep, execution, launched=launched)
+        where = None if execution.where is None else compile_expression("where", execution.where)
+        found.append(Points(composer, part.whole, execution, where, before, part.experiment))
+        before += composer.sweep.space.size
+        check_same(found[0], found[-1])
+        if before > execution.limits.runs:
+            raise ConfigError("limits.runs", execution.limits.runs, f"at least {before}, the points of this sweep")
+    return tuple(found)
+
+
+def check_same(first: Points, other: Points) -> None:
+    """What says how the whole sweep is run is the same of several experiments.
+
+    Raises:
+        ConfigError: one says something else.
+    """
+    for key in OF_ALL_PARTS:
+        if other.whole.get(key) != first.whole.get(key):
+            raise not_of_the_sweep(key, other.whole.get(key), first.whole.get(key))
+
+
+def rowless_axes(parts: Sequence[Points]) -> Iterator[str]:
+    """What is to be said of axes about how to execute, as they give no rows of their own."""
+    found = dict.fromkeys(key for points in parts for key in points.composer.sweep.rowless)
+    if found:
+        measured = "of how to execute, threads alone is measured: threads=1,2 timing.repeats=30"
+        yield f"no rows for each value of {', '.join(found)}, as a run is what it computes; {measured}"
 
 
 def composer_for(config: DictConfig, arguments: Sequence[str], execution: Execution) -> Composer:
@@ -103,36 +151,60 @@ def check_execution(execution: Execution, *, launched: bool) -> None:
         raise ConfigError("workers", execution.workers, "1 beside a cluster or a launcher, which has its own")
 
 
+def check_measuring(sweep: Sweep, execution: Execution, *, launched: bool) -> None:
+    """Runs are measured one after another, with nothing beside them.
+
+    Raises:
+        ConfigError: they would run side by side.
+    """
+    if sweep.measures and (execution.workers > 1 or execution.cluster is not None or launched):
+        beside = "workers" if execution.workers > 1 else "a cluster" if execution.cluster else "a launcher"
+        hint = "their times are measured, one run after another"
+        raise ConfigError("threads", "several values", f"no {beside} beside them", hint)
+
+
 def run_points(
-    points: Points, surveys: Mapping[Path, Survey], tally: Tally, launcher: Launcher | None, watch: Watch
+    parts: Sequence[Points],
+    surveys: Mapping[Path, Survey],
+    tally: Tally,
+    records: Records,
+    launcher: Launcher | None,
+    watch: Watch,
 ) -> Iterator[PassedOver | Finished]:
     """Run what has to run, every outcome in the index before it is told; at the end, whatever end, the tables.
 
     Raises:
         StorageError: the disk refused, or a worker was lost for good.
     """
-    execution, folders = points.execution, tuple(surveys)
+    execution, folders = parts[0].execution, tuple(surveys)
     former = cache(formers)
     here = execution.workers == 1 and execution.cluster is None
+    complete = False
     try:
         for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)
             remove_abandoned(folder)
             mend(folder)
-        with watch(folders) if here else nullcontext(), closing(outcomes(points, surveys, launcher)) as found:
+        records.open()
+        with watch(folders) if here else nullcontext(), closing(outcomes(parts, surveys, launcher)) as found:
             for each in found:
                 told = noted(apart(each, surveys, former)) if isinstance(each, list) else (each,)
-                for event in told:
+                for event in map(records.add, told):
                     tally.count(event)
                     yield event
                 if execution.on_error == "stop" and (tally.failed or tally.differing):
                     break
+            else:
+                complete = True
     finally:
         with uninterrupted():
-            for folder in filter(Path.is_dir, folders):
-                remove_abandoned(folder)
-                refresh(folder)
-                complete(surveys[folder], folder)
+            try:
+                for folder in filter(Path.is_dir, folders):
+                    remove_abandoned(folder)
+                    refresh(folder)
+                    take_survey(surveys[folder], folder)
+            finally:
+                records.close(tally, complete=complete)
     check_shared(tally, folders)
 
 
@@ -148,7 +220,7 @@ def check_shared(tally: Tally, folders: Sequence[Path]) -> None:
             raise StorageError(f"{folders[0]}: {missing}; a cluster needs a shared folder")
 
 
-def check_all(points: Points) -> tuple[Totals, tuple[Path, ...]]:
+def check_all(parts: Sequence[Points]) -> tuple[Totals, tuple[Path, ...]]:
     """Plan every point; gives what they come to and the collections they belong to.
 
     Which of them are done is counted for a dry run alone, as each is looked up again at its turn.
@@ -157,8 +229,8 @@ def check_all(points: Points) -> tuple[Totals, tuple[Path, ...]]:
         UsageError: a point that cannot run, unless ``invalid=skip``.
     """
     totals, folders = Totals(), dict[Path, None]()
-    failed = failed_before(points.execution)
-    for found in points.checked():
+    failed = failed_before(parts[0].execution)
+    for points, found in ((each, found) for each in parts for found in each.checked()):
         if not isinstance(found, Checked):
             totals.left_out += found is Left.OUT
             totals.impossible += found is Left.IMPOSSIBLE
@@ -180,7 +252,7 @@ def failed_before(execution: Execution) -> Callable[[Path], Mapping[str, Row]]:
 
 def turns(points: Points, surveys: Mapping[Path, Survey]) -> Iterator[Task | Passing]:
     """The points at their turns, each looked up: another sweep may have run it by then."""
-    failed = failed_before(points.execution)
+    failed, known = failed_before(points.execution), cache(repeats_measured)
     for task in points.turns():
         if isinstance(task, Done):
             yield task
@@ -188,22 +260,34 @@ def turns(points: Points, surveys: Mapping[Path, Survey]) -> Iterator[Task | Pas
         prepared, place = task.prepared, task.place
         if prepared.described.paths:
             surveys[place.folder].reading(prepared.described)
-        if is_done(standing(prepared, place), place):
-            yield There(place.folder, prepared.identity)
+        which = (place.folder, prepared.identity, task.number, task.label, task.overrides)
+        if task.measured or not is_done(standing(prepared, place), place):
+            yield FailedBefore(*which) if prepared.identity in failed(place.folder) else task
+        elif place.repeats > 1 and points.is_serial and is_less_timed(place, prepared.identity, known):
+            yield replace(task, measured=True)
         else:
-            known = prepared.identity in failed(place.folder)
-            yield FailedBefore(place.folder, prepared.identity) if known else task
+            yield There(*which)
+
+
+def is_less_timed(place: Place, run: str, known: Callable[[Path], Mapping[tuple[str, str], int]]) -> bool:
+    """Whether a run that is there has not been timed as often as is asked for, with so many threads."""
+    threads, repeats = recorded_repeats(str(place.folder / run))
+    found = repeats if threads == place.threads else 1
+    return max(found, known(place.folder).get((run, str(place.threads)), 0)) < place.repeats
 
 
 def outcomes(
-    points: Points, surveys: Mapping[Path, Survey], launcher: Launcher | None
+    parts: Sequence[Points], surveys: Mapping[Path, Survey], launcher: Launcher | None
 ) -> Generator[list[Done] | PassedOver]:
     """What comes of the points, in batches, by a launcher or in a pool."""
     if launcher is not None:
-        yield from launch(points.composer, turns(points, surveys), launcher)
+        for points in parts:
+            yield from launch(points.composer, turns(points, surveys), launcher)
         return
-    with pool_for(points.execution) as pool:
-        yield from run_all(turns(points, surveys), pool, points.execution.on_error == "stop")
+    execution = parts[0].execution
+    with pool_for(execution) as pool:
+        every = chain.from_iterable(turns(points, surveys) for points in parts)
+        yield from run_all(every, pool, execution.on_error == "stop")
 
 
 def noted(batch: Iterable[Done]) -> Iterator[PassedOver | Finished]:
@@ -215,8 +299,12 @@ def noted(batch: Iterable[Done]) -> Iterator[PassedOver | Finished]:
     with uninterrupted():
         for folder, found in rows.items():
             note(folder, found)
+        for outcome in batch:
+            if outcome.times:
+                add_timings(outcome.folder, outcome.times)
     for outcome in batch:
-        yield There(outcome.folder, outcome.run) if outcome.status == THERE else Finished(outcome)
+        which = (outcome.folder, outcome.run, outcome.number, outcome.label, outcome.overrides)
+        yield There(*which) if outcome.status == THERE else Finished(outcome)
 
 
 def apart(batch: Sequence[Done], surveys: Mapping[Path, Survey], former: Callable[[Path], Formers]) -> list[Done]:
