@@ -119,6 +119,7 @@ def test_other_code_that_gives_the_same_bits_renews_the_manifest_alone(folder: P
     new = {f"{name}/" for name in run_names(C) if f"{name}/manifest.json" not in before}
     assert {name for name in changed if not name.startswith((*new, "sweeps/"))} == {
         ".index.jsonl",
+        ".table.json",
         "results.csv",
         *(f"{name}/manifest.json" for name in run_names(C) if b"agrees" in contents(C)[f"{name}/manifest.json"]),
     }

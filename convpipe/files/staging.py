@@ -80,7 +80,7 @@ def remove_own(folder: Path) -> None:
 def half_done(folder: Path) -> Iterator[tuple[Path, int]]:
     """What processes of this machine have half done in a folder, with their numbers."""
     for name in os.listdir(folder):
-        match = HIDDEN.fullmatch(name)
+        match = HIDDEN.fullmatch(name) if name[0] == "." else None  # of a hundred thousand names few are hidden
         if match and match[1] == machine_mark():
             yield folder / name, int(match[2])
 

@@ -11,7 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
-from convpipe.archive.changes import Formers, Survey, formers
+from convpipe.archive.changes import Formers, Survey, formers, take_survey
 from convpipe.archive.collection import refresh
 from convpipe.archive.index import failures
 from convpipe.archive.replace import mend
@@ -209,7 +209,8 @@ def run_points(
             try:
                 for folder in filter(Path.is_dir, folders):
                     remove_abandoned(folder)
-                    refresh(folder, surveys[folder].count)
+                    refresh(folder)
+                    take_survey(surveys[folder], folder)
             finally:
                 records.close(tally, complete=complete)
     check_shared(tally, folders)
