@@ -86,7 +86,7 @@ def run(*overrides: str, archive: bool = True, **settings: Any) -> Run:
     refresh(place.folder)
     if job.execution.label is not None:
         from convpipe.config.grammar import words_of
-        from convpipe.sweeps.records import record_single
+        from convpipe.sweeps.books import record_single
 
         record_single(job.execution, prepared.identity, made.verdict, ["cp.run", *words_of(overrides, settings)])
     return made.run

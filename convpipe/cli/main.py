@@ -156,7 +156,7 @@ def dispatch(words: list[str]) -> int:
 
     if first.startswith(("-", "~", "+")) or "=" in first or is_own_file(without_pair(first)):
         return hydra_app(words)
-    if words[1:2] == ["="] or words[1:2] and words[1].startswith("="):
+    if words[1:2] == ["="] or (words[1:2] and words[1].startswith("=")):
         raise UsageError(f"{first}: no blanks around '=': {''.join(words[:3] if words[1] == '=' else words[:2])}")
     raise no_command(first, COMMANDS)
 
@@ -240,7 +240,7 @@ def run_job(job: Job, words: Sequence[str], notes: Sequence[str] = ()) -> int:
         outcome = runner.execute(prepared, place, lambda result: done(result.step.name))
     refresh(place.folder)
     if job.execution.label is not None:
-        from convpipe.sweeps.records import record_single
+        from convpipe.sweeps.books import record_single
 
         record_single(job.execution, prepared.identity, outcome.verdict, ["convpipe", *words])
     if job.execution.trace:
