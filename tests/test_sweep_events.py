@@ -58,8 +58,9 @@ def test_a_sweep_is_told_and_not_printed(folder: Path, capsys: pytest.CaptureFix
     ]
     assert (closed.tally.done, closed.tally.failed, closed.tally.exit_code) == (1, 2, 1)
     again = list(events(*FAILING))
-    failed = [FailedBefore(each.folder, each.run) for each in outcomes[1:3]]
-    assert again[1:4] == [There(outcomes[0].folder, outcomes[0].run), *failed]
+    which = [(each.folder, each.run, each.number, each.label, each.overrides) for each in outcomes]
+    assert [each.number for each in outcomes] == [1, 2, 3]
+    assert again[1:4] == [There(*which[0]), FailedBefore(*which[1]), FailedBefore(*which[2])]
     assert capsys.readouterr() == ("", "")
 
 

@@ -77,10 +77,7 @@ def run_batch(batch: Batch) -> list[Done]:
     Raises:
         StorageError: the disk refused, or this process has another version of the code.
     """
-    if batch.version != provenance.VERSION:
-        raise StorageError(f"a worker has convpipe {provenance.VERSION}, expected {batch.version}, as its client has")
-    if batch.code:
-        check_code(batch.code)
+    check_same(batch.version, batch.code)
     try:
         with ONE_AT_A_TIME, blas_threads(batch.tasks[0].place.threads), chdir(batch.folder):
             memo, done = Memo(), list[Done]()
@@ -93,13 +90,15 @@ def run_batch(batch: Batch) -> list[Done]:
         raise StorageError(f"{batch.folder}: not there for a worker; a cluster needs a shared folder") from error
 
 
-def check_code(code: str) -> None:
-    """This process has the code of who asks for runs.
+def check_same(version: str, code: str) -> None:
+    """This process has the code of who asks for runs; that may be empty, of this process itself.
 
     Raises:
-        StorageError: it has other code.
+        StorageError: it has another version, or other code.
     """
-    if code_of() != code:
+    if version != provenance.VERSION:
+        raise StorageError(f"a worker has convpipe {provenance.VERSION}, expected {version}, as its client has")
+    if code and code_of() != code:
         version = f"convpipe {provenance.VERSION}"
         raise StorageError(f"a worker has other code than its client, both of {version}; {SAME_FILES}")
 
@@ -162,7 +161,9 @@ def in_one_line(error: Exception) -> str:
     return text if isinstance(error, ConvpipeError) else f"unexpected {type(error).__name__}: {text}".rstrip(": ")
 
 
-def in_batches(found: Iterable[Task | Passing], seconds_each: Callable[[], float]) -> Iterator[list[Task] | Passing]:
+def in_batches(
+    found: Iterable[Task | Passing], seconds_each: Callable[[], float], most: int = MOST_IN_BATCH
+) -> Iterator[list[Task] | Passing]:
     """Tasks in batches of about BATCH_SECONDS, as far as the runs so far let one guess; one thread count in each.
 
     One task makes a batch while none has been timed, as it may take minutes. What is no task passes through.
@@ -177,14 +178,16 @@ def in_batches(found: Iterable[Task | Passing], seconds_each: Callable[[], float
             batch = []
         batch.append(task)
         seconds = seconds_each()
-        if not seconds or len(batch) >= min(MOST_IN_BATCH, int(BATCH_SECONDS / seconds)):
+        if not seconds or len(batch) >= min(most, int(BATCH_SECONDS / seconds)):
             yield batch
             batch = []
     if batch:
         yield batch
 
 
-def run_all(found: Iterable[Task | Passing], pool: Pool, stop: bool) -> Iterator[list[Done] | PassedOver]:
+def run_all(
+    found: Iterable[Task | Passing], pool: Pool, stop: bool, most: int | None = None
+) -> Iterator[list[Done] | PassedOver]:
     """Run tasks in a pool, giving the outcomes of each batch as it is finished, and what is no task as it comes.
 
     Tasks are taken only as fast as they are run, so memory does not grow with their number.
@@ -194,7 +197,7 @@ def run_all(found: Iterable[Task | Passing], pool: Pool, stop: bool) -> Iterator
     """
     seconds, folder, code = deque[float](maxlen=LAST_RUNS), str(Path.cwd()), code_of()
     pending: set[Future[list[Done]]] = set()
-    for batch in in_batches(found, lambda: sum(seconds) / max(len(seconds), 1)):
+    for batch in in_batches(found, lambda: sum(seconds) / max(len(seconds), 1), most or MOST_IN_BATCH):
         if not isinstance(batch, list):
             yield [batch] if isinstance(batch, Done) else batch
             continue

@@ -31,6 +31,7 @@ class Done:
     number: int = 0  # of the point in the sweep, from 1
     label: str = ""
     times: tuple[tuple[Any, ...], ...] = ()  # rows of timings.csv, where the point is measured
+    noted: bool = False  # by the job that ran it, so that it is in the index already
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,15 @@ class Finished:
     """A point has run, and is in the index of its collection."""
 
     outcome: Done
+
+
+@dataclass(frozen=True)
+class Launched:
+    """So many points go to a launcher, in so many jobs; what comes of them is told when the last has ended."""
+
+    points: int
+    jobs: int
+    largest: int  # the most points in one of them
 
 
 PassedOver = There | FailedBefore

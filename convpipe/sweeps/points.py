@@ -140,7 +140,7 @@ class Points:
     @property
     def is_serial(self) -> bool:
         """Whether the points run one after another in this process."""
-        return self.execution.workers == 1 and self.execution.cluster is None
+        return self.execution.workers == 1 and self.execution.elsewhere is None
 
     def refused(self) -> Iterator[tuple[int, Point, Job]]:
         """The points whose sizes cannot be, composed once more."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from convpipe.graph.work import Work
+from convpipe.sweeps.causes import Causes
 from convpipe.sweeps.outcomes import (
     DIFFERS,
     DONE,
@@ -14,6 +15,7 @@ from convpipe.sweeps.outcomes import (
     Done,
     FailedBefore,
     Finished,
+    Launched,
     PassedOver,
     There,
 )
@@ -56,10 +58,11 @@ class Tally:
     counts: Counter[str] = field(default_factory=Counter)  # by status
     failed_before: int = 0
     measured: int = 0
+    launched: Launched | None = None
     changed: dict[str, None] = field(default_factory=dict)  # files that held something else in other runs
     fastest: list[Done] = field(default_factory=list)
     slowest: list[Done] = field(default_factory=list)
-    failures: list[Done] = field(default_factory=list)
+    causes: Causes = field(default_factory=Causes)  # of failures
     notes: list[str] = field(default_factory=list)  # of what was replaced
 
     def count(self, event: PassedOver | Finished) -> None:
@@ -78,7 +81,7 @@ class Tally:
         if outcome.note:
             self.notes = [*self.notes, outcome.note][: MOST_LISTED + 1]
         if outcome.error:
-            self.failures = [*self.failures, outcome][:MOST_LISTED]
+            self.causes.add(outcome)
         else:
             self.fastest = extremes(self.fastest, outcome, lambda each: each.seconds)
             self.slowest = extremes(self.slowest, outcome, lambda each: -each.seconds)
