@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 from pathlib import Path
 
@@ -82,6 +83,12 @@ def test_its_table_is_rebuilt_with_what_came_later(collection: Path, tmp_path: P
     then, now = read_rows(collection / "results.csv"), read_rows(rebuild(copy))
     assert then == [{key: text for key, text in row.items() if key not in later} for row in now]
     assert all(row["started"] for row in now)
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file."""
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def test_what_it_read_is_stored_beside_it() -> None:
