@@ -73,6 +73,7 @@ def run(*overrides: str, archive: bool = True, **settings: Any) -> Run:
     """
     from convpipe.archive.collection import refresh
     from convpipe.execution import runner
+    from convpipe.files.staging import having_kept
 
     job = read_words(overrides, settings)
     if job.execution.dry_run:
@@ -82,7 +83,8 @@ def run(*overrides: str, archive: bool = True, **settings: Any) -> Run:
     if not archive:
         return runner.hold(prepared, place)
     made = runner.execute(prepared, place).run
-    refresh(place.folder)
+    with having_kept(f"the run is kept: {made.path}"):
+        refresh(place.folder)
     return made
 
 

@@ -201,6 +201,7 @@ def run_job(job: Job) -> int:
     from convpipe.execution import runner
     from convpipe.execution.drawing import drawn_stages
     from convpipe.execution.inputs import pinned
+    from convpipe.files.staging import having_kept
     from convpipe.graph.work import check_memory, plan_work
     from convpipe.report.console import console
     from convpipe.report.progress import progress
@@ -217,7 +218,8 @@ def run_job(job: Job) -> int:
     prepared = runner.prepare(job.spec, place.memory)
     with progress(len(prepared.work.plan.steps), "stages") as done:
         outcome = runner.execute(prepared, place, lambda result: done(result.step.name))
-    refresh(place.folder)
+    with having_kept(f"the run is kept: {outcome.run.path}"):
+        refresh(place.folder)
     if job.execution.trace:
         from convpipe.report.trace import show_trace
 
