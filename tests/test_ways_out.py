@@ -97,18 +97,6 @@ def test_the_way_out_of_damage_works_when_typed(kind: str, sweep: bool) -> None:
         assert verify(made).manifest["status"] == "done"
 
 
-def test_a_damaged_run_of_the_first_format_keeps_its_place() -> None:
-    golden = CHECKOUT / "tests" / "golden" / "v1"
-    (source,) = (path.parent for path in golden.glob(f"*/{ID}/manifest.json"))
-    shutil.copytree(source, Path("runs", "old", ID))
-    flipped(Path("runs", "old", ID, "output.npy"))
-    for way in ("", "replace=true"):
-        answer = convpipe("name=old", *filter(None, [way]))
-        assert answer.code == 3
-        assert answer.err.endswith("; another name=... keeps both\n")
-    assert convpipe("name=new").code == 0
-
-
 # What systems leave
 
 
