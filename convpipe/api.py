@@ -74,6 +74,7 @@ def run(*overrides: str, archive: bool = True, **settings: Any) -> Run:
     """
     from convpipe.archive.collection import refresh
     from convpipe.execution import runner
+    from convpipe.files.staging import having_kept
 
     job = read_words(overrides, settings)
     if job.execution.dry_run:
@@ -83,12 +84,13 @@ def run(*overrides: str, archive: bool = True, **settings: Any) -> Run:
     if not archive:
         return runner.hold(prepared, place)
     made = runner.execute(prepared, place)
-    refresh(place.folder)
-    if job.execution.label is not None:
-        from convpipe.config.grammar import words_of
-        from convpipe.sweeps.books import record_single
+    with having_kept(f"the run is kept: {made.run.path}"):
+        refresh(place.folder)
+        if job.execution.label is not None:
+            from convpipe.config.grammar import words_of
+            from convpipe.sweeps.books import record_single
 
-        record_single(job.execution, prepared.identity, made.verdict, ["cp.run", *words_of(overrides, settings)])
+            record_single(job.execution, prepared.identity, made.verdict, ["cp.run", *words_of(overrides, settings)])
     return made.run
 
 

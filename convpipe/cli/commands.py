@@ -14,6 +14,7 @@ from convpipe import api
 from convpipe.errors import ArchiveError, UsageError, literal, printable
 
 if TYPE_CHECKING:
+    from convpipe.archive.read import Run
     from convpipe.report.listing import Listing
 
 
@@ -98,7 +99,14 @@ class CommandParser(ArgumentParser):
 
 def verify(given: Namespace) -> None:
     """``convpipe verify PATH``: every hash of a run, or of all runs below a folder."""
-    api.verify(Path(given.word), lambda run: print(f"ok {literal(run.path)} archive {run.manifest['archive_id']}"))
+    from convpipe.archive.verify import leftovers
+
+    def told(run: Run) -> None:
+        print(f"ok {literal(run.path)} archive {run.manifest['archive_id']}")
+        if names := leftovers(run.folder):
+            print(f"note: {literal(run.path)}: no part of the run: {literal(', '.join(names))}", file=sys.stderr)
+
+    api.verify(Path(given.word), told)
 
 
 def reproduce(given: Namespace) -> None:
@@ -155,6 +163,7 @@ def runs(given: Namespace) -> None:
     from convpipe.archive.collection import rebuild
     from convpipe.archive.folders import ROOT, collection_folder, existing_folder
     from convpipe.archive.root import holds_collections
+    from convpipe.files.staging import having_kept
     from convpipe.report import listing
     from convpipe.report.fitting import terminal_width
 
@@ -168,7 +177,8 @@ def runs(given: Namespace) -> None:
     else:
         path = collection_folder("runs", path)
         if given.rebuild:
-            rebuild(path)
+            with having_kept("the runs are as they were"):
+                rebuild(path)
         found = listing.of_collection(path, given.where, given.sort, given.columns)
     form = given.format or listing.file_format(given.output)
     if given.output is not None:

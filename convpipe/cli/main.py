@@ -221,6 +221,7 @@ def run_job(job: Job, words: Sequence[str], notes: Sequence[str] = ()) -> int:
     from convpipe.execution import runner
     from convpipe.execution.drawing import drawn_stages
     from convpipe.execution.inputs import pinned
+    from convpipe.files.staging import having_kept
     from convpipe.graph.work import check_memory, plan_work
     from convpipe.report.console import console
     from convpipe.report.progress import progress
@@ -238,11 +239,12 @@ def run_job(job: Job, words: Sequence[str], notes: Sequence[str] = ()) -> int:
     prepared = runner.prepare(job.spec, place.memory)
     with progress(len(prepared.work.plan.steps), "stages") as done:
         outcome = runner.execute(prepared, place, lambda result: done(result.step.name))
-    refresh(place.folder)
-    if job.execution.label is not None:
-        from convpipe.sweeps.books import record_single
+    with having_kept(f"the run is kept: {outcome.run.path}"):
+        refresh(place.folder)
+        if job.execution.label is not None:
+            from convpipe.sweeps.books import record_single
 
-        record_single(job.execution, prepared.identity, outcome.verdict, ["convpipe", *words])
+            record_single(job.execution, prepared.identity, outcome.verdict, ["convpipe", *words])
     if job.execution.trace:
         from convpipe.report.trace import show_trace
 

@@ -30,6 +30,7 @@ from convpipe.execution.pipeline import StageResult
 from convpipe.execution.reuse import SAME_CODE, Asked, Found, look
 from convpipe.execution.settle import Case, How, Settled
 from convpipe.execution.threads import blas_threads
+from convpipe.files.staging import having_kept
 from convpipe.graph.canonical import as_computed
 from convpipe.graph.making import source_of
 from convpipe.graph.memo import Memo
@@ -132,7 +133,8 @@ def execute(prepared: Prepared, place: Place, on_stage: OnStage = ignore) -> Out
         seconds = fill(draft, prepared, keeping(place, standing(prepared, place)), on_stage)
         settled = archived(draft, target, prepared, place)
     if settled.row is not None and (place.folder / INDEX).exists():  # with a row, perhaps, of what was there once
-        note(place.folder, [settled.row])
+        with having_kept(f"the run is kept: {target}"):
+            note(place.folder, [settled.row])
     return Outcome(load(target), settled.words, seconds)
 
 
