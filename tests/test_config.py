@@ -76,7 +76,7 @@ CHOICES = [
     ("input=[1]", r"input: got \[1\], expected the name of a choice of input"),
     ("conv=[nope]", r"conv: got nope, expected a config of that name"),
     ("hydra/launcher=nope", r"hydra/launcher: got nope, expected one of .*basic"),
-    ("hydra/sweeper=nope", r"hydra/sweeper: got nope, expected one of .*basic"),
+    ("hydra/sweeper=nope", r"hydra/sweeper: got nope, expected convpipe, which runs every point of all axes"),
     ("input@filters=random", r"input@filters: got random, expected a group without '@'"),
     ("+input@foo=random", r"input@foo: got random, expected a group without '@'"),
 ]
@@ -387,6 +387,7 @@ EXECUTION_CHANGES = {
     "name": "name=x", "root": "root=elsewhere", "dry_run": "dry_run=true", "workers": "workers=3",
     "threads": "threads=2", "limits": "limits.memory=1GB", "timing": "timing.repeats=3", "trace": "trace=true",
     "sweep": "sweep.seed=3", "where": "where='seed>0'", "invalid": "invalid=skip", "retry": "retry=failed",
+    "label": "label=x", "note": "note=x",
     "on_error": "on_error=stop", "cluster": "cluster=ray", "keep": "keep=stages", "pictures": "pictures=all",
     "reuse": "reuse=same-config", "replace": "replace=true",
 }  # fmt: skip

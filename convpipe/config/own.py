@@ -46,6 +46,7 @@ MOST_BYTES = 1 << 20
 CHOOSING = GROUPS - {"experiment"}
 # Groups without choices: what they are is settings.
 GROUPED = {"hydra", *(name for name, each in SETTINGS.items() if isinstance(each.check, settings_group))} - CHOOSING
+PLUGINS = ("launcher", "sweeper")  # of Hydra's, which a file may choose
 LISTS = "sweep.points"  # a file where it ends like one, else the name of a shipped list
 
 
@@ -60,7 +61,7 @@ def experiment(path: Path, elsewhere: Collection[str] = ()) -> dict[str, Any]:
         UsageError: it is not there, not YAML, or no config.
         ConfigError: one of its values cannot be.
     """
-    found = grouped(at_their_places(checked(nested(contents(path))), path.parent))
+    found = grouped(at_their_places(checked(with_plugins(nested(contents(path)))), path.parent))
     chosen = dict(choices(found))
     check_known(found, chosen)
     found = {key: value for key, value in found.items() if key not in elsewhere or key not in chosen}
@@ -283,6 +284,26 @@ def grouped(found: dict[str, Any]) -> dict[str, Any]:
 
 
 # Choices
+
+
+def with_plugins(found: dict[str, Any]) -> dict[str, Any]:
+    """A launcher that is named as on the command line, or as a group's choice is, in the defaults list of Hydra's.
+
+    >>> with_plugins({"hydra/launcher": "joblib"}), with_plugins({"hydra": {"launcher": "joblib"}, "seed": 1})
+    ({'defaults': [{'override /hydra/launcher': 'joblib'}]}, \
+{'seed': 1, 'defaults': [{'override /hydra/launcher': 'joblib'}]})
+    """
+    hydra, chosen = found.get("hydra"), dict[str, Any]()
+    for name in PLUGINS:
+        if f"hydra/{name}" in found:
+            chosen[name] = found.pop(f"hydra/{name}")
+        if isinstance(hydra, dict) and isinstance(hydra.get(name), str):
+            chosen[name] = hydra.pop(name)
+    if not chosen:
+        return found
+    rest = {key: value for key, value in found.items() if key not in ("defaults", "hydra") or value}
+    entries = [{f"override /hydra/{name}": value} for name, value in chosen.items()]
+    return {**rest, "defaults": [*listed_defaults(found), *entries]}
 
 
 def choices(found: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
