@@ -23,6 +23,7 @@ ELSEWHERE = {
     "time": "seconds",
 }
 MOST_COMPARED = 1000  # names with a mistyped one, at 20 us each: a file of arrays may have any number
+NOTHING_KEPT = "; nothing was kept"  # the end of what a StorageError says while something is being written
 STOPPED = 128  # with a signal's number the exit code, as a shell has it: 130 for Ctrl-C, 143 for SIGTERM
 
 
@@ -100,6 +101,22 @@ class StorageError(ConvpipeError):
     def of(cls, error: OSError) -> StorageError:
         """What the system said, as an error of ours."""
         return cls(f"{error.filename or 'output'}: {error.strerror or error}")
+
+
+class having_kept:  # noqa: N801 - reads as a word
+    """What the system says against what comes after something was written: that is kept, and the error says so."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def __enter__(self) -> None:
+        """Nothing to do."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            error = StorageError.of(error)
+        if isinstance(error, StorageError):
+            raise StorageError(f"{str(error).removesuffix(NOTHING_KEPT)}; {self.what}") from error
 
 
 def shown(value: object, limit: int = 80) -> str:

@@ -52,11 +52,12 @@ def points(*words: str) -> list[str]:
 
 
 def collected(folder: Path) -> dict[str, Any]:
-    """A whole collection, but for what says when and how fast; what is half done would be in it, too."""
+    """A whole collection, but for what says when, how fast and by which command; what is half done would be in it."""
     found: dict[str, Any] = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
-        if path.is_file() and name not in (".index.jsonl", ".failed.jsonl", ".lock"):
+        hidden = (".index.jsonl", ".failed.jsonl", ".table.json", ".lock")
+        if path.is_file() and name not in hidden and not name.startswith("sweeps/"):
             found[name] = stable(path)
         elif HIDDEN.fullmatch(path.name):
             found[name] = "work in progress"
@@ -71,7 +72,7 @@ def stable(path: Path) -> str:
         content = json.dumps(record).encode()
     elif path.name == "results.csv":
         rows = [{key: value for key, value in row.items() if key != "seconds"} for row in results(path.parent)]
-        content = json.dumps(rows).encode()
+        content = json.dumps(sorted(rows, key=lambda row: row["run"])).encode()  # workers end in any order
     return hashlib.sha256(content).hexdigest()
 
 

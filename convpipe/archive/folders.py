@@ -12,10 +12,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from convpipe.archive import read
-from convpipe.archive.collection import RESULTS, is_run, run_names, runs_below
+from convpipe.archive.collection import is_run, run_names, runs_below
 from convpipe.archive.glance import glance, manifest_text
 from convpipe.archive.read import Run, as_folder
 from convpipe.archive.replace import mend
+from convpipe.archive.results import RESULTS
 from convpipe.archive.verify import verify
 from convpipe.errors import ArchiveError, UsageError, did_you_mean
 

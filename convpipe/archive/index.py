@@ -7,7 +7,7 @@ a kill cut short counts for nothing.
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
@@ -34,12 +34,16 @@ def note(folder: Path, rows: Iterable[Row]) -> None:
     Raises:
         StorageError: the disk refused.
     """
-    found = list(rows)
     with storing(folder / INDEX), locked(folder):
-        for name, failed in ((INDEX, False), (FAILURES, True)):
-            lines = "".join(json.dumps(row) + "\n" for row in found if (row["status"] == FAILED) is failed)
-            if lines:
-                add_lines(folder / name, lines.encode())
+        add_rows(folder, list(rows))
+
+
+def add_rows(folder: Path, rows: Sequence[Row]) -> None:
+    """The same by who holds the lock."""
+    for name, failed in ((INDEX, False), (FAILURES, True)):
+        lines = "".join(json.dumps(row) + "\n" for row in rows if (row["status"] == FAILED) is failed)
+        if lines:
+            add_lines(folder / name, lines.encode())
 
 
 def index_row(folder: Path, row: Row) -> None:
@@ -70,7 +74,11 @@ def rows_of(path: Path) -> dict[str, Row]:
             lines = file.read().splitlines()
     except OSError:
         return {}
-    return {row["run"]: row for line in lines if (row := whole_row(line)) is not None}
+    found: dict[str, Row] = {}
+    for row in filter(None, map(whole_row, lines)):
+        found.pop(row["run"], None)  # of two lines of one run the last counts, in its place
+        found[row["run"]] = row
+    return found
 
 
 def each_row(path: Path) -> Iterator[Row]:
@@ -84,23 +92,25 @@ def whole_row(line: bytes) -> Row | None:
     try:
         row: Row = json.loads(line)
         texts = all(isinstance(cell, str) for cell in row.values())
-        return row if texts and RUN_ID.match(row["run"]) else None
-    except (ValueError, KeyError, TypeError, AttributeError):
+        return row if texts and row["status"] and RUN_ID.match(row["run"]) else None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
 # Reading it row by row, as a long one need not fit into memory
 
 
-def completed(folder: Path, names: Iterable[str], made: Callable[[str], Row]) -> dict[str, int]:
-    """Where in the index each run's line begins, after adding those of the runs that it lacks, as `made` gives them."""
+def index_places(folder: Path, names: Container[str]) -> dict[str, int]:
+    """Where in the index the line of each of some runs begins, of those that have one."""
     with open(folder / INDEX, "a+b", opener=own_file) as file:
-        places = line_places(file)
+        return {name: place for name, place in line_places(file).items() if name in names}
+
+
+def complete(folder: Path, names: Iterable[str], made: Callable[[str], Row]) -> None:
+    """Add the lines of runs that the index lacks, in the order in which they are given."""
+    with open(folder / INDEX, "ab", opener=own_file) as file:
         for name in names:
-            if name not in places:
-                places[name] = file.seek(0, os.SEEK_END)
-                file.write(json.dumps(made(name)).encode() + b"\n")
-    return places
+            file.write(json.dumps(made(name)).encode() + b"\n")
 
 
 def line_places(file: IO[bytes]) -> dict[str, int]:

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from convpipe.archive.collection import RESULTS, is_run, run_names
+from convpipe.archive.collection import is_run, run_names
 from convpipe.archive.folders import newest, started, subfolders
 from convpipe.archive.index import failures
+from convpipe.archive.results import RESULTS
 from convpipe.archive.table import Row
 
 COLUMNS = ("collection", "runs", "failed", "started")

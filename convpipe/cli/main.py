@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -17,7 +18,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from convpipe.cli.early import NAMES, end_at_once
-from convpipe.errors import STOPPED, ConvpipeError, StorageError, UsageError, printable
+from convpipe.errors import STOPPED, ConvpipeError, StorageError, UsageError, having_kept, printable, shown
 
 if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from convpipe.archive.read import Run
     from convpipe.config.settings import Job
     from convpipe.execution.evaluation import Answer
-    from convpipe.execution.runner import Prepared
+    from convpipe.execution.runner import Outcome, Prepared
 
 GONE = "this folder is gone, perhaps deleted: cd to one that is there"
 
@@ -149,10 +150,14 @@ def dispatch(words: list[str]) -> int:
     if first in COMMANDS:
         with stopping_on_signals():
             return COMMANDS[first].run(words[1:])
-    from convpipe.config.words import is_own_file  # which no command needs
+    if first == "version":
+        return hydra_app(["--version"])
+    from convpipe.config.words import is_own_file, without_pair  # which no command needs
 
-    if first.startswith(("-", "~", "+")) or "=" in first or is_own_file(first):
+    if first.startswith(("-", "~", "+")) or "=" in first or is_own_file(without_pair(first)):
         return hydra_app(words)
+    if words[1:2] == ["="] or (words[1:2] and words[1].startswith("=")):
+        raise UsageError(f"{first}: no blanks around '=': {''.join(words[:3] if words[1] == '=' else words[:2])}")
     raise no_command(first, COMMANDS)
 
 
@@ -165,7 +170,7 @@ def no_command(word: str, commands: Iterable[str]) -> UsageError:
     choices = {name: f"experiment={name}" for name in choices_of("experiment")}
     groups = named_choices(word)
     named = {word: f"{groups[0]}={word}"} if groups else {}
-    no_words = {"run": next(iter(files.values()), "key=value"), "version": "--version"}  # as elsewhere
+    no_words = {"run": next(iter(files.values()), "key=value"), "info": "--info", "list": "runs"}  # as elsewhere
     known = {**choices, **named, **no_words, **files, **{name: name for name in commands}}
     hint = "".join(f" (did you mean {known[name]}?)" for name in get_close_matches(word, known, n=1))
     there = ", ".join(commands)
@@ -188,20 +193,34 @@ def hydra_app(words: list[str]) -> int:
         hydra = make_hydra(arguments.config_dir)
     if arguments.multirun:
         with stopping_on_signals():
-            return multirun(hydra, arguments)
+            return multirun(hydra, arguments, words)
     with in_some_folder():
         job = job_of(hydra, arguments.overrides, arguments.config_name)
+        notes = list(one_of_many(hydra, arguments, words)) if job.is_sweep else []
     with stopping_on_signals():
-        return run_job(job)
+        return run_job(job, words, notes)
 
 
-def run_job(job: Job) -> int:
-    """Run one checked job and show it, or only its plan."""
+def one_of_many(hydra: Hydra, arguments: Namespace, words: Sequence[str]) -> Iterator[str]:
+    """What is to be said of a single run of what is a sweep."""
+    from convpipe.sweeps.started import points_in
+
+    count = points_in(hydra, arguments.overrides, arguments.config_name)
+    if count > 1:
+        yield f"this is one run of a sweep of {count} points; all of them: convpipe -m {shlex.join(words)}"
+
+
+def run_job(job: Job, words: Sequence[str], notes: Sequence[str] = ()) -> int:
+    """Run one checked job and show it, or only its plan.
+
+    Args:
+        words: as they were typed, for the record of a run that has a label.
+        notes: what is to be said beside it.
+    """
     from convpipe.archive.collection import refresh
     from convpipe.execution import runner
     from convpipe.execution.drawing import drawn_stages
     from convpipe.execution.inputs import pinned
-    from convpipe.files.staging import having_kept
     from convpipe.graph.work import check_memory, plan_work
     from convpipe.report.console import console
     from convpipe.report.progress import progress
@@ -214,19 +233,33 @@ def run_job(job: Job) -> int:
         drawn_stages(place.pictures, job.spec, work.plan)
         print(printable(str(work)))
         check_memory(work, job.spec, place.memory)
+        print("".join(f"{note}\n" for note in notes), end="")
         return 0
     prepared = runner.prepare(job.spec, place.memory)
     with progress(len(prepared.work.plan.steps), "stages") as done:
         outcome = runner.execute(prepared, place, lambda result: done(result.step.name))
     with having_kept(f"the run is kept: {outcome.run.path}"):
         refresh(place.folder)
+        if job.execution.label is not None:
+            from convpipe.sweeps.books import record_single
+
+            record_single(job.execution, prepared.identity, outcome.verdict, ["convpipe", *words])
     if job.execution.trace:
         from convpipe.report.trace import show_trace
 
         show_trace(sys.stdout, outcome.run)
-    notes = changed_files(place.folder, prepared) if outcome.verdict == "new" else ()
+    changed = changed_files(place.folder, prepared) if outcome.verdict == "new" else ()
+    notes = [*notes, *changed, *unkept_note(job, outcome)]
     show_run(console(), outcome.run, outcome.verdict, outcome.seconds, notes, answers_of(outcome.run, prepared))
     return 0
+
+
+def unkept_note(job: Job, outcome: Outcome) -> Iterator[str]:
+    """What is to be said where a run that is there keeps its own note."""
+    there = outcome.run.manifest.get("note")
+    if job.execution.note is not None and there != job.execution.note:
+        kept = f"keeps its own note: {shown(there)}" if there else "has no note, and gets none"
+        yield f"the run was there before, and {kept}"
 
 
 def answers_of(run: Run, prepared: Prepared) -> Sequence[Answer]:
@@ -249,7 +282,7 @@ def changed_files(folder: Path, prepared: Prepared) -> Sequence[str]:
     return changed_lines(folder, prepared.described)
 
 
-def multirun(hydra: Hydra, arguments: Namespace) -> int:
+def multirun(hydra: Hydra, arguments: Namespace, words: Sequence[str]) -> int:
     """A sweep, through Hydra's sweeper and launcher, shown as it runs."""
     from convpipe.cli.ending import ending_soon
     from convpipe.report.sweep import show_sweep
@@ -257,7 +290,9 @@ def multirun(hydra: Hydra, arguments: Namespace) -> int:
     from convpipe.sweeps.started import started
 
     try:
-        with closing(started(hydra, arguments.overrides, arguments.config_name, ending_soon)) as events:
+        with closing(
+            started(hydra, arguments.overrides, arguments.config_name, ending_soon, ["convpipe", *words])
+        ) as events:
             return show_sweep(events)
     except KeyboardInterrupt as stop:
         stop.add_note(GOES_ON)

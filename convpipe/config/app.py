@@ -7,12 +7,13 @@ import os
 import sys
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from convpipe.config.compose import check_single_run, compose, composed, sweep_params
+from convpipe.config.compose import check_single_run, composed, plain_config, sweep_params
 from convpipe.config.read import read_job
 from convpipe.config.settings import Job
 from convpipe.config.tree import MAIN_CONFIG, config_folder
@@ -36,9 +37,11 @@ def job_of(hydra: Hydra, words: Sequence[str], config_name: str = MAIN_CONFIG) -
     Raises:
         ConvpipeError: whatever is wrong with them, in one line.
     """
-    job = read_job(compose(hydra, config_name, words))
+    config = composed(hydra, config_name, words)
+    job = read_job(plain_config(config))
     check_single_run(words)
-    return job
+    is_sweep = bool(config.hydra.sweeper.params) or job.execution.sweep.points is not None
+    return replace(job, is_sweep=True) if is_sweep else job
 
 
 def sweep_config(hydra: Hydra, words: Sequence[str], config_name: str = MAIN_CONFIG) -> DictConfig:

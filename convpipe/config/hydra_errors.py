@@ -3,7 +3,9 @@
 import difflib
 import re
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
+from convpipe.config.hydra_safety import EXTRAS, LAUNCHER, no_sweeper
 from convpipe.errors import ConfigError, ConvpipeError, StorageError, UsageError, did_you_mean
 
 Siblings = Callable[[str], tuple[str, Sequence[str]]]  # a key -> the nearest group there is, and that group's keys
@@ -17,11 +19,14 @@ THERE_ALREADY = re.compile(r"Could not append to config\. An item is already at 
 NOT_FOUND = re.compile(r"Could not load '([^']+)'|Cannot find primary config '([^']+)'")
 # Of another key, by way of an interpolation.
 MISSING = re.compile(r"resolving interpolation: Missing mandatory value: (\S+)")
+NOT_A_VALUE = re.compile(r"Value '(.*)' of type '.*' (.*)")
 MERGE = re.compile(r"Error merging override ([^=\s]+)=")
 
 
 def explained(error: Exception, overrides: Sequence[str], siblings: Siblings) -> ConvpipeError:
     """An error of Hydra's or OmegaConf's in our words."""
+    if (cause := of_launcher(error)) is not None:
+        return launcher_setting(cause)
     message = str(error) or str(error.__cause__ or type(error).__name__)
     if isinstance(error, UnicodeDecodeError):
         return UsageError(f"config: expected files in UTF-8: {message}")
@@ -77,6 +82,10 @@ def unknown_choice(path: str, options: Sequence[str], overrides: Iterable[str]) 
         key = key.lstrip("+").split("@")[0]
         if f"{key}/{value}" == path:
             group, name = key, value
+    if group == "hydra/sweeper":
+        return no_sweeper(name)
+    if group == "hydra/launcher" and name in EXTRAS:
+        return ConfigError(group, name, f"one of {', '.join(options)}", f"pip install 'convpipe[{EXTRAS[name]}]'")
     source = next((source for ending, source in FILES.items() if name.lower().endswith(ending)), "")
     hint = f"{group}={source} {group}.path={name}" if source in options else did_you_mean(name, options)
     return ConfigError(group or "config", name, f"one of {', '.join(options)}", hint)
@@ -106,3 +115,22 @@ def given(key: str, overrides: Sequence[str]) -> str:
         if name.lstrip("+~").split("@")[0] == key:
             return value
     return ""
+
+
+# Settings of a launcher in a config file
+
+
+def of_launcher(error: Exception) -> BaseException | None:
+    """The cause of an error, where that is a setting of a launcher."""
+    cause = error.__cause__ or error.__context__
+    return cause if str(getattr(cause, "full_key", None)).startswith(LAUNCHER) else None
+
+
+def launcher_setting(cause: Any) -> ConfigError:
+    """A setting that a launcher does not have, or a value that it does not take."""
+    name = cause.full_key.removeprefix(LAUNCHER)
+    if found := NOT_A_VALUE.match(str(cause)):
+        return ConfigError(cause.full_key, found[1], "a value that the launcher takes", found[2])
+    names = [each for each in getattr(cause.object_type, "__dataclass_fields__", ()) if not each.startswith("_")]
+    has = f"one of the launcher's settings: {', '.join(names)}" if names else "no settings of this launcher"
+    return ConfigError(cause.full_key, name, has, did_you_mean(name, names))

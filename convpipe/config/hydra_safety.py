@@ -17,18 +17,23 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
     from omegaconf import DictConfig
 
-SWEEPS = "hydra.sweeper.params."
+PARAMS = "hydra.sweeper.params"
+SWEEPS = f"{PARAMS}."
 LAUNCHER = "hydra.launcher."
 HYDRAS = ("sweeper", "launcher", "verbose")  # what an experiment file of the user's may say of Hydra itself
 SAFE_KEYS = ("hydra/launcher", "hydra/sweeper", "hydra.verbose")
+OWN = "convpipe"  # the name of our own sweeper and launcher
+SWEEPER = "hydra_plugins.convpipe_plugin.ConvpipeSweeper"  # the only one, as each point is checked before any runs
 SAFE_TARGETS = (
-    "hydra_plugins.convpipe_plugin.ConvpipeSweeper",
+    SWEEPER,
     "hydra_plugins.convpipe_plugin.ConvpipeLauncher",
     "hydra._internal.core_plugins.basic_launcher.BasicLauncher",
     "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher",
     "hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher",
     "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher",
 )
+# The extras that bring launchers.
+EXTRAS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm"}
 NO_LOGGING = {"version": 1, "root": {"level": "ERROR"}, "disable_existing_loggers": True}
 # What only our own config.yaml may say: Hydra would run it, or write there. Compared as written, not resolved.
 FIXED_VALUES: dict[str, Any] = {
@@ -56,6 +61,7 @@ FIXED_LAUNCHER_VALUES: dict[str, Any] = {
 }
 CODE_KEYS = ("_target_", "()")  # what hydra.utils.instantiate and logging.config call
 TARGET = re.compile(r"(?<![A-Za-z0-9])_target_(?![A-Za-z0-9_])")
+SAMPLE = "sweep.sample=20 draws as many at random"
 REASON = "as it could run code or write outside the root"
 
 
@@ -106,6 +112,8 @@ def refuse_unsafe(overrides: Iterable[str]) -> None:
             raise ConfigError(f"{key}@{override.package}", value, "a group without '@'; each has its place")
         if key.startswith(SWEEPS):
             refuse_unsafe([f"{key.removeprefix(SWEEPS)}={value}"])
+        elif key == "hydra/sweeper" and value != OWN:
+            raise no_sweeper(value)
         elif re.match(r"hydra\b", key) and not is_safe(key):
             allowed = ", ".join((*SAFE_KEYS, f"{LAUNCHER}*", f"{SWEEPS}*"))
             raise ConfigError(key, value, f"of Hydra's own settings only {allowed}", REASON)
@@ -127,19 +135,57 @@ def check_hydra_node(hydra: DictConfig) -> None:
 
     node: Any = OmegaConf.to_container(hydra, resolve=False)
     check_fixed("hydra", node, FIXED_VALUES)
+    if node.get("mode") is not None:
+        raise ConfigError("hydra.mode", node["mode"], "no such key: -m beside it makes a sweep")
     for group in ("launcher", "sweeper"):
-        settings = node.get(group)
-        target = settings.get("_target_") if isinstance(settings, dict) else settings
-        if target not in SAFE_TARGETS:
-            raise ConfigError(f"hydra.{group}._target_", target, "a launcher or sweeper that convpipe knows", REASON)
+        check_target(group, node.get(group), node["runtime"]["choices"].get(f"hydra/{group}"))
     check_fixed("hydra.launcher", node["launcher"], FIXED_LAUNCHER_VALUES)
     for key, value in code_keys("hydra", node):
         if key not in ("hydra.launcher._target_", "hydra.sweeper._target_"):
             raise ConfigError(key, value, "no such key: a config chooses, it cannot execute")
+    check_settings(node["launcher"], node["sweeper"])
     params = node["sweeper"].get("params") or {}
     if not isinstance(params, Mapping):
         raise ConfigError("hydra.sweeper.params", params, "a group of keys, each with the values to sweep over")
     refuse_unsafe(f"{key}={value}" for key, value in params.items())
+
+
+def check_target(group: str, settings: Any, choice: Any) -> None:
+    """A launcher is one that we know, and the sweeper ours.
+
+    Raises:
+        ConfigError: naming the key, or the choice.
+    """
+    target = settings.get("_target_") if isinstance(settings, dict) else settings
+    if group == "sweeper" and target != SWEEPER and choice != OWN:
+        raise no_sweeper(choice)
+    if target not in SAFE_TARGETS:
+        raise ConfigError(f"hydra.{group}._target_", target, "a launcher or sweeper that convpipe knows", REASON)
+
+
+def check_settings(launcher: Mapping[str, Any], sweeper: Mapping[str, Any]) -> None:
+    """Nothing is set that our own sweeper and launcher would pass over; others know their settings themselves.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    for name, value in sweeper.items():
+        if name not in ("_target_", "params"):
+            raise ConfigError(f"hydra.sweeper.{name}", value, "params alone, which are the axes", SAMPLE)
+    ours = sweeper["_target_"].replace("Sweeper", "Launcher")
+    for name, value in launcher.items() if launcher["_target_"] == ours else ():
+        if name != "_target_":
+            raise ConfigError(
+                f"hydra.launcher.{name}",
+                value,
+                "no settings of the launcher convpipe",
+                "hydra/launcher=joblib has some",
+            )
+
+
+def no_sweeper(choice: Any) -> ConfigError:
+    """Another sweeper than ours is asked for."""
+    return ConfigError("hydra/sweeper", choice, f"{OWN}, which runs every point of all axes", SAMPLE)
 
 
 def check_fixed(group: str, node: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:

@@ -16,6 +16,7 @@ import yaml
 from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.core_plugins.importlib_resources_config_source import ImportlibResourcesConfigSource
+from hydra.core.default_element import GroupDefault
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import OmegaConf
 from omegaconf._utils import get_yaml_loader
@@ -24,6 +25,19 @@ if TYPE_CHECKING:
     from hydra.core.config_search_path import ConfigSearchPath
 
 HEADER_CHARACTERS = 512  # in which Hydra looks for "# @package"
+HYDRAS_OWN = "hydra/config"
+# What Hydra starts from instead of its own choices. Overrides in our config.yaml would be the first word on them, which
+# counts: an experiment's `override /hydra/launcher: joblib` came too late. What no run needs costs milliseconds each.
+CHOSEN = {
+    "sweeper": "convpipe",
+    "launcher": "convpipe",
+    "help": None,
+    "hydra_help": None,
+    "output": None,
+    "env": None,
+    "job_logging": "disabled",
+    "hydra_logging": "disabled",
+}
 
 
 class Repository(ConfigRepository):
@@ -36,6 +50,15 @@ class Repository(ConfigRepository):
         for position, source in enumerate(self.sources):
             if source.provider in shipped:
                 self.sources[position] = shipped[source.provider](source.provider, source.full_path())
+
+    def load_config(self, config_path: str) -> ConfigResult | None:
+        """One config, by its path in any of the sources; Hydra's own chooses what suits us."""
+        found = super().load_config(config_path)
+        if found is not None and config_path == HYDRAS_OWN:
+            for entry in found.defaults_list or ():
+                if isinstance(entry, GroupDefault) and entry.group in CHOSEN:
+                    entry.value = CHOSEN[entry.group]
+        return found
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Repository:
         """Itself: Hydra copies it, and all its own configs with it, lest a search path change it; ours has none."""

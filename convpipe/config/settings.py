@@ -34,6 +34,8 @@ MEMORY = "The most memory a run may need, such as 2GiB; null is four fifths of t
 ZIP = "Lists of keys whose values go together, one by one: [[conv.stride, conv.pad]]."
 POINTS = "A list of points: a CSV file (a header of keys), a YAML file, or the name of one in conf/points."
 ADDRESS = "Where it is: tcp://HOST:8786 of Dask; of Ray auto, HOST:6379, or null for one that is started here."
+KIND = "Which kind of cluster it is: dask or ray; null is none."
+CHUNK = "The most points in one batch of a cluster, or in one job of a launcher; null makes few jobs, of equal sizes."
 KEEP = "What to archive beside hashes: output, layers (each one's output), stages (every array); +inputs: files read."
 TRACE = "Print how the column tensor is filled, tap by tap, as the lecture does (needs keep: stages)."
 PICTURES = (
@@ -159,8 +161,9 @@ class SweepSettings:
 class Cluster:
     """Other machines to run a sweep on."""
 
-    kind: str = field(text, says="Which kind of cluster it is: dask or ray.")  # one of the files in sweeps/clusters
+    kind: str | None = field(optional(text), None, KIND)  # one of the files in sweeps/clusters
     address: str | None = field(optional(text), None, ADDRESS)
+    chunk: int | None = field(optional(whole(1)), None, CHUNK)
 
 
 @dataclass(frozen=True)
@@ -188,6 +191,16 @@ class Execution:
     on_error: str = field(choice(["continue", "stop"]), "continue", ON_ERROR)
     cluster: Cluster | None = field(if_given(group(Cluster)), None, "Other machines to run a sweep on.")
 
+    @property
+    def elsewhere(self) -> Cluster | None:
+        """The cluster that the points of a sweep run on, if they do."""
+        return self.cluster if self.cluster is not None and self.cluster.kind is not None else None
+
+    @property
+    def chunk(self) -> int | None:
+        """The most points that a batch or a job may have, where that is said."""
+        return None if self.cluster is None else self.cluster.chunk
+
     @cached_property
     def place(self) -> Place:
         """Where and how, as the runner takes it."""
@@ -203,6 +216,7 @@ class Job:
 
     spec: Spec
     execution: Execution
+    is_sweep: bool = False  # its config has axes or a list of points, of which a single run is one
 
 
 SPEC_KEYS = tuple(entry.name for entry in fields(Spec))

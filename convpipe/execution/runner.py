@@ -21,7 +21,7 @@ from convpipe.archive.replace import mend
 from convpipe.archive.table import done_row
 from convpipe.archive.verify import verify
 from convpipe.archive.write import Draft, Recorder, drafting, publish
-from convpipe.errors import ArchiveError, ConfigError, ValueRangeError
+from convpipe.errors import ArchiveError, ConfigError, ValueRangeError, having_kept
 from convpipe.execution import pipeline, provenance
 from convpipe.execution.code import Names, code_of, named
 from convpipe.execution.drawing import AUTO, NONE, drawn_stages
@@ -31,7 +31,6 @@ from convpipe.execution.pipeline import StageResult
 from convpipe.execution.reuse import SAME_CODE, Asked, Found, look
 from convpipe.execution.settle import Case, How, Settled
 from convpipe.execution.threads import blas_threads
-from convpipe.files.staging import having_kept
 from convpipe.graph.canonical import as_computed
 from convpipe.graph.making import source_of
 from convpipe.graph.memo import Memo
@@ -172,16 +171,16 @@ def repeat(folder: Path, place: Place, spec: Spec, on_stage: OnStage = ignore) -
         return Outcome(then, compared(then, draft, spec), seconds)
 
 
-def produce(prepared: Prepared, place: Place, memo: Memo) -> Settled:
-    """Run one point of a sweep into its place, BLAS's threads being set; gives what came of it.
+def produce(prepared: Prepared, place: Place, memo: Memo) -> tuple[Settled, Seconds]:
+    """Run one point of a sweep into its place, BLAS's threads being set; gives what came of it, and its times.
 
     Raises:
         ConvpipeError: as `execute`.
     """
     target = place.folder / prepared.identity
     with drafting(target, tidy=False) as draft:
-        fill(draft, prepared, place, ignore, memo)
-        return archived(draft, target, prepared, place)
+        seconds = fill(draft, prepared, place, ignore, memo)
+        return archived(draft, target, prepared, place), seconds
 
 
 def archived(draft: Draft, target: Path, prepared: Prepared, place: Place) -> Settled:

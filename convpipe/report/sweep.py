@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import islice
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -12,18 +14,22 @@ from rich.console import Console
 from rich.text import Text
 
 from convpipe.archive.changes import command_without_old
+from convpipe.archive.timings import TIMINGS
 from convpipe.errors import literal, shown
 from convpipe.execution.settle import How
 from convpipe.graph.plan import readable
 from convpipe.report.console import console, is_plain, readable_seconds, say, table
+from convpipe.report.waiting import told_of_rows
+from convpipe.sweeps.causes import Causes
 from convpipe.sweeps.events import Closed, Event, Planned
-from convpipe.sweeps.outcomes import CHANGED, DIFFERS, FailedBefore, Finished
+from convpipe.sweeps.outcomes import CHANGED, DIFFERS, EQUAL, Done, FailedBefore, Finished, Launched
 from convpipe.sweeps.totals import MOST_LISTED, Tally, Totals
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
 RETRY = "retry=failed runs them again"
+MOST_KINDS = 10  # of failures that are shown
 
 
 def show_sweep(events: Iterator[Event]) -> int:
@@ -33,7 +39,7 @@ def show_sweep(events: Iterator[Event]) -> int:
     if planned.dry_run:
         print(totals_text(planned.totals))
         return 0
-    with sweep_progress(planned.totals.points) as progress:
+    with sweep_progress(planned.totals.points, planned.folders) as progress:
         for event in events:
             if isinstance(event, Closed):
                 closed = event
@@ -61,22 +67,49 @@ def totals_text(totals: Totals) -> str:
 
 
 class SweepProgress:
-    """Counts of a sweep as it runs: a bar on a terminal, and a line for each failure."""
+    """Counts of a sweep as it runs: a bar on a terminal, and lines for the first failures of each cause."""
 
-    def __init__(self, bar: Progress | None, total: int) -> None:
+    def __init__(self, bar: Progress | None, total: int, folders: Sequence[Path] = ()) -> None:
+        self.causes, self.folders, self.waiting = Causes(MOST_KINDS), folders, ExitStack()
         self.bar, self.counts = bar, {"done": 0, "skipped": 0, "failed": 0}
         self.console, self.start = bar.console if bar else console(sys.stderr), perf_counter()
         self.task = bar.add_task("", total=total) if bar else None
 
     def show(self, event: Event) -> None:
         """Count one point; what failed just now is said at once."""
+        if isinstance(event, Launched):
+            self.wait(event)
+            return
+        self.waiting.close()
         if isinstance(event, Finished):
             self.count("failed" if event.outcome.error else "done")
-            if event.outcome.error:
-                line = f"failed: {event.outcome.overrides}: {event.outcome.error}"
+            if event.outcome.error and (line := self.failure_line(event.outcome)):
                 say(self.console, line)  # above the bar where there is one
         else:
             self.count("failed" if isinstance(event, FailedBefore) else "skipped")
+
+    def failure_line(self, outcome: Done) -> str:
+        """What is said of a failure at once: all of the first ones of a kind, then that more are only counted."""
+        cause = self.causes.add(outcome)
+        if cause is None:
+            return "failed: failures of more kinds are counted, not listed" if self.causes.others == 1 else ""
+        if cause.count <= MOST_LISTED:
+            return f"failed: {outcome.overrides}: {outcome.error}"
+        return "failed: more failures of this kind are counted, not listed" if cause.count == MOST_LISTED + 1 else ""
+
+    def wait(self, launched: Launched) -> None:
+        """Show how many points have ended while a launcher has them, which tells nothing before all have."""
+        bar, task, before = self.bar, self.task, sum(self.counts.values())
+        if bar is None or task is None:
+            return
+
+        def told(ended: int) -> None:
+            description = f"{jobs_text(launched)}, {min(ended, launched.points)} ended"
+            bar.update(task, completed=before + min(ended, launched.points), description=description)
+
+        told(0)
+        self.waiting.callback(bar.update, task, completed=before)  # each is counted as it is told
+        self.waiting.enter_context(told_of_rows(self.folders, told))
 
     def count(self, what: str) -> None:
         """One more of some kind."""
@@ -88,37 +121,63 @@ class SweepProgress:
 
 
 @contextmanager
-def sweep_progress(total: int) -> Iterator[SweepProgress]:
+def sweep_progress(total: int, folders: Sequence[Path]) -> Iterator[SweepProgress]:
     """Progress of a sweep of so many points, on standard error."""
     if is_plain(sys.stderr):
-        yield SweepProgress(None, total)
+        yield SweepProgress(None, total, folders)
         return
     # imported here, as a sweep in a pipe does without these 17 ms
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console(sys.stderr), transient=True, refresh_per_second=5) as bar:
-        yield SweepProgress(bar, total)
+        progress = SweepProgress(bar, total, folders)
+        with progress.waiting:
+            yield progress
 
 
 # After it
 
 
 def show_closed(out: Console, closed: Closed) -> None:
-    """Print what came of a sweep: the fastest, the slowest, the first failures and replacements, and counts."""
+    """Print what came of a sweep: the fastest, the slowest, failures by their cause, replacements, and counts."""
     rows, tally = table(out.no_color, ("", "run", "time", "overrides"), left=("", "run", "overrides")), closed.tally
     fastest, slowest = tally.both_ends
-    for word, found in (("fastest", fastest), ("slowest", slowest), ("", tally.failures)):
+    for word, found in (("fastest", fastest), ("slowest", slowest)):
         for outcome in found:
             seconds = readable_seconds(outcome.seconds)
-            rows.add_row(word or outcome.status, outcome.run, seconds, Text(literal(outcome.overrides)))
+            rows.add_row(word, outcome.run, seconds, Text(literal(outcome.overrides)))
     if rows.row_count:
         out.print(rows)
         out.print()
+    for line in cause_lines(tally.causes):
+        say(out, line)
     for note in tally.notes:
         say(out, note)
     where = ", ".join(map(str, closed.folders)) or "no points"
-    say(out, f"{', '.join(counts(closed))}: {where}{without_old(closed)}")
+    jobs = f" ({jobs_text(tally.launched)})" if tally.launched else ""
+    say(out, f"{', '.join(counts(closed))}: {where}{jobs}{without_old(closed)}")
+
+
+def cause_lines(causes: Causes) -> Iterator[str]:
+    """The failures of a sweep by their cause, the most frequent first: how many, why the first, and which points."""
+    for cause in islice(causes, MOST_KINDS):
+        more = ", ..." if cause.count > len(cause.points) else ""
+        yield f"{cause.count:,} {cause.status}: {cause.text} ({', '.join(cause.points)}{more})"
+    others = causes.others + sum(cause.count for cause in islice(causes, MOST_KINDS, None))
+    if others:
+        yield f"{others:,} more for other causes, which the column error has"
+
+
+def jobs_text(launched: Launched) -> str:
+    """In how many jobs points have run.
+
+    >>> jobs_text(Launched(points=40, jobs=8, largest=5)), jobs_text(Launched(points=3, jobs=1, largest=3))
+    ('40 points in 8 jobs of at most 5', '3 points in 1 job')
+    """
+    if launched.jobs == 1:
+        return f"{launched.points} points in 1 job"
+    return f"{launched.points} points in {launched.jobs} jobs of at most {launched.largest}"
 
 
 def counts(closed: Closed) -> Iterator[str]:
@@ -134,6 +193,8 @@ def counts(closed: Closed) -> Iterator[str]:
             yield f"{count} {what}"
     yield f"{tally.failed} failed"
     for count, what in (
+        (tally.counts[EQUAL], "equal to another point"),
+        (tally.measured, f"measured ({TIMINGS})"),
         (tally.differing, DIFFERS),
         (tally.failed_before, f"failed before ({RETRY})"),
         (tally.not_run(totals), "not run"),

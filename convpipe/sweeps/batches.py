@@ -1,15 +1,18 @@
 """Running the points of a sweep in batches, whatever runs them, with at most a few batches on their way."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from time import perf_counter
+from typing import Any
 
 from convpipe.archive.table import Row, failed_row
+from convpipe.archive.timings import timing_rows
+from convpipe.config.settings import Job
 from convpipe.errors import ArchiveError, ConvpipeError, StorageError
 from convpipe.execution import provenance, runner
 from convpipe.execution.code import code_of
@@ -17,7 +20,7 @@ from convpipe.execution.reuse import Found, Standing
 from convpipe.execution.runner import Place, Prepared
 from convpipe.execution.threads import blas_threads
 from convpipe.graph.memo import Memo
-from convpipe.graph.spec import Spec, describe
+from convpipe.graph.spec import describe
 from convpipe.sweeps.axes import Point, point_text
 from convpipe.sweeps.executors import Pool
 from convpipe.sweeps.outcomes import DIFFERS, FAILED, THERE, Done, PassedOver
@@ -28,6 +31,7 @@ LAST_RUNS = 20  # whose mean says how many the next batches hold
 CHECK_SECONDS = 1.0
 BATCHES_AHEAD = 3  # for each worker: one running, and some waiting
 SAME_FILES = "install the same on all, and start its process anew"
+Times = tuple[tuple[Any, ...], ...]  # rows of timings.csv
 ONE_AT_A_TIME = Lock()  # the working folder and BLAS's threads belong to a whole process
 
 
@@ -42,11 +46,15 @@ class Task:
     point: Point
     place: Place
     prepared: Prepared
+    number: int = 0  # in the sweep, from 1
+    label: str = ""
+    measured: bool = False  # it is run in any case, and its times are noted
+    experiment: str = ""  # the word that chooses it, where a sweep is over several
 
     @property
     def overrides(self) -> str:
         """For people."""
-        return point_text(self.point)
+        return f"{self.experiment} {point_text(self.point)}" if self.experiment else point_text(self.point)
 
 
 Passing = PassedOver | Done  # what is no task any more, on its way to whoever counts it
@@ -69,10 +77,7 @@ def run_batch(batch: Batch) -> list[Done]:
     Raises:
         StorageError: the disk refused, or this process has another version of the code.
     """
-    if batch.version != provenance.VERSION:
-        raise StorageError(f"a worker has convpipe {provenance.VERSION}, expected {batch.version}, as its client has")
-    if batch.code:
-        check_code(batch.code)
+    check_same(batch.version, batch.code)
     try:
         with ONE_AT_A_TIME, blas_threads(batch.tasks[0].place.threads), chdir(batch.folder):
             memo, done = Memo(), list[Done]()
@@ -85,13 +90,15 @@ def run_batch(batch: Batch) -> list[Done]:
         raise StorageError(f"{batch.folder}: not there for a worker; a cluster needs a shared folder") from error
 
 
-def check_code(code: str) -> None:
-    """This process has the code of who asks for runs.
+def check_same(version: str, code: str) -> None:
+    """This process has the code of who asks for runs; that may be empty, of this process itself.
 
     Raises:
-        StorageError: it has other code.
+        StorageError: it has another version, or other code.
     """
-    if code_of() != code:
+    if version != provenance.VERSION:
+        raise StorageError(f"a worker has convpipe {provenance.VERSION}, expected {version}, as its client has")
+    if code and code_of() != code:
         version = f"convpipe {provenance.VERSION}"
         raise StorageError(f"a worker has other code than its client, both of {version}; {SAME_FILES}")
 
@@ -100,15 +107,26 @@ def run_task(task: Task, memo: Memo) -> Done:
     """Run one point; an error is its outcome, not the sweep's, unless it is the disk's."""
     start, place, prepared = perf_counter(), task.place, task.prepared
 
-    def done(status: str, row: Row | None = None, error: str = "", note: str = "") -> Done:
-        seconds = perf_counter() - start
-        return Done(place.folder, prepared.identity, task.overrides, status, seconds, row, error, note)
+    def done(status: str, row: Row | None = None, error: str = "", note: str = "", times: Times = ()) -> Done:
+        return Done(
+            place.folder,
+            prepared.identity,
+            task.overrides,
+            status,
+            perf_counter() - start,
+            row,
+            error,
+            note,
+            number=task.number,
+            label=task.label,
+            times=times,
+        )
 
     found = runner.standing(prepared, place)
-    if is_done(found, place):  # a point just like it, or another sweep, was faster
+    if is_done(found, place) and not task.measured:  # a point just like it, or another sweep, was faster
         return done(THERE)
     try:
-        settled = runner.produce(prepared, runner.keeping(place, found), memo)
+        settled, stages = runner.produce(prepared, runner.keeping(place, found), memo)
     except StorageError:
         raise
     except ArchiveError as error:
@@ -116,13 +134,20 @@ def run_task(task: Task, memo: Memo) -> Done:
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one point, the others go on
         text = in_one_line(error)
         return done(FAILED, failed_row(prepared.described, text), text)
-    return done(settled.how.value, settled.row, note=settled.note)
+    times = measured_times(prepared.identity, stages, place.threads) if task.measured else ()
+    return done(settled.how.value, settled.row, note=settled.note, times=times)
 
 
-def failed(point: Point, spec: Spec, place: Place, error: Exception) -> Done:
+def measured_times(run: str, stages: Mapping[str, Sequence[float]], threads: int) -> Times:
+    """The times of a measured point as rows of timings.csv."""
+    return tuple(timing_rows(run, stages, provenance.recorded(threads), provenance.now()))
+
+
+def failed(point: Point, number: int, job: Job, error: Exception) -> Done:
     """What came of a point that could not be planned any more."""
-    text, described = in_one_line(error), describe(spec)
-    return Done(place.folder, described.identity, point_text(point), FAILED, 0.0, failed_row(described, text), text)
+    text, described, place = in_one_line(error), describe(job.spec), job.execution.place
+    who, row = (place.folder, described.identity, point_text(point)), failed_row(described, text)
+    return Done(*who, FAILED, 0.0, row, text, number=number, label=job.execution.label or "")
 
 
 def is_done(found: Found, place: Place) -> bool:
@@ -136,7 +161,9 @@ def in_one_line(error: Exception) -> str:
     return text if isinstance(error, ConvpipeError) else f"unexpected {type(error).__name__}: {text}".rstrip(": ")
 
 
-def in_batches(found: Iterable[Task | Passing], seconds_each: Callable[[], float]) -> Iterator[list[Task] | Passing]:
+def in_batches(
+    found: Iterable[Task | Passing], seconds_each: Callable[[], float], most: int = MOST_IN_BATCH
+) -> Iterator[list[Task] | Passing]:
     """Tasks in batches of about BATCH_SECONDS, as far as the runs so far let one guess; one thread count in each.
 
     One task makes a batch while none has been timed, as it may take minutes. What is no task passes through.
@@ -151,14 +178,16 @@ def in_batches(found: Iterable[Task | Passing], seconds_each: Callable[[], float
             batch = []
         batch.append(task)
         seconds = seconds_each()
-        if not seconds or len(batch) >= min(MOST_IN_BATCH, int(BATCH_SECONDS / seconds)):
+        if not seconds or len(batch) >= min(most, int(BATCH_SECONDS / seconds)):
             yield batch
             batch = []
     if batch:
         yield batch
 
 
-def run_all(found: Iterable[Task | Passing], pool: Pool, stop: bool) -> Iterator[list[Done] | PassedOver]:
+def run_all(
+    found: Iterable[Task | Passing], pool: Pool, stop: bool, most: int | None = None
+) -> Iterator[list[Done] | PassedOver]:
     """Run tasks in a pool, giving the outcomes of each batch as it is finished, and what is no task as it comes.
 
     Tasks are taken only as fast as they are run, so memory does not grow with their number.
@@ -168,7 +197,7 @@ def run_all(found: Iterable[Task | Passing], pool: Pool, stop: bool) -> Iterator
     """
     seconds, folder, code = deque[float](maxlen=LAST_RUNS), str(Path.cwd()), code_of()
     pending: set[Future[list[Done]]] = set()
-    for batch in in_batches(found, lambda: sum(seconds) / max(len(seconds), 1)):
+    for batch in in_batches(found, lambda: sum(seconds) / max(len(seconds), 1), most or MOST_IN_BATCH):
         if not isinstance(batch, list):
             yield [batch] if isinstance(batch, Done) else batch
             continue

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convpipe.archive.changes import Survey
-from convpipe.sweeps.outcomes import Finished, PassedOver
+from convpipe.sweeps.outcomes import Finished, Launched, PassedOver
 from convpipe.sweeps.totals import Tally, Totals
 
 
@@ -32,4 +32,4 @@ class Closed:
         return tuple(self.surveys)
 
 
-Event = Planned | PassedOver | Finished | Closed
+Event = Planned | Launched | PassedOver | Finished | Closed

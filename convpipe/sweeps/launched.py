@@ -1,39 +1,105 @@
-"""Sweeps by stock Hydra launchers (basic, joblib, submitit): they compose every job, the archives are the same."""
+"""Sweeps by stock Hydra launchers (basic, joblib, submitit): each job runs a chunk of the points.
+
+A job costs its launcher between 50 ms and seconds, and four files, so there are few. It gets its points checked and
+planned, as a cluster's workers do, and notes in the index of their collection what comes of them while it runs: what
+has ended is in the books however the job, or whoever waits for it, ends.
+"""
 
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+import pickle
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import chdir
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobStatus
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
+from convpipe.archive.index import failures
 from convpipe.config.app import logging_kept
-from convpipe.config.compose import of_layer, plain_config
-from convpipe.config.read import read_job
+from convpipe.config.settings import Execution
 from convpipe.errors import StorageError, shown
+from convpipe.execution import provenance
 from convpipe.execution.code import code_of
-from convpipe.execution.runner import prepare
-from convpipe.sweeps.batches import Batch, Passing, Task, check_code, run_batch
-from convpipe.sweeps.composer import Composer
-from convpipe.sweeps.outcomes import Done, PassedOver
+from convpipe.sweeps.batches import Passing, Task, check_same, run_all
+from convpipe.sweeps.executors import Here, Pool
+from convpipe.sweeps.interrupts import uninterrupted
+from convpipe.sweeps.noting import note_rows
+from convpipe.sweeps.outcomes import DIFFERS, FAILED, GOES_ON, Done, Launched, PassedOver
+
+JOBS = 8  # where a launcher does not say how many run at once
+MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
-class Returned:
-    """What a job gives back: what came of its point, and by which code."""
+class Chunk:
+    """The points of one job, packed: a tenth of their size, as every job is sent the chunks of all."""
 
-    outcome: Done
+    packed: bytes
+    folder: str  # that relative paths start from
+    stop: bool  # at the first failure
+    version: str
     code: str
+
+    @classmethod
+    def of(cls, tasks: Sequence[Task], *, stop: bool) -> "Chunk":
+        """A chunk, as the process that asks for it makes it."""
+        return cls(zlib.compress(pickle.dumps(tasks), 1), os.getcwd(), stop, provenance.VERSION, code_of())
+
+    @property
+    def tasks(self) -> Sequence[Task]:
+        """Its points: made by `of`, and brought here by the launcher among pickles of its own."""
+        found: Sequence[Task] = pickle.loads(zlib.decompress(self.packed))
+        return found
+
+
+@dataclass
+class Jobs:
+    """What a launcher calls in each job: it gets this object before there are chunks, and sends it with them."""
+
+    chunks: Sequence[Chunk] = field(default=())
+
+    def __call__(self, config: DictConfig) -> list[Done]:
+        """Run the chunk of this job, in whichever process that is; its config says nothing of it but which it is.
+
+        Raises:
+            StorageError: the disk refused, or this process has other code than whoever asks for the runs.
+        """
+        return run_chunk(self.chunks[HydraConfig.get().job.num])
+
+
+def run_chunk(chunk: Chunk) -> list[Done]:
+    """Run points one after another and note what comes of them, up to a first failure where that is to stop them.
+
+    Raises:
+        StorageError: the disk refused, or this process has other code.
+    """
+    check_same(chunk.version, chunk.code)
+    found: list[Done] = []
+    try:
+        with chdir(chunk.folder):
+            for batch in run_all(chunk.tasks, Pool(Here(), 1), chunk.stop):
+                assert isinstance(batch, list)  # all are tasks
+                with uninterrupted():
+                    note_rows(batch)
+                found += [replace(outcome, noted=True) for outcome in batch]
+                if chunk.stop and any(outcome.status in (FAILED, DIFFERS) for outcome in batch):
+                    break
+    except FileNotFoundError as error:
+        raise StorageError(f"{chunk.folder}: not there for a job, which needs a shared folder") from error
+    return found
 
 
 def launch(
-    composer: Composer, found: Iterable[Task | Passing], launcher: Launcher
-) -> Iterator[list[Done] | PassedOver]:
+    found: Iterable[Task | Passing], launcher: Launcher, jobs: Jobs, execution: Execution
+) -> Iterator[list[Done] | PassedOver | Launched]:
     """Have a launcher run tasks, all in one go; gives their outcomes, and before them what is no task.
 
     Raises:
-        StorageError: the disk refused one of them; what the others did is there.
+        StorageError: a job could not be run to its end, or the disk refused; what others did is there.
     """
     wanted: list[Task] = []
     for each in found:
@@ -41,23 +107,74 @@ def launch(
             wanted.append(each)
         else:
             yield [each] if isinstance(each, Done) else each
-    overrides = [[of_layer(text) for text in composer.overrides(task.point)] for task in wanted]
+    if not wanted:
+        return
+    chunks = in_chunks(wanted, execution.chunk, at_once(launcher))
+    yield Launched(len(wanted), len(chunks), max(map(len, chunks)))
+    jobs.chunks = [Chunk.of(chunk, stop=execution.on_error == "stop") for chunk in chunks]
+    wrong: list[StorageError] = []
+    for answer in answers(launcher, chunks):
+        if isinstance(answer, StorageError):
+            wrong.append(answer)
+        else:
+            yield answer
+    if wrong:
+        raise wrong[0]
+
+
+def in_chunks(tasks: Sequence[Task], most: int | None, jobs: int) -> list[Sequence[Task]]:
+    """Tasks in chunks of at most so many, or else in so many; each gets its share of the costly ones."""
+    count = min(len(tasks), jobs) if most is None else -(-len(tasks) // most)
+    costly = sorted(tasks, key=lambda task: task.prepared.work.macs, reverse=True)
+    return [costly[first::count] for first in range(count)]
+
+
+def at_once(launcher: Launcher) -> int:
+    """How many jobs a launcher runs at once, where it says so and it is not more than is sensible by itself."""
+    settings: dict[str, Any] = {**vars(launcher).get("joblib", {}), **vars(launcher).get("params", {})}
+    processors = os.cpu_count() or 1
+    if isinstance(found := settings.get("n_jobs"), int):
+        return found if found > 0 else max(processors + 1 + found, 1)  # joblib's -1 is all, -2 all but one
+    if not settings:  # the basic one, which runs them one after another
+        return 1
+    here = type(launcher).__name__ == "LocalLauncher"  # submitit's, which starts them all at once
+    return max(min(JOBS, processors if here else int(settings.get("array_parallelism", JOBS))), 1)
+
+
+def answers(launcher: Launcher, chunks: Sequence[Sequence[Task]]) -> Iterator[list[Done] | StorageError]:
+    """What comes of each chunk.
+
+    Raises:
+        StorageError: the launcher failed, or a job of it was lost.
+    """
     try:
         with logging_kept():
-            returns = launcher.launch(overrides, initial_job_idx=0) if wanted else []
-    except Exception as error:  # another's code: no Slurm here, a queue that there is not
-        raise StorageError(f"hydra/launcher: {type(launcher).__name__} failed: {shown(error, 200)}") from error
-    for task, answer in zip(wanted, returns, strict=True):
-        returned = answer._return_value  # as `return_value` prints what it raises
-        if not isinstance(returned, Returned):
-            raise returned if isinstance(returned, StorageError) else StorageError(f"{task.overrides}: {returned}")
-        check_code(returned.code)
-        yield [replace(returned.outcome, folder=task.place.folder, overrides=task.overrides)]
+            returns = launcher.launch([[] for _ in chunks], initial_job_idx=0)
+    except Exception as error:  # another's code: no Slurm here, a queue that there is not, a job that was killed
+        raise lost(type(launcher).__name__, error, chunks) from error
+    for answer in returns:
+        found: Any = answer._return_value  # as `return_value` prints what it raises
+        if answer.status is JobStatus.COMPLETED:
+            yield found
+        else:
+            text = found if isinstance(found, StorageError) else StorageError(f"hydra/launcher: {shown(found, 200)}")
+            yield text
 
 
-def run_hydra_job(config: DictConfig) -> Any:
-    """One job of a launcher, in whichever process that starts."""
-    job = read_job(plain_config(config))
-    place = job.execution.place
-    batch = Batch((Task((), place, prepare(job.spec, place.memory)),), os.getcwd(), stop=False)
-    return Returned(run_batch(batch)[0], code_of())
+def lost(name: str, error: Exception, chunks: Sequence[Sequence[Task]]) -> StorageError:
+    """A launcher's failure, with the points that have not ended by then."""
+    tasks = [task for chunk in chunks for task in chunk]
+    failed = {folder: failures(folder) for folder in {task.place.folder for task in tasks}}
+    open_ones = [task for task in tasks if not has_ended(task, failed[task.place.folder])]
+    first = "; ".join(task.overrides for task in open_ones[:MOST_NAMED])
+    more = f" and {len(open_ones) - MOST_NAMED} more" if len(open_ones) > MOST_NAMED else ""
+    reason = f"hydra/launcher: {name} failed: {shown(' '.join(str(error).split()), 200)}"
+    if len(open_ones) == len(tasks):
+        return StorageError(f"{reason}; no point has ended")
+    return StorageError(f"{reason}; not ended: {first}{more}; {GOES_ON}" if open_ones else f"{reason}; {GOES_ON}")
+
+
+def has_ended(task: Task, failed: Iterable[str]) -> bool:
+    """Whether a point is there, or noted as failed."""
+    run = task.prepared.identity
+    return run in failed or (task.place.folder / run).is_dir()

@@ -26,6 +26,7 @@ from convpipe.sweeps.outcomes import Done
 
 # What says how the whole sweep is run: an experiment that is swept over cannot say something else.
 OF_THE_SWEEP = ("where", "invalid", "retry", "reuse", "replace", "on_error", "sweep", "workers", "cluster", "dry_run")
+OF_ALL_PARTS = ("retry", "reuse", "replace", "on_error", "workers", "cluster", "dry_run")  # of several experiments
 # Of points that wait for their turn: 18,000 that differ in their seed alone, 1,400 of which each has a plan of its own.
 # A sweep of 10,000 takes 60.4 MiB in all, and 58.9 if none is kept; to make one once more takes 0.03 to 0.2 ms.
 MOST_KEPT_BYTES = 8 << 20
@@ -44,6 +45,8 @@ class Left(Enum):
 class Checked:
     """A point that can run: composed, read and planned."""
 
+    number: int  # in the sweep, from 1
+    label: str
     point: Point
     spec: Spec
     place: Place
@@ -76,14 +79,21 @@ class Kept:
 
 @dataclass
 class Points:
-    """The points of one sweep."""
+    """The points of one sweep, or of one of several experiments in it."""
 
     composer: Composer
     whole: Mapping[str, Any]  # the config of the sweep as a whole
     execution: Execution
     where: Expression | None
+    before: int = 0  # points of other experiments in the same sweep
+    experiment: str = ""  # the word that chooses this one, where there are others
     memo: Memo = field(default_factory=Memo)
     kept: Kept = field(default_factory=Kept)
+    impossible: set[int] = field(default_factory=set)  # numbers of points
+
+    def numbered(self, start: int = 0) -> Iterator[tuple[int, Point]]:
+        """The points of the space from one on, with their numbers in the sweep."""
+        return enumerate(islice(self.composer.sweep.space.points(), start, None), self.before + start + 1)
 
     def checked(self) -> Iterator[Checked | Left]:
         """Every point, whether it runs or not; the first of them are kept, if any is to run.
@@ -91,12 +101,14 @@ class Points:
         Raises:
             UsageError: a point that cannot be, named by its overrides.
         """
-        for point in self.composer.sweep.space.points():
+        for number, point in self.numbered():
             job = self.job(point)
             try:
-                found = Left.OUT if job is None else self.planned(point, job)
+                found = Left.OUT if job is None else self.planned(number, point, job)
             except ConfigError as error:
                 raise at_point(point, error) from error
+            if found is Left.IMPOSSIBLE:
+                self.impossible.add(number)
             if not self.execution.dry_run:
                 self.kept.add(found)
             yield found
@@ -108,20 +120,33 @@ class Points:
         """
         while self.kept.waiting:
             yield self.task(self.kept.waiting.popleft())
-        for point in islice(self.composer.sweep.space.points(), self.kept.points, None):
+        for number, point in self.numbered(self.kept.points):
             job = self.job(point)
             try:
-                found = Left.OUT if job is None else self.planned(point, job)
+                found = Left.OUT if job is None else self.planned(number, point, job)
             except ConfigError as error:
                 assert job is not None
-                yield failed(point, job.spec, job.execution.place, error)
+                yield failed(point, number, job, error)
                 continue
             if isinstance(found, Checked):
                 yield self.task(found)
 
     def task(self, found: Checked) -> Task:
         """A point described, too, and so ready to run."""
-        return Task(found.point, found.place, Prepared(found.spec, describe(found.spec, self.memo), found.work))
+        prepared = Prepared(found.spec, describe(found.spec, self.memo), found.work)
+        measured = self.composer.sweep.measures
+        return Task(found.point, found.place, prepared, found.number, found.label, measured, self.experiment)
+
+    @property
+    def is_serial(self) -> bool:
+        """Whether the points run one after another in this process."""
+        return self.execution.workers == 1 and self.execution.elsewhere is None
+
+    def refused(self) -> Iterator[tuple[int, Point, Job]]:
+        """The points whose sizes cannot be, composed once more."""
+        for number, point in self.numbered() if self.impossible else ():
+            if number in self.impossible and (job := self.job(point)) is not None:
+                yield number, point, job
 
     def job(self, point: Point) -> Job | None:
         """A point's checked config, or None where `where` leaves it out.
@@ -140,7 +165,7 @@ class Points:
         except ConfigError as error:
             raise at_point(point, error) from error
 
-    def planned(self, point: Point, job: Job) -> Checked | Left:
+    def planned(self, number: int, point: Point, job: Job) -> Checked | Left:
         """A point with its plan, or, where such are skipped, the word that its sizes cannot be.
 
         Raises:
@@ -150,7 +175,8 @@ class Points:
         try:
             work = checked_work(job.spec, place.memory, self.memo)
             drawn_stages(place.pictures, job.spec, work.plan)  # whose names are told before anything runs
-            return Checked(point, as_computed(pinned(job.spec, self.memo), work), place, work)
+            spec = as_computed(pinned(job.spec, self.memo), work)
+            return Checked(number, job.execution.label or "", point, spec, place, work)
         except ConfigError as error:
             if self.execution.invalid == "error" or not is_impossible(error):
                 raise

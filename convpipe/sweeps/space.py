@@ -1,9 +1,10 @@
 """From a sweep's overrides to the space of its points."""
 
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from itertools import accumulate, chain
+from typing import Any
 
 from hydra._internal.hydra import Hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -16,7 +17,10 @@ from convpipe.errors import ConfigError
 from convpipe.sweeps.axes import Axis, Interval, Listed, Setting, Space, axis_of, zipped
 from convpipe.sweeps.listed import KEY, listed_points, points_file
 
-# How to execute, and yet each point may have its own.
+# How to execute, and yet each point may have its own. Axes of threads and repeats are measured, one run after another;
+# the others give no rows of their own.
+MEASURED = ("threads", "timing.repeats")
+ROWLESS = ("keep", "pictures", "limits.memory")
 OF_A_POINT = ("name", "root", "label", "note", "keep", "pictures", "threads", "timing", "limits.memory")
 
 
@@ -34,6 +38,25 @@ class Sweep:
         keys += [bare(key) for axis in (*self.space.axes, *self.space.intervals) for key in value_keys(axis)]
         above = {group for key in keys for group in accumulate(key.split("."), "{}.{}".format) if group != key}
         return len(set(keys)) < len(keys) or not above.isdisjoint(keys)
+
+    @cached_property
+    def measures(self) -> bool:
+        """Whether it is about how to execute: the same runs with several counts of threads, or of repeats."""
+        return any(len(values) > 1 for key, values in self.values_of_executing if key in MEASURED)
+
+    @cached_property
+    def rowless(self) -> tuple[str, ...]:
+        """The axes about how to execute whose points have no rows of their own."""
+        found = (key for key, values in self.values_of_executing if key in ROWLESS and len(values) > 1)
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def values_of_executing(self) -> Iterator[tuple[str, Sequence[Any]]]:
+        """The values of the swept keys that say how to execute."""
+        for axis in self.space.axes:
+            for part in axis.parts if isinstance(axis, Axis) else ():
+                if bare(part.key).split(".")[0] in EXECUTION_KEYS:
+                    yield bare(part.key), part.values
 
 
 def value_keys(axis: Axis | Listed | Interval) -> Iterable[str]:

@@ -11,12 +11,28 @@ from hydra.types import HydraContext
 from convpipe.config.app import sweep_config
 from convpipe.config.tree import MAIN_CONFIG
 from convpipe.sweeps.events import Event
-from convpipe.sweeps.launched import run_hydra_job
+from convpipe.sweeps.launched import Jobs
 from convpipe.sweeps.sweep import Watch
 
 
+def points_in(hydra: Hydra, words: Sequence[str], config_name: str = MAIN_CONFIG) -> int:
+    """How many points the words describe as a sweep.
+
+    Raises:
+        ConvpipeError: words that describe no sweep.
+    """
+    from convpipe.sweeps.sweep import points_of
+
+    parts = points_of(sweep_config(hydra, words, config_name), words, launched=False)
+    return sum(points.composer.sweep.space.size for points in parts)
+
+
 def started(
-    hydra: Hydra, words: Sequence[str], config_name: str = MAIN_CONFIG, watch: Watch = nullcontext
+    hydra: Hydra,
+    words: Sequence[str],
+    config_name: str = MAIN_CONFIG,
+    watch: Watch = nullcontext,
+    command: Sequence[str] = (),
 ) -> Generator[Event]:
     """The events of a sweep, as it is run by whoever takes them; see `sweeps.sweep.sweep`.
 
@@ -26,6 +42,6 @@ def started(
     config = sweep_config(hydra, words, config_name)
     context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks())
     plugins = Plugins.instance()
-    sweeper = plugins.instantiate_sweeper(config=config, hydra_context=context, task_function=run_hydra_job)
-    events: Generator[Event] = sweeper.sweep(list(words))(watch)
+    sweeper = plugins.instantiate_sweeper(config=config, hydra_context=context, task_function=Jobs())
+    events: Generator[Event] = sweeper.sweep(list(words))(watch, command or words)
     return events

@@ -1,49 +1,54 @@
 """A sweep from its overrides to its results: all points checked, those that are there skipped, the rest run."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
-from convpipe.archive.changes import Formers, Survey, formers
-from convpipe.archive.collection import refresh
-from convpipe.archive.index import failures, note
-from convpipe.archive.replace import mend
+from convpipe.archive.changes import Survey
+from convpipe.archive.index import failures
 from convpipe.archive.table import Row
-from convpipe.config.compose import plain_config, sweep_params
+from convpipe.archive.timings import recorded_repeats, repeats_measured
+from convpipe.config.compose import sweep_params
 from convpipe.config.expressions import compile_expression
-from convpipe.config.read import read_execution
 from convpipe.config.settings import Execution
 from convpipe.config.tree import MAIN_CONFIG
 from convpipe.errors import ConfigError, StorageError
-from convpipe.execution.runner import standing
-from convpipe.files.staging import remove_abandoned
+from convpipe.execution.runner import Place, standing
 from convpipe.files.yaml import dotted
 from convpipe.sweeps import clusters
 from convpipe.sweeps.axes import point_text
 from convpipe.sweeps.batches import Passing, Task, is_done, run_all
+from convpipe.sweeps.books import Books
 from convpipe.sweeps.composer import Base, Composer, base_of
 from convpipe.sweeps.events import Closed, Event, Planned
 from convpipe.sweeps.executors import Here, Pool, processes
 from convpipe.sweeps.interrupts import uninterrupted
-from convpipe.sweeps.launched import launch
+from convpipe.sweeps.launched import Jobs, launch
 from convpipe.sweeps.listed import override_text
-from convpipe.sweeps.outcomes import CHANGED, DONE, THERE, Done, FailedBefore, Finished, PassedOver, There
-from convpipe.sweeps.points import Checked, Left, Points
-from convpipe.sweeps.space import sweep_of
+from convpipe.sweeps.outcomes import Done, FailedBefore, Finished, Launched, PassedOver, There
+from convpipe.sweeps.parts import parts_of
+from convpipe.sweeps.points import OF_ALL_PARTS, Checked, Left, Points, not_of_the_sweep
+from convpipe.sweeps.space import Sweep, sweep_of
 from convpipe.sweeps.totals import Tally, Totals
 
 # What the points of these collections run within where they run in this process.
 Watch = Callable[[Sequence[Path]], AbstractContextManager[object]]
+Launching = tuple[Launcher, Jobs]  # a stock launcher, and what it calls in each job
 
 
 def sweep(
-    config: DictConfig, arguments: Sequence[str], launcher: Launcher | None, watch: Watch = nullcontext
+    config: DictConfig,
+    arguments: Sequence[str],
+    launcher: Launching | None,
+    watch: Watch = nullcontext,
+    command: Sequence[str] = (),
 ) -> Generator[Event]:
     """Run a sweep, and tell what happens.
 
@@ -54,22 +59,62 @@ def sweep(
         arguments: from the command line; they come after those axes and count more.
         launcher: a stock Hydra launcher, or None for our own.
         watch: what the points run within where they run in this process.
+        command: as it was typed, for the record of the sweep.
 
     Raises:
         ConvpipeError: something is wrong with a point or with the whole; nothing has run.
     """
-    whole = plain_config(config, missing=True)
-    execution = read_execution(whole)
-    check_execution(execution, launched=launcher is not None)
-    composer = composer_for(config, arguments, execution)
-    where = None if execution.where is None else compile_expression("where", execution.where)
-    points = Points(composer, whole, execution, where)
-    totals, folders = check_all(points)
+    parts = points_of(config, arguments, launched=launcher is not None)
+    execution = parts[0].execution
+    totals, folders = check_all(parts)
     yield Planned(totals, folders, execution.dry_run)
     if not execution.dry_run:
-        tally, surveys = Tally(), {folder: Survey() for folder in folders}
-        yield from run_points(points, surveys, tally, launcher, watch)
-        yield Closed(totals, tally, surveys)
+        tally, books = Tally(notes=list(rowless_axes(parts))), Books(parts, folders, command)
+        yield from run_points(books, tally, launcher, watch)
+        yield Closed(totals, tally, books.surveys)
+
+
+def points_of(config: DictConfig, arguments: Sequence[str], *, launched: bool) -> tuple[Points, ...]:
+    """The points of a sweep: of one space, or of each of several experiments.
+
+    Raises:
+        ConfigError: settings of which a sweep could follow only some, or more points than limits.runs.
+    """
+    hydra = GlobalHydra.instance().hydra
+    assert hydra is not None
+    found: list[Points] = []
+    before = 0
+    for part in parts_of(hydra, config, arguments):
+        execution = part.execution
+        check_execution(execution, launched=launched)
+        composer = composer_for(part.config, part.arguments, execution)
+        check_measuring(composer.sweep, execution, launched=launched)
+        where = None if execution.where is None else compile_expression("where", execution.where)
+        found.append(Points(composer, part.whole, execution, where, before, part.experiment))
+        before += composer.sweep.space.size
+        check_same(found[0], found[-1])
+        if before > execution.limits.runs:
+            raise ConfigError("limits.runs", execution.limits.runs, f"at least {before}, the points of this sweep")
+    return tuple(found)
+
+
+def check_same(first: Points, other: Points) -> None:
+    """What says how the whole sweep is run is the same of several experiments.
+
+    Raises:
+        ConfigError: one says something else.
+    """
+    for key in OF_ALL_PARTS:
+        if other.whole.get(key) != first.whole.get(key):
+            raise not_of_the_sweep(key, other.whole.get(key), first.whole.get(key))
+
+
+def rowless_axes(parts: Sequence[Points]) -> Iterator[str]:
+    """What is to be said of axes about how to execute, as they give no rows of their own."""
+    found = dict.fromkeys(key for points in parts for key in points.composer.sweep.rowless)
+    if found:
+        measured = "of how to execute, threads alone is measured: threads=1,2 timing.repeats=30"
+        yield f"no rows for each value of {', '.join(found)}, as a run is what it computes; {measured}"
 
 
 def composer_for(config: DictConfig, arguments: Sequence[str], execution: Execution) -> Composer:
@@ -90,7 +135,7 @@ def check_execution(execution: Execution, *, launched: bool) -> None:
     Raises:
         ConfigError: settings of which a sweep could follow only one.
     """
-    cluster = execution.cluster
+    cluster = execution.elsewhere
     if execution.trace:
         raise ConfigError("trace", True, "false, as only a single run is traced")
     if cluster is not None and launched:
@@ -103,36 +148,51 @@ def check_execution(execution: Execution, *, launched: bool) -> None:
         raise ConfigError("workers", execution.workers, "1 beside a cluster or a launcher, which has its own")
 
 
+def check_measuring(sweep: Sweep, execution: Execution, *, launched: bool) -> None:
+    """Runs are measured one after another, with nothing beside them.
+
+    Raises:
+        ConfigError: they would run side by side.
+    """
+    if not sweep.measures:
+        return
+    hint = "they are measured, one run after another, on this machine"
+    if execution.workers > 1:
+        raise ConfigError("workers", execution.workers, "1 beside several values of threads or repeats", hint)
+    if execution.elsewhere is not None or launched:
+        raise ConfigError("threads", "several values", "one beside a cluster or a launcher", hint)
+
+
 def run_points(
-    points: Points, surveys: Mapping[Path, Survey], tally: Tally, launcher: Launcher | None, watch: Watch
-) -> Iterator[PassedOver | Finished]:
-    """Run what has to run, every outcome in the index before it is told; at the end, whatever end, the tables.
+    books: Books, tally: Tally, launcher: Launching | None, watch: Watch
+) -> Iterator[PassedOver | Launched | Finished]:
+    """Run what has to run, every outcome in the books before it is told; they are complete at the end, whatever end.
 
     Raises:
         StorageError: the disk refused, or a worker was lost for good.
     """
-    execution, folders = points.execution, tuple(surveys)
-    former = cache(formers)
-    here = execution.workers == 1 and execution.cluster is None
+    execution, complete = books.parts[0].execution, False
+    here = execution.workers == 1 and execution.elsewhere is None
     try:
-        for folder in folders:
-            folder.mkdir(parents=True, exist_ok=True)
-            remove_abandoned(folder)
-            mend(folder)
-        with watch(folders) if here else nullcontext(), closing(outcomes(points, surveys, launcher)) as found:
+        books.open()
+        watched = watch(books.folders) if here else nullcontext()
+        with watched, closing(outcomes(books.parts, books.surveys, launcher)) as found:
             for each in found:
-                told = noted(apart(each, surveys, former)) if isinstance(each, list) else (each,)
-                for event in told:
+                if isinstance(each, Launched):
+                    tally.launched = each
+                    yield each
+                    continue
+                for event in noted(each, books):
                     tally.count(event)
                     yield event
                 if execution.on_error == "stop" and (tally.failed or tally.differing):
                     break
+            else:
+                complete = True
     finally:
         with uninterrupted():
-            for folder in filter(Path.is_dir, folders):
-                remove_abandoned(folder)
-                refresh(folder, surveys[folder].count)
-    check_shared(tally, folders)
+            books.close(tally, complete=complete)
+    check_shared(tally, books.folders)
 
 
 def check_shared(tally: Tally, folders: Sequence[Path]) -> None:
@@ -147,7 +207,7 @@ def check_shared(tally: Tally, folders: Sequence[Path]) -> None:
             raise StorageError(f"{folders[0]}: {missing}; a cluster needs a shared folder")
 
 
-def check_all(points: Points) -> tuple[Totals, tuple[Path, ...]]:
+def check_all(parts: Sequence[Points]) -> tuple[Totals, tuple[Path, ...]]:
     """Plan every point; gives what they come to and the collections they belong to.
 
     Which of them are done is counted for a dry run alone, as each is looked up again at its turn.
@@ -156,8 +216,8 @@ def check_all(points: Points) -> tuple[Totals, tuple[Path, ...]]:
         UsageError: a point that cannot run, unless ``invalid=skip``.
     """
     totals, folders = Totals(), dict[Path, None]()
-    failed = failed_before(points.execution)
-    for found in points.checked():
+    failed = failed_before(parts[0].execution)
+    for points, found in ((each, found) for each in parts for found in each.checked()):
         if not isinstance(found, Checked):
             totals.left_out += found is Left.OUT
             totals.impossible += found is Left.IMPOSSIBLE
@@ -179,7 +239,7 @@ def failed_before(execution: Execution) -> Callable[[Path], Mapping[str, Row]]:
 
 def turns(points: Points, surveys: Mapping[Path, Survey]) -> Iterator[Task | Passing]:
     """The points at their turns, each looked up: another sweep may have run it by then."""
-    failed = failed_before(points.execution)
+    failed, known = failed_before(points.execution), cache(repeats_measured)
     for task in points.turns():
         if isinstance(task, Done):
             yield task
@@ -187,53 +247,56 @@ def turns(points: Points, surveys: Mapping[Path, Survey]) -> Iterator[Task | Pas
         prepared, place = task.prepared, task.place
         if prepared.described.paths:
             surveys[place.folder].reading(prepared.described)
-        if is_done(standing(prepared, place), place):
-            yield There(place.folder, prepared.identity)
+        which = (place.folder, prepared.identity, task.number, task.label, task.overrides)
+        if task.measured or not is_done(standing(prepared, place), place):
+            yield FailedBefore(*which) if prepared.identity in failed(place.folder) else task
+        elif place.repeats > 1 and points.is_serial and is_less_timed(place, prepared.identity, known(place.folder)):
+            known(place.folder)[prepared.identity, str(place.threads)] = place.repeats
+            yield replace(task, measured=True)
         else:
-            known = prepared.identity in failed(place.folder)
-            yield FailedBefore(place.folder, prepared.identity) if known else task
+            yield There(*which)
+
+
+def is_less_timed(place: Place, run: str, known: Mapping[tuple[str, str], int]) -> bool:
+    """Whether a run that is there has not been timed as often as is asked for, with so many threads."""
+    threads, repeats = recorded_repeats(str(place.folder / run))
+    found = repeats if threads == place.threads else 1
+    return max(found, known.get((run, str(place.threads)), 0)) < place.repeats
 
 
 def outcomes(
-    points: Points, surveys: Mapping[Path, Survey], launcher: Launcher | None
-) -> Generator[list[Done] | PassedOver]:
-    """What comes of the points, in batches, by a launcher or in a pool."""
+    parts: Sequence[Points], surveys: Mapping[Path, Survey], launcher: Launching | None
+) -> Generator[list[Done] | PassedOver | Launched]:
+    """What comes of the points, in batches, by a launcher or in a pool; where none has to run, in neither."""
+    execution = parts[0].execution
+    every = chain.from_iterable(turns(points, surveys) for points in parts)
     if launcher is not None:
-        yield from launch(points.composer, turns(points, surveys), launcher)
+        yield from launch(every, *launcher, execution)
         return
-    with pool_for(points.execution) as pool:
-        yield from run_all(turns(points, surveys), pool, points.execution.on_error == "stop")
+    first: list[Task] = []  # no more workers are started than there are points that have to run
+    while len(first) < execution.workers and (each := next(every, None)) is not None:
+        if isinstance(each, Task):
+            first.append(each)
+        else:
+            yield [each] if isinstance(each, Done) else each
+    if first:
+        with pool_for(execution, len(first)) as pool:
+            yield from run_all(chain(first, every), pool, execution.on_error == "stop", execution.chunk)
 
 
-def noted(batch: Iterable[Done]) -> Iterator[PassedOver | Finished]:
-    """A batch as events, after the rows of its points are in the indexes of their collections."""
-    rows: dict[Path, list[Row]] = {}
-    for outcome in batch:
-        if outcome.row is not None:
-            rows.setdefault(outcome.folder, []).append(outcome.row)
-    with uninterrupted():
-        for folder, found in rows.items():
-            note(folder, found)
-    for outcome in batch:
-        yield There(outcome.folder, outcome.run) if outcome.status == THERE else Finished(outcome)
+def noted(each: list[Done] | PassedOver, books: Books) -> Iterator[PassedOver | Finished]:
+    """What has come of points as events, after it is in the books of their collections."""
+    if isinstance(each, list):
+        with uninterrupted():
+            found: Sequence[PassedOver | Finished] = books.note(each)
+    else:
+        found = (each,)
+    yield from map(books.add, found)
 
 
-def apart(batch: Sequence[Done], surveys: Mapping[Path, Survey], former: Callable[[Path], Formers]) -> list[Done]:
-    """A batch, in which what is new since a file has changed says so; before it is in any index."""
-    return [told_apart(outcome, former) if surveys[outcome.folder].read else outcome for outcome in batch]
-
-
-def told_apart(outcome: Done, former: Callable[[Path], Formers]) -> Done:
-    """What came of a point: where it is new since a file has changed, that is said."""
-    if outcome.status != DONE or outcome.row is None:
-        return outcome
-    found = former(outcome.folder).of(outcome.row)
-    return replace(outcome, status=CHANGED, changed=found.files) if found else outcome
-
-
-def pool_for(execution: Execution) -> AbstractContextManager[Pool]:
-    """Where the points run."""
-    cluster = execution.cluster
+def pool_for(execution: Execution, workers: int) -> AbstractContextManager[Pool]:
+    """Where the points run: on a cluster, here, or in so many processes."""
+    cluster = execution.elsewhere
     if cluster is not None:
         return clusters.named(cluster.kind)(cluster.address)
-    return nullcontext(Pool(Here(), 1)) if execution.workers == 1 else processes(execution.workers)
+    return nullcontext(Pool(Here(), 1)) if execution.workers == 1 else processes(workers)

@@ -5,7 +5,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from convpipe.graph.work import Work
-from convpipe.sweeps.outcomes import DIFFERS, DONE, FAILED, THERE, Done, FailedBefore, Finished, PassedOver, There
+from convpipe.sweeps.causes import Causes
+from convpipe.sweeps.outcomes import (
+    DIFFERS,
+    DONE,
+    EQUAL,
+    FAILED,
+    THERE,
+    Done,
+    FailedBefore,
+    Finished,
+    Launched,
+    PassedOver,
+    There,
+)
 
 MOST_LISTED = 3
 
@@ -44,28 +57,31 @@ class Tally:
 
     counts: Counter[str] = field(default_factory=Counter)  # by status
     failed_before: int = 0
+    measured: int = 0
+    launched: Launched | None = None
     changed: dict[str, None] = field(default_factory=dict)  # files that held something else in other runs
     fastest: list[Done] = field(default_factory=list)
     slowest: list[Done] = field(default_factory=list)
-    failures: list[Done] = field(default_factory=list)
+    causes: Causes = field(default_factory=Causes)  # of failures
     notes: list[str] = field(default_factory=list)  # of what was replaced
 
     def count(self, event: PassedOver | Finished) -> None:
         """Take one point into account."""
         if isinstance(event, There):
-            self.counts[THERE] += 1
+            self.counts[EQUAL if event.equal else THERE] += 1
             return
         if isinstance(event, FailedBefore):
             self.failed_before += 1
             return
         outcome = event.outcome
         self.counts[outcome.status] += 1
+        self.measured += bool(outcome.times)
         if len(self.changed) <= MOST_LISTED:
             self.changed |= dict.fromkeys(outcome.changed)
         if outcome.note:
-            self.notes = [*self.notes, outcome.note][:MOST_LISTED]
+            self.notes = [*self.notes, outcome.note][: MOST_LISTED + 1]
         if outcome.error:
-            self.failures = [*self.failures, outcome][:MOST_LISTED]
+            self.causes.add(outcome)
         else:
             self.fastest = extremes(self.fastest, outcome, lambda each: each.seconds)
             self.slowest = extremes(self.slowest, outcome, lambda each: -each.seconds)
@@ -93,7 +109,7 @@ class Tally:
     @property
     def both_ends(self) -> tuple[list[Done], list[Done]]:
         """The fastest and the slowest; of a few points those of the one half, and those of the other."""
-        run = self.counts.total() - self.there - self.failed - self.differing
+        run = self.counts.total() - self.there - self.counts[EQUAL] - self.failed - self.differing
         fastest = self.fastest[: (run + 1) // 2]
         slowest = self.slowest[: run // 2]
         return fastest, [outcome for outcome in slowest if outcome not in fastest]  # all may have taken the same time

@@ -14,7 +14,7 @@ from convpipe.sweeps.executors import Pool
 CONNECT_SECONDS = 10
 
 
-def named(kind: str) -> Callable[[str | None], AbstractContextManager[Pool]]:
+def named(kind: str | None) -> Callable[[str | None], AbstractContextManager[Pool]]:
     """What connects to a cluster of that kind; its package is imported only then.
 
     Raises:

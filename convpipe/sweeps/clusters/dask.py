@@ -1,19 +1,24 @@
 """Points on an existing Dask cluster."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from functools import partial
+from threading import Thread
 from time import perf_counter
 from typing import Any
 
 from convpipe.errors import ConfigError, StorageError, shown
+from convpipe.sweeps.batches import ONE_AT_A_TIME
 from convpipe.sweeps.clusters import CONNECT_SECONDS, check_answers
 from convpipe.sweeps.executors import Pool
 from convpipe.sweeps.outcomes import GOES_ON
 
 LOST_SECONDS = 30  # without any worker
+END_SECONDS = 1.0  # for batches that run when a sweep is stopped, of the two in which it has to end
+LOOK_SECONDS = 0.05
 
 
 class DaskExecutor(Executor):
@@ -57,8 +62,27 @@ class DaskExecutor(Executor):
             raise StorageError(f"the Dask cluster at {self.address} has lost all its workers; {GOES_ON}")
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take back what has not started."""
-        self.client.cancel(list(self.under_way))
+        """Take back what has not started, and give what has a moment to end: then the tables have it, too."""
+        started = list(self.under_way)
+        if not started:
+            return
+        self.client.cancel(started)
+        # in a thread, as a worker that has gone would hold it up for half a minute
+        waiting = Thread(target=self.client.run, args=(until_idle, END_SECONDS), kwargs={"on_error": "ignore"})
+        waiting.daemon = True
+        waiting.start()
+        waiting.join(END_SECONDS)
+
+
+async def until_idle(seconds: float) -> None:
+    """Wait in a worker's process until no batch runs there, for so long at most; those that are queued are gone then.
+
+    The cancelling of those comes by another way than this call, perhaps after it: hence the first pause.
+    """
+    end = perf_counter() + seconds
+    await asyncio.sleep(LOOK_SECONDS)
+    while ONE_AT_A_TIME.locked() and perf_counter() < end:
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 @contextmanager

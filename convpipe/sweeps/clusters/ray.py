@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 from convpipe.errors import ConfigError, ConvpipeError, StorageError, shown
@@ -14,17 +15,31 @@ from convpipe.sweeps.clusters import check_answers
 from convpipe.sweeps.executors import Pool
 from convpipe.sweeps.outcomes import GOES_ON
 
+END_SECONDS = 1.0  # for batches that run when a sweep is stopped, of the two in which it has to end
+
 
 class RayExecutor(Executor):
     """Ray tasks as futures; Ray runs a lost worker's tasks again by itself."""
 
     def __init__(self, ray: Any) -> None:
+        self.ray, self.under_way = ray, set[Any]()
         self.remote = cache(lambda fn: ray.remote(fn).options(max_retries=-1))
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """A future for a remote call."""
-        future: Future[Any] = self.remote(fn).remote(*args, **kwargs).future()
+        remote = self.remote(fn).remote(*args, **kwargs)
+        self.under_way.add(remote)
+        future: Future[Any] = remote.future()
+        future.add_done_callback(lambda future: self.under_way.discard(remote))
         return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take back what has not started and stop what has, so that nothing is made after the tables."""
+        started = list(self.under_way)
+        for remote in started:
+            self.ray.cancel(remote)
+        if started:
+            self.ray.wait(started, num_returns=len(started), timeout=END_SECONDS)
 
 
 @contextmanager
@@ -41,6 +56,9 @@ def cluster(address: str | None) -> Iterator[Pool]:
         from ray.exceptions import RayError, RayTaskError
     except ImportError as error:
         raise ConfigError("cluster.kind", "ray", "the package ray", "pip install 'convpipe[ray]'") from error
+    if str(address).startswith("ray://") and find_spec("grpc") is None:  # which Ray's client needs beside it
+        hint = "pip install 'convpipe[ray]'"
+        raise ConfigError("cluster.address", address, "the package ray with its client, for ray://", hint)
     if address not in (None, "auto", "local"):
         check_answers("Ray cluster", str(address), ("", "ray"))
     handler = signal.getsignal(signal.SIGTERM)
@@ -51,7 +69,8 @@ def cluster(address: str | None) -> Iterator[Pool]:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, handler)  # Ray sets its own
     try:
-        yield Pool(RayExecutor(ray), max(int(ray.cluster_resources().get("CPU", 1)), 1))
+        with RayExecutor(ray) as executor:
+            yield Pool(executor, max(int(ray.cluster_resources().get("CPU", 1)), 1))
     except RayTaskError as error:
         raise own_error(error.cause) from error
     except RayError as error:

@@ -33,11 +33,12 @@ class ConvpipeSweeper(Sweeper):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what a sweep needs; only a launcher that is not ours is made."""
         self.whole = config
-        self.launcher = None
+        self.launcher: Any = None  # with what it calls in each job
         if not config.hydra.launcher["_target_"].endswith(f".{ConvpipeLauncher.__name__}"):
-            self.launcher = Plugins.instance().instantiate_launcher(
+            made = Plugins.instance().instantiate_launcher(
                 hydra_context=hydra_context, task_function=task_function, config=config
             )
+            self.launcher = made, task_function
 
     def sweep(self, arguments: list[str]) -> Any:
         """The sweep, for whoever shows it to run: a function of what its points run within, which gives its events."""

@@ -1,0 +1,99 @@
+"""What a sweep was, beside its runs: sweeps/<time>-<pid>.csv has a row for each point, and .json the command.
+
+A point's label lives here alone, so that equal points share a run, and a repeat of a sweep changes no run.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from convpipe.archive.shared import make_shared, own_file
+from convpipe.archive.table import Row
+from convpipe.files.staging import hidden_name, storing, write_whole
+
+SWEEPS = "sweeps"
+COLUMNS = ("point", "label", "settings", "run", "status")
+POINT_OF_A_RUN = ("sweep", "point", "label", "point_status")  # the columns that a run's row gains by its point
+RECORD_FORMAT = 1
+
+
+class SweepRecord:
+    """The record of a sweep in one collection, out of sight until it is closed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.started = folder, datetime.now(UTC)
+        self.hidden = folder / hidden_name("sweep")
+        self.file = open(self.hidden, "x", encoding="utf-8", newline="")  # noqa: SIM115 - `close` does
+        self.writer = csv.writer(self.file, lineterminator="\n")
+        self.writer.writerow(COLUMNS)
+        self.points = 0
+
+    def add(self, number: int, label: str, settings: str, run: str, status: str) -> None:
+        """One more point."""
+        self.points += 1
+        self.writer.writerow((number, label, settings, run, status))
+
+    def close(self, facts: Mapping[str, Any]) -> Path:
+        """Let it be seen, with the facts of the sweep beside it; gives where it is.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        sweeps = self.folder / SWEEPS
+        try:
+            with storing(sweeps):
+                self.file.close()
+                make_shared(sweeps)
+                target = self.place(sweeps)
+                os.replace(self.hidden, target)
+        finally:
+            self.drop()
+        times = {"started": iso(self.started), "ended": iso(datetime.now(UTC))}
+        record = {"format": RECORD_FORMAT, **times, "points": self.points, **facts}
+        write_whole(target.with_suffix(".json"), (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+        return target
+
+    def place(self, sweeps: Path) -> Path:
+        """Where it goes: named after its start and its process, which may have begun two sweeps in one second."""
+        name = f"{self.started:%Y%m%dT%H%M%SZ}-{os.getpid()}"
+        names = (name if number == 1 else f"{name}-{number}" for number in range(1, 1 << 20))
+        return next(path for each in names if not (path := sweeps / f"{each}.csv").exists())
+
+    def drop(self) -> None:
+        """Leave nothing half done."""
+        with suppress(OSError):
+            self.file.close()
+        with suppress(OSError):
+            self.hidden.unlink()
+
+
+def iso(time: datetime) -> str:
+    """A time as manifests have it."""
+    return time.isoformat(timespec="milliseconds")
+
+
+def point_rows(folder: Path) -> Iterator[Row]:
+    """The points of all sweeps of a collection, the oldest sweep first, each in the order of its points."""
+    for path in sorted((folder / SWEEPS).glob("*.csv")):
+        with suppress(OSError, ValueError, csv.Error):
+            yield from sorted(sweep_rows(path), key=lambda row: int(row["point"]))
+
+
+def sweep_rows(path: Path) -> list[Row]:
+    """The rows of one record; none of one that is no such table.
+
+    Raises:
+        OSError, ValueError: it cannot be read.
+    """
+    with open(path, encoding="utf-8", newline="", opener=own_file) as file:
+        table = csv.DictReader(file)
+        if tuple(table.fieldnames or ()) != COLUMNS:
+            return []
+        return [{**row, "sweep": path.stem} for row in table if None not in row and row["point"].isdigit()]

@@ -1,0 +1,69 @@
+"""timings.csv: what a sweep has measured, a row for each repeat of each stage, beside results.csv."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from convpipe.archive.glance import glance, manifest_text
+from convpipe.archive.index import add_lines, locked, own_file
+from convpipe.files.staging import storing
+
+TIMINGS = "timings.csv"
+COLUMNS = ("run", "threads", "repeat", "stage", "seconds", "blas", "cpu", "measured")
+
+
+def timing_rows(
+    run: str, seconds: Mapping[str, Iterable[float]], provenance: Mapping[str, Any], measured: str
+) -> list[tuple[Any, ...]]:
+    """The rows of one measured run: repeats count from 1, seconds are of the wall.
+
+    >>> timing_rows("ab", {"pad": [0.5]}, {"threads": 2, "blas": "b 1", "blas_kernel": "K", "cpu": "c"}, "now")
+    [('ab', 2, 1, 'pad', '0.500000000', 'b 1 K', 'c', 'now')]
+    """
+    blas = f"{provenance['blas']} {provenance['blas_kernel']}"
+    tail = (blas, provenance["cpu"], measured)
+    return [
+        (run, provenance["threads"], repeat, stage, f"{each:.9f}", *tail)
+        for stage, found in seconds.items()
+        for repeat, each in enumerate(found, start=1)
+    ]
+
+
+def add_timings(folder: Path, rows: Iterable[Iterable[Any]]) -> None:
+    """Add measured repeats to a collection's timings.csv, whole rows in one go.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    path, text = folder / TIMINGS, io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    with storing(path), locked(folder):
+        empty = not path.exists() or not path.stat().st_size
+        head = f"{','.join(COLUMNS)}\n" if empty else ""
+        add_lines(path, (head + text.getvalue()).encode())
+
+
+def recorded_repeats(folder: str) -> tuple[Any, int]:
+    """With how many threads a run was made, and how often its stages were timed."""
+    entry = glance(folder, manifest_text(folder))
+    seconds, provenance = entry("seconds"), entry("provenance")
+    return provenance.get("threads"), len(next(iter(seconds.values()), ()))
+
+
+def repeats_measured(folder: Path) -> dict[tuple[str, str], int]:
+    """How many repeats of each run have been measured, by run and threads; none where nothing was."""
+    found: dict[tuple[str, str], int] = {}
+    with (
+        suppress(OSError, ValueError, csv.Error),
+        open(folder / TIMINGS, encoding="utf-8", newline="", opener=own_file) as file,
+    ):
+        for row in csv.DictReader(file):
+            key, repeat = (row["run"], row["threads"]), row["repeat"]
+            if repeat and repeat.isdigit():
+                found[key] = max(found.get(key, 0), int(repeat))
+    return found
