@@ -190,10 +190,13 @@ def test_a_config_file_of_ones_own_is_taken(tmp_path: Path, folder: Path) -> Non
     assert only_run(folder / "runs").parent.name == "mine"
 
 
-def test_an_experiment_without_its_package_says_how(tmp_path: Path, folder: Path) -> None:
+def test_an_experiment_stands_at_the_top_with_and_without_its_package(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "own" / "experiment").mkdir(parents=True)
-    (tmp_path / "own" / "experiment" / "mine.yaml").write_text("seed: 1\n")
-    line = refused(folder, "--config-dir", str(tmp_path / "own"), "experiment=mine")
+    (tmp_path / "own" / "experiment" / "mine.yaml").write_text("seed: 7\n")
+    (tmp_path / "own" / "experiment" / "yours.yaml").write_text("# @package experiment\nseed: 1\n")
+    own = ("--config-dir", str(tmp_path / "own"))
+    assert convpipe(*own, "experiment=mine", "--cfg=job", "--package=seed").out == "7\n"
+    line = refused(folder, *own, "experiment=yours")
     assert re.match(r"experiment: got \{'seed': 1\}, .*first line must be '# @package _global_'", line)
 
 

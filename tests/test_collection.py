@@ -23,6 +23,11 @@ from convpipe.archive.index import INDEX, note, row_at
 from convpipe.archive.table import FIXED, MEASURED, NOT_CONFIG, typed, write_results
 from convpipe.errors import ArchiveError, StorageError, UsageError
 
+MEASURED_NAMES = [
+    "output_shape", "output_sha256", "seconds", "lowering", "format", "macs", "bytes", "k", "min", "max", "nonfinite",
+    "started",
+]  # fmt: skip
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -55,7 +60,7 @@ def test_the_table_has_a_row_per_run_and_what_varies(made: Path) -> None:
     assert set(varying) >= {"seed", "conv.stride", "conv.pad", "input.source", "input.dtype", "filters.distribution"}
     assert not {"keep", "conv.groups", "lowering.stages", "input.shape"} & set(varying)
     assert list(rows[0])[:2] == ["run", "status"]
-    assert list(rows[0])[-5:] == ["output_shape", "output_sha256", "seconds", "lowering", "format"]
+    assert list(rows[0])[-12:] == MEASURED_NAMES
 
 
 def test_a_row_says_what_the_run_is(made: Path) -> None:
@@ -79,18 +84,10 @@ def test_a_single_run_and_none(tmp_path: Path) -> None:
     rebuild(tmp_path)
     assert table(tmp_path) == []
     assert read_results(tmp_path) == []
-    assert (tmp_path / "results.csv").read_text() == "run,status,output_shape,output_sha256,seconds,lowering,format\n"
+    assert (tmp_path / "results.csv").read_text() == ",".join(["run", "status", *MEASURED_NAMES]) + "\n"
     a_run(tmp_path)
     rebuild(tmp_path)
-    assert list(table(tmp_path)[0]) == [
-        "run",
-        "status",
-        "output_shape",
-        "output_sha256",
-        "seconds",
-        "lowering",
-        "format",
-    ]
+    assert list(table(tmp_path)[0]) == ["run", "status", *MEASURED_NAMES]
 
 
 DAMAGES: dict[str, Callable[[Path], object]] = {
@@ -208,7 +205,7 @@ def test_runs_of_no_runs(tmp_path: Path) -> None:
     rebuild(tmp_path)
     runs = cp.runs(tmp_path)
     assert len(runs) == 0
-    assert list(runs.columns) == ["run", "status", "output_shape", "output_sha256", "seconds", "lowering", "format"]
+    assert list(runs.columns) == ["run", "status", *MEASURED_NAMES]
 
 
 @pytest.mark.parametrize(
@@ -272,7 +269,7 @@ def plain_table(rows: list[dict[str, str]]) -> str:
     keys = list(dict.fromkeys(key for row in whole for key in row if key not in NOT_CONFIG))
     varying = [key for key in keys if len({row.get(key) for row in whole}) > 1]
     sometimes = [key for key in ("accuracy", "error") if any(key in row for row in rows)]
-    columns = ["run", "status", *varying, "output_shape", "output_sha256", "seconds", "lowering", "format", *sometimes]
+    columns = ["run", "status", *varying, *MEASURED_NAMES, *sometimes]
     lines = [columns, *([row.get(column, "") for column in columns] for row in rows)]
     return "".join(",".join(line) + "\n" for line in lines)
 

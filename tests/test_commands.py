@@ -181,7 +181,7 @@ def test_what_is_missing_compares_with_nothing() -> None:
         (["--where", "status < 3"], r"--where: .*not supported between"),
         (
             ["--sort", "nope"],
-            r"--sort: got nope, expected one of run, .*, seconds, lowering, format, seed, .*conv\.stride",
+            r"--sort: got nope, expected one of run, .*, seconds, lowering, format, .*, started, seed, .*conv\.stride",
         ),
         (["--sort", "time"], r"--sort: got time, expected one of .*\bseconds, (?!.* more)"),
         (["--columns", "shape_"], r"--columns: got shape_, .*\(did you mean shape\?\)"),
@@ -512,7 +512,8 @@ def big_collection(folder: Path, count: int) -> None:
     for number in range(count):
         digest = sha256(str(number).encode()).hexdigest()
         values = [digest[:12], "done", number, list(range(20)), number % 5, [number % 2, 1], 7, "(1,3,3,1)", digest]
-        rows.append(dict(zip(columns, [*map(str, values), f"{number * 1e-6:.9f}", "im2col", "2"], strict=True)))
+        measured = [f"{number * 1e-6:.9f}", "im2col", "2", "9", "99", "9", "-1", "1", "0", f"{number:09}"]
+        rows.append(dict(zip(columns, [*map(str, values), *measured], strict=True)))
         (folder / digest[:12]).mkdir(parents=True)
         (folder / digest[:12] / "manifest.json").touch()
     rows.sort(key=lambda row: row["run"])

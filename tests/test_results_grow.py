@@ -236,7 +236,7 @@ def test_the_table_grows_with_each_batch(folder: Path) -> None:
         ledger.note(rows)
         assert names(folder)[-len(seeds) :] == [row["run"] for row in rows]
         ledger.note(ahead)
-    ledger.note([failed(4)])
+    ledger.note([failed(4, "9999")])
     assert [row["status"] for row in table(folder)] == ["done"] * 10 + ["failed"]
     grown = (folder / RESULTS).read_bytes()
     ledger.close()

@@ -457,8 +457,8 @@ def test_a_workers_run_that_is_not_here_is_said(folder: Path, monkeypatch: pytes
 
     real = sweep.noted
 
-    def noted(batch: Any) -> Iterator[Any]:
-        yield from real(batch)
+    def noted(batch: Any, books: Any) -> Iterator[Any]:
+        yield from real(batch, books)
         for outcome in batch:
             shutil.rmtree(outcome.folder / outcome.run)  # as if it lay on another machine's disk
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cli_runs import CHECKOUT, convpipe, process, refused
+from cli_runs import CHECKOUT, Answer, convpipe, process, refused
 from run_cases import hidden
 from sweep_cases import collected, fast_folder, results
 from test_sweep_resume import SOON, alive, children, ended, wait_for, wait_for_end
@@ -29,10 +29,12 @@ from convpipe.errors import ConfigError, StorageError
 from convpipe.sweeps import clusters
 from convpipe.sweeps.clusters import dask as dask_cluster
 from convpipe.sweeps.clusters.ray import own_error
+from convpipe.sweeps.totals import MOST_LISTED
 
 KILLS = int(os.environ.get("CONVPIPE_KILLS", "2"))
 RUNS_PER_KILL = 90
 SECONDS = 60
+LATER = 0.5  # in which a batch that nobody waited for would have added runs
 WORDS = ("-m", "root=r", "name=c", "experiment=lecture_4d")
 C = Path("r/c")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(CHECKOUT), "PYTHONWARNINGS": "ignore"}
@@ -149,8 +151,14 @@ def test_failures_on_dask(folder: Path, dask: Cluster) -> None:
              "filters.low=1", "filters.high=2", "input.high=1,2,100", "seed=range(0,10)")  # fmt: skip
     alone, there = convpipe(*words, "root=alone"), convpipe(*words, *on(dask))
     assert (alone.code, there.code) == (1, 1)
-    assert sorted(alone.err.splitlines()) == sorted(there.err.splitlines())
+    assert causes(alone) == causes(there) == ["10 failed: conv.dtype"]
+    assert len(alone.err.splitlines()) == len(there.err.splitlines()) == MOST_LISTED + 1
     assert collected(C) == collected(Path("alone/c"))
+
+
+def causes(answer: Answer) -> list[str]:
+    """How many points have failed for which cause, as the end of a sweep has it."""
+    return re.findall(r"^\d+ failed: [\w.]+", answer.out, re.MULTILINE)
 
 
 @needs_dask
@@ -191,13 +199,11 @@ def test_a_signal_ends_the_client(number: int, code: int, folder: Path, dask: Cl
     found, err = ended(running, SOON)
     assert found == code
     assert err == "convpipe: interrupted; what is done is kept, and the same command goes on from there\n"
-    wait_for(lists_every_run)  # workers end what they had under way
-
-
-def lists_every_run() -> bool:
-    """Whether a sweep brings the table up to date with the folders."""
+    assert sorted(row["run"] for row in results(C)) == run_names(C)  # workers have ended what they had under way
+    assert not hidden(C)
+    time.sleep(LATER)
+    assert sorted(row["run"] for row in results(C)) == run_names(C)
     assert convpipe(*WORDS, "seed=range(0,100)").code == 0
-    return [row["run"] for row in results(C)] == run_names(C)
 
 
 @needs_dask

@@ -116,14 +116,14 @@ def test_the_books_are_kept_whoever_stops_it(end: Any, workers: int, folder: Pat
     assert statuses(C) == {"done": 400}
 
 
-def test_what_points_run_within_ends_before_the_tables_are_made(folder: Path) -> None:
+def test_what_points_run_within_ends_before_the_sweep_is_on_record(folder: Path) -> None:
     told: list[object] = []
 
     @contextmanager
     def watch(folders: Sequence[Path]) -> Iterator[None]:
         told.append(tuple(folders))
         yield
-        told.append((C / "results.csv").exists())
+        told.append((C / "sweeps").exists())
 
     def watched(*words: str) -> list[object]:
         told.clear()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from convpipe.archive.cells import cell_text, unquoted
-from convpipe.archive.collection import of_today, run_ids, run_names
+from convpipe.archive.collection import run_ids, run_names
 from convpipe.archive.identity import Described
 from convpipe.archive.index import INDEX, each_row, failures
 from convpipe.archive.inputs import contents_of
@@ -158,7 +158,7 @@ def take_survey(survey: Survey, folder: Path) -> None:
     there = set(run_ids(folder))
     for row in each_row(folder / INDEX):
         if row["run"] in there:
-            survey.count(of_today(row))
+            survey.count(row)
     for row in failures(folder).values():
         survey.count(row)
 

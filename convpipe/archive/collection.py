@@ -10,7 +10,6 @@ import csv
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,13 +21,12 @@ from convpipe.archive.read import Run
 from convpipe.archive.replace import mend
 from convpipe.archive.results import RESULTS, Table, in_order, lengthened, write_table
 from convpipe.archive.table import (
-    DONE,
-    OLD_FORMAT,
     Row,
     as_table,
     columns_of,
     joined_columns,
     row_columns,
+    row_of_today,
     run_row,
     typed,
     with_columns,
@@ -117,21 +115,16 @@ def whole_rows(folder: Path) -> list[Row]:
     A run in the index is only looked at for its manifest, which is written last; `rebuild` reads all of it.
     """
     known, there = rows_of(folder / INDEX), set(run_ids(folder))
-    made = [
-        of_today(row) if os.path.exists(f"{folder}/{name}/manifest.json") else run_row(folder / name)
-        for name, row in known.items()
-        if name in there
-    ]
-    lacking = [run_row(folder / name) for name in there - known.keys()]
-    lacking.sort(key=lambda row: (row.get("started", ""), row["run"]))
+    made = [whole_row_of(folder / name, row) for name, row in known.items() if name in there and "started" in row]
+    older = [row_of_today(folder / name, row) for name, row in known.items() if name in there and "started" not in row]
+    lacking = [*older, *(run_row(folder / name) for name in there - known.keys())]
+    lacking.sort(key=lambda row: (row["started"], row["run"]))
     return list(in_order([*made, *lacking], failures(folder).values()))
 
 
-def of_today(row: Row) -> Row:
-    """A row of the index with the cell that was not in it when all runs were of format 1."""
-    if "format" not in row and row["status"] == DONE:
-        row["format"] = OLD_FORMAT
-    return row
+def whole_row_of(run: Path, row: Row) -> Row:
+    """The row of the index, or that of the run where its manifest is gone."""
+    return row if os.path.exists(f"{run}/manifest.json") else run_row(run)
 
 
 # The table
@@ -205,20 +198,18 @@ def written_anew(folder: Path, *, whole: bool = True) -> Table:
         OSError, StorageError: the disk refused.
     """
     names, failed = set(run_ids(folder)), failures(folder)
-    places = index_places(folder, names)
-    if whole and (lacking := names - places.keys()):
-        complete(folder, sorted(lacking, key=lambda name: (started_at(folder / name), name)), partial(row_in, folder))
-        places = index_places(folder, names)
-    order = sorted(places, key=places.__getitem__)
+    places, older = index_places(folder, names)
     with open(folder / INDEX, "rb", buffering=0, opener=own_file) as index:
-        return write_table(
-            folder, lambda: in_order((of_today(row_at(index, places[name])) for name in order), failed.values())
-        )
+        if whole and (lacking := names - places.keys()):
 
+            def made(name: str) -> Row:
+                run = folder / name
+                return row_of_today(run, row_at(index, older[name])) if name in older else run_row(run)
 
-def row_in(folder: Path, name: str) -> Row:
-    """The row of a run of a collection."""
-    return run_row(folder / name)
+            complete(folder, sorted(lacking, key=lambda name: (started_at(folder / name), name)), made)
+            places, _ = index_places(folder, names)
+        order = sorted(places, key=places.__getitem__)
+        return write_table(folder, lambda: in_order((row_at(index, places[name]) for name in order), failed.values()))
 
 
 def started_at(run: Path) -> str:

@@ -22,6 +22,7 @@ INDEX = ".index.jsonl"
 FAILURES = ".failed.jsonl"
 ROW_START = b'{"run": "'
 ROW_LINE = re.compile(ROW_START + rb'([0-9a-f]{12})"')
+STARTED = b', "started": "'  # which older code left out, and some measured columns, too
 LINE_BYTES = 2048  # of the index, for one row: few are longer
 
 
@@ -100,10 +101,12 @@ def whole_row(line: bytes) -> Row | None:
 # Reading it row by row, as a long one need not fit into memory
 
 
-def index_places(folder: Path, names: Container[str]) -> dict[str, int]:
-    """Where in the index the line of each of some runs begins, of those that have one."""
+def index_places(folder: Path, names: Container[str]) -> tuple[dict[str, int], dict[str, int]]:
+    """Where in the index the line of each of some runs begins, of those that have one; and those of older code."""
     with open(folder / INDEX, "a+b", opener=own_file) as file:
-        return {name: place for name, place in line_places(file).items() if name in names}
+        places, older = line_places(file)
+    found = {name: place for name, place in places.items() if name in names}
+    return found, {name: place for name, place in older.items() if name in names and name not in found}
 
 
 def complete(folder: Path, names: Iterable[str], made: Callable[[str], Row]) -> None:
@@ -113,21 +116,22 @@ def complete(folder: Path, names: Iterable[str], made: Callable[[str], Row]) -> 
             file.write(json.dumps(made(name)).encode() + b"\n")
 
 
-def line_places(file: IO[bytes]) -> dict[str, int]:
-    """Where each run's last whole line begins; lines that a kill cut short are passed over.
+def line_places(file: IO[bytes]) -> tuple[dict[str, int], dict[str, int]]:
+    """Where each run's last whole line begins, and its last of older code; lines that a kill cut short do not count.
 
     Only the lines' ends are looked at, as reading all of each would take a third of a table's time.
     """
-    places = {}
+    places: dict[str, int] = {}
+    older: dict[str, int] = {}
     position = file.seek(0)
     for line in file:
         match = ROW_LINE.match(line)
         if match and line.endswith(b"}\n") and line.count(ROW_START) == 1:
-            places[match[1].decode()] = position
+            (places if STARTED in line else older)[match[1].decode()] = position
         position += len(line)
     if position and not line.endswith(b"\n"):
         file.write(b"\n")
-    return places
+    return places, older
 
 
 def row_at(index: FileIO, place: int) -> Row:

@@ -176,7 +176,7 @@ def table_of(folder: Path, record: dict[str, Any]) -> Table:
 def rows_since(table: Table) -> list[Row] | None:
     """The rows that have come since a table was written, in order of making; None where more has changed."""
     made, failed = (rows_after(table.folder / name, table.sizes[name]) for name in (INDEX, FAILURES))
-    if made is None or failed is None:
+    if made is None or failed is None or not all("started" in row for row in made):
         return None
     rows = list(in_order(made, failed))
     names = {row["run"] for row in rows}

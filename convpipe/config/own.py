@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from convpipe.config.grammar import choices_text
 from convpipe.config.hydra_safety import HYDRAS, REASON
 from convpipe.config.keys import keys
 from convpipe.config.parts import SETTINGS
@@ -35,6 +36,7 @@ from convpipe.config.tree import (
     values_of,
     written_dtype,
 )
+from convpipe.config.typed import FUNCTION, at_commas, text_of_word
 from convpipe.errors import ConfigError, StorageError, UsageError, shown
 from convpipe.fields import check_names, choice as choice_check, group as settings_group, join, mapping, path as is_path
 from convpipe.files.yaml import DEEPEST, check_events, dotted
@@ -44,6 +46,7 @@ MOST_BYTES = 1 << 20
 CHOOSING = GROUPS - {"experiment"}
 # Groups without choices: what they are is settings.
 GROUPED = {"hydra", *(name for name, each in SETTINGS.items() if isinstance(each.check, settings_group))} - CHOOSING
+PLUGINS = ("launcher", "sweeper")  # of Hydra's, which a file may choose
 LISTS = "sweep.points"  # a file where it ends like one, else the name of a shipped list
 
 
@@ -58,7 +61,7 @@ def experiment(path: Path, elsewhere: Collection[str] = ()) -> dict[str, Any]:
         UsageError: it is not there, not YAML, or no config.
         ConfigError: one of its values cannot be.
     """
-    found = grouped(at_their_places(checked(nested(contents(path))), path.parent))
+    found = grouped(at_their_places(checked(with_plugins(nested(contents(path)))), path.parent))
     chosen = dict(choices(found))
     check_known(found, chosen)
     found = {key: value for key, value in found.items() if key not in elsewhere or key not in chosen}
@@ -283,6 +286,26 @@ def grouped(found: dict[str, Any]) -> dict[str, Any]:
 # Choices
 
 
+def with_plugins(found: dict[str, Any]) -> dict[str, Any]:
+    """A launcher that is named as on the command line, or as a group's choice is, in the defaults list of Hydra's.
+
+    >>> with_plugins({"hydra/launcher": "joblib"}), with_plugins({"hydra": {"launcher": "joblib"}, "seed": 1})
+    ({'defaults': [{'override /hydra/launcher': 'joblib'}]}, \
+{'seed': 1, 'defaults': [{'override /hydra/launcher': 'joblib'}]})
+    """
+    hydra, chosen = found.get("hydra"), dict[str, Any]()
+    for name in PLUGINS:
+        if f"hydra/{name}" in found:
+            chosen[name] = found.pop(f"hydra/{name}")
+        if isinstance(hydra, dict) and isinstance(hydra.get(name), str):
+            chosen[name] = hydra.pop(name)
+    if not chosen:
+        return found
+    rest = {key: value for key, value in found.items() if key not in ("defaults", "hydra") or value}
+    entries = [{f"override /hydra/{name}": value} for name, value in chosen.items()]
+    return {**rest, "defaults": [*listed_defaults(found), *entries]}
+
+
 def choices(found: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
     """The groups for which the file chooses, each with the name of its choice."""
     listed = {str(key).removeprefix("override").strip(" /") for entry in listed_defaults(found) for key in names(entry)}
@@ -356,7 +379,20 @@ def at_their_places(found: dict[str, Any], folder: Path) -> dict[str, Any]:
         a_path = name in paths or (name == LISTS and str(value).endswith((".csv", *YAML)))
         if a_path and isinstance(value, str) and not value.startswith(("${", "~", "???")):
             set_at(found, name, os.path.normpath(Path(literal(str(folder))) / value))
+    params = found.get("hydra", {}).get("sweeper", {}).get("params")
+    for name, value in params.items() if isinstance(params, dict) else ():
+        if name in paths and isinstance(value, str):
+            params[name] = axis_there(name, value, folder)
     return found
+
+
+def axis_there(name: str, value: str, folder: Path) -> str:
+    """The paths of an axis, which start at a folder, as paths from here; of a choice() or the like as they are."""
+    if FUNCTION.fullmatch(value) or "${" in value:
+        return value
+    paths = [text_of_word(name, each) for each in at_commas(value)]
+    there = [each if each.startswith(("~", "???")) else os.path.normpath(folder / each) for each in paths]
+    return literal(choices_text(name, there))
 
 
 def literal(text: str) -> str:

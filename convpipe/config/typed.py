@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # Settings below a group that are texts, whatever looks like a number in them; a test holds them against the checks.
 TEXTS = ("path", "entry", "points", "address")
-PAIRS = ("''", '""', "“”", "‘’", "„“", "«»")
+PAIRS = ("''", '""', "\u201c\u201d", "\u2018\u2019", "\u201e\u201c", "«»")  # straight, and as word processors have them
 SIMPLE = re.compile(r"[A-Za-z0-9_ \t/\\+.$%*@?|:,\[\]{}()-]*")  # what needs no look, where no text is wanted
 NAME = re.compile(r"(?!(?:null|true|false|nan|inf)\Z)[A-Za-z_/][A-Za-z0-9_./-]*", re.IGNORECASE)  # a text in any case
 FOREIGN = re.compile(r"[^A-Za-z0-9_ \t/\\+.$%*@?|:-]")
@@ -64,7 +64,7 @@ def typed(word: str, several: bool) -> list[str]:
 def without_pair(text: str) -> str:
     """A text without the pair of quotes around it, if there is one; typographic ones are, too.
 
-    >>> without_pair("'seed=1'"), without_pair('“seed=1”'), without_pair("seed='1'")
+    >>> without_pair("'seed=1'"), without_pair("\u201cseed=1\u201d"), without_pair("seed='1'")
     ('seed=1', 'seed=1', "seed='1'")
     """
     return text[1:-1].strip() if len(text) > 2 and text[0] + text[-1] in PAIRS else text
@@ -96,6 +96,12 @@ def one_text(key: str, value: str) -> str:
     """One value of a setting that is a text."""
     override = None if NAME.fullmatch(value) else read(key, value)
     return value if NAME.fullmatch(value) or (override and not has_numbers(override)) else verbatim(value)
+
+
+def text_of_word(key: str, value: str) -> str:
+    """The text that one value of such a setting is read as."""
+    override = read(key, one_text(key, value))
+    return str(override.value()) if override else value
 
 
 def verbatim(value: str) -> str:
@@ -237,6 +243,11 @@ def axes_of(key: str, value: str, several: bool) -> Iterator[str]:
         yield from typed(f"{name}={entry}", several)
 
 
+def axis_text(key: str, value: Any) -> Any:
+    """The values that a file gives for an axis, in the grammar; what is no text stays as it is."""
+    return typed_value(key, value.strip(), several=True) if isinstance(value, str) else value
+
+
 def check_form(key: str, value: str, several: bool) -> None:
     """Several whole numbers are in the form that a sweep has, where a setting takes but one.
 
@@ -244,7 +255,8 @@ def check_form(key: str, value: str, several: bool) -> None:
         ConfigError: they are a list, or from one to another, and the setting does not take that.
     """
     span = SPAN.fullmatch(value)
-    listed = value.startswith("[") and (found := read(key, value)) is not None and found.value()
+    override = read(key, value) if value.startswith("[") else None
+    listed: Any = override.value() if override else None
     check = check_of(key) if span or listed else None
     if check is None or "number" not in check.words:
         return

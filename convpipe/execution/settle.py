@@ -70,7 +70,7 @@ class Case:
     @property
     def row(self) -> Row:
         """The row of the draft."""
-        return done_row(self.cells, self.draft.manifest, self.draft.rows[-1])
+        return done_row(self.cells, self.draft.manifest, self.draft.rows)
 
     def settle(self) -> Settled | None:
         """Compare the draft with what lies in its place, and keep what is to be kept.

@@ -14,7 +14,7 @@ MOST_CHARACTERS = 300
 # places on disk, hashes, numbers.
 DIFFERENT = (
     (re.compile(r"\bgot .*?, expected "), "got ..., expected "),
-    (re.compile(r"[^\s'\"=]*/[^\s'\",;]*|[\w-]+\.(?:npy|npz|csv|safetensors|png|jpe?g|bmp|tiff?|webp)\b"), "..."),
+    (re.compile(r"[^\s'\"=]*/[^\s'\",;:]*|[\w-]+\.(?:npy|npz|csv|safetensors|png|jpe?g|bmp|tiff?|webp)\b"), "..."),
     (re.compile(r"\b[0-9a-f]{12,64}\b"), "..."),
     (re.compile(r"(?<![A-Za-z_])[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?", re.IGNORECASE), "..."),
 )

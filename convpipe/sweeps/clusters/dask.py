@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from threading import Thread
 from time import perf_counter
@@ -68,10 +68,14 @@ class DaskExecutor(Executor):
             return
         self.client.cancel(started)
         # in a thread, as a worker that has gone would hold it up for half a minute
-        waiting = Thread(target=self.client.run, args=(until_idle, END_SECONDS), kwargs={"on_error": "ignore"})
-        waiting.daemon = True
+        waiting = Thread(target=self.wait_for_workers, daemon=True)
         waiting.start()
         waiting.join(END_SECONDS)
+
+    def wait_for_workers(self) -> None:
+        """Wait until no worker runs a batch, or for a while."""
+        with suppress(Exception):  # the client may be closed meanwhile
+            self.client.run(until_idle, END_SECONDS - 2 * LOOK_SECONDS, on_error="ignore")
 
 
 async def until_idle(seconds: float) -> None:
