@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -100,7 +101,24 @@ class StorageError(ConvpipeError):
     @classmethod
     def of(cls, error: OSError) -> StorageError:
         """What the system said, as an error of ours."""
-        return cls(f"{error.filename or 'output'}: {error.strerror or error}")
+        return cls(what_the_system_says(error, "output"))
+
+
+def what_the_system_says(error: OSError, path: object) -> str:
+    """Where and why the system refused something; of a path that leads through a file, which file that is."""
+    where = error.filename or path
+    if isinstance(error, NotADirectoryError | FileExistsError):
+        for above in reversed([where, *parents(str(where))]):
+            if os.path.lexists(above) and not os.path.isdir(above):
+                return f"{above}: a file, expected a folder"
+    return f"{where}: {error.strerror or error}"
+
+
+def parents(path: str) -> Iterator[str]:
+    """The folders that a path leads through, innermost first."""
+    while (above := os.path.dirname(path)) not in ("", path):
+        yield above
+        path = above
 
 
 class having_kept:  # noqa: N801 - reads as a word

@@ -223,7 +223,7 @@ BAD_FLAGS = [
     ("--config-path /tmp", r"--config-path: the config tree is convpipe's own; add yours with --config-dir"),
     ("-cp /tmp", r"--config-path: the config tree is convpipe's own"),
     ("--config-dir /nope", r"--config-dir: got /nope, expected a folder"),
-    ("--config-dir /etc/passwd", r"--config-dir: got /etc/passwd, expected a folder"),
+    ("--config-dir /etc/passwd", r"--config-dir: got /etc/passwd, a file; expected a folder"),
     ("--config-dir", r"--config-dir/-cd: expected one argument"),
     ("--config-name nope", r"--config-name: got nope, expected a config of that name"),
     ("--config-name=", r"--config-name: got nothing"),
