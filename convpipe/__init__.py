@@ -5,15 +5,11 @@
     cp.run("experiment=lecture_4d", **{"conv.stride": 2})
     cp.load("runs/lecture_3d/<id>")["im2col"]
 
-Names are loaded when they are first used, so that the command line starts fast.
+Names are loaded when they are first used, so that the command line starts fast; nothing is imported here, so that
+Ctrl-C finds the command line ready for it almost at once.
 """
 
-from importlib import import_module
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from convpipe.execution.provenance import VERSION
-
+TYPE_CHECKING = False  # as typing has it
 if TYPE_CHECKING:
     from convpipe.api import (
         explain as explain,
@@ -29,7 +25,7 @@ if TYPE_CHECKING:
         verify as verify,
         view as view,
     )
-    from convpipe.archive.read import load as load
+    from convpipe.archive.folders import load as load
     from convpipe.execution.functions import (
         conv as conv,
         conv_grad as conv_grad,
@@ -75,7 +71,8 @@ if TYPE_CHECKING:
     from convpipe.ops.upsample import upsample as upsample
     from convpipe.report.answers import answers as answers
 
-__version__ = VERSION
+
+__version__: str  # of the provenance, when it is asked for
 # Where names are at home that are no operation's array function, which lies in the file of its own name.
 HOMES = {
     "answers": "report.answers",
@@ -85,7 +82,7 @@ HOMES = {
     "explain": "api",
     "explain_map": "api",
     "help": "api",
-    "load": "archive.read",
+    "load": "archive.folders",
     "page": "api",
     "plan": "api",
     "reproduce": "api",
@@ -97,15 +94,18 @@ HOMES = {
     "verify": "api",
     "view": "api",
 }
-OPERATIONS = Path(__file__).with_name("ops")
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name == "__version__":
+        return vars(import_module("convpipe.execution.provenance"))["VERSION"]
     if name == "__all__":
         return [each for each in __dir__() if each in globals() or hasattr(import_module(__name__), each)]
     home = HOMES.get(name, f"ops.{name}")
-    if name in HOMES or (OPERATIONS / f"{name}.py").is_file():
-        found = vars(import_module(f"convpipe.{home}")).get(name)
+    if name in HOMES or name in operations():
+        found: object = vars(import_module(f"convpipe.{home}")).get(name)
         if found is not None:
             globals()[name] = found  # or each later access would come here: 15 us
             return found
@@ -113,4 +113,12 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({"__version__", *HOMES, *(path.stem for path in OPERATIONS.glob("[a-z]*.py"))})
+    return sorted({"__version__", *HOMES, *operations()})
+
+
+def operations() -> set[str]:
+    """The files of operations by their names."""
+    import os
+
+    names = os.listdir(os.path.join(os.path.dirname(__file__), "ops"))
+    return {name.removesuffix(".py") for name in names if name.endswith(".py") and name[0].isalpha()}

@@ -1,11 +1,7 @@
-"""``python -m convpipe``, and the console script."""
+"""``python -m convpipe``, and the console script; it imports nothing but what Python has at hand."""
 
-import gc
 import os
 import sys
-from contextlib import suppress
-
-from convpipe.cli.main import main
 
 # New objects between two searches for cycles among them; Python's 700 cost a tenth of the start, for nothing.
 GARBAGE_THRESHOLD = 200_000
@@ -13,11 +9,30 @@ GARBAGE_THRESHOLD = 200_000
 
 def run() -> None:
     """Run the command line and exit with its code."""
-    gc.set_threshold(GARBAGE_THRESHOLD)
+    try:
+        run_to_its_end()
+    except KeyboardInterrupt:  # before there is a handler, or once more while a first one is being told
+        os.write(2, b"convpipe: interrupted\n")
+        os._exit(130)
+
+
+def run_to_its_end() -> None:
+    """The same, where no signal comes in the first few milliseconds."""
     fill_streams()
+    from convpipe.cli.early import end_on_signals, leave_signals
+
+    end_on_signals()  # first, as the imports take most of the start
+    read_paths_as_utf8()
+    import gc
+    from contextlib import suppress
+
+    gc.set_threshold(GARBAGE_THRESHOLD)
     # or OpenBLAS, when NumPy loads it, starts a thread for each core, and these spin for 50 ms; `threads` sets its own
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from convpipe.cli.main import main
+
     code = main()
+    leave_signals()
     if code:  # everything is cleared away, but threads of a cluster's client may wait for what will never come
         with suppress(OSError, ValueError):
             sys.stdout.flush()
@@ -32,6 +47,15 @@ def fill_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+
+
+def read_paths_as_utf8() -> None:
+    """Start anew in Python's UTF-8 mode where the locale knows no letters but ASCII's, as no other path can be opened.
+
+    Python itself does so in the C locale, unless PYTHONUTF8=0 and PYTHONCOERCECLOCALE=0 forbid it.
+    """
+    if sys.getfilesystemencoding() == "ascii" and hasattr(os, "execv"):
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ Everything is imported when it is needed, as each command pays for its own alone
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -73,6 +74,7 @@ def run(*overrides: str, archive: bool = True, **settings: Any) -> Run:
     """
     from convpipe.archive.collection import refresh
     from convpipe.execution import runner
+    from convpipe.files.staging import having_kept
 
     job = read_words(overrides, settings)
     if job.execution.dry_run:
@@ -81,9 +83,15 @@ def run(*overrides: str, archive: bool = True, **settings: Any) -> Run:
     prepared = runner.prepare(job.spec, place.memory)
     if not archive:
         return runner.hold(prepared, place)
-    made = runner.execute(prepared, place).run
-    refresh(place.folder)
-    return made
+    made = runner.execute(prepared, place)
+    with having_kept(f"the run is kept: {made.run.path}"):
+        refresh(place.folder)
+        if job.execution.label is not None:
+            from convpipe.config.grammar import words_of
+            from convpipe.sweeps.books import record_single
+
+            record_single(job.execution, prepared.identity, made.verdict, ["cp.run", *words_of(overrides, settings)])
+    return made.run
 
 
 def sweep(*overrides: str, **settings: Any) -> pd.DataFrame:
@@ -116,7 +124,7 @@ def sweep(*overrides: str, **settings: Any) -> pd.DataFrame:
     found: dict[Path, set[str]] = {}
     own, differing = OwnHydra(), list[str]()
     with own.here() as hydra:
-        events = started(hydra, words_for_hydra(words))
+        events = started(hydra, words_for_hydra(words, several=True), command=["cp.sweep", *words])
     for event in own.each(storing(events)):
         if isinstance(event, Planned):
             if event.dry_run:
@@ -148,7 +156,10 @@ def read_words(overrides: Sequence[str], settings: Mapping[str, Any]) -> Job:
 
     words = words_of(overrides, settings)
     with OwnHydra().here() as hydra:
-        return job_of(hydra, words_for_hydra(words))
+        job = job_of(hydra, words_for_hydra(words))
+    if job.is_sweep:
+        warnings.warn("this is one run of a sweep; cp.sweep runs all its points", stacklevel=3)
+    return job
 
 
 # From runs
@@ -382,7 +393,7 @@ def help(word: str | None = None) -> str:
 
 def functions() -> dict[str, Callable[..., object]]:
     """What takes settings or runs, by its name; each command is one of them."""
-    from convpipe.archive.read import load
+    from convpipe.archive.folders import load
     from convpipe.report.answers import answers
 
     found = (plan, run, sweep, load, runs, explain, explain_map, page, view, answers, verify, reproduce, help, schema)

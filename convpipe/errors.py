@@ -130,6 +130,16 @@ def printable(text: str) -> str:
     return "".join(mark if mark.isprintable() or mark == "\n" else ascii(mark)[1:-1] for mark in text)
 
 
+def literal(value: object) -> str:
+    """A text from outside, such as a path, whole and on one line: escapes for line breaks, too, and for colours.
+
+    >>> print(literal("runs/a\nok\x1b[31m"))
+    runs/a\\nok\\x1b[31m
+    """
+    text = str(value)
+    return text if text.isprintable() else printable(text).replace("\n", "\\n")
+
+
 def told_apart(value: object) -> object:
     """A setting's value for an error line: a text that reads like a number, a truth or null in quotes.
 

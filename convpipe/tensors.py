@@ -15,6 +15,7 @@ Wanted = tuple[int | None, ...]  # a shape whose sizes may be left to the file
 INTEGER_DTYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 FLOAT_DTYPES = ("float16", "float32", "float64")
 DTYPES = INTEGER_DTYPES + FLOAT_DTYPES
+MOST_WHOLE = 1e16  # up to which a whole float is written out
 MOST_AXES = 32  # NumPy 1's own limit
 
 
@@ -41,6 +42,17 @@ class Tensor:
     def bytes(self) -> int:
         """The size of its values in memory."""
         return prod(self.shape) * self.dtype.itemsize
+
+
+def number_text(value: Any) -> str:
+    """A number of NumPy's in the shortest text that its dtype reads back as the same; whole ones whole.
+
+    >>> number_text(np.float32(23.21887)), number_text(np.float16(65504)), number_text(np.int8(-3))
+    ('23.21887', '65504.0', '-3')
+    """
+    if value.dtype.kind == "f" and abs(float(value)) < MOST_WHOLE and float(value).is_integer():
+        return str(float(value))  # NumPy's shortest text of float16's largest, 65504, is 65500
+    return str(value)
 
 
 def exact_range(dtype: np.dtype[Any]) -> tuple[int, int]:

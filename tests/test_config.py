@@ -196,15 +196,14 @@ STAGES = [
 EXECUTION = [
     *(
         (f"seed={value}", r"seed: got .*, expected a whole number from 0 to 18446744073709551615")
-        for value in ("abc", "-1", "1.5", "true", "", "18446744073709551616", "1e999")
+        for value in ("abc", "é", "-1", "1.5", "true", "", "18446744073709551616", "1e999")
     ),
     ("++seed=x", r"seed: got x, expected a whole number"),
     *(
         (f"name={value}", r"name: got .*, expected a folder name")
         for value in ("../x", ".hidden", "a/b", "", "null", "..", "a" * 201, "[a]")
     ),
-    ("name=2024", r"name: got 2024, .*\(in quotes: name=\"'2024'\"\)"),
-    *((f"root={value}", r"root: got .*, expected a text") for value in ("", "null", "5")),
+    *((f"root={value}", r"root: got .*, expected a text") for value in ("", "null")),
     *((f"keep={value}", r"keep: got .*, expected one of output, layers, stages, output") for value in ("al", "1")),
     *(
         (f"{key}={value}", rf"{key}: got .*, expected true or false")
@@ -239,7 +238,7 @@ GRAMMAR = [
     ),
     *(
         (f"seed={value}", r"seed: got .*, expected key=value in Hydra's grammar \(.*quotes: 'seed=")
-        for value in ("[1", "}", "a:b{", "${oc.env:NOPE", "é", "f(", "'a")
+        for value in ("[1", "}", "a:b{", "${oc.env:NOPE", "f(", "'a")
     ),
     *(
         (text, r".*: got no '=' with a key before it, expected a setting as key=value")
@@ -385,6 +384,7 @@ EXECUTION_CHANGES = {
     "name": "name=x", "root": "root=elsewhere", "dry_run": "dry_run=true", "workers": "workers=3",
     "threads": "threads=2", "limits": "limits.memory=1GB", "timing": "timing.repeats=3", "trace": "trace=true",
     "sweep": "sweep.seed=3", "where": "where='seed>0'", "invalid": "invalid=skip", "retry": "retry=failed",
+    "label": "label=x", "note": "note=x",
     "on_error": "on_error=stop", "cluster": "cluster=ray", "keep": "keep=stages", "pictures": "pictures=all",
     "reuse": "reuse=same-config", "replace": "replace=true",
 }  # fmt: skip

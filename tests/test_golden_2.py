@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 from pathlib import Path
 
@@ -75,10 +76,19 @@ def test_a_wrong_output_would_be_noticed(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("collection", FOLDERS, ids=lambda path: path.name)
-def test_its_table_is_rebuilt_to_the_same_bytes(collection: Path, tmp_path: Path) -> None:
+def test_its_table_is_rebuilt_with_what_came_later(collection: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(collection, tmp_path / "c"))
     (copy / "results.csv").unlink()
-    assert rebuild(copy).read_bytes() == (collection / "results.csv").read_bytes()
+    later = ("macs", "bytes", "k", "min", "max", "nonfinite", "started")
+    then, now = read_rows(collection / "results.csv"), read_rows(rebuild(copy))
+    assert then == [{key: text for key, text in row.items() if key not in later} for row in now]
+    assert all(row["started"] for row in now)
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file."""
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def test_what_it_read_is_stored_beside_it() -> None:

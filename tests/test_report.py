@@ -73,9 +73,10 @@ def test_eighty_columns_wrap_nothing(words: list[str], expected: str, tmp_path: 
     printed = ESCAPE.sub("", on_a_terminal(f"root={tmp_path}", *words))
     lines = printed.partition("\n\n")[0].splitlines()
     assert heads(printed) == expected.split()
-    assert len(lines) == 2 + 7
+    assert len(lines) == 2 + 7 + 1
     assert max(map(len, lines)) <= 80
-    assert all(line.split()[0].isidentifier() for line in (lines[0], *lines[2:]))
+    assert all(line.split()[0].isidentifier() for line in (lines[0], *lines[2:-1]))
+    assert lines[-1].startswith("left out: ")
 
 
 def test_no_color_is_plain_on_a_terminal(tmp_path: Path) -> None:
@@ -440,14 +441,34 @@ def test_markup_in_names_is_text(tmp_path: Path) -> None:
 # --- the table ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("columns", "left_out"), [(200, 0), (86, 1), (71, 2), (61, 3), (20, 3)])
-def test_columns_are_left_out_until_the_table_fits(columns: int, left_out: int, tmp_path: Path) -> None:
+EVERY = ["stage", "shape", "dtype", "size", "multiply-adds", "time", "min", "max"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "lost"),
+    [
+        (200, []),
+        (82, ["multiply-adds"]),
+        (69, ["multiply-adds", "min", "max"]),
+        (60, ["size", "multiply-adds", "min", "max"]),
+        (20, ["dtype", "size", "multiply-adds", "time", "min", "max"]),
+    ],
+)
+def test_columns_are_left_out_until_the_table_fits(columns: int, lost: list[str], tmp_path: Path) -> None:
     assert convpipe(f"root={tmp_path}").code == 0
     run = load(only_run(tmp_path))
-    out = report.ShownConsole(file=Terminal(), width=columns, force_terminal=True)
-    found = [column.header for column in run_report.fitting_table(out, run, {}).columns]
-    every = ["stage", "shape", "dtype", "size", "multiply-adds", "time", "min", "max"]
-    assert found == [name for name in every if name not in run_report.LEFT_OUT[left_out]]
+    screen = Terminal()
+    out = report.ShownConsole(file=screen, width=columns, force_terminal=True)
+    run_report.show_stages(out, run, {})
+    head, *lines = ESCAPE.sub("", screen.getvalue()).splitlines()
+    assert head.split() == [name for name in EVERY if name not in lost]
+    assert max(map(len, [head, *lines])) <= columns
+    said = " ".join(" ".join(lines[8:]).split())
+    named, _, more = said.partition(" (")[0].removeprefix("left out: ").partition(" and ")
+    there = named.split(", ") if said else []
+    assert there == lost[: len(there)]
+    assert len(there) + int(more.split()[0] if more else 0) == len(lost)
+    assert said.endswith("(a wider terminal shows all, or | cat)") or not lost
 
 
 def test_a_broken_pipe_is_left_to_the_caller() -> None:

@@ -94,7 +94,8 @@ def test_the_same_code_is_passed_over_and_nothing_is_written(folder: Path) -> No
     swept(*WHOLE, "seed=1,2,3")
     before = contents(C)
     assert last_line(swept(*WHOLE, "seed=1,2,3")) == "0 done, 3 there before, 0 failed: r/c"
-    assert contents(C) == before
+    assert {name: content for name, content in contents(C).items() if name in before} == before
+    assert all(name.startswith("sweeps/") for name in contents(C).keys() - before.keys())
 
 
 def test_other_code_that_gives_the_same_bits_renews_the_manifest_alone(folder: Path) -> None:
@@ -116,8 +117,9 @@ def test_other_code_that_gives_the_same_bits_renews_the_manifest_alone(folder: P
             assert record["seconds"] != json.loads(then)["seconds"]
     changed = {name for name, content in contents(C).items() if before.get(name) != content}
     new = {f"{name}/" for name in run_names(C) if f"{name}/manifest.json" not in before}
-    assert {name for name in changed if not name.startswith(tuple(new))} == {
+    assert {name for name in changed if not name.startswith((*new, "sweeps/"))} == {
         ".index.jsonl",
+        ".table.json",
         "results.csv",
         *(f"{name}/manifest.json" for name in run_names(C) if b"agrees" in contents(C)[f"{name}/manifest.json"]),
     }
@@ -381,7 +383,9 @@ def test_what_only_a_hash_finds_is_an_error_and_stays(folder: Path) -> None:
     before = contents(run)
     assert last_line(swept(*WHOLE, "seed=1,2")) == "0 done, 2 there before, 0 failed: r/c"
     answer = swept(*WHOLE, "seed=1,2", "retry=all", code=3)
-    assert re.fullmatch(rf"failed: seed=\d: {run}/output\.npy: got sha256 .*, expected \w+\n", answer.err)
+    assert re.fullmatch(
+        rf"failed: seed=\d: {run}/output\.npy: got sha256 .*, expected \w+; replace=true .*\n", answer.err
+    )
     assert contents(run) == before
     swept(*WHOLE, "seed=1,2", "retry=all", "replace=true")
     verify(run)
@@ -624,7 +628,7 @@ def test_every_batch_says_which_code_asks_for_it(folder: Path, monkeypatch: pyte
 
 def test_a_point_that_another_sweep_has_run_meanwhile_is_there(folder: Path) -> None:
     place, point = a_place(C), prepared()
-    assert runner.produce(point, place, Memo()).how.value == "done"
+    assert runner.produce(point, place, Memo())[0].how.value == "done"
     task = batches.Task((), place, point)
     assert batches.run_task(task, Memo()).status == batches.THERE
     again = batches.Task((), a_place(C, again=True), point)

@@ -14,6 +14,7 @@ import pytest
 from omegaconf import OmegaConf
 from sweep_cases import composer
 
+from convpipe.config.typed import typed
 from convpipe.errors import ConvpipeError
 from convpipe.sweeps import composer as composing
 
@@ -105,7 +106,7 @@ def stock_points(words: list[str]) -> list[list[str]]:
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    overrides = OverridesParser.create().parse_overrides(words)
+    overrides = OverridesParser.create().parse_overrides([text for word in words for text in typed(word, True)])
     (jobs,) = BasicSweeper.split_arguments(overrides, None)
     return [list(job) for job in jobs]
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from convpipe.archive.cells import cell_text, unquoted
-from convpipe.archive.collection import run_names
+from convpipe.archive.collection import run_ids, run_names
 from convpipe.archive.identity import Described
-from convpipe.archive.index import INDEX, each_row
+from convpipe.archive.index import INDEX, each_row, failures
 from convpipe.archive.inputs import contents_of
+from convpipe.archive.results import known_table
 from convpipe.archive.table import DAMAGED, FAILED, KEEP, NOT_CONFIG, OLD_FORMAT, Row, run_row, with_paths
 
 SHA256 = ".sha256"
@@ -143,6 +144,23 @@ class Survey:
         if len(old) == 1:
             return f"{group}{SHA256} != '{min(old)}'"
         return f"{group}{SHA256} not in {sorted(old)}"
+
+
+def take_survey(survey: Survey, folder: Path) -> None:
+    """Let a survey take the rows of a collection into account whose table is up to date.
+
+    All of them where the sweep has read files; otherwise only the runs of format 1, which are known without.
+    """
+    table = known_table(folder)
+    if table is not None and not survey.read:
+        survey.of_format_1 |= table.old
+        return
+    there = set(run_ids(folder))
+    for row in each_row(folder / INDEX):
+        if row["run"] in there:
+            survey.count(row)
+    for row in failures(folder).values():
+        survey.count(row)
 
 
 def command_without_old(folder: Path, survey: Survey) -> str:

@@ -9,35 +9,34 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from convpipe.archive.glance import glance, manifest_text
 from convpipe.archive.identity import RUN_ID
-from convpipe.archive.index import INDEX, completed, failures, locked, own_file, row_at, rows_of
+from convpipe.archive.index import INDEX, complete, failures, index_places, locked, own_file, row_at, rows_of
 from convpipe.archive.inputs import check_input, inputs_in, own_inputs
 from convpipe.archive.read import Run
 from convpipe.archive.replace import mend
+from convpipe.archive.results import RESULTS, Table, in_order, lengthened, write_table
 from convpipe.archive.table import (
-    DONE,
-    OLD_FORMAT,
     Row,
     as_table,
     columns_of,
     joined_columns,
     row_columns,
+    row_of_today,
     run_row,
     typed,
     with_columns,
-    write_results,
 )
 from convpipe.archive.verify import verify
 from convpipe.errors import ArchiveError
-from convpipe.files.staging import hidden_name, storing
+from convpipe.files.staging import storing
 
 if TYPE_CHECKING:
     import pandas as pd
-
-RESULTS = "results.csv"
 
 
 # What is there
@@ -45,8 +44,13 @@ RESULTS = "results.csv"
 
 def run_names(folder: Path) -> list[str]:
     """The ids of a collection's runs, sorted."""
+    return sorted(run_ids(folder))
+
+
+def run_ids(folder: Path) -> list[str]:
+    """The same as they come, as a hundred thousand take a while to sort."""
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if RUN_ID.match(entry.name) and entry.is_dir())
+        return [entry.name for entry in entries if RUN_ID.match(entry.name) and entry.is_dir()]
 
 
 def runs_below(folder: Path) -> Iterator[Path]:
@@ -106,22 +110,21 @@ def errors_of(check: Callable[[Path], None], paths: Iterable[Path]) -> list[Arch
 
 
 def whole_rows(folder: Path) -> list[Row]:
-    """Every run as a row with all its config values: from the index, or from the run where that lacks it.
+    """Every run as a row with all its config values, in order of making: from the index, or from the run itself.
 
     A run in the index is only looked at for its manifest, which is written last; `rebuild` reads all of it.
     """
-    known, rows = rows_of(folder / INDEX), failures(folder)
-    for name in run_names(folder):
-        there = name in known and os.path.exists(f"{folder}/{name}/manifest.json")
-        rows[name] = of_today(known[name]) if there else run_row(folder / name)
-    return [rows[name] for name in sorted(rows)]
+    known, there = rows_of(folder / INDEX), set(run_ids(folder))
+    made = [whole_row_of(folder / name, row) for name, row in known.items() if name in there and "started" in row]
+    older = [row_of_today(folder / name, row) for name, row in known.items() if name in there and "started" not in row]
+    lacking = [*older, *(run_row(folder / name) for name in there - known.keys())]
+    lacking.sort(key=lambda row: (row["started"], row["run"]))
+    return list(in_order([*made, *lacking], failures(folder).values()))
 
 
-def of_today(row: Row) -> Row:
-    """A row of the index with the cell that was not in it when all runs were of format 1."""
-    if "format" not in row and row["status"] == DONE:
-        row["format"] = OLD_FORMAT
-    return row
+def whole_row_of(run: Path, row: Row) -> Row:
+    """The row of the index, or that of the run where its manifest is gone."""
+    return row if os.path.exists(f"{run}/manifest.json") else run_row(run)
 
 
 # The table
@@ -140,10 +143,10 @@ def read_results(folder: Path) -> list[Row]:
             found: list[Row] = list(csv.DictReader(file))
     except (OSError, ValueError, csv.Error):
         found = []
-    listed = sorted([*run_names(folder), *failures(folder)])
+    listed = {*run_ids(folder), *failures(folder)}
     # a line with more cells than the head has a None as key, one with fewer has it as a value
     even = all(None not in row and None not in row.values() for row in found)
-    if even and [row.get("run") for row in found] == listed:
+    if even and len(found) == len(listed) and {row.get("run") for row in found} == listed:
         return found
     rows = whole_rows(folder)
     return with_columns(rows, columns_of(rows))
@@ -161,53 +164,57 @@ def chosen_runs(wanted: Mapping[Path, Collection[str]]) -> pd.DataFrame:
     return as_table(with_columns(rows, columns), columns, typed)
 
 
-def refresh(folder: Path, seen: Callable[[Row], object] = lambda row: None) -> Path:
-    """Bring results.csv up to date: rows of the index, and of runs that it lacks; it appears by one rename.
-
-    Args:
-        seen: is called with each row, of some perhaps twice.
+def refresh(folder: Path) -> Path:
+    """Bring results.csv up to date: with the rows that are new at its end, or written anew where more has changed.
 
     Raises:
         StorageError: the disk refused.
     """
     with storing(folder / RESULTS), locked(folder):
-        return write_table(folder, seen)
+        if not lengthened(folder, run_ids(folder)):
+            written_anew(folder)
+    return folder / RESULTS
 
 
 def rebuild(folder: Path) -> Path:
-    """Write results.csv, and the index, anew from the runs themselves.
+    """Write results.csv, and the index, anew from the runs themselves, in the order in which they started.
 
     Raises:
         StorageError: the disk refused.
     """
     with storing(folder / RESULTS), locked(folder):
         (folder / INDEX).unlink(missing_ok=True)
-        return write_table(folder)
+        written_anew(folder)
+    return folder / RESULTS
 
 
-def write_table(folder: Path, seen: Callable[[Row], object] = lambda row: None) -> Path:
-    """Write results.csv from the index, after adding the runs that it lacks."""
-    names, failed = run_names(folder), failures(folder)
-    places = completed(folder, names, lambda name: run_row(folder / name))
-    listed = sorted([*names, *failed])
-    target = folder / RESULTS
-    temporary = folder / hidden_name(RESULTS)
-    try:
-        with (
-            open(folder / INDEX, "rb", buffering=0, opener=own_file) as index,
-            open(temporary, "w", newline="", encoding="utf-8") as table,
-        ):
+def written_anew(folder: Path, *, whole: bool = True) -> Table:
+    """Write results.csv from the index, by who holds the lock.
 
-            def rows() -> Iterator[Row]:
-                for name in listed:
-                    row = failed.get(name) or row_at(index, places[name])
-                    if "format" not in row:
-                        row = of_today(row)
-                    seen(row)
-                    yield row
+    Args:
+        whole: first add the runs to the index that it lacks; in the midst of a sweep those are about to be added.
 
-            write_results(table, rows)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return target
+    Raises:
+        OSError, StorageError: the disk refused.
+    """
+    names, failed = set(run_ids(folder)), failures(folder)
+    places, older = index_places(folder, names)
+    with open(folder / INDEX, "rb", buffering=0, opener=own_file) as index:
+        if whole and (lacking := names - places.keys()):
+
+            def made(name: str) -> Row:
+                run = folder / name
+                return row_of_today(run, row_at(index, older[name])) if name in older else run_row(run)
+
+            complete(folder, sorted(lacking, key=lambda name: (started_at(folder / name), name)), made)
+            places, _ = index_places(folder, names)
+        order = sorted(places, key=places.__getitem__)
+        return write_table(folder, lambda: in_order((row_at(index, places[name]) for name in order), failed.values()))
+
+
+def started_at(run: Path) -> str:
+    """When a run started, as its manifest says; nothing where that does not, or cannot be read."""
+    with suppress(ArchiveError):
+        found = glance(str(run), manifest_text(str(run)))("started")
+        return found if isinstance(found, str) else ""
+    return ""

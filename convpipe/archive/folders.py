@@ -1,17 +1,27 @@
-"""What a person names a run or a collection by: a path, or a run itself; and what is wrong with that."""
+"""What a person names a run or a collection by, a path, a name, the start of a run id; and what is wrong with it.
+
+One function, `existing_folder`, knows what may be typed; every command and function of the front door asks it.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
-from convpipe.archive.collection import RESULTS, is_run, run_names, runs_below
+from convpipe.archive import read
+from convpipe.archive.collection import is_run, run_names, runs_below
+from convpipe.archive.glance import glance, manifest_text
 from convpipe.archive.read import Run, as_folder
 from convpipe.archive.replace import mend
+from convpipe.archive.results import RESULTS
 from convpipe.archive.verify import verify
-from convpipe.errors import UsageError
+from convpipe.errors import ArchiveError, UsageError, did_you_mean
 
+ROOT = "runs"  # where runs go that are told no other root: what lies there may be called by its name alone
+ID_START = re.compile(r"[0-9a-f]{4,12}", re.ASCII)
 MOST_NAMED = 5  # paths in an error
 
 
@@ -31,29 +41,93 @@ def held_run(found: Run | str | Path) -> Run | None:
 
 
 def existing_folder(command: str, path: Run | str | Path) -> Path:
-    """A folder that is there, or a run's.
+    """A folder that is there, or a run's; what is none here may be so in ROOT, or the start of a run id there.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is none, or several runs whose ids start so.
     """
     folder = path.folder if isinstance(path, Run) else as_folder(command, path)
     if not os.path.isdir(folder):  # pathlib raises where a name is too long
         mend(folder.parent)
-    if not os.path.isdir(folder):
-        raise UsageError(f"{command}: got {folder}, expected a folder")
-    return folder
+    for found in (folder, ROOT / folder):
+        if os.path.isdir(found):
+            return found
+    called = [] if os.path.lexists(folder) else runs_called(str(folder))
+    if len(called) > 1:
+        there = such_as(map(str, called))
+        raise UsageError(f"{command}: got {folder}, with which {len(called)} run ids start; expected a run{there}")
+    if called:
+        return called[0]
+    what = ", a file;" if os.path.isfile(folder) else ","
+    hint = near(folder)
+    raise UsageError(f"{command}: got {folder}{what} expected a folder{f' ({hint})' if hint else ''}")
+
+
+def runs_called(start: str) -> list[Path]:
+    """The runs of all collections in ROOT whose ids start so; none of what cannot be the start of an id."""
+    if not ID_START.fullmatch(start) or not os.path.isdir(ROOT):
+        return []
+    return [run for run in runs_below(Path(ROOT)) if run.name.startswith(start)]
+
+
+def near(folder: Path) -> str:
+    """A hint with what is there of nearly the same path, or of nearly the same name in ROOT; or nothing."""
+    if os.path.lexists(folder):
+        return ""
+    with suppress(OSError, ValueError):
+        above = next(each for each in folder.parents if os.path.isdir(each))
+        missing, *rest = folder.relative_to(above).parts
+        if hint := did_you_mean(missing, subfolders(above)):
+            found = above / hint.removeprefix("did you mean ").removesuffix("?")
+            whole = found.joinpath(*rest)
+            return f"did you mean {whole if os.path.isdir(whole) else found}?"
+    if len(folder.parts) == 1:
+        with suppress(OSError):
+            return did_you_mean(str(folder), subfolders(Path(ROOT)), f"{ROOT}/")
+    return ""
+
+
+def subfolders(folder: Path) -> list[str]:
+    """The names of the folders in a folder, but hidden ones."""
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
 
 
 def run_folder(command: str, path: Run | str | Path) -> Path:
-    """The folder of a run.
+    """The folder of a run; of a collection, that of its newest.
 
     Raises:
         UsageError: it is none, naming those below.
     """
     folder = existing_folder(command, path)
-    if not is_run(folder):
-        raise UsageError(f"{command}: got {folder}, expected a run{such_as(map(str, runs_below(folder)))}")
-    return folder
+    if is_run(folder):
+        return folder
+    if names := run_names(folder):
+        return newest(folder, names)
+    raise UsageError(f"{command}: got {folder}, expected a run{such_as(map(str, runs_below(folder)))}")
+
+
+def newest(folder: Path, names: Iterable[str]) -> Path:
+    """The run of a collection that was started last, as their manifests have it."""
+    return folder / max(names, key=lambda name: (started(folder / name), name))
+
+
+def started(run: Path) -> str:
+    """When a run was started, as its manifest says; nothing where that cannot be read."""
+    with suppress(ArchiveError):
+        found = glance(str(run), manifest_text(str(run)))("started")
+        return found if isinstance(found, str) else ""
+    return ""
+
+
+def load(path: Run | str | Path) -> Run:
+    """Read an archived run: by its folder, by its id or the start of it, or the newest of a collection.
+
+    Raises:
+        UsageError: there is none.
+        ArchiveError: it is of another format, or cannot be read.
+    """
+    return read.load(run_folder("load", path))
 
 
 def collection_folder(command: str, path: Run | str | Path) -> Path:

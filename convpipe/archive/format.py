@@ -186,6 +186,13 @@ def csv_bytes(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> byte
     return text.getvalue().encode()
 
 
+def csv_lines(cells: Iterable[Iterable[Any]]) -> bytes:
+    """Lines of a CSV table, without a header."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(cells)
+    return text.getvalue().encode()
+
+
 def write_cells(table: TextIO, columns: Sequence[str], cells: Iterable[Iterable[Any]]) -> None:
     """Write a CSV table with a header line."""
     writer = csv.writer(table, lineterminator="\n")

@@ -4,35 +4,26 @@ So the table of a long sweep need not read every run again. Of two lines for one
 a kill cut short counts for nothing.
 """
 
-import errno
 import json
 import os
 import re
-import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from convpipe.archive.identity import RUN_ID
+from convpipe.archive.shared import locked as locked, own_file as own_file
 from convpipe.archive.table import FAILED, Row
 from convpipe.files.staging import storing
 
 INDEX = ".index.jsonl"
 FAILURES = ".failed.jsonl"
-LOCK = ".lock"
-LOCK_SECONDS = 60
 ROW_START = b'{"run": "'
 ROW_LINE = re.compile(ROW_START + rb'([0-9a-f]{12})"')
+STARTED = b', "started": "'  # which older code left out, and some measured columns, too
 LINE_BYTES = 2048  # of the index, for one row: few are longer
-
-
-def locked(folder: Path) -> Any:
-    """A lock that one process at a time holds to write to the index or the table."""
-    from filelock import FileLock
-
-    return FileLock(folder / LOCK, timeout=LOCK_SECONDS)
 
 
 # Writing
@@ -44,30 +35,21 @@ def note(folder: Path, rows: Iterable[Row]) -> None:
     Raises:
         StorageError: the disk refused.
     """
-    found = list(rows)
     with storing(folder / INDEX), locked(folder):
-        for name, failed in ((INDEX, False), (FAILURES, True)):
-            lines = "".join(json.dumps(row) + "\n" for row in found if (row["status"] == FAILED) is failed)
-            if lines:
-                add_lines(folder / name, lines.encode())
+        add_rows(folder, list(rows))
+
+
+def add_rows(folder: Path, rows: Sequence[Row]) -> None:
+    """The same by who holds the lock."""
+    for name, failed in ((INDEX, False), (FAILURES, True)):
+        lines = "".join(json.dumps(row) + "\n" for row in rows if (row["status"] == FAILED) is failed)
+        if lines:
+            add_lines(folder / name, lines.encode())
 
 
 def index_row(folder: Path, row: Row) -> None:
     """Add the row of a run to the index, by who holds the lock."""
     add_lines(folder / INDEX, (json.dumps(row) + "\n").encode())
-
-
-def own_file(path: str, flags: int) -> int:
-    """Open a file of a collection's own: no link, which may lead anywhere, and nothing that one may wait for.
-
-    Raises:
-        OSError: it is something else.
-    """
-    file = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
-    if not stat.S_ISREG(os.fstat(file).st_mode):
-        os.close(file)
-        raise OSError(errno.EINVAL, "a pipe, a device or the like, expected a regular file", path)
-    return file
 
 
 def add_lines(path: Path, lines: bytes) -> None:
@@ -93,7 +75,11 @@ def rows_of(path: Path) -> dict[str, Row]:
             lines = file.read().splitlines()
     except OSError:
         return {}
-    return {row["run"]: row for line in lines if (row := whole_row(line)) is not None}
+    found: dict[str, Row] = {}
+    for row in filter(None, map(whole_row, lines)):
+        found.pop(row["run"], None)  # of two lines of one run the last counts, in its place
+        found[row["run"]] = row
+    return found
 
 
 def each_row(path: Path) -> Iterator[Row]:
@@ -107,40 +93,45 @@ def whole_row(line: bytes) -> Row | None:
     try:
         row: Row = json.loads(line)
         texts = all(isinstance(cell, str) for cell in row.values())
-        return row if texts and RUN_ID.match(row["run"]) else None
-    except (ValueError, KeyError, TypeError, AttributeError):
+        return row if texts and row["status"] and RUN_ID.match(row["run"]) else None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
 # Reading it row by row, as a long one need not fit into memory
 
 
-def completed(folder: Path, names: Iterable[str], made: Callable[[str], Row]) -> dict[str, int]:
-    """Where in the index each run's line begins, after adding those of the runs that it lacks, as `made` gives them."""
+def index_places(folder: Path, names: Container[str]) -> tuple[dict[str, int], dict[str, int]]:
+    """Where in the index the line of each of some runs begins, of those that have one; and those of older code."""
     with open(folder / INDEX, "a+b", opener=own_file) as file:
-        places = line_places(file)
+        places, older = line_places(file)
+    found = {name: place for name, place in places.items() if name in names}
+    return found, {name: place for name, place in older.items() if name in names and name not in found}
+
+
+def complete(folder: Path, names: Iterable[str], made: Callable[[str], Row]) -> None:
+    """Add the lines of runs that the index lacks, in the order in which they are given."""
+    with open(folder / INDEX, "ab", opener=own_file) as file:
         for name in names:
-            if name not in places:
-                places[name] = file.seek(0, os.SEEK_END)
-                file.write(json.dumps(made(name)).encode() + b"\n")
-    return places
+            file.write(json.dumps(made(name)).encode() + b"\n")
 
 
-def line_places(file: IO[bytes]) -> dict[str, int]:
-    """Where each run's last whole line begins; lines that a kill cut short are passed over.
+def line_places(file: IO[bytes]) -> tuple[dict[str, int], dict[str, int]]:
+    """Where each run's last whole line begins, and its last of older code; lines that a kill cut short do not count.
 
     Only the lines' ends are looked at, as reading all of each would take a third of a table's time.
     """
-    places = {}
+    places: dict[str, int] = {}
+    older: dict[str, int] = {}
     position = file.seek(0)
     for line in file:
         match = ROW_LINE.match(line)
         if match and line.endswith(b"}\n") and line.count(ROW_START) == 1:
-            places[match[1].decode()] = position
+            (places if STARTED in line else older)[match[1].decode()] = position
         position += len(line)
     if position and not line.endswith(b"\n"):
         file.write(b"\n")
-    return places
+    return places, older
 
 
 def row_at(index: FileIO, place: int) -> Row:

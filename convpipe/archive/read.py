@@ -215,7 +215,7 @@ def as_folder(command: str, folder: object) -> Path:
     """
     if not isinstance(folder, str | os.PathLike):
         raise UsageError(f"{command}: got {shown(folder)}, expected the path of a folder")
-    return Path(folder)
+    return Path(os.path.expanduser(folder))
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -251,6 +251,8 @@ def check_counts(path: Path, manifest: Mapping[str, Any]) -> None:
     if "evaluation" in manifest:
         found = entries_of(path, manifest, "evaluation")
         counts |= {f"evaluation.{name}": found.get(name) for name in ("images", "correct")}
+    if "nonfinite" in manifest:
+        counts["nonfinite"] = manifest["nonfinite"]
     for key, value in counts.items():
         low, high = (1, MOST_THREADS) if key == "provenance.threads" else (0, sys.maxsize)
         if type(value) is not int or not low <= value <= high:
@@ -269,8 +271,9 @@ def check_entries(path: Path, manifest: Mapping[str, Any]) -> None:
                 raise ArchiveError(f"{path}: got {key}.{shown(name)} {shown(value)}, expected a number of bytes")
     if manifest["keep"] not in set(Keep):
         raise ArchiveError(f"{path}: got keep {shown(manifest['keep'])}, expected one of {', '.join(Keep)}")
-    if not is_text(manifest.get("folder", "")):
-        raise ArchiveError(f"{path}: got folder {shown(manifest['folder'])}, expected a text")
+    for key in ("folder", "note"):
+        if not is_text(manifest.get(key, "")):
+            raise ArchiveError(f"{path}: got {key} {shown(manifest[key])}, expected a text")
     for key in ("agrees", "drawn"):
         if not isinstance(found := manifest.get(key, []), list) or not all(map(is_text, found)):
             raise ArchiveError(f"{path}: got {key} {shown(found)}, expected a list of texts")

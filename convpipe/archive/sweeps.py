@@ -61,8 +61,8 @@ class SweepRecord:
         return target
 
     def place(self, sweeps: Path) -> Path:
-        """Where it goes: named after its start and its process, which may have begun two sweeps in one second."""
-        name = f"{self.started:%Y%m%dT%H%M%SZ}-{os.getpid()}"
+        """Where it goes: named after its start, in milliseconds, and its process."""
+        name = f"{self.started:%Y%m%dT%H%M%S}{self.started.microsecond // 1000:03}Z-{os.getpid()}"
         names = (name if number == 1 else f"{name}-{number}" for number in range(1, 1 << 20))
         return next(path for each in names if not (path := sweeps / f"{each}.csv").exists())
 
@@ -96,4 +96,9 @@ def sweep_rows(path: Path) -> list[Row]:
         table = csv.DictReader(file)
         if tuple(table.fieldnames or ()) != COLUMNS:
             return []
-        return [{**row, "sweep": path.stem} for row in table if None not in row and row["point"].isdigit()]
+        return [{**row, "sweep": path.stem} for row in table if is_whole(row)]
+
+
+def is_whole(row: dict[Any, Any]) -> bool:
+    """Whether a line has a cell for each column, the first of them a number."""
+    return None not in row and None not in row.values() and row["point"].isdecimal()

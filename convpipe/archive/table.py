@@ -10,39 +10,54 @@ from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import chain, islice
+from math import isfinite, prod
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
+
+import numpy as np
 
 from convpipe.archive.cells import TRUTHS, cell_text, plain_value, setting_column, unquoted
 from convpipe.archive.format import write_cells
 from convpipe.archive.identity import Described, config_cells
+from convpipe.archive.read import Run, read_manifest, read_rows
 from convpipe.archive.verify import verify
 from convpipe.errors import ArchiveError
+from convpipe.tensors import Array
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Row = dict[str, str]
 FIXED = ("run", "status")
-MEASURED = ("output_shape", "output_sha256", "seconds", "lowering", "format")
-SOMETIMES = frozenset(("accuracy", "error"))  # columns only where some run has them
+MEASURED = (
+    "output_shape", "output_sha256", "seconds", "lowering", "format", "macs", "bytes", "k", "min", "max", "nonfinite",
+    "started",
+)  # fmt: skip
+SOMETIMES = frozenset(("accuracy", "error", "note"))  # columns only where some run has them
 KEEP = "keep"  # a column where it varies, as config values are, and none of them
 OF_FILES = (".sha256", ".path")  # columns in any case: which content was read, and where that lay
 NOT_CONFIG = SOMETIMES.union(FIXED, MEASURED)
-TEXT_COLUMNS = (*FIXED, "output_shape", "output_sha256", "lowering", "error")
+TEXT_COLUMNS = (*FIXED, "output_shape", "output_sha256", "lowering", "started", "error", "note")
 DAMAGED = "damaged"
 FAILED = "failed"
 DONE = "done"
+NONFINITE = "nonfinite"  # a fact of a manifest, where there are any
 OLD_FORMAT = "1"
 GUESSED_FROM = 100  # rows
+MOST_FORMS = 64  # of rows, by the keys that they have
 
 
 # A run as a row
 
 
-def done_row(cells: Mapping[str, str], manifest: Mapping[str, Any], output: Mapping[str, Any]) -> Row:
-    """A whole run as a row: its id, status, every config value, output and time."""
-    seconds = sum(float(min(repeats)) for repeats in manifest["seconds"].values())
+def done_row(cells: Mapping[str, str], manifest: Mapping[str, Any], stages: Sequence[Mapping[str, Any]]) -> Row:
+    """A whole run as a row: its id, status, every config value, output and time.
+
+    Args:
+        stages: the rows of stages.csv, as texts or as what they say.
+    """
+    seconds, output = sum(float(min(repeats)) for repeats in manifest["seconds"].values()), stages[-1]
     row = {
         "run": manifest["run_id"],
         "status": manifest["status"],
@@ -53,10 +68,38 @@ def done_row(cells: Mapping[str, str], manifest: Mapping[str, Any], output: Mapp
         "seconds": f"{seconds:.9f}",
         "lowering": manifest.get("lowering", ""),
         "format": str(manifest["format"]),
+        "macs": str(sum(int(stage["macs"]) for stage in stages)),
+        "bytes": str(sum(int(stage["bytes"]) for stage in stages)),
+        "k": "" if is_network(cells) else taps_of(stages),
+        "min": str(output["min"]),
+        "max": str(output["max"]),
+        "nonfinite": str(manifest.get(NONFINITE, 0)),
+        "started": manifest.get("started", ""),  # of format 1 nobody knows
     }
+    if "note" in manifest:
+        row["note"] = cell_text(manifest["note"])
     if "evaluation" in manifest:
         row["accuracy"] = f"{manifest['evaluation']['correct'] / max(manifest['evaluation']['images'], 1):.6f}"
     return row
+
+
+def is_network(cells: Mapping[str, str]) -> bool:
+    """Whether the cells of a config are those of a network."""
+    return any(key.startswith("network.") for key in cells)
+
+
+def taps_of(stages: Sequence[Mapping[str, Any]]) -> str:
+    """How many products make one sum, where one stage alone multiplies: the inner length of its matrix product.
+
+    >>> taps_of([{"macs": "0", "shape": "(1,5)"}, {"macs": "1458", "shape": "(9,6)"}])
+    '27'
+    """
+    multiplying = [stage for stage in stages if int(stage["macs"])]
+    if len(multiplying) != 1:
+        return ""
+    sums = prod(map(int, multiplying[0]["shape"].strip("(,)").split(",")))
+    taps, rest = divmod(int(multiplying[0]["macs"]), sums)
+    return "" if rest else str(taps)
 
 
 def with_paths(cells: Mapping[str, str], paths: Mapping[str, str]) -> Mapping[str, str]:
@@ -85,13 +128,43 @@ def run_row(path: Path) -> Row:
     with suppress(ArchiveError):
         run = verify(path, arrays=False)
         if run.manifest["run_id"] == path.name:
-            return done_row(config_cells(run.config), run.manifest, run.rows[-1])
-    return {"run": path.name, "status": DAMAGED}
+            manifest = {NONFINITE: counted_again(run), **run.manifest}
+            return done_row(config_cells(run.config), manifest, run.rows)
+    return {"run": path.name, "status": DAMAGED, "started": ""}
 
 
-def failed_row(described: Described, error: str) -> Row:
-    """A point that failed, and why, as a row."""
-    return {"run": described.identity, "status": FAILED, **with_paths(described.cells, described.paths), "error": error}
+def row_of_today(path: Path, row: Row) -> Row:
+    """The row of a run whose line in the index is of older code, with the columns that have come since."""
+    if row["status"] != DONE:
+        return run_row(path)
+    try:
+        manifest, stages = read_manifest(path / "manifest.json"), read_rows(path / "stages.csv")
+    except ArchiveError:
+        return run_row(path)
+    cells = {key: text for key, text in row.items() if key not in NOT_CONFIG}
+    manifest = {NONFINITE: counted_again(Run(path, {}, stages, manifest)), **manifest}
+    return done_row(cells, manifest, stages)
+
+
+def counted_again(run: Run) -> int | str:
+    """How many values of a run's output are NaN or infinite, where its manifest is too old to say so."""
+    with suppress(ArchiveError):
+        return 0 if NONFINITE in run.manifest else nonfinite_in(run.rows[-1], lambda: run.output)
+    return ""
+
+
+def nonfinite_in(row: Mapping[str, Any], values: Callable[[], Array]) -> int:
+    """How many values of an array are NaN or infinite; looked for only where its row has such an end."""
+    if all(isfinite(float(row[end] or 0)) for end in ("min", "max")):
+        return 0
+    found = values()
+    return found.size - int(np.count_nonzero(np.isfinite(found)))
+
+
+def failed_row(described: Described, error: str, started: str) -> Row:
+    """A point that failed, when it started and why, as a row."""
+    cells = with_paths(described.cells, described.paths)
+    return {"run": described.identity, "status": FAILED, **cells, "started": started, "error": error}
 
 
 # Columns
@@ -104,9 +177,21 @@ class Columns:
     first: dict[str, str] | None = None  # every config key, with the value it had first
     varying: set[str] = field(default_factory=set)
     sometimes: set[str] = field(default_factory=set)
+    seen: dict[tuple[str, ...], tuple[itemgetter[Any], Any]] = field(default_factory=dict, repr=False, compare=False)
 
     def count(self, row: Row) -> None:
         """Take one row's keys and values into account."""
+        keys = tuple(row)
+        if (usual := self.seen.get(keys)) and usual[0](row) == usual[1]:  # a third of the time that the rest takes
+            return
+        self.compare(row)
+        constant = [key for key in keys if key not in self.varying and key not in NOT_CONFIG]
+        if len(constant) > 1 and len(self.seen) < MOST_FORMS:
+            take = itemgetter(*constant)
+            self.seen[keys] = take, take(row)
+
+    def compare(self, row: Row) -> None:
+        """Take note of what a row has that others have not, or have otherwise."""
         self.sometimes |= SOMETIMES & row.keys()
         if row["status"] == DAMAGED:
             return
@@ -173,7 +258,7 @@ def cell_value(column: str, text: str) -> Any:
 # As CSV
 
 
-def write_results(table: TextIO, rows: Callable[[], Iterable[Row]]) -> None:
+def write_results(table: TextIO, rows: Callable[[], Iterable[Row]]) -> Columns:
     """Write rows as a CSV table; `rows` gives them anew each time, as they need not fit into memory.
 
     They are read once where the first of them show which columns there are, and otherwise once more.
@@ -184,6 +269,7 @@ def write_results(table: TextIO, rows: Callable[[], Iterable[Row]]) -> None:
         table.seek(0)
         table.truncate()
         write_cells(table, found.names, cells(rows(), found.names))
+    return found
 
 
 def cells(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[list[str]]:

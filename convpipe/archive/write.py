@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from convpipe.archive.format import COLUMNS, FORMAT, INPUTS, OUTPUT, csv_bytes, manifest_json, stage_row, sums_bytes
+from convpipe.archive.shared import make_shared
 from convpipe.errors import StorageError
 from convpipe.files.contents import changed_meanwhile
 from convpipe.files.npy import BLOCK_BYTES, Block, array_sha256, blocks, npy_header, opened
@@ -24,6 +25,10 @@ NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
 
 class Recorder(Protocol):
     """What takes down a run as it is made: on disk, or in memory."""
+
+    @property
+    def rows(self) -> Sequence[Mapping[str, Any]]:
+        """The rows of its stages so far, as texts or as what they say."""
 
     def write(self, name: str, content: bytes) -> None:
         """Take one file."""
@@ -147,7 +152,7 @@ def store_content(target: Path, path: str, key: str) -> None:
             with storing(temporary):
                 found = write_file(str(temporary), iter(partial(file.read, BLOCK_BYTES), b""))
                 if found == target.name:
-                    target.parent.mkdir(exist_ok=True)
+                    make_shared(target.parent)
                     os.replace(temporary, target)
         finally:
             with suppress(OSError):

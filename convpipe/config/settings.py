@@ -216,6 +216,7 @@ class Job:
 
     spec: Spec
     execution: Execution
+    is_sweep: bool = False  # its config has axes or a list of points, of which a single run is one
 
 
 SPEC_KEYS = tuple(entry.name for entry in fields(Spec))

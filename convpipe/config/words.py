@@ -10,12 +10,13 @@ from typing import Any
 
 from convpipe.config.hydra_errors import explained
 from convpipe.config.tree import GLOBAL, GROUPS, YAML, config_folder
-from convpipe.errors import ConfigError, UsageError
+from convpipe.config.typed import at_commas, typed, without_pair
+from convpipe.errors import ConfigError, ConvpipeError, UsageError
 from convpipe.fields import settings_of
 from convpipe.files.yaml import dotted
 from convpipe.sources.kinds.source import ROLES, SOURCES
 
-OWN = "_own_"  # what an experiment file of the user's is called among the experiments, as no file there is
+OWN = "_own_"  # what experiment files of the user's are called among the experiments, as no file there is
 
 
 def is_own_file(word: str) -> bool:
@@ -27,32 +28,75 @@ def is_own_file(word: str) -> bool:
     return word.endswith(YAML) and "=" not in word
 
 
-def words_for_hydra(words: Sequence[str]) -> list[str]:
-    """Words as Hydra takes them: an experiment file in front becomes an experiment of Hydra's.
+def words_for_hydra(words: Sequence[str], several: bool = False) -> list[str]:
+    """Words as Hydra takes them: in its grammar, and experiment files as experiments of Hydra's.
+
+    Args:
+        several: whether they are a sweep's.
 
     Raises:
-        ConvpipeError: it cannot be read, or is no such file.
+        ConvpipeError: a file cannot be read, or is no such file.
     """
-    for word in filter(is_own_file, words[1:]):
-        raise UsageError(f"{word}: expected settings as key=value here; an experiment file is the first word, and one")
     from hydra.core.config_store import ConfigStore
 
-    ConfigStore.instance().repo.get("experiment", {}).pop(f"{OWN}.yaml", None)  # of an earlier call in this process
-    store_installed(words)
-    if not words or not is_own_file(words[0]):
-        return list(words)
+    experiments = ConfigStore.instance().repo.get("experiment", {})
+    for name in [name for name in experiments if name.startswith(OWN)]:  # of an earlier call in this process
+        experiments.pop(name)
+    files, others = own_files(words)
+    given = [text for word in others for text in typed(word, several)]
+    store_installed(given)
+    if not files:
+        return given
+    stored = [stored_own(number, file, given) for number, file in enumerate(files)]
+    return [f"experiment={','.join(stored)}", *given]
+
+
+def own_files(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The experiments that words name where one of them is a file, and the other words.
+
+    Raises:
+        ConvpipeError: there are several such words.
+    """
+    files: list[str] = []
+    others: list[str] = []
+    for word in map(without_pair, words):
+        key, _, value = word.partition("=")
+        is_experiment = key.strip().lstrip("+") == "experiment"
+        names = at_commas(value.strip()) if is_experiment else [word]
+        if not any(is_own_file(without_pair(name)) for name in names) and not (is_experiment and files):
+            others.append(word)
+        elif not files:
+            files = [without_pair(name) for name in names]
+        else:
+            raise second_experiment(word, files)
+    before = [word for word in others if word.lstrip("+~").split("@")[0].partition("=")[0] == "experiment"]
+    if files and before:
+        raise second_experiment(before[0], files)
+    return files, others
+
+
+def second_experiment(word: str, files: Sequence[str]) -> ConvpipeError:
+    """There are two words that say which experiment it is."""
+    key, equals, value = word.partition("=")
+    file = ",".join(files)
+    if not equals and is_own_file(key):
+        return UsageError(f"{key}: expected one experiment file; a sweep over several is -m experiment={file},{key}")
+    line = f", which itself may have a line experiment: {value}" if value and not is_own_file(value) else ""
+    return ConfigError(key, value, f"none beside {file}{line}")
+
+
+def stored_own(number: int, file: str, words: Sequence[str]) -> str:
+    """What an experiment is called for Hydra: a file is stored for it, and a name is one already."""
+    if not is_own_file(file):
+        return file
     from convpipe.config.own import experiment  # which a command without such a file does without
 
-    for word in words[1:]:
-        key, _, value = word.partition("=")
-        if key.lstrip("+~").split("@")[0] == "experiment":
-            line = f", which itself may have a line experiment: {value}" if value else ""
-            raise ConfigError(key, value, f"none beside {words[0]}{line}")
-    node = experiment(Path(words[0]), groups_chosen(words[1:]))
+    name = f"{OWN}{number or ''}"
+    node = experiment(Path(file).expanduser(), groups_chosen(words))
     chosen = (pair for entry in node["defaults"] if isinstance(entry, dict) for pair in entry.items())
-    store_installed([f"{key.rpartition('/')[2]}={name}" for key, name in chosen])
-    store("experiment", OWN, node, words[0], GLOBAL)
-    return [f"experiment={OWN}", *words[1:]]
+    store_installed([f"{key.rpartition('/')[2]}={choice}" for key, choice in chosen])
+    store("experiment", name, node, file, GLOBAL)
+    return name
 
 
 def groups_chosen(words: Sequence[str]) -> set[str]:

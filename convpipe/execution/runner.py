@@ -9,8 +9,6 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from convpipe.archive.identity import Described
 from convpipe.archive.index import INDEX, note
 from convpipe.archive.inputs import contents_of
@@ -18,11 +16,12 @@ from convpipe.archive.keep import INPUT, Keep
 from convpipe.archive.memory import Held
 from convpipe.archive.read import Run, load
 from convpipe.archive.replace import mend
-from convpipe.archive.table import done_row
+from convpipe.archive.table import NONFINITE, done_row, nonfinite_in
 from convpipe.archive.verify import verify
 from convpipe.archive.write import Draft, Recorder, drafting, publish
 from convpipe.errors import ArchiveError, ConfigError, ValueRangeError
 from convpipe.execution import pipeline, provenance
+from convpipe.execution.batch import rest_of_batch
 from convpipe.execution.code import Names, code_of, named
 from convpipe.execution.drawing import AUTO, NONE, drawn_stages
 from convpipe.execution.inputs import input_bytes, make_arrays, pinned
@@ -31,13 +30,14 @@ from convpipe.execution.pipeline import StageResult
 from convpipe.execution.reuse import SAME_CODE, Asked, Found, look
 from convpipe.execution.settle import Case, How, Settled
 from convpipe.execution.threads import blas_threads
+from convpipe.files.staging import having_kept
 from convpipe.graph.canonical import as_computed
 from convpipe.graph.making import source_of
 from convpipe.graph.memo import Memo
 from convpipe.graph.plan import Plan, readable
 from convpipe.graph.single import lowering_name
 from convpipe.graph.spec import Spec, describe, stored_sources
-from convpipe.graph.work import Work, checked_work, plan_images
+from convpipe.graph.work import Work, checked_work
 from convpipe.ops import OPERATIONS
 from convpipe.ops.kinds.registry import origins
 from convpipe.sources import SOURCES
@@ -133,7 +133,8 @@ def execute(prepared: Prepared, place: Place, on_stage: OnStage = ignore) -> Out
         seconds = fill(draft, prepared, keeping(place, standing(prepared, place)), on_stage)
         settled = archived(draft, target, prepared, place)
     if settled.row is not None and (place.folder / INDEX).exists():  # with a row, perhaps, of what was there once
-        note(place.folder, [settled.row])
+        with having_kept(f"the run is kept: {target}"):
+            note(place.folder, [settled.row])
     return Outcome(load(target), settled.words, seconds)
 
 
@@ -192,7 +193,7 @@ def archived(draft: Draft, target: Path, prepared: Prepared, place: Place) -> Se
     settled, cells = None, prepared.described.cells
     while settled is None:
         if publish(draft, target):
-            return Settled(How.NEW, row=done_row(cells, draft.manifest, draft.rows[-1]))
+            return Settled(How.NEW, row=done_row(cells, draft.manifest, draft.rows))
         compare = partial(compared, draft=draft, spec=prepared.spec)
         settled = Case(draft, target, asked(prepared, place), cells, compare, place.replace).settle()
     return settled
@@ -288,11 +289,14 @@ def fill(draft: Recorder, prepared: Prepared, place: Place, on_stage: OnStage, m
     try:
         seconds, output = recorded(draft, work, place, arrays, on_stage, kept)
         if batch:
-            output = rest_of_batch(draft, spec, work, batch)
+            output, more = rest_of_batch(draft, spec, work, batch)
+            seconds["output"] = (more,)
     except ValueRangeError as error:
         expected = "a dtype that holds every sum"
         raise ConfigError("conv.dtype", work.plan.output.dtype, expected, error.under("conv")) from error
     found = manifest(prepared, place, seconds, started)
+    if lost := nonfinite_in(draft.rows[-1], lambda: output):
+        found[NONFINITE] = lost
     if album is not None or spec.labels is not None:
         from convpipe.execution.attachments import attach
 
@@ -347,18 +351,6 @@ def recorded(
         seconds[step.name] = result.seconds
         on_stage(result)
     return seconds, result.array
-
-
-def rest_of_batch(draft: Recorder, spec: Spec, work: Work, batch: dict[str, Array]) -> Array:
-    """Run the whole batch in slices for its output alone: the recorded images as they were recorded."""
-    output = np.empty((work.batch, *work.plan.output.shape[1:]), work.plan.output.dtype)
-    images = batch["input"]
-    starts = [0, *range(work.recorded, work.batch, work.slice)]
-    for start, stop in zip(starts, [*starts[1:], work.batch], strict=True):
-        plan = plan_images(spec, work.plan.given[0], stop - start)
-        output[start:stop] = pipeline.output(plan, {**batch, "input": images[start:stop]})
-    draft.add("output", "batch", output, macs=work.macs - work.plan.macs, kept=False, last=True)
-    return output
 
 
 def manifest(prepared: Prepared, place: Place, seconds: Seconds, started: str) -> dict[str, Any]:

@@ -28,7 +28,26 @@ class storing:  # noqa: N801 - reads as a word; no @contextmanager, which takes 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, OSError):
             reason = error.strerror or error
-            raise StorageError(f"{error.filename or self.path}: {reason}; nothing was kept") from error
+            raise StorageError(f"{error.filename or self.path}: {reason}{NOTHING_KEPT}") from error
+
+
+NOTHING_KEPT = "; nothing was kept"
+
+
+class having_kept:  # noqa: N801 - as above
+    """What the system says against what comes after something was written: that is kept, and the error says so."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def __enter__(self) -> None:
+        """Nothing to do."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            error = StorageError.of(error)
+        if isinstance(error, StorageError):
+            raise StorageError(f"{str(error).removesuffix(NOTHING_KEPT)}; {self.what}") from error
 
 
 def hidden_name(what: str) -> str:
@@ -57,7 +76,7 @@ def write_whole(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
         os.replace(temporary, path)
     except OSError as error:
-        raise StorageError(f"{path}: {error.strerror or error}; nothing was kept") from error
+        raise StorageError(f"{path}: {error.strerror or error}{NOTHING_KEPT}") from error
     finally:
         with suppress(OSError):
             temporary.unlink()
@@ -80,7 +99,7 @@ def remove_own(folder: Path) -> None:
 def half_done(folder: Path) -> Iterator[tuple[Path, int]]:
     """What processes of this machine have half done in a folder, with their numbers."""
     for name in os.listdir(folder):
-        match = HIDDEN.fullmatch(name)
+        match = HIDDEN.fullmatch(name) if name[0] == "." else None  # of a hundred thousand names few are hidden
         if match and match[1] == machine_mark():
             yield folder / name, int(match[2])
 

@@ -2,15 +2,20 @@
 
 import os
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TextIO
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-PLAIN_WIDTH = 240  # plain output is for pipes and files, which have no edge to wrap at
+from convpipe.errors import literal
+from convpipe.report.fitting import cells_of, fitting, left_out
+
+PLAIN_WIDTH = 240  # characters of a line of numbers where there is no edge to wrap at
+NO_EDGE = 1 << 16  # the width of pipes and files
 
 
 class ShownConsole(Console):
@@ -25,7 +30,15 @@ def console(stream: TextIO | None = None) -> Console:
     """A console for standard output: coloured and boxed on a terminal, plain elsewhere or with NO_COLOR."""
     target = stream or sys.stdout
     made = partial(ShownConsole, file=target, highlight=False, emoji=False)  # a folder's :bug: is no picture
-    return made(no_color=True, force_terminal=False, width=PLAIN_WIDTH) if is_plain(target) else made()
+    if not is_plain(target):
+        return made()
+    width = made().width if target.isatty() else NO_EDGE  # NO_COLOR makes a terminal no wider
+    return made(no_color=True, force_terminal=False, width=width)
+
+
+def room(out: Console) -> int | None:
+    """How many cells a line has, where that is a terminal."""
+    return out.width if out.file.isatty() else None
 
 
 def is_plain(stream: TextIO) -> bool:
@@ -42,6 +55,43 @@ def table(plain: bool, titles: Iterable[str] = (), left: Collection[str] = ()) -
     for title in titles:
         rows.add_column(title, justify="left" if title in left else "right")
     return rows
+
+
+def say(out: Console, line: str) -> None:
+    """Print a line that may hold texts from outside, of which none is markup, moves the cursor or begins a new line."""
+    out.print(literal(line), markup=False, soft_wrap=True)
+
+
+def show_columns(
+    out: Console,
+    columns: Mapping[str, Sequence[str]],
+    how: str,
+    *,
+    worth: Iterable[Sequence[str]] | None = None,
+    left: Collection[str] = (),
+    styles: Mapping[str, str] | None = None,
+) -> None:
+    """Print a table, of which a narrow terminal shows the columns that fit, and below it a line about the others.
+
+    Args:
+        columns: the cells by title.
+        how: how to see what is left out.
+        worth: the columns in groups, the most useful first, for `fitting`; by default as they stand.
+        left: those whose cells stand to the left, as words do.
+        styles: of columns, on a terminal with colours.
+    """
+    columns = {literal(title): [*map(literal, cells)] for title, cells in columns.items()}
+    widths = {title: max(map(cells_of, (title, *cells))) for title, cells in columns.items()}
+    kept = fitting(widths, worth or [[title] for title in columns], room(out))
+    rows = table(out.no_color)
+    for title in kept:
+        style = "" if out.no_color else (styles or {}).get(title, "")
+        rows.add_column(title, justify="left" if title in left else "right", overflow="fold", style=style)
+    for cells in zip(*(columns[title] for title in kept), strict=True):
+        rows.add_row(*map(Text, cells))
+    out.print(rows)
+    if lost := [title for title in columns if title not in kept]:
+        out.print(left_out(lost, how, room(out)), markup=False)
 
 
 def readable_seconds(seconds: float) -> str:

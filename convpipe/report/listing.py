@@ -3,7 +3,8 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from datetime import datetime
+from functools import lru_cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
@@ -22,13 +23,19 @@ from convpipe.archive.table import (
     with_columns,
 )
 from convpipe.config.expressions import compile_expression
-from convpipe.errors import ConfigError, UsageError, did_you_mean
+from convpipe.errors import ConfigError, UsageError, did_you_mean, literal
 from convpipe.files.endings import ending
 from convpipe.files.staging import storing
+from convpipe.report.fitting import adjusted, cells_of, cut, fitting, left_out
 
 FORMATS = ("table", "csv", "json", "parquet")
 MOST_CHARACTERS = 32  # of a table's cell
 MOST_NAMED = 60  # columns in an error
+# In a terminal
+FIRST = ("run", "collection")
+USEFUL = frozenset(("output_shape", "seconds", "accuracy", "error", "note", "status"))
+HASHES = ("sha256",)  # of which the start is shown
+HASH_SHOWN = 12
 
 
 class Missing(float):
@@ -189,27 +196,80 @@ def table_text(listing: Listing) -> str:
     if not listing.rows:
         return f"no run of {listing.total} matches\n" if listing.total else ""
     columns = [aligned(name, [row[name] for row in listing.rows]) for name in listing.columns]
+    return in_lines(columns)
+
+
+def terminal_text(listing: Listing, width: int | None) -> str:
+    """The same for a terminal: readable cells, the columns that fit, and a line about those that do not."""
+    if not listing.rows:
+        return table_text(listing)
+    columns = {name: for_people(name, [row[name] for row in listing.rows]) for name in listing.columns}
+    worth = sorted(listing.columns, key=partial(use_of, listing.rows))
+    kept = fitting({name: cells_of(cells[0]) for name, cells in columns.items()}, [[name] for name in worth], width)
+    lost = [name for name in worth if name not in kept]
+    ways = f"--columns {','.join([kept[0], *lost[:1]])} chooses; --format csv has all"
+    return in_lines([columns[name] for name in kept]) + (f"{left_out(lost, ways, width)}\n" if lost else "")
+
+
+def in_lines(columns: Sequence[Sequence[str]]) -> str:
+    """Columns of one width each as the lines of a table."""
     return "".join("  ".join(cells).rstrip() + "\n" for cells in zip(*columns, strict=True))
+
+
+def use_of(rows: Sequence[Row], column: str) -> int:
+    """How much of use a column is in a list of runs, the smaller the more; one that says the same of all, the least."""
+    if column in FIRST:
+        return 0
+    if column.endswith(HASHES) or (len(rows) > 1 and len({row[column] for row in rows}) == 1):
+        return 3
+    return 1 if column not in NOT_CONFIG or column in USEFUL else 2
+
+
+def for_people(name: str, cells: Sequence[str]) -> list[str]:
+    """A column as `aligned` has it, its times, dates and hashes as people read them."""
+    if name == "seconds":
+        from convpipe.report.console import readable_seconds  # with rich, which a pipe does without
+
+        return filled(name, [readable_seconds(float(cell)) if cell else "" for cell in cells], right=True)
+    if name == "started":
+        return filled(name, [local_time(cell) for cell in cells], right=False)
+    return aligned(name, [cell[:HASH_SHOWN] for cell in cells] if name.endswith(HASHES) else cells)
+
+
+def local_time(text: str) -> str:
+    """A date as manifests have it, to the minute, by this machine's clock; as it is where it is none.
+
+    >>> local_time("yesterday")
+    'yesterday'
+    """
+    try:
+        return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M")
+    except (ValueError, OverflowError, OSError):
+        return short_cell(text)
 
 
 def aligned(name: str, cells: Sequence[str]) -> list[str]:
     """A column's name and cells, all of one width."""
-    texts = [name, *map(short_cell, cells)]
-    width = max(map(len, texts))
-    if all(isinstance(cell_value(name, cell), int | float | None) for cell in set(cells)):
-        return [text.rjust(width) for text in texts]
-    return [text.ljust(width) for text in texts]
+    numbers = all(isinstance(cell_value(name, cell), int | float | None) for cell in set(cells))
+    texts = map(literal if name == "collection" else short_cell, cells)  # a path is there to be typed
+    return filled(name, list(texts), right=numbers)
+
+
+def filled(name: str, texts: Sequence[str], *, right: bool) -> list[str]:
+    """A column's name and texts, all as many cells wide."""
+    width = max(map(cells_of, (name, *texts)))
+    return [adjusted(text, width, right=right) for text in (name, *texts)]
 
 
 @lru_cache(maxsize=1 << 16)
 def short_cell(text: str) -> str:
     """A cell of a table: on one line, nothing that moves a terminal's cursor, not too long.
 
-    >>> short_cell("a\\nb"), short_cell("x" * 40)
+    >>> short_cell("a\nb"), short_cell("x" * 40)
     ('a b', 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxx...')
     """
     clean = text if text.isprintable() else "".join(mark if mark.isprintable() else " " for mark in text)
-    return clean if len(clean) <= MOST_CHARACTERS else f"{clean[: MOST_CHARACTERS - 3]}..."
+    return cut(clean, MOST_CHARACTERS)
 
 
 def csv_text(listing: Listing) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from io import StringIO
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,8 +17,8 @@ from convpipe.archive.read import Run, read_bytes
 from convpipe.errors import ArchiveError
 from convpipe.ops import OPERATIONS
 from convpipe.ops.kinds.operation import words
-from convpipe.report.console import PLAIN_WIDTH, table
-from convpipe.tensors import Array, shape_text
+from convpipe.report.console import PLAIN_WIDTH, room, say, show_columns
+from convpipe.tensors import Array, number_text, shape_text
 
 if TYPE_CHECKING:
     from convpipe.execution.evaluation import Answer
@@ -29,6 +30,8 @@ MOST_PRINTED_CELLS = 400  # of all maps
 MOST_SUMMARY_ROWS = 32
 MOST_ANSWERS = 10
 MOST_CLASSES = 20  # of a confusion table that is printed
+WIDER = "a wider terminal shows all, or | cat"
+SHORT_FLOAT = 4  # bytes of a float whose shortest text has nine digits at most
 ONE_LINE = 40  # characters up to which values are printed as a list on one line
 
 
@@ -77,15 +80,18 @@ def show_maps(out: Console, name: str, maps: Maps) -> None:
         show_summary(out, name, maps)
         return
     for label, plane in maps:
-        out.print(f"{name} {label}, {plane.dtype}: {values_text(plane)}", markup=False, soft_wrap=True)
+        out.print(
+            f"{name} {label}, {plane.dtype}: {values_text(plane, room(out) or PLAIN_WIDTH)}",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def show_summary(out: Console, name: str, maps: Maps) -> None:
     """Print range and mean of each map, the first MOST_SUMMARY_ROWS of them."""
-    rows = table(out.no_color, (name, "min", "max", "mean"), left=(name,))
-    for (label, plane), _ in zip(maps, range(MOST_SUMMARY_ROWS), strict=False):
-        rows.add_row(label, *range_texts(plane))
-    out.print(rows)
+    rows = [(label, *range_texts(plane)) for label, plane in islice(maps, MOST_SUMMARY_ROWS)]
+    columns = dict(zip((name, "min", "max", "mean"), map(list, zip(*rows, strict=True)), strict=True))
+    show_columns(out, columns, WIDER, left=(name,))
     if maps.count > MOST_SUMMARY_ROWS:
         out.print(f"and {maps.count - MOST_SUMMARY_ROWS} more maps")
 
@@ -94,12 +100,13 @@ def show_answers(out: Console, scores: Array) -> None:
     """Print what the first rows of (N, classes) answer: the class of the largest score, none beside NaN."""
     from convpipe.execution.evaluation import NO_ANSWER, answers_of  # most runs have none
 
-    rows = table(out.no_color, ("image", "answer", "score"))
+    columns: dict[str, list[str]] = {"image": [], "answer": [], "score": []}
     for n, (row, answer) in enumerate(zip(scores, answers_of(scores[:MOST_ANSWERS]).tolist(), strict=False)):
         there = answer < len(row)
         score = short_number(str(row[answer].item())) if there else "nan"
-        rows.add_row(f"n={n}", str(answer) if there else NO_ANSWER, score)
-    out.print(rows)
+        for title, cell in zip(columns, (f"n={n}", str(answer) if there else NO_ANSWER, score), strict=True):
+            columns[title].append(cell)
+    show_columns(out, columns, WIDER)
     if len(scores) > MOST_ANSWERS:
         out.print(f"and {len(scores) - MOST_ANSWERS} more images")
 
@@ -107,21 +114,29 @@ def show_answers(out: Console, scores: Array) -> None:
 def show_values(out: Console, name: str, values: Array) -> None:
     """Print an array of no known axes: whole where it is small, its range where it is not."""
     if values.size <= LARGEST_PRINTED_MAP:
-        text = values_text(values)
+        text = values_text(values, room(out) or PLAIN_WIDTH)
     else:
         low, high, mean = range_texts(values)
         text = f"min {low}, max {high}, mean {mean}"
     out.print(f"{name} {shape_text(values.shape)}, {values.dtype}: {text}", markup=False, soft_wrap=True)
 
 
-def values_text(values: Array) -> str:
+def values_text(values: Array, width: int = PLAIN_WIDTH) -> str:
     """Values as a list where that fits on a line, as an aligned grid where it does not.
 
-    >>> values_text(np.array([[-9, 1], [0, -7]]))
-    '[[-9, 1], [0, -7]]'
+    >>> values_text(np.array([[-9, 1], [0, -7]])), values_text(np.array([0.1], np.float32))
+    ('[[-9, 1], [0, -7]]', '[0.1]')
     """
-    line = str(values.tolist())
-    return line if len(line) <= ONE_LINE else "\n" + np.array2string(values, precision=6, max_line_width=PLAIN_WIDTH)
+    line = list_text(values) if values.size < ONE_LINE else ""
+    if line and len(line) <= ONE_LINE:
+        return line
+    digits = None if values.dtype.itemsize <= SHORT_FLOAT and values.dtype.kind == "f" else 6
+    return "\n" + np.array2string(values, precision=digits, max_line_width=width)
+
+
+def list_text(values: Array) -> str:
+    """An array as nested lists, each number as short as its dtype allows."""
+    return f"[{', '.join(map(list_text, values))}]" if values.ndim else number_text(values[()])
 
 
 # Answers held against labels
@@ -139,10 +154,10 @@ def show_confusion(out: Console, run: Run) -> None:
     classes = len(found.confusion)
     if classes > MOST_CLASSES:
         return
-    rows = table(out.no_color, ("true\\answer", *answer_names(found)))
-    for true, counts in enumerate(found.confusion.tolist()):
-        rows.add_row(str(true), *(str(count) if count else "." for count in counts))
-    out.print(rows)
+    columns = {"true\\answer": [str(true) for true in range(classes)]}
+    for name, counts in zip(answer_names(found), found.confusion.T.tolist(), strict=True):
+        columns[name] = [str(count) if count else "." for count in counts]
+    show_columns(out, columns, f"{CONFUSION} has all")
 
 
 def read_confusion(run: Run) -> Array:
@@ -172,4 +187,4 @@ def show_pictures(out: Console, run: Run) -> None:
     several = f"{files[0]} to {files[-1]}, {len(files)} pictures" if len(files) > 1 else "".join(files)
     words = ", and ".join(filter(None, (SHEET if SHEET in names else "", several)))
     if words:
-        out.print(f"drawn: {words}", markup=False, soft_wrap=True)
+        say(out, f"drawn: {words}")

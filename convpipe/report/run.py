@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from convpipe.archive.format import lettered, rank_words, short_number
 from convpipe.archive.read import Run
+from convpipe.errors import literal
 from convpipe.graph.plan import readable
-from convpipe.report.console import PLAIN_WIDTH, readable_seconds, table
-from convpipe.report.outputs import show_output
+from convpipe.report.console import readable_seconds, room, say, show_columns
+from convpipe.report.fitting import cells_of
+from convpipe.report.outputs import WIDER, show_output
 
 if TYPE_CHECKING:
     from convpipe.execution.evaluation import Answer
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 Row = Mapping[str, str]
 
 MOST_STAGES = 40  # rows of stages; of more, which only a network has, each layer gets one row
-# What the table of stages leaves out, in this order, until it fits a narrow terminal; stages.csv has it all.
-LEFT_OUT = ((), ("multiply-adds",), ("multiply-adds", "min", "max"), ("multiply-adds", "min", "max", "size"))
+# The columns of the table of stages, the most useful first: a narrow terminal shows those that fit.
+WORTH = (("stage", "shape"), ("dtype",), ("time",), ("size",), ("min", "max"), ("multiply-adds",))
+WORDS = ("stage", "shape", "dtype")  # which stand to the left
 
 
 def show_run(
@@ -35,41 +37,26 @@ def show_run(
 ) -> None:
     """Print a run: its stages, its result or a summary of it, what is to note, what became of it, and where it is."""
     if words := rank_words(run.manifest["axes"]):
-        out.print(words, markup=False)
-    out.print(fitting_table(out, run, seconds))
+        say(out, words)
+    show_stages(out, run, seconds)
     if len(run.rows) > MOST_STAGES:
         out.print(f"a line for each layer; stages.csv has all {len(run.rows)} stages and weights")
     out.print()
     show_output(out, run, answers)
     out.print()
     for note in notes:
-        out.print(note, markup=False, soft_wrap=True)
-    out.print(Text.assemble((verdict, "bold green"), f": {run.path}"), soft_wrap=True)
+        say(out, note)
+    out.print(Text.assemble((literal(verdict), "bold green"), f": {literal(run.path)}"), soft_wrap=True)
 
 
-def fitting_table(out: Console, run: Run, seconds: Mapping[str, Sequence[float]]) -> Table:
-    """The table of a run's stages, without the columns that a narrow terminal would wrap."""
-    for left_out in LEFT_OUT:
-        rows = stage_table(run, seconds, left_out, plain=out.no_color)
-        if out.measure(rows, options=out.options.update(width=PLAIN_WIDTH)).maximum <= out.width:
-            break
-    return rows
-
-
-def stage_table(
-    run: Run, seconds: Mapping[str, Sequence[float]], left_out: Sequence[str] = (), *, plain: bool
-) -> Table:
-    """A run's stages: shape with the field's letters, dtype, size, multiply-adds, time and range of values."""
-    listing = table(plain)
+def show_stages(out: Console, run: Run, seconds: Mapping[str, Sequence[float]]) -> None:
+    """Print a run's stages: shape with the field's letters, dtype, size, multiply-adds, time and range of values."""
     cells = [stage_cells(run, name, rows, seconds) for name, rows in shown_stages(run.rows).items()]
-    for name in cells[0]:
-        if name not in left_out:
-            to_left = name in ("stage", "shape", "dtype")
-            style = "cyan" if name == "stage" and not plain else ""
-            listing.add_column(name, justify="left" if to_left else "right", overflow="fold", style=style)
-    for row in cells:
-        listing.add_row(*(Text(text) for name, text in row.items() if name not in left_out))
-    return listing
+    columns = {title: [row[title] for row in cells] for title in cells[0]}
+    stage, shape = (max(map(cells_of, columns[title])) for title in WORTH[0])
+    if (width := room(out)) is not None and stage + 2 + shape > width:
+        columns["shape"] = [text.partition(" = ")[0] for text in columns["shape"]]  # without the letters
+    show_columns(out, columns, WIDER, worth=WORTH, left=WORDS, styles={"stage": "cyan"})
 
 
 def shown_stages(rows: Sequence[Row]) -> dict[str, list[Row]]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
+
 from convpipe.ops.kinds.formulas import as_float
 from convpipe.report.cell import Cell
 from convpipe.report.stage_cell import StageCell
@@ -57,6 +59,11 @@ class Story:
     def stored(self) -> Any:
         """What is stored of that."""
         return self.telling.stored
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of that."""
+        return self.telling.dtype
 
     @property
     def telling(self) -> Cell | StageCell:

@@ -15,10 +15,10 @@ from rich.text import Text
 
 from convpipe.archive.changes import command_without_old
 from convpipe.archive.timings import TIMINGS
-from convpipe.errors import shown
+from convpipe.errors import literal, shown
 from convpipe.execution.settle import How
 from convpipe.graph.plan import readable
-from convpipe.report.console import console, is_plain, readable_seconds, table
+from convpipe.report.console import console, is_plain, readable_seconds, say, table
 from convpipe.report.waiting import told_of_rows
 from convpipe.sweeps.causes import Causes
 from convpipe.sweeps.events import Closed, Event, Planned
@@ -59,7 +59,7 @@ def totals_text(totals: Totals) -> str:
         f"{totals.macs:,} multiply-adds, {readable(totals.bytes)} in arrays",
     ]
     if totals.points:
-        lines.append(f"largest run: {readable(totals.largest)} at its peak ({totals.largest_point})")
+        lines.append(f"largest run: {readable(totals.largest)} at its peak ({literal(totals.largest_point)})")
     return "\n".join(lines)
 
 
@@ -84,7 +84,7 @@ class SweepProgress:
         if isinstance(event, Finished):
             self.count("failed" if event.outcome.error else "done")
             if event.outcome.error and (line := self.failure_line(event.outcome)):
-                self.console.print(line, markup=False, soft_wrap=True)  # above the bar where there is one
+                say(self.console, line)  # above the bar where there is one
         else:
             self.count("failed" if isinstance(event, FailedBefore) else "skipped")
 
@@ -146,17 +146,17 @@ def show_closed(out: Console, closed: Closed) -> None:
     for word, found in (("fastest", fastest), ("slowest", slowest)):
         for outcome in found:
             seconds = readable_seconds(outcome.seconds)
-            rows.add_row(word, outcome.run, seconds, Text(outcome.overrides))
+            rows.add_row(word, outcome.run, seconds, Text(literal(outcome.overrides)))
     if rows.row_count:
         out.print(rows)
         out.print()
     for line in cause_lines(tally.causes):
-        out.print(line, markup=False, soft_wrap=True)
+        say(out, line)
     for note in tally.notes:
-        out.print(note, markup=False, soft_wrap=True)
+        say(out, note)
     where = ", ".join(map(str, closed.folders)) or "no points"
     jobs = f" ({jobs_text(tally.launched)})" if tally.launched else ""
-    out.print(f"{', '.join(counts(closed))}: {where}{jobs}{without_old(closed)}", markup=False, soft_wrap=True)
+    say(out, f"{', '.join(counts(closed))}: {where}{jobs}{without_old(closed)}")
 
 
 def cause_lines(causes: Causes) -> Iterator[str]:

@@ -105,7 +105,7 @@ def check_same(version: str, code: str) -> None:
 
 def run_task(task: Task, memo: Memo) -> Done:
     """Run one point; an error is its outcome, not the sweep's, unless it is the disk's."""
-    start, place, prepared = perf_counter(), task.place, task.prepared
+    start, started, place, prepared = perf_counter(), provenance.now(), task.place, task.prepared
 
     def done(status: str, row: Row | None = None, error: str = "", note: str = "", times: Times = ()) -> Done:
         return Done(
@@ -133,7 +133,7 @@ def run_task(task: Task, memo: Memo) -> Done:
         return done(DIFFERS, error=in_one_line(error))
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one point, the others go on
         text = in_one_line(error)
-        return done(FAILED, failed_row(prepared.described, text), text)
+        return done(FAILED, failed_row(prepared.described, text, started), text)
     times = measured_times(prepared.identity, stages, place.threads) if task.measured else ()
     return done(settled.how.value, settled.row, note=settled.note, times=times)
 
@@ -146,7 +146,7 @@ def measured_times(run: str, stages: Mapping[str, Sequence[float]], threads: int
 def failed(point: Point, number: int, job: Job, error: Exception) -> Done:
     """What came of a point that could not be planned any more."""
     text, described, place = in_one_line(error), describe(job.spec), job.execution.place
-    who, row = (place.folder, described.identity, point_text(point)), failed_row(described, text)
+    who, row = (place.folder, described.identity, point_text(point)), failed_row(described, text, provenance.now())
     return Done(*who, FAILED, 0.0, row, text, number=number, label=job.execution.label or "")
 
 

@@ -80,7 +80,10 @@ class Chunk:
                 text = in_one_line(error)
                 said = f"{given['experiment']} {point_text(given['point'])}".strip()
                 who = given["place"].folder, described.identity, said
-                row, which = failed_row(described, text), {"number": given["number"], "label": given["label"]}
+                row, which = (
+                    failed_row(described, text, provenance.now()),
+                    {"number": given["number"], "label": given["label"]},
+                )
                 yield Done(*who, FAILED, 0.0, row, text, **which)
                 continue
             yield Task(prepared=Prepared(spec, described, work), **given)

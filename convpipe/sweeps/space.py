@@ -17,10 +17,10 @@ from convpipe.errors import ConfigError
 from convpipe.sweeps.axes import Axis, Interval, Listed, Setting, Space, axis_of, zipped
 from convpipe.sweeps.listed import KEY, listed_points, points_file
 
-# How to execute, and yet each point may have its own. As an axis only the threads are measured, one run after another;
+# How to execute, and yet each point may have its own. Axes of threads and repeats are measured, one run after another;
 # the others give no rows of their own.
-MEASURED = "threads"
-ROWLESS = ("keep", "pictures", "timing", "limits")
+MEASURED = ("threads", "timing.repeats")
+ROWLESS = ("keep", "pictures", "limits.memory")
 OF_A_POINT = ("name", "root", "label", "note", "keep", "pictures", "threads", "timing", "limits.memory")
 
 
@@ -41,13 +41,13 @@ class Sweep:
 
     @cached_property
     def measures(self) -> bool:
-        """Whether it is about how to execute: the same runs with several counts of threads."""
-        return any(len(values) > 1 for key, values in self.values_of_executing if key == MEASURED)
+        """Whether it is about how to execute: the same runs with several counts of threads, or of repeats."""
+        return any(len(values) > 1 for key, values in self.values_of_executing if key in MEASURED)
 
     @cached_property
     def rowless(self) -> tuple[str, ...]:
         """The axes about how to execute whose points have no rows of their own."""
-        found = (key for key, values in self.values_of_executing if key.split(".")[0] in ROWLESS and len(values) > 1)
+        found = (key for key, values in self.values_of_executing if key in ROWLESS and len(values) > 1)
         return tuple(dict.fromkeys(found))
 
     @property
@@ -146,7 +146,8 @@ def lists(settings: SweepSettings) -> Sequence[Sequence[str]]:
 
 def points_axis(hydra: Hydra, name: str) -> Listed:
     """The points of a file, or of a list in conf/points by its name, each a step of one axis."""
-    path = points_file(name, config_folder() / "points")
+    own = hydra.config_loader.repository.users_folder  # type: ignore[attr-defined]
+    path = points_file(name, [folder / "points" for folder in (own, config_folder()) if folder])
     options = cache(partial(group_options, hydra))
     points = []
     for number, row in enumerate(listed_points(path), start=1):

@@ -15,6 +15,18 @@ from convpipe.sweeps.launched import Jobs, words_of_jobs
 from convpipe.sweeps.sweep import Watch
 
 
+def points_in(hydra: Hydra, words: Sequence[str], config_name: str = MAIN_CONFIG) -> int:
+    """How many points the words describe as a sweep.
+
+    Raises:
+        ConvpipeError: words that describe no sweep.
+    """
+    from convpipe.sweeps.sweep import points_of
+
+    parts = points_of(sweep_config(hydra, words, config_name), words, launched=False)
+    return sum(points.composer.sweep.space.size for points in parts)
+
+
 def started(
     hydra: Hydra,
     words: Sequence[str],

@@ -11,34 +11,30 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
-from convpipe.archive.changes import Formers, Survey, formers
-from convpipe.archive.collection import refresh
+from convpipe.archive.changes import Survey
 from convpipe.archive.index import failures
-from convpipe.archive.replace import mend
 from convpipe.archive.table import Row
-from convpipe.archive.timings import add_timings, recorded_repeats, repeats_measured
+from convpipe.archive.timings import recorded_repeats, repeats_measured
 from convpipe.config.compose import sweep_params
 from convpipe.config.expressions import compile_expression
 from convpipe.config.settings import Execution
 from convpipe.config.tree import MAIN_CONFIG
 from convpipe.errors import ConfigError, StorageError
 from convpipe.execution.runner import Place, standing
-from convpipe.files.staging import remove_abandoned
 from convpipe.files.yaml import dotted
 from convpipe.sweeps import clusters
 from convpipe.sweeps.axes import point_text
 from convpipe.sweeps.batches import Passing, Task, is_done, run_all
+from convpipe.sweeps.books import Books
 from convpipe.sweeps.composer import Base, Composer, base_of
 from convpipe.sweeps.events import Closed, Event, Planned
 from convpipe.sweeps.executors import Here, Pool, processes
 from convpipe.sweeps.interrupts import uninterrupted
 from convpipe.sweeps.launched import Jobs, launch
 from convpipe.sweeps.listed import override_text
-from convpipe.sweeps.noting import note_rows
-from convpipe.sweeps.outcomes import CHANGED, DONE, THERE, Done, FailedBefore, Finished, Launched, PassedOver, There
+from convpipe.sweeps.outcomes import Done, FailedBefore, Finished, Launched, PassedOver, There
 from convpipe.sweeps.parts import parts_of
 from convpipe.sweeps.points import OF_ALL_PARTS, Checked, Left, Points, not_of_the_sweep
-from convpipe.sweeps.records import Records
 from convpipe.sweeps.space import Sweep, sweep_of
 from convpipe.sweeps.totals import Tally, Totals
 
@@ -73,10 +69,9 @@ def sweep(
     totals, folders = check_all(parts)
     yield Planned(totals, folders, execution.dry_run)
     if not execution.dry_run:
-        tally, surveys = Tally(notes=list(rowless_axes(parts))), {folder: Survey() for folder in folders}
-        records = Records(parts, folders, command)
-        yield from run_points(parts, surveys, tally, records, launcher, watch)
-        yield Closed(totals, tally, surveys)
+        tally, books = Tally(notes=list(rowless_axes(parts))), Books(parts, folders, command)
+        yield from run_points(books, tally, launcher, watch)
+        yield Closed(totals, tally, books.surveys)
 
 
 def points_of(config: DictConfig, arguments: Sequence[str], *, launched: bool) -> tuple[Points, ...]:
@@ -159,43 +154,35 @@ def check_measuring(sweep: Sweep, execution: Execution, *, launched: bool) -> No
     Raises:
         ConfigError: they would run side by side.
     """
-    if sweep.measures and (execution.workers > 1 or execution.elsewhere is not None or launched):
-        beside = "workers" if execution.workers > 1 else "a cluster" if execution.elsewhere else "a launcher"
-        hint = "their times are measured, one run after another"
-        raise ConfigError("threads", "several values", f"no {beside} beside them", hint)
+    if not sweep.measures:
+        return
+    hint = "they are measured, one run after another, on this machine"
+    if execution.workers > 1:
+        raise ConfigError("workers", execution.workers, "1 beside several values of threads or repeats", hint)
+    if execution.elsewhere is not None or launched:
+        raise ConfigError("threads", "several values", "one beside a cluster or a launcher", hint)
 
 
 def run_points(
-    parts: Sequence[Points],
-    surveys: Mapping[Path, Survey],
-    tally: Tally,
-    records: Records,
-    launcher: Launching | None,
-    watch: Watch,
+    books: Books, tally: Tally, launcher: Launching | None, watch: Watch
 ) -> Iterator[PassedOver | Launched | Finished]:
-    """Run what has to run, every outcome in the index before it is told; at the end, whatever end, the tables.
+    """Run what has to run, every outcome in the books before it is told; they are complete at the end, whatever end.
 
     Raises:
         StorageError: the disk refused, or a worker was lost for good.
     """
-    execution, folders = parts[0].execution, tuple(surveys)
-    former = cache(formers)
+    execution, complete = books.parts[0].execution, False
     here = execution.workers == 1 and execution.elsewhere is None
-    complete = False
     try:
-        for folder in folders:
-            folder.mkdir(parents=True, exist_ok=True)
-            remove_abandoned(folder)
-            mend(folder)
-        records.open()
-        with watch(folders) if here else nullcontext(), closing(outcomes(parts, surveys, launcher)) as found:
+        books.open()
+        watched = watch(books.folders) if here else nullcontext()
+        with watched, closing(outcomes(books.parts, books.surveys, launcher)) as found:
             for each in found:
                 if isinstance(each, Launched):
                     tally.launched = each
                     yield each
                     continue
-                told = noted(apart(each, surveys, former)) if isinstance(each, list) else (each,)
-                for event in map(records.add, told):
+                for event in noted(each, books):
                     tally.count(event)
                     yield event
                 if execution.on_error == "stop" and (tally.failed or tally.differing):
@@ -204,13 +191,8 @@ def run_points(
                 complete = True
     finally:
         with uninterrupted():
-            try:
-                for folder in filter(Path.is_dir, folders):
-                    remove_abandoned(folder)
-                    refresh(folder, surveys[folder].count)
-            finally:
-                records.close(tally, complete=complete)
-    check_shared(tally, folders)
+            books.close(tally, complete=complete)
+    check_shared(tally, books.folders)
 
 
 def check_shared(tally: Tally, folders: Sequence[Path]) -> None:
@@ -268,17 +250,18 @@ def turns(points: Points, surveys: Mapping[Path, Survey]) -> Iterator[Task | Pas
         which = (place.folder, prepared.identity, task.number, task.label, task.overrides)
         if task.measured or not is_done(standing(prepared, place), place):
             yield FailedBefore(*which) if prepared.identity in failed(place.folder) else task
-        elif place.repeats > 1 and points.is_serial and is_less_timed(place, prepared.identity, known):
+        elif place.repeats > 1 and points.is_serial and is_less_timed(place, prepared.identity, known(place.folder)):
+            known(place.folder)[prepared.identity, str(place.threads)] = place.repeats
             yield replace(task, measured=True)
         else:
             yield There(*which)
 
 
-def is_less_timed(place: Place, run: str, known: Callable[[Path], Mapping[tuple[str, str], int]]) -> bool:
+def is_less_timed(place: Place, run: str, known: Mapping[tuple[str, str], int]) -> bool:
     """Whether a run that is there has not been timed as often as is asked for, with so many threads."""
     threads, repeats = recorded_repeats(str(place.folder / run))
     found = repeats if threads == place.threads else 1
-    return max(found, known(place.folder).get((run, str(place.threads)), 0)) < place.repeats
+    return max(found, known.get((run, str(place.threads)), 0)) < place.repeats
 
 
 def outcomes(
@@ -301,29 +284,14 @@ def outcomes(
             yield from run_all(chain(first, every), pool, execution.on_error == "stop", execution.chunk)
 
 
-def noted(batch: Sequence[Done]) -> Iterator[PassedOver | Finished]:
-    """A batch as events, after the rows of its points are in the indexes of their collections."""
-    with uninterrupted():
-        note_rows(batch)
-        for outcome in batch:
-            if outcome.times:
-                add_timings(outcome.folder, outcome.times)
-    for outcome in batch:
-        which = (outcome.folder, outcome.run, outcome.number, outcome.label, outcome.overrides)
-        yield There(*which) if outcome.status == THERE else Finished(outcome)
-
-
-def apart(batch: Sequence[Done], surveys: Mapping[Path, Survey], former: Callable[[Path], Formers]) -> list[Done]:
-    """A batch, in which what is new since a file has changed says so; before it is in any index."""
-    return [told_apart(outcome, former) if surveys[outcome.folder].read else outcome for outcome in batch]
-
-
-def told_apart(outcome: Done, former: Callable[[Path], Formers]) -> Done:
-    """What came of a point: where it is new since a file has changed, that is said."""
-    if outcome.status != DONE or outcome.row is None:
-        return outcome
-    found = former(outcome.folder).of(outcome.row)
-    return replace(outcome, status=CHANGED, changed=found.files) if found else outcome
+def noted(each: list[Done] | PassedOver, books: Books) -> Iterator[PassedOver | Finished]:
+    """What has come of points as events, after it is in the books of their collections."""
+    if isinstance(each, list):
+        with uninterrupted():
+            found: Sequence[PassedOver | Finished] = books.note(each)
+    else:
+        found = (each,)
+    yield from map(books.add, found)
 
 
 def pool_for(execution: Execution, workers: int) -> AbstractContextManager[Pool]:

@@ -1,0 +1,294 @@
+"""What people type, in Hydra's grammar: words of a command, of a call, of sweeps in files and of lists of points.
+
+All values come through here. A word that the grammar reads stays as it is, and means what it meant. The others get
+the quotes that the grammar needs: letters of any script, `~`, `(`, `#` and the like; a setting that is a text, such
+as a path, takes any, and so do labels and notes. One pair of quotes around a word, which a shell left in, goes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from convpipe.config.grammar import choices_text, quoted_text, value_text
+from convpipe.config.hydra_safety import PARAMS, SWEEPS, parsed, refuse_unsafe
+from convpipe.config.parts import SETTINGS
+from convpipe.config.settings import saying
+from convpipe.errors import ConfigError
+from convpipe.fields import Check, group as settings_group
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+
+# Settings below a group that are texts, whatever looks like a number in them; a test holds them against the checks.
+TEXTS = ("path", "entry", "points", "address")
+PAIRS = ("''", '""', "\u201c\u201d", "\u2018\u2019", "\u201e\u201c", "«»")  # straight, and as word processors have them
+SIMPLE = re.compile(r"[A-Za-z0-9_ \t/\\+.$%*@?|:,\[\]{}()-]*")  # what needs no look, where no text is wanted
+NAME = re.compile(r"(?!(?:null|true|false|nan|inf)\Z)[A-Za-z_/][A-Za-z0-9_./-]*", re.IGNORECASE)  # a text in any case
+FOREIGN = re.compile(r"[^A-Za-z0-9_ \t/\\+.$%*@?|:-]")
+FUNCTION = re.compile(r"(?:choice|range|interval|shuffle|sort|tag|glob|extend_list)\s*\(.*\)\s*", re.DOTALL)
+QUOTED = re.compile(r"""\s*(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\s*(?=[\[\]{}(),:=]|\Z)""", re.DOTALL)
+BETWEEN = re.compile(r"(?:\$\{[^{}]*\}|\\.|[^\[\]{}(),])+", re.DOTALL)
+ENTRY_KEY = re.compile(r"[^\[\]{}(),:=]+[:=]")  # of a dict, or a function's argument by its name
+MARKS = "[]{}(),"
+SPAN = re.compile(r"(?:range)?[(\[]?\s*(\d{1,9})\s*(?:\.{2,3}|:|-|~|to)\s*(\d{1,9})\s*[)\]]?")
+MOST_LISTED = 8  # numbers in an advice
+
+
+def typed(word: str, several: bool) -> list[str]:
+    """A word as Hydra takes it; what a word says of a sweep's axes may be several.
+
+    Args:
+        several: whether it is of a sweep, in which commas separate values.
+
+    Raises:
+        ConfigError: an axis without a sweep, or several values in a form that is none of a sweep's.
+
+    >>> typed("'name=수업 1'", False), typed("input.path=가.png,~/b (1).png", True), typed("seed = 1", False)
+    (["name='수업 1'"], ["input.path='가.png','~/b (1).png'"], ['seed=1'])
+    """
+    text = without_pair(word.strip())
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip("+~@ "):
+        return [text]
+    key, value = key.strip(), value.strip()
+    if key.lstrip("+").startswith(PARAMS):
+        return list(axes_of(key, value, several))
+    check_form(key, value, several)
+    return [f"{key}={typed_value(key, value, several)}"]
+
+
+def without_pair(text: str) -> str:
+    """A text without the pair of quotes around it, if there is one; typographic ones are, too.
+
+    >>> without_pair("'seed=1'"), without_pair("\u201cseed=1\u201d"), without_pair("seed='1'")
+    ('seed=1', 'seed=1', "seed='1'")
+    """
+    return text[1:-1].strip() if len(text) > 2 and text[0] + text[-1] in PAIRS else text
+
+
+def typed_value(key: str, value: str, several: bool) -> str:
+    """A value in the grammar.
+
+    >>> [typed_value("conv.pad", value, False) for value in ("1", "[1,2]", "é", "{a: [é]}", "[1")]
+    ['1', '[1,2]', "'é'", "{a: ['é']}", '[1']
+    """
+    bare = key.lstrip("+~")
+    if not is_text(bare):
+        return value if SIMPLE.fullmatch(value) else in_quotes(key, value)
+    if NAME.fullmatch(value):
+        return value
+    override = read(key, value)
+    if is_said(bare):
+        return value if override and stays(override, several and ", " not in value) else verbatim(value)
+    if override is not None and not has_numbers(override):
+        return value
+    if override is None and FUNCTION.fullmatch(value):
+        return in_quotes(key, value)
+    parts = at_commas(value) if bare != "where" else [value]
+    return ",".join(one_text(key, part) for part in parts)
+
+
+def one_text(key: str, value: str) -> str:
+    """One value of a setting that is a text."""
+    override = None if NAME.fullmatch(value) else read(key, value)
+    return value if NAME.fullmatch(value) or (override and not has_numbers(override)) else verbatim(value)
+
+
+def text_of_word(key: str, value: str) -> str:
+    """The text that one value of such a setting is read as."""
+    override = read(key, one_text(key, value))
+    return str(override.value()) if override else value
+
+
+def verbatim(value: str) -> str:
+    """A text as it was typed, in the quotes of the grammar; what refers to other keys still does."""
+    return quoted_text(without_pair(value.strip()))
+
+
+def read(key: str, value: str) -> Override | None:
+    """A value as the grammar reads it, if it does."""
+    try:
+        return parsed(f"{key}={value}")
+    except ConfigError:
+        return None
+
+
+def has_numbers(override: Override) -> bool:
+    """Whether a value, or one of several, is a number or a truth, which a text only looks like."""
+    found: Any = override._value
+    values = getattr(found, "list", [found])
+    return any(isinstance(each, int | float) for each in values)
+
+
+def stays(override: Override, several: bool) -> bool:
+    """Whether what is said of runs is read as the grammar has it: a text, quoted or not, nothing, or several."""
+    if override.is_sweep_override():
+        return several
+    return override.value() is None or isinstance(override.value(), str)
+
+
+def is_text(key: str) -> bool:
+    """Whether a setting is a text; of those below a group it is known by their names, as kinds take time to load.
+
+    >>> [is_text(key) for key in ("name", "input.path", "note", "seed", "conv.pad", "where")]
+    [True, True, True, False, False, True]
+    """
+    group, _, name = key.partition(".")
+    return name in TEXTS if name else group in SETTINGS and text_check(SETTINGS[group].check)
+
+
+def text_check(check: Check) -> bool:
+    """Whether a check takes any text, or null."""
+    schema = getattr(check, "check", check).schema()
+    return "string" in (schema.get("type"), *schema.get("type", ())) and "enum" not in schema
+
+
+def is_said(key: str) -> bool:
+    """Whether a setting is what people say of runs, in their own words."""
+    return key in SETTINGS and getattr(SETTINGS[key].check, "check", None) is saying
+
+
+# The pieces of a value
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A mark of the grammar, or what is between two, and how many brackets are open there."""
+
+    text: str
+    depth: int
+    is_mark: bool = False
+
+
+def pieces(value: str) -> Iterator[Piece]:
+    """The pieces of a value: brackets and commas outside of quotes, and what is between them."""
+    place, opened = 0, ""
+    while place < len(value):
+        pattern = QUOTED.match(value, place) or (opened[-1:] in tuple("{(") and ENTRY_KEY.match(value, place))
+        if not pattern and value[place] in MARKS:
+            mark = value[place]
+            opened = opened[:-1] if mark in "]})" else opened
+            yield Piece(mark, len(opened), True)
+            opened += mark if mark in "[{(" else ""
+            place += 1
+            continue
+        found = pattern or BETWEEN.match(value, place)
+        text = found[0] if found else value[place]
+        yield Piece(text, len(opened), bool(pattern))
+        place += len(text)
+
+
+def in_quotes(key: str, value: str) -> str:
+    """A value whose texts have quotes where the grammar needs them, if it can be read then."""
+    if read(key, value) is not None:
+        return value
+    text = "".join(piece.text if piece.is_mark else with_quotes(piece.text) for piece in pieces(value))
+    return text if read(key, text) is not None else value
+
+
+def with_quotes(text: str) -> str:
+    """A text of a value, in quotes where there is something in it that the grammar does not take."""
+    bare = re.sub(r"\$\{[^{}]*\}|\\.", "", text.strip())
+    if not FOREIGN.search(bare) or bare[:1] in ("'", '"'):
+        return text
+    start = len(text) - len(text.lstrip())
+    return text[:start] + verbatim(text)
+
+
+def at_commas(value: str) -> list[str]:
+    """The values between commas outside of quotes and brackets; the whole where brackets do not match.
+
+    >>> at_commas("a (1, 2).png,'b,c'"), at_commas("a (1,2.png")
+    (['a (1, 2).png', "'b,c'"], ['a (1,2.png'])
+    """
+    found = [""]
+    depth = 0
+    for piece in pieces(value):
+        depth += piece.is_mark and (piece.text in tuple("[{(")) - (piece.text in tuple("]})"))
+        if piece.is_mark and piece.text == "," and piece.depth == 0:
+            found.append("")
+        else:
+            found[-1] += piece.text
+    return [value] if depth or not all(part.strip() for part in found) else [part.strip() for part in found]
+
+
+# Sweeps
+
+
+def axes_of(key: str, value: str, several: bool) -> Iterator[str]:
+    """The axes that are given by the name that files have for them: what they set, as it is typed otherwise.
+
+    Raises:
+        ConfigError: there is no sweep.
+    """
+    key = key.lstrip("+")
+    text = in_quotes(key, value)
+    refuse_unsafe([f"{key}={text}"] if key.startswith(SWEEPS) else ())
+    override = read(key, text)
+    found = override.value() if override and not override.is_sweep_override() else None
+    if key.startswith(SWEEPS):
+        pairs = {key.removeprefix(SWEEPS): value}
+    elif key == PARAMS and isinstance(found, dict):
+        pairs = {name: entry if isinstance(entry, str) else choices_text(name, entry) for name, entry in found.items()}
+    else:
+        pairs = {}
+        yield f"{key}={text}"
+    if pairs and not several:
+        raise ConfigError(key, value, "-m beside it, as it is for sweeps")
+    for name, entry in pairs.items():
+        yield from typed(f"{name}={entry}", several)
+
+
+def axis_text(key: str, value: Any) -> Any:
+    """The values that a file gives for an axis, in the grammar; what is no text stays as it is."""
+    return typed_value(key, value.strip(), several=True) if isinstance(value, str) else value
+
+
+def check_form(key: str, value: str, several: bool) -> None:
+    """Several whole numbers are in the form that a sweep has, where a setting takes but one.
+
+    Raises:
+        ConfigError: they are a list, or from one to another, and the setting does not take that.
+    """
+    span = SPAN.fullmatch(value)
+    override = read(key, value) if value.startswith("[") else None
+    listed: Any = override.value() if override else None
+    check = check_of(key) if span or listed else None
+    if check is None or "number" not in check.words:
+        return
+    try:
+        check(key, listed or value)
+    except ConfigError as error:
+        asked = f"a sweep is {'' if several else '-m '}"
+        if listed and all(type(entry) is int for entry in listed):
+            raise ConfigError(key, value, error.expected, f"{asked}{forms(key, listed)}") from error
+        if span:
+            first, last = sorted((int(span[1]), int(span[2])))
+            raise ConfigError(key, value, error.expected, asked + forms(key, range(first, last + 1))) from error
+
+
+def forms(key: str, numbers: Any) -> str:
+    """How numbers are typed, one by one and as a range.
+
+    >>> forms("seed", [1, 2]), forms("seed", [1, 5]), forms("seed", range(100))
+    ('seed=1,2 or seed=range(1,3)', 'seed=1,5', 'seed=range(0,100)')
+    """
+    listed = f"{key}={','.join(map(str, numbers))}" if len(numbers) <= MOST_LISTED else ""
+    in_a_row = all(after == before + 1 for before, after in pairwise(numbers))
+    ranged = f"{key}=range({numbers[0]},{numbers[-1] + 1})" if in_a_row else ""
+    return " or ".join(filter(None, (listed, ranged))) or f"{key}={value_text(key, numbers[0])},..."
+
+
+def check_of(key: str) -> Check | None:
+    """The check of a setting, where it is known without its group's choice."""
+    group, _, name = key.lstrip("+").partition(".")
+    check = SETTINGS[group].check if group in SETTINGS else None
+    inner = getattr(check, "check", check)
+    if name and isinstance(inner, settings_group):
+        found = inner.kinds()[""].get(name)
+        return found.check if found else None
+    return None if name or isinstance(inner, settings_group) else check
