@@ -27,7 +27,7 @@ from convpipe.sweeps.executors import Here, Pool, processes
 from convpipe.sweeps.interrupts import uninterrupted
 from convpipe.sweeps.launched import Jobs, launch
 from convpipe.sweeps.listed import override_text
-from convpipe.sweeps.outcomes import Done, Finished, Launched, PassedOver
+from convpipe.sweeps.outcomes import Done, FailedBefore, Finished, Launched, PassedOver, There
 from convpipe.sweeps.parts import parts_of
 from convpipe.sweeps.points import OF_ALL_PARTS, Checked, Points, not_of_the_sweep
 from convpipe.sweeps.space import Sweep, sweep_of
