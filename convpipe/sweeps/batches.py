@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 from convpipe.archive.table import Row, failed_row
 from convpipe.archive.timings import timing_rows
@@ -32,6 +32,8 @@ CHECK_SECONDS = 1.0
 BATCHES_AHEAD = 3  # for each worker: one running, and some waiting
 SAME_FILES = "install the same on all, and start its process anew"
 Times = tuple[tuple[Any, ...], ...]  # rows of timings.csv
+T = TypeVar("T")
+Batched = TypeVar("Batched", bound=Sequence[Any])
 ONE_AT_A_TIME = Lock()  # the working folder and BLAS's threads belong to a whole process
 
 
@@ -162,14 +164,20 @@ def in_one_line(error: Exception) -> str:
 
 
 def in_batches(
-    found: Iterable[Task | Passing], seconds_each: Callable[[], float], most: int = MOST_IN_BATCH
+    found: Iterable[Task | Passing],
+    seconds_each: Callable[[], float],
+    most: int = MOST_IN_BATCH,
+    share: Callable[[int], int] = lambda number: MOST_IN_BATCH,
 ) -> Iterator[list[Task] | Passing]:
     """Tasks in batches of about BATCH_SECONDS, as far as the runs so far let one guess; one thread count in each.
 
     One task makes a batch while none has been timed, as it may take minutes. What is no task passes through.
+
+    Args:
+        share: of what is left after so many points, the most that one batch may take.
     """
     batch: list[Task] = []
-    for task in found:
+    for number, task in enumerate(found):
         if not isinstance(task, Task):
             yield task
             continue
@@ -178,7 +186,7 @@ def in_batches(
             batch = []
         batch.append(task)
         seconds = seconds_each()
-        if not seconds or len(batch) >= min(most, int(BATCH_SECONDS / seconds)):
+        if not seconds or len(batch) >= min(most, int(BATCH_SECONDS / seconds), share(number)):
             yield batch
             batch = []
     if batch:
@@ -186,34 +194,46 @@ def in_batches(
 
 
 def run_all(
-    found: Iterable[Task | Passing], pool: Pool, stop: bool, most: int | None = None
+    found: Iterable[Task | Passing], pool: Pool, stop: bool, most: int | None = None, points: int | None = None
 ) -> Iterator[list[Done] | PassedOver]:
     """Run tasks in a pool, giving the outcomes of each batch as it is finished, and what is no task as it comes.
 
-    Tasks are taken only as fast as they are run, so memory does not grow with their number.
+    Tasks are taken only as fast as they are run, so memory does not grow with their number. Where their number is
+    known, the last batches are small, so that no worker waits long for another.
 
     Raises:
         StorageError: the disk refused, or a worker was lost for good.
     """
     seconds, folder, code = deque[float](maxlen=LAST_RUNS), str(Path.cwd()), code_of()
     pending: set[Future[list[Done]]] = set()
-    for batch in in_batches(found, lambda: sum(seconds) / max(len(seconds), 1), most or MOST_IN_BATCH):
+
+    def share(number: int) -> int:
+        if points is None or pool.workers == 1:
+            return MOST_IN_BATCH
+        return max((points - number) // (pool.workers * BATCHES_AHEAD), 1)
+
+    for batch in in_batches(found, lambda: sum(seconds) / max(len(seconds), 1), most or MOST_IN_BATCH, share):
         if not isinstance(batch, list):
             yield [batch] if isinstance(batch, Done) else batch
             continue
         pending.add(pool.executor.submit(run_batch, Batch(batch, folder, stop, code=code)))
         while len(pending) >= (pool.workers * BATCHES_AHEAD if pool.workers > 1 else 1):
-            yield from finished(pending, seconds, pool)
+            yield from timed(finished(pending, pool), seconds)
     while pending:
-        yield from finished(pending, seconds, pool)
+        yield from timed(finished(pending, pool), seconds)
 
 
-def finished(pending: set[Future[list[Done]]], seconds: deque[float], pool: Pool) -> Iterator[list[Done]]:
-    """Wait for some batch, and give its outcomes; the pool is looked after meanwhile."""
+def timed(batches: Iterable[Batched], seconds: deque[float]) -> Iterator[Batched]:
+    """The same batches of outcomes, the times of their runs taken note of."""
+    for batch in batches:
+        seconds.extend(each.seconds for each in batch if isinstance(each, Done) and each.status != THERE)
+        yield batch
+
+
+def finished(pending: set[Future[T]], pool: Pool) -> Iterator[T]:
+    """Wait for some of what is under way, and give what has come of it; the pool is looked after meanwhile."""
     while not (ready := wait(pending, CHECK_SECONDS, FIRST_COMPLETED).done):
         pool.check()
     for future in ready:
         pending.discard(future)
-        found = future.result()
-        seconds.extend(outcome.seconds for outcome in found if outcome.status != THERE)
-        yield found
+        yield future.result()
