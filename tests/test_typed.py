@@ -480,6 +480,9 @@ def test_several_axes_in_one_dict(folder: Path) -> None:
     [
         ("[1,2]", "seed=1,2 or seed=range(1,3)"),
         ("[1, 5]", "seed=1,5"),
+        ("(1, 2)", "seed=1,2 or seed=range(1,3)"),
+        ("{1,2}", "seed=1,2 or seed=range(1,3)"),
+        ("list(1,2)", "seed=1,2 or seed=range(1,3)"),
         ("1:3", "seed=1,2,3 or seed=range(1,4)"),
         ("0..3", "seed=0,1,2,3 or seed=range(0,4)"),
         ("1-3", "seed=1,2,3 or seed=range(1,4)"),
@@ -494,11 +497,22 @@ def test_several_axes_in_one_dict(folder: Path) -> None:
 def test_several_numbers_in_a_form_that_is_none(value: str, forms: str, folder: Path) -> None:
     line = refused(folder, "-m", f"seed={value}")
     assert line.endswith(f"(a sweep is {forms})")
-    assert refused(folder, f"seed={value}").endswith(f"(a sweep is -m {forms})")
+    assert refused(folder, f"seed={value}").endswith(f"(a sweep is -m {forms.replace(' or ', ' or -m ')})")
     for form in forms.split(" or "):
         assert len(points(form)) > 1
     (folder / "my.yaml").write_text(f"hydra: {{sweeper: {{params: {{seed: '{value}'}}}}}}\n")
     assert forms in refused(folder, "-m", "my.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("(2,1)", [2, 1]), ("(7,)", [7]), ("((0, 1), (2, 3))", [[0, 1], [2, 3]]), ("[(0,1),(2,3)]", [[0, 1], [2, 3]])],
+)
+def test_a_tuple_is_a_list(text: str, expected: list[Any], folder: Path) -> None:
+    assert value_of(f"conv.pad={text}") == expected
+    assert values(typed(f"conv.pad={text},{text}", True), "conv.pad") == [expected] * 2
+    (folder / "p.csv").write_text(f"conv.pad;seed\n{text};1\n")
+    assert a_sweep("sweep.points=p.csv").space.size == 1
 
 
 @pytest.mark.parametrize("word", ["conv.pad=[0,1]", "conv.stride=[2,1]", "pictures=[1,2]", "input.shape=[1,3,4,4]"])
@@ -629,6 +643,13 @@ WRONG = [
     "--pad=1",
     "-seed=3",
     "seed = 3",
+    "seed:3",
+    "SEED=3",
+    "conv/stride=2",
+    "conv.stride=2,1",
+    "-m seed=1 2 3",
+    "-m seed=1, 2",
+    "-m seed=(1,2)",
     "tiny",
     "seed=1 tiny",
     "experiment=tinny",
@@ -648,7 +669,8 @@ WRONG = [
 ]
 ADVICE = re.compile(
     r"did you mean (?P<meant>\S+)\?"
-    r"|write (?P<write>'[^\n]*'|\S+)\)?\Z"
+    r"|no blanks between them: (?P<together>\S+)\)\Z"
+    r"|write (?P<write>'[^\n]*'|[^\s)]+)\)?\Z"
     r"|no blanks around '=': (?P<blanks>\S+)"
     r"|needs quotes: (?P<quotes>[^\n]*)\)\Z"
     r"|a sweep is (?P<sweep>[^\n]*)\)\Z"

@@ -175,12 +175,15 @@ def at_home(word: str) -> str:
 def no_command(word: str, commands: Iterable[str]) -> UsageError:
     """The first word is no command: perhaps a file without its ending, a choice without its group, or misspelt."""
     from convpipe.config.keys import named_choices
+    from convpipe.config.parts import SETTINGS
     from convpipe.config.tree import YAML, choices_of
 
     files = {path.stem: path.name for ending in YAML for path in sorted(Path().glob(f"*{ending}"))}
     choices = {name: f"experiment={name}" for name in choices_of("experiment")}
     groups = named_choices(word)
     named = {word: f"{groups[0]}={word}"} if groups else {}
+    key, colon, value = word.partition(":")
+    named |= {word: f"{key}={value.strip()}"} if colon and key in SETTINGS else {}
     no_words = {"run": next(iter(files.values()), "key=value"), "info": "--info", "list": "runs"}  # as elsewhere
     known = {**choices, **named, **no_words, **files, **{name: name for name in commands}}
     hint = "".join(f" (did you mean {known[name]}?)" for name in get_close_matches(word, known, n=1))

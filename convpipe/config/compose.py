@@ -17,7 +17,7 @@ from convpipe.config.hydra_safety import check_hydra_node, parsed, refuse_unsafe
 from convpipe.config.parts import FREE
 from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS
 from convpipe.config.tree import GROUPS, MAIN_CONFIG, WRITTEN_OUT, config_folder
-from convpipe.config.typed import axis_text, check_form, is_text, one_word, typed_texts
+from convpipe.config.typed import axis_text, check_form, one_value, typed_texts
 from convpipe.errors import ConfigError, ConvpipeError, UsageError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def check_single_values(overrides: Sequence[str], multirun: bool) -> None:
         key, value = override.key_or_group, line.partition("=")[2]
         if override.is_sweep_override() and not multirun:
             quoted = " or quotes" if override.value_type == ValueType.SIMPLE_CHOICE_SWEEP else ""
-            hint = f"write {one_word(key, typed_texts(override))}" if quoted and is_text(key) else ""
+            hint = one_value(key, typed_texts(override)) if quoted else ""
             raise ConfigError(key, typed_texts(override), f"one value, [a list]{quoted}, or -m for a sweep", hint)
         if key in GROUPS and not (override.is_delete() or override.is_sweep_override()):
             chosen = override.value()

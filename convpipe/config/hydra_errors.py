@@ -100,14 +100,14 @@ def unknown_key(key: str, overrides: Sequence[str], siblings: Siblings) -> Confi
     name, _, rest = key.removeprefix(above).partition(".")
     if name in there:
         return ConfigError(key, given(key, overrides), f"{above}{name} itself, as nothing is below it")
-    near = difflib.get_close_matches(name, there, n=1)
+    near = difflib.get_close_matches(name, there, n=1) or difflib.get_close_matches(name.lower(), there, n=1)
     meant = f"did you mean {above}{near[0]}{'.' if rest else ''}{rest}?" if near else ""
     hint = (
         who_has(key)
         or (place_of(key) if not group else "")
         or meant
         or place_of(name)
-        or ("" if group else place_near(key))
+        or ("" if group else place_near(key.replace("/", ".")))
     )
     where = f" of {group}" if group else ""
     expected = f"one of the keys{where}: {', '.join(there)}" if there else f"nothing below {group}, which is empty"

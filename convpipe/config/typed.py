@@ -8,12 +8,13 @@ as a path, takes any, and so do labels and notes. One pair of quotes around a wo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convpipe.config.grammar import choices_text, quoted, quoted_text, value_text
+from convpipe.config.grammar import choices_text, quoted, quoted_text
 from convpipe.config.hydra_safety import PARAMS, SWEEPS, parsed, refuse_unsafe
 from convpipe.config.parts import SETTINGS
 from convpipe.config.settings import saying
@@ -35,6 +36,7 @@ BETWEEN = r"(?:\$\{[^{}]*\}|\\.|[^\[\]{}(),])+"
 ENTRY_KEY = r"[^\[\]{}(),:=]+[:=]"  # of a dict, or a function's argument by its name
 MARKS = "[]{}(),"
 SPAN = r"(?:range)?[(\[]?\s*(\d{1,9})\s*(?:\.{2,3}|:|-|~|to)\s*(\d{1,9})\s*[)\]]?"
+LISTED = r"(?:list|tuple|set|np\.array)?\s*[\[({]+\s*(\d{1,20}(?:\s*,\s*\d{1,20})*)\s*,?\s*[\])}]+"
 MOST_LISTED = 8  # numbers in an advice
 
 
@@ -70,6 +72,17 @@ def without_pair(text: str) -> str:
     return text[1:-1].strip() if len(text) > 2 and text[0] + text[-1] in PAIRS else text
 
 
+def without_tuples(value: str) -> str:
+    """A value whose tuples, which the grammar does not have, are lists.
+
+    >>> without_tuples("(1,3,8,8)"), without_tuples("(2, 1),(7,)"), without_tuples("range(1,3)")
+    ('[1,3,8,8]', '[2, 1],[7]', 'range(1,3)')
+    """
+    if not re.match(r"\[*\(", value) or re.search(r"[^\s,(\[]\(|['\"]", value):
+        return value
+    return re.sub(r",\s*\]", "]", value.replace("(", "[").replace(")", "]"))
+
+
 def typed_value(key: str, value: str, several: bool) -> str:
     """A value in the grammar.
 
@@ -78,7 +91,8 @@ def typed_value(key: str, value: str, several: bool) -> str:
     """
     bare = key.lstrip("+~")
     if not is_text(bare):
-        return value if SIMPLE.fullmatch(value) else in_quotes(key, value)
+        found = without_tuples(value) if "(" in value else value
+        return found if SIMPLE.fullmatch(found) else in_quotes(key, found)
     if NAME.fullmatch(value):
         return value
     override = read(key, value)
@@ -111,7 +125,8 @@ def text_of_word(key: str, value: str) -> str:
 
 def verbatim(value: str) -> str:
     """A text as it was typed, in the quotes of the grammar; what refers to other keys still does."""
-    return quoted_text(without_pair(value.strip()))
+    refers = re.search(r"\$\{[^{}]*\}", value)
+    return (quoted_text if refers else quoted)(without_pair(value.strip()))
 
 
 def read(key: str, value: str) -> Override | None:
@@ -185,6 +200,22 @@ def one_word(key: str, text: str) -> str:
 def file_at(key: str, name: str) -> Path:
     """The file of a name that a setting has, perhaps in the home folder."""
     return Path(path_check(key, name))
+
+
+def one_value(key: str, text: str) -> str:
+    """How several values are typed as one: a text, or a list where the setting takes that; nothing where it does not.
+
+    >>> print(one_value("input.path", "a,b"), one_value("conv.stride", "2,1"), one_value("seed", "2,1") or "nothing")
+    write 'input.path="a,b"' write conv.stride=[2,1] nothing
+    """
+    if is_text(key):
+        return f"write {one_word(key, text)}"
+    check, listed = check_of(key), read(key, f"[{text}]")
+    with suppress(ConfigError):
+        if check is not None and listed is not None:
+            check(key, listed.value())
+            return f"write {key}=[{text}]"
+    return ""
 
 
 # The pieces of a value
@@ -296,32 +327,29 @@ def check_form(key: str, value: str, several: bool) -> None:
         ConfigError: they are a list, or from one to another, and the setting does not take that.
     """
     span = re.fullmatch(SPAN, value)
-    override = read(key, value) if value.startswith("[") else None
-    listed: Any = override.value() if override else None
+    numbers = re.fullmatch(LISTED, value)
+    listed = [int(each) for each in numbers[1].split(",")] if numbers else None
     check = check_of(key) if span or listed else None
     if check is None or "number" not in check.words:
         return
     try:
         check(key, listed or value)
     except ConfigError as error:
-        asked = f"a sweep is {'' if several else '-m '}"
-        if listed and all(type(entry) is int for entry in listed):
-            raise ConfigError(key, value, error.expected, f"{asked}{forms(key, listed)}") from error
-        if span:
-            first, last = sorted((int(span[1]), int(span[2])))
-            raise ConfigError(key, value, error.expected, asked + forms(key, range(first, last + 1))) from error
+        first, last = sorted((int(span[1]), int(span[2]))) if span else (0, 0)
+        asked = forms(f"{'' if several else '-m '}{key}", listed or range(first, last + 1))
+        raise ConfigError(key, value, error.expected, f"a sweep is {asked}") from error
 
 
-def forms(key: str, numbers: Any) -> str:
+def forms(key: str, numbers: Sequence[int]) -> str:
     """How numbers are typed, one by one and as a range.
 
-    >>> forms("seed", [1, 2]), forms("seed", [1, 5]), forms("seed", range(100))
-    ('seed=1,2 or seed=range(1,3)', 'seed=1,5', 'seed=range(0,100)')
+    >>> forms("seed", [1, 2]), forms("-m seed", [1, 5]), forms("seed", range(100))
+    ('seed=1,2 or seed=range(1,3)', '-m seed=1,5', 'seed=range(0,100)')
     """
     listed = f"{key}={','.join(map(str, numbers))}" if len(numbers) <= MOST_LISTED else ""
     in_a_row = all(after == before + 1 for before, after in pairwise(numbers))
     ranged = f"{key}=range({numbers[0]},{numbers[-1] + 1})" if in_a_row else ""
-    return " or ".join(filter(None, (listed, ranged))) or f"{key}={value_text(key, numbers[0])},..."
+    return " or ".join(filter(None, (listed, ranged))) or f"{key}={numbers[0]},{numbers[1]},..."
 
 
 def check_of(key: str) -> Check | None:

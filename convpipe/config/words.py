@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -82,17 +83,34 @@ def check_settings(words: Sequence[str]) -> None:
     Raises:
         ConfigError: one has no '=', as it is a choice without its group, or what a blank has cut off.
     """
-    for before, word in zip(["", *words], words, strict=False):
-        if "=" in word or word.startswith("~") or not word:
-            continue
-        key, equals, value = before.partition("=")
-        from convpipe.config.keys import named_choices  # which only such an error needs
+    for place, word in enumerate(words):
+        if word and "=" not in word and not word.startswith("~"):
+            cut = list(takewhile(lambda each: "=" not in each, words[place:]))
+            hint = meant_by(words[place - 1] if place else "", cut)
+            raise ConfigError(word, "no '=' with a key before it", "a setting as key=value", hint)
 
-        groups = named_choices(word)
-        hint = f"did you mean {groups[0]}={word}?" if groups else ""
-        if not groups and equals and is_text(key):
-            hint = f"what has blanks in it needs quotes: {one_word(key, f'{value} {word}')}"
-        raise ConfigError(word, "no '=' with a key before it", "a setting as key=value", hint)
+
+def meant_by(before: str, cut: Sequence[str]) -> str:
+    """What words without '=' are for, behind the word before them; nothing where that is unknown.
+
+    >>> meant_by("seed=1", ["tiny"]), meant_by("seed=1,", ["2", "3"])
+    ('did you mean experiment=tiny?', 'several values have no blanks between them: seed=1,2,3')
+    >>> meant_by("note=two", ["words"])
+    "what has blanks in it needs quotes: 'note=two words'"
+    """
+    from convpipe.config.keys import named_choices  # which only such an error needs
+
+    key, equals, value = before.partition("=")
+    groups = named_choices(cut[0])
+    if groups:
+        return f"did you mean {groups[0]}={cut[0]}?"
+    if equals and is_text(key):
+        return f"what has blanks in it needs quotes: {one_word(key, ' '.join([value, *cut]))}"
+    if equals and all(each[:1].isdigit() for each in cut):
+        return (
+            f"several values have no blanks between them: {key}={','.join(each.strip(',') for each in (value, *cut))}"
+        )
+    return ""
 
 
 def second_experiment(word: str, files: Sequence[str]) -> ConvpipeError:
