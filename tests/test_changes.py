@@ -57,7 +57,7 @@ def listed(line: str) -> list[dict[str, object]]:
     answer = convpipe(*words[1:], "--format", "json")
     assert answer.code == 0, answer.err
     path, where = words[2], words[4]
-    found: list[dict[str, object]] = cp.runs(path, where=where).to_dict("records")
+    found: list[dict[str, object]] = cp.runs(path, where=where, columns="varying").to_dict("records")
     assert answer.out.count('"run"') == len(found)
     return found
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from convpipe.archive.cells import cell_text, unquoted
+from convpipe.archive.cells import cell_text, unmarked
 from convpipe.archive.collection import run_ids, run_names
 from convpipe.archive.identity import Described
 from convpipe.archive.index import INDEX, each_row, failures
@@ -47,7 +47,7 @@ class Formers:
         for run, then in reversed(self.latest.get(config_key(row), ())):
             if then != read and then.keys() == read.keys() and (self.folder / run).is_dir():
                 changed = [group for group in read if then[group] != read[group]]
-                return Former(run, tuple(unquoted(row.get(f"{group}.path", group)) for group in changed))
+                return Former(run, tuple(unmarked(row.get(f"{group}.path", group)) for group in changed))
         return None
 
 

@@ -70,7 +70,10 @@ class Chunk:
             except ConfigError as error:
                 text = in_one_line(error)
                 who = given["place"].folder, described.identity, point_text(given["point"])
-                row, which = failed_row(described, text), {"number": given["number"], "label": given["label"]}
+                row, which = (
+                    failed_row(described, text, provenance.now()),
+                    {"number": given["number"], "label": given["label"]},
+                )
                 yield Done(*who, FAILED, 0.0, row, text, **which)
                 continue
             yield Task(prepared=Prepared(spec, described, work), **given)
