@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convpipe.errors import ArchiveError, ConfigError, StorageError, UsageError
+from convpipe.errors import ArchiveError, ConfigError, StorageError, UsageError, having_kept
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,12 +83,13 @@ def run(*overrides: str, archive: bool = True, **settings: Any) -> Run:
     if not archive:
         return runner.hold(prepared, place)
     made = runner.execute(prepared, place)
-    refresh(place.folder)
-    if job.execution.label is not None:
-        from convpipe.config.grammar import words_of
-        from convpipe.sweeps.books import record_single
+    with having_kept(f"the run is kept: {made.run.path}"):
+        refresh(place.folder)
+        if job.execution.label is not None:
+            from convpipe.config.grammar import words_of
+            from convpipe.sweeps.books import record_single
 
-        record_single(job.execution, prepared.identity, made.verdict, ["cp.run", *words_of(overrides, settings)])
+            record_single(job.execution, prepared.identity, made.verdict, ["cp.run", *words_of(overrides, settings)])
     return made.run
 
 

@@ -71,7 +71,10 @@ def stable(path: Path) -> str:
         record = {key: value for key, value in json.loads(content).items() if key not in EPHEMERAL}
         content = json.dumps(record).encode()
     elif path.name == "results.csv":
-        rows = [{key: value for key, value in row.items() if key != "seconds"} for row in results(path.parent)]
+        rows = [
+            {key: value for key, value in row.items() if key not in ("seconds", "started")}
+            for row in results(path.parent)
+        ]
         content = json.dumps(sorted(rows, key=lambda row: row["run"])).encode()  # workers end in any order
     return hashlib.sha256(content).hexdigest()
 

@@ -346,7 +346,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("name", ["extra.npy", ".hidden", "99_more.npy", "map.png"])
+@pytest.mark.parametrize("name", ["extra.npy", "hidden.", "99_more.npy", "map.png"])
 def test_every_added_file_is_found(run: Path, name: str) -> None:
     (run / name).write_bytes(b"")
     with pytest.raises(ArchiveError, match=f"{name}: a file that SHA256SUMS does not list"):

@@ -161,8 +161,8 @@ def test_a_folder_of_the_users_own_is_read_by_hydra(tmp_path: Path) -> None:
     kinds = [(source.provider, type(source).__name__) for source in loader.get_sources()]
     assert kinds == [
         ("hydra", "ShippedResources"),
+        ("command-line", "UserFiles"),
         ("main", "ShippedFiles"),
-        ("command-line", "FileConfigSource"),
         ("schema", "StructuredConfigSource"),
     ]
 

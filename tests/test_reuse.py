@@ -383,7 +383,9 @@ def test_what_only_a_hash_finds_is_an_error_and_stays(folder: Path) -> None:
     before = contents(run)
     assert last_line(swept(*WHOLE, "seed=1,2")) == "0 done, 2 there before, 0 failed: r/c"
     answer = swept(*WHOLE, "seed=1,2", "retry=all", code=3)
-    assert re.fullmatch(rf"failed: seed=\d: {run}/output\.npy: got sha256 .*, expected \w+\n", answer.err)
+    assert re.fullmatch(
+        rf"failed: seed=\d: {run}/output\.npy: got sha256 .*, expected \w+; replace=true .*\n", answer.err
+    )
     assert contents(run) == before
     swept(*WHOLE, "seed=1,2", "retry=all", "replace=true")
     verify(run)

@@ -72,14 +72,15 @@ def runs_called(start: str) -> list[Path]:
 
 def near(folder: Path) -> str:
     """A hint with what is there of nearly the same path, or of nearly the same name in ROOT; or nothing."""
-    if not os.path.lexists(folder):
-        for above in (folder.parent, *folder.parent.parents):
-            with suppress(OSError):
-                missing = folder.relative_to(above).parts[0]
-                before = "" if str(above) == "." and not folder.is_absolute() else f"{str(above).rstrip('/')}/"
-                if hint := did_you_mean(missing, subfolders(above), before):
-                    return hint
-                break
+    if os.path.lexists(folder):
+        return ""
+    with suppress(OSError, ValueError):
+        above = next(each for each in folder.parents if os.path.isdir(each))
+        missing, *rest = folder.relative_to(above).parts
+        if hint := did_you_mean(missing, subfolders(above)):
+            found = above / hint.removeprefix("did you mean ").removesuffix("?")
+            whole = found.joinpath(*rest)
+            return f"did you mean {whole if os.path.isdir(whole) else found}?"
     if len(folder.parts) == 1:
         with suppress(OSError):
             return did_you_mean(str(folder), subfolders(Path(ROOT)), f"{ROOT}/")

@@ -4,36 +4,26 @@ So the table of a long sweep need not read every run again. Of two lines for one
 a kill cut short counts for nothing.
 """
 
-import errno
 import json
 import os
 import re
-import stat
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from convpipe.archive.identity import RUN_ID
+from convpipe.archive.shared import locked as locked, own_file as own_file
 from convpipe.archive.table import FAILED, Row
 from convpipe.files.staging import storing
 
 INDEX = ".index.jsonl"
 FAILURES = ".failed.jsonl"
-LOCK = ".lock"
-LOCK_SECONDS = 60
 ROW_START = b'{"run": "'
 ROW_LINE = re.compile(ROW_START + rb'([0-9a-f]{12})"')
 STARTED = b', "started": "'  # which older code left out, and some measured columns, too
 LINE_BYTES = 2048  # of the index, for one row: few are longer
-
-
-def locked(folder: Path) -> Any:
-    """A lock that one process at a time holds to write to the index or the table."""
-    from filelock import FileLock
-
-    return FileLock(folder / LOCK, timeout=LOCK_SECONDS)
 
 
 # Writing
@@ -60,19 +50,6 @@ def add_rows(folder: Path, rows: Sequence[Row]) -> None:
 def index_row(folder: Path, row: Row) -> None:
     """Add the row of a run to the index, by who holds the lock."""
     add_lines(folder / INDEX, (json.dumps(row) + "\n").encode())
-
-
-def own_file(path: str, flags: int) -> int:
-    """Open a file of a collection's own: no link, which may lead anywhere, and nothing that one may wait for.
-
-    Raises:
-        OSError: it is something else.
-    """
-    file = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
-    if not stat.S_ISREG(os.fstat(file).st_mode):
-        os.close(file)
-        raise OSError(errno.EINVAL, "a pipe, a device or the like, expected a regular file", path)
-    return file
 
 
 def add_lines(path: Path, lines: bytes) -> None:

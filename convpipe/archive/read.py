@@ -215,7 +215,7 @@ def as_folder(command: str, folder: object) -> Path:
     """
     if not isinstance(folder, str | os.PathLike):
         raise UsageError(f"{command}: got {shown(folder)}, expected the path of a folder")
-    return Path(folder)
+    return Path(os.path.expanduser(folder))
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from convpipe.archive.glance import glance, manifest_text
 from convpipe.archive.index import index_row, locked
 from convpipe.archive.read import read_bytes
 from convpipe.archive.table import Row, run_row
-from convpipe.errors import ArchiveError
+from convpipe.errors import ArchiveError, having_kept
 from convpipe.files.staging import hidden_name, remove_hidden, storing
 
 ASIDE = ".aside"
@@ -65,8 +65,9 @@ def replace(staged: Path, place: Path, seen: str, row: Row, *, contained: bool =
             if taken and isinstance(error, OSError):  # by another process, which found the place empty
                 return None
             raise
-        index_row(folder, row)
-        return put_away(leaving)
+        with having_kept(f"the new run is kept: {place}"):
+            index_row(folder, row)
+            return put_away(leaving)
 
 
 def renew(place: Path, record: Mapping[str, Any], seen: str, row: Row | None) -> bool:

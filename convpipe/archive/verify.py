@@ -11,6 +11,8 @@ from convpipe.archive.read import Run, check_regular, check_text, load, read_byt
 from convpipe.errors import ArchiveError, shown
 from convpipe.tensors import shape_text
 
+LEFTOVERS = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"))  # beside what is hidden
+
 
 def verify(folder: str | Path, *, arrays: bool = True) -> Run:
     """Check that a run on disk is whole and unchanged: every file against its hash, every id against its source.
@@ -39,12 +41,26 @@ def verify(folder: str | Path, *, arrays: bool = True) -> Run:
     check_ids(run, hashlib.sha256(content).hexdigest())
     pictures = checked_manifest(path, run, sums) if run.manifest["format"] > 1 else ()
     for name in sorted(os.listdir(path)):
-        if name not in sums and name not in (*UNHASHED, *pictures):
+        if name not in sums and name not in (*UNHASHED, *pictures) and not is_leftover(name):
             raise ArchiveError(f"{path / name}: a file that SHA256SUMS does not list")
     for row in run.rows:
         if row["file"]:
             check_array(path, row, sums, values=arrays)
     return run
+
+
+def is_leftover(name: str) -> bool:
+    """Whether a file's name is one that systems and programs leave in folders: that is told, and no damage.
+
+    >>> [is_leftover(name) for name in (".DS_Store", "._output.npy", ".nfs0001", "Thumbs.db", "output2.npy")]
+    [True, True, True, True, False]
+    """
+    return name.startswith(".") or name.lower() in LEFTOVERS
+
+
+def leftovers(folder: Path) -> list[str]:
+    """The names of what systems and programs have left in a run's folder, sorted."""
+    return sorted(filter(is_leftover, os.listdir(folder)))
 
 
 def checked_manifest(path: Path, run: Run, sums: Mapping[str, str]) -> Mapping[str, str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from convpipe.archive.format import COLUMNS, FORMAT, INPUTS, OUTPUT, csv_bytes, manifest_json, stage_row, sums_bytes
+from convpipe.archive.shared import make_shared
 from convpipe.errors import StorageError
 from convpipe.files.contents import changed_meanwhile
 from convpipe.files.npy import BLOCK_BYTES, Block, array_sha256, blocks, npy_header, opened
@@ -151,7 +152,7 @@ def store_content(target: Path, path: str, key: str) -> None:
             with storing(temporary):
                 found = write_file(str(temporary), iter(partial(file.read, BLOCK_BYTES), b""))
                 if found == target.name:
-                    target.parent.mkdir(exist_ok=True)
+                    make_shared(target.parent)
                     os.replace(temporary, target)
         finally:
             with suppress(OSError):

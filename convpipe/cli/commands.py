@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from convpipe import api
-from convpipe.errors import ArchiveError, UsageError, literal, printable
+from convpipe.errors import ArchiveError, UsageError, having_kept, literal, printable
 
 if TYPE_CHECKING:
+    from convpipe.archive.read import Run
     from convpipe.report.listing import Listing
 
 
@@ -98,7 +99,14 @@ class CommandParser(ArgumentParser):
 
 def verify(given: Namespace) -> None:
     """``convpipe verify PATH``: every hash of a run, or of all runs below a folder."""
-    api.verify(Path(given.word), lambda run: print(f"ok {literal(run.path)} archive {run.manifest['archive_id']}"))
+    from convpipe.archive.verify import leftovers
+
+    def told(run: Run) -> None:
+        print(f"ok {literal(run.path)} archive {run.manifest['archive_id']}")
+        if names := leftovers(run.folder):
+            print(f"note: {literal(run.path)}: no part of the run: {literal(', '.join(names))}", file=sys.stderr)
+
+    api.verify(Path(given.word), told)
 
 
 def reproduce(given: Namespace) -> None:
@@ -116,7 +124,7 @@ def reproduce(given: Namespace) -> None:
 
 def explain(given: Namespace) -> None:
     """``convpipe explain RUN --at n,f,y,x``: how one output cell came about; with ``--all`` those of a map."""
-    from convpipe.tensors import number_text
+    from convpipe.report.cell_text import stored_text
 
     if given.at is None and not given.all:
         raise UsageError("explain: the following arguments are required: --at N,F,Y,X, or --all")
@@ -126,8 +134,8 @@ def explain(given: Namespace) -> None:
     for number, cell in enumerate(cells):
         print(printable(f"\n{cell}" if number else str(cell)))
         if not cell.agrees:
-            at, stored = ",".join(map(str, cell.indices)), number_text(cell.dtype.type(cell.stored))
-            wrong = wrong or f"{run}: at {at}: got {stored} stored, expected {cell.total}"
+            at = ",".join(map(str, cell.indices))
+            wrong = wrong or f"{run}: at {at}: got {stored_text(cell)} stored, expected {cell.total}"
     if wrong:
         raise ArchiveError(wrong)
 
@@ -169,7 +177,8 @@ def runs(given: Namespace) -> None:
     else:
         path = collection_folder("runs", path)
         if given.rebuild:
-            rebuild(path)
+            with having_kept("the runs are as they were"):
+                rebuild(path)
         usual = listing.ALL if form in ("json", "parquet") else listing.VARYING
         columns = usual if given.columns is None else given.columns
         found = listing.of_collection(path, given.where, given.sort, columns)

@@ -20,6 +20,7 @@ from convpipe.config.app import logging_kept, make_hydra
 from convpipe.config.compose import NO_SEARCH_PATH, plain_config
 from convpipe.config.hydra_safety import refuse_unsafe
 from convpipe.config.tree import MAIN_CONFIG
+from convpipe.config.typed import without_pair
 from convpipe.config.words import OWN, words_for_hydra
 from convpipe.errors import ConfigError, ConvpipeError, UsageError, did_you_mean
 from convpipe.execution import provenance
@@ -80,9 +81,11 @@ def parsed_flags(words: list[str]) -> Namespace:
         raise UsageError("--experimental-rerun: it would read a pickle; use convpipe reproduce RUN")
     if arguments.config_path is not None:
         raise UsageError("--config-path: the config tree is convpipe's own; add yours with --config-dir")
+    arguments.config_dir = arguments.config_dir and os.path.expanduser(without_pair(arguments.config_dir))
     folder = arguments.config_dir
     if folder is not None and not Path(folder).is_dir():
-        raise UsageError(f"--config-dir: got {folder}, expected a folder")
+        what = ", a file;" if os.path.isfile(folder) else ","
+        raise UsageError(f"--config-dir: got {folder}{what} expected a folder")
     if folder is not None and not os.access(folder, os.R_OK | os.X_OK):
         raise UsageError(f"--config-dir: got {folder}, expected a folder that can be read")
     if arguments.config_name == "":

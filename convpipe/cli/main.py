@@ -18,7 +18,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from convpipe.cli.early import NAMES, end_at_once
-from convpipe.errors import STOPPED, ConvpipeError, StorageError, UsageError, printable, shown
+from convpipe.errors import STOPPED, ConvpipeError, StorageError, UsageError, having_kept, printable, shown
 
 if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra
@@ -149,16 +149,27 @@ def dispatch(words: list[str]) -> int:
     first = words[0] if words else "-"
     if first in COMMANDS:
         with stopping_on_signals():
-            return COMMANDS[first].run(words[1:])
+            return COMMANDS[first].run([at_home(word) for word in words[1:]])
     if first == "version":
         return hydra_app(["--version"])
-    from convpipe.config.words import is_own_file, without_pair  # which no command needs
+    from convpipe.config.typed import without_pair  # which no command needs
+    from convpipe.config.words import is_own_file
 
     if first.startswith(("-", "~", "+")) or "=" in first or is_own_file(without_pair(first)):
         return hydra_app(words)
     if words[1:2] == ["="] or (words[1:2] and words[1].startswith("=")):
         raise UsageError(f"{first}: no blanks around '=': {''.join(words[:3] if words[1] == '=' else words[:2])}")
     raise no_command(first, COMMANDS)
+
+
+def at_home(word: str) -> str:
+    """A word of a command, whose path may be in the home folder.
+
+    >>> at_home("--where=a"), at_home("--output=~/a") == "--output=" + os.path.expanduser("~/a")
+    ('--where=a', True)
+    """
+    flag, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    return f"{flag}{equals}{os.path.expanduser(value)}"
 
 
 def no_command(word: str, commands: Iterable[str]) -> UsageError:
@@ -238,11 +249,12 @@ def run_job(job: Job, words: Sequence[str], notes: Sequence[str] = ()) -> int:
     prepared = runner.prepare(job.spec, place.memory)
     with progress(len(prepared.work.plan.steps), "stages") as done:
         outcome = runner.execute(prepared, place, lambda result: done(result.step.name))
-    refresh(place.folder)
-    if job.execution.label is not None:
-        from convpipe.sweeps.books import record_single
+    with having_kept(f"the run is kept: {outcome.run.path}"):
+        refresh(place.folder)
+        if job.execution.label is not None:
+            from convpipe.sweeps.books import record_single
 
-        record_single(job.execution, prepared.identity, outcome.verdict, ["convpipe", *words])
+            record_single(job.execution, prepared.identity, outcome.verdict, ["convpipe", *words])
     if job.execution.trace:
         from convpipe.report.trace import show_trace
 

@@ -66,7 +66,7 @@ def make_hydra(config_dir: str | None = None) -> Hydra:
     from hydra.core.config_search_path import SearchPathQuery
     from hydra.core.global_hydra import GlobalHydra
 
-    from convpipe.config.repository import Repository
+    from convpipe.config.repository import USERS, Repository
 
     if str(PLUGINS) not in sys.path:
         sys.path.append(str(PLUGINS))
@@ -75,7 +75,7 @@ def make_hydra(config_dir: str | None = None) -> Hydra:
     search_path = create_config_search_path(str(config_folder()))
     if config_dir is not None:
         path = f"file://{os.path.abspath(config_dir)}"
-        search_path.prepend(provider="command-line", path=path, anchor=SearchPathQuery(provider="schema"))
+        search_path.prepend(provider=USERS, path=path, anchor=SearchPathQuery(provider="main"))
     hydra = Hydra.create_main_hydra2("convpipe", search_path)
     hydra.config_loader.repository = Repository(search_path)  # type: ignore[attr-defined]
     return hydra

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,9 @@ from convpipe.config.hydra_errors import explained
 from convpipe.config.hydra_safety import check_hydra_node, parsed, refuse_unsafe
 from convpipe.config.parts import FREE
 from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS
-from convpipe.config.tree import GROUPS, MAIN_CONFIG, WRITTEN_OUT
-from convpipe.errors import ConfigError, ConvpipeError
+from convpipe.config.tree import GROUPS, MAIN_CONFIG, WRITTEN_OUT, config_folder
+from convpipe.config.typed import axis_text, check_form, is_text, one_word, typed_texts
+from convpipe.errors import ConfigError, ConvpipeError, UsageError
 
 if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra
@@ -65,6 +66,10 @@ def composed(hydra: Hydra, config_name: str | None, overrides: Sequence[str], *,
         known = partial(siblings, hydra, config_name, overrides)
         raise explained(error, overrides, known) from error
     check_hydra_node(config.hydra)
+    params = plain_items(config.hydra.sweeper.params, resolve=False)
+    for key, value in params if multirun else ():
+        check_form(key, str(value), several=True)
+    refuse_unsafe(f"{key}={axis_text(key, value)}" for key, value in params)
     return config
 
 
@@ -86,7 +91,8 @@ def check_single_values(overrides: Sequence[str], multirun: bool) -> None:
         key, value = override.key_or_group, line.partition("=")[2]
         if override.is_sweep_override() and not multirun:
             quoted = " or quotes" if override.value_type == ValueType.SIMPLE_CHOICE_SWEEP else ""
-            raise ConfigError(key, value, f"one value, [a list]{quoted}, or -m for a sweep")
+            hint = f"write {one_word(key, typed_texts(override))}" if quoted and is_text(key) else ""
+            raise ConfigError(key, typed_texts(override), f"one value, [a list]{quoted}, or -m for a sweep", hint)
         if key in GROUPS and not (override.is_delete() or override.is_sweep_override()):
             chosen = override.value()
             names = chosen if isinstance(chosen, list) else [chosen]
@@ -109,12 +115,18 @@ def check_single_run(overrides: Sequence[str]) -> None:
 
 
 def check_search_path(hydra: Hydra, config_name: str | None) -> None:
-    """A main config of the user's own brings no search path: Hydra imports the packages named there."""
+    """A main config of the user's own is one, and brings no search path: Hydra imports the packages named there."""
     from omegaconf import OmegaConf
 
-    if config_name in (None, MAIN_CONFIG):
+    repository: Any = hydra.config_loader.repository  # type: ignore[attr-defined]
+    folder = repository.users_folder if config_name == MAIN_CONFIG else None
+    own = folder and folder / f"{MAIN_CONFIG}.yaml"
+    if config_name is None or (config_name == MAIN_CONFIG and not (own and own.is_file())):
         return
-    loaded = hydra.config_loader.repository.load_config(config_name)  # type: ignore[attr-defined]
+    loaded = repository.load_config(config_name)
+    if own is not None and loaded and not loaded.defaults_list:
+        ours = config_folder() / f"{MAIN_CONFIG}.yaml"
+        raise UsageError(f"{own}: no list of defaults, by which it could stand in for {ours}; another name leaves that")
     found = OmegaConf.select(loaded.config, "hydra.searchpath") if loaded else None
     if found:
         raise ConfigError("hydra.searchpath", found, "none, as it could run code; use --config-dir")
@@ -175,15 +187,21 @@ def sweep_params(config: DictConfig) -> dict[str, Any]:
     Raises:
         ConfigError: one that is missing, or a reference that leads nowhere.
     """
-    from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    params = config.hydra.sweeper.params
     try:
-        found: Any = OmegaConf.to_container(params, resolve=True, throw_on_missing=True) if params else {}
+        found = dict(plain_items(config.hydra.sweeper.params, resolve=True))
     except OmegaConfBaseException as error:
         raise explained(error, written(config, getattr(error, "full_key", None)), lambda key: ("", ())) from error
-    return {str(key): value for key, value in found.items()}
+    return {key: axis_text(key, value) for key, value in found.items()}
+
+
+def plain_items(params: Any, *, resolve: bool) -> Iterable[tuple[str, Any]]:
+    """The axes that files give, as plain keys and values."""
+    from omegaconf import OmegaConf
+
+    found: Any = OmegaConf.to_container(params, resolve=resolve, throw_on_missing=resolve) if params else {}
+    return [(str(key), value) for key, value in found.items()]
 
 
 def written(config: DictConfig, key: str | None) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from convpipe.config.grammar import choices_text
 from convpipe.config.hydra_safety import HYDRAS, REASON
 from convpipe.config.keys import keys
 from convpipe.config.parts import SETTINGS
@@ -35,6 +36,7 @@ from convpipe.config.tree import (
     values_of,
     written_dtype,
 )
+from convpipe.config.typed import at_commas, is_function, text_of_word
 from convpipe.errors import ConfigError, StorageError, UsageError, shown
 from convpipe.fields import check_names, choice as choice_check, group as settings_group, join, mapping, path as is_path
 from convpipe.files.yaml import DEEPEST, check_events, dotted
@@ -377,7 +379,20 @@ def at_their_places(found: dict[str, Any], folder: Path) -> dict[str, Any]:
         a_path = name in paths or (name == LISTS and str(value).endswith((".csv", *YAML)))
         if a_path and isinstance(value, str) and not value.startswith(("${", "~", "???")):
             set_at(found, name, os.path.normpath(Path(literal(str(folder))) / value))
+    params = found.get("hydra", {}).get("sweeper", {}).get("params")
+    for name, value in params.items() if isinstance(params, dict) else ():
+        if name in paths and isinstance(value, str):
+            params[name] = axis_there(name, value, folder)
     return found
+
+
+def axis_there(name: str, value: str, folder: Path) -> str:
+    """The paths of an axis, which start at a folder, as paths from here; of a choice() or the like as they are."""
+    if is_function(value) or "${" in value:
+        return value
+    paths = [text_of_word(name, each) for each in at_commas(value)]
+    there = [each if each.startswith(("~", "???")) else os.path.normpath(folder / each) for each in paths]
+    return literal(choices_text(name, there))
 
 
 def literal(text: str) -> str:

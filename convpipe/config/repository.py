@@ -1,15 +1,18 @@
 """Where Hydra finds configs, found faster: the files of its own and of ours are parsed by LibYAML.
 
-A folder of the user's own is read by Hydra's own sources, and so is a file that something is wrong with: what they
-say of it stays what they say.
+A folder of the user's own comes before ours. It is read by Hydra's own source, and so is a file that something is
+wrong with: what they say of it stays what they say.
 """
 
 from __future__ import annotations
 
 import os
+from codecs import BOM_UTF8
 from contextlib import suppress
 from functools import cache
 from importlib import resources
+from io import StringIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -21,9 +24,12 @@ from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import OmegaConf
 from omegaconf._utils import get_yaml_loader
 
+from convpipe.config.tree import GLOBAL
+
 if TYPE_CHECKING:
     from hydra.core.config_search_path import ConfigSearchPath
 
+USERS = "command-line"  # the provider of --config-dir
 HEADER_CHARACTERS = 512  # in which Hydra looks for "# @package"
 HYDRAS_OWN = "hydra/config"
 # What Hydra starts from instead of its own choices. Overrides in our config.yaml would be the first word on them, which
@@ -50,6 +56,13 @@ class Repository(ConfigRepository):
         for position, source in enumerate(self.sources):
             if source.provider in shipped:
                 self.sources[position] = shipped[source.provider](source.provider, source.full_path())
+            elif source.provider == USERS:
+                self.sources[position] = UserFiles(source.provider, source.full_path())
+
+    @property
+    def users_folder(self) -> Path | None:
+        """The folder of the user's own, if there is one."""
+        return next((Path(source.path) for source in self.sources if source.provider == USERS), None)
 
     def load_config(self, config_path: str) -> ConfigResult | None:
         """One config, by its path in any of the sources; Hydra's own chooses what suits us."""
@@ -63,6 +76,31 @@ class Repository(ConfigRepository):
     def __deepcopy__(self, memo: dict[int, Any]) -> Repository:
         """Itself: Hydra copies it, and all its own configs with it, lest a search path change it; ours has none."""
         return self
+
+
+class UserFiles(FileConfigSource):
+    """A folder of the user's own."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """One config, by its path in the folder: a mark of UTF-8 in front, as some editors make it, is none of it.
+
+        What an experiment says stands at the top, whether its first line says so or not.
+        """
+        found = without_mark(self, config_path) or super().load_config(config_path)
+        if config_path.startswith("experiment/"):
+            found.header["package"] = found.header.get("package") or GLOBAL
+        return found
+
+
+def without_mark(source: FileConfigSource, config_path: str) -> ConfigResult | None:
+    """The config of a file that begins with a mark of UTF-8; nothing of another."""
+    path = os.path.join(source.path, source._normalize_file_name(config_path))
+    with suppress(OSError), open(path, "rb") as file:
+        if file.read(len(BOM_UTF8)) == BOM_UTF8:
+            text = file.read().decode()
+            header = source._get_header_dict(text[:HEADER_CHARACTERS])
+            return ConfigResult(source.provider, source.full_path(), OmegaConf.load(StringIO(text)), header)
+    return None
 
 
 class ShippedFiles(FileConfigSource):

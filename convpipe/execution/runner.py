@@ -19,7 +19,7 @@ from convpipe.archive.replace import mend
 from convpipe.archive.table import NONFINITE, done_row, nonfinite_in
 from convpipe.archive.verify import verify
 from convpipe.archive.write import Draft, Recorder, drafting, publish
-from convpipe.errors import ArchiveError, ConfigError, ValueRangeError
+from convpipe.errors import ArchiveError, ConfigError, ValueRangeError, having_kept
 from convpipe.execution import pipeline, provenance
 from convpipe.execution.batch import rest_of_batch
 from convpipe.execution.code import Names, code_of, named
@@ -132,7 +132,8 @@ def execute(prepared: Prepared, place: Place, on_stage: OnStage = ignore) -> Out
         seconds = fill(draft, prepared, keeping(place, standing(prepared, place)), on_stage)
         settled = archived(draft, target, prepared, place)
     if settled.row is not None and (place.folder / INDEX).exists():  # with a row, perhaps, of what was there once
-        note(place.folder, [settled.row])
+        with having_kept(f"the run is kept: {target}"):
+            note(place.folder, [settled.row])
     return Outcome(load(target), settled.words, seconds)
 
 

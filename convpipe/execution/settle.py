@@ -18,7 +18,9 @@ from convpipe.execution.reuse import Asked, Found, Standing, look
 
 Compare = Callable[[Run], str]  # how a draft agrees with a run, in words; it raises where it does not
 REPLACING = "replace=true puts the new run in its place, and this one aside"
-FOREIGN = "a run of another config, or of a later format, lies there; another name=... keeps both"
+REMOVING = "remove it, or another name=... leaves it as it is"
+ANOTHER_NAME = "another name=... keeps both"
+FOREIGN = f"a run of another config, or of a later format, lies there; {ANOTHER_NAME}"
 OLD = ("format", "archive_id", "keep", "sizes", "pictures", "drawn", "agrees")  # of a renewed manifest what stays
 
 
@@ -91,17 +93,23 @@ class Case:
         try:
             then = verify(self.place)
         except ArchiveError as error:
-            return self.differs(error, seen, found)
+            return self.differs(ArchiveError(f"{error}; {self.way_out(found)}"), seen, found)
         try:
             words = self.compare(then)
         except ArchiveError as error:
-            return self.differs(ArchiveError(f"{error}; {REPLACING}"), seen, found)
+            return self.differs(ArchiveError(f"{error}; {self.way_out(found)}"), seen, found)
         same = next(differences(then, load(self.draft.folder)), None) is None
         if found.standing is Standing.OLD_FORMAT:
             return Settled(How.REPRODUCED if same else How.WITHIN, words)
         if same:
             return self.same_bits(then, found, seen, words)
         return self.replaced(How.REPLACED, seen, words) if self.replacing else self.within(then, seen, words)
+
+    def way_out(self, found: Found) -> str:
+        """What there is to do where what lies there cannot be compared, or differs."""
+        if not self.place.is_dir():
+            return REMOVING
+        return ANOTHER_NAME if found.standing is Standing.OLD_FORMAT else REPLACING
 
     def differs(self, error: ArchiveError, seen: str, found: Found) -> Settled | None:
         """What lies there is not whole, or not what came now: it stays, or goes aside where that is asked for."""

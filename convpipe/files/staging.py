@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from convpipe.errors import StorageError
+from convpipe.errors import NOTHING_KEPT, StorageError, what_the_system_says
 
 # .<what>-<machine>-<process>-<random>
 HIDDEN = re.compile(r"\..+-([0-9a-f]{8})-([1-9]\d{0,8})-[0-9a-f]{8}", re.ASCII)
@@ -27,8 +27,7 @@ class storing:  # noqa: N801 - reads as a word; no @contextmanager, which takes 
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, OSError):
-            reason = error.strerror or error
-            raise StorageError(f"{error.filename or self.path}: {reason}; nothing was kept") from error
+            raise StorageError(f"{what_the_system_says(error, self.path)}{NOTHING_KEPT}") from error
 
 
 def hidden_name(what: str) -> str:
@@ -57,7 +56,8 @@ def write_whole(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
         os.replace(temporary, path)
     except OSError as error:
-        raise StorageError(f"{path}: {error.strerror or error}; nothing was kept") from error
+        error.filename = path  # not that of the copy
+        raise StorageError(f"{what_the_system_says(error, path)}{NOTHING_KEPT}") from error
     finally:
         with suppress(OSError):
             temporary.unlink()

@@ -2,42 +2,49 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from convpipe.config.grammar import quoted, value_text
+from convpipe.config.typed import is_said, typed_value
 from convpipe.errors import ConfigError, did_you_mean
+from convpipe.fields import path as path_check
 from convpipe.files.endings import ending
 from convpipe.files.yaml import dotted, read_yaml
 
 KEY = "sweep.points"
+SEPARATORS = ",;\t"
 
 
-def points_file(name: str, shipped: Path) -> Path:
-    """The file of a list of points: a path, or the name of a list in the folder of shipped ones.
+def points_file(name: str, folders: Sequence[Path]) -> Path:
+    """The file of a list of points: a path, or the name of a list in one of the folders, the first counting most.
 
     Raises:
         ConfigError: it is neither.
     """
-    if ending(name) in ("csv", "yaml", "yml"):
-        return Path(name)
-    names = sorted(path.stem for path in shipped.glob("*.csv"))
-    if name not in names:
+    if ending(name) in ("csv", "tsv", "yaml", "yml"):
+        return Path(path_check(KEY, name))
+    there = {path.stem: path for folder in reversed(folders) for path in sorted(folder.glob("*.csv"))}
+    if name not in there:
+        names = sorted(there)
         raise ConfigError(KEY, name, f"a .csv or .yaml file, or one of {', '.join(names)}", did_you_mean(name, names))
-    return shipped / f"{name}.csv"
+    return there[name]
 
 
 def listed_points(path: Path) -> list[dict[str, str]]:
-    """The points of a CSV file (a header of keys, a row per point) or a YAML file (a list of mappings).
+    """The points of a table (a header of keys, a row per point) or a YAML file (a list of mappings).
 
-    Values are texts in the grammar of overrides; what a point does not set is left out.
+    Values are texts in the grammar of overrides, and those of labels and notes what they are in the file; what a
+    point does not set is left out.
 
     Raises:
         ConfigError: a file that cannot be read as either.
     """
     try:
         content = path.read_bytes()
-        points = csv_points(content.decode("utf-8-sig")) if ending(path) == "csv" else yaml_points(read_yaml(content))
+        table = ending(path) in ("csv", "tsv")
+        points = csv_points(content.decode("utf-8-sig")) if table else yaml_points(read_yaml(content))
     except (OSError, ValueError, csv.Error) as error:
         if isinstance(error, ConfigError):
             raise
@@ -51,17 +58,29 @@ def listed_points(path: Path) -> list[dict[str, str]]:
 def csv_points(content: str) -> list[dict[str, str]]:
     """The points of a table, without the blanks around its cells; an empty one is a key that its point does not set.
 
-    >>> csv_points('seed,input.shape\\n1,"[1,3,8,8]"\\n2,\\n')
+    Commas, semicolons or tabs stand between the columns, as the header has them. Empty lines, and lines that begin
+    with ``#``, are none of it.
+
+    >>> csv_points('# mine\\nseed,input.shape\\n1,"[1,3,8,8]"\\n2,\\n')
     [{'seed': '1', 'input.shape': '[1,3,8,8]'}, {'seed': '2'}]
     """
-    table = csv.reader(io.StringIO(content, newline=""), strict=True, skipinitialspace=True)
-    rows = ([cell.strip() for cell in row] for row in table if row)
+    lines = list(table_lines(content))
+    separator = max(SEPARATORS, key=lines[0].count) if lines else ","  # of equal ones the first
+    table = csv.reader(lines, strict=True, skipinitialspace=True, delimiter=separator)
+    rows = ([cell.strip() for cell in row] for row in table)
     header = next(rows, [])
-    if len(header) == 1 and ";" in header[0]:
-        raise ConfigError(f"{KEY}: header", header[0], "commas between the columns")
     if not all(header) or len(set(header)) < len(header):
-        raise ConfigError(f"{KEY}: header", ",".join(header), "keys, each of them once")
-    return [table_point(number, header, row) for number, row in enumerate(rows, start=1)]
+        raise ConfigError(f"{KEY}: header", separator.join(header), "keys, each of them once")
+    return [table_point(number, header, row) for number, row in enumerate(filter(any, rows), start=1)]
+
+
+def table_lines(content: str) -> Iterator[str]:
+    """The lines of a table without those that are none of it; within a cell in quotes all are."""
+    inside = 0
+    for line in io.StringIO(content, newline=""):
+        if inside or (line.strip() and not line.lstrip().startswith("#")):
+            yield line
+            inside ^= line.count('"') % 2
 
 
 def table_point(number: int, header: Sequence[str], row: Sequence[str]) -> dict[str, str]:
@@ -69,10 +88,16 @@ def table_point(number: int, header: Sequence[str], row: Sequence[str]) -> dict[
     if len(row) != len(header):
         hint = 'a list needs quotes: "[1,3,8,8]"'
         raise ConfigError(f"{KEY}: row {number}", f"{len(row)} cells", f"{len(header)}, as the header has", hint)
-    point = {key: cell for key, cell in zip(header, row, strict=True) if cell}
-    if not point:
-        raise ConfigError(f"{KEY}: row {number}", None, "a value in one of its cells")
-    return point
+    return {key: in_grammar(key, cell) for key, cell in zip(header, row, strict=True) if cell}
+
+
+def in_grammar(key: str, cell: str) -> str:
+    """A cell in the grammar of overrides: what is said of a point is a text whatever it looks like.
+
+    >>> in_grammar("label", "null, [1]"), in_grammar("conv.pad", "[1,2]"), in_grammar("input.path", "나.png")
+    ("'null, [1]'", '[1,2]', "'나.png'")
+    """
+    return quoted(cell) if is_said(key) else typed_value(key, cell, several=False)
 
 
 def yaml_points(content: Any) -> list[dict[str, str]]:
@@ -88,8 +113,13 @@ def yaml_point(number: int, content: Mapping[str, Any]) -> dict[str, str]:
     for key, value in dotted(content):
         if key in point:
             raise ConfigError(f"{KEY}: point {number}", key, "each key once")
-        point[key] = override_text(value)
+        point[key] = in_grammar(key, value) if isinstance(value, str) else yaml_text(key, value)
     return point
+
+
+def yaml_text(key: str, value: Any) -> str:
+    """A value that is no text: a number that is said of a point is one as it is written."""
+    return value_text(key, str(value)) if is_said(key) and value is not None else override_text(value)
 
 
 def override_text(value: Any) -> str:

@@ -146,7 +146,8 @@ def lists(settings: SweepSettings) -> Sequence[Sequence[str]]:
 
 def points_axis(hydra: Hydra, name: str) -> Listed:
     """The points of a file, or of a list in conf/points by its name, each a step of one axis."""
-    path = points_file(name, config_folder() / "points")
+    own = hydra.config_loader.repository.users_folder  # type: ignore[attr-defined]
+    path = points_file(name, [folder / "points" for folder in (own, config_folder()) if folder])
     options = cache(partial(group_options, hydra))
     points = []
     for number, row in enumerate(listed_points(path), start=1):

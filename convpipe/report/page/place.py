@@ -1,5 +1,6 @@
 """What a page is made of, a run or a collection, and where it is written: beside the archive, never in it."""
 
+import os
 from pathlib import Path
 
 from convpipe.archive.collection import is_run
@@ -39,7 +40,7 @@ def place_of(folder: Path | None, out: str | Path | None) -> Path:
     """
     if out is None and folder is None:
         raise UsageError("page: got a run in memory, expected out=FILE beside it")
-    target = Path(out) if out is not None else usual_place(folder)  # type: ignore[arg-type]
+    target = Path(os.path.expanduser(out)) if out is not None else usual_place(folder)  # type: ignore[arg-type]
     if target.exists() and not target.is_file():
         raise UsageError(f"--out: got {target}, a {'folder' if target.is_dir() else 'device'}, expected a file")
     if is_run(target.resolve().parent):
