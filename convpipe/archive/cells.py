@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 Number = int | float
 # As `str` writes it; the largest float is a whole number of 309 digits.
 NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,309})(?:\.\d{1,100})?(?:e[+-]\d{1,3})?", re.ASCII)
+ELSEWHERE = re.compile(
+    r"\.?\d[\d.,]*(?:e[+-]?\d+)?|true|false", re.ASCII | re.IGNORECASE
+)  # what a spreadsheet reads so
 TRUTHS = {"True": True, "False": False, "": None}
 MARK = "'"  # of a text; a spreadsheet knows it, too
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would work out
@@ -35,12 +38,12 @@ WHOLE_DTYPES = {name: np.iinfo(name) for name in ("int64", "uint64")}
 def cell_text(value: Any) -> str:
     """A value as a cell: as `str` has it, a text with a mark where it would be taken for something else.
 
-    >>> cell_text([1, 2]), cell_text(-1), cell_text("same"), cell_text("7"), cell_text("=1+1")
-    ('[1, 2]', '-1', 'same', "'7", "'=1+1")
+    >>> cell_text([1, 2]), cell_text(-1), cell_text("same"), cell_text("7"), cell_text("007"), cell_text("=1+1")
+    ('[1, 2]', '-1', 'same', "'7", "'007", "'=1+1")
     """
     if not isinstance(value, str):
         return str(value)
-    marked = value.startswith((MARK, *FORMULA)) or (value and plain_value(value) != value)
+    marked = value.startswith((MARK, *FORMULA)) or ELSEWHERE.fullmatch(value) or (value and plain_value(value) != value)
     return MARK + value if marked else value
 
 

@@ -141,9 +141,14 @@ def row_of_today(path: Path, row: Row) -> Row:
         manifest, stages = read_manifest(path / "manifest.json"), read_rows(path / "stages.csv")
     except ArchiveError:
         return run_row(path)
-    cells = {key: text for key, text in row.items() if key not in NOT_CONFIG}
+    cells = {key: remarked(text) for key, text in row.items() if key not in NOT_CONFIG}
     manifest = {NONFINITE: counted_again(Run(path, {}, stages, manifest)), **manifest}
     return done_row(cells, manifest, stages)
+
+
+def remarked(text: str) -> str:
+    """A cell of older code with the mark of a text, where that has one today."""
+    return cell_text(text) if isinstance(plain_value(text), str) else text
 
 
 def counted_again(run: Run) -> int | str:
