@@ -52,7 +52,7 @@ function severalParts(parts, method) {
 }
 
 // A shape of a table, which is a text, as a list; other values as they are.
-function asListed(value) {
+export function asListed(value) {
   return typeof value === "string" && SHAPE.test(value) ? value.match(/\d+/g).map(BigInt) : value;
 }
 
