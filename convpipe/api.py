@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convpipe.errors import ArchiveError, ConfigError, StorageError, UsageError, having_kept
+from convpipe.errors import ArchiveError, ConfigError, UsageError, having_kept
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -141,10 +141,10 @@ def sweep(*overrides: str, **settings: Any) -> pd.DataFrame:
 
 def storing(events: Generator[Event]) -> Generator[Event]:
     """The same events; what the disk refuses is an error of ours."""
-    try:
+    from convpipe.sweeps.outcomes import GOES_ON
+
+    with having_kept(GOES_ON):
         yield from events
-    except OSError as error:
-        raise StorageError.of(error) from error
 
 
 def read_words(overrides: Sequence[str], settings: Mapping[str, Any]) -> Job:
