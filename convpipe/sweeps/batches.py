@@ -162,14 +162,20 @@ def in_one_line(error: Exception) -> str:
 
 
 def in_batches(
-    found: Iterable[Task | Passing], seconds_each: Callable[[], float], most: int = MOST_IN_BATCH
+    found: Iterable[Task | Passing],
+    seconds_each: Callable[[], float],
+    most: int = MOST_IN_BATCH,
+    share: Callable[[int], int] = lambda number: MOST_IN_BATCH,
 ) -> Iterator[list[Task] | Passing]:
     """Tasks in batches of about BATCH_SECONDS, as far as the runs so far let one guess; one thread count in each.
 
     One task makes a batch while none has been timed, as it may take minutes. What is no task passes through.
+
+    Args:
+        share: of what is left after so many points, the most that one batch may take.
     """
     batch: list[Task] = []
-    for task in found:
+    for number, task in enumerate(found):
         if not isinstance(task, Task):
             yield task
             continue
@@ -178,7 +184,7 @@ def in_batches(
             batch = []
         batch.append(task)
         seconds = seconds_each()
-        if not seconds or len(batch) >= min(most, int(BATCH_SECONDS / seconds)):
+        if not seconds or len(batch) >= min(most, int(BATCH_SECONDS / seconds), share(number)):
             yield batch
             batch = []
     if batch:
@@ -186,18 +192,25 @@ def in_batches(
 
 
 def run_all(
-    found: Iterable[Task | Passing], pool: Pool, stop: bool, most: int | None = None
+    found: Iterable[Task | Passing], pool: Pool, stop: bool, most: int | None = None, points: int | None = None
 ) -> Iterator[list[Done] | PassedOver]:
     """Run tasks in a pool, giving the outcomes of each batch as it is finished, and what is no task as it comes.
 
-    Tasks are taken only as fast as they are run, so memory does not grow with their number.
+    Tasks are taken only as fast as they are run, so memory does not grow with their number. Where their number is
+    known, the last batches are small, so that no worker waits long for another.
 
     Raises:
         StorageError: the disk refused, or a worker was lost for good.
     """
     seconds, folder, code = deque[float](maxlen=LAST_RUNS), str(Path.cwd()), code_of()
     pending: set[Future[list[Done]]] = set()
-    for batch in in_batches(found, lambda: sum(seconds) / max(len(seconds), 1), most or MOST_IN_BATCH):
+
+    def share(number: int) -> int:
+        if points is None or pool.workers == 1:
+            return MOST_IN_BATCH
+        return max((points - number) // (pool.workers * BATCHES_AHEAD), 1)
+
+    for batch in in_batches(found, lambda: sum(seconds) / max(len(seconds), 1), most or MOST_IN_BATCH, share):
         if not isinstance(batch, list):
             yield [batch] if isinstance(batch, Done) else batch
             continue

@@ -8,7 +8,7 @@ has ended is in the books however the job, or whoever waits for it, ends.
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import chdir
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -24,6 +24,7 @@ from convpipe.errors import ConfigError, StorageError, shown
 from convpipe.execution import provenance
 from convpipe.execution.code import code_of
 from convpipe.execution.runner import Prepared
+from convpipe.files.staging import is_alive, machine_mark
 from convpipe.graph.memo import Memo
 from convpipe.graph.spec import Spec, describe
 from convpipe.graph.work import checked_work
@@ -53,12 +54,20 @@ class Chunk:
     stop: bool  # at the first failure
     version: str
     code: str
+    machine: str  # of whoever asks for it
+    process: int
 
     @classmethod
     def of(cls, tasks: Sequence[Task], *, stop: bool) -> "Chunk":
         """A chunk, as the process that asks for it makes it."""
         points = [(task.prepared.spec, tuple(getattr(task, name) for name in OTHERS)) for task in tasks]
-        return cls(points, os.getcwd(), stop, provenance.VERSION, code_of())
+        who = provenance.VERSION, code_of(), machine_mark(), os.getpid()
+        return cls(points, os.getcwd(), stop, *who)
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether the sweep has gone, stopped perhaps: a job on its machine then stops, too, those of a queue go on."""
+        return self.machine == machine_mark() and not is_alive(self.process)
 
     def tasks(self) -> Iterator[Task | Done]:
         """Its points, ready to run in this process; one whose file has gone meanwhile has failed."""
@@ -69,7 +78,8 @@ class Chunk:
                 work = checked_work(spec, given["place"].memory, memo)
             except ConfigError as error:
                 text = in_one_line(error)
-                who = given["place"].folder, described.identity, point_text(given["point"])
+                said = f"{given['experiment']} {point_text(given['point'])}".strip()
+                who = given["place"].folder, described.identity, said
                 row, which = (
                     failed_row(described, text, provenance.now()),
                     {"number": given["number"], "label": given["label"]},
@@ -83,7 +93,8 @@ class Chunk:
 class Jobs:
     """What a launcher calls in each job: it gets this object before there are chunks, and sends it with them."""
 
-    chunks: Sequence[Chunk] = field(default=())
+    words: Sequence[str] = ()  # what Hydra composes a job's config from, beside what was said to Hydra itself
+    chunks: Sequence[Chunk] = ()
 
     def __call__(self, config: DictConfig) -> list[Done]:
         """Run the chunk of this job, in whichever process that is; its config says nothing of it but which it is.
@@ -92,6 +103,13 @@ class Jobs:
             StorageError: the disk refused, or this process has other code than whoever asks for the runs.
         """
         return run_chunk(self.chunks[HydraConfig.get().job.num])
+
+
+def words_of_jobs(config: DictConfig) -> list[str]:
+    """What a job's config needs: the launcher, where a file has chosen it, as words may have set something of it."""
+    said = [str(word).lstrip("+") for word in config.hydra.overrides.hydra]
+    chosen = f"hydra/launcher={config.hydra.runtime.choices['hydra/launcher']}"
+    return [] if any(word.startswith("hydra/launcher=") for word in said) else [chosen]
 
 
 def run_chunk(chunk: Chunk) -> list[Done]:
@@ -109,7 +127,8 @@ def run_chunk(chunk: Chunk) -> list[Done]:
                 with uninterrupted():
                     note_rows(batch)
                 found += [replace(outcome, noted=True) for outcome in batch]
-                if chunk.stop and any(outcome.status in (FAILED, DIFFERS) for outcome in batch):
+                failing = any(outcome.status in (FAILED, DIFFERS) for outcome in batch)
+                if (chunk.stop and failing) or chunk.is_abandoned:
                     break
     except FileNotFoundError as error:
         raise StorageError(f"{chunk.folder}: not there for a job, which needs a shared folder") from error
@@ -135,14 +154,11 @@ def launch(
     chunks = in_chunks(wanted, execution.chunk, at_once(launcher))
     yield Launched(len(wanted), len(chunks), max(map(len, chunks)))
     jobs.chunks = [Chunk.of(chunk, stop=execution.on_error == "stop") for chunk in chunks]
-    wrong: list[StorageError] = []
-    for answer in answers(launcher, chunks):
+    returned = list(answers(launcher, jobs.words, chunks))
+    yield [outcome for answer in returned if isinstance(answer, list) for outcome in answer]  # at once: all have run
+    for answer in returned:
         if isinstance(answer, StorageError):
-            wrong.append(answer)
-        else:
-            yield answer
-    if wrong:
-        raise wrong[0]
+            raise answer
 
 
 def in_chunks(tasks: Sequence[Task], most: int | None, jobs: int) -> list[Sequence[Task]]:
@@ -164,7 +180,9 @@ def at_once(launcher: Launcher) -> int:
     return max(min(JOBS, processors if here else int(settings.get("array_parallelism", JOBS))), 1)
 
 
-def answers(launcher: Launcher, chunks: Sequence[Sequence[Task]]) -> Iterator[list[Done] | StorageError]:
+def answers(
+    launcher: Launcher, words: Sequence[str], chunks: Sequence[Sequence[Task]]
+) -> Iterator[list[Done] | StorageError]:
     """What comes of each chunk.
 
     Raises:
@@ -172,7 +190,7 @@ def answers(launcher: Launcher, chunks: Sequence[Sequence[Task]]) -> Iterator[li
     """
     try:
         with logging_kept():
-            returns = launcher.launch([[] for _ in chunks], initial_job_idx=0)
+            returns = launcher.launch([list(words)] * len(chunks), initial_job_idx=0)
     except Exception as error:  # another's code: no Slurm here, a queue that there is not, a job that was killed
         raise lost(type(launcher).__name__, error, chunks) from error
     for answer in returns:

@@ -11,7 +11,7 @@ from hydra.types import HydraContext
 from convpipe.config.app import sweep_config
 from convpipe.config.tree import MAIN_CONFIG
 from convpipe.sweeps.events import Event
-from convpipe.sweeps.launched import Jobs
+from convpipe.sweeps.launched import Jobs, words_of_jobs
 from convpipe.sweeps.sweep import Watch
 
 
@@ -42,6 +42,8 @@ def started(
     config = sweep_config(hydra, words, config_name)
     context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks())
     plugins = Plugins.instance()
-    sweeper = plugins.instantiate_sweeper(config=config, hydra_context=context, task_function=Jobs())
+    sweeper = plugins.instantiate_sweeper(
+        config=config, hydra_context=context, task_function=Jobs(words_of_jobs(config))
+    )
     events: Generator[Event] = sweeper.sweep(list(words))(watch, command or words)
     return events
