@@ -301,12 +301,9 @@ def multirun(hydra: Hydra, arguments: Namespace, words: Sequence[str]) -> int:
     from convpipe.sweeps.started import started
 
     try:
-        with (
-            closing(
-                started(hydra, arguments.overrides, arguments.config_name, ending_soon, ["convpipe", *words])
-            ) as events,
-            having_kept(GOES_ON),
-        ):
+        with closing(
+            started(hydra, arguments.overrides, arguments.config_name, ending_soon, ["convpipe", *words])
+        ) as events:
             return show_sweep(events)
     except KeyboardInterrupt as stop:
         stop.add_note(GOES_ON)
