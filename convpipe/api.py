@@ -12,12 +12,12 @@ Everything is imported when it is needed, as each command pays for its own alone
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convpipe.errors import ArchiveError, ConfigError, StorageError, UsageError, having_kept
+from convpipe.errors import ArchiveError, ConfigError, UsageError, having_kept
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from convpipe.graph.plan import Plan
     from convpipe.report.explain import Explained
     from convpipe.report.page.view import View
-    from convpipe.sweeps.events import Event
 
 # From settings
 
@@ -124,7 +123,7 @@ def sweep(*overrides: str, **settings: Any) -> pd.DataFrame:
     own, differing = OwnHydra(), list[str]()
     with own.here() as hydra:
         events = started(hydra, words_for_hydra(words, several=True), command=["cp.sweep", *words])
-    for event in own.each(storing(events)):
+    for event in own.each(events):
         if isinstance(event, Planned):
             if event.dry_run:
                 raise ConfigError("dry_run", True, "false", "convpipe -m counts the points of a dry run")
@@ -137,14 +136,6 @@ def sweep(*overrides: str, **settings: Any) -> pd.DataFrame:
     if differing:
         raise ArchiveError("; ".join(differing))
     return chosen_runs(found)
-
-
-def storing(events: Generator[Event]) -> Generator[Event]:
-    """The same events; what the disk refuses is an error of ours."""
-    try:
-        yield from events
-    except OSError as error:
-        raise StorageError.of(error) from error
 
 
 def read_words(overrides: Sequence[str], settings: Mapping[str, Any]) -> Job:

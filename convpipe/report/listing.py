@@ -36,7 +36,7 @@ MOST_CHARACTERS = 32  # of a table's cell
 MOST_NAMED = 60  # columns in an error
 # In a terminal
 FIRST = ("run", "collection")
-USEFUL = frozenset(("output_shape", "seconds", "accuracy", "error", "note", "status"))
+USEFUL = frozenset(("output_shape", "seconds", "accuracy", "error", "note", "status", "started"))
 HASHES = ("sha256",)  # of which the start is shown
 HASH_SHOWN = 12
 
@@ -216,7 +216,7 @@ def terminal_text(listing: Listing, width: int | None) -> str:
     worth = sorted(listing.columns, key=partial(use_of, listing.rows))
     kept = fitting({name: cells_of(cells[0]) for name, cells in columns.items()}, [[name] for name in worth], width)
     lost = [name for name in worth if name not in kept]
-    ways = f"--columns {','.join([kept[0], *lost[:1]])} chooses; --format csv has all"
+    ways = f"--columns {','.join([kept[0], *lost[:1]])} or --format csv"
     return in_lines([columns[name] for name in kept]) + (f"{left_out(lost, ways, width)}\n" if lost else "")
 
 
