@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convpipe.errors import ArchiveError, ConfigError, StorageError, UsageError
+from convpipe.errors import ArchiveError, ConfigError, StorageError, UsageError, having_kept
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +74,6 @@ def run(*overrides: str, archive: bool = True, **settings: Any) -> Run:
     """
     from convpipe.archive.collection import refresh
     from convpipe.execution import runner
-    from convpipe.files.staging import having_kept
 
     job = read_words(overrides, settings)
     if job.execution.dry_run:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -23,6 +24,7 @@ ELSEWHERE = {
     "time": "seconds",
 }
 MOST_COMPARED = 1000  # names with a mistyped one, at 20 us each: a file of arrays may have any number
+NOTHING_KEPT = "; nothing was kept"  # the end of what a StorageError says while something is being written
 STOPPED = 128  # with a signal's number the exit code, as a shell has it: 130 for Ctrl-C, 143 for SIGTERM
 
 
@@ -99,7 +101,40 @@ class StorageError(ConvpipeError):
     @classmethod
     def of(cls, error: OSError) -> StorageError:
         """What the system said, as an error of ours."""
-        return cls(f"{error.filename or 'output'}: {error.strerror or error}")
+        return cls(what_the_system_says(error, "output"))
+
+
+def what_the_system_says(error: OSError, path: object) -> str:
+    """Where and why the system refused something; of a path that leads through a file, which file that is."""
+    where = error.filename or path
+    if isinstance(error, NotADirectoryError | FileExistsError):
+        for above in reversed([where, *parents(str(where))]):
+            if os.path.lexists(above) and not os.path.isdir(above):
+                return f"{above}: a file, expected a folder"
+    return f"{where}: {error.strerror or error}"
+
+
+def parents(path: str) -> Iterator[str]:
+    """The folders that a path leads through, innermost first."""
+    while (above := os.path.dirname(path)) not in ("", path):
+        yield above
+        path = above
+
+
+class having_kept:  # noqa: N801 - reads as a word
+    """What the system says against what comes after something was written: that is kept, and the error says so."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def __enter__(self) -> None:
+        """Nothing to do."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            error = StorageError.of(error)
+        if isinstance(error, StorageError):
+            raise StorageError(f"{str(error).removesuffix(NOTHING_KEPT)}; {self.what}") from error
 
 
 def shown(value: object, limit: int = 80) -> str:

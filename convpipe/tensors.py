@@ -50,9 +50,11 @@ def number_text(value: Any) -> str:
     >>> number_text(np.float32(23.21887)), number_text(np.float16(65504)), number_text(np.int8(-3))
     ('23.21887', '65504.0', '-3')
     """
-    if value.dtype.kind == "f" and abs(float(value)) < MOST_WHOLE and float(value).is_integer():
+    if value.dtype.kind != "f":
+        return str(value)
+    if abs(float(value)) < MOST_WHOLE and float(value).is_integer():
         return str(float(value))  # NumPy's shortest text of float16's largest, 65504, is 65500
-    return str(value)
+    return str(float(str(value)))  # in Python's form: NumPy has an exponent from a million on
 
 
 def exact_range(dtype: np.dtype[Any]) -> tuple[int, int]:

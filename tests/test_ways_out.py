@@ -9,7 +9,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -290,15 +291,13 @@ EVE, BOB = 60001, 60002
 
 
 @pytest.fixture
-def shared_folder(here: Path) -> Path:
-    """A folder with a collection to which everybody may write."""
-    for folder in (here, here / "work", here / "work/runs", here / "work/runs/c"):
-        folder.mkdir(exist_ok=True)
-        folder.chmod(0o777)
-    for above in here.parents:
-        if not os.stat(above).st_mode & 0o001:
-            above.chmod(above.stat().st_mode | 0o011)
-    return here
+def shared_folder() -> Iterator[Path]:
+    """A folder with a collection to which everybody may write; pytest's own are for one user alone."""
+    with tempfile.TemporaryDirectory() as name:
+        for folder in (Path(name, *parts) for parts in ((), ("work",), ("work", "runs"), ("work", "runs", "c"))):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o777)
+        yield Path(name)
 
 
 @pytest.mark.skipif(not ROOTED, reason="only root can be others")
@@ -318,7 +317,7 @@ def test_two_users_share_a_collection(shared_folder: Path, old: bool) -> None:
         (BOB, ["runs", "c", "--rebuild"]),
     ):
         done = by(user, shared_folder, *words)
-        assert (done.returncode, done.stderr) == (0, ""), words
+        assert (done.returncode, done.stderr) == (0, ""), (words, done.stderr)
     assert len(cp.runs(folder)) == 4
 
 

@@ -20,8 +20,8 @@ from convpipe.archive.glance import glance, manifest_text
 from convpipe.archive.index import index_row, locked
 from convpipe.archive.read import read_bytes
 from convpipe.archive.table import Row, run_row
-from convpipe.errors import ArchiveError
-from convpipe.files.staging import having_kept, hidden_name, remove_hidden, storing
+from convpipe.errors import ArchiveError, having_kept
+from convpipe.files.staging import hidden_name, remove_hidden, storing
 
 ASIDE = ".aside"
 KEPT, CONTAINED = "replaced", "contained"  # what a run on its way out is: kept aside, or all in the new one

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from convpipe.archive.index import own_file
+from convpipe.archive.shared import make_shared, own_file
 from convpipe.archive.table import Row
 from convpipe.files.staging import hidden_name, storing, write_whole
 
@@ -50,7 +50,7 @@ class SweepRecord:
         try:
             with storing(sweeps):
                 self.file.close()
-                sweeps.mkdir(exist_ok=True)
+                make_shared(sweeps)
                 target = self.place(sweeps)
                 os.replace(self.hidden, target)
         finally:

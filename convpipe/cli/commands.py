@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from convpipe import api
-from convpipe.errors import ArchiveError, UsageError, literal, printable
+from convpipe.errors import ArchiveError, UsageError, having_kept, literal, printable
 
 if TYPE_CHECKING:
     from convpipe.archive.read import Run
@@ -124,7 +124,7 @@ def reproduce(given: Namespace) -> None:
 
 def explain(given: Namespace) -> None:
     """``convpipe explain RUN --at n,f,y,x``: how one output cell came about; with ``--all`` those of a map."""
-    from convpipe.tensors import number_text
+    from convpipe.report.cell_text import stored_text
 
     if given.at is None and not given.all:
         raise UsageError("explain: the following arguments are required: --at N,F,Y,X, or --all")
@@ -134,8 +134,8 @@ def explain(given: Namespace) -> None:
     for number, cell in enumerate(cells):
         print(printable(f"\n{cell}" if number else str(cell)))
         if not cell.agrees:
-            at, stored = ",".join(map(str, cell.indices)), number_text(cell.dtype.type(cell.stored))
-            wrong = wrong or f"{run}: at {at}: got {stored} stored, expected {cell.total}"
+            at = ",".join(map(str, cell.indices))
+            wrong = wrong or f"{run}: at {at}: got {stored_text(cell)} stored, expected {cell.total}"
     if wrong:
         raise ArchiveError(wrong)
 
@@ -163,7 +163,6 @@ def runs(given: Namespace) -> None:
     from convpipe.archive.collection import rebuild
     from convpipe.archive.folders import ROOT, collection_folder, existing_folder
     from convpipe.archive.root import holds_collections
-    from convpipe.files.staging import having_kept
     from convpipe.report import listing
     from convpipe.report.fitting import terminal_width
 

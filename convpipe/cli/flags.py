@@ -84,7 +84,8 @@ def parsed_flags(words: list[str]) -> Namespace:
     arguments.config_dir = arguments.config_dir and os.path.expanduser(without_pair(arguments.config_dir))
     folder = arguments.config_dir
     if folder is not None and not Path(folder).is_dir():
-        raise UsageError(f"--config-dir: got {folder}, expected a folder")
+        what = ", a file;" if os.path.isfile(folder) else ","
+        raise UsageError(f"--config-dir: got {folder}{what} expected a folder")
     if folder is not None and not os.access(folder, os.R_OK | os.X_OK):
         raise UsageError(f"--config-dir: got {folder}, expected a folder that can be read")
     if arguments.config_name == "":

@@ -18,7 +18,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from convpipe.cli.early import NAMES, end_at_once
-from convpipe.errors import STOPPED, ConvpipeError, StorageError, UsageError, printable, shown
+from convpipe.errors import STOPPED, ConvpipeError, StorageError, UsageError, having_kept, printable, shown
 
 if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra
@@ -232,7 +232,6 @@ def run_job(job: Job, words: Sequence[str], notes: Sequence[str] = ()) -> int:
     from convpipe.execution import runner
     from convpipe.execution.drawing import drawn_stages
     from convpipe.execution.inputs import pinned
-    from convpipe.files.staging import having_kept
     from convpipe.graph.work import check_memory, plan_work
     from convpipe.report.console import console
     from convpipe.report.progress import progress

@@ -17,7 +17,7 @@ from convpipe.config.hydra_safety import check_hydra_node, parsed, refuse_unsafe
 from convpipe.config.parts import FREE
 from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS
 from convpipe.config.tree import GROUPS, MAIN_CONFIG, WRITTEN_OUT, config_folder
-from convpipe.config.typed import axis_text, check_form
+from convpipe.config.typed import axis_text, check_form, is_text, one_word, typed_texts
 from convpipe.errors import ConfigError, ConvpipeError, UsageError
 
 if TYPE_CHECKING:
@@ -66,8 +66,10 @@ def composed(hydra: Hydra, config_name: str | None, overrides: Sequence[str], *,
         known = partial(siblings, hydra, config_name, overrides)
         raise explained(error, overrides, known) from error
     check_hydra_node(config.hydra)
-    params = config.hydra.sweeper.params
-    refuse_unsafe(f"{key}={axis_text(key, value)}" for key, value in plain_items(params, resolve=False))
+    params = plain_items(config.hydra.sweeper.params, resolve=False)
+    for key, value in params if multirun else ():
+        check_form(key, str(value), several=True)
+    refuse_unsafe(f"{key}={axis_text(key, value)}" for key, value in params)
     return config
 
 
@@ -89,7 +91,8 @@ def check_single_values(overrides: Sequence[str], multirun: bool) -> None:
         key, value = override.key_or_group, line.partition("=")[2]
         if override.is_sweep_override() and not multirun:
             quoted = " or quotes" if override.value_type == ValueType.SIMPLE_CHOICE_SWEEP else ""
-            raise ConfigError(key, value, f"one value, [a list]{quoted}, or -m for a sweep")
+            hint = f"write {one_word(key, typed_texts(override))}" if quoted and is_text(key) else ""
+            raise ConfigError(key, typed_texts(override), f"one value, [a list]{quoted}, or -m for a sweep", hint)
         if key in GROUPS and not (override.is_delete() or override.is_sweep_override()):
             chosen = override.value()
             names = chosen if isinstance(chosen, list) else [chosen]
@@ -190,8 +193,6 @@ def sweep_params(config: DictConfig) -> dict[str, Any]:
         found = dict(plain_items(config.hydra.sweeper.params, resolve=True))
     except OmegaConfBaseException as error:
         raise explained(error, written(config, getattr(error, "full_key", None)), lambda key: ("", ())) from error
-    for key, value in found.items():
-        check_form(key, str(value), several=True)
     return {key: axis_text(key, value) for key, value in found.items()}
 
 

@@ -6,6 +6,7 @@ read node by node, never evaluated as Python: there is nothing in it to call, as
 
 import ast
 import operator
+import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -39,6 +40,8 @@ COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.NotIn: lambda item, container: item not in container,
 }
 FUNCTIONS: dict[str, Callable[..., Any]] = {"min": min, "max": max, "abs": abs, "len": len}
+SHAPE = re.compile(r"\(\d+(?:,\d+)*,?\)")  # as tables have it
+NAMES_IT = ("source", "operation", "kind", "stages")  # the settings that say which choice of its group a config has
 WORDS = {"true": True, "false": False, "null": None, "none": None}
 MOST_CHARACTERS = 1000
 ALLOWED = "names, numbers, 'texts', lists, comparisons, and, or, not, in, + - * / // %, min, max, abs, len"
@@ -101,10 +104,10 @@ def compiled(node: ast.expr) -> Expression:
             return lambda values: [entry(values) for entry in parts]
         case ast.Subscript(value=left, slice=right):
             whole, part = compiled(left), compiled(right)
-            return lambda values: whole(values)[part(values)]
+            return lambda values: as_list(whole(values))[part(values)]
         case ast.Call(func=ast.Name(id=name), args=nodes, keywords=[]) if name in FUNCTIONS:
             parts = [compiled(argument) for argument in nodes]
-            return lambda values: FUNCTIONS[name](*(argument(values) for argument in parts))
+            return lambda values: FUNCTIONS[name](*(as_list(argument(values)) for argument in parts))
     raise SyntaxError(f"not {type(node).__name__}")
 
 
@@ -132,16 +135,39 @@ def compared(
     left = parts[0](values)
     for holds, part in zip(operators, parts[1:], strict=True):
         right = part(values)
-        if not holds(left, right):
+        if not holds(*alike(left, right)):
             return False
         left = right
     return True
 
 
+def alike(left: Any, right: Any) -> tuple[Any, Any]:
+    """Two values as they compare: a shape of a table, which is a text, with a list as a list, wherever it stands.
+
+    >>> alike("(1,5)", [1, 5]), alike("(1,5)", "(1,5)"), alike(5, "(1,5)"), alike("(2,)", [[2], [3]])
+    (([1, 5], [1, 5]), ('(1,5)', '(1,5)'), (5, [1, 5]), ([2], [[2], [3]]))
+    """
+    if isinstance(left, str) and isinstance(right, str):
+        return left, right
+    return as_list(left), as_list(right)
+
+
+def as_list(value: Any) -> Any:
+    """A tuple, or a shape of a table, as a list; other values as they are."""
+    if isinstance(value, tuple):
+        return list(value)
+    if isinstance(value, str) and SHAPE.fullmatch(value):
+        return [int(size) for size in value.strip("(),").split(",")]
+    return value
+
+
 def look_up(name: str, values: Mapping[str, Any]) -> Any:
-    """The value of a key given whole, or by its last part where only one key ends in it."""
+    """The value of a key given whole, or by its last part where only one key ends in it; of a group its choice."""
     if name in values:
         return values[name]
+    chosen = next((key for below in NAMES_IT if (key := f"{name}.{below}") in values), None)
+    if chosen is not None:
+        return values[chosen]
     if name.lower() in WORDS:
         return WORDS[name.lower()]
     ends = [key for key in values if key.endswith(f".{name}")]

@@ -93,7 +93,7 @@ def unknown_choice(path: str, options: Sequence[str], overrides: Iterable[str]) 
 
 def unknown_key(key: str, overrides: Sequence[str], siblings: Siblings) -> ConfigError:
     """A key that the config does not have, such as ``conv.strid``."""
-    from convpipe.config.keys import place_of, who_has  # which only such an error needs
+    from convpipe.config.keys import place_near, place_of, who_has  # which only such an error needs
 
     group, there = siblings(key)
     above = f"{group}." if group else ""
@@ -102,7 +102,13 @@ def unknown_key(key: str, overrides: Sequence[str], siblings: Siblings) -> Confi
         return ConfigError(key, given(key, overrides), f"{above}{name} itself, as nothing is below it")
     near = difflib.get_close_matches(name, there, n=1)
     meant = f"did you mean {above}{near[0]}{'.' if rest else ''}{rest}?" if near else ""
-    hint = who_has(key) or (place_of(key) if not group else "") or meant or place_of(name)
+    hint = (
+        who_has(key)
+        or (place_of(key) if not group else "")
+        or meant
+        or place_of(name)
+        or ("" if group else place_near(key))
+    )
     where = f" of {group}" if group else ""
     expected = f"one of the keys{where}: {', '.join(there)}" if there else f"nothing below {group}, which is empty"
     return ConfigError(key, given(key, overrides), expected, hint)

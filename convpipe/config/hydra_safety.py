@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from convpipe.errors import ConfigError, shown
+from convpipe.errors import ConfigError
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -61,6 +61,8 @@ FIXED_LAUNCHER_VALUES: dict[str, Any] = {
 }
 CODE_KEYS = ("_target_", "()")  # what hydra.utils.instantiate and logging.config call
 TARGET = re.compile(r"(?<![A-Za-z0-9])_target_(?![A-Za-z0-9_])")
+NOTHING_THERE = re.compile(r"(?:^|[,\[{(])\s*,|,\s*(?:$|[\]})])")
+LIKE_CODE = re.compile(r"['\"\\$\n]|.{60}", re.DOTALL)  # what no advice repeats
 SAMPLE = "sweep.sample=20 draws as many at random"
 REASON = "as it could run code or write outside the root"
 
@@ -96,9 +98,17 @@ def grammar_hint(error: Exception, key: str, value: str) -> str:
     """Why an override does not parse, without the parser's list of tokens, and the way out."""
     reason = " ".join(str(error).split()).split(" expecting {")[0].split(" See http")[0]
     reason = re.sub(r"^Error parsing override '.*' (?=\S)", "", reason)
-    if key != key.strip() or value != value.strip():
-        return f"no blanks around '=': {key.strip()}={shown(value.strip(), 40)}"
-    return f"{reason}; special characters need quotes: '{key}=\"{shown(value, 40)}\"'"
+    if not key.isascii():
+        return f"{reason}; a key has letters from a to z"
+    if "while evaluating" in reason:
+        return reason
+    if any(value.count(left) != value.count(right) for left, right in ("()", "[]", "{}")):
+        return f"{reason}; its brackets do not match"
+    if value.count("'") % 2 or value.count('"') % 2:
+        return f"{reason}; a quote is without the other one"
+    if NOTHING_THERE.search(value):
+        return f"{reason}; a value is missing at a comma"
+    return reason if LIKE_CODE.search(value) else f"{reason}; a text like this needs quotes: '{key}=\"{value}\"'"
 
 
 def refuse_unsafe(overrides: Iterable[str]) -> None:

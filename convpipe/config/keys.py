@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass
+from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
@@ -79,6 +80,17 @@ def place_of(word: str) -> str:
     ends = [key.name for key in keys() if key.name.endswith(f".{ELSEWHERE.get(word, word)}")]
     found = sorted(ends, key=lambda name: (LAYERS in name, not name.startswith("conv.")))
     return f"did you mean {found[0]}?" if found else ""
+
+
+def place_near(word: str) -> str:
+    """A hint with the key whose end is nearest to a mistyped word; nothing where there is none.
+
+    >>> place_near("padd"), place_near("kernal"), place_near("xyz")
+    ('did you mean conv.pad?', 'did you mean filters.kernel?', '')
+    """
+    ends = dict.fromkeys(key.name.rpartition(".")[2] for key in keys() if LAYERS not in key.name)
+    near = get_close_matches(word.rpartition(".")[2], ends, n=1, cutoff=0.75)
+    return place_of(near[0]) if near else ""
 
 
 def as_setting(word: str, value: str = "") -> str:

@@ -36,7 +36,7 @@ from convpipe.config.tree import (
     values_of,
     written_dtype,
 )
-from convpipe.config.typed import FUNCTION, at_commas, text_of_word
+from convpipe.config.typed import at_commas, is_function, text_of_word
 from convpipe.errors import ConfigError, StorageError, UsageError, shown
 from convpipe.fields import check_names, choice as choice_check, group as settings_group, join, mapping, path as is_path
 from convpipe.files.yaml import DEEPEST, check_events, dotted
@@ -388,7 +388,7 @@ def at_their_places(found: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def axis_there(name: str, value: str, folder: Path) -> str:
     """The paths of an axis, which start at a folder, as paths from here; of a choice() or the like as they are."""
-    if FUNCTION.fullmatch(value) or "${" in value:
+    if is_function(value) or "${" in value:
         return value
     paths = [text_of_word(name, each) for each in at_commas(value)]
     there = [each if each.startswith(("~", "???")) else os.path.normpath(folder / each) for each in paths]

@@ -49,6 +49,7 @@ ON_ERROR = "What the failure of a point means for the rest of a sweep: continue 
 LABEL = "What a point of a sweep is called, such as a layer: it stands in sweeps/*.csv, and equal points share a run."
 NOTE = "What is to be said of new runs: it stands in their manifests, and is a column of tables."
 COLLECTION_NAME = re.compile(r"\w[\w.-]*\Z")
+NAME_PATTERN = r"^[^\s!-/:-@\[-^`{-~][^\s!-,/:-@\[-^`{-~]*$"  # for editors, whose \w is of ASCII alone
 MOST_NAME_BYTES = 200  # file systems end at 255
 MEMORY_SHARE = 0.8
 MOST_SAID = 1000  # characters of a label or a note
@@ -56,17 +57,35 @@ SIZE = re.compile(r"(.*?)\s*(?:([kmgt])(ib|b)?|b)?\s*", re.IGNORECASE)
 
 
 def named_collection(key: str, value: Any) -> str:
-    """A folder's name: it cannot lead out of the root."""
-    if not (isinstance(value, str) and COLLECTION_NAME.match(value) and len(value.encode()) <= MOST_NAME_BYTES):
-        hint = f"in quotes: name=\"'{value}'\"" if isinstance(value, int) else ""
-        raise collection_name.refused(key, value, hint)
-    return value
+    """A folder's name: it cannot lead out of the root. One letter is one character, however it was typed (NFC)."""
+    found = composed(value) if isinstance(value, str) else ""
+    if not COLLECTION_NAME.match(without_marks(found)) or len(found.encode()) > MOST_NAME_BYTES:
+        raise collection_name.refused(key, value)
+    return found
+
+
+def composed(name: str) -> str:
+    """A name in the form in which one letter is one character: macOS hands it over in pieces."""
+    if name.isascii():
+        return name
+    from unicodedata import normalize  # which few names need
+
+    return normalize("NFC", name)
+
+
+def without_marks(name: str) -> str:
+    """A name without the marks that go with letters, such as the vowels of many scripts; not in front."""
+    if name.isascii():
+        return name
+    from unicodedata import category
+
+    return name[:1] + "".join(mark for mark in name[1:] if category(mark)[0] != "M")
 
 
 collection_name = judged(
     named_collection,
     "a folder name of letters, digits, '_', '-' and '.', at most 200 bytes",
-    {"type": "string", "pattern": COLLECTION_NAME.pattern.replace(r"\Z", "$")},
+    {"type": "string", "pattern": NAME_PATTERN},
 )
 
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from convpipe.config.grammar import choices_text, quoted_text, value_text
+from convpipe.config.grammar import choices_text, quoted, quoted_text, value_text
 from convpipe.config.hydra_safety import PARAMS, SWEEPS, parsed, refuse_unsafe
 from convpipe.config.parts import SETTINGS
 from convpipe.config.settings import saying
@@ -24,17 +23,17 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
 # Settings below a group that are texts, whatever looks like a number in them; a test holds them against the checks.
-TEXTS = ("path", "entry", "points", "address")
+TEXTS = ("path", "entry", "points", "address", "operation", "sha256")
 PAIRS = ("''", '""', "\u201c\u201d", "\u2018\u2019", "\u201e\u201c", "«»")  # straight, and as word processors have them
 SIMPLE = re.compile(r"[A-Za-z0-9_ \t/\\+.$%*@?|:,\[\]{}()-]*")  # what needs no look, where no text is wanted
 NAME = re.compile(r"(?!(?:null|true|false|nan|inf)\Z)[A-Za-z_/][A-Za-z0-9_./-]*", re.IGNORECASE)  # a text in any case
-FOREIGN = re.compile(r"[^A-Za-z0-9_ \t/\\+.$%*@?|:-]")
-FUNCTION = re.compile(r"(?:choice|range|interval|shuffle|sort|tag|glob|extend_list)\s*\(.*\)\s*", re.DOTALL)
-QUOTED = re.compile(r"""\s*(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\s*(?=[\[\]{}(),:=]|\Z)""", re.DOTALL)
-BETWEEN = re.compile(r"(?:\$\{[^{}]*\}|\\.|[^\[\]{}(),])+", re.DOTALL)
-ENTRY_KEY = re.compile(r"[^\[\]{}(),:=]+[:=]")  # of a dict, or a function's argument by its name
+FOREIGN = r"[^A-Za-z0-9_ \t/\\+.$%*@?|:-]"
+FUNCTION = r"(?:choice|range|interval|shuffle|sort|tag|glob|bool|float|int|str)\s*\(.*\)\s*"
+QUOTED = r"""\s*(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\s*(?=[\[\]{}(),:=]|\Z)"""
+BETWEEN = r"(?:\$\{[^{}]*\}|\\.|[^\[\]{}(),])+"
+ENTRY_KEY = r"[^\[\]{}(),:=]+[:=]"  # of a dict, or a function's argument by its name
 MARKS = "[]{}(),"
-SPAN = re.compile(r"(?:range)?[(\[]?\s*(\d{1,9})\s*(?:\.{2,3}|:|-|~|to)\s*(\d{1,9})\s*[)\]]?")
+SPAN = r"(?:range)?[(\[]?\s*(\d{1,9})\s*(?:\.{2,3}|:|-|~|to)\s*(\d{1,9})\s*[)\]]?"
 MOST_LISTED = 8  # numbers in an advice
 
 
@@ -86,10 +85,15 @@ def typed_value(key: str, value: str, several: bool) -> str:
         return value if override and stays(override, several and ", " not in value) else verbatim(value)
     if override is not None and not has_numbers(override):
         return value
-    if override is None and FUNCTION.fullmatch(value):
+    if override is None and is_function(value):
         return in_quotes(key, value)
     parts = at_commas(value) if bare != "where" else [value]
     return ",".join(one_text(key, part) for part in parts)
+
+
+def is_function(value: str) -> bool:
+    """Whether a value is a function of the grammar, such as ``choice(1,2)``."""
+    return bool(re.fullmatch(FUNCTION, value, re.DOTALL))
 
 
 def one_text(key: str, value: str) -> str:
@@ -144,7 +148,8 @@ def is_text(key: str) -> bool:
 def text_check(check: Check) -> bool:
     """Whether a check takes any text, or null."""
     schema = getattr(check, "check", check).schema()
-    return "string" in (schema.get("type"), *schema.get("type", ())) and "enum" not in schema
+    types = schema.get("type", ())
+    return "string" in (types, *types) and "integer" not in types and "enum" not in schema
 
 
 def is_said(key: str) -> bool:
@@ -152,23 +157,52 @@ def is_said(key: str) -> bool:
     return key in SETTINGS and getattr(SETTINGS[key].check, "check", None) is saying
 
 
+def typed_texts(override: Override) -> str:
+    """The values of an override as they were typed: without the quotes that texts have for the grammar's sake."""
+    found: Any = override._value
+    values = [getattr(each, "text", None) for each in getattr(found, "list", ())]
+    written = str(override.input_line).partition("=")[2]
+    return ",".join(map(str, values)) if values and None not in values else written
+
+
+def one_word(key: str, text: str) -> str:
+    """A setting and its text as one word of a shell, whatever is in the text.
+
+    >>> print(one_word("input.path", "a,b.png"), one_word("note", "a, b"))
+    'input.path="a,b.png"' 'note=a, b'
+    """
+    import shlex  # which only an advice needs
+
+    if is_said(key) or "," not in text:
+        return shlex.quote(f"{key}={text}")
+    inner = quoted(text)
+    if "'" not in text and '"' not in text:
+        return f"'{key}=\"{inner[1:-1]}\"'"
+    return shlex.quote(f"{key}={inner}")
+
+
 # The pieces of a value
 
 
-@dataclass(frozen=True)
 class Piece:
-    """A mark of the grammar, or what is between two, and how many brackets are open there."""
+    """A mark of the grammar, or what is between two, and how many brackets are open there. No dataclass, as every
+    start makes it.
+    """
 
-    text: str
-    depth: int
-    is_mark: bool = False
+    def __init__(self, text: str, depth: int, is_mark: bool = False) -> None:
+        self.text, self.depth, self.is_mark = text, depth, is_mark
+
+
+def at(pattern: str, value: str, place: int) -> re.Match[str] | None:
+    """What matches at a place; the pattern is made when it is first needed, as few words do."""
+    return re.compile(pattern, re.DOTALL).match(value, place)
 
 
 def pieces(value: str) -> Iterator[Piece]:
     """The pieces of a value: brackets and commas outside of quotes, and what is between them."""
     place, opened = 0, ""
     while place < len(value):
-        pattern = QUOTED.match(value, place) or (opened[-1:] in tuple("{(") and ENTRY_KEY.match(value, place))
+        pattern = at(QUOTED, value, place) or (opened[-1:] in tuple("{(") and at(ENTRY_KEY, value, place))
         if not pattern and value[place] in MARKS:
             mark = value[place]
             opened = opened[:-1] if mark in "]})" else opened
@@ -176,7 +210,7 @@ def pieces(value: str) -> Iterator[Piece]:
             opened += mark if mark in "[{(" else ""
             place += 1
             continue
-        found = pattern or BETWEEN.match(value, place)
+        found = pattern or at(BETWEEN, value, place)
         text = found[0] if found else value[place]
         yield Piece(text, len(opened), bool(pattern))
         place += len(text)
@@ -193,17 +227,17 @@ def in_quotes(key: str, value: str) -> str:
 def with_quotes(text: str) -> str:
     """A text of a value, in quotes where there is something in it that the grammar does not take."""
     bare = re.sub(r"\$\{[^{}]*\}|\\.", "", text.strip())
-    if not FOREIGN.search(bare) or bare[:1] in ("'", '"'):
+    if not re.search(FOREIGN, bare) or bare[:1] in ("'", '"'):
         return text
     start = len(text) - len(text.lstrip())
     return text[:start] + verbatim(text)
 
 
 def at_commas(value: str) -> list[str]:
-    """The values between commas outside of quotes and brackets; the whole where brackets do not match.
+    """The values between commas outside of quotes and brackets; where brackets do not match, they are letters.
 
-    >>> at_commas("a (1, 2).png,'b,c'"), at_commas("a (1,2.png")
-    (['a (1, 2).png', "'b,c'"], ['a (1,2.png'])
+    >>> at_commas("a (1, 2).png,'b,c'"), at_commas("a (1,b.png")
+    (['a (1, 2).png', "'b,c'"], ['a (1', 'b.png'])
     """
     found = [""]
     depth = 0
@@ -213,7 +247,8 @@ def at_commas(value: str) -> list[str]:
             found.append("")
         else:
             found[-1] += piece.text
-    return [value] if depth or not all(part.strip() for part in found) else [part.strip() for part in found]
+    parts = [part.strip() for part in (value.split(",") if depth else found)]
+    return parts if all(parts) else [value]
 
 
 # Sweeps
@@ -254,7 +289,7 @@ def check_form(key: str, value: str, several: bool) -> None:
     Raises:
         ConfigError: they are a list, or from one to another, and the setting does not take that.
     """
-    span = SPAN.fullmatch(value)
+    span = re.fullmatch(SPAN, value)
     override = read(key, value) if value.startswith("[") else None
     listed: Any = override.value() if override else None
     check = check_of(key) if span or listed else None

@@ -10,7 +10,7 @@ from typing import Any
 
 from convpipe.config.hydra_errors import explained
 from convpipe.config.tree import GLOBAL, GROUPS, YAML, config_folder
-from convpipe.config.typed import at_commas, typed, without_pair
+from convpipe.config.typed import at_commas, is_text, one_word, typed, without_pair
 from convpipe.errors import ConfigError, ConvpipeError, UsageError
 from convpipe.fields import settings_of
 from convpipe.files.yaml import dotted
@@ -43,6 +43,7 @@ def words_for_hydra(words: Sequence[str], several: bool = False) -> list[str]:
     for name in [name for name in experiments if name.startswith(OWN)]:  # of an earlier call in this process
         experiments.pop(name)
     files, others = own_files(words)
+    check_settings(others)
     given = [text for word in others for text in typed(word, several)]
     store_installed(given)
     if not files:
@@ -73,6 +74,25 @@ def own_files(words: Sequence[str]) -> tuple[list[str], list[str]]:
     if files and before:
         raise second_experiment(before[0], files)
     return files, others
+
+
+def check_settings(words: Sequence[str]) -> None:
+    """Each word is a setting.
+
+    Raises:
+        ConfigError: one has no '=', as it is a choice without its group, or what a blank has cut off.
+    """
+    for before, word in zip(["", *words], words, strict=False):
+        if "=" in word or word.startswith("~") or not word:
+            continue
+        key, equals, value = before.partition("=")
+        from convpipe.config.keys import named_choices  # which only such an error needs
+
+        groups = named_choices(word)
+        hint = f"did you mean {groups[0]}={word}?" if groups else ""
+        if not groups and equals and is_text(key):
+            hint = f"what has blanks in it needs quotes: {one_word(key, f'{value} {word}')}"
+        raise ConfigError(word, "no '=' with a key before it", "a setting as key=value", hint)
 
 
 def second_experiment(word: str, files: Sequence[str]) -> ConvpipeError:

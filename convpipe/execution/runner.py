@@ -19,7 +19,7 @@ from convpipe.archive.replace import mend
 from convpipe.archive.table import NONFINITE, done_row, nonfinite_in
 from convpipe.archive.verify import verify
 from convpipe.archive.write import Draft, Recorder, drafting, publish
-from convpipe.errors import ArchiveError, ConfigError, ValueRangeError
+from convpipe.errors import ArchiveError, ConfigError, ValueRangeError, having_kept
 from convpipe.execution import pipeline, provenance
 from convpipe.execution.batch import rest_of_batch
 from convpipe.execution.code import Names, code_of, named
@@ -30,7 +30,6 @@ from convpipe.execution.pipeline import StageResult
 from convpipe.execution.reuse import SAME_CODE, Asked, Found, look
 from convpipe.execution.settle import Case, How, Settled
 from convpipe.execution.threads import blas_threads
-from convpipe.files.staging import having_kept
 from convpipe.graph.canonical import as_computed
 from convpipe.graph.making import source_of
 from convpipe.graph.memo import Memo

@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from convpipe.errors import StorageError
+from convpipe.errors import NOTHING_KEPT, StorageError, what_the_system_says
 
 # .<what>-<machine>-<process>-<random>
 HIDDEN = re.compile(r"\..+-([0-9a-f]{8})-([1-9]\d{0,8})-[0-9a-f]{8}", re.ASCII)
@@ -27,27 +27,7 @@ class storing:  # noqa: N801 - reads as a word; no @contextmanager, which takes 
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, OSError):
-            reason = error.strerror or error
-            raise StorageError(f"{error.filename or self.path}: {reason}{NOTHING_KEPT}") from error
-
-
-NOTHING_KEPT = "; nothing was kept"
-
-
-class having_kept:  # noqa: N801 - as above
-    """What the system says against what comes after something was written: that is kept, and the error says so."""
-
-    def __init__(self, what: str) -> None:
-        self.what = what
-
-    def __enter__(self) -> None:
-        """Nothing to do."""
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):
-            error = StorageError.of(error)
-        if isinstance(error, StorageError):
-            raise StorageError(f"{str(error).removesuffix(NOTHING_KEPT)}; {self.what}") from error
+            raise StorageError(f"{what_the_system_says(error, self.path)}{NOTHING_KEPT}") from error
 
 
 def hidden_name(what: str) -> str:
@@ -76,7 +56,8 @@ def write_whole(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
         os.replace(temporary, path)
     except OSError as error:
-        raise StorageError(f"{path}: {error.strerror or error}{NOTHING_KEPT}") from error
+        error.filename = path  # not that of the copy
+        raise StorageError(f"{what_the_system_says(error, path)}{NOTHING_KEPT}") from error
     finally:
         with suppress(OSError):
             temporary.unlink()

@@ -8,6 +8,7 @@ import numpy as np
 from convpipe.ops.arrays.overflow import Overflow
 from convpipe.ops.kinds.formulas import short as short
 from convpipe.report.cell import Cell, Channel, cell_letters, plain_sum
+from convpipe.tensors import number_text
 
 PADDING = "({})"  # a pixel that padding put there
 MOST_CHANNELS = 16  # told tap by tap; of the others only the sums
@@ -39,6 +40,18 @@ class Told(Protocol):
     @property
     def by_rule(self) -> bool:
         """Whether they differ as the rule has it."""
+
+
+class Stored(Protocol):
+    """What is stored of a cell."""
+
+    @property
+    def stored(self) -> Any:
+        """It."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Its dtype."""
 
 
 def cell_lines(cell: Cell) -> Iterator[str]:
@@ -102,6 +115,11 @@ def verdict(cell: Told) -> str:
     if cell.stored - cell.stored != 0:  # beside an infinity of the input
         return f"stored as {short(cell.stored)}, as {cell.dtype} adds them up"
     return f"as stored, within the rounding of {cell.dtype}"
+
+
+def stored_text(cell: Stored) -> str:
+    """What is stored, whole: as short as its dtype allows."""
+    return number_text(cell.dtype.type(cell.stored))
 
 
 def in_rows(texts: Sequence[str], width: int) -> list[Sequence[str]]:

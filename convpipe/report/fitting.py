@@ -58,12 +58,14 @@ def left_out(names: Sequence[str], how: str, width: int | None = None) -> str:
     >>> left_out(["min", "max"], "| cat shows all"), left_out(["min", "max", "mean"], "| cat shows all", 40)
     ('left out: min, max (| cat shows all)', 'left out: min and 2 more (| cat shows all)')
     """
-    for count in range(min(len(names), MOST_NAMED), 0, -1):
-        more = f" and {len(names) - count} more" if len(names) > count else ""
-        line = f"left out: {', '.join(names[:count])}{more} ({how})"
-        if width is None or cells_of(line) <= width:
-            break
-    return line
+    lines = [left_out_line(names, count, how) for count in range(min(len(names), MOST_NAMED), 0, -1)]
+    return next((line for line in lines if width is None or cells_of(line) <= width), lines[0])
+
+
+def left_out_line(names: Sequence[str], count: int, how: str) -> str:
+    """That line, with so many of the names."""
+    more = f" and {len(names) - count} more" if len(names) > count else ""
+    return f"left out: {', '.join(names[:count])}{more} ({how})"
 
 
 def cells_of(text: str) -> int:

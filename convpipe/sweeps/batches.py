@@ -1,5 +1,6 @@
 """Running the points of a sweep in batches, whatever runs them, with at most a few batches on their way."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -32,6 +33,7 @@ CHECK_SECONDS = 1.0
 BATCHES_AHEAD = 3  # for each worker: one running, and some waiting
 SAME_FILES = "install the same on all, and start its process anew"
 Times = tuple[tuple[Any, ...], ...]  # rows of timings.csv
+STOPPED: set[str] = set()  # sweeps whose batches go no further in this process, as nobody waits for them
 ONE_AT_A_TIME = Lock()  # the working folder and BLAS's threads belong to a whole process
 
 
@@ -69,6 +71,7 @@ class Batch:
     stop: bool  # at the first failure
     version: str = provenance.VERSION  # of who asks for it
     code: str = ""  # of who asks for it, where that is another process
+    sweep: str = ""  # what `STOPPED` knows it by
 
 
 def run_batch(batch: Batch) -> list[Done]:
@@ -82,6 +85,8 @@ def run_batch(batch: Batch) -> list[Done]:
         with ONE_AT_A_TIME, blas_threads(batch.tasks[0].place.threads), chdir(batch.folder):
             memo, done = Memo(), list[Done]()
             for task in batch.tasks:
+                if batch.sweep in STOPPED:
+                    break
                 done.append(run_task(task, memo))
                 if batch.stop and done[-1].status in (FAILED, DIFFERS):
                     break
@@ -162,14 +167,20 @@ def in_one_line(error: Exception) -> str:
 
 
 def in_batches(
-    found: Iterable[Task | Passing], seconds_each: Callable[[], float], most: int = MOST_IN_BATCH
+    found: Iterable[Task | Passing],
+    seconds_each: Callable[[], float],
+    most: int = MOST_IN_BATCH,
+    share: Callable[[int], int] = lambda number: MOST_IN_BATCH,
 ) -> Iterator[list[Task] | Passing]:
     """Tasks in batches of about BATCH_SECONDS, as far as the runs so far let one guess; one thread count in each.
 
     One task makes a batch while none has been timed, as it may take minutes. What is no task passes through.
+
+    Args:
+        share: of what is left after so many points, the most that one batch may take.
     """
     batch: list[Task] = []
-    for task in found:
+    for number, task in enumerate(found):
         if not isinstance(task, Task):
             yield task
             continue
@@ -178,7 +189,7 @@ def in_batches(
             batch = []
         batch.append(task)
         seconds = seconds_each()
-        if not seconds or len(batch) >= min(most, int(BATCH_SECONDS / seconds)):
+        if not seconds or len(batch) >= min(most, int(BATCH_SECONDS / seconds), share(number)):
             yield batch
             batch = []
     if batch:
@@ -186,22 +197,30 @@ def in_batches(
 
 
 def run_all(
-    found: Iterable[Task | Passing], pool: Pool, stop: bool, most: int | None = None
+    found: Iterable[Task | Passing], pool: Pool, stop: bool, most: int | None = None, points: int | None = None
 ) -> Iterator[list[Done] | PassedOver]:
     """Run tasks in a pool, giving the outcomes of each batch as it is finished, and what is no task as it comes.
 
-    Tasks are taken only as fast as they are run, so memory does not grow with their number.
+    Tasks are taken only as fast as they are run, so memory does not grow with their number. Where their number is
+    known, the last batches are small, so that no worker waits long for another.
 
     Raises:
         StorageError: the disk refused, or a worker was lost for good.
     """
     seconds, folder, code = deque[float](maxlen=LAST_RUNS), str(Path.cwd()), code_of()
     pending: set[Future[list[Done]]] = set()
-    for batch in in_batches(found, lambda: sum(seconds) / max(len(seconds), 1), most or MOST_IN_BATCH):
+    sweep = os.urandom(8).hex()
+
+    def share(number: int) -> int:
+        if points is None or pool.workers == 1:
+            return MOST_IN_BATCH
+        return max((points - number) // (pool.workers * BATCHES_AHEAD), 1)
+
+    for batch in in_batches(found, lambda: sum(seconds) / max(len(seconds), 1), most or MOST_IN_BATCH, share):
         if not isinstance(batch, list):
             yield [batch] if isinstance(batch, Done) else batch
             continue
-        pending.add(pool.executor.submit(run_batch, Batch(batch, folder, stop, code=code)))
+        pending.add(pool.executor.submit(run_batch, Batch(batch, folder, stop, code=code, sweep=sweep)))
         while len(pending) >= (pool.workers * BATCHES_AHEAD if pool.workers > 1 else 1):
             yield from finished(pending, seconds, pool)
     while pending:

@@ -70,7 +70,7 @@ def sweep(
     yield Planned(totals, folders, execution.dry_run)
     if not execution.dry_run:
         tally, books = Tally(notes=list(rowless_axes(parts))), Books(parts, folders, command)
-        yield from run_points(books, tally, launcher, watch)
+        yield from run_points(books, totals.points, tally, launcher, watch)
         yield Closed(totals, tally, books.surveys)
 
 
@@ -164,7 +164,7 @@ def check_measuring(sweep: Sweep, execution: Execution, *, launched: bool) -> No
 
 
 def run_points(
-    books: Books, tally: Tally, launcher: Launching | None, watch: Watch
+    books: Books, count: int, tally: Tally, launcher: Launching | None, watch: Watch
 ) -> Iterator[PassedOver | Launched | Finished]:
     """Run what has to run, every outcome in the books before it is told; they are complete at the end, whatever end.
 
@@ -176,7 +176,7 @@ def run_points(
     try:
         books.open()
         watched = watch(books.folders) if here else nullcontext()
-        with watched, closing(outcomes(books.parts, books.surveys, launcher)) as found:
+        with watched, closing(outcomes(books.parts, count, books.surveys, launcher)) as found:
             for each in found:
                 if isinstance(each, Launched):
                     tally.launched = each
@@ -265,7 +265,7 @@ def is_less_timed(place: Place, run: str, known: Mapping[tuple[str, str], int]) 
 
 
 def outcomes(
-    parts: Sequence[Points], surveys: Mapping[Path, Survey], launcher: Launching | None
+    parts: Sequence[Points], count: int, surveys: Mapping[Path, Survey], launcher: Launching | None
 ) -> Generator[list[Done] | PassedOver | Launched]:
     """What comes of the points, in batches, by a launcher or in a pool; where none has to run, in neither."""
     execution = parts[0].execution
@@ -281,7 +281,7 @@ def outcomes(
             yield [each] if isinstance(each, Done) else each
     if first:
         with pool_for(execution, len(first)) as pool:
-            yield from run_all(chain(first, every), pool, execution.on_error == "stop", execution.chunk)
+            yield from run_all(chain(first, every), pool, execution.on_error == "stop", execution.chunk, count)
 
 
 def noted(each: list[Done] | PassedOver, books: Books) -> Iterator[PassedOver | Finished]:
