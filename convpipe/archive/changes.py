@@ -105,6 +105,11 @@ class Survey:
             if group in described.paths:
                 self.read.setdefault((group, cell_text(described.paths[group])), set()).add(sha256)
 
+    def join(self, other: "Survey") -> None:
+        """Take note of what other points of the sweep read."""
+        for place, hashes in other.read.items():
+            self.read.setdefault(place, set()).update(hashes)
+
     def count(self, row: Row) -> None:
         """Take a row of the collection into account."""
         if row.get("format") == OLD_FORMAT:
