@@ -17,7 +17,7 @@ from cli_runs import convpipe, only_run, refused
 from run_cases import edit_manifest
 
 import convpipe as cp
-from convpipe.api import read_words
+from convpipe.config.app import read_words
 from convpipe.archive.read import Run, load
 from convpipe.archive.verify import verify
 from convpipe.errors import ArchiveError, ConfigError

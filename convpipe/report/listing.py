@@ -16,6 +16,7 @@ from convpipe.archive.cells import unmarked
 from convpipe.archive.collection import read_results, whole_rows
 from convpipe.archive.format import csv_bytes
 from convpipe.archive.frames import every_column, frame_for_file, json_rows
+from convpipe.archive.sweeps import with_points
 from convpipe.archive.table import (
     NOT_CONFIG,
     Row,
@@ -87,16 +88,22 @@ class Listing:
     total: int
 
 
-def of_collection(folder: Path, where: str | None, sort: str | None, columns: str = VARYING) -> Listing:
+def of_collection(
+    folder: Path, where: str | None, sort: str | None, columns: str = VARYING, *, points: bool = False
+) -> Listing:
     """The listing of a collection: of results.csv where nothing is chosen.
+
+    Args:
+        points: list the points of its sweeps, each with its run.
 
     Raises:
         ConfigError: a column that there is not, or an expression that cannot be.
     """
-    if (where, sort, columns) == (None, None, VARYING):
+    if (where, sort, columns, points) == (None, None, VARYING, False):
         rows = read_results(folder)
         return Listing(rows, row_columns(rows), len(rows))
-    return chosen(whole_rows(folder), where, sort, columns)
+    rows = whole_rows(folder)
+    return chosen(with_points(folder, rows) if points else rows, where, sort, columns)
 
 
 def chosen(rows: Sequence[Row], where: str | None, sort: str | None, columns: str) -> Listing:
