@@ -266,16 +266,18 @@ def view(
 
 
 def runs(
-    path: str | Path, where: str | None = None, sort: str | None = None, columns: str | Sequence[str] | None = None
+    path: str | Path, where: str | None = None, sort: str | None = None, columns: str | Sequence[str] = "all"
 ) -> pd.DataFrame:
-    """The runs of a collection as a table: one row per run, numbers as numbers.
+    """The runs of a collection as a table: one row per run, in order of making, whose columns each have one type.
 
-    A column with numbers beside words or lists (``conv.pad``: 1, "same", [2, 1]) has each cell's own value.
+    Numbers, truths and times are such; lists are tuples, and numbers beside them tuples of one; what stands beside a
+    text is a text: of ``conv.pad`` 1, "same" and [2, 1] all three. Gaps are missing values, of texts empty ones.
 
     Args:
         where: an expression that holds for the runs to list: ``"stride == 2 and status == 'done'"``.
         sort: a column to sort by; with a minus sign before it from the largest down.
-        columns: names, or one text with commas: the columns to list, any config value among them.
+        columns: ``"all"``, every setting of the runs and all that is measured, whether or not any run has it;
+            ``"varying"``, as the command has them; or names, also as one text with commas.
 
     Raises:
         UsageError: there is no collection.
@@ -288,12 +290,12 @@ def runs(
     [3, 1, 0]
     """
     from convpipe.archive.folders import collection_folder
-    from convpipe.archive.table import as_table, typed
+    from convpipe.archive.frames import frame
     from convpipe.report.listing import of_collection
 
-    wanted = columns if columns is None or isinstance(columns, str) else ",".join(columns)
+    wanted = columns if isinstance(columns, str) else ",".join(columns)
     found = of_collection(collection_folder("runs", path), where, sort, wanted)
-    return as_table(found.rows, found.columns, typed)
+    return frame(found.rows, found.columns)
 
 
 def verify(path: Run | str | Path, on_run: Callable[[Run], object] = lambda run: None) -> list[Run]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from convpipe.archive.cells import cell_text
 from convpipe.archive.collection import is_run, run_names, started_at
 from convpipe.archive.folders import newest, subfolders
 from convpipe.archive.index import failures
@@ -37,4 +38,4 @@ def collection_row(folder: Path) -> Row:
     """One collection as a row, in texts; it was started when its newest run was."""
     names = run_names(folder)
     last = started_at(newest(folder, names)) if names else ""
-    return dict(zip(COLUMNS, (str(folder), str(len(names)), str(len(failures(folder))), last), strict=True))
+    return dict(zip(COLUMNS, (cell_text(str(folder)), str(len(names)), str(len(failures(folder))), last), strict=True))

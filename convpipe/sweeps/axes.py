@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import islice
 from math import ceil, prod
 from typing import Any
 
@@ -136,10 +137,16 @@ class Space:
             return self.whole
         return self.sample if self.intervals else min(self.sample, self.whole)
 
-    def points(self) -> Iterator[Point]:
-        """Each point in turn, the last axis fastest; a sample in the order of the product."""
+    def points(self, start: int = 0, stop: int | None = None) -> Iterator[Point]:
+        """Each point in turn, from one up to another, the last axis fastest; a sample in the order of the product."""
+        if self.sample is None:
+            return map(self.at, range(start, self.whole if stop is None else stop))
+        return islice(self.drawn(), start, stop)
+
+    def drawn(self) -> Iterator[Point]:
+        """The points of a sample, and their numbers of intervals, always the same."""
         numbers = random.Random(self.seed)
-        for index in range(self.whole) if self.sample is None else self.sampled(numbers):
+        for index in self.sampled(numbers):
             yield self.at(index) + tuple(interval.draw(numbers) for interval in self.intervals)
 
     def sampled(self, numbers: random.Random) -> list[int]:

@@ -80,26 +80,26 @@ class Books:
                     settings = f"{points.experiment} {point_text(point)}".strip()
                     record.add(number, job.execution.label or "", settings, "", IMPOSSIBLE)
 
-    def note(self, batch: Sequence[Done]) -> list[PassedOver | Finished]:
+    def note(self, batch: Sequence[Done | PassedOver]) -> list[PassedOver | Finished]:
         """Write down what came of a batch; gives it as events.
 
         Raises:
             StorageError: the disk refused.
         """
-        batch = [self.apart(outcome) if self.surveys[outcome.folder].read else outcome for outcome in batch]
+        batch = [self.apart(each) if self.surveys[each.folder].read else each for each in batch]
         rows: dict[Path, list[Row]] = {}
-        for outcome in batch:
+        for outcome in (each for each in batch if isinstance(each, Done)):
             if outcome.row is not None and not outcome.noted:
                 rows.setdefault(outcome.folder, []).append(outcome.row)
             if outcome.times:
                 add_timings(outcome.folder, outcome.times)
         for folder, found in rows.items():
             self.ledgers[folder].note(found)
-        return [passed_over(outcome) if outcome.status == THERE else Finished(outcome) for outcome in batch]
+        return [event_of(each) for each in batch]
 
-    def apart(self, outcome: Done) -> Done:
+    def apart(self, outcome: Done | PassedOver) -> Done | PassedOver:
         """What came of a point, told apart where it is new since a file has changed; before it is in any index."""
-        if outcome.status != DONE or outcome.row is None:
+        if not isinstance(outcome, Done) or outcome.status != DONE or outcome.row is None:
             return outcome
         found = self.formers(outcome.folder).of(outcome.row)
         return replace(outcome, status=CHANGED, changed=found.files) if found else outcome
@@ -155,9 +155,12 @@ class Books:
             raise errors[0]
 
 
-def passed_over(outcome: Done) -> There:
-    """A point whose run was there when its turn came."""
-    return There(outcome.folder, outcome.run, outcome.number, outcome.label, outcome.overrides)
+def event_of(outcome: Done | PassedOver) -> PassedOver | Finished:
+    """What is told of a point; its run may have been there when its turn came."""
+    if not isinstance(outcome, Done):
+        return outcome
+    which = (outcome.folder, outcome.run, outcome.number, outcome.label, outcome.overrides)
+    return There(*which) if outcome.status == THERE else Finished(outcome)
 
 
 def record_single(execution: Execution, run: str, verdict: str, command: Sequence[str]) -> None:

@@ -44,8 +44,11 @@ class Here(Executor):
 
 
 @contextmanager
-def processes(workers: int) -> Iterator[Pool]:
+def processes(workers: int, begin: Callable[..., object] = lambda: None, *given: Any) -> Iterator[Pool]:
     """Processes of this machine. At the end, whatever end, none is left.
+
+    Args:
+        begin: what each calls first, and what it is given then.
 
     Raises:
         StorageError: the system killed one of them, for want of memory most likely.
@@ -54,7 +57,7 @@ def processes(workers: int) -> Iterator[Pool]:
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     provenance.machine()  # or each would find out for itself
     before = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=obey_parent)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=obey_parent, initargs=(begin, *given))
     try:
         with uninterrupted():  # a signal that comes meanwhile waits, so that it finds every worker ready for it
             pool.submit(os.getpid)  # starts them
@@ -70,11 +73,12 @@ def processes(workers: int) -> Iterator[Pool]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def obey_parent() -> None:
+def obey_parent(begin: Callable[..., object], *given: Any) -> None:
     """Set up a worker: its parent alone decides what a signal means, and it does not outlive its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the terminal
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=end_with_parent, daemon=True).start()
+    begin(*given)
 
 
 def end_with_parent() -> None:

@@ -4,7 +4,6 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from itertools import islice
 from typing import Any
 
 from convpipe.config.expressions import Expression
@@ -91,9 +90,9 @@ class Points:
     kept: Kept = field(default_factory=Kept)
     impossible: set[int] = field(default_factory=set)  # numbers of points
 
-    def numbered(self, start: int = 0) -> Iterator[tuple[int, Point]]:
-        """The points of the space from one on, with their numbers in the sweep."""
-        return enumerate(islice(self.composer.sweep.space.points(), start, None), self.before + start + 1)
+    def numbered(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, Point]]:
+        """The points of the space from one on, up to another, with their numbers in the sweep."""
+        return enumerate(self.composer.sweep.space.points(start, stop), self.before + start + 1)
 
     def checked(self) -> Iterator[Checked | Left]:
         """Every point, whether it runs or not; the first of them are kept, if any is to run.
@@ -102,34 +101,46 @@ class Points:
             UsageError: a point that cannot be, named by its overrides.
         """
         for number, point in self.numbered():
-            job = self.job(point)
-            try:
-                found = Left.OUT if job is None else self.planned(number, point, job)
-            except ConfigError as error:
-                raise at_point(point, error) from error
-            if found is Left.IMPOSSIBLE:
-                self.impossible.add(number)
+            found = self.check(number, point)
             if not self.execution.dry_run:
                 self.kept.add(found)
             yield found
 
-    def turns(self) -> Iterator[Task | Done]:
-        """The points that run, at their turns: what the check has kept, then the others, made once more.
+    def check(self, number: int, point: Point) -> Checked | Left:
+        """One point, whether it runs or not.
 
-        Of the others one may have become impossible, as a file that it reads has changed: then it has failed.
+        Raises:
+            UsageError: it cannot be.
         """
+        job = self.job(point)
+        try:
+            found = Left.OUT if job is None else self.planned(number, point, job)
+        except ConfigError as error:
+            raise at_point(point, error) from error
+        if found is Left.IMPOSSIBLE:
+            self.impossible.add(number)
+        return found
+
+    def turns(self) -> Iterator[Task | Done]:
+        """The points that run, at their turns: what the check has kept, then the others, made once more."""
         while self.kept.waiting:
             yield self.task(self.kept.waiting.popleft())
         for number, point in self.numbered(self.kept.points):
-            job = self.job(point)
-            try:
-                found = Left.OUT if job is None else self.planned(number, point, job)
-            except ConfigError as error:
-                assert job is not None
-                yield failed(point, number, job, error)
-                continue
-            if isinstance(found, Checked):
-                yield self.task(found)
+            if (found := self.again(number, point)) is not None:
+                yield found
+
+    def again(self, number: int, point: Point) -> Task | Done | None:
+        """A point that was checked, made once more; None of one that does not run.
+
+        It may have become impossible, as a file that it reads has changed: then it has failed.
+        """
+        job = self.job(point)
+        try:
+            found = Left.OUT if job is None else self.planned(number, point, job)
+        except ConfigError as error:
+            assert job is not None
+            return failed(point, number, job, error)
+        return self.task(found) if isinstance(found, Checked) else None
 
     def task(self, found: Checked) -> Task:
         """A point described, too, and so ready to run."""

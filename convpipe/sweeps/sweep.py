@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import replace
-from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 
@@ -12,19 +10,16 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
 from convpipe.archive.changes import Survey
-from convpipe.archive.index import failures
-from convpipe.archive.table import Row
-from convpipe.archive.timings import recorded_repeats, repeats_measured
 from convpipe.config.compose import sweep_params
 from convpipe.config.expressions import compile_expression
 from convpipe.config.settings import Execution
 from convpipe.config.tree import MAIN_CONFIG
 from convpipe.errors import ConfigError, StorageError
-from convpipe.execution.runner import Place, standing
+from convpipe.execution.runner import standing
 from convpipe.files.yaml import dotted
 from convpipe.sweeps import clusters
-from convpipe.sweeps.axes import point_text
 from convpipe.sweeps.batches import Passing, Task, is_done, run_all
+from convpipe.sweeps.blocks import crew_for
 from convpipe.sweeps.books import Books
 from convpipe.sweeps.composer import Base, Composer, base_of
 from convpipe.sweeps.events import Closed, Event, Planned
@@ -34,9 +29,10 @@ from convpipe.sweeps.launched import Jobs, launch
 from convpipe.sweeps.listed import override_text
 from convpipe.sweeps.outcomes import Done, FailedBefore, Finished, Launched, PassedOver, There
 from convpipe.sweeps.parts import parts_of
-from convpipe.sweeps.points import OF_ALL_PARTS, Checked, Left, Points, not_of_the_sweep
+from convpipe.sweeps.points import OF_ALL_PARTS, Checked, Points, not_of_the_sweep
 from convpipe.sweeps.space import Sweep, sweep_of
 from convpipe.sweeps.totals import Tally, Totals
+from convpipe.sweeps.turns import failed_before, turns
 
 # What the points of these collections run within where they run in this process.
 Watch = Callable[[Sequence[Path]], AbstractContextManager[object]]
@@ -65,13 +61,14 @@ def sweep(
         ConvpipeError: something is wrong with a point or with the whole; nothing has run.
     """
     parts = points_of(config, arguments, launched=launcher is not None)
-    execution = parts[0].execution
-    totals, folders = check_all(parts)
-    yield Planned(totals, folders, execution.dry_run)
-    if not execution.dry_run:
-        tally, books = Tally(notes=list(rowless_axes(parts))), Books(parts, folders, command)
-        yield from run_points(books, totals.points, tally, launcher, watch)
-        yield Closed(totals, tally, books.surveys)
+    with crew_for(parts) as crew:
+        totals, folders = check_all(parts) if crew is None else crew.check()
+        yield Planned(totals, folders, parts[0].execution.dry_run)
+        if not parts[0].execution.dry_run:
+            tally, books = Tally(notes=list(rowless_axes(parts))), Books(parts, folders, command)
+            found = outcomes(parts, totals.points, books.surveys, launcher) if crew is None else crew.run(books.surveys)
+            yield from run_points(books, tally, found, watch)
+            yield Closed(totals, tally, books.surveys)
 
 
 def points_of(config: DictConfig, arguments: Sequence[str], *, launched: bool) -> tuple[Points, ...]:
@@ -164,9 +161,9 @@ def check_measuring(sweep: Sweep, execution: Execution, *, launched: bool) -> No
 
 
 def run_points(
-    books: Books, count: int, tally: Tally, launcher: Launching | None, watch: Watch
+    books: Books, tally: Tally, outcomes: Generator[Sequence[Passing] | PassedOver | Launched], watch: Watch
 ) -> Iterator[PassedOver | Launched | Finished]:
-    """Run what has to run, every outcome in the books before it is told; they are complete at the end, whatever end.
+    """Let what has to run do so, every outcome in the books before it is told; at any end they are complete.
 
     Raises:
         StorageError: the disk refused, or a worker was lost for good.
@@ -176,7 +173,7 @@ def run_points(
     try:
         books.open()
         watched = watch(books.folders) if here else nullcontext()
-        with watched, closing(outcomes(books.parts, count, books.surveys, launcher)) as found:
+        with watched, closing(outcomes) as found:
             for each in found:
                 if isinstance(each, Launched):
                     tally.launched = each
@@ -218,9 +215,8 @@ def check_all(parts: Sequence[Points]) -> tuple[Totals, tuple[Path, ...]]:
     totals, folders = Totals(), dict[Path, None]()
     failed = failed_before(parts[0].execution)
     for points, found in ((each, found) for each in parts for found in each.checked()):
+        totals.add(found)
         if not isinstance(found, Checked):
-            totals.left_out += found is Left.OUT
-            totals.impossible += found is Left.IMPOSSIBLE
             continue
         folder = found.place.folder
         folders[folder] = None
@@ -228,48 +224,16 @@ def check_all(parts: Sequence[Points]) -> tuple[Totals, tuple[Path, ...]]:
             prepared = points.task(found).prepared
             totals.there += is_done(standing(prepared, found.place), found.place)
             totals.failed_before += prepared.identity in failed(folder)
-        totals.count(found.work, partial(point_text, found.point))
     return totals, tuple(folders)
-
-
-def failed_before(execution: Execution) -> Callable[[Path], Mapping[str, Row]]:
-    """What gives the points of a folder that failed in an earlier sweep, and are not to be tried again."""
-    return cache(failures) if execution.retry is None else lambda folder: {}
-
-
-def turns(points: Points, surveys: Mapping[Path, Survey]) -> Iterator[Task | Passing]:
-    """The points at their turns, each looked up: another sweep may have run it by then."""
-    failed, known = failed_before(points.execution), cache(repeats_measured)
-    for task in points.turns():
-        if isinstance(task, Done):
-            yield task
-            continue
-        prepared, place = task.prepared, task.place
-        if prepared.described.paths:
-            surveys[place.folder].reading(prepared.described)
-        which = (place.folder, prepared.identity, task.number, task.label, task.overrides)
-        if task.measured or not is_done(standing(prepared, place), place):
-            yield FailedBefore(*which) if prepared.identity in failed(place.folder) else task
-        elif place.repeats > 1 and points.is_serial and is_less_timed(place, prepared.identity, known(place.folder)):
-            known(place.folder)[prepared.identity, str(place.threads)] = place.repeats
-            yield replace(task, measured=True)
-        else:
-            yield There(*which)
-
-
-def is_less_timed(place: Place, run: str, known: Mapping[tuple[str, str], int]) -> bool:
-    """Whether a run that is there has not been timed as often as is asked for, with so many threads."""
-    threads, repeats = recorded_repeats(str(place.folder / run))
-    found = repeats if threads == place.threads else 1
-    return max(found, known.get((run, str(place.threads)), 0)) < place.repeats
 
 
 def outcomes(
     parts: Sequence[Points], count: int, surveys: Mapping[Path, Survey], launcher: Launching | None
-) -> Generator[list[Done] | PassedOver | Launched]:
+) -> Generator[Sequence[Passing] | PassedOver | Launched]:
     """What comes of the points, in batches, by a launcher or in a pool; where none has to run, in neither."""
     execution = parts[0].execution
-    every = chain.from_iterable(turns(points, surveys) for points in parts)
+    failed = failed_before(execution)
+    every = chain.from_iterable(turns(points, points.turns(), surveys, failed) for points in parts)
     if launcher is not None:
         yield from launch(every, *launcher, execution)
         return
@@ -284,13 +248,14 @@ def outcomes(
             yield from run_all(chain(first, every), pool, execution.on_error == "stop", execution.chunk, count)
 
 
-def noted(each: list[Done] | PassedOver, books: Books) -> Iterator[PassedOver | Finished]:
+def noted(each: Sequence[Passing] | PassedOver, books: Books) -> Iterator[PassedOver | Finished]:
     """What has come of points as events, after it is in the books of their collections."""
-    if isinstance(each, list):
-        with uninterrupted():
-            found: Sequence[PassedOver | Finished] = books.note(each)
-    else:
+    found: Sequence[PassedOver | Finished]
+    if isinstance(each, There | FailedBefore):
         found = (each,)
+    else:
+        with uninterrupted():
+            found = books.note(each)
     yield from map(books.add, found)
 
 

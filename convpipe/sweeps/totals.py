@@ -1,10 +1,12 @@
 """What the points of a sweep come to, as numbers: counted before any runs, and what came of them after."""
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from convpipe.graph.work import Work
+from convpipe.sweeps.axes import point_text
 from convpipe.sweeps.causes import Causes
 from convpipe.sweeps.outcomes import (
     DIFFERS,
@@ -19,6 +21,7 @@ from convpipe.sweeps.outcomes import (
     PassedOver,
     There,
 )
+from convpipe.sweeps.points import Checked, Left
 
 MOST_LISTED = 3
 
@@ -37,13 +40,25 @@ class Totals:
     largest: int = -1
     largest_point: str = ""
 
-    def count(self, work: Work, text: Callable[[], str]) -> None:
-        """Take one point into account; `text` gives its overrides."""
+    def add(self, found: Checked | Left) -> None:
+        """Take one point into account."""
+        if not isinstance(found, Checked):
+            self.left_out += found is Left.OUT
+            self.impossible += found is Left.IMPOSSIBLE
+            return
+        work = found.work
         self.points += 1
         self.bytes += work.plan.bytes
         self.macs += work.macs
         if work.peak_bytes > self.largest:
-            self.largest, self.largest_point = work.peak_bytes, text()
+            self.largest, self.largest_point = work.peak_bytes, point_text(found.point)
+
+    def join(self, other: Totals) -> None:
+        """Take the points of another, which come after these, into account."""
+        for name in ("points", "left_out", "impossible", "there", "failed_before", "bytes", "macs"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        if other.largest > self.largest:
+            self.largest, self.largest_point = other.largest, other.largest_point
 
     @property
     def to_run(self) -> int:

@@ -1,0 +1,52 @@
+"""The turn of a point: it is run, or passed over, as its run is there, or it has failed before."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from convpipe.archive.changes import Survey
+from convpipe.archive.index import failures
+from convpipe.archive.table import Row
+from convpipe.archive.timings import recorded_repeats, repeats_measured
+from convpipe.config.settings import Execution
+from convpipe.execution.runner import Place, standing
+from convpipe.sweeps.batches import Passing, Task, is_done
+from convpipe.sweeps.outcomes import Done, FailedBefore, There
+from convpipe.sweeps.points import Points
+
+Failed = Callable[[Path], Mapping[str, Row]]  # the points of a collection that failed in an earlier sweep
+
+
+def failed_before(execution: Execution) -> Failed:
+    """What gives the points of a folder that failed in an earlier sweep, and are not to be tried again."""
+    return cache(failures) if execution.retry is None else lambda folder: {}
+
+
+def turns(
+    points: Points, tasks: Iterable[Task | Done], surveys: Mapping[Path, Survey], failed: Failed
+) -> Iterator[Task | Passing]:
+    """Points at their turns, each looked up: another sweep may have run it by then."""
+    known = cache(repeats_measured)
+    for task in tasks:
+        if isinstance(task, Done):
+            yield task
+            continue
+        prepared, place = task.prepared, task.place
+        if prepared.described.paths:
+            surveys[place.folder].reading(prepared.described)
+        which = (place.folder, prepared.identity, task.number, task.label, task.overrides)
+        if task.measured or not is_done(standing(prepared, place), place):
+            yield FailedBefore(*which) if prepared.identity in failed(place.folder) else task
+        elif place.repeats > 1 and points.is_serial and is_less_timed(place, prepared.identity, known(place.folder)):
+            known(place.folder)[prepared.identity, str(place.threads)] = place.repeats
+            yield replace(task, measured=True)
+        else:
+            yield There(*which)
+
+
+def is_less_timed(place: Place, run: str, known: Mapping[tuple[str, str], int]) -> bool:
+    """Whether a run that is there has not been timed as often as is asked for, with so many threads."""
+    threads, repeats = recorded_repeats(str(place.folder / run))
+    found = repeats if threads == place.threads else 1
+    return max(found, known.get((run, str(place.threads)), 0)) < place.repeats
