@@ -15,8 +15,8 @@ from run_cases import run_folders
 from sweep_cases import fast_folder, results
 
 import convpipe as cp
-from convpipe.archive.changes import Survey, command_without_old
-from convpipe.archive.collection import run_names
+from convpipe.archive.changes import Survey, command_without_old, formers, formers_like
+from convpipe.archive.collection import run_names, whole_rows
 from convpipe.archive.index import INDEX
 from convpipe.archive.verify import verify
 
@@ -57,7 +57,7 @@ def listed(line: str) -> list[dict[str, object]]:
     answer = convpipe(*words[1:], "--format", "json")
     assert answer.code == 0, answer.err
     path, where = words[2], words[4]
-    found: list[dict[str, object]] = cp.runs(path, where=where).to_dict("records")
+    found: list[dict[str, object]] = cp.runs(path, where=where, columns="varying").to_dict("records")
     assert answer.out.count('"run"') == len(found)
     return found
 
@@ -308,3 +308,23 @@ def test_the_shortest_expression_that_is_right(held: set[str], groups: set[str],
     assert survey.where == where
     expected = f"convpipe runs 'r s/c' --where \"{where}\"" if where else ""
     assert command_without_old(Path("r s/c"), survey) == expected
+
+
+# One run more, among many
+
+
+def test_a_run_more_looks_only_at_its_like(folder: Path) -> None:
+    for seed in range(3):
+        write("x.npy", seed)
+        for stride in (1, 2):
+            cp.run(*X, f"seed={seed % 2}", f"conv.stride={stride}")
+    cp.run("root=r", "name=c", "experiment=lecture_3d")
+    rows = whole_rows(C)
+    every = formers(C)
+    found = 0
+    for row in rows:
+        like = formers_like(C, row)
+        assert like.of(row) == every.of(row)
+        assert sum(map(len, like.latest.values())) < sum(map(len, every.latest.values()))
+        found += every.of(row) is not None
+    assert found == 4

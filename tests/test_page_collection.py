@@ -18,6 +18,7 @@ from where_cases import CELLS, FIXED_QUESTIONS, JUNK, expression, random_rows
 
 import convpipe as cp
 from convpipe.archive.collection import whole_rows
+from convpipe.archive.frames import every_column
 from convpipe.archive.table import TEXT_COLUMNS, Row, cell_value, columns_of
 from convpipe.config.expressions import ALLOWED, MOST_CHARACTERS
 from convpipe.errors import ELSEWHERE, ArchiveError, ConfigError, UsageError
@@ -50,7 +51,7 @@ def told(column: Column) -> dict[str, Any]:
 
 def table_told(rows: Sequence[Row], questions: Sequence[tuple[str, str, Sequence[str]]]) -> dict[str, Any]:
     """A table and questions about it."""
-    known = list({name: None for row in rows for name in row})
+    known = every_column(rows)
     names = list(dict.fromkeys([*columns_of(rows), *known]))
     columns = [told(column_of(name, [row.get(name, "") for row in rows])) for name in names]
     asked = [{"where": where, "sort": sort, "shown": shown} for where, sort, shown in questions]
@@ -132,7 +133,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_run_stands_in_it_with_every_column() -> None:
     for rows in (grid_rows(300), random_rows(random.Random(3), 70), grid_rows(1), grid_rows(40, failing=1)):
-        known = list({name: None for row in rows for name in row})
+        known = every_column(rows)
         names = list(dict.fromkeys([*columns_of(rows), *known]))
         assert rows_in(page_of_rows(rows)) == [{name: row.get(name, "") for name in names} for row in rows]
 

@@ -28,12 +28,14 @@ def test_a_filter_that_is_none_is_explained_in_the_language_of_the_page(page_of:
     assert asked(page, "filters.kernel = 5")[0].startswith("Write == instead of =.")
 
 
-def test_a_shape_beside_a_tuple_is_told_how_it_is_written(page_of: Open) -> None:
+def test_a_shape_is_found_as_a_tuple_and_a_number_is_told_what_it_is(page_of: Open) -> None:
     page = page_of(page_of_rows(ROWS))
-    error, advice, count = asked(page, "output_shape == (1,8,8)")
-    assert (error, count) == ("", "0 of 300 runs")
+    count = sum(row.get("output_shape") == "(1,8,8)" for row in ROWS)
+    assert asked(page, "output_shape == (1,8,8)") == ("", "", f"{count} of 300 runs")
+    error, advice, none = asked(page, "filters.kernel == '5'")
+    assert (error, none) == ("", "0 of 300 runs")
     right = advice.split(": ")[1]
-    assert right == "output_shape == '(1,8,8)'"
+    assert right == "filters.kernel == 5"
     assert asked(page, right)[:2] == ("", "")
     assert not page.inner_text("#count").startswith("0 of")
     assert findings(page) == []

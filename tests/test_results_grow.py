@@ -142,7 +142,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "no record": lambda folder: (folder / RECORD).unlink(),
     "a record that is none": lambda folder: (folder / RECORD).write_text("[1, 2]"),
     "a record of other code": lambda folder: (folder / RECORD).write_text(
-        json.dumps(json.loads((folder / RECORD).read_text()) | {"version": 0})
+        json.dumps(json.loads((folder / RECORD).read_text()) | {"always": ["run", "status"]})
     ),
     "a record of numbers": lambda folder: (folder / RECORD).write_text(
         json.dumps(json.loads((folder / RECORD).read_text()) | {"varying": [1], "failed": [2]})

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import convpipe as cp
-from convpipe.archive.cells import cell_text, plain_value, setting_column, stage_column, unquoted
+from convpipe.archive.cells import cell_text, plain_value, setting_column, stage_column, unmarked
 from convpipe.archive.collection import rebuild
 from convpipe.archive.format import manifest_json, read_json
+from convpipe.archive.frames import series, series_for_file
 from convpipe.archive.index import INDEX
-from convpipe.archive.table import typed, uniform
 from convpipe.cli.main import main
 from convpipe.errors import ArchiveError
 from convpipe.tensors import DTYPES, FLOAT_DTYPES, INTEGER_DTYPES
@@ -272,11 +272,13 @@ SETTINGS: list[tuple[Any, str]] = [
     (0.1, "0.1"),
     (True, "True"),
     ("same", "same"),
-    ("7", "'7'"),
-    ("-0.5", "'-0.5'"),
-    ("True", "'True'"),
-    ("[1]", "'[1]'"),
-    ("'a'", "\"'a'\""),
+    ("7", "'7"),
+    ("-0.5", "'-0.5"),
+    (-0.5, "-0.5"),
+    ("True", "'True"),
+    ("[1]", "'[1]"),
+    ("'a'", "''a'"),
+    ('"a"', '"a"'),
     ("nan", "nan"),
     ("1_000", "1_000"),
     ([1, [2.5, "a"]], "[1, [2.5, 'a']]"),
@@ -320,11 +322,11 @@ COLUMNS: list[tuple[list[str], list[Any], str]] = [
 def test_a_column_of_settings_has_each_number_as_it_is(texts: list[str], expected: list[Any], dtype: str) -> None:
     import pandas as pd
 
-    column = typed(pd.Series(texts))
+    column = series("conv.pad_value", texts)
     assert str(column.dtype) == dtype
     for found, wanted in zip(column.tolist(), expected, strict=True):
         assert pd.isna(found) if wanted is None else same(found, wanted)
-    in_file = uniform(pd.Series(texts))  # one type in a column: those that no dtype holds are texts
+    in_file = series_for_file("conv.pad_value", texts)  # one type in a column: those that no dtype holds are texts
     assert in_file.tolist() == texts if dtype == "object" else in_file.equals(column)
 
 
@@ -333,7 +335,7 @@ def test_texts_that_pandas_would_take_for_numbers_stay_texts(texts: list[str]) -
     import pandas as pd
 
     assert setting_column(pd.Series(texts)) is None
-    assert typed(pd.Series(texts)).tolist()[0] == texts[0]
+    assert series("conv.pad_value", texts).tolist() == texts
 
 
 def test_texts_that_read_like_numbers_are_texts_in_every_table(capsys: pytest.CaptureFixture[str]) -> None:
@@ -343,12 +345,10 @@ def test_texts_that_read_like_numbers_are_texts_in_every_table(capsys: pytest.Ca
         Path(f"{name}.npy").rename(name)
     names = ["7", "8", "nan", "True"]
     cells = [cell_text(name) for name in names]
-    assert cells == ["'7'", "'8'", "nan", "'True'"]
-    import pandas as pd
-
-    assert typed(pd.Series(cells)).tolist() == names
-    assert uniform(pd.Series(cells)).tolist() == names
-    assert [unquoted(cell) for cell in cells] == names
+    assert cells == ["'7", "'8", "nan", "'True"]
+    assert series("input.path", cells).tolist() == names
+    assert series_for_file("input.path", cells).tolist() == names
+    assert [unmarked(cell) for cell in cells] == names
 
 
 def collection(*values: object) -> Path:

@@ -1,4 +1,7 @@
-"""Cells of tables: values as texts and back, and columns of numbers that keep each number what it is."""
+"""Cells of tables: values as texts and back, and columns of numbers that keep each number what it is.
+
+A cell that begins with ' is the text behind that mark, whatever that looks like: a number, a list, a formula.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,12 @@ if TYPE_CHECKING:
 Number = int | float
 # As `str` writes it; the largest float is a whole number of 309 digits.
 NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,309})(?:\.\d{1,100})?(?:e[+-]\d{1,3})?", re.ASCII)
+ELSEWHERE = re.compile(
+    r"\.?\d[\d.,]*(?:e[+-]?\d+)?|true|false", re.ASCII | re.IGNORECASE
+)  # what a spreadsheet reads so
 TRUTHS = {"True": True, "False": False, "": None}
-MARKS = ("[", "'", '"')  # what begins a list, or a text in quotes
+MARK = "'"  # of a text; a spreadsheet knows it, too
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would work out
 FLOAT_EXACT = 2**53  # whole numbers up to it are the same as floats
 WHOLE_DTYPES = {name: np.iinfo(name) for name in ("int64", "uint64")}
 
@@ -29,13 +36,15 @@ WHOLE_DTYPES = {name: np.iinfo(name) for name in ("int64", "uint64")}
 
 
 def cell_text(value: Any) -> str:
-    """A value as a cell: as `str` has it, a text that would read as something else in quotes.
+    """A value as a cell: as `str` has it, a text with a mark where it would be taken for something else.
 
-    >>> cell_text([1, 2]), cell_text("same"), cell_text("007"), cell_text("7")
-    ('[1, 2]', 'same', '007', "'7'")
+    >>> cell_text([1, 2]), cell_text(-1), cell_text("same"), cell_text("7"), cell_text("007"), cell_text("=1+1")
+    ('[1, 2]', '-1', 'same', "'7", "'007", "'=1+1")
     """
-    quoted = isinstance(value, str) and value and plain_value(value) != value
-    return repr(value) if quoted else str(value)
+    if not isinstance(value, str):
+        return str(value)
+    marked = value.startswith((MARK, *FORMULA)) or ELSEWHERE.fullmatch(value) or (value and plain_value(value) != value)
+    return MARK + value if marked else value
 
 
 @lru_cache(maxsize=1 << 16)
@@ -46,7 +55,9 @@ def plain_value(text: str) -> Any:
     if NUMBER.fullmatch(text):  # a tenth of what ast takes
         number = number_of(text)
         return number if abs(number) <= LARGEST else text
-    if not text.startswith(MARKS):
+    if text.startswith(MARK):
+        return text[1:]
+    if not text.startswith("["):
         return text
     try:
         value = ast.literal_eval(text)
@@ -55,14 +66,13 @@ def plain_value(text: str) -> Any:
         return text
 
 
-def unquoted(text: str) -> str:
-    """A cell as a text: without the quotes that keep it from being read as something else.
+def unmarked(text: str) -> str:
+    """A cell as a text: without the mark that keeps it from being taken for something else.
 
-    >>> unquoted("'7'"), unquoted("7"), unquoted("[1]")
+    >>> unmarked("'7"), unmarked("7"), unmarked("[1]")
     ('7', '7', '[1]')
     """
-    value = plain_value(text)
-    return value if isinstance(value, str) else text
+    return text.removeprefix(MARK)
 
 
 def is_plain(value: Any) -> bool:
@@ -100,10 +110,14 @@ def setting_column(column: pd.Series[Any]) -> pd.Series[Any] | None:
     """
     if not all(NUMBER.fullmatch(text) or not text for text in column):
         return None
-    numbers = [plain_value(text) for text in column]
+    return number_column(column, together([plain_value(text) for text in column]))
+
+
+def together(numbers: Sequence[Number | None]) -> Sequence[Number | None]:
+    """Numbers, all of them floats where some are, if those are the same."""
     if any(isinstance(number, float) for number in numbers) and all(map(is_exact, numbers)):
-        numbers = [None if number is None else float(number) for number in numbers]
-    return number_column(column, numbers)
+        return [None if number is None else float(number) for number in numbers]
+    return numbers
 
 
 def is_exact(number: Number | None) -> bool:

@@ -4,19 +4,22 @@ The content of a file is part of a run's config, by its hash; where it lay is no
 row is that of another but for such hashes is of the same config with a file that has changed meanwhile.
 """
 
+import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from convpipe.archive.cells import cell_text, unquoted
+from convpipe.archive.cells import cell_text, unmarked
 from convpipe.archive.collection import run_ids, run_names
 from convpipe.archive.identity import Described
-from convpipe.archive.index import INDEX, each_row, failures
+from convpipe.archive.index import INDEX, each_row, failures, own_file, whole_row
 from convpipe.archive.inputs import contents_of
 from convpipe.archive.results import known_table
 from convpipe.archive.table import DAMAGED, FAILED, KEEP, NOT_CONFIG, OLD_FORMAT, Row, run_row, with_paths
 
 SHA256 = ".sha256"
+CELLS_FROM = len('{"run": "0123456789ab", "status": "done", ')  # in a line of the index
 NOT_IDENTITY = NOT_CONFIG | {KEEP}
 Hashes = Mapping[str, str]  # of files, by group
 
@@ -47,7 +50,7 @@ class Formers:
         for run, then in reversed(self.latest.get(config_key(row), ())):
             if then != read and then.keys() == read.keys() and (self.folder / run).is_dir():
                 changed = [group for group in read if then[group] != read[group]]
-                return Former(run, tuple(unquoted(row.get(f"{group}.path", group)) for group in changed))
+                return Former(run, tuple(unmarked(row.get(f"{group}.path", group)) for group in changed))
         return None
 
 
@@ -70,10 +73,41 @@ def indexed_rows(folder: Path) -> Iterator[Row]:
     yield from (run_row(folder / name) for name in run_names(folder) if name not in known)
 
 
+def formers_like(folder: Path, row: Row) -> Formers:
+    """Those of a collection whose table is complete that may be of a row's config.
+
+    Which lines of the index are to be read whole is told from their bytes, in a twentieth of the time.
+    """
+    found = Formers(folder)
+    first, *others = cells_between_hashes(row)
+    with suppress(OSError), open(folder / INDEX, "rb", opener=own_file) as index:
+        for line in index:
+            if line.startswith(first, CELLS_FROM) and all(part in line for part in others):
+                like = whole_row(line)
+                if like is not None:
+                    found.add(like)
+    return found
+
+
+def cells_between_hashes(row: Row) -> list[bytes]:
+    """The cells of a config as they stand in a line of the index, cut where it has the hash of a file.
+
+    >>> cells_between_hashes({"run": "ab", "seed": "0", "input.sha256": "cd", "input.path": "x", "conv.pad": "1"})
+    [b'"seed": "0"', b'"input.path": "x", "conv.pad": "1"']
+    """
+    parts: list[dict[str, str]] = [{}]
+    for key, text in row.items():
+        if key.endswith(SHA256):
+            parts.append({})
+        elif key not in NOT_IDENTITY:
+            parts[-1][key] = text
+    return [json.dumps(part)[1:-1].encode() for part in parts]
+
+
 def changed_lines(folder: Path, described: Described) -> list[str]:
     """What is to be said of the files of a run that is new: which held something else for another one."""
     row = {"run": described.identity, **with_paths(described.cells, described.paths)}
-    former = formers(folder).of(row) if hashes_of(row) else None
+    former = formers_like(folder, row).of(row) if hashes_of(row) else None
     return [f"{file} has changed since run {former.run}" for file in former.files] if former else []
 
 

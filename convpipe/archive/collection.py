@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from convpipe.archive.frames import every_column, frame
 from convpipe.archive.glance import glance, manifest_text
 from convpipe.archive.identity import RUN_ID
 from convpipe.archive.index import INDEX, complete, failures, index_places, locked, own_file, row_at, rows_of
@@ -22,13 +23,9 @@ from convpipe.archive.replace import mend
 from convpipe.archive.results import RESULTS, Table, in_order, lengthened, write_table
 from convpipe.archive.table import (
     Row,
-    as_table,
     columns_of,
-    joined_columns,
-    row_columns,
     row_of_today,
     run_row,
-    typed,
     with_columns,
 )
 from convpipe.archive.verify import verify
@@ -109,17 +106,22 @@ def errors_of(check: Callable[[Path], None], paths: Iterable[Path]) -> list[Arch
     return errors
 
 
-def whole_rows(folder: Path) -> list[Row]:
+def whole_rows(folder: Path, wanted: Collection[str] | None = None) -> list[Row]:
     """Every run as a row with all its config values, in order of making: from the index, or from the run itself.
 
     A run in the index is only looked at for its manifest, which is written last; `rebuild` reads all of it.
+
+    Args:
+        wanted: names of runs and points; all of them by default.
     """
-    known, there = rows_of(folder / INDEX), set(run_ids(folder))
-    made = [whole_row_of(folder / name, row) for name, row in known.items() if name in there and "started" in row]
-    older = [row_of_today(folder / name, row) for name, row in known.items() if name in there and "started" not in row]
+    there = {name for name in run_ids(folder) if wanted is None or name in wanted}
+    known = rows_of(folder / INDEX, there)
+    failed = [row for name, row in failures(folder).items() if wanted is None or name in wanted]
+    made = [whole_row_of(folder / name, row) for name, row in known.items() if "started" in row]
+    older = [row_of_today(folder / name, row) for name, row in known.items() if "started" not in row]
     lacking = [*older, *(run_row(folder / name) for name in there - known.keys())]
     lacking.sort(key=lambda row: (row["started"], row["run"]))
-    return list(in_order([*made, *lacking], failures(folder).values()))
+    return list(in_order([*made, *lacking], failed))
 
 
 def whole_row_of(run: Path, row: Row) -> Row:
@@ -158,10 +160,9 @@ def chosen_runs(wanted: Mapping[Path, Collection[str]]) -> pd.DataFrame:
     Raises:
         ArchiveError: a collection that is not there.
     """
-    tables = {folder: read_results(folder) for folder in wanted}
-    columns = joined_columns(map(row_columns, tables.values()))
-    rows = [row for folder, table in tables.items() for row in table if row["run"] in wanted[folder]]
-    return as_table(with_columns(rows, columns), columns, typed)
+    rows = [row for folder, names in wanted.items() for row in whole_rows(folder, names)]
+    columns = every_column(rows)
+    return frame(with_columns(rows, columns), columns)
 
 
 def refresh(folder: Path) -> Path:

@@ -68,14 +68,16 @@ def failures(folder: Path) -> dict[str, Row]:
     return {name: row for name, row in rows_of(folder / FAILURES).items() if not (folder / name).is_dir()}
 
 
-def rows_of(path: Path) -> dict[str, Row]:
-    """The rows of a file of lines by run id, whether the runs are there or not; none where there is no file."""
+def rows_of(path: Path, wanted: Container[str] | None = None) -> dict[str, Row]:
+    """The rows of a file of lines by run id, of all runs or of those that are wanted; none where there is no file."""
     try:
         with open(path, "rb", opener=own_file) as file:
             lines = file.read().splitlines()
     except OSError:
         return {}
     found: dict[str, Row] = {}
+    if wanted is not None:  # an id stands at the same place in each line, so that few have to be read whole
+        lines = [line for line in lines if (match := ROW_LINE.match(line)) is None or match[1].decode() in wanted]
     for row in filter(None, map(whole_row, lines)):
         found.pop(row["run"], None)  # of two lines of one run the last counts, in its place
         found[row["run"]] = row

@@ -18,12 +18,12 @@ from typing import Any
 
 from convpipe.archive.format import csv_lines, read_json
 from convpipe.archive.index import FAILURES, INDEX, own_file, whole_row
-from convpipe.archive.table import FAILED, OLD_FORMAT, Columns, Row, cells, write_results
+from convpipe.archive.table import FAILED, FIXED, MEASURED, OLD_FORMAT, SOMETIMES, Columns, Row, cells, write_results
 from convpipe.files.staging import hidden_name, write_whole
 
 RESULTS = "results.csv"
 RECORD = ".table.json"
-RECORD_VERSION = 1  # another one after any change to which columns there are in every table
+ALWAYS = [*FIXED, *MEASURED, *sorted(SOMETIMES)]  # what other code may have otherwise
 MOST_RECORD_BYTES = 64 << 20
 FILES = (INDEX, FAILURES, RESULTS)
 
@@ -103,7 +103,7 @@ class Table:
         """What is known, as JSON has it."""
         columns = self.columns
         return {
-            "version": RECORD_VERSION,
+            "always": ALWAYS,
             "sizes": self.sizes,
             "changed": self.changed,
             "runs": self.runs,
@@ -159,7 +159,7 @@ def table_of(folder: Path, record: dict[str, Any]) -> Table:
     Raises:
         ValueError, TypeError, KeyError, AttributeError: it is none, or one of other code.
     """
-    if record["version"] != RECORD_VERSION:
+    if record["always"] != ALWAYS:
         raise ValueError("a record of other code")
     first = None if record["first"] is None else dict(record["first"])
     varying, sometimes = (set(record[name]) for name in ("varying", "sometimes"))

@@ -7,26 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from copy import deepcopy
 from dataclasses import dataclass, field
-from itertools import chain, islice
-from math import isfinite, prod
+from itertools import islice
+from math import inf, isfinite, nan, prod
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 import numpy as np
 
-from convpipe.archive.cells import TRUTHS, cell_text, plain_value, setting_column, unquoted
+from convpipe.archive.cells import cell_text, plain_value, unmarked
 from convpipe.archive.format import write_cells
 from convpipe.archive.identity import Described, config_cells
 from convpipe.archive.read import Run, read_manifest, read_rows
 from convpipe.archive.verify import verify
 from convpipe.errors import ArchiveError
 from convpipe.tensors import Array
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Row = dict[str, str]
 FIXED = ("run", "status")
@@ -38,12 +34,16 @@ SOMETIMES = frozenset(("accuracy", "error", "note"))  # columns only where some 
 KEEP = "keep"  # a column where it varies, as config values are, and none of them
 OF_FILES = (".sha256", ".path")  # columns in any case: which content was read, and where that lay
 NOT_CONFIG = SOMETIMES.union(FIXED, MEASURED)
-TEXT_COLUMNS = (*FIXED, "output_shape", "output_sha256", "lowering", "started", "error", "note")
+DATE = "started"
+ENDS = ("min", "max")
+ODD = {"nan": nan, "inf": inf, "-inf": -inf}  # words among numbers; among settings they are texts
+TEXT_COLUMNS = (*FIXED, "output_shape", "output_sha256", "lowering", "started", "error", "note", "collection")
 DAMAGED = "damaged"
 FAILED = "failed"
 DONE = "done"
 NONFINITE = "nonfinite"  # a fact of a manifest, where there are any
 OLD_FORMAT = "1"
+MARKED_THEN = ("'", '"', "=", "+", "@", "-")  # what older code wrote otherwise, if in front of a text
 GUESSED_FROM = 100  # rows
 MOST_FORMS = 64  # of rows, by the keys that they have
 
@@ -135,15 +135,20 @@ def run_row(path: Path) -> Row:
 
 def row_of_today(path: Path, row: Row) -> Row:
     """The row of a run whose line in the index is of older code, with the columns that have come since."""
-    if row["status"] != DONE:
+    if row["status"] != DONE or any(text.startswith(MARKED_THEN) for text in row.values()):
         return run_row(path)
     try:
         manifest, stages = read_manifest(path / "manifest.json"), read_rows(path / "stages.csv")
     except ArchiveError:
         return run_row(path)
-    cells = {key: text for key, text in row.items() if key not in NOT_CONFIG}
+    cells = {key: remarked(text) for key, text in row.items() if key not in NOT_CONFIG}
     manifest = {NONFINITE: counted_again(Run(path, {}, stages, manifest)), **manifest}
     return done_row(cells, manifest, stages)
+
+
+def remarked(text: str) -> str:
+    """A cell of older code with the mark of a text, where that has one today."""
+    return cell_text(text) if isinstance(plain_value(text), str) else text
 
 
 def counted_again(run: Run) -> int | str:
@@ -164,7 +169,7 @@ def nonfinite_in(row: Mapping[str, Any], values: Callable[[], Array]) -> int:
 def failed_row(described: Described, error: str, started: str) -> Row:
     """A point that failed, when it started and why, as a row."""
     cells = with_paths(described.cells, described.paths)
-    return {"run": described.identity, "status": FAILED, **cells, "started": started, "error": error}
+    return {"run": described.identity, "status": FAILED, **cells, "started": started, "error": cell_text(error)}
 
 
 # Columns
@@ -226,13 +231,6 @@ def row_columns(rows: Sequence[Row]) -> list[str]:
     return list(rows[0]) if rows else columns_of(rows)
 
 
-def joined_columns(tables: Iterable[Sequence[str]]) -> list[str]:
-    """The columns of several tables as one: what is fixed, the config values, and what was measured."""
-    found = dict.fromkeys(chain.from_iterable(tables))
-    config = [column for column in found if column not in NOT_CONFIG]
-    return [*FIXED, *config, *MEASURED, *sorted(SOMETIMES & found.keys())]
-
-
 def with_columns(rows: Iterable[Row], columns: Sequence[str]) -> list[Row]:
     """The same rows with these columns alone, what a row lacks left empty."""
     return [{column: row.get(column, "") for column in columns} for row in rows]
@@ -241,18 +239,15 @@ def with_columns(rows: Iterable[Row], columns: Sequence[str]) -> list[Row]:
 # Cells
 
 
-def typed_row(row: Row) -> dict[str, Any]:
-    """A row with numbers as numbers, and None for what it lacks."""
-    return {column: cell_value(column, text) for column, text in row.items()}
-
-
 def cell_value(column: str, text: str) -> Any:
     """A cell of the table as the value it was written for.
 
     >>> cell_value("conv.stride", "[2, 1]"), cell_value("seconds", "0.5"), cell_value("run", "123456789012")
     ([2, 1], 0.5, '123456789012')
     """
-    return (text or None) if column in TEXT_COLUMNS else plain_value(text)
+    if column in TEXT_COLUMNS:
+        return unmarked(text) or None
+    return ODD.get(text, plain_value(text)) if column in ENDS else plain_value(text)
 
 
 # As CSV
@@ -282,45 +277,3 @@ def counted(rows: Iterable[Row], columns: Columns) -> Iterator[Row]:
     for row in rows:
         columns.count(row)
         yield row
-
-
-# As a data frame
-
-
-def as_table(
-    rows: Sequence[Row], columns: Sequence[str], read: Callable[[pd.Series[Any]], pd.Series[Any]]
-) -> pd.DataFrame:
-    """Rows as a table, every column as `read` makes it but those that are always texts."""
-    import pandas as pd
-
-    table = pd.DataFrame(rows, columns=list(columns))
-    for column in table.columns:
-        if column not in TEXT_COLUMNS:
-            table[column] = read(table[column])
-    return table
-
-
-def typed(column: pd.Series[Any]) -> pd.Series[Any]:
-    """A column of one kind as such; one with numbers beside words or lists as each cell's own value."""
-    import pandas as pd
-
-    found = of_one_kind(column)
-    if found is not None:
-        return found
-    values = [deepcopy(plain_value(text)) for text in column]  # whoever changes a list shall have one of their own
-    if not any(isinstance(value, int | float) for value in values):
-        return column.map(unquoted)
-    return pd.Series(values, index=column.index, name=column.name, dtype=object)
-
-
-def uniform(column: pd.Series[Any]) -> pd.Series[Any]:
-    """A column of numbers or of truths as such; any other as texts: files have one type in a column."""
-    found = of_one_kind(column)
-    return column.map(unquoted) if found is None or found.dtype == object else found
-
-
-def of_one_kind(column: pd.Series[Any]) -> pd.Series[Any] | None:
-    """A column of truths or of numbers, with or without gaps; nothing of any other."""
-    if set(column) <= set(TRUTHS) and set(column) != {""}:
-        return column.map(TRUTHS).astype("boolean" if "" in set(column) else "bool")
-    return setting_column(column)

@@ -166,7 +166,8 @@ def runs(given: Namespace) -> None:
     from convpipe.report import listing
     from convpipe.report.fitting import terminal_width
 
-    if given.format == "parquet" and given.output is None:
+    form = given.format or listing.file_format(given.output)
+    if form == "parquet" and given.output is None:
         raise UsageError("runs: --format parquet: expected --output FILE beside it")
     if given.word is None and not Path(ROOT).is_dir():
         raise UsageError(f"runs: got no path, and there is no folder {ROOT} here, in which results are")
@@ -178,12 +179,13 @@ def runs(given: Namespace) -> None:
         if given.rebuild:
             with having_kept("the runs are as they were"):
                 rebuild(path)
-        found = listing.of_collection(path, given.where, given.sort, given.columns)
-    form = given.format or listing.file_format(given.output)
+        usual = listing.ALL if form in ("json", "parquet") else listing.VARYING
+        columns = usual if given.columns is None else given.columns
+        found = listing.of_collection(path, given.where, given.sort, columns, points=given.points)
     if given.output is not None:
         listing.write_listing(found, form, Path(given.output))
     elif form == "table":
-        sys.stdout.write(table_for(found, chosen=given.columns is not None))
+        sys.stdout.write(table_for(found, chosen=given.columns not in (None, listing.VARYING)))
     else:
         text = listing.TEXTS[form](found)
         sys.stdout.write(text if terminal_width() is None else printable(text))
@@ -284,9 +286,10 @@ def runs_options() -> tuple[Option, ...]:
     return (
         Option("--where", {"metavar": "EXPR", "help": "such as \"stride == 2 and status == 'done'\""}),
         Option("--sort", {"metavar": "KEY", "help": "a column to sort by; -KEY: from the largest down"}),
-        Option("--columns", {"metavar": "A,B,C", "help": "the columns to list, any config value among them"}),
+        Option("--columns", {"metavar": "A,B,C", "help": "the columns to list: all, varying, or their names"}),
         Option("--format", {"choices": FORMATS, "help": by_ending}),
         Option("--output", {"metavar": "FILE", "help": "write there (parquet needs it)"}),
+        Option("--points", {"action": "store_true", "help": "a line for each point of its sweeps, with its label"}),
         Option("--rebuild", {"action": "store_true", "help": "first make results.csv anew from the runs"}),
     )
 

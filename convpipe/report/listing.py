@@ -1,39 +1,43 @@
 """A collection's runs as a listing: chosen, sorted, and as a table, CSV, JSON or Parquet."""
 
+import io
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache, partial
 from importlib.util import find_spec
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
 
+from convpipe.archive.cells import unmarked
 from convpipe.archive.collection import read_results, whole_rows
 from convpipe.archive.format import csv_bytes
+from convpipe.archive.frames import every_column, frame_for_file, json_rows
+from convpipe.archive.sweeps import with_points
 from convpipe.archive.table import (
     NOT_CONFIG,
     Row,
-    as_table,
     cell_value,
     columns_of,
     row_columns,
-    typed_row,
-    uniform,
     with_columns,
 )
 from convpipe.config.expressions import compile_expression
 from convpipe.errors import ConfigError, UsageError, did_you_mean, literal
 from convpipe.files.endings import ending
-from convpipe.files.staging import storing
+from convpipe.files.staging import storing, write_whole
 from convpipe.report.fitting import adjusted, cells_of, cut, fitting, left_out
 
+ALL, VARYING = "all", "varying"  # columns
 FORMATS = ("table", "csv", "json", "parquet")
 MOST_CHARACTERS = 32  # of a table's cell
 MOST_NAMED = 60  # columns in an error
 # In a terminal
 FIRST = ("run", "collection")
-USEFUL = frozenset(("output_shape", "seconds", "accuracy", "error", "note", "status"))
+USEFUL = frozenset(("output_shape", "seconds", "accuracy", "error", "note", "status", "started"))
 HASHES = ("sha256",)  # of which the start is shown
 HASH_SHOWN = 12
 
@@ -84,20 +88,26 @@ class Listing:
     total: int
 
 
-def of_collection(folder: Path, where: str | None, sort: str | None, columns: str | None) -> Listing:
+def of_collection(
+    folder: Path, where: str | None, sort: str | None, columns: str = VARYING, *, points: bool = False
+) -> Listing:
     """The listing of a collection: of results.csv where nothing is chosen.
+
+    Args:
+        points: list the points of its sweeps, each with its run.
 
     Raises:
         ConfigError: a column that there is not, or an expression that cannot be.
     """
-    if (where, sort, columns) == (None, None, None):
+    if (where, sort, columns, points) == (None, None, VARYING, False):
         rows = read_results(folder)
         return Listing(rows, row_columns(rows), len(rows))
-    return chosen(whole_rows(folder), where, sort, columns)
+    rows = whole_rows(folder)
+    return chosen(with_points(folder, rows) if points else rows, where, sort, columns)
 
 
-def chosen(rows: Sequence[Row], where: str | None, sort: str | None, columns: str | None) -> Listing:
-    """The rows for which `where` holds, in the order of `sort`, with some columns, by default those that vary.
+def chosen(rows: Sequence[Row], where: str | None, sort: str | None, columns: str) -> Listing:
+    """The rows for which `where` holds, in the order of `sort`, with some columns: all, those that vary, or by name.
 
     Args:
         rows: with every config value of each run.
@@ -105,9 +115,9 @@ def chosen(rows: Sequence[Row], where: str | None, sort: str | None, columns: st
     Raises:
         ConfigError: a column that there is not, or an expression that cannot be.
     """
-    known = list({column: None for row in rows for column in row})
-    names = columns_of(rows)
-    if columns is not None:
+    known = every_column(rows)
+    names = known if columns == ALL else columns_of(rows)
+    if columns not in (ALL, VARYING):
         names = [column_named("--columns", name, known) for name in columns.split(",")]
     kept = list(rows) if where is None else list(holding(rows, where, known))
     if sort is not None:
@@ -120,7 +130,7 @@ def holding(rows: Sequence[Row], text: str, known: Sequence[str]) -> Iterator[Ro
     holds = compile_expression("--where", text)
     lacking = dict.fromkeys(known, MISSING)
     for row in rows:
-        values = {key: value for key, value in typed_row(row).items() if value is not None}
+        values = {key: value for key, text in row.items() if is_there(value := cell_value(key, text))}
         found = holds({**lacking, **values})
         if found and found == found:  # NaN holds for nothing
             yield row
@@ -129,10 +139,16 @@ def holding(rows: Sequence[Row], text: str, known: Sequence[str]) -> Iterator[Ro
 def in_order(rows: list[Row], sort: str, known: Sequence[str]) -> list[Row]:
     """Rows by one column, downwards with a minus sign before its name; those that lack it come last."""
     column = column_named("--sort", sort.removeprefix("-"), known)
-    there = [row for row in rows if row.get(column)]
-    lacking = [row for row in rows if not row.get(column)]
-    ordered = sorted(there, key=lambda row: order(cell_value(column, row[column])), reverse=sort.startswith("-"))
-    return [*ordered, *lacking]
+    values = [cell_value(column, row.get(column, "")) for row in rows]
+    there = [(order(value), row) for value, row in zip(values, rows, strict=True) if is_there(value)]
+    lacking = [row for value, row in zip(values, rows, strict=True) if not is_there(value)]
+    ordered = sorted(there, key=itemgetter(0), reverse=sort.startswith("-"))
+    return [*(row for _, row in ordered), *lacking]
+
+
+def is_there(value: Any) -> bool:
+    """Whether a value is one that can be sorted by: NaN is none."""
+    return value is not None and value == value
 
 
 def order(value: Any) -> tuple[Any, ...]:
@@ -207,7 +223,7 @@ def terminal_text(listing: Listing, width: int | None) -> str:
     worth = sorted(listing.columns, key=partial(use_of, listing.rows))
     kept = fitting({name: cells_of(cells[0]) for name, cells in columns.items()}, [[name] for name in worth], width)
     lost = [name for name in worth if name not in kept]
-    ways = f"--columns {','.join([kept[0], *lost[:1]])} chooses; --format csv has all"
+    ways = f"--columns {','.join([kept[0], *lost[:1]])} or --format csv"
     return in_lines([columns[name] for name in kept]) + (f"{left_out(lost, ways, width)}\n" if lost else "")
 
 
@@ -251,7 +267,8 @@ def local_time(text: str) -> str:
 def aligned(name: str, cells: Sequence[str]) -> list[str]:
     """A column's name and cells, all of one width."""
     numbers = all(isinstance(cell_value(name, cell), int | float | None) for cell in set(cells))
-    texts = map(literal if name == "collection" else short_cell, cells)  # a path is there to be typed
+    shown = literal if name == "collection" else short_cell  # a path is there to be typed
+    texts = (shown(unmarked(cell)) for cell in cells)
     return filled(name, list(texts), right=numbers)
 
 
@@ -279,7 +296,7 @@ def csv_text(listing: Listing) -> str:
 
 def json_text(listing: Listing) -> str:
     """A listing as a JSON list of objects with typed values, null for what a run lacks."""
-    lines = ",\n".join(json.dumps(typed_row(row), allow_nan=False) for row in listing.rows)
+    lines = ",\n".join(json.dumps(row, allow_nan=False) for row in json_rows(listing.rows, listing.columns))
     return f"[\n{lines}\n]\n" if listing.rows else "[]\n"
 
 
@@ -293,11 +310,22 @@ def write_listing(listing: Listing, form: str, path: Path) -> None:
         UsageError: Parquet, and no library that writes it.
         StorageError: the disk refused.
     """
-    with storing(path):
-        if form == "parquet":
-            if find_spec("pyarrow") is None:
-                raise UsageError("--format: parquet needs pyarrow: pip install 'convpipe[parquet]'")
-            # numbers as numbers, a column with numbers beside words or lists as texts
-            as_table(listing.rows, listing.columns, uniform).to_parquet(path, index=False, engine="pyarrow")
-        else:
-            path.write_text(TEXTS[form](listing), encoding="utf-8", newline="")
+    content = parquet_bytes(listing) if form == "parquet" else TEXTS[form](listing).encode()
+    if path.exists() and not path.is_file():  # a pipe, or a device: it stays what it is
+        with storing(path):
+            path.write_bytes(content)
+    else:
+        write_whole(Path(os.path.realpath(path)), content)
+
+
+def parquet_bytes(listing: Listing) -> bytes:
+    """A listing as Parquet, a type for each column.
+
+    Raises:
+        UsageError: there is no library that writes it.
+    """
+    if find_spec("pyarrow") is None:
+        raise UsageError("--format: parquet needs pyarrow: pip install 'convpipe[parquet]'")
+    file = io.BytesIO()
+    frame_for_file(listing.rows, listing.columns).to_parquet(file, index=False, engine="pyarrow")
+    return file.getvalue()

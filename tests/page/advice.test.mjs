@@ -26,10 +26,9 @@ const advised = (text) => kindAdvice(text, (name) => COLUMNS.get(name));
 
 test("a comparison that nothing can be equal to is said, with one that something is equal to", () => {
   const cases = {
-    "output_shape == (1,5,5,4)": ["where.is_text", "output_shape == '(1,5,5,4)'"],
-    "output_shape == [1, 2, 2, 4]": ["where.is_text", "output_shape == '(1,2,2,4)'"],
-    "(1,2,2,4) == output_shape": ["where.is_text", "output_shape == '(1,2,2,4)'"],
-    "conv.stride == 1 and not output_shape in [(1,2,2,4)]": ["where.is_text", "output_shape == '(1,2,2,4)'"],
+    "output_shape == 1": ["where.is_text", "output_shape == '(1,5,5,4)'"],
+    "2 == output_shape": ["where.is_text", "output_shape == '(1,5,5,4)'"],
+    "conv.stride == 1 and not output_shape in [7]": ["where.is_text", "output_shape == '(1,5,5,4)'"],
     "conv.stride == '2'": ["where.is_number", "conv.stride == 2"],
     "input.shape != '[1, 8]'": ["where.is_list", "input.shape == [1, 8]"],
     "input.dtype == 8": ["where.is_text", "input.dtype == 'int8'"],
@@ -42,8 +41,14 @@ test("a comparison that nothing can be equal to is said, with one that something
   }
 });
 
+test("a shape is equal to its list, and to its text", () => {
+  for (const text of ["output_shape == (1,5,5,4)", "[1, 5, 5, 4] == output_shape", "output_shape == '(1,5,5,4)'", "output_shape[1] == 5", "len(output_shape) == 4 and 5 in output_shape"]) {
+    assert.deepEqual([...asked(text).mask], [1, 0], text);
+  }
+});
+
 test("a comparison that something can be equal to, or that is none, is left alone", () => {
-  const fine = ["output_shape == '(9,9)'", "conv.pad == 7", "conv.pad == 'x'", "conv.stride == null", "conv.stride < 3", "input.shape == [1]", "no_such == 1", "1 == 2"];
+  const fine = ["output_shape == '(9,9)'", "output_shape == (9,9)", "output_shape in [[1,2,2,4]]", "conv.pad == 7", "conv.pad == 'x'", "conv.stride == null", "conv.stride < 3", "input.shape == [1]", "no_such == 1", "1 == 2"];
   for (const text of fine) assert.equal(advised(text), null, text);
 });
 

@@ -2,6 +2,7 @@
 import { parsed } from "./grammar.mjs";
 import { isNumeric, pythonText } from "./python.mjs";
 import { literalText } from "./scales.mjs";
+import { asListed } from "./where.mjs";
 
 const LONGEST_SAMPLE = 60;
 
@@ -47,14 +48,14 @@ function equalityOf(sign, left, right) {
 
 const bare = (value) => pythonText(value).replace(/[\s'"()[\]]/g, "").replace(/,$/, "");
 
-// A comparison of a column with what none of its values can be equal to, such as a text of a shape with a list, and how to
+// A comparison of a column with what none of its values can be equal to, such as a number with a text, and how to
 // write it: {key, values}; null where there is none. `columnOf(name)` gives a column or nothing.
 export function kindAdvice(text, columnOf) {
   for (const [name, constant] of equalities(parsed(text))) {
     const column = columnOf(name);
     if (!column || !column.count || !valueKind(constant)) continue;
     const values = column.values.slice(0, column.count);
-    if (values.some((value) => valueKind(value) === valueKind(constant))) continue;
+    if (values.some((value) => [value, asListed(value)].map(valueKind).includes(valueKind(constant)))) continue;
     const meant = values.find((value) => bare(value) === bare(constant));
     const sample = literalText(meant === undefined ? values[0] : meant);
     if (sample.length > LONGEST_SAMPLE) continue;

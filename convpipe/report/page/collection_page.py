@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from convpipe.archive.cells import unmarked
 from convpipe.archive.collection import whole_rows
+from convpipe.archive.frames import every_column
 from convpipe.archive.table import FIXED, NOT_CONFIG, TEXT_COLUMNS, Row, columns_of
 from convpipe.config.expressions import ALLOWED, MOST_CHARACTERS
 from convpipe.errors import ELSEWHERE, ArchiveError, ConfigError, shown
@@ -38,8 +40,8 @@ class Collection:
 
     @property
     def known(self) -> list[str]:
-        """Every column that some run has: those that `runs --where` knows."""
-        return list({column: None for row in self.rows for column in row})
+        """Every column that a run can have: those that `runs --where` knows."""
+        return every_column(self.rows)
 
 
 def collection_page(folder: Path, asked: Asked, beside: Path | None = None) -> bytes:
@@ -135,5 +137,5 @@ def tables(rows: Sequence[Row], names: Sequence[str]) -> Iterator[Table]:
     counts = [("all", f"{len(rows):,}"), *((status, f"{totals[status]:,}") for status in sorted(totals))]
     yield Table("totals", ("total.status", "total.runs"), counts, "totals")
     if rows:
-        cells = [[short_cell(row.get(name, "")) for name in names] for row in rows[:MOST_ROWS]]
+        cells = [[short_cell(unmarked(row.get(name, ""))) for name in names] for row in rows[:MOST_ROWS]]
         yield Table("first_runs", list(map(short_cell, names)), cells, "first")

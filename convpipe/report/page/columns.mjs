@@ -6,6 +6,9 @@ const NUMBER_CELL = /^-?(?:0|[1-9]\d{0,309})(?:\.\d{1,100})?(?:e[+-]\d{1,3})?$/;
 const LARGEST_FLOAT = BigInt(Number.MAX_VALUE);
 const UNITS = { seconds: "s", accuracy: "0–1" };
 const TRUTHS = { True: true, False: false };
+// The ends of an output are numbers, and these words among them.
+const ENDS = ["min", "max"];
+const ODD = { nan: missing, inf: Infinity, "-inf": -Infinity };
 
 function numberIn(text) {
   if (/[.en]/.test(text)) return Math.abs(Number(text)) <= Number.MAX_VALUE ? Number(text) : text;
@@ -13,7 +16,7 @@ function numberIn(text) {
   return whole <= LARGEST_FLOAT && -whole <= LARGEST_FLOAT ? whole : text;
 }
 
-// What a list or a text in quotes says; undefined of a tree that is neither.
+// What a list says, or a text in one; undefined of a tree that is neither.
 function literal(node) {
   if (node.kind === "constant") return node.value === null ? undefined : node.value;
   if (node.kind === "unary" && node.sign !== "not" && node.part.kind === "constant") {
@@ -32,11 +35,16 @@ function isFinitePlain(value) {
   return typeof value !== "number" || Number.isFinite(value);
 }
 
+// A cell as a text: without the mark that keeps it from being taken for something else.
+function unmarked(text) {
+  return text.startsWith("'") ? text.slice(1) : text;
+}
+
 // A cell's value: a number, a truth, a text or a list of such.
 export function plainValue(text) {
   if (Object.hasOwn(TRUTHS, text)) return TRUTHS[text];
   if (NUMBER_CELL.test(text)) return numberIn(text);
-  if (!"['\"".includes(text[0])) return text;
+  if (text[0] !== "[") return unmarked(text);
   try {
     const value = literal(parsed(text));
     return value !== undefined && isFinitePlain(value) ? value : text;
@@ -62,10 +70,13 @@ function hexTexts(bytes, digits) {
 export function columnFrom(facts, rows, places, hex, isText) {
   const texts = hex ? hexTexts(hex, facts.hex) : facts.texts;
   const place = places ? (row) => places[row] : facts.count === rows ? (row) => row : () => 0;
-  const values = [...(isText ? texts : texts.map(plainValue)), missing];
+  const read = (text) => (isText ? unmarked(text) || missing : ENDS.includes(facts.name) && text in ODD ? ODD[text] : plainValue(text));
+  const shown = texts.map(unmarked);
+  const values = [...texts.map(read), missing];
   return {
-    name: facts.name, rows, texts, values, place, gaps: facts.gaps, count: texts.length,
-    text: (row) => texts[place(row)] || "",
+    name: facts.name, rows, texts: shown, values, place, gaps: facts.gaps, count: texts.length,
+    text: (row) => shown[place(row)] || "",
+    cell: (row) => texts[place(row)] || "",
     value: (row) => values[place(row)],
   };
 }
@@ -117,7 +128,8 @@ const RANKS = new WeakMap();
 export function ranksOf(column) {
   if (RANKS.has(column)) return RANKS.get(column);
   const { values, count } = column;
-  const order = Uint32Array.from({ length: count }, (_, at) => at).sort((a, b) => compareValues(values[a], values[b]));
+  const there = Array.from({ length: count }, (_, at) => at).filter((at) => values[at] !== missing);
+  const order = Uint32Array.from(there).sort((a, b) => compareValues(values[a], values[b]));
   const ranks = new Float64Array(count + 1).fill(count);
   order.forEach((at, place) => {
     const before = order[place - 1];
@@ -144,7 +156,7 @@ export function csvOf(columns, rows) {
   const line = (cells) => `${cells.map(csvCell).join(",")}\n`;
   const names = columns.map((column) => column.name);
   const bare = (cells) => (cells.length === 1 && cells[0] === "" ? '""\n' : line(cells));
-  return bare(names) + Array.from(rows, (row) => bare(columns.map((column) => column.text(row)))).join("");
+  return bare(names) + Array.from(rows, (row) => bare(columns.map((column) => column.cell(row)))).join("");
 }
 
 function csvCell(text) {

@@ -2,7 +2,7 @@
 // What is no number (words, lists, truths, and what a run lacks) has places of its own, in the order of sorting.
 import { compareValues } from "./columns.mjs";
 import { short } from "./numbers.mjs";
-import { pythonText, quoted } from "./python.mjs";
+import { missing, pythonText, quoted } from "./python.mjs";
 
 export const GAP_TEXT = "–";
 const MOST_WORDS = 30;
@@ -14,7 +14,7 @@ const LOG_BEYOND = 100;
 const LONGEST_TICK = 16;
 
 function isNumberValue(value) {
-  return typeof value === "bigint" || typeof value === "number";
+  return typeof value === "bigint" || Number.isFinite(value);
 }
 
 // Steps of 1, 2 or 5 times a power of ten: at most so many of them between two numbers.
@@ -207,6 +207,8 @@ export function wordsBetween(axis, low, high) {
 
 // A value as an expression has it.
 export function literalText(value) {
+  if (value === missing) return "null";
+  if (value === Infinity || value === -Infinity) return value < 0 ? "-1e999" : "1e999";
   return typeof value === "string" ? quoted(value) : pythonText(value);
 }
 

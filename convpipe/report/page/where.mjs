@@ -5,6 +5,9 @@ import { arithmetic, holdsItem, equalValues, escapedMark, FUNCTIONS, itemAt, mis
 
 const WORDS = { true: true, false: false, null: null, none: null };
 const MOST_SHOWN = 80;
+const SHAPE = /^\(\d+(?:,\d+)*,?\)$/;
+// The settings that say which choice of its group a config has.
+const NAMES_IT = ["source", "operation", "kind", "stages"];
 
 // A tree as a function that is given another, which knows what a name stands for.
 export function compiled(node) {
@@ -28,12 +31,12 @@ const FORMS = {
   },
   item({ whole, part }) {
     const [first, second] = [compiled(whole), compiled(part)];
-    return (look) => itemAt(first(look), second(look));
+    return (look) => itemAt(asListed(first(look)), second(look));
   },
   call({ name, parts }) {
     if (!Object.hasOwn(FUNCTIONS, name)) throw mistake("not Call");
     const operands = gatheredParts(parts);
-    return (look) => FUNCTIONS[name](...operands(look));
+    return (look) => FUNCTIONS[name](...operands(look).map(asListed));
   },
 };
 
@@ -48,6 +51,15 @@ function severalParts(parts, method) {
   return (look) => operands[method]((operand) => truthOf(operand(look)));
 }
 
+// A shape of a table, which is a text, as a list; other values as they are.
+export function asListed(value) {
+  return typeof value === "string" && SHAPE.test(value) ? value.match(/\d+/g).map(BigInt) : value;
+}
+
+function alikeValues(left, right) {
+  return typeof left === "string" && typeof right === "string" ? [left, right] : [asListed(left), asListed(right)];
+}
+
 function relationHolds(sign, left, right) {
   if (sign === "==" || sign === "!=") return equalValues(left, right) === (sign === "==");
   if (sign === "in" || sign === "not in") return holdsItem(right, left) === (sign === "in");
@@ -60,16 +72,18 @@ function chainedNode({ signs, parts }) {
     let left = operands[0](look);
     for (let at = 0; at < signs.length; at++) {
       const right = operands[at + 1](look);
-      if (!relationHolds(signs[at], left, right)) return false;
+      if (!relationHolds(signs[at], ...alikeValues(left, right))) return false;
       left = right;
     }
     return true;
   };
 }
 
-// Which column a name means, whole or by its last part; or which word it is.
+// Which column a name means, whole, as a group's choice, or by its last part; or which word it is.
 export function meaning(name, known, elsewhere) {
   if (known.includes(name)) return { column: name };
+  const chosen = NAMES_IT.map((below) => `${name}.${below}`).find((key) => known.includes(key));
+  if (chosen) return { column: chosen };
   if (Object.hasOwn(WORDS, name.toLowerCase())) return { value: WORDS[name.toLowerCase()] };
   const ends = known.filter((each) => each.endsWith(`.${name}`));
   if (ends.length === 1) return { column: ends[0] };
