@@ -375,6 +375,16 @@ def test_the_paths_of_a_files_axes_start_at_its_folder(folder: Path) -> None:
     assert points("sub/my.yaml")[::2] == ["input.path=sub/a.npy seed=1", "input.path='sub/나 (1).npy' seed=1"]
 
 
+def test_a_file_starts_from_an_experiment_of_ones_own(folder: Path) -> None:
+    own_folder(folder, {"experiment/base.yaml": "seed: 7\nconv: {pad: 1}\n", "experiment/tiny.yaml": "seed: 8\n"})
+    for base, seed in (("base", 7), ("tiny", 8), ("lecture_4d", 0)):
+        (folder / "my.yaml").write_text(f"experiment: {base}\nname: mine\n")
+        made = job("my.yaml", "--config-dir", "mine")
+        assert (made.spec.seed, made.execution.name) == (seed, "mine")
+    (folder / "my.yaml").write_text("experiment: bas\n")
+    assert "(did you mean base?)" in refused(folder, "my.yaml", "--config-dir", "mine")
+
+
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 def test_a_mark_of_utf8_in_front_is_no_part_of_a_file(mark: bytes, folder: Path) -> None:
     (folder / "mine" / "experiment").mkdir(parents=True)

@@ -93,7 +93,7 @@ def parsed_flags(words: list[str]) -> Namespace:
     check_together(arguments)
     arguments.config_name = arguments.config_name or MAIN_CONFIG
     if not arguments.shell_completion:
-        arguments.overrides = words_for_hydra(arguments.overrides, arguments.multirun)
+        arguments.overrides = words_for_hydra(arguments.overrides, arguments.multirun, folder)
     return arguments
 
 

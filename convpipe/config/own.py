@@ -7,7 +7,6 @@ set on the command line. Hydra's defaults list and package line are accepted, an
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,10 +14,9 @@ from typing import Any
 
 import yaml
 
-from convpipe.config.grammar import choices_text
 from convpipe.config.hydra_safety import HYDRAS, REASON
-from convpipe.config.keys import keys
 from convpipe.config.parts import SETTINGS
+from convpipe.config.places import at_their_places, literal
 from convpipe.config.read import unknown_key
 from convpipe.config.repository import quick_loader
 from convpipe.config.tree import (
@@ -36,10 +34,9 @@ from convpipe.config.tree import (
     values_of,
     written_dtype,
 )
-from convpipe.config.typed import at_commas, is_function, text_of_word
 from convpipe.errors import ConfigError, StorageError, UsageError, shown
-from convpipe.fields import check_names, choice as choice_check, group as settings_group, join, mapping, path as is_path
-from convpipe.files.yaml import DEEPEST, check_events, dotted
+from convpipe.fields import check_names, choice as choice_check, group as settings_group, join, mapping
+from convpipe.files.yaml import DEEPEST, check_events
 from convpipe.sources.kinds.source import ROLES, SOURCES
 
 MOST_BYTES = 1 << 20
@@ -47,15 +44,15 @@ CHOOSING = GROUPS - {"experiment"}
 # Groups without choices: what they are is settings.
 GROUPED = {"hydra", *(name for name, each in SETTINGS.items() if isinstance(each.check, settings_group))} - CHOOSING
 PLUGINS = ("launcher", "sweeper")  # of Hydra's, which a file may choose
-LISTS = "sweep.points"  # a file where it ends like one, else the name of a shipped list
 
 
-def experiment(path: Path, elsewhere: Collection[str] = ()) -> dict[str, Any]:
+def experiment(path: Path, elsewhere: Collection[str] = (), folder: Path | None = None) -> dict[str, Any]:
     """A file as Hydra has an experiment.
 
     Args:
         elsewhere: groups whose choice is made beside the file: that takes the place of the file's own, and of all
             that belongs to it.
+        folder: choices of the user's own, before ours: the experiment that a file starts from may be there.
 
     Raises:
         UsageError: it is not there, not YAML, or no config.
@@ -65,7 +62,7 @@ def experiment(path: Path, elsewhere: Collection[str] = ()) -> dict[str, Any]:
     chosen = dict(choices(found))
     check_known(found, chosen)
     found = {key: value for key, value in found.items() if key not in elsewhere or key not in chosen}
-    base = base_of(found.pop("experiment", None), {*chosen, *elsewhere})
+    base = base_of(found.pop("experiment", None), {*chosen, *elsewhere}, folder)
     defaults = [*base.pop("defaults", []), *listed_defaults(found)]
     defaults += [{f"override /{group}": name} for group, name in chosen.items() if group not in elsewhere]
     own = {key: settings(key, value, chosen) for key, value in found.items() if key != "defaults"}
@@ -102,7 +99,7 @@ def settings(key: str, value: Any, chosen: Mapping[str, str | None]) -> Any:
     return {name: entry for name, entry in (value or {}).items() if name not in said}
 
 
-def base_of(name: Any, chosen: Collection[str]) -> dict[str, Any]:
+def base_of(name: Any, chosen: Collection[str], folder: Path | None = None) -> dict[str, Any]:
     """The experiment that a file starts from, without what it says of groups that the file chooses itself.
 
     Raises:
@@ -110,8 +107,9 @@ def base_of(name: Any, chosen: Collection[str]) -> dict[str, Any]:
     """
     if name is None:
         return {}
-    choice_check(choices_of("experiment"))("experiment", name)
-    found: dict[str, Any] = plain_values((config_folder() / "experiment" / f"{name}.yaml").read_bytes())
+    places = [place / "experiment" for place in (config_folder(), folder) if place]
+    there = {each.stem: each for place in places for each in sorted(place.glob("*.yaml"))}
+    found: dict[str, Any] = plain_values(there[choice_check(there)("experiment", name)].read_bytes())
     overrides = {f"override /{group}" for group in chosen}
     kept = [entry for entry in listed_defaults(found) if overrides.isdisjoint(names(entry))]
     return {**{key: value for key, value in found.items() if key not in chosen}, "defaults": kept}
@@ -365,48 +363,3 @@ def named(entry: Any) -> tuple[str, Any]:
     if len(pairs) != 1 or not all(isinstance(each, str) for each in texts) or not pairs[0][0].split():
         raise ConfigError("defaults", entry, "entries such as override /input: random")
     return pairs[0]
-
-
-# Paths
-
-
-def at_their_places(found: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The file's relative paths, which start at its folder, as paths from here."""
-    if folder == Path():
-        return found
-    paths = {key.name for key in keys() if getattr(key.setting.check, "check", key.setting.check) is is_path}
-    for name, value in dotted({key: value for key, value in found.items() if key not in ("defaults", "hydra")}):
-        a_path = name in paths or (name == LISTS and str(value).endswith((".csv", *YAML)))
-        if a_path and isinstance(value, str) and not value.startswith(("${", "~", "???")):
-            set_at(found, name, os.path.normpath(Path(literal(str(folder))) / value))
-    params = found.get("hydra", {}).get("sweeper", {}).get("params")
-    for name, value in params.items() if isinstance(params, dict) else ():
-        if name in paths and isinstance(value, str):
-            params[name] = axis_there(name, value, folder)
-    return found
-
-
-def axis_there(name: str, value: str, folder: Path) -> str:
-    """The paths of an axis, which start at a folder, as paths from here; of a choice() or the like as they are."""
-    if is_function(value) or "${" in value:
-        return value
-    paths = [text_of_word(name, each) for each in at_commas(value)]
-    there = [each if each.startswith(("~", "???")) else os.path.normpath(folder / each) for each in paths]
-    return literal(choices_text(name, there))
-
-
-def literal(text: str) -> str:
-    """A text in which nothing refers to another key.
-
-    >>> print(literal("a"), literal("${seed}"))
-    a \\${seed}
-    """
-    return text.replace("${", "\\${")
-
-
-def set_at(tree: dict[str, Any], name: str, value: Any) -> None:
-    """Set the value of a dotted key that is there."""
-    *groups, last = name.split(".")
-    for group in groups:
-        tree = tree[group]
-    tree[last] = value

@@ -11,7 +11,7 @@ from typing import Any
 
 from convpipe.config.hydra_errors import explained
 from convpipe.config.tree import GLOBAL, GROUPS, YAML, config_folder
-from convpipe.config.typed import at_commas, is_text, one_word, typed, without_pair
+from convpipe.config.typed import at_commas, file_at, is_text, one_word, typed, without_pair
 from convpipe.errors import ConfigError, ConvpipeError, UsageError
 from convpipe.fields import settings_of
 from convpipe.files.yaml import dotted
@@ -29,11 +29,12 @@ def is_own_file(word: str) -> bool:
     return word.endswith(YAML) and "=" not in word
 
 
-def words_for_hydra(words: Sequence[str], several: bool = False) -> list[str]:
+def words_for_hydra(words: Sequence[str], several: bool = False, config_dir: str | None = None) -> list[str]:
     """Words as Hydra takes them: in its grammar, and experiment files as experiments of Hydra's.
 
     Args:
         several: whether they are a sweep's.
+        config_dir: a folder of choices of the user's own.
 
     Raises:
         ConvpipeError: a file cannot be read, or is no such file.
@@ -49,7 +50,7 @@ def words_for_hydra(words: Sequence[str], several: bool = False) -> list[str]:
     store_installed(given)
     if not files:
         return given
-    stored = [stored_own(number, file, given) for number, file in enumerate(files)]
+    stored = [stored_own(number, file, given, config_dir) for number, file in enumerate(files)]
     return [f"experiment={','.join(stored)}", *given]
 
 
@@ -123,14 +124,15 @@ def second_experiment(word: str, files: Sequence[str]) -> ConvpipeError:
     return ConfigError(key, value, f"none beside {file}{line}")
 
 
-def stored_own(number: int, file: str, words: Sequence[str]) -> str:
+def stored_own(number: int, file: str, words: Sequence[str], config_dir: str | None) -> str:
     """What an experiment is called for Hydra: a file is stored for it, and a name is one already."""
     if not is_own_file(file):
         return file
     from convpipe.config.own import experiment  # which a command without such a file does without
 
     name = f"{OWN}{number or ''}"
-    node = experiment(Path(file).expanduser(), groups_chosen(words))
+    folder = Path(config_dir) if config_dir else None
+    node = experiment(file_at("experiment", file), groups_chosen(words), folder)
     chosen = (pair for entry in node["defaults"] if isinstance(entry, dict) for pair in entry.items())
     store_installed([f"{key.rpartition('/')[2]}={choice}" for key, choice in chosen])
     store("experiment", name, node, file, GLOBAL)
