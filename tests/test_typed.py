@@ -388,17 +388,20 @@ def test_a_file_starts_from_an_experiment_of_ones_own(folder: Path) -> None:
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 def test_a_mark_of_utf8_in_front_is_no_part_of_a_file(mark: bytes, folder: Path) -> None:
     (folder / "mine" / "experiment").mkdir(parents=True)
-    (folder / "mine" / "input").mkdir()
+    for group in ("input", "bias"):
+        (folder / "mine" / group).mkdir()
     for name, text in (
         ("my.yaml", "seed: 7\n"),
         ("head.yaml", "# @package _global_\nseed: 7\n"),
         ("mine/experiment/own.yaml", "# @package _global_\nseed: 7\n"),
         ("mine/input/own.yaml", "{source: integers, shape: [1,3,4,4], low: 0, high: 3}\n"),
+        ("mine/bias/seven.yaml", "# @package _global_\nseed: 7\n"),
         ("p.yaml", "- seed: 7\n"),
         ("p.csv", "seed\n7\n"),
     ):
         (folder / name).write_bytes(mark + text.encode())
-    for words in (("my.yaml",), ("head.yaml",), ("--config-dir", "mine", "experiment=own", "input=own")):
+    own = ("--config-dir", "mine")
+    for words in (("my.yaml",), ("head.yaml",), (*own, "experiment=own", "input=own"), (*own, "bias=seven")):
         assert convpipe(*words, "--cfg", "job", "-p", "seed").out == "7\n"
     assert points("sweep.points=p.yaml") == points("sweep.points=p.csv") == ["seed=7"]
 
