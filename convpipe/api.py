@@ -11,24 +11,21 @@ Everything is imported when it is needed, as each command pays for its own alone
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convpipe.errors import ArchiveError, ConfigError, StorageError, UsageError, having_kept
+from convpipe.errors import ArchiveError, ConfigError, UsageError, having_kept
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from convpipe.archive.read import Run
-    from convpipe.config.settings import Job
     from convpipe.execution.runner import Outcome
     from convpipe.graph.plan import Plan
     from convpipe.report.explain import Explained
     from convpipe.report.page.view import View
-    from convpipe.sweeps.events import Event
 
 # From settings
 
@@ -50,6 +47,7 @@ def plan(*overrides: str, **settings: Any) -> Plan:
     reshape  feature_map    (1,3,3,6)  (N,out_h,out_w,F)        float64    432      -
     1,458 multiply-adds, 7.0 KiB in arrays, 4.4 KiB at the peak
     """
+    from convpipe.config.app import read_words
     from convpipe.execution import runner
 
     job = read_words(overrides, settings)
@@ -73,6 +71,7 @@ def run(*overrides: str, archive: bool = True, **settings: Any) -> Run:
     [[[[-5, 11], [11, -7]]]]
     """
     from convpipe.archive.collection import refresh
+    from convpipe.config.app import read_words
     from convpipe.execution import runner
 
     job = read_words(overrides, settings)
@@ -124,7 +123,7 @@ def sweep(*overrides: str, **settings: Any) -> pd.DataFrame:
     own, differing = OwnHydra(), list[str]()
     with own.here() as hydra:
         events = started(hydra, words_for_hydra(words, several=True), command=["cp.sweep", *words])
-    for event in own.each(storing(events)):
+    for event in own.each(events):
         if isinstance(event, Planned):
             if event.dry_run:
                 raise ConfigError("dry_run", True, "false", "convpipe -m counts the points of a dry run")
@@ -137,28 +136,6 @@ def sweep(*overrides: str, **settings: Any) -> pd.DataFrame:
     if differing:
         raise ArchiveError("; ".join(differing))
     return chosen_runs(found)
-
-
-def storing(events: Generator[Event]) -> Generator[Event]:
-    """The same events; what the disk refuses is an error of ours."""
-    try:
-        yield from events
-    except OSError as error:
-        raise StorageError.of(error) from error
-
-
-def read_words(overrides: Sequence[str], settings: Mapping[str, Any]) -> Job:
-    """The checked job of settings in both forms."""
-    from convpipe.config.app import OwnHydra, job_of
-    from convpipe.config.grammar import words_of
-    from convpipe.config.words import words_for_hydra
-
-    words = words_of(overrides, settings)
-    with OwnHydra().here() as hydra:
-        job = job_of(hydra, words_for_hydra(words))
-    if job.is_sweep:
-        warnings.warn("this is one run of a sweep; cp.sweep runs all its points", stacklevel=3)
-    return job
 
 
 # From runs
@@ -275,7 +252,12 @@ def view(
 
 
 def runs(
-    path: str | Path, where: str | None = None, sort: str | None = None, columns: str | Sequence[str] = "all"
+    path: str | Path,
+    where: str | None = None,
+    sort: str | None = None,
+    columns: str | Sequence[str] = "all",
+    *,
+    points: bool = False,
 ) -> pd.DataFrame:
     """The runs of a collection as a table: one row per run, in order of making, whose columns each have one type.
 
@@ -287,6 +269,8 @@ def runs(
         sort: a column to sort by; with a minus sign before it from the largest down.
         columns: ``"all"``, every setting of the runs and all that is measured, whether or not any run has it;
             ``"varying"``, as the command has them; or names, also as one text with commas.
+        points: one row per point of its sweeps instead, with its ``label``, ``sweep``, ``point`` (its number there) and
+            ``outcome``: equal points share a run and have a row each.
 
     Raises:
         UsageError: there is no collection.
@@ -303,7 +287,7 @@ def runs(
     from convpipe.report.listing import of_collection
 
     wanted = columns if isinstance(columns, str) else ",".join(columns)
-    found = of_collection(collection_folder("runs", path), where, sort, wanted)
+    found = of_collection(collection_folder("runs", path), where, sort, wanted, points=points)
     return frame(found.rows, found.columns)
 
 

@@ -134,7 +134,8 @@ class having_kept:  # noqa: N801 - reads as a word
         if isinstance(error, OSError):
             error = StorageError.of(error)
         if isinstance(error, StorageError):
-            raise StorageError(f"{str(error).removesuffix(NOTHING_KEPT)}; {self.what}") from error
+            said = str(error).removesuffix(NOTHING_KEPT).removesuffix(f"; {self.what}")
+            raise StorageError(f"{said}; {self.what}") from error
 
 
 def shown(value: object, limit: int = 80) -> str:

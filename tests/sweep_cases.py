@@ -75,7 +75,8 @@ def stable(path: Path) -> str:
             {key: value for key, value in row.items() if key not in ("seconds", "started")}
             for row in results(path.parent)
         ]
-        content = json.dumps(sorted(rows, key=lambda row: row["run"])).encode()  # workers end in any order
+        rows.sort(key=lambda row: row["run"])  # workers end in any order
+        content = json.dumps(rows, sort_keys=True).encode()
     return hashlib.sha256(content).hexdigest()
 
 

@@ -17,9 +17,9 @@ from cli_runs import convpipe, only_run, refused
 from run_cases import edit_manifest
 
 import convpipe as cp
-from convpipe.api import read_words
 from convpipe.archive.read import Run, load
 from convpipe.archive.verify import verify
+from convpipe.config.app import read_words
 from convpipe.errors import ArchiveError, ConfigError
 from convpipe.execution import album, runner
 from convpipe.execution.album import Album, draw_files

@@ -382,7 +382,7 @@ def test_the_disk_refuses(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("convpipe.archive.write.write_file", write_file)
     answer = convpipe("-m", *SMALL, "seed=range(0,50)")
     assert answer.code == 4
-    assert re.fullmatch(r"convpipe: .*No space left on device; nothing was kept\n", answer.err)
+    assert re.fullmatch(r"convpipe: .*No space left on device; what is done is kept, and the same .*\n", answer.err)
     assert len(results(C)) == len(run_names(C)) == 20  # of five files each
     assert hidden(C) == []
     assert last_line(swept(*SMALL, "seed=range(0,50)")).startswith("30 done, 20 there before, 0 failed:")

@@ -309,18 +309,18 @@ def test_forty_points_are_few_jobs_of_submitit(folder: Path) -> None:
 
 
 def test_what_a_job_has_run_is_noted_before_it_ends(folder: Path) -> None:
-    words = (*WORDS, "seed=range(0,400)", "hydra/launcher=basic")
-    assert convpipe(*words[:-1], "root=alone").code == 0
+    words = (*WORDS, "seed=range(0,1500)", "hydra/launcher=basic")
     running = process(*words, cwd=folder)
     wait_for(lambda: list(each_row(C / ".index.jsonl")), running)
     running.kill()
     running.communicate()
+    assert len(run_names(C)) < 1500
     noted = [row["run"] for row in each_row(C / ".index.jsonl")]
     assert noted
-    assert len(noted) < 400
     assert set(noted) <= set(run_names(C))
     assert ended(process(*words, cwd=folder)) == (0, "")
-    assert collected(C) == collected(Path("alone/c"))
+    assert sorted(row["run"] for row in results(C)) == run_names(C)
+    assert len(run_names(C)) == 1500
 
 
 @needs_joblib

@@ -105,6 +105,25 @@ def test_a_list_of_points_has_labels(folder: Path) -> None:
     assert [row["run"] for row in last_record()[0]] == [row["run"] for row in rows]
 
 
+def test_points_are_listed_with_their_runs(folder: Path) -> None:
+    Path("layers.csv").write_text("label,conv.pad,conv.stride\n1,1,1\n=x,1,2\nthird,1,1\n")
+    words = (*SMALL, "sweep.points=layers.csv", "filters=integers", "filters.kernel=3,9", "invalid=skip")
+    for _ in range(2):
+        swept(*words)
+    found = cp.runs(C, points=True)
+    assert found.columns[:6].tolist() == ["run", "status", "sweep", "point", "label", "outcome"]
+    assert found["label"].tolist() == ["1", "1", "=x", "=x", "third", "third"]
+    assert found["point"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert found["outcome"].tolist() == ["there", "impossible"] * 3  # as the last sweep has them
+    assert found["sweep"].nunique() == 1
+    assert found["run"][0] == found["run"][4] != found["run"][2]
+    assert found["k"].tolist()[::2] == [27, 27, 27]
+    where = ("--where", "label == '1' and outcome != 'impossible'")
+    listed = convpipe("runs", "r/c", "--points", *where, "--columns", "label,run")
+    assert listed.out.splitlines()[1].split() == ["1", found["run"][0]]
+    assert len(cp.runs(C)) == 2
+
+
 def test_layers_and_seeds_go_together(folder: Path) -> None:
     answer = swept("root=r", "experiment=alexnet", "seed=range(0,2)")
     assert last_line(answer) == "10 done, 0 there before, 0 failed: r/alexnet"

@@ -12,13 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from convpipe.archive import read
-from convpipe.archive.collection import is_run, run_names, runs_below
-from convpipe.archive.glance import glance, manifest_text
+from convpipe.archive.collection import is_run, run_names, runs_below, started_at
 from convpipe.archive.read import Run, as_folder
 from convpipe.archive.replace import mend
 from convpipe.archive.results import RESULTS
 from convpipe.archive.verify import verify
-from convpipe.errors import ArchiveError, UsageError, did_you_mean
+from convpipe.errors import UsageError, did_you_mean
 
 ROOT = "runs"  # where runs go that are told no other root: what lies there may be called by its name alone
 ID_START = re.compile(r"[0-9a-f]{4,12}", re.ASCII)
@@ -109,15 +108,7 @@ def run_folder(command: str, path: Run | str | Path) -> Path:
 
 def newest(folder: Path, names: Iterable[str]) -> Path:
     """The run of a collection that was started last, as their manifests have it."""
-    return folder / max(names, key=lambda name: (started(folder / name), name))
-
-
-def started(run: Path) -> str:
-    """When a run was started, as its manifest says; nothing where that cannot be read."""
-    with suppress(ArchiveError):
-        found = glance(str(run), manifest_text(str(run)))("started")
-        return found if isinstance(found, str) else ""
-    return ""
+    return folder / max(names, key=lambda name: (started_at(folder / name), name))
 
 
 def load(path: Run | str | Path) -> Run:

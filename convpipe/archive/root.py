@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from convpipe.archive.cells import cell_text
-from convpipe.archive.collection import is_run, run_names
-from convpipe.archive.folders import newest, started, subfolders
+from convpipe.archive.collection import is_run, run_names, started_at
+from convpipe.archive.folders import newest, subfolders
 from convpipe.archive.index import failures
 from convpipe.archive.results import RESULTS
 from convpipe.archive.table import Row
@@ -37,5 +37,5 @@ def collections_below(folder: Path) -> Iterator[Path]:
 def collection_row(folder: Path) -> Row:
     """One collection as a row, in texts; it was started when its newest run was."""
     names = run_names(folder)
-    last = started(newest(folder, names)) if names else ""
+    last = started_at(newest(folder, names)) if names else ""
     return dict(zip(COLUMNS, (cell_text(str(folder)), str(len(names)), str(len(failures(folder))), last), strict=True))

@@ -8,19 +8,19 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from convpipe.archive.cells import cell_text
 from convpipe.archive.shared import make_shared, own_file
 from convpipe.archive.table import Row
 from convpipe.files.staging import hidden_name, storing, write_whole
 
 SWEEPS = "sweeps"
 COLUMNS = ("point", "label", "settings", "run", "status")
-POINT_OF_A_RUN = ("sweep", "point", "label", "point_status")  # the columns that a run's row gains by its point
 RECORD_FORMAT = 1
 
 
@@ -38,7 +38,7 @@ class SweepRecord:
     def add(self, number: int, label: str, settings: str, run: str, status: str) -> None:
         """One more point."""
         self.points += 1
-        self.writer.writerow((number, label, settings, run, status))
+        self.writer.writerow((number, cell_text(label), cell_text(settings), run, status))
 
     def close(self, facts: Mapping[str, Any]) -> Path:
         """Let it be seen, with the facts of the sweep beside it; gives where it is.
@@ -84,6 +84,23 @@ def point_rows(folder: Path) -> Iterator[Row]:
     for path in sorted((folder / SWEEPS).glob("*.csv")):
         with suppress(OSError, ValueError, csv.Error):
             yield from sorted(sweep_rows(path), key=lambda row: int(row["point"]))
+
+
+def with_points(folder: Path, rows: Iterable[Row]) -> list[Row]:
+    """The points of a collection's sweeps as rows, each with that of its run: its sweep, number, label and outcome.
+
+    Of a point that stands in several sweeps, the last one counts. Equal points have a row each; one that cannot be has
+    no run.
+    """
+    runs = {row["run"]: row for row in rows}
+    last = {(row["label"], row["settings"], row["run"]): row for row in point_rows(folder)}
+    return [joined(point, runs.get(point["run"], {})) for point in last.values()]
+
+
+def joined(point: Row, run: Row) -> Row:
+    """The row of a point and its run."""
+    which = {"sweep": point["sweep"], "point": point["point"], "label": point["label"], "outcome": point["status"]}
+    return {"run": point["run"], "status": run.get("status", point["status"]), **which, **run}
 
 
 def sweep_rows(path: Path) -> list[Row]:

@@ -181,7 +181,7 @@ def runs(given: Namespace) -> None:
                 rebuild(path)
         usual = listing.ALL if form in ("json", "parquet") else listing.VARYING
         columns = usual if given.columns is None else given.columns
-        found = listing.of_collection(path, given.where, given.sort, columns)
+        found = listing.of_collection(path, given.where, given.sort, columns, points=given.points)
     if given.output is not None:
         listing.write_listing(found, form, Path(given.output))
     elif form == "table":
@@ -289,6 +289,7 @@ def runs_options() -> tuple[Option, ...]:
         Option("--columns", {"metavar": "A,B,C", "help": "the columns to list: all, varying, or their names"}),
         Option("--format", {"choices": FORMATS, "help": by_ending}),
         Option("--output", {"metavar": "FILE", "help": "write there (parquet needs it)"}),
+        Option("--points", {"action": "store_true", "help": "a line for each point of its sweeps, with its label"}),
         Option("--rebuild", {"action": "store_true", "help": "first make results.csv anew from the runs"}),
     )
 

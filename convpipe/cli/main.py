@@ -18,7 +18,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from convpipe.cli.early import NAMES, end_at_once
-from convpipe.errors import STOPPED, ConvpipeError, StorageError, UsageError, having_kept, printable, shown
+from convpipe.errors import STOPPED, ConvpipeError, StorageError, UsageError, having_kept, literal, printable, shown
 
 if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra
@@ -103,7 +103,7 @@ def reported(error: Exception) -> int:
         traceback.print_exception(error)
     known = as_known(error)
     gone = "" if folder_is_there() else f" ({GONE})"
-    print(f"convpipe: {' '.join(str(known).split())}{gone}", file=sys.stderr)
+    print(f"convpipe: {' '.join(line.strip() for line in str(known).splitlines())}{gone}", file=sys.stderr)
     return known.exit_code
 
 
@@ -198,7 +198,7 @@ def hydra_app(words: list[str]) -> int:
     if any(getattr(arguments, name) for name in flags.SHOWING):
         with in_some_folder():
             shown = flags.answer(arguments, COMMANDS)
-        print(shown, end="")
+        print(printable(shown), end="")
         return 0
     with in_some_folder():
         hydra = make_hydra(arguments.config_dir)
@@ -244,7 +244,7 @@ def run_job(job: Job, words: Sequence[str], notes: Sequence[str] = ()) -> int:
         drawn_stages(place.pictures, job.spec, work.plan)
         print(printable(str(work)))
         check_memory(work, job.spec, place.memory)
-        print("".join(f"{note}\n" for note in notes), end="")
+        print("".join(f"{literal(note)}\n" for note in notes), end="")
         return 0
     prepared = runner.prepare(job.spec, place.memory)
     with progress(len(prepared.work.plan.steps), "stages") as done:

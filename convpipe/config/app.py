@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -53,6 +54,19 @@ def sweep_config(hydra: Hydra, words: Sequence[str], config_name: str = MAIN_CON
     config = composed(hydra, config_name, words, multirun=True)
     sweep_params(config)  # Hydra resolves them, too, before anything of ours does
     return config
+
+
+def read_words(overrides: Sequence[str], settings: Mapping[str, Any]) -> Job:
+    """The checked job of settings in both forms."""
+    from convpipe.config.grammar import words_of
+    from convpipe.config.words import words_for_hydra
+
+    words = words_of(overrides, settings)
+    with OwnHydra().here() as hydra:
+        job = job_of(hydra, words_for_hydra(words))
+    if job.is_sweep:
+        warnings.warn("this is one run of a sweep; cp.sweep runs all its points", stacklevel=3)
+    return job
 
 
 # Hydra itself

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convpipe.config.grammar import choices_text, quoted, quoted_text, value_text
@@ -17,7 +18,7 @@ from convpipe.config.hydra_safety import PARAMS, SWEEPS, parsed, refuse_unsafe
 from convpipe.config.parts import SETTINGS
 from convpipe.config.settings import saying
 from convpipe.errors import ConfigError
-from convpipe.fields import Check, group as settings_group
+from convpipe.fields import Check, group as settings_group, path as path_check
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -179,6 +180,11 @@ def one_word(key: str, text: str) -> str:
     if "'" not in text and '"' not in text:
         return f"'{key}=\"{inner[1:-1]}\"'"
     return shlex.quote(f"{key}={inner}")
+
+
+def file_at(key: str, name: str) -> Path:
+    """The file of a name that a setting has, perhaps in the home folder."""
+    return Path(path_check(key, name))
 
 
 # The pieces of a value

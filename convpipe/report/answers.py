@@ -5,8 +5,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from convpipe.archive.folders import run_folder
 from convpipe.archive.format import short_number
-from convpipe.archive.read import Run, as_folder
+from convpipe.archive.read import Run
 from convpipe.archive.verify import verify
 from convpipe.config.read import read_archived
 from convpipe.execution.evaluation import NO_ANSWER, Answer, answers as answers_by
@@ -31,7 +32,7 @@ def answers(run: Run | str | Path) -> tuple[Answer, ...]:
     >>> answers(cp.run("experiment=tiny", archive=False))[0]
     Answer(image=0, truth=None, answer=2, score=1.0)
     """
-    found = run if isinstance(run, Run) else verify(as_folder("answers", run))
+    found = run if isinstance(run, Run) else verify(run_folder("answers", run))
     return answers_by(found, read_archived(found))
 
 

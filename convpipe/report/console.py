@@ -7,7 +7,7 @@ from functools import partial
 from typing import TextIO
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -53,7 +53,9 @@ def table(plain: bool, titles: Iterable[str] = (), left: Collection[str] = ()) -
     else:
         rows = Table(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for title in titles:
-        rows.add_column(title, justify="left" if title in left else "right")
+        words = title in left and title != "run"  # which may go on in the next line, as numbers and ids may not
+        justify: JustifyMethod = "left" if title in left else "right"
+        rows.add_column(title, justify=justify, overflow="fold", no_wrap=not words)
     return rows
 
 

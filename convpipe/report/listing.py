@@ -16,6 +16,7 @@ from convpipe.archive.cells import unmarked
 from convpipe.archive.collection import read_results, whole_rows
 from convpipe.archive.format import csv_bytes
 from convpipe.archive.frames import every_column, frame_for_file, json_rows
+from convpipe.archive.sweeps import with_points
 from convpipe.archive.table import (
     NOT_CONFIG,
     Row,
@@ -36,7 +37,7 @@ MOST_CHARACTERS = 32  # of a table's cell
 MOST_NAMED = 60  # columns in an error
 # In a terminal
 FIRST = ("run", "collection")
-USEFUL = frozenset(("output_shape", "seconds", "accuracy", "error", "note", "status"))
+USEFUL = frozenset(("output_shape", "seconds", "accuracy", "error", "note", "status", "started"))
 HASHES = ("sha256",)  # of which the start is shown
 HASH_SHOWN = 12
 
@@ -87,16 +88,22 @@ class Listing:
     total: int
 
 
-def of_collection(folder: Path, where: str | None, sort: str | None, columns: str = VARYING) -> Listing:
+def of_collection(
+    folder: Path, where: str | None, sort: str | None, columns: str = VARYING, *, points: bool = False
+) -> Listing:
     """The listing of a collection: of results.csv where nothing is chosen.
+
+    Args:
+        points: list the points of its sweeps, each with its run.
 
     Raises:
         ConfigError: a column that there is not, or an expression that cannot be.
     """
-    if (where, sort, columns) == (None, None, VARYING):
+    if (where, sort, columns, points) == (None, None, VARYING, False):
         rows = read_results(folder)
         return Listing(rows, row_columns(rows), len(rows))
-    return chosen(whole_rows(folder), where, sort, columns)
+    rows = whole_rows(folder)
+    return chosen(with_points(folder, rows) if points else rows, where, sort, columns)
 
 
 def chosen(rows: Sequence[Row], where: str | None, sort: str | None, columns: str) -> Listing:
@@ -216,7 +223,7 @@ def terminal_text(listing: Listing, width: int | None) -> str:
     worth = sorted(listing.columns, key=partial(use_of, listing.rows))
     kept = fitting({name: cells_of(cells[0]) for name, cells in columns.items()}, [[name] for name in worth], width)
     lost = [name for name in worth if name not in kept]
-    ways = f"--columns {','.join([kept[0], *lost[:1]])} chooses; --format csv has all"
+    ways = f"--columns {','.join([kept[0], *lost[:1]])} or --format csv"
     return in_lines([columns[name] for name in kept]) + (f"{left_out(lost, ways, width)}\n" if lost else "")
 
 

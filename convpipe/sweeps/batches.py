@@ -1,5 +1,6 @@
 """Running the points of a sweep in batches, whatever runs them, with at most a few batches on their way."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -32,6 +33,7 @@ CHECK_SECONDS = 1.0
 BATCHES_AHEAD = 3  # for each worker: one running, and some waiting
 SAME_FILES = "install the same on all, and start its process anew"
 Times = tuple[tuple[Any, ...], ...]  # rows of timings.csv
+STOPPED: set[str] = set()  # sweeps whose batches go no further in this process, as nobody waits for them
 T = TypeVar("T")
 Batched = TypeVar("Batched", bound=Sequence[Any])
 ONE_AT_A_TIME = Lock()  # the working folder and BLAS's threads belong to a whole process
@@ -71,6 +73,7 @@ class Batch:
     stop: bool  # at the first failure
     version: str = provenance.VERSION  # of who asks for it
     code: str = ""  # of who asks for it, where that is another process
+    sweep: str = ""  # what `STOPPED` knows it by
 
 
 def run_batch(batch: Batch) -> list[Done]:
@@ -84,6 +87,8 @@ def run_batch(batch: Batch) -> list[Done]:
         with ONE_AT_A_TIME, blas_threads(batch.tasks[0].place.threads), chdir(batch.folder):
             memo, done = Memo(), list[Done]()
             for task in batch.tasks:
+                if batch.sweep in STOPPED:
+                    break
                 done.append(run_task(task, memo))
                 if batch.stop and done[-1].status in (FAILED, DIFFERS):
                     break
@@ -206,6 +211,7 @@ def run_all(
     """
     seconds, folder, code = deque[float](maxlen=LAST_RUNS), str(Path.cwd()), code_of()
     pending: set[Future[list[Done]]] = set()
+    sweep = os.urandom(8).hex()
 
     def share(number: int) -> int:
         if points is None or pool.workers == 1:
@@ -216,7 +222,7 @@ def run_all(
         if not isinstance(batch, list):
             yield [batch] if isinstance(batch, Done) else batch
             continue
-        pending.add(pool.executor.submit(run_batch, Batch(batch, folder, stop, code=code)))
+        pending.add(pool.executor.submit(run_batch, Batch(batch, folder, stop, code=code, sweep=sweep)))
         while len(pending) >= (pool.workers * BATCHES_AHEAD if pool.workers > 1 else 1):
             yield from timed(finished(pending, pool), seconds)
     while pending:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -36,7 +36,7 @@ from convpipe.sweeps.points import MOST_KEPT_BYTES, POINT_BYTES, Checked, Points
 from convpipe.sweeps.totals import Totals
 from convpipe.sweeps.turns import Failed, failed_before, turns
 
-MANY = 1000  # points, from which on it is worth while
+MANY = 1  # points, from which on it is worth while
 CHECKED_AT_ONCE = 256  # points
 
 
@@ -156,6 +156,7 @@ class Crew:
 
     parts: Sequence[Points]
     pool: Pool
+    ending: ExitStack  # ends them
 
     def check(self) -> tuple[Totals, tuple[Path, ...]]:
         """Have all points checked; gives what they come to and the collections they belong to.
@@ -180,16 +181,18 @@ class Crew:
                 yield Block(part, start, min(start + CHECKED_AT_ONCE, size))
 
     def run(self, surveys: Mapping[Path, Survey]) -> Generator[list[Passing]]:
-        """Have the points run, and give what comes of each block as it is finished.
+        """Have the points run, and give what comes of each block as it is finished; at the end no worker is left.
 
         Raises:
             StorageError: the disk refused, or a worker was lost for good.
         """
-        execution = self.parts[0].execution
-        stop, most = execution.on_error == "stop", execution.chunk or MOST_IN_BATCH
-        seconds = deque[float](maxlen=LAST_RUNS)
+        with self.ending:
+            yield from self.outcomes(surveys)
+
+    def outcomes(self, surveys: Mapping[Path, Survey]) -> Iterator[list[Passing]]:
+        """What comes of each block."""
+        seconds, stop = deque[float](maxlen=LAST_RUNS), self.parts[0].execution.on_error == "stop"
         pending: set[Future[Ran]] = set()
-        ahead = self.pool.workers * BATCHES_AHEAD
 
         def told() -> Iterator[list[Passing]]:
             for ran in finished(pending, self.pool):
@@ -198,25 +201,32 @@ class Crew:
                 seconds.extend(each.seconds for each in ran.outcomes if isinstance(each, Done))
                 yield ran.outcomes
 
+        for block in self.blocks_to_run(seconds):
+            pending.add(self.pool.executor.submit(run_block, block, stop))
+            while len(pending) >= self.pool.workers * BATCHES_AHEAD:
+                yield from told()
+        while pending:
+            yield from told()
+
+    def blocks_to_run(self, seconds: Collection[float]) -> Iterator[Block]:
+        """All points in blocks of about BATCH_SECONDS by the times of the last runs; the last ones are small."""
+        most, ahead = self.parts[0].execution.chunk or MOST_IN_BATCH, self.pool.workers * BATCHES_AHEAD
         for part, points in enumerate(self.parts):
             start, size = 0, points.composer.sweep.space.size
             while start < size:
                 mean = sum(seconds) / max(len(seconds), 1)
                 length = min(most, int(BATCH_SECONDS / mean) if mean else 1, (size - start) // ahead)
                 block = Block(part, start, min(start + max(length, 1), size))
-                pending.add(self.pool.executor.submit(run_block, block, stop))
+                yield block
                 start = block.stop
-                while len(pending) >= ahead:
-                    yield from told()
-        while pending:
-            yield from told()
 
 
 @contextmanager
 def crew(parts: Sequence[Points]) -> Iterator[Crew]:
     """Processes of this machine that know a sweep's points."""
-    with processes(parts[0].execution.workers, begin, parts) as pool:
-        yield Crew(parts, pool)
+    with ExitStack() as ending:
+        pool = ending.enter_context(processes(parts[0].execution.workers, begin, parts))
+        yield Crew(parts, pool, ending)
 
 
 def crew_for(parts: Sequence[Points]) -> AbstractContextManager[Crew | None]:

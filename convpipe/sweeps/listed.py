@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from convpipe.config.grammar import quoted, value_text
-from convpipe.config.typed import is_said, typed_value
+from convpipe.config.typed import file_at, is_said, typed_value
 from convpipe.errors import ConfigError, did_you_mean
-from convpipe.fields import path as path_check
 from convpipe.files.endings import ending
 from convpipe.files.yaml import dotted, read_yaml
 
@@ -24,7 +23,7 @@ def points_file(name: str, folders: Sequence[Path]) -> Path:
         ConfigError: it is neither.
     """
     if ending(name) in ("csv", "tsv", "yaml", "yml"):
-        return Path(path_check(KEY, name))
+        return file_at(KEY, name)
     there = {path.stem: path for folder in reversed(folders) for path in sorted(folder.glob("*.csv"))}
     if name not in there:
         names = sorted(there)

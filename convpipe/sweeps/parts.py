@@ -10,6 +10,7 @@ from hydra._internal.hydra import Hydra
 from omegaconf import DictConfig
 
 from convpipe.config.compose import composed, plain_config, sweep_params
+from convpipe.config.grammar import value_text
 from convpipe.config.hydra_safety import parsed
 from convpipe.config.read import read_execution
 from convpipe.config.settings import Execution
@@ -74,7 +75,7 @@ def parts_alone(hydra: Hydra, config: DictConfig, arguments: Sequence[str], at: 
     options = group_options(hydra, EXPERIMENT)
     name = config.hydra.job.config_name or MAIN_CONFIG
     for value in swept_values(override, len(options or ()), 0):
-        word = f"{EXPERIMENT}={value}"
+        word = f"{EXPERIMENT}={value_text(EXPERIMENT, getattr(value, 'text', value))}"
         words = [*arguments[:at], word, *arguments[at + 1 :]]
         yield part(composed(hydra, name, words, multirun=True), words, word)
 

@@ -1,7 +1,7 @@
 """A sweep from the words that describe it: composed, and handed to Hydra's sweeper with the launcher it names."""
 
 from collections.abc import Generator, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.hydra import Hydra
@@ -10,8 +10,10 @@ from hydra.types import HydraContext
 
 from convpipe.config.app import sweep_config
 from convpipe.config.tree import MAIN_CONFIG
+from convpipe.errors import StorageError, having_kept
 from convpipe.sweeps.events import Event
 from convpipe.sweeps.launched import Jobs, words_of_jobs
+from convpipe.sweeps.outcomes import GOES_ON, Finished, There
 from convpipe.sweeps.sweep import Watch
 
 
@@ -46,4 +48,25 @@ def started(
         config=config, hydra_context=context, task_function=Jobs(words_of_jobs(config))
     )
     events: Generator[Event] = sweeper.sweep(list(words))(watch, command or words)
-    return events
+    return saying_what_is_kept(events)
+
+
+def saying_what_is_kept(events: Generator[Event]) -> Generator[Event]:
+    """The same events; what the disk refuses once there are runs is an error that says that these are kept.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    some = False
+    with closing(events):
+        try:
+            for event in events:
+                some = some or isinstance(event, Finished | There)
+                yield event
+        except (OSError, StorageError) as error:
+            if some:
+                with having_kept(GOES_ON):
+                    raise
+            if isinstance(error, StorageError):
+                raise
+            raise StorageError.of(error) from error

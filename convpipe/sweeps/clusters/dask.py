@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Any
 
 from convpipe.errors import ConfigError, StorageError, shown
-from convpipe.sweeps.batches import ONE_AT_A_TIME
+from convpipe.sweeps.batches import ONE_AT_A_TIME, STOPPED, Batch
 from convpipe.sweeps.clusters import CONNECT_SECONDS, check_answers
 from convpipe.sweeps.executors import Pool
 from convpipe.sweeps.outcomes import GOES_ON
@@ -30,11 +30,13 @@ class DaskExecutor(Executor):
     def __init__(self, client: Any, address: str | None) -> None:
         self.client, self.address = client, address
         self.under_way: set[Any] = set()
+        self.sweeps: set[str] = set()  # of batches, as they know themselves
         self.missed_since: float | None = None
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """A future for a remote call."""
         future: Future[Any] = Future()
+        self.sweeps.update(each.sweep for each in args if isinstance(each, Batch))
         remote = self.client.submit(fn, *args, **kwargs, pure=False)
         self.under_way.add(remote)
         remote.add_done_callback(partial(self.hand_over, future))
@@ -62,7 +64,7 @@ class DaskExecutor(Executor):
             raise StorageError(f"the Dask cluster at {self.address} has lost all its workers; {GOES_ON}")
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take back what has not started, and give what has a moment to end: then the tables have it, too."""
+        """Take back what has not started, and stop what has behind its next point: then the tables have it, too."""
         started = list(self.under_way)
         if not started:
             return
@@ -73,18 +75,15 @@ class DaskExecutor(Executor):
         waiting.join(END_SECONDS)
 
     def wait_for_workers(self) -> None:
-        """Wait until no worker runs a batch, or for a while."""
+        """Stop the sweep's batches on all workers, and wait until none runs, for a while."""
         with suppress(Exception):  # the client may be closed meanwhile
-            self.client.run(until_idle, END_SECONDS - 2 * LOOK_SECONDS, on_error="ignore")
+            self.client.run(until_idle, self.sweeps, END_SECONDS - 2 * LOOK_SECONDS, on_error="ignore")
 
 
-async def until_idle(seconds: float) -> None:
-    """Wait in a worker's process until no batch runs there, for so long at most; those that are queued are gone then.
-
-    The cancelling of those comes by another way than this call, perhaps after it: hence the first pause.
-    """
+async def until_idle(sweeps: Collection[str], seconds: float) -> None:
+    """Have no more points run of some sweeps in a worker's process, and wait until none runs, for so long at most."""
+    STOPPED.update(sweeps)
     end = perf_counter() + seconds
-    await asyncio.sleep(LOOK_SECONDS)
     while ONE_AT_A_TIME.locked() and perf_counter() < end:
         await asyncio.sleep(LOOK_SECONDS)
 

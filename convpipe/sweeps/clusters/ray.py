@@ -65,7 +65,8 @@ def cluster(address: str | None) -> Iterator[Pool]:
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", include_dashboard=False)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise StorageError(f"cluster.address: no Ray cluster at {address}: {shown(error)}") from error
+        token = "" if address is None else " (where it asks for a token: RAY_AUTH_MODE=token in the environment)"
+        raise StorageError(f"cluster.address: no Ray cluster at {address}: {shown(error)}{token}") from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, handler)  # Ray sets its own
     try:
