@@ -110,6 +110,24 @@ def without_a_line(folder: Path) -> None:
     (folder / INDEX).write_bytes(kept)
 
 
+def of_another(folder: Path) -> None:
+    # as many runs as before, and no line more
+    without_a_line(folder)
+    shutil.rmtree(folder / names(folder)[0])
+
+
+def of_older_code(folder: Path) -> None:
+    without_a_line(folder)
+    row = {key: text for key, text in run_row(new_run(folder)).items() if key not in ("started", "macs", "k")}
+    note(folder, [row])
+
+
+def new_run(folder: Path) -> Path:
+    """The run that is not in the table."""
+    (new,) = {run.name for run in run_folders(folder)} - set(names(folder))
+    return folder / new
+
+
 def half_a_line(folder: Path) -> None:
     a_run(folder, {"seed": 77})
     with open(folder / INDEX, "r+b") as file:
@@ -131,6 +149,8 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "a run removed and made again": remove_and_repeat,
     "one removed and another made": in_place_of_another,
     "a run that the index lacks": without_a_line,
+    "one removed and another that the index lacks": of_another,
+    "a line of older code": of_older_code,
     "a line cut short": half_a_line,
     "a row twice": lambda folder: note(folder, [run_row(run_folders(folder)[0])] * 2),
     "a row once more": lambda folder: note(folder, [run_row(run_folders(folder)[0])]),
@@ -257,6 +277,20 @@ def test_two_sweeps_that_write_at_once_end_with_all_rows(folder: Path) -> None:
     assert sorted(names(folder)) == [run.name for run in run_folders(folder)]
     two.close()
     assert sorted(names(folder)) == [run.name for run in run_folders(folder)]
+
+
+def test_a_column_that_another_sweep_has_made_is_in_the_table_of_both(folder: Path) -> None:
+    folder.mkdir()
+    one, two = Ledger(folder), Ledger(folder)
+    one.note(rows_of_runs(folder, 1, 2))
+    two.note([row | {"a.new": "x"} for row in rows_of_runs(folder, 3, 4)])
+    for ledger in (one, two):
+        ledger.note(rows_of_runs(folder, *((5, 6) if ledger is one else (7, 8))))
+        assert {row["status"] for row in table(folder)} == {"done"}
+        assert all(row["output_shape"].startswith("(1,") and None not in row.values() for row in table(folder))
+    two.close()
+    assert sorted(row["seed"] for row in table(folder)) == list("12345678")
+    assert [row["a.new"] for row in table(folder)].count("x") == 2
 
 
 def test_a_sweep_into_an_old_collection_leaves_its_table_complete(folder: Path) -> None:

@@ -23,10 +23,10 @@ CONSTANTS = (
 )  # fmt: skip
 LEAVES = (
     *NAMES, "constructor", "toString", "stride", "pad", "shape", "dtype", "kernel", "값", "b.값", "run", "status",
-    "seconds", "output_shape",
+    "seconds", "output_shape", "min", "max", "macs",
 )  # fmt: skip
 WRONG = (
-    "__proto__", "hasOwnProperty", "strid", "shap", "nothing_like_it", "padding", "time", "seconds.x", "min", "int8",
+    "__proto__", "hasOwnProperty", "strid", "shap", "nothing_like_it", "padding", "time", "seconds.x", "int8",
     "Conv.stride",
 )  # fmt: skip
 COMPARISONS = (
@@ -95,5 +95,6 @@ def random_rows(source: random.Random, count: int) -> list[Row]:
         row |= {name: source.choice(palettes[name]) for name in NAMES if source.random() < 0.9}
         if row["status"] == "done":
             row |= {"output_shape": source.choice(("(1,2)", "7")), "seconds": f"{source.random():.9f}", "format": "2"}
+            row |= {end: source.choice(("nan", "inf", "-inf", "1", "-2.5", "")) for end in ("min", "max")}
         rows.append(row)
     return rows

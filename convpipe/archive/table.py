@@ -85,7 +85,7 @@ def done_row(cells: Mapping[str, str], manifest: Mapping[str, Any], stages: Sequ
 
 def is_network(cells: Mapping[str, str]) -> bool:
     """Whether the cells of a config are those of a network."""
-    return any(key.startswith("network.") for key in cells)
+    return "conv.stride" not in cells
 
 
 def taps_of(stages: Sequence[Mapping[str, Any]]) -> str:

@@ -285,3 +285,20 @@ test("the nearest name is that of Python's difflib", () => {
   assert.equal(didYouMean("zzz", ["pad", "stride"], {}), "");
   assert.equal(didYouMean("constructor", ["pad"], {}), "");
 });
+
+test("the ends of an output may be no finite numbers, and a text's mark is not shown", () => {
+  const low = column(["nan", "-inf", "3.5", "", "1"], "min");
+  assert.deepEqual(low.values.slice(1, 4), [-Infinity, 3.5, 1n]);
+  assert.deepEqual([...sortedRows(low, false)], [1, 4, 2, 0, 3]);
+  assert.deepEqual([...sortedRows(low, true)], [2, 4, 1, 0, 3]);
+  const axis = axisOf(low);
+  assert.ok(axis.places.every((place) => place >= 0 && place <= 1));
+  const language = { allowed: "", longest: 1000, elsewhere: {} };
+  const words = wordsBetween(axis, 0, 1);
+  const found = rowsWhere(words, 5, ["min"], () => low.value, language);
+  assert.deepEqual([found.error, [...found.mask]], [undefined, [1, 1, 1, 1, 1]], words);
+  const marked = column(["'7", "'=1+1", "a"]);
+  assert.deepEqual([0, 1, 2].map(marked.text), ["7", "=1+1", "a"]);
+  assert.deepEqual([0, 1, 2].map(marked.value), ["7", "=1+1", "a"]);
+  assert.equal(csvOf([marked], [0, 1]), "x\n'7\n'=1+1\n");
+});
