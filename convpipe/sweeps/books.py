@@ -156,11 +156,11 @@ class Books:
 
 
 def event_of(outcome: Done | PassedOver) -> PassedOver | Finished:
-    """What is told of a point; its run may have been there when its turn came."""
+    """What is told of a point; its run may have been made while it was on its way, for a point just like it."""
     if not isinstance(outcome, Done):
         return outcome
     which = (outcome.folder, outcome.run, outcome.number, outcome.label, outcome.overrides)
-    return There(*which) if outcome.status == THERE else Finished(outcome)
+    return There(*which, equal=True) if outcome.status == THERE else Finished(outcome)
 
 
 def record_single(execution: Execution, run: str, verdict: str, command: Sequence[str]) -> None:

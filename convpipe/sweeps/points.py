@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from time import time_ns
 from typing import Any
 
 from convpipe.config.expressions import Expression
@@ -89,6 +90,7 @@ class Points:
     memo: Memo = field(default_factory=Memo)
     kept: Kept = field(default_factory=Kept)
     impossible: set[int] = field(default_factory=set)  # numbers of points
+    began: int = field(default_factory=time_ns)
 
     def numbered(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, Point]]:
         """The points of the space from one on, up to another, with their numbers in the sweep."""

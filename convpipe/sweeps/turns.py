@@ -1,5 +1,6 @@
 """The turn of a point: it is run, or passed over, as its run is there, or it has failed before."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
@@ -42,7 +43,15 @@ def turns(
             known(place.folder)[prepared.identity, str(place.threads)] = place.repeats
             yield replace(task, measured=True)
         else:
-            yield There(*which)
+            yield There(*which, equal=not points.is_serial and is_since(place.folder / prepared.identity, points.began))
+
+
+def is_since(run: Path, began: int) -> bool:
+    """Whether a run that is there was made after this sweep began: by another worker, for a point just like it."""
+    try:
+        return os.stat(run).st_mtime_ns >= began
+    except OSError:
+        return False
 
 
 def is_less_timed(place: Place, run: str, known: Mapping[tuple[str, str], int]) -> bool:
