@@ -22,6 +22,7 @@ from convpipe.archive.identity import Described
 from convpipe.archive.index import INDEX, note
 from convpipe.archive.results import RECORD
 from convpipe.archive.table import failed_row
+from convpipe.archive.timings import timing_rows
 from convpipe.errors import ConfigError
 
 NAMES = [
@@ -171,3 +172,25 @@ def test_a_name_has_at_most_200_bytes(letter: str, most: int, tmp_path: Path, mo
         assert cp.run("experiment=lecture_3d", name=letter * most).folder.parent.name == letter * most
     with pytest.raises(ConfigError, match=r"^name: got .*expected "):
         cp.run("experiment=lecture_3d", name=letter * (most + 1))
+
+
+# What else is written as CSV
+
+
+def test_labels_and_settings_of_a_sweep_are_no_formulas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    labels = ["=1+1", "7", "-x", "a"]
+    points = "".join(f"{label},{seed}\n" for seed, label in enumerate(labels))
+    Path("points.csv").write_text(f"label,seed\n{points}")
+    answer = convpipe("-m", "experiment=lecture_3d", "sweep.points=points.csv", "name=c")
+    assert answer.code == 0, answer.err
+    (record,) = Path("runs/c/sweeps").glob("*.csv")
+    assert formulas(record.read_text()) == []
+    assert cp.runs("runs/c", points=True, sort="seed")["label"].tolist() == labels
+    assert cp.runs("runs/c", points=True, where="label == '7'")["seed"].tolist() == [1]
+
+
+def test_stages_named_as_numbers_are_texts_among_the_times() -> None:
+    facts = {"threads": 1, "blas": "=b", "blas_kernel": "K", "cpu": "@cpu"}
+    (row,) = timing_rows("ab", {"7": [0.5]}, facts, "now")
+    assert row == ("ab", 1, 1, "'7", "0.500000000", "'=b K", "'@cpu", "now")

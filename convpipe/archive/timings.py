@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from convpipe.archive.cells import cell_text
 from convpipe.archive.glance import glance, manifest_text
 from convpipe.archive.index import add_lines, locked, own_file
 from convpipe.files.staging import storing
@@ -26,9 +27,9 @@ def timing_rows(
     [('ab', 2, 1, 'pad', '0.500000000', 'b 1 K', 'c', 'now')]
     """
     blas = f"{provenance['blas']} {provenance['blas_kernel']}"
-    tail = (blas, provenance["cpu"], measured)
+    tail = (cell_text(blas), cell_text(provenance["cpu"]), measured)
     return [
-        (run, provenance["threads"], repeat, stage, f"{each:.9f}", *tail)
+        (run, provenance["threads"], repeat, cell_text(stage), f"{each:.9f}", *tail)
         for stage, found in seconds.items()
         for repeat, each in enumerate(found, start=1)
     ]
