@@ -12,7 +12,6 @@ import traceback
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from difflib import get_close_matches
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
@@ -103,7 +102,8 @@ def reported(error: Exception) -> int:
         traceback.print_exception(error)
     known = as_known(error)
     gone = "" if folder_is_there() else f" ({GONE})"
-    print(f"convpipe: {' '.join(line.strip() for line in str(known).splitlines())}{gone}", file=sys.stderr)
+    with suppress(OSError):  # of a full disk: the exit code still says it
+        print(f"convpipe: {' '.join(line.strip() for line in str(known).splitlines())}{gone}", file=sys.stderr)
     return known.exit_code
 
 
@@ -159,7 +159,7 @@ def dispatch(words: list[str]) -> int:
         return hydra_app(words)
     if words[1:2] == ["="] or (words[1:2] and words[1].startswith("=")):
         raise UsageError(f"{first}: no blanks around '=': {''.join(words[:3] if words[1] == '=' else words[:2])}")
-    raise no_command(first, COMMANDS)
+    raise no_command(words, COMMANDS)
 
 
 def at_home(word: str) -> str:
@@ -172,20 +172,19 @@ def at_home(word: str) -> str:
     return f"{flag}{equals}{os.path.expanduser(value)}"
 
 
-def no_command(word: str, commands: Iterable[str]) -> UsageError:
-    """The first word is no command: perhaps a file without its ending, a choice without its group, or misspelt."""
-    from convpipe.config.keys import named_choices
-    from convpipe.config.tree import YAML, choices_of
+def no_command(words: Sequence[str], commands: Iterable[str]) -> UsageError:
+    """The first word is no command: perhaps a setting in another form, a file, a choice, or misspelt."""
+    from convpipe.config.meant import meant
+    from convpipe.errors import nearest
 
-    files = {path.stem: path.name for ending in YAML for path in sorted(Path().glob(f"*{ending}"))}
-    choices = {name: f"experiment={name}" for name in choices_of("experiment")}
-    groups = named_choices(word)
-    named = {word: f"{groups[0]}={word}"} if groups else {}
-    no_words = {"run": next(iter(files.values()), "key=value"), "info": "--info", "list": "runs"}  # as elsewhere
-    known = {**choices, **named, **no_words, **files, **{name: name for name in commands}}
-    hint = "".join(f" (did you mean {known[name]}?)" for name in get_close_matches(word, known, n=1))
+    word = words[0]
+    no_words = {"info": "--info", "list": "runs", "ls": "runs"}  # as elsewhere
+    near = nearest(word, known := {**no_words, **{name: name for name in commands}})
+    typed = "" if word in no_words else meant(words)
+    hint = typed or (known[near] if near else "")
     there = ", ".join(commands)
-    return UsageError(f"{word}: no such command; there are {there}, and settings as key=value{hint}")
+    said = f" (did you mean {hint}?)" if hint else ""
+    return UsageError(f"{word if word.strip() else repr(word)}: no such command; there are {there}, and settings as key=value{said}")
 
 
 def hydra_app(words: list[str]) -> int:

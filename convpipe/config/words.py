@@ -82,17 +82,25 @@ def check_settings(words: Sequence[str]) -> None:
     Raises:
         ConfigError: one has no '=', as it is a choice without its group, or what a blank has cut off.
     """
-    for before, word in zip(["", *words], words, strict=False):
-        if "=" in word or word.startswith("~") or not word:
+    for place, word in enumerate(words):
+        if (word.partition("=")[0] and "=" in word) or word.startswith("~") or not word:
             continue
-        key, equals, value = before.partition("=")
-        from convpipe.config.keys import named_choices  # which only such an error needs
-
-        groups = named_choices(word)
-        hint = f"did you mean {groups[0]}={word}?" if groups else ""
-        if not groups and equals and is_text(key):
-            hint = f"what has blanks in it needs quotes: {one_word(key, f'{value} {word}')}"
+        hint = not_a_setting(words[place - 1] if place else "", words[place:])
         raise ConfigError(word, "no '=' with a key before it", "a setting as key=value", hint)
+
+
+def not_a_setting(before: str, words: Sequence[str]) -> str:
+    """A hint at what the first of some words, which is no setting, was meant to be."""
+    from convpipe.config.meant import half_quoted, meant  # which only such an error needs
+
+    key, equals, value = before.partition("=")
+    if equals and not value:
+        return f"no blanks around '=': {one_word(key, words[0])}"
+    typed = meant(words)
+    if equals and is_text(key) and not typed:
+        return f"what has blanks in it needs quotes: {one_word(key, f'{value} {words[0]}')}"
+    quoted = half_quoted([before, *words])
+    return f"did you mean {quoted or typed}?" if quoted or typed else ""
 
 
 def second_experiment(word: str, files: Sequence[str]) -> ConvpipeError:
