@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from convpipe.execution.evaluation import Answer
     from convpipe.execution.runner import Outcome, Prepared
 
+DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
+SHORT = ("sc", "cd", "cn", "cp", "hh")  # flags of two letters behind one hyphen
 GONE = "this folder is gone, perhaps deleted: cd to one that is there"
 
 
@@ -43,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         print_anything()
-        code = dispatch(words)
+        code = dispatch([hyphened(word) for word in words])
         sys.stdout.flush()
         return code
     except KeyboardInterrupt as stop:
@@ -162,6 +164,18 @@ def dispatch(words: list[str]) -> int:
     raise no_command(words, COMMANDS)
 
 
+def hyphened(word: str) -> str:
+    """A flag whose hyphens a word processor has made a dash of, with hyphens again; a file of that name stays.
+
+    >>> hyphened("\u2014seed=3"), hyphened("\u2013m"), hyphened("\u2013\u2013version"), hyphened("\u2013sc"), hyphened("a\u2013b")
+    ('--seed=3', '-m', '--version', '-sc', 'a\u2013b')
+    """
+    name = word.lstrip(DASHES)
+    if word.startswith("-") or name == word or os.path.lexists(word):
+        return word
+    return f"{'-' if len(name) == 1 or name in SHORT else '--'}{name}"
+
+
 def at_home(word: str) -> str:
     """A word of a command, whose path may be in the home folder.
 
@@ -184,6 +198,8 @@ def no_command(words: Sequence[str], commands: Iterable[str]) -> UsageError:
     hint = typed or (known[near] if near else "")
     there = ", ".join(commands)
     said = f" (did you mean {hint}?)" if hint else ""
+    if not hint and os.path.isfile(word):
+        said = " (an experiment file has a name that ends in .yaml)"
     return UsageError(f"{word if word.strip() else repr(word)}: no such command; there are {there}, and settings as key=value{said}")
 
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING
 from pathlib import Path
 from typing import Any
 
 from convpipe.config.hydra_errors import explained
+from convpipe.config.parts import SETTINGS
 from convpipe.config.tree import GLOBAL, GROUPS, YAML, config_folder
-from convpipe.config.typed import at_commas, is_text, one_word, typed, without_pair
+from convpipe.config.typed import at_commas, is_text, one_text, one_word, typed, without_pair
 from convpipe.errors import ConfigError, ConvpipeError, UsageError
 from convpipe.fields import settings_of
 from convpipe.files.yaml import dotted
 from convpipe.sources.kinds.source import ROLES, SOURCES
 
+KNOWN = {*SETTINGS, *GROUPS, "experiment", "hydra"}  # what a key begins with
 OWN = "_own_"  # what experiment files of the user's are called among the experiments, as no file there is
 
 
@@ -25,7 +28,10 @@ def is_own_file(word: str) -> bool:
     >>> is_own_file("my.yaml"), is_own_file("input.path=my.yaml")
     (True, False)
     """
-    return word.endswith(YAML) and "=" not in word
+    if not word.lower().endswith(YAML):
+        return False
+    key, equals, _ = word.partition("=")
+    return not equals or (key.lstrip("+~").partition(".")[0] not in KNOWN and os.path.isfile(word))
 
 
 def words_for_hydra(words: Sequence[str], several: bool = False) -> list[str]:
@@ -108,7 +114,8 @@ def second_experiment(word: str, files: Sequence[str]) -> ConvpipeError:
     key, equals, value = word.partition("=")
     file = ",".join(files)
     if not equals and is_own_file(key):
-        return UsageError(f"{key}: expected one experiment file; a sweep over several is -m experiment={file},{key}")
+        several = shlex.quote(f"experiment={','.join(one_text('experiment', each) for each in (*files, key))}")
+        return UsageError(f"{key}: expected one experiment file; a sweep over several is -m {several}")
     line = f", which itself may have a line experiment: {value}" if value and not is_own_file(value) else ""
     return ConfigError(key, value, f"none beside {file}{line}")
 
@@ -120,7 +127,7 @@ def stored_own(number: int, file: str, words: Sequence[str]) -> str:
     from convpipe.config.own import experiment  # which a command without such a file does without
 
     name = f"{OWN}{number or ''}"
-    node = experiment(Path(file).expanduser(), groups_chosen(words))
+    node = experiment(Path(os.path.expanduser(file)), groups_chosen(words))
     chosen = (pair for entry in node["defaults"] if isinstance(entry, dict) for pair in entry.items())
     store_installed([f"{key.rpartition('/')[2]}={choice}" for key, choice in chosen])
     store("experiment", name, node, file, GLOBAL)
