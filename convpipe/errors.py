@@ -22,6 +22,17 @@ ELSEWHERE = {
     "filename": "path",
     "size": "shape",
     "time": "seconds",
+    "zeros": "constant",
+    "replicate": "edge",
+    "circular": "wrap",
+    "periodic": "wrap",
+    "mirror": "reflect",
+    "float": "float32",
+    "double": "float64",
+    "half": "float16",
+    "int": "int32",
+    "long": "int64",
+    "byte": "uint8",
 }
 MOST_COMPARED = 1000  # names with a mistyped one, at 20 us each: a file of arrays may have any number
 NOTHING_KEPT = "; nothing was kept"  # the end of what a StorageError says while something is being written
@@ -206,5 +217,19 @@ def did_you_mean(word: str, known: Iterable[str], before: str = "") -> str:
     """
     names = list(islice(known, MOST_COMPARED))
     other = ELSEWHERE.get(word)
-    near = [other] if other in names else difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    return f"did you mean {before}{near[0]}?" if near else ""
+    near = other if other in names else nearest(word, names)
+    return f"did you mean {before}{near}?" if near else ""
+
+
+def nearest(word: str, names: Iterable[str], cutoff: float = 0.6) -> str:
+    """The name nearest to a mistyped one; nothing where none is near. Capital letters are no mistake by themselves.
+
+    >>> nearest("strid", ["stride"]), nearest("LECTURE_4D", ["lecture_3d", "lecture_4d"]), nearest("x", ["stride"])
+    ('stride', 'lecture_4d', '')
+    """
+    found = difflib.get_close_matches(word, names := list(names), n=1, cutoff=cutoff)
+    in_any_case = {name.casefold(): name for name in reversed(names)}
+    if word.casefold() in in_any_case:
+        return in_any_case[word.casefold()]
+    lower = difflib.get_close_matches(word.casefold(), in_any_case, n=1, cutoff=cutoff)
+    return found[0] if found else in_any_case[lower[0]] if lower else ""

@@ -62,6 +62,7 @@ SHELLS = ("bash", "zsh", "fish")
 HYDRA_HELP = "hydra/hydra_help/default"
 UNKNOWN = "unrecognized arguments: "  # what argparse says
 LONG = re.compile(r"-[a-z]{3,}")
+MOST_SHORT = 2  # letters of a flag, dash included, that is like any other
 LINE_WIDTH = 80
 COMMAND_WIDTH = 30
 
@@ -142,7 +143,7 @@ def flag_parser() -> ArgumentParser:
 
 def refused(words: Sequence[str], message: str) -> NoReturn:
     """What argparse says against the flags among the words, as a UsageError, with what was meant by an unknown one."""
-    from convpipe.config.keys import as_setting
+    from convpipe.config.meant import flag_meant
 
     flag = message.removeprefix(UNKNOWN).split(" ")[0] if message.startswith(UNKNOWN) else ""
     long = next((word for word in words if LONG.match(word) and not word.startswith("-sc")), "")
@@ -150,10 +151,12 @@ def refused(words: Sequence[str], message: str) -> NoReturn:
     if not flag:
         raise UsageError(message.removeprefix("argument "))
     name, _, value = flag.partition("=")
-    setting = as_setting(name.lstrip("-"), value or value_behind(flag, words))
+    setting = flag_meant(name, value or value_behind(flag, words))
     if setting:
         raise UsageError(f"{flag}: no such flag; write {setting}")
-    near = did_you_mean(name, [name for action in flag_parser()._actions for name in action.option_strings])
+    near = len(name) > MOST_SHORT and did_you_mean(
+        name, [name for action in flag_parser()._actions for name in action.option_strings]
+    )
     raise UsageError(f"{flag}: no such flag; convpipe --help shows those there are{f' ({near})' if near else ''}")
 
 

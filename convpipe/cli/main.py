@@ -12,7 +12,6 @@ import traceback
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from difflib import get_close_matches
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
     from convpipe.execution.evaluation import Answer
     from convpipe.execution.runner import Outcome, Prepared
 
+DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
+SHORT = ("sc", "cd", "cn", "cp", "hh")  # flags of two letters behind one hyphen
 GONE = "this folder is gone, perhaps deleted: cd to one that is there"
 
 
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         print_anything()
-        code = dispatch(words)
+        code = dispatch([hyphened(word) for word in words])
         sys.stdout.flush()
         return code
     except KeyboardInterrupt as stop:
@@ -103,7 +104,8 @@ def reported(error: Exception) -> int:
         traceback.print_exception(error)
     known = as_known(error)
     gone = "" if folder_is_there() else f" ({GONE})"
-    print(f"convpipe: {' '.join(line.strip() for line in str(known).splitlines())}{gone}", file=sys.stderr)
+    with suppress(OSError):  # of a full disk: the exit code still says it
+        print(f"convpipe: {' '.join(line.strip() for line in str(known).splitlines())}{gone}", file=sys.stderr)
     return known.exit_code
 
 
@@ -159,7 +161,19 @@ def dispatch(words: list[str]) -> int:
         return hydra_app(words)
     if words[1:2] == ["="] or (words[1:2] and words[1].startswith("=")):
         raise UsageError(f"{first}: no blanks around '=': {''.join(words[:3] if words[1] == '=' else words[:2])}")
-    raise no_command(first, COMMANDS)
+    raise no_command(words, COMMANDS)
+
+
+def hyphened(word: str) -> str:
+    """A flag whose hyphens a word processor has made a dash of, with hyphens again; a file of that name stays.
+
+    >>> [hyphened(word) for word in ("\u2014seed=3", "\u2013m", "\u2013\u2013version", "\u2013sc", "a\u2013b")]
+    ['--seed=3', '-m', '--version', '-sc', 'a\u2013b']
+    """
+    name = word.lstrip(DASHES)
+    if word.startswith("-") or name == word or os.path.lexists(word):
+        return word
+    return f"{'-' if len(name) == 1 or name in SHORT else '--'}{name}"
 
 
 def at_home(word: str) -> str:
@@ -172,23 +186,23 @@ def at_home(word: str) -> str:
     return f"{flag}{equals}{os.path.expanduser(value)}"
 
 
-def no_command(word: str, commands: Iterable[str]) -> UsageError:
-    """The first word is no command: perhaps a file without its ending, a choice without its group, or misspelt."""
-    from convpipe.config.keys import named_choices
-    from convpipe.config.parts import SETTINGS
-    from convpipe.config.tree import YAML, choices_of
+def no_command(words: Sequence[str], commands: Iterable[str]) -> UsageError:
+    """The first word is no command: perhaps a setting in another form, a file, a choice, or misspelt."""
+    from convpipe.config.meant import meant
+    from convpipe.errors import nearest
 
-    files = {path.stem: path.name for ending in YAML for path in sorted(Path().glob(f"*{ending}"))}
-    choices = {name: f"experiment={name}" for name in choices_of("experiment")}
-    groups = named_choices(word)
-    named = {word: f"{groups[0]}={word}"} if groups else {}
-    key, colon, value = word.partition(":")
-    named |= {word: f"{key}={value.strip()}"} if colon and key in SETTINGS else {}
-    no_words = {"run": next(iter(files.values()), "key=value"), "info": "--info", "list": "runs"}  # as elsewhere
-    known = {**choices, **named, **no_words, **files, **{name: name for name in commands}}
-    hint = "".join(f" (did you mean {known[name]}?)" for name in get_close_matches(word, known, n=1))
+    word = words[0]
+    no_words = {"info": "--info", "list": "runs", "ls": "runs"}  # as elsewhere
+    near = nearest(word, known := {**no_words, **{name: name for name in commands}})
+    typed = "" if word in no_words else meant(words)
+    hint = typed or (known[near] if near else "")
     there = ", ".join(commands)
-    return UsageError(f"{word}: no such command; there are {there}, and settings as key=value{hint}")
+    said = f" (did you mean {hint}?)" if hint else ""
+    if not hint and os.path.isfile(word):
+        said = " (an experiment file has a name that ends in .yaml)"
+    return UsageError(
+        f"{word if word.strip() else repr(word)}: no such command; there are {there}, and settings as key=value{said}"
+    )
 
 
 def hydra_app(words: list[str]) -> int:

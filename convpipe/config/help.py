@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING
-from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from inspect import Parameter, Signature, signature
@@ -25,7 +24,7 @@ from convpipe.config.keys import (
     values_of_check,
 )
 from convpipe.config.tree import GROUPS, choices_of
-from convpipe.errors import UsageError, shown
+from convpipe.errors import UsageError, nearest, shown
 from convpipe.fields import Setting, settings_of
 from convpipe.files.yaml import yaml_value
 from convpipe.ops import OPERATIONS
@@ -70,8 +69,8 @@ def unknown(word: str) -> UsageError:
     known = {*topics(), *operations_and_sources(), *(name for group in GROUPS for name in choices_of(group))}
     for key in keys():
         known |= {key.name, *values_of_check(key.setting.check)}
-    near = get_close_matches(word, known, n=1, cutoff=CLOSE)
-    hint = place_of(word) or next((f"did you mean {name}?" for name in near), "")
+    near = nearest(word, known, CLOSE)
+    hint = place_of(word) or (f"did you mean {near}?" if near else "")
     expected = "a page, a command, a key such as conv.pad, a choice, a value, an operation or a source"
     return UsageError(f"help: got {shown(word)}, expected {expected}{f' ({hint})' if hint else ''}")
 

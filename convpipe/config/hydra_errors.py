@@ -1,12 +1,11 @@
 """Hydra's and OmegaConf's errors as one line of ours: the key, what came, what was expected, a did-you-mean."""
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from convpipe.config.hydra_safety import EXTRAS, LAUNCHER, no_sweeper
-from convpipe.errors import ConfigError, ConvpipeError, StorageError, UsageError, did_you_mean
+from convpipe.errors import ConfigError, ConvpipeError, StorageError, UsageError, did_you_mean, nearest
 
 Siblings = Callable[[str], tuple[str, Sequence[str]]]  # a key -> the nearest group there is, and that group's keys
 
@@ -93,17 +92,19 @@ def unknown_choice(path: str, options: Sequence[str], overrides: Iterable[str]) 
 
 def unknown_key(key: str, overrides: Sequence[str], siblings: Siblings) -> ConfigError:
     """A key that the config does not have, such as ``conv.strid``."""
-    from convpipe.config.keys import place_near, place_of, who_has  # which only such an error needs
+    from convpipe.config.keys import key_meant, place_near, place_of, who_has  # which only such an error needs
 
     group, there = siblings(key)
     above = f"{group}." if group else ""
     name, _, rest = key.removeprefix(above).partition(".")
     if name in there:
         return ConfigError(key, given(key, overrides), f"{above}{name} itself, as nothing is below it")
-    near = difflib.get_close_matches(name, there, n=1) or difflib.get_close_matches(name.lower(), there, n=1)
-    meant = f"did you mean {above}{near[0]}{'.' if rest else ''}{rest}?" if near else ""
+    near = nearest(name, there)
+    meant = f"did you mean {above}{near}{'.' if rest else ''}{rest}?" if near else ""
+    spelled = key_meant(key)
     hint = (
         who_has(key)
+        or (f"did you mean {spelled}?" if spelled and spelled != key else "")
         or (place_of(key) if not group else "")
         or meant
         or place_of(name)

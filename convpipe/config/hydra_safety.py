@@ -62,6 +62,7 @@ FIXED_LAUNCHER_VALUES: dict[str, Any] = {
 CODE_KEYS = ("_target_", "()")  # what hydra.utils.instantiate and logging.config call
 TARGET = re.compile(r"(?<![A-Za-z0-9])_target_(?![A-Za-z0-9_])")
 NOTHING_THERE = re.compile(r"(?:^|[,\[{(])\s*,|,\s*(?:$|[\]})])")
+KEY = re.compile(r"[+~]{0,2}[A-Za-z_][\w.@$/]*")
 LIKE_CODE = re.compile(r"['\"\\$\n]|.{60}", re.DOTALL)  # what no advice repeats
 SAMPLE = "sweep.sample=20 draws as many at random"
 REASON = "as it could run code or write outside the root"
@@ -108,6 +109,11 @@ def grammar_hint(error: Exception, key: str, value: str) -> str:
         return f"{reason}; a quote is without the other one"
     if NOTHING_THERE.search(value):
         return f"{reason}; a value is missing at a comma"
+    from convpipe.config.keys import key_meant  # which only such an error needs
+
+    if not KEY.fullmatch(key):
+        spelled = key_meant(key)
+        return f"did you mean {spelled}?" if spelled else f"{reason}; a key is such as conv.pad"
     return reason if LIKE_CODE.search(value) else f"{reason}; a text like this needs quotes: '{key}=\"{value}\"'"
 
 

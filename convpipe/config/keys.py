@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass
-from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
 from convpipe.config.grammar import value_text
 from convpipe.config.parts import SETTINGS
 from convpipe.config.tree import GROUPS, choices_of, config_folder, shipped, values_of
-from convpipe.errors import ELSEWHERE
+from convpipe.errors import ELSEWHERE, nearest
 from convpipe.fields import Check, Schema, Setting, join, text
 
 LAYERS = ".LAYER."
@@ -89,8 +89,26 @@ def place_near(word: str) -> str:
     ('did you mean conv.pad?', 'did you mean filters.kernel?', '')
     """
     ends = dict.fromkeys(key.name.rpartition(".")[2] for key in keys() if LAYERS not in key.name)
-    near = get_close_matches(word.rpartition(".")[2], ends, n=1, cutoff=0.75)
-    return place_of(near[0]) if near else ""
+    near = nearest(word.rpartition(".")[2], ends, 0.75)
+    return place_of(near) if near else ""
+
+
+def key_meant(word: str) -> str:
+    """The key that a word is in another spelling: in capitals, with other signs between its parts; or nothing.
+
+    >>> [key_meant(word) for word in ("Conv.Stride", "conv_stride", "DRY-RUN", "Stride", "padding_mode", "strid")]
+    ['conv.stride', 'conv.stride', 'dry_run', 'conv.stride', 'conv.pad_mode', '']
+    """
+    known = {letters(key.name): key.name for key in reversed(list(keys())) if LAYERS not in key.name}
+    *groups, last = word.replace("-", "_").split(".")
+    written = ".".join([*groups, ELSEWHERE.get(last.lower(), last)])
+    ends = place_of(written.lower()).removeprefix("did you mean ").removesuffix("?")
+    return known.get(letters(written), "") or ("" if groups or LAYERS in ends else ends)
+
+
+def letters(word: str) -> str:
+    """The letters and digits of a word alone, as people mistake what is between them, and capitals."""
+    return re.sub(r"[\W_]", "", word).casefold()
 
 
 def as_setting(word: str, value: str = "") -> str:
@@ -99,9 +117,8 @@ def as_setting(word: str, value: str = "") -> str:
     >>> as_setting("dry-run"), as_setting("seed", "3"), as_setting("stride"), as_setting("input"), as_setting("cfg")
     ('dry_run=true', 'seed=3', 'conv.stride=1', 'input=lecture', '')
     """
-    name = word.replace("-", "_")
-    known = {key.name: key for key in keys() if "LAYER" not in key.name}
-    found = known.get(name) or next((key for key in known.values() if key.name.endswith(f".{name}")), None)
+    name = key_meant(word)
+    found = next((key for key in keys() if key.name == name), None) if name else None
     return f"{found.name}={value or usual(found)}" if found else ""
 
 

@@ -7,18 +7,22 @@ set on the command line. Hydra's defaults list and package line are accepted, an
 
 from __future__ import annotations
 
+import os
+import re
+import shlex
 from collections.abc import Collection, Iterator, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import yaml
 
 from convpipe.config.hydra_safety import HYDRAS, REASON
 from convpipe.config.parts import SETTINGS
-from convpipe.config.places import at_their_places, literal
+from convpipe.config.places import at_their_places
 from convpipe.config.read import unknown_key
 from convpipe.config.repository import quick_loader
+from convpipe.config.settings import MOST_NAME_BYTES, composed, without_marks
 from convpipe.config.tree import (
     CHOICE,
     GLOBAL,
@@ -34,7 +38,7 @@ from convpipe.config.tree import (
     values_of,
     written_dtype,
 )
-from convpipe.errors import ConfigError, StorageError, UsageError, shown
+from convpipe.errors import ConfigError, StorageError, UsageError, nearest, shown
 from convpipe.fields import check_names, choice as choice_check, group as settings_group, join, mapping
 from convpipe.files.yaml import DEEPEST, check_events
 from convpipe.sources.kinds.source import ROLES, SOURCES
@@ -44,6 +48,7 @@ CHOOSING = GROUPS - {"experiment"}
 # Groups without choices: what they are is settings.
 GROUPED = {"hydra", *(name for name, each in SETTINGS.items() if isinstance(each.check, settings_group))} - CHOOSING
 PLUGINS = ("launcher", "sweeper")  # of Hydra's, which a file may choose
+NAMED = re.compile(r"a[\w.-]?\Z")
 
 
 def experiment(path: Path, elsewhere: Collection[str] = (), folder: Path | None = None) -> dict[str, Any]:
@@ -67,8 +72,19 @@ def experiment(path: Path, elsewhere: Collection[str] = (), folder: Path | None 
     defaults += [{f"override /{group}": name} for group, name in chosen.items() if group not in elsewhere]
     own = {key: settings(key, value, chosen) for key, value in found.items() if key != "defaults"}
     own = {key: value for key, value in own.items() if key not in CHOOSING or value}
-    own.setdefault("name", literal(path.stem))
+    own.setdefault("name", name_of(path.stem))
     return {"defaults": [*defaults, "_self_"], **merged(base, own)}
+
+
+def name_of(stem: str) -> str:
+    """A file's name as that of its collection: what such a name cannot have, as blanks, is an underscore.
+
+    >>> name_of("my file (1)"), name_of("수업"), name_of(".a=b"), name_of("k" * 300) == "k" * MOST_NAME_BYTES
+    ('my_file__1_', '수업', '_a_b', True)
+    """
+    kept = [mark if NAMED.match(without_marks(f"a{mark}")) else "_" for mark in composed(stem)]
+    first = kept[0] if kept[0].isalnum() else "_"
+    return "".join([first, *kept[1:]]).encode()[:MOST_NAME_BYTES].decode(errors="ignore")
 
 
 def check_known(found: Mapping[str, Any], chosen: Mapping[str, str | None]) -> None:
@@ -138,8 +154,10 @@ def contents(path: Path) -> Mapping[str, Any]:
         StorageError: the disk refused.
     """
     try:
+        path = in_other_form(path)
         if not path.is_file():
-            raise UsageError(f"{path}: no such file; expected an experiment file, or settings as key=value{near(path)}")
+            what = "a folder" if path.is_dir() else "no such file"
+            raise UsageError(f"{path}: {what}; expected an experiment file, or settings as key=value{near(path)}")
         with open(path, "rb") as file:
             text = file.read(MOST_BYTES + 1)
     except OSError as error:
@@ -156,11 +174,23 @@ def contents(path: Path) -> Mapping[str, Any]:
     return found
 
 
+def in_other_form(path: Path) -> Path:
+    """The file whose name has the same letters as one that is not there, such as one that macOS has written."""
+    if str(path).isascii() or path.exists() or not path.parent.is_dir():
+        return path
+    return next((each for each in path.parent.iterdir() if composed(each.name) == composed(path.name)), path)
+
+
 def near(path: Path) -> str:
     """A hint at a file, or an experiment, that a missing one was meant to be; or nothing."""
-    files = {str(each): str(each) for ending in YAML for each in sorted(path.parent.glob(f"*{ending}"))}
+    address, _, place = str(path).partition("file:")
+    if not address and place and os.path.isfile(there := unquote(place)):
+        return f" (did you mean {there}?)"
+    files = {composed(str(each)): str(each) for ending in YAML for each in sorted(path.parent.glob(f"*{ending}"))}
+    files = {name: each for name, each in files.items() if os.path.isfile(each)}
     known = files | {f"{name}{path.suffix}": f"experiment={name}" for name in choices_of("experiment")}
-    return "".join(f" (did you mean {known[name]}?)" for name in get_close_matches(str(path), known, n=1))
+    found = nearest(composed(str(path)), known)
+    return f" (did you mean {shlex.quote(known[found])}?)" if found else ""
 
 
 def unreadable(text: bytes, error: Exception) -> str:

@@ -61,9 +61,11 @@ def unknown_key(key: str, value: object, known: Sequence[str]) -> ConfigError:
     """A top-level key that there is not."""
     if key == "experiment":
         return ConfigError(key, value, "settings from the top", "the file's first line must be '# @package _global_'")
-    from convpipe.config.keys import place_of  # which the others do without
+    from convpipe.config.keys import key_meant, place_near  # which the others do without
 
-    return ConfigError(key, value, f"one of the keys: {', '.join(known)}", did_you_mean(key, known) or place_of(key))
+    meant = key_meant(key)
+    hint = (f"did you mean {meant}?" if meant else "") or did_you_mean(key, known) or place_near(key)
+    return ConfigError(key, value, f"one of the keys: {', '.join(known)}", hint)
 
 
 def read_spec(config: Mapping[str, Any]) -> Spec:

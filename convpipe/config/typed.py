@@ -26,7 +26,16 @@ if TYPE_CHECKING:
 
 # Settings below a group that are texts, whatever looks like a number in them; a test holds them against the checks.
 TEXTS = ("path", "entry", "points", "address", "operation", "sha256")
-PAIRS = ("''", '""', "\u201c\u201d", "\u2018\u2019", "\u201e\u201c", "«»")  # straight, and as word processors have them
+PAIRS = (
+    "''",
+    '""',
+    "\u201d\u201d",
+    "\u2019\u2019",
+    "\u201c\u201d",
+    "\u2018\u2019",
+    "\u201e\u201c",
+    "«»",
+)  # straight, and as word processors have them
 SIMPLE = re.compile(r"[A-Za-z0-9_ \t/\\+.$%*@?|:,\[\]{}()-]*")  # what needs no look, where no text is wanted
 NAME = re.compile(r"(?!(?:null|true|false|nan|inf)\Z)[A-Za-z_/][A-Za-z0-9_./-]*", re.IGNORECASE)  # a text in any case
 FOREIGN = r"[^A-Za-z0-9_ \t/\\+.$%*@?|:-]"
@@ -37,6 +46,8 @@ ENTRY_KEY = r"[^\[\]{}(),:=]+[:=]"  # of a dict, or a function's argument by its
 MARKS = "[]{}(),"
 SPAN = r"(?:range)?[(\[]?\s*(\d{1,9})\s*(?:\.{2,3}|:|-|~|to)\s*(\d{1,9})\s*[)\]]?"
 LISTED = r"(?:list|tuple|set|np\.array)?\s*[\[({]+\s*(\d{1,20}(?:\s*,\s*\d{1,20})*)\s*,?\s*[\])}]+"
+NUMBERS = re.compile(r"[\s0-9+.eE,\[\]-]+")
+MORE = re.compile(r"[\s,;]+([A-Za-z_][\w.]*)=")
 MOST_LISTED = 8  # numbers in an advice
 
 
@@ -56,10 +67,11 @@ def typed(word: str, several: bool) -> list[str]:
     key, equals, value = text.partition("=")
     if not equals or not key.strip("+~@ "):
         return [text]
-    key, value = key.strip(), value.strip()
+    key, value = visible(key), value.strip()
     if key.lstrip("+").startswith(PARAMS):
         return list(axes_of(key, value, several))
     check_form(key, value, several)
+    check_one_setting(key, value)
     return [f"{key}={typed_value(key, value, several)}"]
 
 
@@ -83,6 +95,52 @@ def without_tuples(value: str) -> str:
     return re.sub(r",\s*\]", "]", value.replace("(", "[").replace(")", "]"))
 
 
+def visible(key: str) -> str:
+    """A key without what has no shape, such as a zero-width blank that was copied from a page."""
+    return key.strip() if key.isascii() else "".join(mark for mark in key if mark.isprintable()).strip()
+
+
+def as_numbers(value: str) -> str:
+    """A value whose signs only look like those of numbers, as of a word processor or a wide font, with those.
+
+    >>> as_numbers("\u22121"), as_numbers("[\uff12\uff0c1]"), as_numbers("\u201c2\u201d"), as_numbers("3\u00b2")
+    ('-1', '[2,1]', '2', '3²')
+    """
+    if value.isascii():
+        return value
+    bare = without_pair(value) if value[0] not in "'\"" else value
+    text = "".join(map(number_mark, bare))
+    return text if NUMBERS.fullmatch(text) else bare
+
+
+def number_mark(mark: str) -> str:
+    """The mark of a number that another looks like; nothing for what has no shape."""
+    from unicodedata import category, digit  # which few words need
+
+    code, kind = ord(mark), category(mark)
+    if kind in ("Nd", "Zs", "Cf"):
+        return str(digit(mark)) if kind == "Nd" else " " if kind == "Zs" else ""
+    if 0xFF01 <= code <= 0xFF5E:  # wide letters, as CJK keyboards have them
+        return chr(code - 0xFEE0)
+    return "-" if kind == "Pd" or mark == "\u2212" else mark
+
+
+def check_one_setting(key: str, value: str) -> None:
+    """No second setting is in the same word, as behind a blank that the shell takes for a letter.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    found = MORE.search(value) if "=" in value and not is_text(key.lstrip("+~")) else None
+    if not found:
+        return
+    from convpipe.config.keys import key_meant  # which only such a word needs
+
+    if key_meant(found[1]):
+        words = f"{key}={value[: found.start()].strip()} {value[found.start(1) :]}"
+        raise ConfigError(key, value, "one setting in a word", f"write {' '.join(words.split())}")
+
+
 def typed_value(key: str, value: str, several: bool) -> str:
     """A value in the grammar.
 
@@ -92,7 +150,7 @@ def typed_value(key: str, value: str, several: bool) -> str:
     bare = key.lstrip("+~")
     if not is_text(bare):
         found = without_tuples(value) if "(" in value else value
-        return found if SIMPLE.fullmatch(found) else in_quotes(key, found)
+        return found if SIMPLE.fullmatch(found) else in_quotes(key, as_numbers(found))
     if NAME.fullmatch(value):
         return value
     override = read(key, value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING
 from itertools import takewhile
@@ -10,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from convpipe.config.hydra_errors import explained
+from convpipe.config.parts import SETTINGS
 from convpipe.config.tree import GLOBAL, GROUPS, YAML, config_folder
-from convpipe.config.typed import at_commas, file_at, is_text, one_word, typed, without_pair
+from convpipe.config.typed import at_commas, file_at, is_text, one_text, one_word, typed, without_pair
 from convpipe.errors import ConfigError, ConvpipeError, UsageError
 from convpipe.fields import settings_of
 from convpipe.files.yaml import dotted
 from convpipe.sources.kinds.source import ROLES, SOURCES
 
+KNOWN = {*SETTINGS, *GROUPS, "experiment", "hydra"}  # what a key begins with
 OWN = "_own_"  # what experiment files of the user's are called among the experiments, as no file there is
 
 
@@ -26,7 +29,10 @@ def is_own_file(word: str) -> bool:
     >>> is_own_file("my.yaml"), is_own_file("input.path=my.yaml")
     (True, False)
     """
-    return word.endswith(YAML) and "=" not in word
+    if not word.lower().endswith(YAML):
+        return False
+    key, equals, _ = word.partition("=")
+    return not equals or (key.lstrip("+~").partition(".")[0] not in KNOWN and os.path.isfile(word))
 
 
 def words_for_hydra(words: Sequence[str], several: bool = False, config_dir: str | None = None) -> list[str]:
@@ -85,33 +91,34 @@ def check_settings(words: Sequence[str]) -> None:
         ConfigError: one has no '=', as it is a choice without its group, or what a blank has cut off.
     """
     for place, word in enumerate(words):
-        if word and "=" not in word and not word.startswith("~"):
-            cut = list(takewhile(lambda each: "=" not in each, words[place:]))
-            hint = meant_by(words[place - 1] if place else "", cut)
-            raise ConfigError(word, "no '=' with a key before it", "a setting as key=value", hint)
+        if (word.partition("=")[0] and "=" in word) or word.startswith("~") or not word:
+            continue
+        hint = not_a_setting(words[place - 1] if place else "", words[place:])
+        raise ConfigError(word, "no '=' with a key before it", "a setting as key=value", hint)
 
 
-def meant_by(before: str, cut: Sequence[str]) -> str:
-    """What words without '=' are for, behind the word before them; nothing where that is unknown.
+def not_a_setting(before: str, words: Sequence[str]) -> str:
+    """A hint at what the first of some words, which is no setting, was meant to be.
 
-    >>> meant_by("seed=1", ["tiny"]), meant_by("seed=1,", ["2", "3"])
+    >>> not_a_setting("seed=1", ["tiny"]), not_a_setting("seed=1,", ["2", "3"])
     ('did you mean experiment=tiny?', 'several values have no blanks between them: seed=1,2,3')
-    >>> meant_by("note=two", ["words"])
+    >>> not_a_setting("note=two", ["words"])
     "what has blanks in it needs quotes: 'note=two words'"
     """
-    from convpipe.config.keys import named_choices  # which only such an error needs
+    from convpipe.config.meant import half_quoted, meant  # which only such an error needs
 
     key, equals, value = before.partition("=")
-    groups = named_choices(cut[0])
-    if groups:
-        return f"did you mean {groups[0]}={cut[0]}?"
-    if equals and is_text(key):
+    if equals and not value:
+        return f"no blanks around '=': {one_word(key, words[0])}"
+    cut = list(takewhile(lambda each: "=" not in each, words))
+    if equals and value and all(each[:1].isdigit() for each in cut):
+        joined = ",".join(each.strip(",") for each in (value, *cut))
+        return f"several values have no blanks between them: {key}={joined}"
+    typed = meant(words)
+    if equals and is_text(key) and not typed:
         return f"what has blanks in it needs quotes: {one_word(key, ' '.join([value, *cut]))}"
-    if equals and all(each[:1].isdigit() for each in cut):
-        return (
-            f"several values have no blanks between them: {key}={','.join(each.strip(',') for each in (value, *cut))}"
-        )
-    return ""
+    quoted = half_quoted([before, *words])
+    return f"did you mean {quoted or typed}?" if quoted or typed else ""
 
 
 def second_experiment(word: str, files: Sequence[str]) -> ConvpipeError:
@@ -119,7 +126,8 @@ def second_experiment(word: str, files: Sequence[str]) -> ConvpipeError:
     key, equals, value = word.partition("=")
     file = ",".join(files)
     if not equals and is_own_file(key):
-        return UsageError(f"{key}: expected one experiment file; a sweep over several is -m experiment={file},{key}")
+        several = shlex.quote(f"experiment={','.join(one_text('experiment', each) for each in (*files, key))}")
+        return UsageError(f"{key}: expected one experiment file; a sweep over several is -m {several}")
     line = f", which itself may have a line experiment: {value}" if value and not is_own_file(value) else ""
     return ConfigError(key, value, f"none beside {file}{line}")
 

@@ -35,9 +35,14 @@ export function didYouMean(name, known, elsewhere) {
 export function nearestName(name, known, elsewhere) {
   const other = Object.hasOwn(elsewhere, name) ? elsewhere[name] : "";
   if (other && known.includes(other)) return other;
+  const same = known.find((each) => each.toLowerCase() === name.toLowerCase());
+  return same || mostLike(name, known, (each) => each) || mostLike(name.toLowerCase(), known, (each) => each.toLowerCase());
+}
+
+function mostLike(name, known, written) {
   let best = [0.6, ""];
   for (const each of known) {
-    const score = likeness(each, name);
+    const score = likeness(written(each), name);
     if (score > best[0] || (score === best[0] && each > best[1])) best = [score, each];
   }
   return best[1];
