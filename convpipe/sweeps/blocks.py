@@ -36,7 +36,7 @@ from convpipe.sweeps.points import MOST_KEPT_BYTES, POINT_BYTES, Checked, Points
 from convpipe.sweeps.totals import Totals
 from convpipe.sweeps.turns import Failed, failed_before, turns
 
-MANY = 1  # points, from which on it is worth while
+MANY = 1000  # points, from which on it is worth while
 CHECKED_AT_ONCE = 256  # points
 
 
