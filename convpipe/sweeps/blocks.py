@@ -221,11 +221,17 @@ class Crew:
                 start = block.stop
 
 
+def points_in(parts: Sequence[Points]) -> int:
+    """How many points there are, those among them that do not run."""
+    return sum(points.composer.sweep.space.size for points in parts)
+
+
 @contextmanager
 def crew(parts: Sequence[Points]) -> Iterator[Crew]:
     """Processes of this machine that know a sweep's points."""
     with ExitStack() as ending:
-        pool = ending.enter_context(processes(parts[0].execution.workers, begin, parts))
+        workers = min(parts[0].execution.workers, points_in(parts))
+        pool = ending.enter_context(processes(workers, begin, parts))
         yield Crew(parts, pool, ending)
 
 
@@ -233,5 +239,4 @@ def crew_for(parts: Sequence[Points]) -> AbstractContextManager[Crew | None]:
     """A crew where it is worth while; None for a small sweep, or where processes cannot be forked."""
     execution = parts[0].execution
     here = execution.workers > 1 and execution.elsewhere is None and not execution.dry_run
-    many = sum(points.composer.sweep.space.size for points in parts) >= MANY
-    return crew(parts) if here and many and sys.platform == "linux" else nullcontext()
+    return crew(parts) if here and points_in(parts) >= MANY and sys.platform == "linux" else nullcontext()
