@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from cli_runs import CHECKOUT, convpipe, refused
+
+import convpipe as cp
+from convpipe.errors import ConfigError
 
 SOON = 60  # seconds, on however busy a machine
 
@@ -85,6 +91,117 @@ def test_what_gives_no_rows_is_said_of_listed_points_too(
     assert ([line for line in lines if "no rows" in line] or [""])[0].startswith(said)
     assert bool(said) == any("no rows" in line for line in lines)
     assert not Path("runs/m/timings.csv").exists()
+
+
+# What only a sweep looks at is not passed over in silence.
+
+
+@pytest.mark.parametrize(
+    ("words", "keys"),
+    [
+        (["where=conv.stride > 5"], "where"),
+        (["workers=2", "invalid=skip", "on_error=stop", "reuse=same-config"], "workers, invalid, on_error, reuse"),
+        (["retry=failed"], "retry"),
+        (["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"], "hydra/launcher, hydra.launcher.n_jobs"),
+        (["workers=1", "retry=all", "replace=true", "invalid=error", "hydra/launcher=basic", "threads=2"], ""),
+    ],
+)
+def test_a_single_run_says_what_it_passes_over(
+    words: list[str], keys: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    answer = convpipe(*words)
+    said = [line for line in answer.out.splitlines() if "passed over" in line]
+    assert (answer.code, said) == (0, [f"{keys}: of sweeps alone (-m), passed over by a single run"] * bool(keys))
+    assert "passed over" not in convpipe("-m", *words).out
+    if keys:
+        with pytest.warns(UserWarning, match=re.escape(f"{keys}: of sweeps alone (cp.sweep), passed over")):
+            cp.run(*words, archive=False)
+
+
+def test_a_sweep_that_is_run_as_one_says_that_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = [line for line in convpipe("experiment=grid", "workers=2").out.splitlines() if "sweep" in line]
+    assert said == ["this is one run of a sweep of 144 points; all of them: convpipe -m experiment=grid workers=2"]
+
+
+# Tables: several columns to sort by, in every form that names of columns have; and a line where it is none.
+
+
+@pytest.fixture
+def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    assert convpipe("-m", "name=c", "conv.stride=1,2", "seed=0,1,2").code == 0
+    return tmp_path
+
+
+STRIDE_DOWN = [(2, 0), (2, 1), (2, 2), (1, 0), (1, 1), (1, 2)]
+SEED_DOWN = [(1, 2), (2, 2), (1, 1), (2, 1), (1, 0), (2, 0)]
+
+
+@pytest.mark.parametrize(
+    ("sort", "expected"),
+    [
+        ("-stride,seed", STRIDE_DOWN),
+        (" -conv.stride , seed", STRIDE_DOWN),
+        (["-stride", "seed"], STRIDE_DOWN),
+        (("-seed", "conv.stride"), SEED_DOWN),
+        (np.array(["-seed", "stride"]), SEED_DOWN),
+    ],
+)
+def test_several_columns_to_sort_by(sort: Any, expected: list[tuple[int, int]], table: Path) -> None:
+    rows = cp.runs("runs/c", sort=sort, columns=("conv.stride", "seed"))
+    assert list(rows.itertuples(index=False, name=None)) == expected
+    if isinstance(sort, str):
+        answer = convpipe("runs", "c", "--sort", sort, "--columns", "stride,seed", "--format", "csv")
+        assert answer.out.splitlines()[1:] == [f"{stride},{seed}" for stride, seed in expected]
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"sort": 1}, "sort: got 1, expected names of columns"),
+        ({"sort": ["seed", 1]}, "sort: got .*, expected names of columns"),
+        ({"sort": b"seed"}, "sort: got .*, expected names of columns"),
+        ({"columns": 3}, "columns: got 3, expected names of columns"),
+        ({"columns": [1]}, "columns: got .*, expected names of columns"),
+        ({"columns": None}, "columns: got nothing, expected names of columns"),
+        ({"where": True}, "where: got [Tt]rue, expected an expression as a text"),
+        ({"where": ["seed == 1"]}, "where: got .*, expected an expression as a text"),
+        ({"where": np.array([True, False])}, "where: got .*, expected an expression as a text"),
+        ({"sort": "seed,nothing"}, "--sort: got nothing, expected one of "),
+        ({"sort": "seed,"}, "--sort: got nothing, expected one of "),
+    ],
+)
+def test_what_is_no_name_and_no_expression_is_refused(settings: dict[str, Any], match: str, table: Path) -> None:
+    with pytest.raises(ConfigError, match=match) as refusal:
+        cp.runs("runs/c", **settings)
+    assert "\n" not in str(refusal.value)
+
+
+# Expressions as data frames have them.
+
+
+@pytest.mark.parametrize(
+    ("text", "hint", "meant", "count"),
+    [
+        ("(seed == 1) & (stride == 2)", "(not &; write and)", "(seed == 1) and (stride == 2)", 1),
+        ("(seed == 1) | (seed == 2)", "(not |; write or)", "(seed == 1) or (seed == 2)", 4),
+        ("~(seed == 1)", "(not ~; write not)", "not (seed == 1)", 4),
+        ("note is None", "(not is; write == or !=)", "note == None", 6),
+        ("note is not None", "(not is; write == or !=)", "note != None", 0),
+        ("seed = 1", "(not =; write ==)", "seed == 1", 2),
+        ("max == inf", "(no inf here; nonfinite > 0 holds for outputs with NaN or infinities)", "nonfinite > 0", 0),
+        ("min == nan", "(no nan here; nonfinite > 0 holds for outputs with NaN or infinities)", "nonfinite > 0", 0),
+    ],
+)
+def test_an_expression_of_data_frames_is_told_what_to_write(
+    text: str, hint: str, meant: str, count: int, table: Path
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(hint)):
+        cp.runs("runs/c", where=text)
+    assert len(cp.runs("runs/c", where=meant)) == count
+    assert refused(table, "runs", "c", "--where", text).endswith(hint)
 
 
 def rows_of(path: str) -> list[dict[str, str]]:
