@@ -254,7 +254,7 @@ def view(
 def runs(
     path: str | Path,
     where: str | None = None,
-    sort: str | None = None,
+    sort: str | Sequence[str] | None = None,
     columns: str | Sequence[str] = "all",
     *,
     points: bool = False,
@@ -266,7 +266,7 @@ def runs(
 
     Args:
         where: an expression that holds for the runs to list: ``"stride == 2 and status == 'done'"``.
-        sort: a column to sort by; with a minus sign before it from the largest down.
+        sort: a column to sort by, or several; with a minus sign before it from the largest down.
         columns: ``"all"``, every setting of the runs and all that is measured, whether or not any run has it;
             ``"varying"``, as the command has them; or names, also as one text with commas.
         points: one row per point of its sweeps instead, with its ``label``, ``sweep``, ``point`` (its number there) and
@@ -284,10 +284,12 @@ def runs(
     """
     from convpipe.archive.folders import collection_folder
     from convpipe.archive.frames import frame
-    from convpipe.report.listing import of_collection
+    from convpipe.report.listing import names_text, of_collection
 
-    wanted = columns if isinstance(columns, str) else ",".join(columns)
-    found = of_collection(collection_folder("runs", path), where, sort, wanted, points=points)
+    if where is not None and not isinstance(where, str):
+        raise ConfigError("where", where, "an expression as a text")
+    order = None if sort is None else names_text("sort", sort)
+    found = of_collection(collection_folder("runs", path), where, order, names_text("columns", columns), points=points)
     return frame(found.rows, found.columns)
 
 

@@ -285,7 +285,7 @@ def runs_options() -> tuple[Option, ...]:
     by_ending = "default: as FILE ends (.csv, .json, .parquet), table for any other ending or no FILE"
     return (
         Option("--where", {"metavar": "EXPR", "help": "such as \"stride == 2 and status == 'done'\""}),
-        Option("--sort", {"metavar": "KEY", "help": "a column to sort by; -KEY: from the largest down"}),
+        Option("--sort", {"metavar": "KEY,...", "help": "columns to sort by; -KEY: from the largest down"}),
         Option("--columns", {"metavar": "A,B,C", "help": "the columns to list: all, varying, or their names"}),
         Option("--format", {"choices": FORMATS, "help": by_ending}),
         Option("--output", {"metavar": "FILE", "help": "write there (parquet needs it)"}),

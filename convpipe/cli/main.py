@@ -224,7 +224,7 @@ def hydra_app(words: list[str]) -> int:
             return multirun(hydra, arguments, words)
     with in_some_folder():
         job = job_of(hydra, arguments.overrides, arguments.config_name)
-        notes = list(one_of_many(hydra, arguments, words)) if job.is_sweep else []
+        notes = list(one_of_many(hydra, arguments, words) if job.is_sweep else said_of_sweeps(job, arguments))
     with stopping_on_signals():
         return run_job(job, words, notes)
 
@@ -236,6 +236,14 @@ def one_of_many(hydra: Hydra, arguments: Namespace, words: Sequence[str]) -> Ite
     count = points_in(hydra, arguments.overrides, arguments.config_name)
     if count > 1:
         yield f"this is one run of a sweep of {count} points; all of them: convpipe -m {shlex.join(words)}"
+
+
+def said_of_sweeps(job: Job, arguments: Namespace) -> Iterator[str]:
+    """What is to be said of settings that a single run does not look at."""
+    from convpipe.config.app import passed_over
+
+    if keys := passed_over(job.execution, arguments.overrides):
+        yield f"{', '.join(keys)}: of sweeps alone (-m), passed over by a single run"
 
 
 def run_job(job: Job, words: Sequence[str], notes: Sequence[str] = ()) -> int:

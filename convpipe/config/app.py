@@ -8,15 +8,16 @@ import sys
 import warnings
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from importlib import import_module
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from convpipe.config.compose import check_single_run, composed, plain_config, sweep_params
+from convpipe.config.hydra_safety import parsed
 from convpipe.config.read import read_job
-from convpipe.config.settings import Job
+from convpipe.config.settings import Execution, Job
 from convpipe.config.tree import MAIN_CONFIG, config_folder
 
 if TYPE_CHECKING:
@@ -26,6 +27,17 @@ if TYPE_CHECKING:
 PLUGINS = Path(__file__).resolve().parents[1] / "sweeps" / "plugins"  # the namespace hydra_plugins, where Hydra looks
 T = TypeVar("T")
 Instances = dict[Any, Any]  # of Hydra's singletons, by their classes
+# What only a sweep looks at, and the values of it that are good for a single run as well.
+OF_SWEEPS: dict[str, tuple[object, ...]] = {
+    "where": (),
+    "invalid": (),
+    "on_error": (),
+    "workers": (),
+    "reuse": (),
+    "retry": ("all",),
+}
+LAUNCHER = ("hydra/launcher", "hydra.launcher.")
+HERE = ("=basic", "=convpipe")  # launchers
 ONE_AT_A_TIME = RLock()  # what Hydra keeps, it keeps for the whole process
 
 
@@ -43,6 +55,17 @@ def job_of(hydra: Hydra, words: Sequence[str], config_name: str = MAIN_CONFIG) -
     check_single_run(words)
     is_sweep = bool(config.hydra.sweeper.params) or job.execution.sweep.points is not None
     return replace(job, is_sweep=True) if is_sweep else job
+
+
+def passed_over(execution: Execution, words: Sequence[str]) -> list[str]:
+    """The keys of words that a single run does not look at, as they are for sweeps."""
+    usual = {entry.name: entry.default for entry in fields(Execution)}
+    typed = [(override.key_or_group, override.input_line) for override in map(parsed, words)]
+    found = [
+        key for key, _ in typed if key in OF_SWEEPS and getattr(execution, key) not in (usual[key], *OF_SWEEPS[key])
+    ]
+    launchers = [key for key, word in typed if key.startswith(LAUNCHER) and not str(word).endswith(HERE)]
+    return list(dict.fromkeys([*found, *launchers]))
 
 
 def sweep_config(hydra: Hydra, words: Sequence[str], config_name: str = MAIN_CONFIG) -> DictConfig:
@@ -63,9 +86,12 @@ def read_words(overrides: Sequence[str], settings: Mapping[str, Any]) -> Job:
 
     words = words_of(overrides, settings)
     with OwnHydra().here() as hydra:
-        job = job_of(hydra, words_for_hydra(words))
+        words = words_for_hydra(words)
+        job = job_of(hydra, words)
     if job.is_sweep:
         warnings.warn("this is one run of a sweep; cp.sweep runs all its points", stacklevel=3)
+    elif keys := passed_over(job.execution, words):
+        warnings.warn(f"{', '.join(keys)}: of sweeps alone (cp.sweep), passed over by a single run", stacklevel=3)
     return job
 
 

@@ -39,10 +39,19 @@ COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.In: lambda item, container: item in container,
     ast.NotIn: lambda item, container: item not in container,
 }
+# What data frames have for them.
+SIGNS: dict[type[ast.AST], tuple[str, str]] = {
+    ast.BitAnd: ("&", "and"),
+    ast.BitOr: ("|", "or"),
+    ast.Invert: ("~", "not"),
+}
+SINGLE_EQUAL = re.compile(r"(?<![=!<>])=(?!=)")
+WRITE_EQUAL = "not =; write =="
 FUNCTIONS: dict[str, Callable[..., Any]] = {"min": min, "max": max, "abs": abs, "len": len}
 SHAPE = re.compile(r"\(\d+(?:,\d+)*,?\)")  # as tables have it
 NAMES_IT = ("source", "operation", "kind", "stages")  # the settings that say which choice of its group a config has
 WORDS = {"true": True, "false": False, "null": None, "none": None}
+ODD = ("nan", "inf")
 MOST_CHARACTERS = 1000
 ALLOWED = "names, numbers, 'texts', lists, comparisons, and, or, not, in, + - * / // %, min, max, abs, len"
 
@@ -66,7 +75,8 @@ def compile_expression(key: str, text: str) -> Expression:
             warnings.simplefilter("ignore")  # Python's advice to programmers
             found = compiled(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ConfigError(key, text, f"an expression of {ALLOWED}", getattr(error, "msg", "")) from error
+        reason = WRITE_EQUAL if SINGLE_EQUAL.search(text) and error.args[0] == "invalid syntax" else ""
+        raise ConfigError(key, text, f"an expression of {ALLOWED}", reason or getattr(error, "msg", "")) from error
 
     def value_of(values: Mapping[str, Any]) -> Any:
         try:
@@ -108,7 +118,18 @@ def compiled(node: ast.expr) -> Expression:
         case ast.Call(func=ast.Name(id=name), args=nodes, keywords=[]) if name in FUNCTIONS:
             parts = [compiled(argument) for argument in nodes]
             return lambda values: FUNCTIONS[name](*(as_list(argument(values)) for argument in parts))
-    raise SyntaxError(f"not {type(node).__name__}")
+    raise SyntaxError(instead_of(node))
+
+
+def instead_of(node: ast.expr) -> str:
+    """What to write in place of a node that the language does not have, where it has another for it."""
+    match node:
+        case ast.BinOp(op=ast.BitAnd() | ast.BitOr() as op) | ast.UnaryOp(op=ast.Invert() as op):
+            sign, word = SIGNS[type(op)]
+            return f"not {sign}; write {word}"
+        case ast.Compare(ops=ops) if any(isinstance(op, ast.Is | ast.IsNot) for op in ops):
+            return "not is; write == or !="
+    return f"not {type(node).__name__}"
 
 
 def dotted(node: ast.expr) -> str:
@@ -175,5 +196,7 @@ def look_up(name: str, values: Mapping[str, Any]) -> Any:
         return values[ends[0]]
     if ends:
         raise LookupError(f"{name} could be {' or '.join(sorted(ends))}")
+    if name.lower() in ODD and "nonfinite" in values:
+        raise LookupError(f"no {name} here; nonfinite > 0 holds for outputs with NaN or infinities")
     hint = did_you_mean(name, [*values, *(key.rpartition(".")[2] for key in values)])
     raise LookupError(f"no {name} here; {hint or f'a text needs quotes: {name!r}'}")

@@ -3,7 +3,7 @@
 import io
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache, partial
@@ -137,13 +137,37 @@ def holding(rows: Sequence[Row], text: str, known: Sequence[str]) -> Iterator[Ro
 
 
 def in_order(rows: list[Row], sort: str, known: Sequence[str]) -> list[Row]:
-    """Rows by one column, downwards with a minus sign before its name; those that lack it come last."""
+    """Rows by columns, the first counting most: each downwards with a minus sign before its name."""
+    for key in reversed(sort.split(",")):
+        rows = by_column(rows, key.strip(), known)
+    return rows
+
+
+def by_column(rows: list[Row], sort: str, known: Sequence[str]) -> list[Row]:
+    """Rows by one column, equal ones as they were; those that lack it come last."""
     column = column_named("--sort", sort.removeprefix("-"), known)
     values = [cell_value(column, row.get(column, "")) for row in rows]
     there = [(order(value), row) for value, row in zip(values, rows, strict=True) if is_there(value)]
     lacking = [row for value, row in zip(values, rows, strict=True) if not is_there(value)]
     ordered = sorted(there, key=itemgetter(0), reverse=sort.startswith("-"))
     return [*(row for _, row in ordered), *lacking]
+
+
+def names_text(option: str, names: str | Iterable[str]) -> str:
+    """Names of columns as one text, as the command line has them.
+
+    Raises:
+        ConfigError: it is something else.
+
+    >>> names_text("sort", ["seed", "-stride"])
+    'seed,-stride'
+    """
+    found = names if isinstance(names, str | bytes) or not isinstance(names, Iterable) else list(names)
+    if isinstance(found, list) and all(isinstance(name, str) for name in found):
+        return ",".join(found)
+    if not isinstance(found, str):
+        raise ConfigError(option, names, "names of columns: a text, or a list of texts")
+    return found
 
 
 def is_there(value: Any) -> bool:

@@ -8,11 +8,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from convpipe.errors import StorageError
@@ -27,7 +28,7 @@ class Pool:
 
     executor: Executor
     workers: int
-    check: Callable[[], None] = lambda: None  # of this machine's processes the executor says when one is lost
+    check: Callable[[], None] = lambda: None
 
 
 class Here(Executor):
@@ -61,16 +62,40 @@ def processes(workers: int, begin: Callable[..., object] = lambda: None, *given:
     try:
         with uninterrupted():  # a signal that comes meanwhile waits, so that it finds every worker ready for it
             pool.submit(os.getpid)  # starts them
-        yield Pool(pool, workers)
+        started = set(multiprocessing.active_children()) - before
+        yield Pool(pool, workers, lambda: check_alive(started))
     except BrokenProcessPool as error:
+        kill(pool, set(multiprocessing.active_children()) - before)
         raise StorageError(f"a worker process was killed (for want of memory?); {GOES_ON}") from error
     except BaseException:
-        for child in set(multiprocessing.active_children()) - before:
-            child.kill()  # at once: what it had under way stays hidden and is cleared later
-            child.join(1)
+        kill(pool, set(multiprocessing.active_children()) - before)
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def kill(pool: ProcessPoolExecutor, children: Iterable[BaseProcess]) -> None:
+    """End the workers at once: what they had under way stays hidden and is cleared later.
+
+    One may die while it says what came of its runs. The pool's thread would wait for the rest of that forever, as this
+    process could write to that pipe as well: it is closed here, so that the pipe ends with the last worker.
+    """
+    for child in children:
+        child.kill()
+        child.join(1)
+    results = pool._result_queue
+    if results is not None:
+        results._writer.close()  # type: ignore[attr-defined]
+
+
+def check_alive(children: Iterable[BaseProcess]) -> None:
+    """All workers live, though the pool's thread may be waiting for the rest of what one was saying when it died.
+
+    Raises:
+        BrokenProcessPool: one does not.
+    """
+    if not all(child.is_alive() for child in children):
+        raise BrokenProcessPool("a worker is gone")
 
 
 def obey_parent(begin: Callable[..., object], *given: Any) -> None:

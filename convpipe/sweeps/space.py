@@ -52,11 +52,22 @@ class Sweep:
 
     @property
     def values_of_executing(self) -> Iterator[tuple[str, Sequence[Any]]]:
-        """The values of the swept keys that say how to execute."""
+        """The values of the keys that say how to execute, of axes and of listed points."""
         for axis in self.space.axes:
-            for part in axis.parts if isinstance(axis, Axis) else ():
-                if bare(part.key).split(".")[0] in EXECUTION_KEYS:
-                    yield bare(part.key), part.values
+            for key, values in values_by_key(axis):
+                if bare(key).split(".")[0] in EXECUTION_KEYS:
+                    yield bare(key), values
+
+
+def values_by_key(axis: Axis | Listed) -> Iterator[tuple[str, Sequence[Any]]]:
+    """The keys of an axis with their values; of listed points each value once, and None where one does not set it."""
+    if isinstance(axis, Axis):
+        yield from ((part.key, part.values) for part in axis.parts)
+        return
+    for key in dict.fromkeys(setting.key for setting in chain.from_iterable(axis.steps)):
+        if bare(key).split(".")[0] in EXECUTION_KEYS:
+            texts = {next((each.text for each in step if each.key == key), None) for step in axis.steps}
+            yield key, list(texts)
 
 
 def value_keys(axis: Axis | Listed | Interval) -> Iterable[str]:
