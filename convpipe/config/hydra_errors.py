@@ -103,7 +103,8 @@ def unknown_key(key: str, overrides: Sequence[str], siblings: Siblings) -> Confi
     meant = f"did you mean {above}{near}{'.' if rest else ''}{rest}?" if near else ""
     spelled = key_meant(key)
     hint = (
-        who_has(key)
+        invisible(key)
+        or who_has(key)
         or (f"did you mean {spelled}?" if spelled and spelled != key else "")
         or (place_of(key) if not group else "")
         or meant
@@ -113,6 +114,16 @@ def unknown_key(key: str, overrides: Sequence[str], siblings: Siblings) -> Confi
     where = f" of {group}" if group else ""
     expected = f"one of the keys{where}: {', '.join(there)}" if there else f"nothing below {group}, which is empty"
     return ConfigError(key, given(key, overrides), expected, hint)
+
+
+def invisible(key: str) -> str:
+    """A hint at what is wrong with a key of a file that a colon or a blank of another kind has become a part of."""
+    name = key.rpartition(".")[2]
+    bare = "".join(mark for mark in name if mark.isprintable()).strip()
+    if ":" in name:
+        text, _, value = bare.partition(":")
+        return f"a colon needs a blank behind it: {text}: {value.strip()}"
+    return f"write {bare} with blanks of the keyboard before and behind it" if bare != name else ""
 
 
 def given(key: str, overrides: Sequence[str]) -> str:

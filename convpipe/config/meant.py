@@ -11,7 +11,7 @@ from pathlib import Path
 from convpipe.config.hydra_errors import FILES
 from convpipe.config.keys import as_setting, key_meant, named_choices
 from convpipe.config.tree import GROUPS, YAML, choices_of
-from convpipe.config.typed import one_word, without_pair
+from convpipe.config.typed import is_text, one_word, without_pair
 from convpipe.errors import nearest
 
 # What other tools call what is asked for here in another way; VALUE is the word behind.
@@ -73,7 +73,9 @@ def written(key: str, value: str) -> str:
     if source := FILES.get(os.path.splitext(value)[1].lower()) if name in GROUPS else None:
         return f"{name}={source} {one_word(f'{name}.path', value)}"
     found = as_setting(name, value)
-    return one_word(*found.split("=", 1)) if found else ""
+    if found and is_text(name):
+        return one_word(name, found.partition("=")[2])
+    return shlex.quote(found) if " " in found else found
 
 
 def named(word: str) -> str:
@@ -83,7 +85,7 @@ def named(word: str) -> str:
     ('experiment=lecture_4d', 'filters=sobel_x', "input=csv 'input.path=a b.csv'")
     """
     if word.lower().endswith(YAML):
-        return f"convpipe {shlex.quote(word)}"
+        return shlex.quote(word)
     source = FILES.get(os.path.splitext(word)[1].lower())
     if source:
         return f"input={source} {one_word('input.path', word)}"
@@ -91,11 +93,10 @@ def named(word: str) -> str:
         return f"convpipe runs {shlex.quote(word)}"
     if groups := named_choices(word.lower()):
         return f"{groups[0]}={word.lower()}"
-    files = {path.stem: path.name for ending in YAML for path in sorted(Path().glob(f"[!.]*{ending}"))}
-    if word in files:
-        return f"convpipe {shlex.quote(files[word])}"
-    near = nearest(word, choices_of("experiment"))
-    return f"experiment={near}" if near else ""
+    files = {path.stem: shlex.quote(path.name) for ending in YAML for path in sorted(Path().glob(f"[!.]*{ending}"))}
+    known = {**{name: f"experiment={name}" for name in choices_of("experiment")}, **files}
+    near = nearest(word, known)
+    return known[near] if near else ""
 
 
 def flag_meant(flag: str, value: str = "") -> str:

@@ -61,10 +61,11 @@ def unknown_key(key: str, value: object, known: Sequence[str]) -> ConfigError:
     """A top-level key that there is not."""
     if key == "experiment":
         return ConfigError(key, value, "settings from the top", "the file's first line must be '# @package _global_'")
+    from convpipe.config.hydra_errors import invisible
     from convpipe.config.keys import key_meant, place_near  # which the others do without
 
     meant = key_meant(key)
-    hint = (f"did you mean {meant}?" if meant else "") or did_you_mean(key, known) or place_near(key)
+    hint = invisible(key) or (f"did you mean {meant}?" if meant else "") or did_you_mean(key, known) or place_near(key)
     return ConfigError(key, value, f"one of the keys: {', '.join(known)}", hint)
 
 
@@ -137,9 +138,11 @@ def read_part(key: str, value: Any) -> Any:
     try:
         return PARTS[key].check(key, value)
     except UnknownSettingError as error:
-        from convpipe.config.keys import who_has
+        from convpipe.config.hydra_errors import invisible
+        from convpipe.config.keys import place_of, who_has
 
-        raise ConfigError(error.key, error.got, error.expected, who_has(error.key) or error.hint) from error
+        hint = invisible(error.key) or who_has(error.key) or error.hint or place_of(error.key.rpartition(".")[2])
+        raise ConfigError(error.key, error.got, error.expected, hint) from error
 
 
 def check_kind(spec: Spec) -> None:

@@ -10,10 +10,11 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from convpipe.config.grammar import quoted
 from convpipe.config.hydra_errors import explained
 from convpipe.config.parts import SETTINGS
 from convpipe.config.tree import GLOBAL, GROUPS, YAML, config_folder
-from convpipe.config.typed import at_commas, file_at, is_text, one_text, one_word, typed, without_pair
+from convpipe.config.typed import at_commas, file_at, is_text, one_word, typed, without_pair
 from convpipe.errors import ConfigError, ConvpipeError, UsageError
 from convpipe.fields import settings_of
 from convpipe.files.yaml import dotted
@@ -117,8 +118,8 @@ def not_a_setting(before: str, words: Sequence[str]) -> str:
     typed = meant(words)
     if equals and is_text(key) and not typed:
         return f"what has blanks in it needs quotes: {one_word(key, ' '.join([value, *cut]))}"
-    quoted = half_quoted([before, *words])
-    return f"did you mean {quoted or typed}?" if quoted or typed else ""
+    typed = half_quoted([before, *words]) or typed
+    return f"did you mean {typed}?" if typed else ""
 
 
 def second_experiment(word: str, files: Sequence[str]) -> ConvpipeError:
@@ -126,7 +127,7 @@ def second_experiment(word: str, files: Sequence[str]) -> ConvpipeError:
     key, equals, value = word.partition("=")
     file = ",".join(files)
     if not equals and is_own_file(key):
-        several = shlex.quote(f"experiment={','.join(one_text('experiment', each) for each in (*files, key))}")
+        several = shlex.quote(f"experiment={','.join(quoted(each) if ',' in each else each for each in (*files, key))}")
         return UsageError(f"{key}: expected one experiment file; a sweep over several is -m {several}")
     line = f", which itself may have a line experiment: {value}" if value and not is_own_file(value) else ""
     return ConfigError(key, value, f"none beside {file}{line}")
