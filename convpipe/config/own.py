@@ -48,6 +48,7 @@ CHOOSING = GROUPS - {"experiment"}
 GROUPED = {"hydra", *(name for name, each in SETTINGS.items() if isinstance(each.check, settings_group))} - CHOOSING
 PLUGINS = ("launcher", "sweeper")  # of Hydra's, which a file may choose
 LISTS = "sweep.points"  # a file where it ends like one, else the name of a shipped list
+LISTED = (".csv", ".tsv", ".json", *YAML)
 
 
 def experiment(path: Path, elsewhere: Collection[str] = ()) -> dict[str, Any]:
@@ -376,7 +377,7 @@ def at_their_places(found: dict[str, Any], folder: Path) -> dict[str, Any]:
         return found
     paths = {key.name for key in keys() if getattr(key.setting.check, "check", key.setting.check) is is_path}
     for name, value in dotted({key: value for key, value in found.items() if key not in ("defaults", "hydra")}):
-        a_path = name in paths or (name == LISTS and str(value).endswith((".csv", *YAML)))
+        a_path = name in paths or (name == LISTS and str(value).lower().endswith(LISTED))
         if a_path and isinstance(value, str) and not value.startswith(("${", "~", "???")):
             set_at(found, name, os.path.normpath(Path(literal(str(folder))) / value))
     params = found.get("hydra", {}).get("sweeper", {}).get("params")
