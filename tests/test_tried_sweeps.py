@@ -291,6 +291,32 @@ def test_one_value_of_another_key_stays_a_list(tmp_path: Path) -> None:
     assert run.maps.tolist() == (cp.run(archive=False).maps + 3).tolist()
 
 
+# Nothing to show is said, too.
+
+
+def test_a_collection_without_sweeps_has_no_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert convpipe("name=c").code == 0
+    assert convpipe("runs", "c", "--points").out == "no points: the collection has no sweep on record\n"
+    assert convpipe("runs", "c", "--points", "--format", "json").out == "[]\n"
+    assert len(cp.runs("runs/c", points=True)) == 0
+    convpipe("name=c", "label=mine")
+    assert convpipe("runs", "c", "--points", "--columns", "label").out == "label\nmine\n"
+
+
+def test_a_file_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert convpipe("name=c").code == 0
+    for form in ((), ("--format", "json"), ("--format", "parquet")):
+        assert refused(tmp_path, "runs", "c", "--output=", *form) == "runs: --output: got nothing, expected a file"
+
+
+def test_one_point_in_one_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    answer = convpipe("-m", "seed=7", "name=c", "hydra/launcher=basic")
+    assert answer.out.splitlines()[-1] == "1 done, 0 there before, 0 failed: runs/c (1 point in 1 job)"
+
+
 def rows_of(path: str) -> list[dict[str, str]]:
     with open(path, newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
