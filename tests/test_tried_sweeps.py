@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cli_runs import CHECKOUT, convpipe, refused
+from sweep_cases import points
 
 import convpipe as cp
 from convpipe.errors import ConfigError
@@ -202,6 +203,118 @@ def test_an_expression_of_data_frames_is_told_what_to_write(
         cp.runs("runs/c", where=text)
     assert len(cp.runs("runs/c", where=meant)) == count
     assert refused(table, "runs", "c", "--where", text).endswith(hint)
+
+
+# What data frames write is a list of points, or settings, again.
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("p.csv", 'conv.stride,conv.pad\n"(2, 1)",same\n"(1,)","[1, 0]"\n"( 2 )","((1, 0), (0, 2))"\n',
+         ["conv.stride=[2, 1] conv.pad=same", "conv.stride=1 conv.pad=[1, 0]",
+          "conv.stride=2 conv.pad=[[1, 0], [0, 2]]"]),
+        ("p.tsv", "conv.stride\tseed\n(2,1)\t3\n", ["conv.stride=[2,1] seed=3"]),
+        ("p.json", '[{"conv.stride":[2,1],"label":"x"},{"conv.pad":1,"seed":2}]',
+         ["conv.stride=[2,1] label='x'", "conv.pad=1 seed=2"]),
+        ("p.json", '[\n {"conv": {"stride": 2, "pad": 1}, "note": "a: \\"b\\""}\n]\n',
+         ["conv.stride=2 conv.pad=1 note='a: \"b\"'"]),
+        ("p.csv", "label,seed\n(2),1\n", ["label='(2)' seed=1"]),  # a label is a text as it is
+    ],
+)  # fmt: skip
+def test_what_data_frames_write_is_a_list_of_points(
+    name: str, content: str, expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / name).write_text(content)
+    (tmp_path / "sub" / "my.yaml").write_text(f"sweep.points: {name}\n")
+    monkeypatch.chdir(tmp_path)
+    assert points(f"sweep.points=sub/{name}") == expected
+    answer = convpipe("-m", "sub/my.yaml", "dry_run=true")  # where it stands in a file, it lies beside that
+    assert (answer.err, answer.out.splitlines()[0]) == ("", f"{len(expected)} points, 0 of them already done, "
+                                                            f"{len(expected)} to run")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content", "end"),
+    [
+        (",seed\n0,1\n", "(pandas writes a first column without a name, unless to_csv has index=False)"),
+        ("seed,,\n1,2,3\n", "expected keys, each of them once"),
+        (",,seed\n1,2,3\n", "expected keys, each of them once"),
+    ],
+)
+def test_a_column_without_a_name(content: str, end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("p.csv").write_text(content)
+    assert refused(tmp_path, "-m", "sweep.points=p.csv").endswith(end)
+
+
+@pytest.mark.parametrize("written", ["[{seed: 1}, {seed: 2}]", "{seed: [1, 2]}", "[p.csv]"])
+def test_points_that_stand_in_an_experiment(written: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("my.yaml").write_text(f"sweep: {{points: {written}}}\n")
+    for words in (["-m", "my.yaml"], ["my.yaml"]):
+        refusal = refused(tmp_path, *words)
+        assert refusal.startswith("sweep.points: got ")
+        assert refusal.endswith("a file of points, or the name of a list (points go into a .yaml file of theirs)")
+
+
+def test_a_table_of_runs_gives_the_same_runs_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    keys = ["conv.stride", "conv.pad", "conv.dilation", "filters.kernel"]
+    made = cp.sweep("experiment=lecture_4d", name="c", **{
+        "conv.stride": [1, (2, 1)], "conv.pad": [1, "same", (1, 0), ((1, 0), (0, 2))], "conv.dilation": [1, (1, 2)],
+        "filters.kernel": [2, (2, 1)], "invalid": "skip",
+    })  # fmt: skip
+    assert len(made) == 32
+    made[keys].to_csv("again.csv", index=False)
+    assert convpipe("-m", "experiment=lecture_4d", "name=c", "sweep.points=again.csv").out == (
+        "0 done, 32 there before, 0 failed: runs/c\n"
+    )
+    convpipe("runs", "c", "--columns", ",".join(keys), "--output", "ours.csv")
+    assert convpipe("-m", "experiment=lecture_4d", "name=c", "sweep.points=ours.csv").out == (
+        "0 done, 32 there before, 0 failed: runs/c\n"
+    )
+    for row in made.sample(8, random_state=1).to_dict("records"):
+        again = cp.run("experiment=lecture_4d", name="c", **{key: row[key] for key in keys})
+        assert again.manifest["run_id"] == row["run"]
+
+
+@pytest.mark.parametrize("value", ["01", "[01, 2]", "9" * 20, "[1,]", "(1,)", "[[1, 2], 3]", "[1", "1.0"])
+def test_a_text_that_is_no_number_per_axis_stays_one(value: str) -> None:
+    with pytest.raises(ConfigError, match=f"^conv.stride: got '?{re.escape(value)}'?, expected a whole number from 1"):
+        cp.plan(**{"conv.stride": value})
+
+
+def test_one_value_of_another_key_stays_a_list(tmp_path: Path) -> None:
+    run = cp.run("bias=values", archive=False, **{"bias.values": (3,), "bias.dtype": "int16"})
+    assert run.maps.tolist() == (cp.run(archive=False).maps + 3).tolist()
+
+
+# Nothing to show is said, too.
+
+
+def test_a_collection_without_sweeps_has_no_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert convpipe("name=c").code == 0
+    assert convpipe("runs", "c", "--points").out == "no points: the collection has no sweep on record\n"
+    assert convpipe("runs", "c", "--points", "--format", "json").out == "[]\n"
+    assert len(cp.runs("runs/c", points=True)) == 0
+    convpipe("name=c", "label=mine")
+    assert convpipe("runs", "c", "--points", "--columns", "label").out == "label\nmine\n"
+
+
+def test_a_file_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert convpipe("name=c").code == 0
+    for form in ((), ("--format", "json"), ("--format", "parquet")):
+        assert refused(tmp_path, "runs", "c", "--output=", *form) == "runs: --output: got nothing, expected a file"
+
+
+def test_one_point_in_one_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    answer = convpipe("-m", "seed=7", "name=c", "hydra/launcher=basic")
+    assert answer.out.splitlines()[-1] == "1 done, 0 there before, 0 failed: runs/c (1 point in 1 job)"
 
 
 def rows_of(path: str) -> list[dict[str, str]]:

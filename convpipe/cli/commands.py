@@ -182,8 +182,12 @@ def runs(given: Namespace) -> None:
         usual = listing.ALL if form in ("json", "parquet") else listing.VARYING
         columns = usual if given.columns is None else given.columns
         found = listing.of_collection(path, given.where, given.sort, columns, points=given.points)
+    if given.output == "":
+        raise UsageError("runs: --output: got nothing, expected a file")
     if given.output is not None:
         listing.write_listing(found, form, Path(given.output))
+    elif form == "table" and given.points and not found.total:
+        print("no points: the collection has no sweep on record")
     elif form == "table":
         sys.stdout.write(table_for(found, chosen=given.columns not in (None, listing.VARYING)))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
@@ -14,6 +15,10 @@ from convpipe.errors import ConfigError
 
 BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")  # what needs no quotes, but for these:
 WORDS = ("null", "true", "false", "nan", "inf")
+PER_AXIS = ("stride", "pad", "dilation", "kernel", "output_padding")
+SIZE = r"(?:0|[1-9]\d{0,17})"
+PAIR = rf"\[{SIZE}, {SIZE}\]"
+NUMBERS = re.compile(rf"{SIZE}|\[{SIZE}(?:, {SIZE})*\]|\[{PAIR}(?:, {PAIR})*\]", re.ASCII)
 KEY = re.compile(r"[A-Za-z_]\w*", re.ASCII)  # of a dict, where the grammar has no quotes
 MOST_NUMBERS = 10_000  # of an array that is written out, which takes the grammar 0.06 ms for each
 EXPECTED = "None, a truth, a number, a text, or lists and dicts of such"
@@ -118,8 +123,21 @@ def value_text(key: str, value: Any) -> str:
         raise ConfigError(key, f"a {type(value).__name__}", "fewer lists or dicts within each other") from error
 
 
+def of_a_frame(value: Any) -> Any:
+    """A number, or one per axis, as columns of data frames have it: in a tuple of one, or, beside texts, in a text.
+
+    >>> [of_a_frame(value) for value in ((2,), "3", "[1, 0]", "same", (2, 1), [2])]
+    [2, 3, [1, 0], 'same', (2, 1), [2]]
+    """
+    if isinstance(value, tuple) and len(value) == 1 and isinstance(value[0], int):
+        return value[0]
+    return json.loads(value) if isinstance(value, str) and NUMBERS.fullmatch(value) else value
+
+
 def plain(key: str, value: Any) -> Any:
     """NumPy's values, and paths, as Python's own."""
+    if key.rpartition(".")[2] in PER_AXIS:
+        value = of_a_frame(value)
     if isinstance(value, PurePath):
         return str(value)
     if isinstance(value, range):

@@ -14,7 +14,7 @@ from convpipe.fields import path as is_path
 from convpipe.files.yaml import dotted
 
 LISTS = "sweep.points"  # a file where it ends like one, else the name of a shipped list
-TABLES = (".csv", ".tsv")
+TABLES = (".csv", ".tsv", ".json")
 
 
 def at_their_places(found: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def at_their_places(found: dict[str, Any], folder: Path) -> dict[str, Any]:
         return found
     paths = {key.name for key in keys() if getattr(key.setting.check, "check", key.setting.check) is is_path}
     for name, value in dotted({key: value for key, value in found.items() if key not in ("defaults", "hydra")}):
-        a_path = name in paths or (name == LISTS and str(value).endswith((*TABLES, *YAML)))
+        a_path = name in paths or (name == LISTS and str(value).lower().endswith((*TABLES, *YAML)))
         if a_path and isinstance(value, str) and not value.startswith(("${", "~", "???")):
             set_at(found, name, os.path.normpath(Path(literal(str(folder))) / value))
     params = found.get("hydra", {}).get("sweeper", {}).get("params")

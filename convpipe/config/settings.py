@@ -32,7 +32,7 @@ from convpipe.graph.spec import Spec
 
 MEMORY = "The most memory a run may need, such as 2GiB; null is four fifths of the machine's."
 ZIP = "Lists of keys whose values go together, one by one: [[conv.stride, conv.pad]]."
-POINTS = "A list of points: a CSV file (a header of keys), a YAML file, or the name of one in conf/points."
+POINTS = "A list of points: a CSV file (a header of keys), a YAML or JSON file, or the name of one in conf/points."
 ADDRESS = "Where it is: tcp://HOST:8786 of Dask; of Ray auto, HOST:6379, or null for one that is started here."
 KIND = "Which kind of cluster it is: dask or ray; null is none."
 CHUNK = "The most points in one batch of a cluster, or in one job of a launcher; null makes few jobs, of equal sizes."
@@ -151,6 +151,18 @@ pictures_asked = judged(
 )
 
 
+def points_of(key: str, value: Any) -> str:
+    """The name of a file, or of a list."""
+    if isinstance(value, (list, tuple, dict)):
+        raise ConfigError(
+            key, value, "a file of points, or the name of a list", "points go into a .yaml file of theirs"
+        )
+    return str(text(key, value))
+
+
+points_asked = judged(points_of, text.words, text.schema())
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a run may use."""
@@ -171,7 +183,7 @@ class SweepSettings:
     """What makes the points of a sweep, beyond the product of all values given."""
 
     zip: tuple[Any, ...] | None = field(optional(several(one_or_several(text))), None, ZIP)
-    points: str | None = field(optional(text), None, POINTS)
+    points: str | None = field(optional(points_asked), None, POINTS)
     sample: int | None = field(optional(whole(1)), None, "This many points at random, by this seed, instead of all.")
     seed: int = field(whole(0), 0, "What the points of sweep.sample are drawn with.")
 

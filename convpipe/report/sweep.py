@@ -176,7 +176,7 @@ def jobs_text(launched: Launched) -> str:
     ('40 points in 8 jobs of at most 5', '3 points in 1 job')
     """
     if launched.jobs == 1:
-        return f"{launched.points} points in 1 job"
+        return f"{launched.points} point{'s' * (launched.points > 1)} in 1 job"
     return f"{launched.points} points in {launched.jobs} jobs of at most {launched.largest}"
 
 

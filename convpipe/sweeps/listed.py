@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from convpipe.files.yaml import dotted, read_yaml
 
 KEY = "sweep.points"
 SEPARATORS = ",;\t"
+TABLES, LISTS = ("csv", "tsv"), ("yaml", "yml", "json")  # JSON is YAML
+TUPLE = re.compile(r"\([\d\s.,()+-]*\)")
 
 
 def points_file(name: str, folders: Sequence[Path]) -> Path:
@@ -22,17 +25,19 @@ def points_file(name: str, folders: Sequence[Path]) -> Path:
     Raises:
         ConfigError: it is neither.
     """
-    if ending(name) in ("csv", "tsv", "yaml", "yml"):
+    if ending(name) in (*TABLES, *LISTS):
         return file_at(KEY, name)
     there = {path.stem: path for folder in reversed(folders) for path in sorted(folder.glob("*.csv"))}
     if name not in there:
         names = sorted(there)
-        raise ConfigError(KEY, name, f"a .csv or .yaml file, or one of {', '.join(names)}", did_you_mean(name, names))
+        raise ConfigError(
+            KEY, name, f"a .csv, .yaml or .json file, or one of {', '.join(names)}", did_you_mean(name, names)
+        )
     return there[name]
 
 
 def listed_points(path: Path) -> list[dict[str, str]]:
-    """The points of a table (a header of keys, a row per point) or a YAML file (a list of mappings).
+    """The points of a table (a header of keys, a row per point) or a YAML or JSON file (a list of mappings).
 
     Values are texts in the grammar of overrides, and those of labels and notes what they are in the file; what a
     point does not set is left out.
@@ -42,7 +47,7 @@ def listed_points(path: Path) -> list[dict[str, str]]:
     """
     try:
         content = path.read_bytes()
-        table = ending(path) in ("csv", "tsv")
+        table = ending(path) in TABLES
         points = csv_points(content.decode("utf-8-sig")) if table else yaml_points(read_yaml(content))
     except (OSError, ValueError, csv.Error) as error:
         if isinstance(error, ConfigError):
@@ -69,7 +74,9 @@ def csv_points(content: str) -> list[dict[str, str]]:
     rows = ([cell.strip() for cell in row] for row in table)
     header = next(rows, [])
     if not all(header) or len(set(header)) < len(header):
-        raise ConfigError(f"{KEY}: header", separator.join(header), "keys, each of them once")
+        hint = "pandas writes a first column without a name, unless to_csv has index=False"
+        hint = hint if header[:1] == [""] and all(header[1:]) else ""
+        raise ConfigError(f"{KEY}: header", separator.join(header), "keys, each of them once", hint)
     return [table_point(number, header, row) for number, row in enumerate(filter(any, rows), start=1)]
 
 
@@ -96,7 +103,20 @@ def in_grammar(key: str, cell: str) -> str:
     >>> in_grammar("label", "null, [1]"), in_grammar("conv.pad", "[1,2]"), in_grammar("input.path", "나.png")
     ("'null, [1]'", '[1,2]', "'나.png'")
     """
-    return quoted(cell) if is_said(key) else typed_value(key, cell, several=False)
+    return quoted(cell) if is_said(key) else typed_value(key, in_brackets(cell), several=False)
+
+
+def in_brackets(cell: str) -> str:
+    """A tuple of numbers, as data frames have one value per axis, as a list; of a single one that number.
+
+    >>> in_brackets("(2, 1)"), in_brackets("((1, 0), (0, 2))"), in_brackets("(1,)"), in_brackets("range(3)")
+    ('[2, 1]', '[[1, 0], [0, 2]]', '1', 'range(3)')
+    """
+    if not TUPLE.fullmatch(cell):
+        return cell
+    if alone := re.fullmatch(r"\(\s*([\d.+-]+)\s*,?\s*\)", cell):
+        return alone[1]
+    return re.sub(r",\s*\)", ")", cell).replace("(", "[").replace(")", "]")
 
 
 def yaml_points(content: Any) -> list[dict[str, str]]:
