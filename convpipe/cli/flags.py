@@ -115,6 +115,8 @@ def sorted_words(parser: ArgumentParser, words: Sequence[str]) -> tuple[list[str
         if not word.startswith("-") or word == "-":
             settings.append(word)
             continue
+        if len(word) == MOST_SHORT and word not in known:
+            refused(words, f"{UNKNOWN}{word}")  # argparse would take it for the start of another
         flags.append(word)
         if left and word in known and takes(known[word], left[0]):
             flags.append(left.popleft())
@@ -154,7 +156,9 @@ def refused(words: Sequence[str], message: str) -> NoReturn:
     setting = flag_meant(name, value or value_behind(flag, words))
     if setting:
         raise UsageError(f"{flag}: no such flag; write {setting}")
-    near = len(name) > MOST_SHORT and did_you_mean(name, [name for action in flag_parser()._actions for name in action.option_strings])
+    near = len(name) > MOST_SHORT and did_you_mean(
+        name, [name for action in flag_parser()._actions for name in action.option_strings]
+    )
     raise UsageError(f"{flag}: no such flag; convpipe --help shows those there are{f' ({near})' if near else ''}")
 
 

@@ -167,8 +167,8 @@ def dispatch(words: list[str]) -> int:
 def hyphened(word: str) -> str:
     """A flag whose hyphens a word processor has made a dash of, with hyphens again; a file of that name stays.
 
-    >>> hyphened("\u2014seed=3"), hyphened("\u2013m"), hyphened("\u2013\u2013version"), hyphened("\u2013sc"), hyphened("a\u2013b")
-    ('--seed=3', '-m', '--version', '-sc', 'a\u2013b')
+    >>> [hyphened(word) for word in ("\u2014seed=3", "\u2013m", "\u2013\u2013version", "\u2013sc", "a\u2013b")]
+    ['--seed=3', '-m', '--version', '-sc', 'a\u2013b']
     """
     name = word.lstrip(DASHES)
     if word.startswith("-") or name == word or os.path.lexists(word):
@@ -200,7 +200,9 @@ def no_command(words: Sequence[str], commands: Iterable[str]) -> UsageError:
     said = f" (did you mean {hint}?)" if hint else ""
     if not hint and os.path.isfile(word):
         said = " (an experiment file has a name that ends in .yaml)"
-    return UsageError(f"{word if word.strip() else repr(word)}: no such command; there are {there}, and settings as key=value{said}")
+    return UsageError(
+        f"{word if word.strip() else repr(word)}: no such command; there are {there}, and settings as key=value{said}"
+    )
 
 
 def hydra_app(words: list[str]) -> int:

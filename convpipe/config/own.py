@@ -23,6 +23,7 @@ from convpipe.config.keys import key_meant, keys
 from convpipe.config.parts import SETTINGS
 from convpipe.config.read import unknown_key
 from convpipe.config.repository import quick_loader
+from convpipe.config.settings import MOST_NAME_BYTES, composed, without_marks
 from convpipe.config.tree import (
     CHOICE,
     GLOBAL,
@@ -39,7 +40,6 @@ from convpipe.config.tree import (
     written_dtype,
 )
 from convpipe.config.typed import at_commas, check_form, is_function, text_of_word
-from convpipe.config.settings import MOST_NAME_BYTES, composed, without_marks
 from convpipe.errors import ConfigError, StorageError, UsageError, nearest, shown
 from convpipe.fields import check_names, choice as choice_check, group as settings_group, join, mapping, path as is_path
 from convpipe.files.yaml import DEEPEST, check_events, dotted

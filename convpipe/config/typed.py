@@ -25,7 +25,16 @@ if TYPE_CHECKING:
 
 # Settings below a group that are texts, whatever looks like a number in them; a test holds them against the checks.
 TEXTS = ("path", "entry", "points", "address", "operation", "sha256")
-PAIRS = ("''", '""', "\u201d\u201d", "\u2019\u2019", "\u201c\u201d", "\u2018\u2019", "\u201e\u201c", "«»")  # straight, and as word processors have them
+PAIRS = (
+    "''",
+    '""',
+    "\u201d\u201d",
+    "\u2019\u2019",
+    "\u201c\u201d",
+    "\u2018\u2019",
+    "\u201e\u201c",
+    "«»",
+)  # straight, and as word processors have them
 SIMPLE = re.compile(r"[A-Za-z0-9_ \t/\\+.$%*@?|:,\[\]{}()-]*")  # what needs no look, where no text is wanted
 NAME = re.compile(r"(?!(?:null|true|false|nan|inf)\Z)[A-Za-z_/][A-Za-z0-9_./-]*", re.IGNORECASE)  # a text in any case
 FOREIGN = r"[^A-Za-z0-9_ \t/\\+.$%*@?|:-]"
