@@ -51,7 +51,9 @@ def existing_folder(command: str, path: Run | str | Path) -> Path:
     for found in (folder, ROOT / folder):
         if os.path.isdir(found):
             return found
-    called = [] if os.path.lexists(folder) else runs_called(str(folder))
+    if (inside := folder.parent) != folder and os.path.isfile(folder) and is_run(inside):
+        return inside
+    called = [] if os.path.lexists(folder) else runs_called(folder.name, folder.parent)
     if len(called) > 1:
         there = such_as(map(str, called))
         raise UsageError(f"{command}: got {folder}, with which {len(called)} run ids start; expected a run{there}")
@@ -62,11 +64,14 @@ def existing_folder(command: str, path: Run | str | Path) -> Path:
     raise UsageError(f"{command}: got {folder}{what} expected a folder{f' ({hint})' if hint else ''}")
 
 
-def runs_called(start: str) -> list[Path]:
-    """The runs of all collections in ROOT whose ids start so; none of what cannot be the start of an id."""
-    if not ID_START.fullmatch(start) or not os.path.isdir(ROOT):
+def runs_called(start: str, above: Path) -> list[Path]:
+    """The runs whose ids start so: of a collection where one stands before it, else of all collections in ROOT."""
+    if not ID_START.fullmatch(start):
         return []
-    return [run for run in runs_below(Path(ROOT)) if run.name.startswith(start)]
+    if above != Path():
+        collection = next((each for each in (above, ROOT / above) if os.path.isdir(each)), None)
+        return [collection / name for name in run_names(collection) if name.startswith(start)] if collection else []
+    return [run for run in runs_below(Path(ROOT)) if run.name.startswith(start)] if os.path.isdir(ROOT) else []
 
 
 def near(folder: Path) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from convpipe import api
-from convpipe.errors import ArchiveError, UsageError, having_kept, literal, printable
+from convpipe.errors import ArchiveError, UsageError, did_you_mean, having_kept, literal, printable
 
 if TYPE_CHECKING:
     from convpipe.archive.read import Run
@@ -54,7 +54,7 @@ class Command:
         given = self.parser().parse_intermixed_args(words)
         count, takes = len(given.words), self.takes
         if count > bool(takes) or (not count and takes and takes[0] != "["):
-            raise UsageError(f"{self.name}: got {count} arguments, expected {self.expected}")
+            raise UsageError(f"{self.name}: got {count} arguments, expected {self.expected}{cell_hint(given)}")
         given.word = given.words[0] if given.words else None
         return given
 
@@ -86,12 +86,41 @@ class Command:
         return parser
 
 
+# Options of other tools, with ours, of which a command has one or the other.
+ELSEWHERE = {
+    **dict.fromkeys(("-o", "--output", "--out"), ("--output FILE", "--out FILE")),
+    **dict.fromkeys(("-i", "--index", "--cell", "--position", "--pixel"), ("--at N,F,Y,X",)),
+    **{f"--{form}": (f"--format {form}",) for form in ("json", "csv", "table", "parquet")},
+    **dict.fromkeys(("-s", "--sort-by", "--order"), ("--sort KEY",)),
+    **dict.fromkeys(("--desc", "--reverse", "-r"), ("--sort -KEY",)),
+    **dict.fromkeys(("-f", "--filter"), ("--where EXPR",)),
+}
+
+
+def cell_hint(given: Namespace) -> str:
+    """A hint at how a cell is said, where its numbers came as words of their own; or nothing."""
+    if not hasattr(given, "at"):
+        return ""
+    said = ([given.at] if given.at else []) + [word.removeprefix("at=") for word in given.words[1:]]
+    are_numbers = said and all(word.replace(",", "").removeprefix("-").isdigit() for word in said)
+    return f" (did you mean {given.words[0]} --at {','.join(said)}?)" if are_numbers and given.words else ""
+
+
 class CommandParser(ArgumentParser):
     """Arguments of one command; what is wrong with them is an error of ours."""
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing the usage."""
-        raise UsageError(f"{self.prog.split()[-1]}: {message.removeprefix('argument ')}")
+        flag = message.partition("unrecognized arguments: ")[2].split(" ")[0]
+        hint = self.meant(flag) if flag else ""
+        raise UsageError(f"{self.prog.split()[-1]}: {message.removeprefix('argument ')}{f' ({hint})' if hint else ''}")
+
+    def meant(self, flag: str) -> str:
+        """A hint at the option of ours that a flag was meant to be; or nothing."""
+        name = flag.partition("=")[0]
+        ours = [each for action in self._actions for each in action.option_strings]
+        meant = next((each for each in ELSEWHERE.get(name, ()) if each.split(" ")[0] in ours), "")
+        return f"did you mean {meant}?" if meant else did_you_mean(f"--{name.lstrip('-')}", ours)
 
 
 # What they do
@@ -307,8 +336,11 @@ TABLE = (
         "show how one cell came about, or all of a map",
         explain,
         explain_options,
+        "--at",
     ),
-    Command("page", "PATH [options]", "make a page of a run or a collection, to look at offline", page, page_options),
+    Command(
+        "page", "PATH [options]", "make a page of a run or a collection, to look at offline", page, page_options, "--at"
+    ),
     Command(
         "runs", "[PATH] [options]", "list the runs of a collection, or the collections", runs, runs_options, "--sort"
     ),

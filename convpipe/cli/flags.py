@@ -115,6 +115,8 @@ def sorted_words(parser: ArgumentParser, words: Sequence[str]) -> tuple[list[str
         if not word.startswith("-") or word == "-":
             settings.append(word)
             continue
+        if len(word) == MOST_SHORT and word not in known:
+            refused(words, f"{UNKNOWN}{word}")  # argparse would take it for the start of another
         flags.append(word)
         if left and word in known and takes(known[word], left[0]):
             flags.append(left.popleft())

@@ -240,11 +240,11 @@ def indices_of(at: str | Sequence[int]) -> Sizes:
     Raises:
         ConfigError: they are no whole numbers.
 
-    >>> indices_of("0,1,-2"), indices_of((0, 1, 2))
-    ((0, 1, -2), (0, 1, 2))
+    >>> indices_of("0,1,-2"), indices_of("(0, 1)"), indices_of((0, 1, 2))
+    ((0, 1, -2), (0, 1), (0, 1, 2))
     """
     try:
-        indices = tuple(map(int, at.split(","))) if isinstance(at, str) else tuple(map(index, at))
+        indices = tuple(map(int, at.strip(" ()[]").split(","))) if isinstance(at, str) else tuple(map(index, at))
     except (ValueError, TypeError) as error:
         raise ConfigError("--at", at, "whole numbers with commas between them: n,f,y,x") from error
     if not indices:
