@@ -259,7 +259,7 @@ def test_several_files_are_told_as_a_sweep(folder: Path) -> None:
 def test_what_is_no_file(folder: Path) -> None:
     Path("d.yaml").mkdir()
     assert refused(folder, "d.yaml").startswith("d.yaml: no such file, but a folder; expected an experiment file")
-    assert refused(folder, "~nobody_here/x.yaml").startswith("~nobody_here/x.yaml: no such file")
+    assert "~nobody_here is nobody's home" in refused(folder, "~nobody_here/x.yaml")
     Path("my file.yaml").write_text("seed: 3\n")
     words = advised(refused(folder, f"file://{folder}/my%20file.yaml"))
     assert words == [f"{folder}/my", "file.yaml"]
@@ -284,9 +284,9 @@ def test_what_is_no_file(folder: Path) -> None:
         ("conv:\n\u00a0\u00a0stride: 1\n".encode(), r"\(write stride with blanks of the keyboard"),
         (b"Seed: 1\n", r"\(did you mean seed\?\)"),
         (b"conv: {kernel: 3}\n", r"\(did you mean filters\.kernel\?\)"),
-        (b"seed: [1, 2]\n", r"\(a sweep is -m seed=1,2 or seed=range\(1,3\)\)"),
-        (b"seed: 1,2\n", r"\(a sweep is -m seed=1,2 or seed=range\(1,3\)\)"),
-        (b"seed: 1-3\n", r"\(a sweep is -m seed=1,2,3 or seed=range\(1,4\)\)"),
+        (b"seed: [1, 2]\n", r"\(a sweep is -m seed=1,2 or -m seed=range\(1,3\)\)"),
+        (b"seed: 1,2\n", r"\(a sweep is -m seed=1,2 or -m seed=range\(1,3\)\)"),
+        (b"seed: 1-3\n", r"\(a sweep is -m seed=1,2,3 or -m seed=range\(1,4\)\)"),
         (b"input: &a [[1]]\nfilters: *a\n", r"what \* refers to is to be written out"),
     ],
 )

@@ -7,6 +7,7 @@ as a path, takes any, and so do labels and notes. One pair of quotes around a wo
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -256,8 +257,8 @@ def one_word(key: str, text: str) -> str:
 
 
 def file_at(key: str, name: str) -> Path:
-    """The file of a name that a setting has, perhaps in the home folder."""
-    return Path(path_check(key, name))
+    """The file of a name that a setting has, perhaps in the home folder; one that is called so lies here."""
+    return Path(name if os.path.isfile(name) else path_check(key, name))
 
 
 def one_value(key: str, text: str) -> str:
