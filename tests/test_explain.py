@@ -191,7 +191,7 @@ BAD = [
     ("--at 1,0,0,0", r"--at: got 1,0,0,0, expected n from 0 to 0"),
     ("--at 0,0,0,2", r"--at: got 0,0,0,2, expected out_w from 0 to 1"),
     ("--at=-1,0,0,0", r"--at: got -1,0,0,0, expected n from 0 to 0"),
-    ("--at -1,0,0,0", r"explain: --at: expected one argument"),
+    ("--at -1,0,0,0", r"--at: got -1,0,0,0, expected n from 0 to 0"),
     ("--at 0,a", r"--at: got 0,a, expected whole numbers with commas between them: n,f,y,x"),
     ("--at=", r"--at: got nothing, expected whole numbers"),
     ("--at 0,0,0,0 --layer x", r"--layer: got x, expected no layer, as the run is a single convolution"),

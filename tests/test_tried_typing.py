@@ -144,7 +144,7 @@ def test_a_picture_is_an_input(folder: Path) -> None:
         assert advised(refused(folder, *typed)) == ["input=image", "input.path=my photo.png"]
 
 
-@pytest.mark.parametrize("flag", ["-v", "-x", "-z"])
+@pytest.mark.parametrize("flag", ["-v", "-d", "-N"])
 def test_no_flag_of_one_letter_is_near_another(flag: str, folder: Path) -> None:
     assert "did you mean" not in refused(folder, flag)
 
@@ -287,7 +287,7 @@ def test_what_is_no_file(folder: Path) -> None:
         (b"seed: [1, 2]\n", r"\(a sweep is -m seed=1,2 or -m seed=range\(1,3\)\)"),
         (b"seed: 1,2\n", r"\(a sweep is -m seed=1,2 or -m seed=range\(1,3\)\)"),
         (b"seed: 1-3\n", r"\(a sweep is -m seed=1,2,3 or -m seed=range\(1,4\)\)"),
-        (b"input: &a [[1]]\nfilters: *a\n", r"what \* refers to is to be written out"),
+        (b"input: &a [[1]]\nfilters: *a\n", r"what a \* refers to is to be written out"),
     ],
 )
 def test_a_file_that_is_not_quite_yaml(text: bytes, says: str, folder: Path) -> None:
@@ -355,3 +355,9 @@ def test_an_error_that_cannot_be_printed_keeps_its_exit_code(folder: Path) -> No
         words = [sys.executable, "-m", "convpipe", "nope"]
         found = subprocess.run(words, stdout=full, stderr=full, env={**os.environ, "PYTHONPATH": str(CHECKOUT)})
     assert found.returncode == 2
+
+
+def test_words_behind_a_file_are_completed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("my.yaml").write_text("seed: 3\n")
+    monkeypatch.setenv("COMP_LINE", "convpipe my.yaml conv.str")
+    assert convpipe("-sc", "query=bash").out.split() == ["conv.stride="]

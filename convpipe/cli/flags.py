@@ -21,7 +21,7 @@ from convpipe.config.compose import NO_SEARCH_PATH, plain_config
 from convpipe.config.hydra_safety import refuse_unsafe
 from convpipe.config.tree import MAIN_CONFIG
 from convpipe.config.typed import without_pair
-from convpipe.config.words import OWN, words_for_hydra
+from convpipe.config.words import OWN, is_own_file, words_for_hydra
 from convpipe.errors import ConfigError, ConvpipeError, UsageError, did_you_mean
 from convpipe.execution import provenance
 
@@ -301,6 +301,8 @@ def completions(arguments: Namespace, commands: Collection[str]) -> Iterator[str
     if words[:1] and words[0] in commands:
         return  # the shell itself completes paths
     with contextlib.suppress(ConvpipeError, SystemExit):  # Hydra's parser exits on a flag that there is not
-        refuse_unsafe(word for word in words[:-1] if word and not word.startswith("-"))
+        before = [word for word in words[:-1] if word and not is_own_file(word)]  # Hydra would complete nothing
+        refuse_unsafe(word for word in before if not word.startswith("-"))
+        os.environ["COMP_LINE"] = " ".join(["convpipe", *before, words[-1]])
         with contextlib.redirect_stderr(io.StringIO()):
             yield from shell_script(arguments).split()

@@ -114,6 +114,8 @@ def unreadable(text: bytes, error: Exception) -> str:
     """What is wrong with a YAML text, in which line, and what to do about the most frequent mistakes."""
     mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
     if mark is None or problem is None:
+        if "aliases" in str(error):
+            return f"not readable: {error} (what a * refers to is to be written out)"
         if (place := not_utf_8(text)) is not None:
             return f"expected UTF-8, which it is not at byte {place} (an editor saves it so)"
         return "not readable: " + shown(error, 200).replace(' in "<byte string>", position', ", at byte")

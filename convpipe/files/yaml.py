@@ -147,7 +147,7 @@ def check_events(content: bytes) -> None:
     depth = 0
     for event in yaml.parse(content, LOADER):
         if isinstance(event, yaml.AliasEvent):
-            raise ValueError("aliases are not for plain values: what * refers to is to be written out")
+            raise ValueError("aliases are not for plain values")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
             raise ValueError(f"more than {DEEPEST} levels")
