@@ -305,7 +305,7 @@ def check_form(key: str, value: str, several: bool) -> None:
         check(key, listed or value)
     except ConfigError as error:
         asked = f"a sweep is {'' if several else '-m '}"
-        if listed and all(type(entry) is int for entry in listed):
+        if isinstance(listed, list) and listed and all(type(entry) is int for entry in listed):
             raise ConfigError(key, value, error.expected, f"{asked}{forms(key, listed)}") from error
         if span:
             first, last = sorted((int(span[1]), int(span[2])))
