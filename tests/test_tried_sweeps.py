@@ -231,8 +231,8 @@ def test_what_data_frames_write_is_a_list_of_points(
     monkeypatch.chdir(tmp_path)
     assert points(f"sweep.points=sub/{name}") == expected
     answer = convpipe("-m", "sub/my.yaml", "dry_run=true")  # where it stands in a file, it lies beside that
-    assert (answer.err, answer.out.splitlines()[0]) == ("", f"{len(expected)} points, 0 of them already done, "
-                                                            f"{len(expected)} to run")  # fmt: skip
+    count = f"{len(expected)} point{'s' * (len(expected) > 1)}"
+    assert (answer.err, answer.out.splitlines()[0]) == ("", f"{count}, 0 of them already done, {len(expected)} to run")
 
 
 @pytest.mark.parametrize(
