@@ -231,8 +231,8 @@ def test_what_data_frames_write_is_a_list_of_points(
     monkeypatch.chdir(tmp_path)
     assert points(f"sweep.points=sub/{name}") == expected
     answer = convpipe("-m", "sub/my.yaml", "dry_run=true")  # where it stands in a file, it lies beside that
-    assert (answer.err, answer.out.splitlines()[0]) == ("", f"{len(expected)} points, 0 of them already done, "
-                                                            f"{len(expected)} to run")  # fmt: skip
+    count = f"{len(expected)} point{'s' * (len(expected) > 1)}"
+    assert (answer.err, answer.out.splitlines()[0]) == ("", f"{count}, 0 of them already done, {len(expected)} to run")
 
 
 @pytest.mark.parametrize(
@@ -315,6 +315,32 @@ def test_one_point_in_one_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(tmp_path)
     answer = convpipe("-m", "seed=7", "name=c", "hydra/launcher=basic")
     assert answer.out.splitlines()[-1] == "1 done, 0 there before, 0 failed: runs/c (1 point in 1 job)"
+
+
+# Lines that say what to type.
+
+
+@pytest.mark.parametrize(
+    ("words", "refusal"),
+    [
+        (["seed=[1,2],[3]"], "seed=[1,2]: seed: got [1, 2], expected a whole number from 0 to 18446744073709551615"),
+        (["workers=[1],[2]"], "workers: got [1],[2], expected one value for the whole sweep"),
+        (["sweep.points=vgg16"], "(input=integers, random have it)"),
+        (["input={source: npy, path: x.npy}"], "(input=NAME chooses, and input.KEY=VALUE sets what that has)"),
+        (["filters={source: random, count: 2}", "seed=1,2"],
+         "(filters=NAME chooses, and filters.KEY=VALUE sets what that has)"),
+    ],
+)  # fmt: skip
+def test_lines_that_say_what_to_type(
+    words: list[str], refusal: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert refusal in refused(tmp_path, "-m", *words)
+
+
+def test_one_point_of_a_dry_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert convpipe("-m", "seed=1", "dry_run=true").out.startswith("1 point, 0 of them already done, 1 to run\n")
 
 
 def rows_of(path: str) -> list[dict[str, str]]:

@@ -97,6 +97,11 @@ def unknown_key(key: str, overrides: Sequence[str], siblings: Siblings) -> Confi
     group, there = siblings(key)
     above = f"{group}." if group else ""
     name, _, rest = key.removeprefix(above).partition(".")
+    if name in there and given(key, overrides).startswith("{"):
+        hint = f"{name}=NAME chooses, and {name}.KEY=VALUE sets what that has"
+        return ConfigError(key, given(key, overrides), f"settings that {name} has as it is chosen", hint)
+    if name in there and (having := who_has(key) if rest else ""):
+        return ConfigError(key, given(key, overrides), f"a key of {name} as it is chosen", having)
     if name in there:
         return ConfigError(key, given(key, overrides), f"{above}{name} itself, as nothing is below it")
     near = nearest(name, there)

@@ -51,7 +51,8 @@ def show_sweep(events: Iterator[Event]) -> int:
 
 def totals_text(totals: Totals) -> str:
     """What the points of a sweep come to, in lines."""
-    lines = [f"{totals.points} points, {totals.there} of them already done, {totals.to_run} to run"]
+    points = f"{totals.points} point{'s' * (totals.points != 1)}"
+    lines = [f"{points}, {totals.there} of them already done, {totals.to_run} to run"]
     if totals.failed_before:
         lines.append(f"{totals.failed_before} failed before ({RETRY})")
     lines += [
