@@ -8,6 +8,7 @@ sent to them it was 1.6.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections import deque
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
@@ -72,7 +73,8 @@ WORKERS: list[Worker] = []  # of this process, which a pool can give no state ot
 
 
 def begin(parts: Sequence[Points]) -> None:
-    """Set this process up as a worker."""
+    """Set this process up as a worker; what it has inherited is not looked through for garbage, which would copy it."""
+    gc.freeze()
     WORKERS[:] = [Worker(parts)]
 
 
