@@ -261,6 +261,15 @@ def test_a_note_is_of_new_runs(folder: Path) -> None:
     assert (long.code, "expected a text of at most 1000 characters" in long.err) == (2, True)
 
 
+def test_a_sweep_says_that_runs_which_are_there_keep_their_notes(folder: Path) -> None:
+    assert "note" not in swept(*SMALL, "seed=1,2", "note=first").out
+    said = "the note is of new runs: 2 that were there keep theirs, and the sweep's record has it"
+    assert said in swept(*SMALL, "seed=1,2,3", "note=second").out.splitlines()
+    assert cp.runs(C, sort="seed")["note"].tolist() == ["first", "first", "second"]
+    assert last_record()[1]["note"] == "second"
+    assert "the note is" not in swept(*SMALL, "seed=1,2,3").out
+
+
 # Measuring
 
 

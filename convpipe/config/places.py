@@ -8,8 +8,9 @@ from typing import Any
 
 from convpipe.config.grammar import choices_text
 from convpipe.config.keys import keys
+from convpipe.config.pieces import at_commas
 from convpipe.config.tree import YAML
-from convpipe.config.typed import at_commas, is_function, text_of_word
+from convpipe.config.typed import is_function, text_of_word
 from convpipe.fields import path as is_path
 from convpipe.files.yaml import dotted
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from convpipe.config.grammar import choices_text, quoted, quoted_text
 from convpipe.config.hydra_safety import PARAMS, SWEEPS, parsed, refuse_unsafe
 from convpipe.config.parts import SETTINGS
+from convpipe.config.pieces import at_commas, pieces
 from convpipe.config.settings import saying
 from convpipe.errors import ConfigError
 from convpipe.fields import Check, group as settings_group, path as path_check
@@ -41,10 +42,6 @@ SIMPLE = re.compile(r"[A-Za-z0-9_ \t/\\+.$%*@?|:,\[\]{}()-]*")  # what needs no 
 NAME = re.compile(r"(?!(?:null|true|false|nan|inf)\Z)[A-Za-z_/][A-Za-z0-9_./-]*", re.IGNORECASE)  # a text in any case
 FOREIGN = r"[^A-Za-z0-9_ \t/\\+.$%*@?|:-]"
 FUNCTION = r"(?:choice|range|interval|shuffle|sort|tag|glob|bool|float|int|str)\s*\(.*\)\s*"
-QUOTED = r"""\s*(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\s*(?=[\[\]{}(),:=]|\Z)"""
-BETWEEN = r"(?:\$\{[^{}]*\}|\\.|[^\[\]{}(),])+"
-ENTRY_KEY = r"[^\[\]{}(),:=]+[:=]"  # of a dict, or a function's argument by its name
-MARKS = "[]{}(),"
 SPAN = r"(?:range)?[(\[]?\s*(\d{1,9})\s*(?:\.{2,3}|:|-|~|to)\s*(\d{1,9})\s*[)\]]?"
 LISTED = r"(?:list|tuple|set|np\.array)?\s*[\[({]+\s*(\d{1,20}(?:\s*,\s*\d{1,20})*)\s*,?\s*[\])}]+"
 NUMBERS = re.compile(r"[\s0-9+.eE,\[\]-]+")
@@ -277,41 +274,6 @@ def one_value(key: str, text: str) -> str:
     return ""
 
 
-# The pieces of a value
-
-
-class Piece:
-    """A mark of the grammar, or what is between two, and how many brackets are open there. No dataclass, as every
-    start makes it.
-    """
-
-    def __init__(self, text: str, depth: int, is_mark: bool = False) -> None:
-        self.text, self.depth, self.is_mark = text, depth, is_mark
-
-
-def at(pattern: str, value: str, place: int) -> re.Match[str] | None:
-    """What matches at a place; the pattern is made when it is first needed, as few words do."""
-    return re.compile(pattern, re.DOTALL).match(value, place)
-
-
-def pieces(value: str) -> Iterator[Piece]:
-    """The pieces of a value: brackets and commas outside of quotes, and what is between them."""
-    place, opened = 0, ""
-    while place < len(value):
-        pattern = at(QUOTED, value, place) or (opened[-1:] in tuple("{(") and at(ENTRY_KEY, value, place))
-        if not pattern and value[place] in MARKS:
-            mark = value[place]
-            opened = opened[:-1] if mark in "]})" else opened
-            yield Piece(mark, len(opened), True)
-            opened += mark if mark in "[{(" else ""
-            place += 1
-            continue
-        found = pattern or at(BETWEEN, value, place)
-        text = found[0] if found else value[place]
-        yield Piece(text, len(opened), bool(pattern))
-        place += len(text)
-
-
 def in_quotes(key: str, value: str) -> str:
     """A value whose texts have quotes where the grammar needs them, if it can be read then."""
     if read(key, value) is not None:
@@ -327,24 +289,6 @@ def with_quotes(text: str) -> str:
         return text
     start = len(text) - len(text.lstrip())
     return text[:start] + verbatim(text)
-
-
-def at_commas(value: str) -> list[str]:
-    """The values between commas outside of quotes and brackets; where brackets do not match, they are letters.
-
-    >>> at_commas("a (1, 2).png,'b,c'"), at_commas("a (1,b.png")
-    (['a (1, 2).png', "'b,c'"], ['a (1', 'b.png'])
-    """
-    found = [""]
-    depth = 0
-    for piece in pieces(value):
-        depth += piece.is_mark and (piece.text in tuple("[{(")) - (piece.text in tuple("]})"))
-        if piece.is_mark and piece.text == "," and piece.depth == 0:
-            found.append("")
-        else:
-            found[-1] += piece.text
-    parts = [part.strip() for part in (value.split(",") if depth else found)]
-    return parts if all(parts) else [value]
 
 
 # Sweeps

@@ -13,8 +13,9 @@ from typing import Any
 from convpipe.config.grammar import quoted
 from convpipe.config.hydra_errors import explained
 from convpipe.config.parts import SETTINGS
+from convpipe.config.pieces import at_commas
 from convpipe.config.tree import GLOBAL, GROUPS, YAML, config_folder
-from convpipe.config.typed import at_commas, file_at, is_text, one_word, typed, without_pair
+from convpipe.config.typed import file_at, is_text, one_word, typed, without_pair
 from convpipe.errors import ConfigError, ConvpipeError, UsageError
 from convpipe.fields import settings_of
 from convpipe.files.yaml import dotted

@@ -68,6 +68,7 @@ def sweep(
             tally, books = Tally(notes=list(rowless_axes(parts))), Books(parts, folders, command)
             found = outcomes(parts, totals.points, books.surveys, launcher) if crew is None else crew.run(books.surveys)
             yield from run_points(books, tally, found, watch)
+            tally.notes += unkept_note(parts[0].execution, tally)
             yield Closed(totals, tally, books.surveys)
 
 
@@ -112,6 +113,13 @@ def rowless_axes(parts: Sequence[Points]) -> Iterator[str]:
     if found:
         measured = "of how to execute, threads alone is measured: threads=1,2 timing.repeats=30"
         yield f"no rows for each value of {', '.join(found)}, as a run is what it computes; {measured}"
+
+
+def unkept_note(execution: Execution, tally: Tally) -> list[str]:
+    """What is to be said where runs that were there keep their own notes."""
+    if execution.note is None or not tally.there:
+        return []
+    return [f"the note is of new runs: {tally.there} that were there keep theirs, and the sweep's record has it"]
 
 
 def composer_for(config: DictConfig, arguments: Sequence[str], execution: Execution) -> Composer:
