@@ -100,7 +100,7 @@ def test_the_points(words: str, expected: list[str]) -> None:
         ("cluster=dask,ray", r"cluster: got dask,ray, expected one value"),
         (
             "sweep.points=resnet5",
-            r"sweep\.points: got resnet5, expected a \.csv .*mobilenet_v2.* \(did you mean resnet50",
+            r"sweep\.points: got resnet5, expected a \.csv, .*mobilenet_v2.* \(did you mean resnet50",
         ),
         ("sweep.points=none.csv", r"sweep\.points: got none\.csv, expected a file of points \(No such file"),
         ("seed=1,,2", r"seed: got 1,,2, expected key=value in Hydra's grammar"),

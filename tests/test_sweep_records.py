@@ -213,6 +213,20 @@ def test_each_is_what_it_is_alone(folder: Path) -> None:
         assert run_names(Path("together", name)) == run_names(Path("alone", name))
 
 
+def test_files_of_ones_own_are_called_by_their_names(folder: Path) -> None:
+    Path("a.yaml").write_text("experiment: lecture_3d\nname: c\nhydra: {sweeper: {params: {seed: '1,2'}}}\n")
+    Path("b 수.yaml").write_text("experiment: lecture_3d\nname: c\nconv: {pad: 1}\n")
+    answer = swept("root=r", "experiment=a.yaml,b 수.yaml")
+    assert "_own_" not in answer.out
+    settings = [row["settings"] for row in last_record()[0]]
+    marked = "''experiment=b 수.yaml'"  # a text that begins with the mark has one more
+    assert settings == ["experiment=a.yaml seed=1", "experiment=a.yaml seed=2", marked]
+    swept("root=s", "experiment=b 수.yaml,lecture_4d", "name=c")
+    assert [row["settings"] for row in last_record(Path("s/c"))[0]] == [marked, "experiment=lecture_4d"]
+    said = convpipe("-m", "root=r", "experiment=a.yaml,b 수.yaml", "conv.stride=0").err
+    assert said.startswith("convpipe: experiment=a.yaml seed=1: conv.stride: got 0")
+
+
 @pytest.mark.parametrize(
     ("words", "match"),
     [

@@ -203,3 +203,23 @@ def store(group: str, name: str, node: dict[str, Any], provider: str, package: s
     except OmegaConfBaseException as error:
         lines = [f"{key}={value}" for key, value in dotted(node)]
         raise explained(error, lines, lambda key: ("", ())) from error
+
+
+def as_typed(text: str) -> str:
+    """Overrides for people: an experiment file of the user's by its name, and not by what it is called for Hydra."""
+    if OWN not in text:
+        return text
+    from convpipe.config.typed import one_word
+
+    stored = {name.removesuffix(".yaml"): node.provider for name, node in own_nodes().items()}
+    for name in sorted(stored, key=len, reverse=True):  # as one begins with another
+        text = text.replace(f"experiment={name}", one_word("experiment", stored[name]))
+    return text
+
+
+def own_nodes() -> dict[str, Any]:
+    """The experiment files of the user's that Hydra has been given."""
+    from hydra.core.config_store import ConfigStore
+
+    stored: dict[str, Any] = ConfigStore.instance().repo.get("experiment", {})
+    return {name: node for name, node in stored.items() if name.startswith(OWN)}

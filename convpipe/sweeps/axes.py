@@ -14,6 +14,7 @@ from typing import Any
 
 from hydra.core.override_parser.types import Override, Transformer
 
+from convpipe.config.words import as_typed
 from convpipe.errors import ConfigError, did_you_mean
 from convpipe.fields import LARGEST
 
@@ -38,13 +39,14 @@ class Setting:
 Point = tuple[Setting, ...]
 
 
-def point_text(point: Point) -> str:
-    """A point's overrides as one would type them.
+def point_text(point: Point, experiment: str = "") -> str:
+    """A point's overrides as one would type them, behind the word that chooses its experiment, if there are several.
 
-    >>> point_text(())
-    'the only point'
+    >>> point_text(()), point_text((), "experiment=tiny")
+    ('the only point', 'experiment=tiny')
     """
-    return " ".join(setting.text for setting in point) or "the only point"
+    text = as_typed(" ".join([setting.text for setting in point]))
+    return f"{experiment} {text}".strip() or "the only point"
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class Task:
     @property
     def overrides(self) -> str:
         """For people."""
-        return f"{self.experiment} {point_text(self.point)}" if self.experiment else point_text(self.point)
+        return point_text(self.point, self.experiment)
 
 
 Passing = PassedOver | Done  # what is no task any more, on its way to whoever counts it
@@ -153,10 +153,13 @@ def measured_times(run: str, stages: Mapping[str, Sequence[float]], threads: int
     return tuple(timing_rows(run, stages, provenance.recorded(threads), provenance.now()))
 
 
-def failed(point: Point, number: int, job: Job, error: Exception) -> Done:
+def failed(point: Point, number: int, job: Job, error: Exception, experiment: str = "") -> Done:
     """What came of a point that could not be planned any more."""
     text, described, place = in_one_line(error), describe(job.spec), job.execution.place
-    who, row = (place.folder, described.identity, point_text(point)), failed_row(described, text, provenance.now())
+    who, row = (
+        (place.folder, described.identity, point_text(point, experiment)),
+        failed_row(described, text, provenance.now()),
+    )
     return Done(*who, FAILED, 0.0, row, text, number=number, label=job.execution.label or "")
 
 

@@ -77,7 +77,7 @@ class Books:
             for number, point, job in points.refused():
                 record = self.records.get(job.execution.place.folder)
                 if record is not None:
-                    settings = f"{points.experiment} {point_text(point)}".strip()
+                    settings = point_text(point, points.experiment)
                     record.add(number, job.execution.label or "", settings, "", IMPOSSIBLE)
 
     def note(self, batch: Sequence[Done | PassedOver]) -> list[PassedOver | Finished]:

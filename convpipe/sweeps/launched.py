@@ -78,7 +78,7 @@ class Chunk:
                 work = checked_work(spec, given["place"].memory, memo)
             except ConfigError as error:
                 text = in_one_line(error)
-                said = f"{given['experiment']} {point_text(given['point'])}".strip()
+                said = point_text(given["point"], given["experiment"])
                 who = given["place"].folder, described.identity, said
                 row, which = (
                     failed_row(described, text, provenance.now()),

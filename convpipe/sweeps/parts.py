@@ -15,6 +15,7 @@ from convpipe.config.hydra_safety import parsed
 from convpipe.config.read import read_execution
 from convpipe.config.settings import Execution
 from convpipe.config.tree import MAIN_CONFIG
+from convpipe.config.words import as_typed
 from convpipe.errors import ConfigError
 from convpipe.sweeps.axes import swept_values
 from convpipe.sweeps.space import group_options, parse
@@ -77,7 +78,7 @@ def parts_alone(hydra: Hydra, config: DictConfig, arguments: Sequence[str], at: 
     for value in swept_values(override, len(options or ()), 0):
         word = f"{EXPERIMENT}={value_text(EXPERIMENT, getattr(value, 'text', value))}"
         words = [*arguments[:at], word, *arguments[at + 1 :]]
-        yield part(composed(hydra, name, words, multirun=True), words, word)
+        yield part(composed(hydra, name, words, multirun=True), words, as_typed(word))
 
 
 def own_points(part: Part) -> tuple[Any, ...]:

@@ -118,7 +118,7 @@ class Points:
         try:
             found = Left.OUT if job is None else self.planned(number, point, job)
         except ConfigError as error:
-            raise at_point(point, error) from error
+            raise at_point(point, self.experiment, error) from error
         if found is Left.IMPOSSIBLE:
             self.impossible.add(number)
         return found
@@ -141,7 +141,7 @@ class Points:
             found = Left.OUT if job is None else self.planned(number, point, job)
         except ConfigError as error:
             assert job is not None
-            return failed(point, number, job, error)
+            return failed(point, number, job, error, self.experiment)
         return self.task(found) if isinstance(found, Checked) else None
 
     def task(self, found: Checked) -> Task:
@@ -176,7 +176,7 @@ class Points:
                 return None
             return read_job(config, self.memo)
         except ConfigError as error:
-            raise at_point(point, error) from error
+            raise at_point(point, self.experiment, error) from error
 
     def planned(self, number: int, point: Point, job: Job) -> Checked | Left:
         """A point with its plan, or, where such are skipped, the word that its sizes cannot be.
@@ -204,9 +204,9 @@ def not_of_the_sweep(key: str, found: Any, whole: Any) -> ConfigError:
     return ConfigError(key, found, f"{shown(whole)}, as the sweep itself has it", "sweep over such an experiment alone")
 
 
-def at_point(point: Point, error: Exception) -> UsageError:
+def at_point(point: Point, experiment: str, error: Exception) -> UsageError:
     """An error with the overrides of the point that it is about."""
-    return UsageError(f"{shown(point_text(point), 200)}: {error}")
+    return UsageError(f"{shown(point_text(point, experiment), 200)}: {error}")
 
 
 def is_impossible(error: ConfigError) -> bool:
