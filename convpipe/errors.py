@@ -178,10 +178,10 @@ def printable(text: str) -> str:
 
 
 def literal(value: object) -> str:
-    """A text from outside, such as a path, whole and on one line: escapes for line breaks, too, and for colours.
+    r"""A text from outside, such as a path, whole and on one line: escapes for line breaks, too, and for colours.
 
     >>> print(literal("runs/a\nok\x1b[31m"))
-    runs/a\\nok\\x1b[31m
+    runs/a\nok\x1b[31m
     """
     text = str(value)
     return text if text.isprintable() else printable(text).replace("\n", "\\n")

@@ -55,8 +55,8 @@ def fitting(widths: Mapping[str, int], worth: Iterable[Sequence[str]], room: int
 def left_out(names: Sequence[str], how: str, width: int | None = None) -> str:
     """The line below a table that says which columns are left out, as many by name as fit, and how to see them.
 
-    >>> left_out(["min", "max"], "| cat shows all"), left_out(["min", "max", "mean"], "| cat shows all", 40)
-    ('left out: min, max (| cat shows all)', 'left out: min and 2 more (| cat shows all)')
+    >>> left_out(["min", "max"], "| cat shows all"), left_out(["minimum", "maximum", "mean"], "| cat shows all", 46)
+    ('left out: min, max (| cat shows all)', 'left out: minimum and 2 more (| cat shows all)')
     """
     lines = [left_out_line(names, count, how) for count in range(min(len(names), MOST_NAMED), 0, -1)]
     return next((line for line in lines if width is None or cells_of(line) <= width), lines[0])

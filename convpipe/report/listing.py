@@ -304,7 +304,7 @@ def filled(name: str, texts: Sequence[str], *, right: bool) -> list[str]:
 
 @lru_cache(maxsize=1 << 16)
 def short_cell(text: str) -> str:
-    """A cell of a table: on one line, nothing that moves a terminal's cursor, not too long.
+    r"""A cell of a table: on one line, nothing that moves a terminal's cursor, not too long.
 
     >>> short_cell("a\nb"), short_cell("x" * 40)
     ('a b', 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxx...')
