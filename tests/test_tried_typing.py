@@ -361,3 +361,13 @@ def test_words_behind_a_file_are_completed(folder: Path, monkeypatch: pytest.Mon
     Path("my.yaml").write_text("seed: 3\n")
     monkeypatch.setenv("COMP_LINE", "convpipe my.yaml conv.str")
     assert convpipe("-sc", "query=bash").out.split() == ["conv.stride="]
+
+
+@pytest.mark.parametrize("typed", ["bias=1", "bias=[2]", "input=[[1,2],[3,4]]", "filters=3", "filters=[[1,0],[0,1]]"])
+def test_numbers_where_a_choice_is_expected(typed: str, folder: Path) -> None:
+    said = refused(folder, typed)
+    found = re.search(r"\(write (.*)\)$", said)
+    assert found, said
+    other = ["filters=values", "filters.values=[[1]]"] if typed.startswith("input") else []
+    other = ["input=values", "input.values=[[1,2],[3,4]]"] if typed.startswith("filters") else other
+    assert convpipe(*found[1].split(), *other).code == 0

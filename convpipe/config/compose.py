@@ -18,7 +18,7 @@ from convpipe.config.parts import FREE
 from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS
 from convpipe.config.tree import GROUPS, MAIN_CONFIG, WRITTEN_OUT, config_folder
 from convpipe.config.typed import axis_text, check_form, one_value, typed_texts
-from convpipe.errors import ConfigError, ConvpipeError, UsageError
+from convpipe.errors import ConfigError, ConvpipeError, UsageError, shown
 
 if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra
@@ -98,8 +98,18 @@ def check_single_values(overrides: Sequence[str], multirun: bool) -> None:
             names = chosen if isinstance(chosen, list) else [chosen]
             if not isinstance(chosen, dict) and not all(isinstance(name, str) for name in names):
                 hint = "~experiment leaves it out" if key == "experiment" else ""
-                hint = f"{key}=values {key}.values=... takes numbers" if key in WRITTEN_OUT else hint
+                hint = numbers_hint(key, value, listed=isinstance(chosen, list)) if key in WRITTEN_OUT else hint
                 raise ConfigError(key, value, f"the name of a choice of {key}", hint)
+
+
+def numbers_hint(key: str, value: str, *, listed: bool) -> str:
+    """How numbers are typed where a choice is expected; a single one is a list of one for each filter, or a matrix.
+
+    >>> numbers_hint("bias", "1", listed=False), numbers_hint("input", "[[1,2]]", listed=True)
+    ('write bias=values bias.values=[1]', 'write input=values input.values=[[1,2]]')
+    """
+    found = value if listed else f"[{value}]" if key == "bias" else f"[[{value}]]"
+    return f"write {key}=values {key}.values={shown(found)}"
 
 
 def check_single_run(overrides: Sequence[str]) -> None:
