@@ -249,23 +249,13 @@ def text_of(key: str, value: Any) -> str:
 
 
 def path_of(key: str, value: Any) -> str:
-    """A text that a file system takes; `~` in front is the home folder, as in a shell."""
-    found = text_of(key, value)
+    """A text that a file system takes; `~` in front is the home folder, `~NAME` that of another, as in a shell."""
+    found = os.path.expanduser(text_of(key, value))
     if "\0" in found:
         raise path.refused(key, value, "none has the character 0 in it")
-    return at_home(key, found) if found.startswith("~") else found
-
-
-def at_home(key: str, value: str) -> str:
-    """A path that begins with `~`, the home folder, or `~NAME`, that of another.
-
-    Raises:
-        ConfigError: there is nobody of that name.
-    """
-    found = os.path.expanduser(value)
     if found.startswith("~"):
-        name = value.split("/")[0]
-        raise path.refused(key, value, f"{name} is nobody's home; a file that is called so is ./{value}")
+        name = found.split("/")[0]
+        raise path.refused(key, value, f"{name} is nobody's home; a file that is called so is ./{found}")
     return found
 
 

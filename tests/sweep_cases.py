@@ -11,6 +11,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from cli_runs import Answer, convpipe
+
 from convpipe.cli.flags import parsed_flags
 from convpipe.config.app import make_hydra
 from convpipe.config.compose import composed, plain_config
@@ -102,3 +104,15 @@ def fast_folder() -> Iterator[Path]:
     """A new folder, in memory where the system has such."""
     with tempfile.TemporaryDirectory(dir=SHM if SHM.is_dir() else None, prefix="convpipe-test-") as name:
         yield Path(name)
+
+
+def swept(*words: str, code: int = 0) -> Answer:
+    """A sweep that ends with that code."""
+    answer = convpipe("-m", *words)
+    assert answer.code == code, answer.out + answer.err
+    return answer
+
+
+def last_line(answer: Answer) -> str:
+    """The line that says what came of a sweep."""
+    return answer.out.splitlines()[-1]

@@ -22,8 +22,8 @@ from sweep_cases import fast_folder
 import convpipe as cp
 from convpipe.archive import replace
 from convpipe.archive.collection import rebuild
-from convpipe.archive.index import locked
 from convpipe.archive.read import load
+from convpipe.archive.shared import locked
 from convpipe.archive.verify import verify
 from convpipe.errors import StorageError
 

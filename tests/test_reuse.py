@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cli_runs import Answer, convpipe
+from cli_runs import convpipe
 from run_cases import (
     FLOATS,
     a_place,
@@ -25,7 +25,7 @@ from run_cases import (
     run_folders,
     set_output,
 )
-from sweep_cases import events, fast_folder, results
+from sweep_cases import events, fast_folder, last_line, results, swept
 
 import convpipe as cp
 from convpipe.archive.collection import rebuild, run_names
@@ -50,16 +50,6 @@ def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with fast_folder() as folder:
         monkeypatch.chdir(folder)
         yield folder
-
-
-def swept(*words: str, code: int = 0) -> Answer:
-    answer = convpipe("-m", *words)
-    assert answer.code == code, answer.out + answer.err
-    return answer
-
-
-def last_line(answer: Answer) -> str:
-    return answer.out.splitlines()[-1]
 
 
 def manifest(run: Path) -> dict[str, Any]:

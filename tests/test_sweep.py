@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from cli_runs import CHECKOUT, Answer, contents, convpipe, refused
 from run_cases import contents as files, edit_manifest, hidden, run_folders, set_output
-from sweep_cases import collected, column, fast_folder, results, statuses
+from sweep_cases import collected, column, fast_folder, last_line, results, statuses
 
 from convpipe.archive import write as archive_write
 from convpipe.archive.collection import rebuild, refresh, run_names
@@ -54,10 +54,6 @@ def swept(*words: str, code: int = 0) -> Answer:
     assert answer.code == code, answer.err + answer.out
     assert all(line.startswith("failed: ") for line in answer.err.splitlines()), answer.err
     return answer
-
-
-def last_line(answer: Answer) -> str:
-    return answer.out.splitlines()[-1]
 
 
 # Run, recorded, shown

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_runs import Answer, contents as paths, convpipe, refused
+from cli_runs import contents as paths, convpipe, refused
 from run_cases import hidden
-from sweep_cases import collected, events
+from sweep_cases import collected, events, last_line, swept
 
+from convpipe.archive.collection import run_names
 from convpipe.archive.sweeps import point_rows
 from convpipe.sweeps import blocks
-from convpipe.sweeps.blocks import Block, Crew, Worker, check_block, run_block
+from convpipe.sweeps.blocks import Block, Crew, OpenBlocks, Worker, check_block, run_block
 from convpipe.sweeps.executors import Here, Pool
 from convpipe.sweeps.outcomes import Done, Finished, There
 from convpipe.sweeps.points import Checked, Points
@@ -34,16 +35,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(blocks, "CHECKED_AT_ONCE", 3)
     yield tmp_path
     blocks.WORKERS.clear()
-
-
-def swept(*words: str, code: int = 0) -> Answer:
-    answer = convpipe("-m", *words)
-    assert answer.code == code, answer.out + answer.err
-    return answer
-
-
-def last_line(answer: Answer) -> str:
-    return answer.out.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
@@ -142,11 +133,60 @@ def test_no_more_is_kept_than_there_is_room_for(folder: Path, monkeypatch: pytes
 
 def test_the_check_comes_to_what_one_process_finds(folder: Path) -> None:
     words = (*SMALL, "filters=integers", "filters.kernel=2,9", "seed=range(0,7)", "invalid=skip", 'where="seed != 2"')
-    crew_points = parts(*words)
-    blocks.begin(crew_points)
-    found = Crew(crew_points, Pool(Here(), 2), ExitStack()).check()
+    found = a_crew(parts(*words)).check()
     assert found == check_all(parts(*words))
     assert (found[0].points, found[0].impossible, found[0].left_out) == (6, 6, 2)
+
+
+def a_crew(points: tuple[Points, ...]) -> Crew:
+    blocks.begin(points)
+    return Crew(points, Pool(Here(), 2), ExitStack())
+
+
+def test_open_blocks_get_smaller_and_nothing_is_lost() -> None:
+    there = OpenBlocks([Block(0, 0, 50), Block(1, 0, 10)], most=20, ahead=4)
+    first = there.take()
+    assert (first, there.points) == (Block(0, 0, 15), 45)
+    there.put(Block(0, 3, 15))  # the worker has come to three of them
+    assert (there.take(), there.points) == (Block(0, 3, 15), 45)
+    there.put(Block(0, 15, 15))
+    taken = [there.take() for _ in range(100) if there.points]
+    assert [index for block in taken for index in range(block.start, block.stop)] == [*range(15, 50), *range(10)]
+    lengths = [len(block) for block in taken]
+    assert max(lengths) <= 20
+    assert lengths[-3:] == [1, 1, 1]
+    assert OpenBlocks([Block(0, 0, 50)], most=20, ahead=1).take() == Block(0, 0, 20)
+
+
+def test_a_block_takes_its_time_and_gives_the_rest_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = (*SMALL, "seed=range(0,9)", "filters=integers", "filters.kernel=2,9", "invalid=skip")
+    points = parts(*words)
+    monkeypatch.setattr(blocks, "BATCH_SECONDS", 0.0)
+    blocks.begin(points)
+    ran = run_block(Block(0, 4, 18), stop=False)
+    assert ([each.number for each in ran.outcomes], ran.rest) == ([5], Block(0, 5, 18))
+    (C / run_names(C)[0]).rename("moved")
+    found = [each for told in a_crew(points).run(blocks.Surveys()) for each in told]
+    assert [each.number for each in found] == list(range(1, 19, 2))  # the others cannot be
+    assert len(run_names(C)) == 9
+
+
+def test_points_that_are_there_are_passed_over_in_large_blocks(folder: Path) -> None:
+    words = (*SMALL, "seed=range(0,300)")
+    swept(*words, "workers=2")
+    told = list(a_crew(parts(*words)).run(blocks.Surveys()))
+    assert sum(map(len, told)) == 300
+    assert all(isinstance(each, There) for found in told for each in found)
+    assert len(told) < 300 // blocks.CHECKED_AT_ONCE + 20
+
+
+def test_a_sample_is_the_same_from_any_point_on(folder: Path) -> None:
+    (points,) = parts(*SMALL, "seed=range(0,1000)", "sweep.sample=20")
+    every = list(points.numbered())
+    assert list(points.numbered(7, 12)) == every[7:12]
+    (drawn,) = parts(*SMALL, "input=random", "input.high=interval(1,9)", "sweep.sample=20")
+    assert list(drawn.numbered(7, 12)) == list(drawn.numbered())[7:12]
+    assert not drawn.composer.sweep.space.is_indexed
 
 
 def test_a_worker_begins_anew(folder: Path) -> None:

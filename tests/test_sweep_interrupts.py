@@ -14,7 +14,8 @@ import pytest
 from cli_runs import CHECKOUT
 from run_cases import hidden
 
-from convpipe.archive.index import failures, locked, note
+from convpipe.archive.index import failures, note
+from convpipe.archive.shared import locked
 from convpipe.cli.ending import ending_soon
 from convpipe.cli.main import Stopped, stopping_on_signals
 from convpipe.files.staging import machine_mark

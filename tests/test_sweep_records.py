@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_runs import Answer, contents as paths, convpipe, refused
+from cli_runs import contents as paths, convpipe, refused
 from run_cases import contents, hidden
-from sweep_cases import events
+from sweep_cases import events, last_line, swept
 
 import convpipe as cp
 from convpipe.archive.collection import run_names
@@ -27,16 +27,6 @@ C = Path("r/c")
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def swept(*words: str, code: int = 0) -> Answer:
-    answer = convpipe("-m", *words)
-    assert answer.code == code, answer.out + answer.err
-    return answer
-
-
-def last_line(answer: Answer) -> str:
-    return answer.out.splitlines()[-1]
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -338,7 +328,7 @@ def test_nothing_runs_beside_what_is_measured(words: tuple[str, ...], match: str
 def test_other_axes_of_how_to_execute_say_so(words: str, said: str, folder: Path) -> None:
     answer = swept(*SMALL, words)
     assert (
-        f"no rows for each value of {said}, as a run is what it computes; of how to execute, threads alone"
+        f"no rows for each value of {said}, as a run is what it computes; of how to execute, threads are what"
         in answer.out
     )
     assert "no rows" not in swept(*SMALL, words.replace(",", "x").split("x")[0]).out

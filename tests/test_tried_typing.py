@@ -370,4 +370,4 @@ def test_numbers_where_a_choice_is_expected(typed: str, folder: Path) -> None:
     assert found, said
     other = ["filters=values", "filters.values=[[1]]"] if typed.startswith("input") else []
     other = ["input=values", "input.values=[[1,2],[3,4]]"] if typed.startswith("filters") else other
-    assert convpipe(*found[1].split(), *other).code == 0
+    assert convpipe(*shlex.split(found[1]), *other).code == 0

@@ -13,9 +13,10 @@ from pathlib import Path
 from convpipe.archive.cells import cell_text, unmarked
 from convpipe.archive.collection import run_ids, run_names
 from convpipe.archive.identity import Described
-from convpipe.archive.index import INDEX, each_row, failures, own_file, whole_row
+from convpipe.archive.index import INDEX, each_row, failures, whole_row
 from convpipe.archive.inputs import contents_of
 from convpipe.archive.results import known_table
+from convpipe.archive.shared import own_file
 from convpipe.archive.table import DAMAGED, FAILED, KEEP, NOT_CONFIG, OLD_FORMAT, Row, run_row, with_paths
 
 SHA256 = ".sha256"

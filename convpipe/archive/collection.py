@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 from convpipe.archive.frames import every_column, frame
 from convpipe.archive.glance import glance, manifest_text
 from convpipe.archive.identity import RUN_ID
-from convpipe.archive.index import INDEX, complete, failures, index_places, locked, own_file, row_at, rows_of
+from convpipe.archive.index import INDEX, complete, failures, index_places, row_at, rows_of
 from convpipe.archive.inputs import check_input, inputs_in, own_inputs
 from convpipe.archive.read import Run
 from convpipe.archive.replace import mend
 from convpipe.archive.results import RESULTS, Table, in_order, lengthened, write_table
+from convpipe.archive.shared import locked, own_file
 from convpipe.archive.table import (
     Row,
     columns_of,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from convpipe.archive.identity import RUN_ID
-from convpipe.archive.shared import locked as locked, own_file as own_file
+from convpipe.archive.shared import locked, own_file
 from convpipe.archive.table import FAILED, Row
 from convpipe.files.staging import storing
 

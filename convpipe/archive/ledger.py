@@ -8,8 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from convpipe.archive.collection import refresh, written_anew
-from convpipe.archive.index import INDEX, add_rows, locked
+from convpipe.archive.index import INDEX, add_rows
 from convpipe.archive.results import RESULTS, known_table
+from convpipe.archive.shared import locked
 from convpipe.archive.table import Row
 from convpipe.errors import StorageError
 from convpipe.files.staging import storing

@@ -17,8 +17,9 @@ from typing import Any
 
 from convpipe.archive.format import manifest_json
 from convpipe.archive.glance import glance, manifest_text
-from convpipe.archive.index import index_row, locked
+from convpipe.archive.index import index_row
 from convpipe.archive.read import read_bytes
+from convpipe.archive.shared import locked
 from convpipe.archive.table import Row, run_row
 from convpipe.errors import ArchiveError, having_kept
 from convpipe.files.staging import hidden_name, remove_hidden, storing

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from convpipe.archive.format import csv_lines, read_json
-from convpipe.archive.index import FAILURES, INDEX, own_file, whole_row
+from convpipe.archive.index import FAILURES, INDEX, whole_row
+from convpipe.archive.shared import own_file
 from convpipe.archive.table import FAILED, FIXED, MEASURED, OLD_FORMAT, SOMETIMES, Columns, Row, cells, write_results
 from convpipe.files.staging import hidden_name, write_whole
 

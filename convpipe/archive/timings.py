@@ -11,7 +11,8 @@ from typing import Any
 
 from convpipe.archive.cells import cell_text
 from convpipe.archive.glance import glance, manifest_text
-from convpipe.archive.index import add_lines, locked, own_file
+from convpipe.archive.index import add_lines
+from convpipe.archive.shared import locked, own_file
 from convpipe.files.staging import storing
 
 TIMINGS = "timings.csv"

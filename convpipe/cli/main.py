@@ -17,7 +17,17 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from convpipe.cli.early import NAMES, end_at_once
-from convpipe.errors import STOPPED, ConvpipeError, StorageError, UsageError, having_kept, literal, printable, shown
+from convpipe.errors import (
+    STOPPED,
+    ConvpipeError,
+    StorageError,
+    UsageError,
+    having_kept,
+    literal,
+    nearest,
+    printable,
+    shown,
+)
 
 if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra
@@ -189,7 +199,6 @@ def at_home(word: str) -> str:
 def no_command(words: Sequence[str], commands: Iterable[str]) -> UsageError:
     """The first word is no command: perhaps a setting in another form, a file, a choice, or misspelt."""
     from convpipe.config.meant import meant
-    from convpipe.errors import nearest
 
     word = words[0]
     no_words = {"info": "--info", "list": "runs", "ls": "runs"}  # as elsewhere
@@ -214,8 +223,8 @@ def hydra_app(words: list[str]) -> int:
     arguments = flags.parsed_flags(words)
     if any(getattr(arguments, name) for name in flags.SHOWING):
         with in_some_folder():
-            shown = flags.answer(arguments, COMMANDS)
-        print(printable(shown), end="")
+            answer = flags.answer(arguments, COMMANDS)
+        print(printable(answer), end="")
         return 0
     with in_some_folder():
         hydra = make_hydra(arguments.config_dir)
@@ -231,9 +240,9 @@ def hydra_app(words: list[str]) -> int:
 
 def one_of_many(hydra: Hydra, arguments: Namespace, words: Sequence[str]) -> Iterator[str]:
     """What is to be said of a single run of what is a sweep."""
-    from convpipe.sweeps.started import points_in
+    from convpipe.sweeps.started import points_typed
 
-    count = points_in(hydra, arguments.overrides, arguments.config_name)
+    count = points_typed(hydra, arguments.overrides, arguments.config_name)
     if count > 1:
         yield f"this is one run of a sweep of {count} points; all of them: convpipe -m {shlex.join(words)}"
 

@@ -18,7 +18,7 @@ from convpipe.config.parts import FREE
 from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS
 from convpipe.config.tree import GROUPS, MAIN_CONFIG, WRITTEN_OUT, config_folder
 from convpipe.config.typed import axis_text, check_form, one_value, typed_texts
-from convpipe.errors import ConfigError, ConvpipeError, UsageError, shown
+from convpipe.errors import ConfigError, ConvpipeError, UsageError
 
 if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 LAYER_SETTING = re.compile(r"network\.\w+\.\w+=")
 FREE_SETTINGS = tuple(f"{name}=" for name in FREE)  # of keys that the config has only where they are used
+MOST_REPEATED = 200  # characters of what was typed, in an advice
 NO_SEARCH_PATH = "hydra.searchpath=[]"
 # What else Hydra raises at odd configs: a list where it has a group, a text where it has a list.
 WRONG = (ValueError, TypeError, AttributeError, OSError, KeyError, RecursionError)
@@ -105,11 +106,15 @@ def check_single_values(overrides: Sequence[str], multirun: bool) -> None:
 def numbers_hint(key: str, value: str, *, listed: bool) -> str:
     """How numbers are typed where a choice is expected; a single one is a list of one for each filter, or a matrix.
 
-    >>> numbers_hint("bias", "1", listed=False), numbers_hint("input", "[[1,2]]", listed=True)
-    ('write bias=values bias.values=[1]', 'write input=values input.values=[[1,2]]')
+    >>> numbers_hint("bias", "1", listed=False), numbers_hint("input", "[[1, 2]]", listed=True)
+    ("write bias=values 'bias.values=[1]'", "write input=values 'input.values=[[1, 2]]'")
     """
+    import shlex  # which only an advice needs
+
     found = value if listed else f"[{value}]" if key == "bias" else f"[[{value}]]"
-    return f"write {key}=values {key}.values={shown(found)}"
+    if len(found) > MOST_REPEATED:
+        return f"numbers of a file: {key}=npy {key}.path=FILE.npy"
+    return f"write {key}=values {shlex.quote(f'{key}.values={found}')}"
 
 
 def check_single_run(overrides: Sequence[str]) -> None:

@@ -9,13 +9,13 @@ from typing import Any
 from convpipe.config.grammar import choices_text
 from convpipe.config.keys import keys
 from convpipe.config.pieces import at_commas
-from convpipe.config.tree import YAML
+from convpipe.config.tree import LISTS, TABLES
 from convpipe.config.typed import is_function, text_of_word
 from convpipe.fields import path as is_path
+from convpipe.files.endings import ending
 from convpipe.files.yaml import dotted
 
-LISTS = "sweep.points"  # a file where it ends like one, else the name of a shipped list
-TABLES = (".csv", ".tsv", ".json")
+POINTS = "sweep.points"  # a file where it ends like one, else the name of a shipped list
 
 
 def at_their_places(found: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def at_their_places(found: dict[str, Any], folder: Path) -> dict[str, Any]:
         return found
     paths = {key.name for key in keys() if getattr(key.setting.check, "check", key.setting.check) is is_path}
     for name, value in dotted({key: value for key, value in found.items() if key not in ("defaults", "hydra")}):
-        a_path = name in paths or (name == LISTS and str(value).lower().endswith((*TABLES, *YAML)))
+        a_path = name in paths or (name == POINTS and ending(str(value)) in (*TABLES, *LISTS))
         if a_path and isinstance(value, str) and not value.startswith(("${", "~", "???")):
             set_at(found, name, os.path.normpath(Path(literal(str(folder))) / value))
     params = found.get("hydra", {}).get("sweeper", {}).get("params")

@@ -16,6 +16,7 @@ from convpipe.sources.kinds.source import ARRAYS
 
 MAIN_CONFIG = "config"
 YAML = (".yaml", ".yml")
+TABLES, LISTS = ("csv", "tsv"), ("yaml", "yml", "json")  # how files of points end; JSON is YAML
 GLOBAL = "_global_"  # the package of what stands at the top of a config
 GROUPS = {*SPEC_KEYS, "cluster", "experiment"} - {"seed", "record"}
 PACKAGE = "# @package"

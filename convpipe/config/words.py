@@ -49,9 +49,8 @@ def words_for_hydra(words: Sequence[str], several: bool = False, config_dir: str
     """
     from hydra.core.config_store import ConfigStore
 
-    experiments = ConfigStore.instance().repo.get("experiment", {})
-    for name in [name for name in experiments if name.startswith(OWN)]:  # of an earlier call in this process
-        experiments.pop(name)
+    for name in own_nodes():  # of an earlier call in this process
+        ConfigStore.instance().repo["experiment"].pop(name)
     files, others = own_files(words)
     check_settings(others)
     given = [text for word in others for text in typed(word, several)]
@@ -209,8 +208,6 @@ def as_typed(text: str) -> str:
     """Overrides for people: an experiment file of the user's by its name, and not by what it is called for Hydra."""
     if OWN not in text:
         return text
-    from convpipe.config.typed import one_word
-
     stored = {name.removesuffix(".yaml"): node.provider for name, node in own_nodes().items()}
     for name in sorted(stored, key=len, reverse=True):  # as one begins with another
         text = text.replace(f"experiment={name}", one_word("experiment", stored[name]))

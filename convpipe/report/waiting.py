@@ -8,7 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
 
-from convpipe.archive.index import FAILURES, INDEX, own_file
+from convpipe.archive.index import FAILURES, INDEX
+from convpipe.archive.shared import own_file
 
 LOOK_SECONDS = 1.0
 

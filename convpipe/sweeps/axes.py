@@ -143,7 +143,19 @@ class Space:
         """Each point in turn, from one up to another, the last axis fastest; a sample in the order of the product."""
         if self.sample is None:
             return map(self.at, range(start, self.whole if stop is None else stop))
+        if self.is_indexed:
+            return map(self.at, self.indices[start:stop])
         return islice(self.drawn(), start, stop)
+
+    @property
+    def is_indexed(self) -> bool:
+        """Whether a point can be made without those before it; the numbers of intervals come one after another."""
+        return not self.intervals
+
+    @cached_property
+    def indices(self) -> Sequence[int]:
+        """Which points of the product are in the sample, where nothing else is drawn."""
+        return self.sampled(random.Random(self.seed))
 
     def drawn(self) -> Iterator[Point]:
         """The points of a sample, and their numbers of intervals, always the same."""

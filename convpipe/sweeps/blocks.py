@@ -11,11 +11,12 @@ from __future__ import annotations
 import gc
 import sys
 from collections import deque
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from time import perf_counter
 
 from convpipe.archive.changes import Survey
 from convpipe.execution.threads import blas_threads
@@ -23,7 +24,6 @@ from convpipe.graph.memo import Memo
 from convpipe.sweeps.batches import (
     BATCH_SECONDS,
     BATCHES_AHEAD,
-    LAST_RUNS,
     MOST_IN_BATCH,
     ONE_AT_A_TIME,
     Passing,
@@ -33,7 +33,7 @@ from convpipe.sweeps.batches import (
 )
 from convpipe.sweeps.executors import Pool, processes
 from convpipe.sweeps.outcomes import DIFFERS, FAILED, Done
-from convpipe.sweeps.points import MOST_KEPT_BYTES, POINT_BYTES, Checked, Points
+from convpipe.sweeps.points import MOST_KEPT_BYTES, POINT_BYTES, Checked, Left, Points, points_in
 from convpipe.sweeps.totals import Totals
 from convpipe.sweeps.turns import Failed, failed_before, turns
 
@@ -48,6 +48,9 @@ class Block:
     part: int
     start: int
     stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
 
 
 @dataclass
@@ -87,7 +90,7 @@ class Checks:
 
     totals: Totals
     folders: tuple[Path, ...]
-    impossible: frozenset[int]
+    impossible: list[int]
 
 
 def check_block(block: Block) -> Checks:
@@ -96,34 +99,36 @@ def check_block(block: Block) -> Checks:
     Raises:
         UsageError: a point that cannot be.
     """
-    worker, totals, folders = WORKERS[0], Totals(), dict[Path, None]()
+    worker, totals, folders, impossible = WORKERS[0], Totals(), dict[Path, None](), list[int]()
     points = worker.parts[block.part]
-    before = set(points.impossible)
     for number, point in points.numbered(block.start, block.stop):
         found = points.check(number, point)
         totals.add(found)
+        if found is Left.IMPOSSIBLE:
+            impossible.append(number)
         if isinstance(found, Checked):
             folders[found.place.folder] = None
             if len(worker.kept) * POINT_BYTES < MOST_KEPT_BYTES:
                 worker.kept[number] = found
-    return Checks(totals, tuple(folders), frozenset(points.impossible - before))
+    return Checks(totals, tuple(folders), impossible)
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What has come of the points of a block, and what those have read."""
+    """What has come of the points of a block, what those have read, and the block that is left of it."""
 
     outcomes: list[Passing]
     surveys: Mapping[Path, Survey]
+    rest: Block | None = None
 
 
 def run_block(block: Block, stop: bool) -> Ran:
-    """Run the points of a block, or pass over them, up to the first failure where that stops the sweep.
+    """Run the points of a block, or pass over them, for about BATCH_SECONDS, or up to a failure that stops the sweep.
 
     Raises:
         StorageError: the disk refused.
     """
-    worker, found = WORKERS[0], list[Passing]()
+    worker, found, end = WORKERS[0], list[Passing](), perf_counter() + BATCH_SECONDS
     points = worker.parts[block.part]
     worker.failed = worker.failed or failed_before(points.execution)
     surveys = Surveys()
@@ -135,9 +140,12 @@ def run_block(block: Block, stop: bool) -> Ran:
                 threads = each.place.threads
                 limits.close()
                 limits.enter_context(blas_threads(threads))
-            found.append(run_task(each, worker.memo) if isinstance(each, Task) else each)
-            if stop and isinstance(last := found[-1], Done) and last.status in (FAILED, DIFFERS):
+            outcome = run_task(each, worker.memo) if isinstance(each, Task) else each
+            found.append(outcome)
+            if stop and isinstance(outcome, Done) and outcome.status in (FAILED, DIFFERS):
                 break
+            if perf_counter() > end:
+                return Ran(found, surveys, replace(block, start=outcome.number - points.before))
     return Ran(found, surveys)
 
 
@@ -172,15 +180,14 @@ class Crew:
             found: Checks = future.result()
             totals.join(found.totals)
             folders |= dict.fromkeys(found.folders)
-            self.parts[part].impossible |= found.impossible
+            self.parts[part].impossible.update(found.impossible)
         return totals, tuple(folders)
 
     def blocks(self) -> Iterator[Block]:
-        """All points in blocks for the check."""
+        """All points, in the blocks of the check."""
         for part, points in enumerate(self.parts):
-            size = points.composer.sweep.space.size
-            for start in range(0, size, CHECKED_AT_ONCE):
-                yield Block(part, start, min(start + CHECKED_AT_ONCE, size))
+            for start in range(0, points.size, CHECKED_AT_ONCE):
+                yield Block(part, start, min(start + CHECKED_AT_ONCE, points.size))
 
     def run(self, surveys: Mapping[Path, Survey]) -> Generator[list[Passing]]:
         """Have the points run, and give what comes of each block as it is finished; at the end no worker is left.
@@ -192,40 +199,42 @@ class Crew:
             yield from self.outcomes(surveys)
 
     def outcomes(self, surveys: Mapping[Path, Survey]) -> Iterator[list[Passing]]:
-        """What comes of each block."""
-        seconds, stop = deque[float](maxlen=LAST_RUNS), self.parts[0].execution.on_error == "stop"
+        """What comes of each block; what a worker has not come to in its time is given out again."""
+        execution = self.parts[0].execution
+        open_blocks = OpenBlocks(self.blocks(), execution.chunk or MOST_IN_BATCH, self.pool.workers * BATCHES_AHEAD)
         pending: set[Future[Ran]] = set()
-
-        def told() -> Iterator[list[Passing]]:
+        while open_blocks.points or pending:
+            while open_blocks.points and len(pending) < open_blocks.ahead:
+                pending.add(self.pool.executor.submit(run_block, open_blocks.take(), execution.on_error == "stop"))
             for ran in finished(pending, self.pool):
                 for folder, survey in ran.surveys.items():
                     surveys[folder].join(survey)
-                seconds.extend(each.seconds for each in ran.outcomes if isinstance(each, Done))
+                if ran.rest is not None:
+                    open_blocks.put(ran.rest)
                 yield ran.outcomes
 
-        for block in self.blocks_to_run(seconds):
-            pending.add(self.pool.executor.submit(run_block, block, stop))
-            while len(pending) >= self.pool.workers * BATCHES_AHEAD:
-                yield from told()
-        while pending:
-            yield from told()
 
-    def blocks_to_run(self, seconds: Collection[float]) -> Iterator[Block]:
-        """All points in blocks of about BATCH_SECONDS by the times of the last runs; the last ones are small."""
-        most, ahead = self.parts[0].execution.chunk or MOST_IN_BATCH, self.pool.workers * BATCHES_AHEAD
-        for part, points in enumerate(self.parts):
-            start, size = 0, points.composer.sweep.space.size
-            while start < size:
-                mean = sum(seconds) / max(len(seconds), 1)
-                length = min(most, int(BATCH_SECONDS / mean) if mean else 1, (size - start) // ahead)
-                block = Block(part, start, min(start + max(length, 1), size))
-                yield block
-                start = block.stop
+class OpenBlocks:
+    """The points that no worker has come to, given out in ever smaller blocks, so that none waits long for another."""
 
+    def __init__(self, blocks: Iterable[Block], most: int, ahead: int) -> None:
+        self.blocks, self.most, self.ahead = deque(blocks), most, ahead
+        self.points = sum(map(len, self.blocks))
 
-def points_in(parts: Sequence[Points]) -> int:
-    """How many points there are, those among them that do not run."""
-    return sum(points.composer.sweep.space.size for points in parts)
+    def take(self) -> Block:
+        """The next block."""
+        block = self.blocks.popleft()
+        length = max(min(len(block), self.most, self.points // self.ahead), 1)
+        if length < len(block):
+            self.blocks.appendleft(replace(block, start=block.start + length))
+        self.points -= length
+        return replace(block, stop=block.start + length)
+
+    def put(self, block: Block) -> None:
+        """What is left of a block."""
+        if len(block):
+            self.blocks.appendleft(block)
+            self.points += len(block)
 
 
 @contextmanager
@@ -238,7 +247,8 @@ def crew(parts: Sequence[Points]) -> Iterator[Crew]:
 
 
 def crew_for(parts: Sequence[Points]) -> AbstractContextManager[Crew | None]:
-    """A crew where it is worth while; None for a small sweep, or where processes cannot be forked."""
+    """A crew where it is worth while; None for a small sweep, or where neither processes nor points stand alone."""
     execution = parts[0].execution
-    here = execution.workers > 1 and execution.elsewhere is None and not execution.dry_run
-    return crew(parts) if here and points_in(parts) >= MANY and sys.platform == "linux" else nullcontext()
+    here = execution.workers > 1 and execution.elsewhere is None and not execution.dry_run and sys.platform == "linux"
+    indexed = all(points.composer.sweep.space.is_indexed for points in parts)
+    return crew(parts) if here and indexed and points_in(parts) >= MANY else nullcontext()

@@ -16,7 +16,6 @@ from convpipe.archive.changes import Survey, formers, take_survey
 from convpipe.archive.ledger import Ledger
 from convpipe.archive.replace import mend
 from convpipe.archive.sweeps import SweepRecord
-from convpipe.archive.table import Row
 from convpipe.archive.timings import add_timings
 from convpipe.config.settings import Execution
 from convpipe.errors import StorageError
@@ -35,8 +34,9 @@ from convpipe.sweeps.outcomes import (
     Finished,
     PassedOver,
     There,
+    rows_to_note,
 )
-from convpipe.sweeps.points import Points
+from convpipe.sweeps.points import Points, points_in
 from convpipe.sweeps.totals import Tally
 
 PACKAGES = ("numpy", "hydra", "omegaconf")
@@ -87,14 +87,12 @@ class Books:
             StorageError: the disk refused.
         """
         batch = [self.apart(each) if self.surveys[each.folder].read else each for each in batch]
-        rows: dict[Path, list[Row]] = {}
-        for outcome in (each for each in batch if isinstance(each, Done)):
-            if outcome.row is not None and not outcome.noted:
-                rows.setdefault(outcome.folder, []).append(outcome.row)
+        done = [each for each in batch if isinstance(each, Done)]
+        for folder, rows in rows_to_note(done).items():
+            self.ledgers[folder].note(rows)
+        for outcome in done:
             if outcome.times:
                 add_timings(outcome.folder, outcome.times)
-        for folder, found in rows.items():
-            self.ledgers[folder].note(found)
         return [event_of(each) for each in batch]
 
     def apart(self, outcome: Done | PassedOver) -> Done | PassedOver:
@@ -145,7 +143,7 @@ class Books:
             "command": list(self.command),
             "complete": complete,
             "counts": counts,
-            "of": sum(points.composer.sweep.space.size for points in self.parts),
+            "of": points_in(self.parts),
             "workers": execution.workers,
             "note": execution.note,
             "versions": versions(),

@@ -16,7 +16,7 @@ from hydra.core.utils import JobStatus
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
-from convpipe.archive.index import failures
+from convpipe.archive.index import failures, note
 from convpipe.archive.table import failed_row
 from convpipe.config.app import logging_kept
 from convpipe.config.settings import Execution
@@ -32,8 +32,7 @@ from convpipe.sweeps.axes import point_text
 from convpipe.sweeps.batches import Passing, Task, check_same, in_one_line, run_all
 from convpipe.sweeps.executors import Here, Pool
 from convpipe.sweeps.interrupts import uninterrupted
-from convpipe.sweeps.noting import note_rows
-from convpipe.sweeps.outcomes import DIFFERS, FAILED, GOES_ON, Done, Launched, PassedOver
+from convpipe.sweeps.outcomes import DIFFERS, FAILED, GOES_ON, Done, Launched, PassedOver, rows_to_note
 
 JOBS = 8  # where a launcher does not say how many run at once
 MOST_NAMED = 3
@@ -125,7 +124,8 @@ def run_chunk(chunk: Chunk) -> list[Done]:
             for batch in run_all(chunk.tasks(), Pool(Here(), 1), chunk.stop):
                 assert isinstance(batch, list)  # none was passed over
                 with uninterrupted():
-                    note_rows(batch)
+                    for folder, rows in rows_to_note(batch).items():
+                        note(folder, rows)
                 found += [replace(outcome, noted=True) for outcome in batch]
                 failing = any(outcome.status in (FAILED, DIFFERS) for outcome in batch)
                 if (chunk.stop and failing) or chunk.is_abandoned:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from convpipe.config.grammar import quoted, value_text
+from convpipe.config.tree import LISTS, TABLES
 from convpipe.config.typed import file_at, is_said, typed_value
 from convpipe.errors import ConfigError, did_you_mean
 from convpipe.files.endings import ending
@@ -15,8 +16,7 @@ from convpipe.files.yaml import dotted, read_yaml
 
 KEY = "sweep.points"
 SEPARATORS = ",;\t"
-TABLES, LISTS = ("csv", "tsv"), ("yaml", "yml", "json")  # JSON is YAML
-TUPLE = re.compile(r"\([\d\s.,()+-]*\)")
+ALONE = re.compile(r"\(\s*([\d.+-]+)\s*,?\s*\)")
 
 
 def points_file(name: str, folders: Sequence[Path]) -> Path:
@@ -103,20 +103,17 @@ def in_grammar(key: str, cell: str) -> str:
     >>> in_grammar("label", "null, [1]"), in_grammar("conv.pad", "[1,2]"), in_grammar("input.path", "나.png")
     ("'null, [1]'", '[1,2]', "'나.png'")
     """
-    return quoted(cell) if is_said(key) else typed_value(key, in_brackets(cell), several=False)
+    return quoted(cell) if is_said(key) else typed_value(key, alone(cell), several=False)
 
 
-def in_brackets(cell: str) -> str:
-    """A tuple of numbers, as data frames have one value per axis, as a list; of a single one that number.
+def alone(cell: str) -> str:
+    """The number of a tuple of one, as data frames have a number beside tuples.
 
-    >>> in_brackets("(2, 1)"), in_brackets("((1, 0), (0, 2))"), in_brackets("(1,)"), in_brackets("range(3)")
-    ('[2, 1]', '[[1, 0], [0, 2]]', '1', 'range(3)')
+    >>> alone("(1,)"), alone("(2, 1)"), alone("range(3)")
+    ('1', '(2, 1)', 'range(3)')
     """
-    if not TUPLE.fullmatch(cell):
-        return cell
-    if alone := re.fullmatch(r"\(\s*([\d.+-]+)\s*,?\s*\)", cell):
-        return alone[1]
-    return re.sub(r",\s*\)", ")", cell).replace("(", "[").replace(")", "]")
+    found = ALONE.fullmatch(cell)
+    return found[1] if found else cell
 
 
 def yaml_points(content: Any) -> list[dict[str, str]]:

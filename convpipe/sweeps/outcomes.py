@@ -1,5 +1,6 @@
 """What comes of the points of a sweep, each by itself."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,3 +75,12 @@ class Launched:
 
 
 PassedOver = There | FailedBefore
+
+
+def rows_to_note(outcomes: Iterable[Done]) -> dict[Path, list[Row]]:
+    """The rows that are in no index yet, by their collections: those of a job are, as it has noted them itself."""
+    rows: dict[Path, list[Row]] = {}
+    for outcome in outcomes:
+        if outcome.row is not None and not outcome.noted:
+            rows.setdefault(outcome.folder, []).append(outcome.row)
+    return rows

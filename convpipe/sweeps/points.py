@@ -1,7 +1,7 @@
 """The points of a sweep: each composed, sifted by `where`, read and planned once, and kept until its turn comes."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from time import time_ns
@@ -26,7 +26,7 @@ from convpipe.sweeps.outcomes import Done
 
 # What says how the whole sweep is run: an experiment that is swept over cannot say something else.
 OF_THE_SWEEP = ("where", "invalid", "retry", "reuse", "replace", "on_error", "sweep", "workers", "cluster", "dry_run")
-OF_ALL_PARTS = ("retry", "reuse", "replace", "on_error", "workers", "cluster", "dry_run")  # of several experiments
+OF_A_PART = ("where", "invalid", "sweep")  # what each of several experiments in one sweep may say for itself
 # Of points that wait for their turn: 18,000 that differ in their seed alone, 1,400 of which each has a plan of its own.
 # A sweep of 10,000 takes 60.4 MiB in all, and 58.9 if none is kept; to make one once more takes 0.03 to 0.2 ms.
 MOST_KEPT_BYTES = 8 << 20
@@ -91,6 +91,11 @@ class Points:
     kept: Kept = field(default_factory=Kept)
     impossible: set[int] = field(default_factory=set)  # numbers of points
     began: int = field(default_factory=time_ns)
+
+    @property
+    def size(self) -> int:
+        """How many there are, those among them that do not run."""
+        return self.composer.sweep.space.size
 
     def numbered(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, Point]]:
         """The points of the space from one on, up to another, with their numbers in the sweep."""
@@ -194,6 +199,11 @@ class Points:
             if self.execution.invalid == "error" or not is_impossible(error):
                 raise
             return Left.IMPOSSIBLE
+
+
+def points_in(parts: Iterable[Points]) -> int:
+    """How many points a sweep has, those among them that do not run."""
+    return sum(points.size for points in parts)
 
 
 def not_of_the_sweep(key: str, found: Any, whole: Any) -> ConfigError:

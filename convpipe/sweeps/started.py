@@ -17,16 +17,16 @@ from convpipe.sweeps.outcomes import GOES_ON, Finished, There
 from convpipe.sweeps.sweep import Watch
 
 
-def points_in(hydra: Hydra, words: Sequence[str], config_name: str = MAIN_CONFIG) -> int:
+def points_typed(hydra: Hydra, words: Sequence[str], config_name: str = MAIN_CONFIG) -> int:
     """How many points the words describe as a sweep.
 
     Raises:
         ConvpipeError: words that describe no sweep.
     """
+    from convpipe.sweeps.points import points_in
     from convpipe.sweeps.sweep import points_of
 
-    parts = points_of(sweep_config(hydra, words, config_name), words, launched=False)
-    return sum(points.composer.sweep.space.size for points in parts)
+    return points_in(points_of(sweep_config(hydra, words, config_name), words, launched=False))
 
 
 def started(

@@ -29,7 +29,7 @@ from convpipe.sweeps.launched import Jobs, launch
 from convpipe.sweeps.listed import override_text
 from convpipe.sweeps.outcomes import Done, FailedBefore, Finished, Launched, PassedOver, There
 from convpipe.sweeps.parts import parts_of
-from convpipe.sweeps.points import OF_ALL_PARTS, Checked, Points, not_of_the_sweep
+from convpipe.sweeps.points import OF_A_PART, OF_THE_SWEEP, Checked, Points, not_of_the_sweep
 from convpipe.sweeps.space import Sweep, sweep_of
 from convpipe.sweeps.totals import Tally, Totals
 from convpipe.sweeps.turns import failed_before, turns
@@ -89,7 +89,7 @@ def points_of(config: DictConfig, arguments: Sequence[str], *, launched: bool) -
         check_measuring(composer.sweep, execution, launched=launched)
         where = None if execution.where is None else compile_expression("where", execution.where)
         found.append(Points(composer, part.whole, execution, where, before, part.experiment))
-        before += composer.sweep.space.size
+        before += found[-1].size
         check_same(found[0], found[-1])
         if before > execution.limits.runs:
             raise ConfigError("limits.runs", execution.limits.runs, f"at least {before}, the points of this sweep")
@@ -102,7 +102,7 @@ def check_same(first: Points, other: Points) -> None:
     Raises:
         ConfigError: one says something else.
     """
-    for key in OF_ALL_PARTS:
+    for key in (key for key in OF_THE_SWEEP if key not in OF_A_PART):
         if other.whole.get(key) != first.whole.get(key):
             raise not_of_the_sweep(key, other.whole.get(key), first.whole.get(key))
 
@@ -111,7 +111,7 @@ def rowless_axes(parts: Sequence[Points]) -> Iterator[str]:
     """What is to be said of axes about how to execute, as they give no rows of their own."""
     found = dict.fromkeys(key for points in parts for key in points.composer.sweep.rowless)
     if found:
-        measured = "of how to execute, threads alone is measured: threads=1,2 timing.repeats=30"
+        measured = "of how to execute, threads are what is measured: threads=1,2 timing.repeats=30"
         yield f"no rows for each value of {', '.join(found)}, as a run is what it computes; {measured}"
 
 
@@ -177,10 +177,9 @@ def run_points(
         StorageError: the disk refused, or a worker was lost for good.
     """
     execution, complete = books.parts[0].execution, False
-    here = execution.workers == 1 and execution.elsewhere is None
     try:
         books.open()
-        watched = watch(books.folders) if here else nullcontext()
+        watched = watch(books.folders) if books.parts[0].is_serial else nullcontext()
         with watched, closing(outcomes) as found:
             for each in found:
                 if isinstance(each, Launched):

@@ -36,14 +36,19 @@ def turns(
         prepared, place = task.prepared, task.place
         if prepared.described.paths:
             surveys[place.folder].reading(prepared.described)
-        which = (place.folder, prepared.identity, task.number, task.label, task.overrides)
         if task.measured or not is_done(standing(prepared, place), place):
-            yield FailedBefore(*which) if prepared.identity in failed(place.folder) else task
+            yield FailedBefore(*which(task)) if prepared.identity in failed(place.folder) else task
         elif place.repeats > 1 and points.is_serial and is_less_timed(place, prepared.identity, known(place.folder)):
             known(place.folder)[prepared.identity, str(place.threads)] = place.repeats
             yield replace(task, measured=True)
         else:
-            yield There(*which, equal=not points.is_serial and is_since(place.folder / prepared.identity, points.began))
+            equal = not points.is_serial and is_since(place.folder / prepared.identity, points.began)
+            yield There(*which(task), equal=equal)
+
+
+def which(task: Task) -> tuple[Path, str, int, str, str]:
+    """Which point of which collection a task is; of most nobody asks, as they run."""
+    return task.place.folder, task.prepared.identity, task.number, task.label, task.overrides
 
 
 def is_since(run: Path, began: int) -> bool:
