@@ -17,7 +17,7 @@ from convpipe.archive.read import Run, as_folder
 from convpipe.archive.replace import mend
 from convpipe.archive.results import RESULTS
 from convpipe.archive.verify import verify
-from convpipe.errors import UsageError, did_you_mean
+from convpipe.errors import UsageError, did_you_mean, nearest
 
 ROOT = "runs"  # where runs go that are told no other root: what lies there may be called by its name alone
 ID_START = re.compile(r"[0-9a-f]{4,12}", re.ASCII)
@@ -81,8 +81,8 @@ def near(folder: Path) -> str:
     with suppress(OSError, ValueError):
         above = next(each for each in folder.parents if os.path.isdir(each))
         missing, *rest = folder.relative_to(above).parts
-        if hint := did_you_mean(missing, subfolders(above)):
-            found = above / hint.removeprefix("did you mean ").removesuffix("?")
+        if name := nearest(missing, subfolders(above)):
+            found = above / name
             whole = found.joinpath(*rest)
             return f"did you mean {whole if os.path.isdir(whole) else found}?"
     if len(folder.parts) == 1:

@@ -66,15 +66,11 @@ class Command:
     @property
     def expected(self) -> str:
         """How many arguments it takes, in words."""
-        return (
-            (
-                f"at most one {'path' if self.takes == '[PATH]' else 'word'}"
-                if self.takes.startswith("[")
-                else "one path"
-            )
-            if self.takes
-            else "none"
-        )
+        if not self.takes:
+            return "none"
+        if not self.takes.startswith("["):
+            return "one path"
+        return "at most one path" if self.takes == "[PATH]" else "at most one word"
 
     def parser(self) -> ArgumentParser:
         """What reads its arguments, and prints its help."""

@@ -70,16 +70,19 @@ def as_listed(name: str) -> str:
 
 
 def place_of(word: str) -> str:
-    """A hint with the key that ends in a word, such as `stride`; nothing where there is none.
-
-    A key of a layer is one only where no other key ends so.
+    """A hint with the key that ends in a word; nothing where there is none.
 
     >>> place_of("stride"), place_of("padding"), place_of("slope"), place_of("strid")
     ('did you mean conv.stride?', 'did you mean conv.pad?', 'did you mean network.LAYER.slope?', '')
     """
+    found = key_ending(word)
+    return f"did you mean {found}?" if found else ""
+
+
+def key_ending(word: str) -> str:
+    """The key that ends in a word, such as `stride`; of a layer only where no other key ends so; or nothing."""
     ends = [key.name for key in keys() if key.name.endswith(f".{ELSEWHERE.get(word, word)}")]
-    found = sorted(ends, key=lambda name: (LAYERS in name, not name.startswith("conv.")))
-    return f"did you mean {found[0]}?" if found else ""
+    return min(ends, key=lambda name: (LAYERS in name, not name.startswith("conv.")), default="")
 
 
 def place_near(word: str) -> str:
@@ -102,7 +105,7 @@ def key_meant(word: str) -> str:
     known = {letters(key.name): key.name for key in reversed(list(keys())) if LAYERS not in key.name}
     *groups, last = word.replace("-", "_").split(".")
     written = ".".join([*groups, ELSEWHERE.get(last.lower(), last)])
-    ends = place_of(written.lower()).removeprefix("did you mean ").removesuffix("?")
+    ends = key_ending(written.lower())
     return known.get(letters(written), "") or ("" if groups or LAYERS in ends else ends)
 
 
