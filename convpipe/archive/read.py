@@ -33,6 +33,7 @@ from convpipe.archive.format import (
 from convpipe.archive.keep import Keep, advised
 from convpipe.archive.maps import maps_of, output_axes
 from convpipe.errors import ArchiveError, ConfigError, UsageError, shown
+from convpipe.files.limits import MOST_CONFIG_BYTES
 from convpipe.files.npy import NpyHeader, read_array, read_header
 from convpipe.files.yaml import read_yaml
 from convpipe.tensors import Array, shape_text
@@ -204,6 +205,7 @@ def load(folder: str | Path) -> Run:
     """
     path = as_folder("load", folder)
     manifest = read_manifest(path / "manifest.json")
+    check_config_size(path / "config.yaml", manifest)
     return Run(path, read_config(path / "config.yaml"), read_rows(path / "stages.csv"), manifest)
 
 
@@ -306,6 +308,12 @@ def is_map_name(value: Any) -> bool:
 def is_seconds(value: Any) -> bool:
     """Whether a value is a number that a clock can have measured; 1e999 of a file is infinite."""
     return isinstance(value, int | float) and -sys.float_info.max <= value <= sys.float_info.max
+
+
+def check_config_size(path: Path, manifest: Mapping[str, Any]) -> None:
+    """A config is no larger than what is written, of which format 1 had no limit of its own."""
+    if manifest["format"] > 1 and (size := check_regular(path)) > MOST_CONFIG_BYTES:
+        raise ArchiveError(f"{path}: got {size} bytes, expected at most {MOST_CONFIG_BYTES}")
 
 
 def read_config(path: Path) -> dict[str, Any]:
