@@ -34,6 +34,7 @@ ELSEWHERE = {
     "long": "int64",
     "byte": "uint8",
 }
+MOST_SAID = 1500  # characters of a key, of what was expected, and of a hint: the longest lists have 600
 MOST_COMPARED = 1000  # names with a mistyped one, at 20 us each: a file of arrays may have any number
 NOTHING_KEPT = "; nothing was kept"  # the end of what a StorageError says while something is being written
 STOPPED = 128  # with a signal's number the exit code, as a shell has it: 130 for Ctrl-C, 143 for SIGTERM
@@ -62,8 +63,8 @@ class ConfigError(ConvpipeError, ValueError):
         super().__init__(key, got, expected, hint)
 
     def __str__(self) -> str:
-        tail = f" ({self.hint})" if self.hint else ""
-        return printable(f"{self.key}: got {shown(self.got)}, expected {self.expected}{tail}")
+        tail = f" ({literal(self.hint)})" if self.hint and len(self.hint) <= MOST_SAID else ""  # none that is cut works
+        return f"{cut(literal(self.key))}: got {shown(self.got)}, expected {cut(literal(self.expected))}{tail}"
 
     def at(self, keys: Mapping[str, str]) -> ConfigError:
         """The same error under the name its user typed, for example ``stride`` as ``conv.stride``."""
@@ -164,6 +165,11 @@ def shown(value: object, limit: int = 80) -> str:
         return text
     is_path = hasattr(value, "__fspath__") or (isinstance(value, str) and "/" in value)
     return "..." + text[3 - limit :] if is_path else text[: limit - 3] + "..."
+
+
+def cut(text: str) -> str:
+    """A text that an error line has room for: what somebody types or mails may be of any length."""
+    return text if len(text) <= MOST_SAID else f"{text[: MOST_SAID - 3]}..."
 
 
 def printable(text: str) -> str:
