@@ -1,4 +1,4 @@
-"""What lies beside the runs of a collection: stored inputs, records of sweeps and timings are judged, the rest is told."""
+"""What lies beside a collection's runs: stored inputs, records of sweeps and timings are judged, the rest is told."""
 
 from __future__ import annotations
 
