@@ -73,8 +73,9 @@ def tell_foreign(folder: Path, findings: Findings) -> None:
     """Tell what is no part of a collection: links, which are not followed, and files of others."""
     links, foreign = [], []
     for path in around(folder):
-        within = path.parent.name if path.parent != folder else ""
-        known, name = is_known(path.name, within), str(path.relative_to(folder))
+        within = "" if path.parent == folder else path.parent.name
+        known = is_known(path.name, within) or is_known(path.name, folder.name)  # a collection may be called inputs
+        name = str(path.relative_to(folder))
         if path.is_symlink():
             links += [] if known and not RUN_ID.match(path.name) else [name]  # others are judged
         elif not known and not (path.is_dir() and name[0] != "."):
