@@ -136,7 +136,7 @@ def collection_folder(command: str, path: Run | str | Path) -> Path:
     mend(folder)
     if is_run(folder):
         raise UsageError(f"{command}: got {folder}, a run; expected its collection, {folder.resolve().parent}")
-    if not (folder / RESULTS).exists() and not run_names(folder):
+    if not os.path.lexists(folder / RESULTS) and not run_names(folder):
         there = such_as(sorted({str(run.parent) for run in runs_below(folder)}))
         raise UsageError(f"{command}: got {folder}, expected a collection of runs{there}")
     return folder

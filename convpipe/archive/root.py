@@ -1,6 +1,8 @@
 """A root, which holds collections: which there are, how many runs each has, and when its newest was started."""
 
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from convpipe.archive.cells import cell_text
@@ -15,8 +17,7 @@ COLUMNS = ("collection", "runs", "failed", "started")
 
 def holds_collections(folder: Path) -> bool:
     """Whether a folder is no run and no collection, but has some below it."""
-    own = is_run(folder) or (folder / RESULTS).exists() or run_names(folder)
-    return not own and next(collections_below(folder), None) is not None
+    return not is_run(folder) and not is_collection(folder) and next(collections_below(folder), None) is not None
 
 
 def collections(root: Path) -> list[Row]:
@@ -26,12 +27,23 @@ def collections(root: Path) -> list[Row]:
 
 
 def collections_below(folder: Path) -> Iterator[Path]:
-    """The collections in a folder, which may be in folders of their own; sorted."""
-    for name in subfolders(folder):
-        if (folder / name / RESULTS).exists() or run_names(folder / name):
-            yield folder / name
-        else:
-            yield from collections_below(folder / name)
+    """The collections in a folder, which may be in folders of their own; sorted. A link to one counts, and no other."""
+    waiting = [folder]
+    while waiting:
+        above = waiting.pop()
+        if above != folder and is_collection(above):
+            yield above
+        elif above == folder or not above.is_symlink():
+            with suppress(PermissionError):
+                waiting += [above / name for name in reversed(subfolders(above))]
+
+
+def is_collection(folder: Path) -> bool:
+    """Whether a folder has runs, or a table of some."""
+    try:
+        return os.path.lexists(folder / RESULTS) or bool(run_names(folder))
+    except OSError:
+        return False
 
 
 def collection_row(folder: Path) -> Row:
