@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from convpipe.archive.cells import cell_text
+from convpipe.archive.format import manifest_sha256
 from convpipe.archive.identity import RUN_ID
 from convpipe.archive.shared import is_own_folder, make_shared
 from convpipe.archive.table import Row
 from convpipe.archive.tabular import csv_rows
+from convpipe.archive.verify import file_sha256
 from convpipe.files.staging import hidden_name, storing, write_whole
 
 SWEEPS = "sweeps"
@@ -60,8 +62,8 @@ class SweepRecord:
         finally:
             self.drop()
         times = {"started": iso(self.started), "ended": iso(datetime.now(UTC))}
-        record = {"format": RECORD_FORMAT, **times, "points": self.points, **facts}
-        write_whole(target.with_suffix(".json"), (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+        record = {"format": RECORD_FORMAT, **times, "points": self.points, **facts, "table_sha256": file_sha256(target)}
+        write_whole(target.with_suffix(".json"), facts_json({**record, "sha256": manifest_sha256(record)}))
         return target
 
     def place(self, sweeps: Path) -> Path:
@@ -76,6 +78,11 @@ class SweepRecord:
             self.file.close()
         with suppress(OSError):
             self.hidden.unlink()
+
+
+def facts_json(record: Mapping[str, Any]) -> bytes:
+    """The facts of a sweep as they are written."""
+    return (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def iso(time: datetime) -> str:

@@ -12,11 +12,11 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
 
+from convpipe.archive.below import is_collection
 from convpipe.archive.cells import unmarked
 from convpipe.archive.collection import read_results, whole_rows
 from convpipe.archive.format import csv_bytes
 from convpipe.archive.frames import every_column, frame_for_file, json_rows
-from convpipe.archive.root import is_collection
 from convpipe.archive.sweeps import with_points
 from convpipe.archive.table import (
     NOT_CONFIG,
