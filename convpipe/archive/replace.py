@@ -4,7 +4,6 @@ Python has no exchange of two names, so a replacement is two renames. In between
 its own, which says what shall become of it; so whoever comes next knows what is left to do.
 """
 
-import errno
 import hashlib
 import os
 import re
@@ -19,7 +18,7 @@ from convpipe.archive.format import manifest_json
 from convpipe.archive.glance import glance, manifest_text
 from convpipe.archive.index import index_row
 from convpipe.archive.read import read_bytes
-from convpipe.archive.shared import locked
+from convpipe.archive.shared import is_own_folder, locked, make_shared
 from convpipe.archive.table import Row, run_row
 from convpipe.errors import ArchiveError, having_kept
 from convpipe.files.staging import hidden_name, remove_hidden, storing
@@ -80,7 +79,7 @@ def renew(place: Path, record: Mapping[str, Any], seen: str, row: Row | None) ->
     folder = place.parent
     temporary = folder / hidden_name(f"manifest-{place.name}")
     with storing(place), locked(folder):
-        if manifest_text(str(place)) != seen:
+        if not is_own_folder(place) or manifest_text(str(place)) != seen:
             return False
         try:
             temporary.write_bytes(manifest_json(record))
@@ -95,9 +94,7 @@ def renew(place: Path, record: Mapping[str, Any], seen: str, row: Row | None) ->
 def make_way(place: Path, word: str) -> Leaving:
     """Rename a run to what says that it is on its way out."""
     aside = place.parent / ASIDE
-    if aside.is_symlink():
-        raise OSError(errno.ENOTDIR, "a link, expected a folder", str(aside))
-    aside.mkdir(exist_ok=True)
+    make_shared(aside)
     name = f"{place.name}-{archive_id_of(place)}"
     leaving = Leaving(aside / f".{word}-{name}", word == KEPT, name, place.name)
     os.rename(place, leaving.path)
@@ -157,7 +154,7 @@ def finish(folder: Path) -> None:
 def on_their_way(folder: Path) -> Iterator[Leaving]:
     """The runs of a collection that are on their way out; of a folder elsewhere, to which a link leads, none."""
     try:
-        names = [] if os.path.islink(folder / ASIDE) else os.listdir(folder / ASIDE)
+        names = os.listdir(folder / ASIDE) if is_own_folder(folder / ASIDE) else []
     except OSError:
         return
     for name in names:

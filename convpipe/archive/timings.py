@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -12,11 +14,14 @@ from typing import Any
 from convpipe.archive.cells import cell_text
 from convpipe.archive.glance import glance, manifest_text
 from convpipe.archive.index import add_lines
-from convpipe.archive.shared import locked, own_file
+from convpipe.archive.shared import locked, mode_of
+from convpipe.archive.tabular import csv_rows
+from convpipe.errors import ArchiveError
 from convpipe.files.staging import storing
 
 TIMINGS = "timings.csv"
 COLUMNS = ("run", "threads", "repeat", "stage", "seconds", "blas", "cpu", "measured")
+REPEAT = re.compile(r"\d{1,9}", re.ASCII)
 
 
 def timing_rows(
@@ -45,27 +50,26 @@ def add_timings(folder: Path, rows: Iterable[Iterable[Any]]) -> None:
     path, text = folder / TIMINGS, io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     with storing(path), locked(folder):
-        empty = not path.exists() or not path.stat().st_size
+        empty = mode_of(path) is None or not os.lstat(path).st_size
         head = f"{','.join(COLUMNS)}\n" if empty else ""
-        add_lines(path, (head + text.getvalue()).encode())
+        add_lines(path, (head + text.getvalue()).encode(errors="backslashreplace"))
 
 
 def recorded_repeats(folder: str) -> tuple[Any, int]:
     """With how many threads a run was made, and how often its stages were timed."""
-    entry = glance(folder, manifest_text(folder))
-    seconds, provenance = entry("seconds"), entry("provenance")
-    return provenance.get("threads"), len(next(iter(seconds.values()), ()))
+    with suppress(ArchiveError):
+        entry = glance(folder, manifest_text(folder))
+        seconds, provenance = entry("seconds") or {}, entry("provenance") or {}
+        return provenance.get("threads"), len(next(iter(seconds.values()), ()))
+    return None, 1
 
 
 def repeats_measured(folder: Path) -> dict[tuple[str, str], int]:
     """How many repeats of each run have been measured, by run and threads; none where nothing was."""
     found: dict[tuple[str, str], int] = {}
-    with (
-        suppress(OSError, ValueError, csv.Error),
-        open(folder / TIMINGS, encoding="utf-8", newline="", opener=own_file) as file,
-    ):
-        for row in csv.DictReader(file):
+    with suppress(OSError, ValueError, KeyError, csv.Error):
+        for row in csv_rows(folder / TIMINGS):
             key, repeat = (row["run"], row["threads"]), row["repeat"]
-            if repeat and repeat.isdigit():
+            if REPEAT.fullmatch(repeat):
                 found[key] = max(found.get(key, 0), int(repeat))
     return found
