@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -36,6 +37,11 @@ ELSEWHERE = {
 }
 MOST_COMPARED = 1000  # names with a mistyped one, at 20 us each: a file of arrays may have any number
 NOTHING_KEPT = "; nothing was kept"  # the end of what a StorageError says while something is being written
+# What the system says of the disk or of the machine, and not of the file that it was asked for.
+NOT_OF_THE_FILE = frozenset(
+    getattr(errno, name)
+    for name in ("EIO", "ENXIO", "ENODEV", "ESTALE", "ETIMEDOUT", "EMFILE", "ENFILE", "ENOMEM", "EINTR", "EAGAIN")
+)
 STOPPED = 128  # with a signal's number the exit code, as a shell has it: 130 for Ctrl-C, 143 for SIGTERM
 
 
@@ -115,6 +121,18 @@ class StorageError(ConvpipeError):
         return cls(what_the_system_says(error, "output"))
 
 
+def unread(path: object, error: OSError | ValueError) -> ConvpipeError:
+    """Why a file of an archive cannot be read: that it is not there is damage, that the disk fails is none.
+
+    >>> print(repr(unread("a/b", FileNotFoundError(errno.ENOENT, "No such file"))))
+    ArchiveError('a/b: No such file')
+    >>> print(repr(unread("a/b", OSError(errno.EIO, "Input/output error"))))
+    StorageError('a/b: Input/output error')
+    """
+    kind = StorageError if getattr(error, "errno", None) in NOT_OF_THE_FILE else ArchiveError
+    return kind(f"{path}: {getattr(error, 'strerror', None) or error}")
+
+
 def what_the_system_says(error: OSError, path: object) -> str:
     """Where and why the system refused something; of a path that leads through a file, which file that is."""
     where = error.filename or path
@@ -142,7 +160,7 @@ class having_kept:  # noqa: N801 - reads as a word
         """Nothing to do."""
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):  # whose reader has gone: no fault
             error = StorageError.of(error)
         if isinstance(error, StorageError):
             said = str(error).removesuffix(NOTHING_KEPT).removesuffix(f"; {self.what}")

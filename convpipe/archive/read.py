@@ -32,7 +32,7 @@ from convpipe.archive.format import (
 )
 from convpipe.archive.keep import Keep, advised
 from convpipe.archive.maps import maps_of, output_axes
-from convpipe.errors import ArchiveError, ConfigError, UsageError, shown
+from convpipe.errors import ArchiveError, ConfigError, UsageError, shown, unread
 from convpipe.files.npy import NpyHeader, read_array, read_header
 from convpipe.files.yaml import read_yaml
 from convpipe.tensors import Array, shape_text
@@ -175,7 +175,7 @@ def check_regular(path: Path) -> int:
     try:
         found = path.lstat()
     except (OSError, ValueError) as error:
-        raise ArchiveError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+        raise unread(path, error) from error
     if not stat.S_ISREG(found.st_mode):
         raise ArchiveError(f"{path}: expected a regular file")
     return found.st_size
@@ -193,7 +193,7 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ArchiveError(f"{path}: {error.strerror or error}") from error
+        raise unread(path, error) from error
 
 
 def load(folder: str | Path) -> Run:

@@ -57,7 +57,8 @@ class SweepRecord:
             self.drop()
         times = {"started": iso(self.started), "ended": iso(datetime.now(UTC))}
         record = {"format": RECORD_FORMAT, **times, "points": self.points, **facts}
-        write_whole(target.with_suffix(".json"), (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+        text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+        write_whole(target.with_suffix(".json"), text.encode(), beside=self.folder)
         return target
 
     def place(self, sweeps: Path) -> Path:

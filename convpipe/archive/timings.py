@@ -50,22 +50,25 @@ def add_timings(folder: Path, rows: Iterable[Iterable[Any]]) -> None:
         add_lines(path, (head + text.getvalue()).encode())
 
 
-def recorded_repeats(folder: str) -> tuple[Any, int]:
-    """With how many threads a run was made, and how often its stages were timed."""
+def recorded_repeats(folder: str) -> tuple[Any, int, str]:
+    """With how many threads a run was made, how often its stages were timed, and which of them is the last."""
     entry = glance(folder, manifest_text(folder))
     seconds, provenance = entry("seconds"), entry("provenance")
-    return provenance.get("threads"), len(next(iter(seconds.values()), ()))
+    return provenance.get("threads"), len(next(iter(seconds.values()), ())), cell_text(next(reversed(seconds), ""))
 
 
-def repeats_measured(folder: Path) -> dict[tuple[str, str], int]:
-    """How many repeats of each run have been measured, by run and threads; none where nothing was."""
-    found: dict[tuple[str, str], int] = {}
+def repeats_measured(folder: Path) -> dict[tuple[str, str, str], int]:
+    """How many repeats of each stage have been measured, by run, threads and stage; none where nothing was.
+
+    The last stage's rows are written last: those of a run that a kill cut short lack them.
+    """
+    found: dict[tuple[str, str, str], int] = {}
     with (
         suppress(OSError, ValueError, csv.Error),
         open(folder / TIMINGS, encoding="utf-8", newline="", opener=own_file) as file,
     ):
         for row in csv.DictReader(file):
-            key, repeat = (row["run"], row["threads"]), row["repeat"]
-            if repeat and repeat.isdigit():
+            key, repeat = (row["run"], row["threads"], row["stage"]), row["repeat"]
+            if repeat and repeat.isdigit() and row["measured"]:
                 found[key] = max(found.get(key, 0), int(repeat))
     return found

@@ -8,7 +8,7 @@ from pathlib import Path
 from convpipe.archive.format import OUTPUT, SUM_LINE, TEXTS, UNHASHED, manifest_sha256, sums_bytes
 from convpipe.archive.identity import run_id
 from convpipe.archive.read import Run, check_regular, check_text, load, read_bytes, stored_header
-from convpipe.errors import ArchiveError, shown
+from convpipe.errors import ArchiveError, shown, unread
 from convpipe.tensors import shape_text
 
 LEFTOVERS = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"))  # beside what is hidden
@@ -116,7 +116,7 @@ def file_sha256(path: Path, start: int = 0) -> str:
             file.seek(start)
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise ArchiveError(f"{path}: {error.strerror or error}") from error
+        raise unread(path, error) from error
 
 
 def check_array(path: Path, row: Mapping[str, str], sums: Mapping[str, str], *, values: bool) -> None:

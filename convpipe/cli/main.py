@@ -289,13 +289,13 @@ def run_job(job: Job, words: Sequence[str], notes: Sequence[str] = ()) -> int:
             from convpipe.sweeps.books import record_single
 
             record_single(job.execution, prepared.identity, outcome.verdict, ["convpipe", *words])
-    if job.execution.trace:
-        from convpipe.report.trace import show_trace
+        if job.execution.trace:
+            from convpipe.report.trace import show_trace
 
-        show_trace(sys.stdout, outcome.run)
-    changed = changed_files(place.folder, prepared) if outcome.verdict == "new" else ()
-    notes = [*notes, *changed, *unkept_note(job, outcome)]
-    show_run(console(), outcome.run, outcome.verdict, outcome.seconds, notes, answers_of(outcome.run, prepared))
+            show_trace(sys.stdout, outcome.run)
+        changed = changed_files(place.folder, prepared) if outcome.verdict == "new" else ()
+        notes = [*notes, *changed, *unkept_note(job, outcome)]
+        show_run(console(), outcome.run, outcome.verdict, outcome.seconds, notes, answers_of(outcome.run, prepared))
     return 0
 
 
