@@ -293,14 +293,23 @@ def runs(
     return frame(found.rows, found.columns)
 
 
-def verify(path: Run | str | Path, on_run: Callable[[Run], object] = lambda run: None) -> list[Run]:
-    """Check every hash of a run, or of all runs below a folder, with the inputs that they have stored.
+def verify(
+    path: Run | str | Path,
+    on_run: Callable[[Run], object] = lambda run: None,
+    on_note: Callable[[str], object] = lambda note: None,
+    *,
+    tidy: bool = False,
+) -> list[Run]:
+    """Check a run, or all that lies below a folder: every file by its hash, names, stored inputs, tables and records.
 
     Args:
         on_run: is called with each run as soon as it is found whole.
+        on_note: is called with what is no damage and yet to be told: runs that are not listed, or listed and gone,
+            links, files of others, and what has been half done for more than a day.
+        tidy: whether to remove the last of these.
 
     Raises:
-        ArchiveError: naming all that are damaged.
+        ArchiveError: naming all that is damaged.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -308,14 +317,10 @@ def verify(path: Run | str | Path, on_run: Callable[[Run], object] = lambda run:
     ...     [whole.manifest["run_id"] for whole in verify(folder)]
     ['4014ffa24254']
     """
-    from convpipe.archive.collection import is_run, runs_below, verify_all
+    from convpipe.archive.audit import verify_all
     from convpipe.archive.folders import existing_folder
 
-    folder = existing_folder("verify", path)
-    folders = [folder] if is_run(folder) else list(runs_below(folder))
-    if not folders:
-        raise UsageError(f"verify: got {folder}, expected a run or a collection of runs")
-    return verify_all(folders, on_run, alone=is_run(folder))
+    return verify_all(existing_folder("verify", path), on_run, on_note, tidy=tidy)
 
 
 def reproduce(run: Run | str | Path) -> Outcome:

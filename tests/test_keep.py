@@ -20,7 +20,8 @@ from run_cases import FullDisk, a_place, execute, hidden
 from test_digits_mnist import DATA, data
 
 import convpipe as cp
-from convpipe.archive.collection import run_names, runs_below
+from convpipe.archive.below import runs_below
+from convpipe.archive.collection import run_names
 from convpipe.archive.format import manifest_json
 from convpipe.archive.keep import Keep
 from convpipe.archive.read import load

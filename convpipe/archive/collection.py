@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,9 +17,6 @@ from convpipe.archive.frames import every_column, frame
 from convpipe.archive.glance import glance, manifest_text
 from convpipe.archive.identity import RUN_ID
 from convpipe.archive.index import INDEX, complete, failures, index_places, row_at, rows_of
-from convpipe.archive.inputs import check_input, inputs_in, own_inputs
-from convpipe.archive.read import Run
-from convpipe.archive.replace import mend
 from convpipe.archive.results import RESULTS, Table, in_order, lengthened, write_table
 from convpipe.archive.shared import locked, own_file
 from convpipe.archive.table import (
@@ -29,7 +26,6 @@ from convpipe.archive.table import (
     run_row,
     with_columns,
 )
-from convpipe.archive.verify import verify
 from convpipe.errors import ArchiveError
 from convpipe.files.staging import remove_abandoned, storing
 
@@ -48,63 +44,26 @@ def run_names(folder: Path) -> list[str]:
 def run_ids(folder: Path) -> list[str]:
     """The same as they come, as a hundred thousand take a while to sort."""
     with os.scandir(folder) as entries:
-        return [entry.name for entry in entries if RUN_ID.match(entry.name) and entry.is_dir()]
+        return [entry.name for entry in entries if is_run_entry(entry)]
 
 
-def runs_below(folder: Path) -> Iterator[Path]:
-    """Every run of a collection, or of the collections in a folder, however deep; sorted."""
-    mend(folder)
-    for name in sorted(entry.name for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)):
-        if RUN_ID.match(name) or is_run(folder / name):
-            yield folder / name
-        elif not name.startswith("."):
-            yield from runs_below(folder / name)
+def has_runs(folder: Path) -> bool:
+    """Whether there is any."""
+    try:
+        with os.scandir(folder) as entries:
+            return any(map(is_run_entry, entries))
+    except OSError:
+        return False
+
+
+def is_run_entry(entry: os.DirEntry[str]) -> bool:
+    """Whether a folder's entry is a run by its name; a link is none, as it may lead anywhere."""
+    return bool(RUN_ID.match(entry.name)) and entry.is_dir(follow_symlinks=False)
 
 
 def is_run(folder: Path) -> bool:
     """Whether a folder looks like a run, however damaged."""
     return (folder / "SHA256SUMS").exists() or (folder / "manifest.json").exists()
-
-
-def verify_all(folders: Sequence[Path], on_run: Callable[[Run], object], *, alone: bool) -> list[Run]:
-    """Verify runs, and the inputs stored beside them: of a run that is `alone` its own, otherwise all there are.
-
-    Args:
-        on_run: is called with each run as soon as it is found whole.
-
-    Raises:
-        ArchiveError: naming all that are damaged.
-    """
-    whole: list[Run] = []
-    inputs: list[Path] = []
-
-    def check_run(folder: Path) -> None:
-        found = verify(folder)
-        inputs.extend(own_inputs(found))
-        whole.append(found)
-        on_run(found)
-
-    damaged = errors_of(check_run, folders)
-    if not alone:
-        inputs = [path for folder in sorted({run.parent for run in folders}) for path in inputs_in(folder)]
-    lost = errors_of(check_input, inputs)
-    counts = [f"{len(damaged)} of {len(folders)} runs"] * bool(damaged)
-    counts += [f"{len(lost)} of {len(inputs)} stored inputs"] * bool(lost)
-    if errors := [*damaged, *lost]:
-        all_of_them = ArchiveError(f"{' and '.join(counts)} are damaged: {'; '.join(map(str, errors))}")
-        raise all_of_them if len(errors) > 1 else errors[0]
-    return whole
-
-
-def errors_of(check: Callable[[Path], None], paths: Iterable[Path]) -> list[ArchiveError]:
-    """What is wrong with each of some paths, by a check that raises it."""
-    errors = []
-    for path in paths:
-        try:
-            check(path)
-        except ArchiveError as error:
-            errors.append(error)
-    return errors
 
 
 def whole_rows(folder: Path, wanted: Collection[str] | None = None) -> list[Row]:
@@ -118,14 +77,14 @@ def whole_rows(folder: Path, wanted: Collection[str] | None = None) -> list[Row]
     there = {name for name in run_ids(folder) if wanted is None or name in wanted}
     known = rows_of(folder / INDEX, there)
     failed = [row for name, row in failures(folder).items() if wanted is None or name in wanted]
-    made = [whole_row_of(folder / name, row) for name, row in known.items() if "started" in row]
+    made = [noted_row_of(folder / name, row) for name, row in known.items() if "started" in row]
     older = [row_of_today(folder / name, row) for name, row in known.items() if "started" not in row]
     lacking = [*older, *(run_row(folder / name) for name in there - known.keys())]
     lacking.sort(key=lambda row: (row["started"], row["run"]))
     return list(in_order([*made, *lacking], failed))
 
 
-def whole_row_of(run: Path, row: Row) -> Row:
+def noted_row_of(run: Path, row: Row) -> Row:
     """The row of the index, or that of the run where its manifest is gone."""
     return row if os.path.exists(f"{run}/manifest.json") else run_row(run)
 

@@ -16,16 +16,18 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from convpipe.archive.format import csv_lines, read_json
+from convpipe.archive.format import csv_lines, manifest_sha256, read_json
 from convpipe.archive.index import FAILURES, INDEX, whole_row
 from convpipe.archive.shared import own_file
 from convpipe.archive.table import FAILED, FIXED, MEASURED, OLD_FORMAT, SOMETIMES, Columns, Row, cells, write_results
+from convpipe.errors import ArchiveError, shown
 from convpipe.files.staging import hidden_name, write_whole
 
 RESULTS = "results.csv"
 RECORD = ".table.json"
 ALWAYS = [*FIXED, *MEASURED, *sorted(SOMETIMES)]  # what other code may have otherwise
 MOST_RECORD_BYTES = 64 << 20
+RECORD_FORMAT = 2  # since when it has a hash of itself
 FILES = (INDEX, FAILURES, RESULTS)
 
 
@@ -97,7 +99,8 @@ class Table:
         """
         self.sizes = {name: size_of(self.folder / name) for name in FILES}
         self.changed = changed_at(self.folder / RESULTS)
-        write_whole(self.folder / RECORD, json.dumps(self.record).encode())
+        record = {"format": RECORD_FORMAT, **self.record}
+        write_whole(self.folder / RECORD, json.dumps({**record, "sha256": manifest_sha256(record)}).encode())
 
     @property
     def record(self) -> dict[str, Any]:
@@ -146,12 +149,45 @@ def changed_at(path: Path) -> int:
 def known_table(folder: Path) -> Table | None:
     """The table of a folder where it lies there as its record says; otherwise None."""
     with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        with open(folder / RECORD, "rb", opener=own_file) as file:
-            found = read_json(file.read(MOST_RECORD_BYTES))
-        table = table_of(folder, found)
+        table = table_of(folder, read_record(folder))
         if (size_of(folder / RESULTS), changed_at(folder / RESULTS)) == (table.sizes[RESULTS], table.changed):
             return table
     return None
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The record of a table, as it lies there.
+
+    Raises:
+        OSError: there is none.
+        ValueError, TypeError, KeyError, AttributeError, RecursionError: it is damaged; of older code, a KeyError.
+    """
+    with open(folder / RECORD, "rb", opener=own_file) as file:
+        content = file.read(MOST_RECORD_BYTES)
+    found: dict[str, Any] = read_json(content)
+    if found.keys().isdisjoint(("format", "sha256")):
+        raise KeyError("format")
+    if found.get("sha256") != manifest_sha256(found) or json.dumps(found).encode() != content:
+        raise ValueError("its own sha256 is that of something else")
+    return found
+
+
+def recorded_sizes(folder: Path) -> dict[str, int]:
+    """How large the files were when the table was last written; nothing where nobody knows.
+
+    Raises:
+        ArchiveError: a record of today's code is damaged.
+    """
+    path = folder / RECORD
+    if not os.path.lexists(path):
+        return {}
+    try:
+        sizes = read_record(folder)["sizes"]
+        return {name: int(sizes[name]) for name in FILES}
+    except KeyError:
+        return {}  # of older code
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise ArchiveError(f"{path}: damaged: {shown(error)}; runs --rebuild makes it anew") from error
 
 
 def table_of(folder: Path, record: dict[str, Any]) -> Table:

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from convpipe.archive.cells import cell_text
+from convpipe.archive.format import manifest_sha256
 from convpipe.archive.shared import make_shared, own_file
 from convpipe.archive.table import Row
+from convpipe.archive.verify import file_sha256
 from convpipe.files.staging import hidden_name, storing, write_whole
 
 SWEEPS = "sweeps"
@@ -56,9 +58,9 @@ class SweepRecord:
         finally:
             self.drop()
         times = {"started": iso(self.started), "ended": iso(datetime.now(UTC))}
-        record = {"format": RECORD_FORMAT, **times, "points": self.points, **facts}
-        text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
-        write_whole(target.with_suffix(".json"), text.encode(), beside=self.folder)
+        record = {"format": RECORD_FORMAT, **times, "points": self.points, **facts, "table_sha256": file_sha256(target)}
+        content = facts_json({**record, "sha256": manifest_sha256(record)})
+        write_whole(target.with_suffix(".json"), content, beside=self.folder)
         return target
 
     def place(self, sweeps: Path) -> Path:
@@ -73,6 +75,11 @@ class SweepRecord:
             self.file.close()
         with suppress(OSError):
             self.hidden.unlink()
+
+
+def facts_json(record: Mapping[str, Any]) -> bytes:
+    """The facts of a sweep as they are written."""
+    return (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def iso(time: datetime) -> str:

@@ -128,9 +128,13 @@ def run_row(path: Path) -> Row:
     with suppress(ArchiveError):
         run = verify(path, arrays=False)
         if run.manifest["run_id"] == path.name:
-            manifest = {NONFINITE: counted_again(run), **run.manifest}
-            return done_row(config_cells(run.config), manifest, run.rows)
+            return whole_row_of(run)
     return {"run": path.name, "status": DAMAGED, "started": ""}
+
+
+def whole_row_of(run: Run) -> Row:
+    """The row of a whole run on disk."""
+    return done_row(config_cells(run.config), {NONFINITE: counted_again(run), **run.manifest}, run.rows)
 
 
 def row_of_today(path: Path, row: Row) -> Row:

@@ -2,12 +2,14 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
-from convpipe.archive.format import OUTPUT, SUM_LINE, TEXTS, UNHASHED, manifest_sha256, sums_bytes
+from convpipe.archive.format import OUTPUT, SUM_LINE, TEXTS, UNHASHED, manifest_json, manifest_sha256, sums_bytes
 from convpipe.archive.identity import run_id
-from convpipe.archive.read import Run, check_regular, check_text, load, read_bytes, stored_header
+from convpipe.archive.read import Run, check_regular, check_text, load, read_bytes, read_manifest, stored_header
 from convpipe.errors import ArchiveError, shown, unread
 from convpipe.tensors import shape_text
 
@@ -25,28 +27,49 @@ def verify(folder: str | Path, *, arrays: bool = True) -> Run:
         ArchiveError: naming the first file that is missing, changed or foreign.
     """
     path = Path(folder)
+    manifest = read_manifest(path / "manifest.json")
     content = read_bytes(path / "SHA256SUMS")
     sums = read_sums(path / "SHA256SUMS", content)
-    for name, expected in sums.items():
-        size = check_regular(path / name)
-        if name in TEXTS:
-            check_text(path / name, size)
-        if arrays or name in TEXTS:
-            found = file_sha256(path / name)
-            if found != expected:
-                raise ArchiveError(f"{path / name}: got sha256 {found}, expected {expected}")
-        elif name.endswith(".npy"):
-            stored_header(path / name)
+    pictures: Mapping[str, str] = {}
+    if manifest["format"] > 1:
+        check_written(path, manifest)
+        pictures = checked_manifest(path, manifest, sums)
+    check_listed(path, {*sums, *UNHASHED, *pictures})
+    for name in TEXTS:
+        check_text(path / name, check_regular(path / name))
+        check_sha256(path / name, sums[name])
     run = load(path)
     check_ids(run, hashlib.sha256(content).hexdigest())
-    pictures = checked_manifest(path, run, sums) if run.manifest["format"] > 1 else ()
-    for name in sorted(os.listdir(path)):
-        if name not in sums and name not in (*UNHASHED, *pictures) and not is_leftover(name):
-            raise ArchiveError(f"{path / name}: a file that SHA256SUMS does not list")
-    for row in run.rows:
-        if row["file"]:
-            check_array(path, row, sums, values=arrays)
+    for row in filter(itemgetter("file"), run.rows):  # what they say of themselves, before anything large is read
+        check_array(path, row, sums)
+    for name, expected in [*sums.items(), *pictures.items()] if arrays else ():
+        check_sha256(path / name, expected)
+    for row in filter(itemgetter("file"), run.rows) if arrays else ():
+        check_values(path, row)
     return run
+
+
+def check_listed(path: Path, names: Collection[str]) -> None:
+    """In a run's folder lies nothing but its files, each regular, and what systems leave.
+
+    Raises:
+        ArchiveError: something else does, or one of them is missing.
+    """
+    for name in sorted(names):
+        check_regular(path / name)
+    for name in sorted(os.listdir(path)):
+        if name not in names and not is_leftover(name):
+            raise ArchiveError(f"{path / name}: a file that SHA256SUMS does not list")
+
+
+def check_sha256(path: Path, expected: str) -> None:
+    """A file holds what its hash says.
+
+    Raises:
+        ArchiveError: it does not.
+    """
+    if (found := file_sha256(path)) != expected:
+        raise ArchiveError(f"{path}: got sha256 {found}, expected {expected}")
 
 
 def is_leftover(name: str) -> bool:
@@ -63,25 +86,32 @@ def leftovers(folder: Path) -> list[str]:
     return sorted(filter(is_leftover, os.listdir(folder)))
 
 
-def checked_manifest(path: Path, run: Run, sums: Mapping[str, str]) -> Mapping[str, str]:
-    """What a manifest says of itself and of the files beside it holds; gives the hashes of its pictures.
+def check_written(path: Path, manifest: Mapping[str, Any]) -> None:
+    """A manifest is written as all of them are, so that not even a blank in it can have changed.
+
+    Raises:
+        ArchiveError: it is not.
+    """
+    if read_bytes(path / "manifest.json") != manifest_json(manifest):
+        found = manifest_sha256(manifest)
+        if manifest["sha256"] != found:
+            text = f"got sha256 {shown(manifest['sha256'])}, expected {found}, its own"
+            raise ArchiveError(f"{path}/manifest.json: {text}")
+        raise ArchiveError(f"{path}/manifest.json: is written otherwise than manifests are")
+
+
+def checked_manifest(path: Path, manifest: Mapping[str, Any], sums: Mapping[str, str]) -> Mapping[str, str]:
+    """What a manifest says of the sizes of the files beside it holds; gives the hashes of its pictures.
 
     Raises:
         ArchiveError: it does not.
     """
-    manifest = run.manifest
-    found = manifest_sha256(manifest)
-    if manifest["sha256"] != found:
-        raise ArchiveError(f"{path}/manifest.json: got sha256 {shown(manifest['sha256'])}, expected {found}, its own")
     pictures: dict[str, str] = manifest.get("pictures", {})
     if manifest["sizes"].keys() != {*sums, *pictures, "SHA256SUMS"}:
         raise ArchiveError(f"{path}/manifest.json: got the sizes of other files than those of SHA256SUMS")
     for name, size in manifest["sizes"].items():
-        if check_regular(path / name) != size:
-            raise ArchiveError(f"{path / name}: got {(path / name).stat().st_size} bytes, expected {size}")
-    for name, expected in pictures.items():
-        if (found := file_sha256(path / name)) != expected:
-            raise ArchiveError(f"{path / name}: got sha256 {found}, expected {expected}")
+        if (there := check_regular(path / name)) != size:
+            raise ArchiveError(f"{path / name}: got {there} bytes, expected {size}")
     return pictures
 
 
@@ -119,18 +149,23 @@ def file_sha256(path: Path, start: int = 0) -> str:
         raise unread(path, error) from error
 
 
-def check_array(path: Path, row: Mapping[str, str], sums: Mapping[str, str], *, values: bool) -> None:
-    """The array of a stage is the one that its row describes."""
+def check_array(path: Path, row: Mapping[str, str], sums: Mapping[str, str]) -> None:
+    """The file of a stage says that it holds the array that the row describes."""
     file = path / row["file"]
     if row["file"] not in sums:
         raise ArchiveError(f"{file}: stages.csv names it, SHA256SUMS does not")
     header = stored_header(file)
     found = {"shape": shape_text(header.shape), "dtype": header.dtype.name, "bytes": str(header.bytes)}
-    if values:
-        found["sha256"] = file_sha256(file, header.offset)
     for column, value in found.items():
         if value != row[column]:
             raise ArchiveError(f"{file}: got {column} {value}, expected {row[column]}, as stages.csv says")
+
+
+def check_values(path: Path, row: Mapping[str, str]) -> None:
+    """The values of a stage's array are those that its row has the hash of."""
+    file = path / row["file"]
+    if (found := file_sha256(file, stored_header(file).offset)) != row["sha256"]:
+        raise ArchiveError(f"{file}: got sha256 {found}, expected {row['sha256']}, as stages.csv says")
 
 
 def check_ids(run: Run, archive_id: str) -> None:

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from convpipe.errors import ConfigError, shown
+from convpipe.errors import NOT_OF_THE_FILE, ConfigError, StorageError, shown
 from convpipe.tensors import DTYPES, MOST_AXES, Array, Sizes, addressable
 
 MAGIC = b"\x93NUMPY"

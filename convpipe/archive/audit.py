@@ -1,0 +1,173 @@
+"""All that `verify` judges: runs, what lies beside them, and what the books of their collections say of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from convpipe.archive.below import folders_below, is_collection, runs_in
+from convpipe.archive.beside import entries, is_at_work, judge_beside
+from convpipe.archive.claims import ANEW, Book, Claims, read_claims
+from convpipe.archive.collection import is_run, run_ids
+from convpipe.archive.findings import Findings
+from convpipe.archive.glance import manifest_text
+from convpipe.archive.inputs import check_input, own_inputs
+from convpipe.archive.read import Run
+from convpipe.archive.replace import ASIDE, mend
+from convpipe.archive.table import FAILED, Row, whole_row_of
+from convpipe.archive.verify import leftovers, verify
+from convpipe.errors import ArchiveError, UsageError
+
+RUNS, OUT = "runs", "runs set aside"
+
+
+def verify_all(
+    folder: Path, on_run: Callable[[Run], object], on_note: Callable[[str], object], *, tidy: bool = False
+) -> list[Run]:
+    """Verify a run with the inputs that it stores, or all that lies below a folder.
+
+    Args:
+        on_run: is called with each run as soon as it is found whole.
+        on_note: is called with what is no damage, and yet to be told.
+        tidy: whether to remove what has been half done for more than a day.
+
+    Raises:
+        UsageError: there is neither.
+        ArchiveError: naming all that is damaged.
+    """
+    findings = Findings(on_run, on_note)
+    if is_run(folder):
+        judge_run(folder, findings)
+        for path in own_inputs(findings.whole[0]) if findings.whole else ():
+            findings.check("stored inputs", check_input, path)
+        return findings.close()
+    places = list(folders_below(folder))
+    collections = [place for place in places if runs_in(place) or is_collection(place)]
+    if not collections:
+        raise UsageError(f"verify: got {folder}, expected a run or a collection of runs")
+    for place in places:
+        tell_links(place, findings, followed=places)
+        if place in collections:
+            judge_collection(place, findings, tidy=tidy)
+    return findings.close()
+
+
+def judge_collection(folder: Path, findings: Findings, *, tidy: bool) -> None:
+    """Judge all of one collection: its runs, those set aside, what lies beside them, and what its books say."""
+    mend(folder)
+    already = len(findings.whole)
+    for run in runs_in(folder):
+        judge_run(run, findings)
+    for run in entries(folder / ASIDE):
+        if run.is_dir() and not run.is_symlink() and not run.name.startswith("."):
+            judge_run(run, findings, OUT)
+    judge_beside(folder, findings, tidy=tidy)
+    judge_books(folder, findings, [run for run in findings.whole[already:] if run.folder.parent == folder])
+
+
+def judge_run(path: Path, findings: Findings, kind: str = RUNS) -> None:
+    """Judge one run: its files, its name, and that the inputs are there that it stores."""
+
+    def check(path: Path) -> None:
+        run = verified(path)
+        check_name(run)
+        own_inputs(run)
+        findings.whole.append(run)
+        findings.on_run(run)
+        if names := leftovers(path):
+            findings.note(path, "no part of the run", names)
+
+    findings.check(kind, check, path)
+
+
+def verified(path: Path) -> Run:
+    """A whole run; one that was replaced, or renewed, while it was read is read once more.
+
+    Raises:
+        ArchiveError: it is damaged.
+    """
+    seen = manifest_text(str(path))
+    try:
+        return verify(path)
+    except ArchiveError:
+        if manifest_text(str(path)) == seen:
+            raise
+        return verify(path)
+
+
+def check_name(run: Run) -> None:
+    """A run's folder is named after it; one that was set aside after its archive, too.
+
+    Raises:
+        ArchiveError: it is not.
+    """
+    path = Path(os.path.realpath(run.folder))
+    expected = run.manifest["run_id"]
+    if path.parent.name == ASIDE and path.name.startswith(whole := f"{expected}-{run.manifest['archive_id']}"):
+        numbered = path.name.removeprefix(whole)
+        if not numbered or (numbered[0] == "-" and numbered[1:].isdecimal()):
+            return
+        expected = whole
+    if path.name != expected:
+        raise ArchiveError(f"{run.folder}: got a folder named {path.name}, expected {expected}, the run's id")
+
+
+# Books
+
+
+def judge_books(folder: Path, findings: Findings, runs: Sequence[Run]) -> None:
+    """Hold what a collection's books say against its whole runs; what else is there, and is not listed, is told."""
+    claims = read_claims(folder)
+    truths = {run.folder.name: whole_row_of(run) for run in runs}
+    if doubtful := [name for name, truth in truths.items() if any(claims.contradictions(truth))]:
+        claims = read_claims(folder)  # somebody may be at work: what a second look finds is so
+        truths |= looked_at_again(folder, doubtful)
+    for book in claims.books:
+        findings.judged[rows_of(book)] += len(book.rows)
+        findings.damage(rows_of(book), book.faults)
+    findings.damage("tables", claims.faults)
+    for truth in truths.values():
+        for book, error in claims.contradictions(truth):
+            findings.damage(rows_of(book), [error])
+    findings.damage(rows_of(claims.results), [*claims.of_failures(), *claims.of_columns(list(truths.values()))])
+    tell_lag(folder, findings, claims)
+
+
+def looked_at_again(folder: Path, names: Sequence[str]) -> dict[str, Row]:
+    """The rows of some runs as they are now; of one that is not whole any more, none."""
+    found = {}
+    for name in names:
+        with suppress(ArchiveError):
+            found[name] = whole_row_of(verify(folder / name))
+    return found
+
+
+def rows_of(book: Book) -> str:
+    """What the rows of a book are called."""
+    return f"rows of {book.path.name}"
+
+
+def tell_lag(folder: Path, findings: Findings, claims: Claims) -> None:
+    """Tell where the books lag behind the runs, if nobody is at work on them."""
+    there = set(run_ids(folder))
+    listed = {name for name, row in claims.results.rows.items() if row["status"] != FAILED}
+    for book, names in ((claims.results, listed), (claims.index, set(claims.index.rows))):
+        if gone := names - there - claims.failures.rows.keys():
+            findings.note(book.path, f"runs that are gone ({ANEW})", gone)
+        if not is_at_work(folder):
+            if book.cut:
+                findings.note(book.path, "its last line was cut short, as a kill does, and counts for nothing")
+            if (unlisted := there - names) and os.path.lexists(book.path):
+                findings.note(book.path, f"runs that are not listed ({ANEW})", unlisted)
+
+
+def tell_links(place: Path, findings: Findings, followed: Sequence[Path]) -> None:
+    """Tell of links in a folder of collections; one that leads to a collection is followed one level."""
+    links = [] if place.is_symlink() or is_collection(place) else [path for path in entries(place) if path.is_symlink()]
+    for path in links:
+        if path in followed:
+            findings.note(path, f"a link to {os.path.realpath(path)}, followed one level")
+    if others := [path.name for path in links if path not in followed]:
+        findings.note(place, "links, which are not followed", others)
