@@ -17,7 +17,7 @@ from typing import Any
 
 from convpipe.archive.format import manifest_json
 from convpipe.archive.glance import glance, manifest_text
-from convpipe.archive.index import index_row
+from convpipe.archive.index import INDEX, index_row
 from convpipe.archive.read import read_bytes
 from convpipe.archive.shared import locked
 from convpipe.archive.table import Row, run_row
@@ -67,7 +67,8 @@ def replace(staged: Path, place: Path, seen: str, row: Row, *, contained: bool =
                 return None
             raise
         with having_kept(f"the new run is kept: {place}"):
-            index_row(folder, row)
+            with storing(folder / INDEX):
+                index_row(folder, row)
             return put_away(leaving)
 
 
