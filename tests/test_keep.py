@@ -442,7 +442,11 @@ def test_what_else_lies_there_is_no_input(folder: Path) -> None:
     (inputs / "README.txt").write_text("mine")
     (inputs / ("A" * 64)).write_text("no hash of ours")
     (inputs / f"{'a' * 64}.npy").write_text("nor this")
-    assert ok("verify", "runs").count("ok ") == 2
+    found = convpipe("verify", "runs")
+    assert found.code == 0 and found.out.count("ok ") == 2
+    assert found.err == (
+        f"note: runs/c: no part of the collection: inputs/{'A' * 64}, inputs/README.txt, inputs/{'a' * 64}.npy\n"
+    )
     assert len(list(runs_below(folder / "runs"))) == 2
     assert ok("runs", "runs/c").count("done") == 2
     assert refused(folder, "runs", "runs/c/inputs").startswith("runs: got runs/c/inputs, expected a collection")

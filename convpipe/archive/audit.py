@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -132,7 +132,7 @@ def judge_books(folder: Path, findings: Findings, runs: Sequence[Run]) -> None:
         for book, error in claims.contradictions(truth):
             findings.damage(rows_of(book), [error])
     findings.damage(rows_of(claims.results), [*claims.of_failures(), *claims.of_columns(list(truths.values()))])
-    tell_lag(folder, findings, claims)
+    tell_lag(folder, findings, claims, truths.keys())
 
 
 def looked_at_again(folder: Path, names: Sequence[str]) -> dict[str, Row]:
@@ -149,7 +149,7 @@ def rows_of(book: Book) -> str:
     return f"rows of {book.path.name}"
 
 
-def tell_lag(folder: Path, findings: Findings, claims: Claims) -> None:
+def tell_lag(folder: Path, findings: Findings, claims: Claims, whole: Collection[str]) -> None:
     """Tell where the books lag behind the runs, if nobody is at work on them."""
     there = set(run_ids(folder))
     listed = {name for name, row in claims.results.rows.items() if row["status"] != FAILED}
@@ -159,7 +159,7 @@ def tell_lag(folder: Path, findings: Findings, claims: Claims) -> None:
         if not is_at_work(folder):
             if book.cut:
                 findings.note(book.path, "its last line was cut short, as a kill does, and counts for nothing")
-            if (unlisted := there - names) and os.path.lexists(book.path):
+            if (unlisted := set(whole) - names) and os.path.lexists(book.path):
                 findings.note(book.path, f"runs that are not listed ({ANEW})", unlisted)
 
 

@@ -39,10 +39,15 @@ def entered(folder: Path) -> Iterator[str]:
     of_runs = is_collection(folder)
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith(".") or not entry.is_dir() or (of_runs and entry.name in OWN_FOLDERS):
+            if entry.name.startswith(".") or not entry.is_dir():
                 continue
-            path = folder / entry.name
-            if is_collection(path) and not of_runs if entry.is_symlink() else not is_named_run(entry):
+            if entry.is_symlink():
+                may = not of_runs and is_collection(folder / entry.name)
+            elif of_runs and entry.name in OWN_FOLDERS:
+                may = is_collection(folder / entry.name)  # one that is called so
+            else:
+                may = not is_named_run(entry)
+            if may:
                 yield entry.name
 
 

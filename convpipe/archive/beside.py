@@ -1,4 +1,4 @@
-"""What lies beside the runs of a collection: stored inputs, records of sweeps and timings are judged, the rest is told."""
+"""What lies beside a collection's runs: stored inputs, records of sweeps and timings are judged, the rest is told."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from convpipe.archive import sweeps, timings
+from convpipe.archive.below import is_collection
 from convpipe.archive.collection import run_ids
 from convpipe.archive.findings import Findings
 from convpipe.archive.format import INPUTS, manifest_sha256, read_json
@@ -71,41 +72,44 @@ def tell_gone(path: Path, named: Collection[str], findings: Findings, runs: Coll
 def tell_foreign(folder: Path, findings: Findings) -> None:
     """Tell what is no part of a collection: links, which are not followed, and files of others."""
     links, foreign = [], []
-    for place in (folder, folder / INPUTS, folder / SWEEPS, folder / ASIDE):
-        for path in [] if place != folder and place.is_symlink() else entries(place):
-            name = str(path.relative_to(folder))
-            if path.is_symlink():
-                links.append(name)
-            elif not is_known(path.name, place.name if place != folder else ""):
-                foreign.append(name)
+    for path in around(folder):
+        within = path.parent.name if path.parent != folder else ""
+        known, name = is_known(path.name, within), str(path.relative_to(folder))
+        if path.is_symlink():
+            links += [] if known and not RUN_ID.match(path.name) else [name]  # others are judged
+        elif not known and not (path.is_dir() and name[0] != "."):
+            foreign.append(name)
     if links:
         findings.note(folder, "links, which are not followed", links)
     if foreign:
         findings.note(folder, "no part of the collection", foreign)
 
 
+def around(folder: Path) -> Iterator[Path]:
+    """What lies in a collection and in its own folders, but the arrays of runs."""
+    yield from entries(folder)
+    for name in sorted(OWN_FOLDERS):
+        yield from () if is_collection(folder / name) else entries(folder / name)
+
+
 def is_known(name: str, within: str) -> bool:
     """Whether a name is one that a collection has at its top, or in one of its own folders."""
-    if HIDDEN.fullmatch(name):
-        return True
     if within == INPUTS:
-        return bool(CONTENT.match(name))
+        return bool(CONTENT.match(name) or HIDDEN.fullmatch(name))
     if within == SWEEPS:
-        return name.endswith((".csv", ".json"))
-    return (
-        within == ASIDE or name in OWN_FILES or name in OWN_FOLDERS or bool(PAGE.fullmatch(name) or RUN_ID.match(name))
-    )
+        return name.endswith((".csv", ".json")) or bool(HIDDEN.fullmatch(name))
+    own = name in OWN_FILES or RUN_ID.match(name) or PAGE.fullmatch(name) or HIDDEN.fullmatch(name)
+    return within == ASIDE or name in OWN_FOLDERS or bool(own)
 
 
 def tell_half_done(folder: Path, findings: Findings, *, tidy: bool) -> None:
     """Tell what has been half done for more than a day, or remove it; what is younger may be somebody's work."""
-    for place in (folder, folder / INPUTS, folder / SWEEPS, folder / ASIDE):
-        for path in entries(place):
-            if HIDDEN.fullmatch(path.name) and (age := time.time() - path.lstat().st_mtime) > DAY:
-                if tidy:
-                    remove_hidden(path)
-                gone = tidy and not os.path.lexists(path)
-                findings.note(path, f"half done {age / DAY:.0f} days ago; {'removed' if gone else '--tidy removes it'}")
+    for path in around(folder):
+        if HIDDEN.fullmatch(path.name) and (age := time.time() - path.lstat().st_mtime) > DAY:
+            if tidy:
+                remove_hidden(path)
+            gone = tidy and not os.path.lexists(path)
+            findings.note(path, f"half done {age / DAY:.0f} days ago; {'removed' if gone else '--tidy removes it'}")
 
 
 def is_at_work(folder: Path) -> bool:

@@ -35,8 +35,9 @@ class Findings:
     def damage(self, kind: str, errors: Iterable[ArchiveError]) -> None:
         """Take down what is wrong with things that have been judged."""
         found = list(errors)
-        self.lost[kind] += len(found)
-        self.damaged += found
+        if found:
+            self.lost[kind] += len(found)
+            self.damaged += found
 
     def note(self, place: Path, what: str, names: Iterable[str] = ()) -> None:
         """Tell what is no damage; of many names, the first few."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from convpipe.archive.format import OUTPUT, SUM_LINE, TEXTS, UNHASHED, manifest_json, manifest_sha256, sums_bytes
 from convpipe.archive.identity import run_id
-from convpipe.archive.read import Run, check_regular, check_text, load, read_bytes, read_manifest, stored_header
+from convpipe.archive.read import Run, check_regular, check_text, load, read_bytes, stored_header
 from convpipe.errors import ArchiveError, shown, unread
 from convpipe.tensors import shape_text
 
@@ -27,19 +27,15 @@ def verify(folder: str | Path, *, arrays: bool = True) -> Run:
         ArchiveError: naming the first file that is missing, changed or foreign.
     """
     path = Path(folder)
-    manifest = read_manifest(path / "manifest.json")
     content = read_bytes(path / "SHA256SUMS")
     sums = read_sums(path / "SHA256SUMS", content)
-    pictures: Mapping[str, str] = {}
-    if manifest["format"] > 1:
-        check_written(path, manifest)
-        pictures = checked_manifest(path, manifest, sums)
-    check_listed(path, {*sums, *UNHASHED, *pictures})
     for name in TEXTS:
         check_text(path / name, check_regular(path / name))
         check_sha256(path / name, sums[name])
     run = load(path)
     check_ids(run, hashlib.sha256(content).hexdigest())
+    pictures = checked_manifest(path, run.manifest, sums) if run.manifest["format"] > 1 else {}
+    check_listed(path, {*sums, *UNHASHED, *pictures})
     for row in filter(itemgetter("file"), run.rows):  # what they say of themselves, before anything large is read
         check_array(path, row, sums)
     for name, expected in [*sums.items(), *pictures.items()] if arrays else ():
@@ -86,26 +82,18 @@ def leftovers(folder: Path) -> list[str]:
     return sorted(filter(is_leftover, os.listdir(folder)))
 
 
-def check_written(path: Path, manifest: Mapping[str, Any]) -> None:
-    """A manifest is written as all of them are, so that not even a blank in it can have changed.
-
-    Raises:
-        ArchiveError: it is not.
-    """
-    if read_bytes(path / "manifest.json") != manifest_json(manifest):
-        found = manifest_sha256(manifest)
-        if manifest["sha256"] != found:
-            text = f"got sha256 {shown(manifest['sha256'])}, expected {found}, its own"
-            raise ArchiveError(f"{path}/manifest.json: {text}")
-        raise ArchiveError(f"{path}/manifest.json: is written otherwise than manifests are")
-
-
 def checked_manifest(path: Path, manifest: Mapping[str, Any], sums: Mapping[str, str]) -> Mapping[str, str]:
-    """What a manifest says of the sizes of the files beside it holds; gives the hashes of its pictures.
+    """What a manifest says of itself, and of the sizes of the files beside it, holds; gives the hashes of its pictures.
 
     Raises:
         ArchiveError: it does not.
     """
+    found = manifest_sha256(manifest)
+    if manifest["sha256"] != found:
+        raise ArchiveError(f"{path}/manifest.json: got sha256 {shown(manifest['sha256'])}, expected {found}, its own")
+    content = read_bytes(path / "manifest.json")
+    if content.count(b"\n") == len(manifest) + 2 and content != manifest_json(manifest):  # another spelling of the same
+        raise ArchiveError(f"{path}/manifest.json: is written otherwise than manifests are")
     pictures: dict[str, str] = manifest.get("pictures", {})
     if manifest["sizes"].keys() != {*sums, *pictures, "SHA256SUMS"}:
         raise ArchiveError(f"{path}/manifest.json: got the sizes of other files than those of SHA256SUMS")
