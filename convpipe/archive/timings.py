@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ from convpipe.archive.cells import cell_text
 from convpipe.archive.glance import glance, manifest_text
 from convpipe.archive.index import add_lines
 from convpipe.archive.shared import locked, own_file
-from convpipe.files.staging import storing
+from convpipe.files.staging import storing, write_whole
 
 TIMINGS = "timings.csv"
 COLUMNS = ("run", "threads", "repeat", "stage", "seconds", "blas", "cpu", "measured")
@@ -45,9 +46,11 @@ def add_timings(folder: Path, rows: Iterable[Iterable[Any]]) -> None:
     path, text = folder / TIMINGS, io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     with storing(path), locked(folder):
-        empty = not path.exists() or not path.stat().st_size
-        head = f"{','.join(COLUMNS)}\n" if empty else ""
-        add_lines(path, (head + text.getvalue()).encode())
+        if (
+            not os.path.lexists(path) or not path.lstat().st_size
+        ):  # whole, as rows can be cut short, and a head that is, is one for ever
+            write_whole(path, f"{','.join(COLUMNS)}\n".encode())
+        add_lines(path, text.getvalue().encode())
 
 
 def recorded_repeats(folder: str) -> tuple[Any, int, str]:

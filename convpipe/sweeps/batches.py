@@ -137,6 +137,8 @@ def run_task(task: Task, memo: Memo) -> Done:
         settled, stages = runner.produce(prepared, runner.keeping(place, found), memo)
     except StorageError:
         raise
+    except OSError as error:
+        raise StorageError.of(error) from error
     except ArchiveError as error:
         return done(DIFFERS, error=in_one_line(error))
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one point, the others go on

@@ -78,7 +78,15 @@ def make_good(folder: Path) -> Collection:
     swept = (*PLAIN, *into, "keep=stages", "label=first", "note=by hand", "conv.pad=1")
     well("-m", *swept, "seed=1,2", "timing.repeats=2")
     well("-m", *swept, "seed=1,2", "threads=1", "timing.repeats=3")
-    well("input=csv", "input.path=x.csv", "filters=lecture_2x2", *into, "keep=stages+inputs", "pictures=all", "conv.pad=1")
+    well(
+        "input=csv",
+        "input.path=x.csv",
+        "filters=lecture_2x2",
+        *into,
+        "keep=stages+inputs",
+        "pictures=all",
+        "conv.pad=1",
+    )
     well("experiment=tiny", *into)
     well(*PLAIN, *into, "seed=4")
     well("-m", *PLAIN, *into, "conv.dtype=uint8", "seed=4", code=1)

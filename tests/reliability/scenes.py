@@ -145,7 +145,7 @@ def on_stage(scene: Scene, warm: Warm) -> Iterator[Stage]:
 
 def whole(warm: Warm, folder: Path) -> None:
     """`verify` finds no damage; notes it may have."""
-    if not any((folder / "r").glob("*/*/manifest.json")):
+    if not any((folder / "r").glob("*/[0-9a-f]*/manifest.json")):
         return
     ended = warm.run("verify", str(folder / "r"), cwd=folder)
     assert ended.code == 0, ended
@@ -191,7 +191,9 @@ def state(folder: Path) -> dict[str, Any]:
         found["sweeps"] = [{**row, "status": ""} for row in table(last)]
         found["points"] = json.loads(last.with_suffix(".json").read_text())["points"]
     if (folder / "timings.csv").exists():
-        found["timings"] = {(row["run"], row["threads"], row["repeat"], row["stage"]) for row in table(folder / "timings.csv")}
+        found["timings"] = {
+            (row["run"], row["threads"], row["repeat"], row["stage"]) for row in table(folder / "timings.csv")
+        }
     return found
 
 

@@ -170,7 +170,12 @@ def opening(counter: Counter) -> Callable[..., Any]:
         place = counter.place(file)
         if not place:
             return REAL_OPEN(file, mode, buffering, encoding, errors, newline, closefd, opener)
-        raw = counted(file, mode.replace("b", "").replace("t", ""), closefd, opener or (lambda path, flags: os.open(path, flags, 0o666)))
+        raw = counted(
+            file,
+            mode.replace("b", "").replace("t", ""),
+            closefd,
+            opener or (lambda path, flags: os.open(path, flags, 0o666)),
+        )
         if buffering == 0:
             return raw
         kind = io.BufferedRandom if "+" in mode else io.BufferedReader if "r" in mode else io.BufferedWriter

@@ -64,7 +64,9 @@ class Strace:
     def strike(self, warm: Warm, words: Sequence[str], cwd: Path, call: Call, blow: str, below: Path) -> Ended:
         """Run a command, and strike at one of its calls: by an error, or by the end of the process."""
         what = "signal=KILL" if blow == KILL else f"error={blow}"
-        ended, lines = self.run(warm, words, cwd, f"inject={call.name}:{what}:when={call.number}", f"-etrace={call.name}")
+        ended, lines = self.run(
+            warm, words, cwd, f"inject={call.name}:{what}:when={call.number}", f"-etrace={call.name}"
+        )
         struck = ended.code == -9 if blow == KILL else any("(INJECTED)" in line for line in lines)
         assert struck, f"{call} was not struck: {ended}"
         return ended

@@ -70,7 +70,9 @@ def of_files() -> Iterator[Tampering]:
             yield Tampering(f"{name} {word}", partial(change_file, name, change))
     for name in SWAPPED:
         yield Tampering(f"{name} swapped with another run's", partial(swap_files, name))
-    yield Tampering("two arrays of a run swapped", lambda c: swap(c.run("full") / "00_input.npy", c.run("full") / "output.npy"))
+    yield Tampering(
+        "two arrays of a run swapped", lambda c: swap(c.run("full") / "00_input.npy", c.run("full") / "output.npy")
+    )
     for name in ("notes.txt", "output2.npy", "99_matmul.npy", "config.yaml.bak", "map_0.png"):
         yield Tampering(f"{name} added", partial(lambda name, c: (c.run("light") / name).write_bytes(b"x"), name))
     yield Tampering("a folder added to a run", lambda c: (c.run("light") / "more").mkdir())
@@ -126,7 +128,11 @@ def of_folders() -> Iterator[Tampering]:
     yield Tampering("a run twice", lambda c: shutil.copytree(c.run("light"), c.folder / FREE_ID))
     yield Tampering("a run in the place of another", in_the_place)
     yield Tampering("a run of another collection under an id of this one", another_collections)
-    yield Tampering("a run of another collection as it is", lambda c: shutil.copytree(c.root / "d" / c.ids("d")[0], c.folder / c.ids("d")[0]), TOLD)
+    yield Tampering(
+        "a run of another collection as it is",
+        lambda c: shutil.copytree(c.root / "d" / c.ids("d")[0], c.folder / c.ids("d")[0]),
+        TOLD,
+    )
     yield Tampering("a run removed", lambda c: shutil.rmtree(c.run("light")), TOLD)
     yield Tampering("an empty folder with an id", lambda c: (c.folder / FREE_ID).mkdir())
     yield Tampering("a file with an id", lambda c: (c.folder / FREE_ID).write_bytes(b"x"), TOLD)
@@ -223,17 +229,27 @@ def another_manifest(collection: Collection) -> None:
 
 def of_sealed_runs() -> Iterator[Tampering]:
     """Files changed, and the hashes of SHA256SUMS and the manifest with them."""
-    yield Tampering("SHA256SUMS: a hash changed", lambda c: edit_sums(c, lambda lines: [other_text(lines[0]), *lines[1:]]))
+    yield Tampering(
+        "SHA256SUMS: a hash changed", lambda c: edit_sums(c, lambda lines: [other_text(lines[0]), *lines[1:]])
+    )
     yield Tampering("SHA256SUMS: a line left out", lambda c: edit_sums(c, lambda lines: lines[1:]))
     yield Tampering("SHA256SUMS: in another order", lambda c: edit_sums(c, lambda lines: lines[::-1]))
     yield Tampering("SHA256SUMS: a line twice", lambda c: edit_sums(c, lambda lines: [lines[0], *lines]))
     yield Tampering("SHA256SUMS: a file left out and removed", file_left_out)
     yield Tampering("an array changed, and sealed", array_sealed)
-    yield Tampering("an array of another dtype, and sealed", lambda c: array_sealed(c, lambda values: values.astype("<f8")))
-    yield Tampering("the output changed, its row, and sealed", lambda c: set_output(c.run("light"), lambda values: np.put(values, 0, 77)))
+    yield Tampering(
+        "an array of another dtype, and sealed", lambda c: array_sealed(c, lambda values: values.astype("<f8"))
+    )
+    yield Tampering(
+        "the output changed, its row, and sealed",
+        lambda c: set_output(c.run("light"), lambda values: np.put(values, 0, 77)),
+    )
     for word, change in CONFIG_CHANGES.items():
         yield Tampering(f"config.yaml: {word}, and sealed", partial(config_sealed, change))
-    yield Tampering("config.yaml: a seed, sealed with its own id", lambda c: config_sealed(CONFIG_CHANGES["another seed"], c, run_id))
+    yield Tampering(
+        "config.yaml: a seed, sealed with its own id",
+        lambda c: config_sealed(CONFIG_CHANGES["another seed"], c, run_id),
+    )
     yield Tampering("a picture changed, and sealed", picture_sealed)
 
 
@@ -300,7 +316,9 @@ def of_inputs() -> Iterator[Tampering]:
     yield Tampering("an input renamed", lambda c: c.stored.rename(c.stored.with_name("f" * 64)))
     yield Tampering("an input removed", lambda c: c.stored.unlink())
     yield Tampering("all inputs removed", lambda c: shutil.rmtree(c.folder / "inputs"))
-    yield Tampering("an input under another name beside it", lambda c: shutil.copy(c.stored, c.stored.with_name("e" * 64)))
+    yield Tampering(
+        "an input under another name beside it", lambda c: shutil.copy(c.stored, c.stored.with_name("e" * 64))
+    )
     yield Tampering("a folder as an input", lambda c: in_place_of(c.stored, Path.mkdir))
     yield Tampering("a foreign file among inputs", lambda c: (c.folder / "inputs" / "x.csv").write_text("1"), TOLD)
 
@@ -310,8 +328,13 @@ def of_runs_aside() -> Iterator[Tampering]:
     for name in ("output.npy", "config.yaml", "stages.csv", "manifest.json", "SHA256SUMS"):
         yield Tampering(f"aside: {name} changed", partial(lambda name, c: extend(c.aside / name), name))
         yield Tampering(f"aside: {name} removed", partial(lambda name, c: (c.aside / name).unlink(), name))
-    yield Tampering("aside: under another archive id", lambda c: c.aside.rename(c.aside.with_name(f"{c.aside.name[:-1]}x")))
-    yield Tampering("aside: under the id of another run", lambda c: c.aside.rename(c.aside.with_name(f"{FREE_ID}{c.aside.name[12:]}")))
+    yield Tampering(
+        "aside: under another archive id", lambda c: c.aside.rename(c.aside.with_name(f"{c.aside.name[:-1]}x"))
+    )
+    yield Tampering(
+        "aside: under the id of another run",
+        lambda c: c.aside.rename(c.aside.with_name(f"{FREE_ID}{c.aside.name[12:]}")),
+    )
     yield Tampering("aside: back in the place of the new one", put_back)
     yield Tampering("aside: a foreign file", lambda c: (c.folder / ".aside" / "notes.txt").write_text("x"), TOLD)
 
@@ -337,7 +360,11 @@ def of_results() -> Iterator[Tampering]:
     for word, change in TABLE_CHANGES.items():
         yield Tampering(f"results.csv: {word}", partial(change_results, change))
     yield Tampering("results.csv: a row left out", lambda c: change_results(lambda lines: lines.pop(1), c), TOLD)
-    yield Tampering("results.csv: rows in another order", lambda c: change_results(lambda lines: lines.insert(1, lines.pop(2)), c), QUIET)
+    yield Tampering(
+        "results.csv: rows in another order",
+        lambda c: change_results(lambda lines: lines.insert(1, lines.pop(2)), c),
+        QUIET,
+    )
     yield Tampering("results.csv: a row of a run that is nowhere", another_row, TOLD)
     yield Tampering("results.csv: cut in its last line", lambda c: cut(c.folder / "results.csv", -9))
     yield Tampering("results.csv: no text", lambda c: (c.folder / "results.csv").write_bytes(bytes(range(128, 256))))
@@ -400,12 +427,19 @@ def of_the_index() -> Iterator[Tampering]:
     for column in RESULT_COLUMNS:
         yield Tampering(f"index: {column} changed", partial(change_index, column))
     yield Tampering("index: the id of a line changed", lambda c: change_index("run", c), TOLD)
-    yield Tampering("index: a line left out", lambda c: edit_lines(c.folder / ".index.jsonl", lambda rows: rows.pop(0)), TOLD)
+    yield Tampering(
+        "index: a line left out", lambda c: edit_lines(c.folder / ".index.jsonl", lambda rows: rows.pop(0)), TOLD
+    )
     yield Tampering("index: cut in its last line", lambda c: cut(c.folder / ".index.jsonl", -9))
-    yield Tampering("index: a line that is no JSON", lambda c: edit_text(c.folder / ".index.jsonl", '"status"', "status"))
+    yield Tampering(
+        "index: a line that is no JSON", lambda c: edit_text(c.folder / ".index.jsonl", '"status"', "status")
+    )
     yield Tampering("index: a pipe", lambda c: in_place_of(c.folder / ".index.jsonl", os.mkfifo))
     yield Tampering("failures: a run that is there as failed", failed_too)
-    yield Tampering("failures: another error", lambda c: edit_lines(c.folder / ".failed.jsonl", lambda rows: rows[0].update(error="none")))
+    yield Tampering(
+        "failures: another error",
+        lambda c: edit_lines(c.folder / ".failed.jsonl", lambda rows: rows[0].update(error="none")),
+    )
 
 
 def change_index(column: str, collection: Collection) -> None:
@@ -430,14 +464,28 @@ def of_sweeps() -> Iterator[Tampering]:
     yield Tampering("sweep: a table that is none", lambda c: c.record.write_bytes(b"\xff\xfe\0"))
     yield Tampering("sweep: a table cut short", lambda c: cut(c.record, 40))
     yield Tampering("sweep: the table removed", lambda c: c.record.unlink(), TOLD)
-    facts = {"points": ('"points": 2', '"points": 3'), "command": ("seed=1,2", "seed=1,3"), "complete": ("true", "false")}
+    facts = {
+        "points": ('"points": 2', '"points": 3'),
+        "command": ("seed=1,2", "seed=1,3"),
+        "complete": ("true", "false"),
+    }
     for key, (old, new) in facts.items():
-        yield Tampering(f"sweep: {key} changed", partial(lambda old, new, c: edit_text(c.record.with_suffix(".json"), old, new), old, new))
+        yield Tampering(
+            f"sweep: {key} changed",
+            partial(lambda old, new, c: edit_text(c.record.with_suffix(".json"), old, new), old, new),
+        )
     yield Tampering("sweep: facts that are no JSON", lambda c: cut(c.record.with_suffix(".json"), 50))
     yield Tampering("sweep: a pipe", lambda c: in_place_of(c.record, os.mkfifo))
     yield Tampering("sweep: a foreign file", lambda c: (c.folder / "sweeps" / "notes.txt").write_text("x"), TOLD)
-    yield Tampering("timings: of a run that is nowhere", lambda c: edit_table(c.folder / "timings.csv", lambda lines: lines[1].__setitem__(0, FREE_ID)), TOLD)
-    yield Tampering("timings: seconds that are no number", lambda c: edit_table(c.folder / "timings.csv", lambda lines: lines[1].__setitem__(4, "fast")))
+    yield Tampering(
+        "timings: of a run that is nowhere",
+        lambda c: edit_table(c.folder / "timings.csv", lambda lines: lines[1].__setitem__(0, FREE_ID)),
+        TOLD,
+    )
+    yield Tampering(
+        "timings: seconds that are no number",
+        lambda c: edit_table(c.folder / "timings.csv", lambda lines: lines[1].__setitem__(4, "fast")),
+    )
     yield Tampering("timings: a column renamed", lambda c: edit_text(c.folder / "timings.csv", "seconds", "minutes"))
     yield Tampering("timings: no text", lambda c: (c.folder / "timings.csv").write_bytes(b"\xff\xfe\0"))
     yield Tampering("timings: a folder", lambda c: in_place_of(c.folder / "timings.csv", Path.mkdir))
@@ -446,7 +494,9 @@ def of_sweeps() -> Iterator[Tampering]:
 def of_forgers() -> Iterator[Tampering]:
     """What nothing contradicts, as all hashes were made anew: sums find damage, not forgery."""
     yield Tampering("forged: the range of a stage inside", row_sealed, QUIET)
-    yield Tampering("forged: a comment in config.yaml", lambda c: config_sealed(lambda path: extend(path, b"# so\n"), c), QUIET)
+    yield Tampering(
+        "forged: a comment in config.yaml", lambda c: config_sealed(lambda path: extend(path, b"# so\n"), c), QUIET
+    )
     yield Tampering("forged: another machine", lambda c: from_elsewhere(c.run("light")), QUIET)
     yield Tampering("forged: a page", lambda c: extend(c.folder / "index.html"), QUIET)
 
@@ -465,9 +515,13 @@ def of_links() -> Iterator[Tampering]:
     """Links in the places of folders and of a collection's own files: none is followed, all are told."""
     yield Tampering("a run's folder a link", lambda c: link_instead(c.run("light"), c.root.parent / "away"), TOLD)
     for name in ("inputs", "sweeps", ".aside"):
-        yield Tampering(f"{name} a link", partial(lambda name, c: link_instead(c.folder / name, c.root.parent / "away"), name), TOLD)
+        yield Tampering(
+            f"{name} a link", partial(lambda name, c: link_instead(c.folder / name, c.root.parent / "away"), name), TOLD
+        )
     for name in ("results.csv", ".index.jsonl", "timings.csv"):
-        yield Tampering(f"{name} a link", partial(lambda name, c: link_instead(c.folder / name, c.root.parent / "away"), name))
+        yield Tampering(
+            f"{name} a link", partial(lambda name, c: link_instead(c.folder / name, c.root.parent / "away"), name)
+        )
     yield Tampering("a link to a run beside the runs", lambda c: (c.folder / FREE_ID).symlink_to(c.run("light")), TOLD)
     yield Tampering("a link to a file beside the runs", lambda c: (c.folder / "link").symlink_to("/etc/hostname"), TOLD)
     yield Tampering("a collection a link", lambda c: link_instead(c.root / "d", c.root.parent / "away"), TOLD)
