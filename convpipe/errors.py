@@ -44,6 +44,11 @@ HINTS = {
 MOST_COMPARED = 1000  # names with a mistyped one, at 20 us each: a file of arrays may have any number
 NOTHING_KEPT = "; nothing was kept"  # the end of what a StorageError says while something is being written
 OUT_OF_MEMORY = "out of memory; lower limits.memory to have such a run refused before it starts"
+# What the system says of the disk or of the machine, and not of the file that it was asked for.
+NOT_OF_THE_FILE = frozenset(
+    getattr(errno, name)
+    for name in ("EIO", "ENXIO", "ENODEV", "ESTALE", "ETIMEDOUT", "EMFILE", "ENFILE", "ENOMEM", "EINTR", "EAGAIN")
+)
 STOPPED = 128  # with a signal's number the exit code, as a shell has it: 130 for Ctrl-C, 143 for SIGTERM
 
 
@@ -123,6 +128,18 @@ class StorageError(ConvpipeError):
         return cls(OUT_OF_MEMORY if isinstance(error, MemoryError) else what_the_system_says(error, "the system"))
 
 
+def unread(path: object, error: OSError | ValueError) -> ConvpipeError:
+    """Why a file of an archive cannot be read: that it is not there is damage, that the disk fails is none.
+
+    >>> print(repr(unread("a/b", FileNotFoundError(errno.ENOENT, "No such file"))))
+    ArchiveError('a/b: No such file')
+    >>> print(repr(unread("a/b", OSError(errno.EIO, "Input/output error"))))
+    StorageError('a/b: Input/output error')
+    """
+    kind = StorageError if getattr(error, "errno", None) in NOT_OF_THE_FILE else ArchiveError
+    return kind(f"{path}: {getattr(error, 'strerror', None) or error}")
+
+
 def what_the_system_says(error: OSError, path: object) -> str:
     """Where and why the system refused something; of a path that leads through a file, which file that is."""
     where = error.filename or path
@@ -162,6 +179,8 @@ class having_kept:  # noqa: N801 - reads as a word
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if not isinstance(error, KeyboardInterrupt | OSError | MemoryError | StorageError):
+            return
+        if isinstance(error, BrokenPipeError):  # whose reader has gone: no fault
             return
         what = self.what if isinstance(self.what, str) else self.what()
         if isinstance(error, KeyboardInterrupt) and (note := what or self.otherwise):

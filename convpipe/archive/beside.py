@@ -125,7 +125,7 @@ def check_timings(path: Path) -> set[str]:
         ArchiveError: it is none of ours, or a line is.
     """
     lines = table_lines(path)
-    if next(lines, None) != list(timings.COLUMNS):
+    if (head := next(lines, None)) is not None and head != list(timings.COLUMNS):
         raise ArchiveError(f"{path}: got other columns, expected {', '.join(timings.COLUMNS)}")
     named = set()
     for number, cells in enumerate(lines, start=1):

@@ -63,7 +63,8 @@ class SweepRecord:
             self.drop()
         times = {"started": iso(self.started), "ended": iso(datetime.now(UTC))}
         record = {"format": RECORD_FORMAT, **times, "points": self.points, **facts, "table_sha256": file_sha256(target)}
-        write_whole(target.with_suffix(".json"), facts_json({**record, "sha256": manifest_sha256(record)}))
+        content = facts_json({**record, "sha256": manifest_sha256(record)})
+        write_whole(target.with_suffix(".json"), content, beside=self.folder)
         return target
 
     def place(self, sweeps: Path) -> Path:
