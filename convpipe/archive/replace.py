@@ -18,7 +18,7 @@ from convpipe.archive.format import manifest_json
 from convpipe.archive.glance import glance, manifest_text
 from convpipe.archive.index import INDEX, index_row
 from convpipe.archive.read import read_bytes
-from convpipe.archive.shared import is_own_folder, locked, own_file
+from convpipe.archive.shared import is_own_folder, locked, make_shared, own_file
 from convpipe.archive.table import Row, run_row
 from convpipe.errors import ArchiveError, having_kept
 from convpipe.files.staging import hidden_name, remove_hidden, storing
