@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
     except KeyboardInterrupt as stop:
         kept = getattr(stop, "__notes__", ["nothing of the run that was under way is kept"])[-1]
-        print(f"convpipe: interrupted; {kept}", file=sys.stderr)
+        print(f"convpipe: interrupted; {literal(kept)}", file=sys.stderr)
         return STOPPED + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
     except BrokenPipeError:
         close_output()
@@ -151,7 +151,7 @@ def as_known(error: Exception) -> ConvpipeError:
         return StorageError.of(error)
     if isinstance(error, MemoryError):
         return StorageError("out of memory; lower limits.memory to have such a run refused before it starts")
-    return ConvpipeError(f"unexpected {type(error).__name__}: {error} (CONVPIPE_DEBUG=1 shows where)")
+    return ConvpipeError(f"unexpected {type(error).__name__}: {shown(error, 1000)} (CONVPIPE_DEBUG=1 shows where)")
 
 
 def dispatch(words: list[str]) -> int:
