@@ -53,12 +53,12 @@ STOPPED = 128  # with a signal's number the exit code, as a shell has it: 130 fo
 
 
 class ConvpipeError(Exception):
-    """The root of every error this package raises on purpose; its text has nothing that moves a cursor."""
+    """The root of every error this package raises on purpose; its text is one line that moves no cursor."""
 
     exit_code = 1
 
     def __str__(self) -> str:
-        return printable(super().__str__())
+        return literal(super().__str__())
 
 
 class ConfigError(ConvpipeError, ValueError):
@@ -76,7 +76,7 @@ class ConfigError(ConvpipeError, ValueError):
 
     def __str__(self) -> str:
         tail = f" ({self.hint})" if self.hint else ""
-        return printable(f"{self.key}: got {shown(self.got)}, expected {self.expected}{tail}")
+        return literal(f"{self.key}: got {shown(self.got)}, expected {self.expected}{tail}")
 
     def at(self, keys: Mapping[str, str]) -> ConfigError:
         """The same error under the name its user typed, for example ``stride`` as ``conv.stride``."""
