@@ -183,7 +183,9 @@ def table_book(path: Path, recorded: int | None) -> Book:
     book = Book(path)
     content = content_of(book)
     end = content.rfind(b"\n") + 1
-    if end < len(content) and (recorded is None or len(content) > recorded):
+    if end < len(content):
+        if recorded is not None and len(content) <= recorded:
+            book.fault("its last line is cut short")
         content, book.cut = content[:end], True
     try:
         table = list(csv.reader(io.StringIO(content.decode(), newline="")))

@@ -23,7 +23,7 @@ from convpipe.files.staging import hidden_name, storing, write_whole
 
 SWEEPS = "sweeps"
 COLUMNS = ("point", "label", "settings", "run", "status")
-RECORD_FORMAT = 1
+RECORD_FORMAT = 2  # since when it has hashes
 
 
 class SweepRecord:
