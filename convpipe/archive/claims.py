@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from convpipe.archive.cells import column_name
 from convpipe.archive.format import csv_lines
 from convpipe.archive.identity import RUN_ID
 from convpipe.archive.index import FAILURES, INDEX, whole_row
@@ -196,7 +197,7 @@ def table_book(path: Path, recorded: int | None) -> Book:
         if os.path.lexists(path) and not book.faults:
             book.fault("got nothing, expected columns")
         return book
-    book.columns = tuple(table[0])
+    book.columns = tuple(map(column_name, table[0]))
     if book.columns[: len(FIXED)] != FIXED or len(set(book.columns)) < len(book.columns):
         book.fault(f"got columns {shown(', '.join(book.columns))}, expected {', '.join(FIXED)} and others")
     elif SINCE in book.columns and csv_lines(table) != content:

@@ -7,8 +7,9 @@ but never has another say; `rebuild` makes both anew from the runs.
 from __future__ import annotations
 
 import csv
+import errno
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,10 +23,12 @@ from convpipe.archive.shared import locked, own_file
 from convpipe.archive.table import (
     Row,
     columns_of,
+    is_row,
     row_of_today,
     run_row,
     with_columns,
 )
+from convpipe.archive.tabular import csv_rows
 from convpipe.errors import ArchiveError
 from convpipe.files.staging import remove_abandoned, storing
 
@@ -63,7 +66,7 @@ def is_run_entry(entry: os.DirEntry[str]) -> bool:
 
 def is_run(folder: Path) -> bool:
     """Whether a folder looks like a run, however damaged."""
-    return (folder / "SHA256SUMS").exists() or (folder / "manifest.json").exists()
+    return os.path.lexists(folder / "SHA256SUMS") or os.path.lexists(folder / "manifest.json")
 
 
 def whole_rows(folder: Path, wanted: Collection[str] | None = None) -> list[Row]:
@@ -86,7 +89,7 @@ def whole_rows(folder: Path, wanted: Collection[str] | None = None) -> list[Row]
 
 def noted_row_of(run: Path, row: Row) -> Row:
     """The row of the index, or that of the run where its manifest is gone."""
-    return row if os.path.exists(f"{run}/manifest.json") else run_row(run)
+    return row if os.path.lexists(f"{run}/manifest.json") else run_row(run)
 
 
 # The table
@@ -100,18 +103,25 @@ def read_results(folder: Path) -> list[Row]:
     """
     if not os.path.isdir(folder):  # pathlib raises where a name is too long
         raise ArchiveError(f"{folder}: no such collection")
-    try:
-        with open(folder / RESULTS, newline="", encoding="utf-8", opener=own_file) as file:
-            found: list[Row] = list(csv.DictReader(file))
-    except (OSError, ValueError, csv.Error):
-        found = []
-    listed = {*run_ids(folder), *failures(folder)}
-    # a line with more cells than the head has a None as key, one with fewer has it as a value
-    even = all(None not in row and None not in row.values() for row in found)
-    if even and len(found) == len(listed) and {row.get("run") for row in found} == listed:
+    found = table_rows(folder, {*run_ids(folder), *failures(folder)})
+    if found is not None:
         return found
     rows = whole_rows(folder)
     return with_columns(rows, columns_of(rows))
+
+
+def table_rows(folder: Path, listed: set[str]) -> list[Row] | None:
+    """The rows of results.csv where it has one for each run that is listed, and nothing else; otherwise None."""
+    found: dict[str, Row] = {}
+    try:
+        for row in csv_rows(folder / RESULTS):
+            run = row.get("run", "")
+            if run in found or run not in listed or not is_row(row):
+                return None
+            found[run] = row
+    except (OSError, ValueError, KeyError, csv.Error):
+        return None
+    return list(found.values()) if len(found) == len(listed) else None
 
 
 def chosen_runs(wanted: Mapping[Path, Collection[str]]) -> pd.DataFrame:
@@ -160,18 +170,35 @@ def written_anew(folder: Path, *, whole: bool = True) -> Table:
         OSError, StorageError: the disk refused.
     """
     names, failed = set(run_ids(folder)), failures(folder)
-    places, older = index_places(folder, names)
+    places, older = places_in(folder, names)
     with open(folder / INDEX, "rb", buffering=0, opener=own_file) as index:
         if whole and (lacking := names - places.keys()):
 
             def made(name: str) -> Row:
-                run = folder / name
-                return row_of_today(run, row_at(index, older[name])) if name in older else run_row(run)
+                run, row = folder / name, row_at(index, older[name]) if name in older else None
+                return run_row(run) if row is None else row_of_today(run, row)
 
             complete(folder, sorted(lacking, key=lambda name: (started_at(folder / name), name)), made)
             places, _ = index_places(folder, names)
         order = sorted(places, key=places.__getitem__)
-        return write_table(folder, lambda: in_order((row_at(index, places[name]) for name in order), failed.values()))
+
+        def rows() -> Iterator[Row]:
+            for name in order:
+                row = row_at(index, places[name])
+                yield row if row is not None and row["run"] == name else run_row(folder / name)
+
+        return write_table(folder, lambda: in_order(rows(), failed.values()))
+
+
+def places_in(folder: Path, names: Container[str]) -> tuple[dict[str, int], dict[str, int]]:
+    """Where the index has its runs; one that is larger than an index can be gives way to a new one."""
+    try:
+        return index_places(folder, names)
+    except OSError as error:
+        if error.errno != errno.EFBIG:
+            raise
+        (folder / INDEX).unlink()
+        return index_places(folder, names)
 
 
 def started_at(run: Path) -> str:

@@ -113,12 +113,12 @@ def like(form: re.Pattern[str]) -> Callable[[Any], object]:
 
 def is_seconds(value: Any) -> bool:
     """Whether a value is a number that a clock can have measured; 1e999 of a file is infinite."""
-    return isinstance(value, int | float) and -sys.float_info.max <= value <= sys.float_info.max
+    return isinstance(value, int | float) and 0 <= value <= sys.float_info.max
 
 
 def is_fact(value: Any) -> bool:
     """Whether a value is a text, a number or a truth."""
-    return isinstance(value, str | bool) or is_seconds(value)
+    return isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value))
 
 
 def whole(low: int, high: int = sys.maxsize) -> Plain:
@@ -179,11 +179,11 @@ def check_manifest(where: object, manifest: Any) -> None:
     Raises:
         ArchiveError: it does not; it names the first entry that is wrong.
     """
-    check_depth(where, manifest)
     found = manifest.get("format") if isinstance(manifest, dict) else None
     if type(found) is not int or found not in FORMATS:
         raise ArchiveError(f"{where}: got format {shown(found)}, expected one of {', '.join(map(str, FORMATS))}")
     refuse(where, FORMATS[found].wrong("", manifest))
+    check_depth(where, manifest)
 
 
 def check_entry(where: object, form: int, key: str, value: Any) -> None:

@@ -21,6 +21,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from convpipe.archive.cells import for_spreadsheets, marked_name
 from convpipe.errors import shown
 from convpipe.tensors import Array, shape_text
 
@@ -183,21 +184,21 @@ def csv_bytes(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> byte
     """A CSV table with a header line, of rows that have exactly these columns in this order."""
     text = io.StringIO()
     write_cells(text, columns, (row.values() for row in rows))
-    return text.getvalue().encode()
+    return text.getvalue().encode(errors="backslashreplace")
 
 
 def csv_lines(cells: Iterable[Iterable[Any]]) -> bytes:
     """Lines of a CSV table, without a header."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(cells)
-    return text.getvalue().encode()
+    csv.writer(text, lineterminator="\n").writerows(map(for_spreadsheets, cells))
+    return text.getvalue().encode(errors="backslashreplace")
 
 
 def write_cells(table: TextIO, columns: Sequence[str], cells: Iterable[Iterable[Any]]) -> None:
     """Write a CSV table with a header line."""
     writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(cells)
+    writer.writerow(map(marked_name, columns))
+    writer.writerows(map(for_spreadsheets, cells))
 
 
 def sums_bytes(sums: Mapping[str, str]) -> bytes:

@@ -150,6 +150,8 @@ def stored_array(path: Path) -> Array:
         return read_array(path, path.name)
     except ConfigError as error:
         raise not_stored(path, error) from error
+    except MemoryError as error:
+        raise ArchiveError(f"{path}: got an array that does not fit into memory") from error
 
 
 def stored_header(path: Path) -> NpyHeader:

@@ -4,7 +4,6 @@ Python has no exchange of two names, so a replacement is two renames. In between
 its own, which says what shall become of it; so whoever comes next knows what is left to do.
 """
 
-import errno
 import hashlib
 import os
 import re
@@ -19,7 +18,7 @@ from convpipe.archive.format import manifest_json
 from convpipe.archive.glance import glance, manifest_text
 from convpipe.archive.index import INDEX, index_row
 from convpipe.archive.read import read_bytes
-from convpipe.archive.shared import locked, own_file
+from convpipe.archive.shared import is_own_folder, locked, make_shared, own_file
 from convpipe.archive.table import Row, run_row
 from convpipe.errors import ArchiveError, having_kept
 from convpipe.files.staging import hidden_name, remove_hidden, storing
@@ -82,7 +81,7 @@ def renew(place: Path, record: Mapping[str, Any], seen: str, row: Row | None) ->
     folder = place.parent
     temporary = folder / hidden_name(f"manifest-{place.name}")
     with storing(place), locked(folder):
-        if manifest_text(str(place)) != seen:
+        if not is_own_folder(place) or manifest_text(str(place)) != seen:
             return False
         mark = marked(place) if row is not None else None
         try:
@@ -103,7 +102,8 @@ def renew(place: Path, record: Mapping[str, Any], seen: str, row: Row | None) ->
 
 def marked(place: Path) -> Path:
     """Make the mark that a run gets a new manifest: who finds it tells the index what the run says then."""
-    mark = aside_of(place.parent) / f".renewed-{place.name}"
+    mark = place.parent / ASIDE / f".renewed-{place.name}"
+    make_shared(mark.parent)
     with open(mark, "wb", opener=own_file):
         return mark
 
@@ -118,24 +118,12 @@ def unmark(mark: Path | None) -> None:
 
 def make_way(place: Path, word: str) -> Leaving:
     """Rename a run to what says that it is on its way out."""
-    aside = aside_of(place.parent)
+    aside = place.parent / ASIDE
+    make_shared(aside)
     name = f"{place.name}-{archive_id_of(place)}"
     leaving = Leaving(aside / f".{word}-{name}", word == KEPT, name, place.name)
     os.rename(place, leaving.path)
     return leaving
-
-
-def aside_of(folder: Path) -> Path:
-    """The folder for what is on its way out, made if it is not there.
-
-    Raises:
-        OSError: it is a link, which may lead anywhere, or cannot be made.
-    """
-    aside = folder / ASIDE
-    if aside.is_symlink():
-        raise OSError(errno.ENOTDIR, "a link, expected a folder", str(aside))
-    aside.mkdir(exist_ok=True)
-    return aside
 
 
 def put_away(leaving: Leaving) -> Path:
@@ -209,6 +197,6 @@ def on_their_way(folder: Path) -> Iterator[Leaving]:
 def names_aside(folder: Path) -> list[str]:
     """What lies aside in a collection."""
     try:
-        return [] if os.path.islink(folder / ASIDE) else os.listdir(folder / ASIDE)
+        return os.listdir(folder / ASIDE) if is_own_folder(folder / ASIDE) else []
     except OSError:
         return []

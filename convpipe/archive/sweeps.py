@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -16,14 +17,17 @@ from typing import Any
 
 from convpipe.archive.cells import cell_text
 from convpipe.archive.format import manifest_sha256
-from convpipe.archive.shared import make_shared, own_file
+from convpipe.archive.identity import RUN_ID
+from convpipe.archive.shared import is_own_folder, make_shared
 from convpipe.archive.table import Row
+from convpipe.archive.tabular import csv_rows
 from convpipe.archive.verify import file_sha256
 from convpipe.files.staging import hidden_name, storing, write_whole
 
 SWEEPS = "sweeps"
 COLUMNS = ("point", "label", "settings", "run", "status")
 RECORD_FORMAT = 2  # since when it has hashes
+NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 
 
 class SweepRecord:
@@ -32,7 +36,7 @@ class SweepRecord:
     def __init__(self, folder: Path) -> None:
         self.folder, self.started = folder, datetime.now(UTC)
         self.hidden = folder / hidden_name("sweep")
-        self.file = open(self.hidden, "x", encoding="utf-8", newline="")  # noqa: SIM115 - `close` does
+        self.file = open(self.hidden, "x", encoding="utf-8", errors="backslashreplace", newline="")  # noqa: SIM115 - `close` does
         self.writer = csv.writer(self.file, lineterminator="\n")
         self.writer.writerow(COLUMNS)
         self.points = 0
@@ -67,7 +71,7 @@ class SweepRecord:
         """Where it goes: named after its start, in milliseconds, and its process."""
         name = f"{self.started:%Y%m%dT%H%M%S}{self.started.microsecond // 1000:03}Z-{os.getpid()}"
         names = (name if number == 1 else f"{name}-{number}" for number in range(1, 1 << 20))
-        return next(path for each in names if not (path := sweeps / f"{each}.csv").exists())
+        return next(path for each in names if not os.path.lexists(path := sweeps / f"{each}.csv"))
 
     def drop(self) -> None:
         """Leave nothing half done."""
@@ -89,7 +93,8 @@ def iso(time: datetime) -> str:
 
 def point_rows(folder: Path) -> Iterator[Row]:
     """The points of all sweeps of a collection, the oldest sweep first, each in the order of its points."""
-    for path in sorted((folder / SWEEPS).glob("*.csv")):
+    records = sorted((folder / SWEEPS).glob("*.csv")) if is_own_folder(folder / SWEEPS) else ()
+    for path in records:
         with suppress(OSError, ValueError, csv.Error):
             yield from sorted(sweep_rows(path), key=lambda row: int(row["point"]))
 
@@ -117,13 +122,9 @@ def sweep_rows(path: Path) -> list[Row]:
     Raises:
         OSError, ValueError: it cannot be read.
     """
-    with open(path, encoding="utf-8", newline="", opener=own_file) as file:
-        table = csv.DictReader(file)
-        if tuple(table.fieldnames or ()) != COLUMNS:
-            return []
-        return [{**row, "sweep": path.stem} for row in table if is_whole(row)]
+    return [{**row, "sweep": path.stem} for row in csv_rows(path) if tuple(row) == COLUMNS and is_point(row)]
 
 
-def is_whole(row: dict[Any, Any]) -> bool:
-    """Whether a line has a cell for each column, the first of them a number."""
-    return None not in row and None not in row.values() and row["point"].isdecimal()
+def is_point(row: Row) -> bool:
+    """Whether a row says which point came to what: its number, and of its run the id, if it has one."""
+    return bool(NUMBER.fullmatch(row["point"]) and (not row["run"] or RUN_ID.fullmatch(row["run"])))

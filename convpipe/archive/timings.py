@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -13,11 +14,14 @@ from typing import Any
 from convpipe.archive.cells import cell_text
 from convpipe.archive.glance import glance, manifest_text
 from convpipe.archive.index import add_lines
-from convpipe.archive.shared import locked, own_file
+from convpipe.archive.shared import locked, mode_of
+from convpipe.archive.tabular import csv_rows
+from convpipe.errors import ArchiveError
 from convpipe.files.staging import storing, write_whole
 
 TIMINGS = "timings.csv"
 COLUMNS = ("run", "threads", "repeat", "stage", "seconds", "blas", "cpu", "measured")
+REPEAT = re.compile(r"\d{1,9}", re.ASCII)
 
 
 def timing_rows(
@@ -46,18 +50,18 @@ def add_timings(folder: Path, rows: Iterable[Iterable[Any]]) -> None:
     path, text = folder / TIMINGS, io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     with storing(path), locked(folder):
-        if (
-            not os.path.lexists(path) or not path.lstat().st_size
-        ):  # whole, as rows can be cut short, and a head that is, is one for ever
-            write_whole(path, f"{','.join(COLUMNS)}\n".encode())
-        add_lines(path, text.getvalue().encode())
+        if mode_of(path) is None or not os.lstat(path).st_size:
+            write_whole(path, f"{','.join(COLUMNS)}\n".encode())  # whole: a head that is cut short is so for ever
+        add_lines(path, text.getvalue().encode(errors="backslashreplace"))
 
 
 def recorded_repeats(folder: str) -> tuple[Any, int, str]:
     """With how many threads a run was made, how often its stages were timed, and which of them is the last."""
-    entry = glance(folder, manifest_text(folder))
-    seconds, provenance = entry("seconds"), entry("provenance")
-    return provenance.get("threads"), len(next(iter(seconds.values()), ())), cell_text(next(reversed(seconds), ""))
+    with suppress(ArchiveError):
+        entry = glance(folder, manifest_text(folder))
+        seconds, provenance = entry("seconds") or {}, entry("provenance") or {}
+        return provenance.get("threads"), len(next(iter(seconds.values()), ())), cell_text(next(reversed(seconds), ""))
+    return None, 1, ""
 
 
 def repeats_measured(folder: Path) -> dict[tuple[str, str, str], int]:
@@ -66,12 +70,9 @@ def repeats_measured(folder: Path) -> dict[tuple[str, str, str], int]:
     The last stage's rows are written last: those of a run that a kill cut short lack them.
     """
     found: dict[tuple[str, str, str], int] = {}
-    with (
-        suppress(OSError, ValueError, csv.Error),
-        open(folder / TIMINGS, encoding="utf-8", newline="", opener=own_file) as file,
-    ):
-        for row in csv.DictReader(file):
+    with suppress(OSError, ValueError, KeyError, csv.Error):
+        for row in csv_rows(folder / TIMINGS, cut=True):
             key, repeat = (row["run"], row["threads"], row["stage"]), row["repeat"]
-            if repeat and repeat.isdigit() and row["measured"]:
+            if REPEAT.fullmatch(repeat) and row["measured"]:
                 found[key] = max(found.get(key, 0), int(repeat))
     return found

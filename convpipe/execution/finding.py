@@ -14,6 +14,7 @@ from typing import NoReturn
 from convpipe.archive.inputs import inputs_folder
 from convpipe.archive.keep import Keep
 from convpipe.archive.read import Run
+from convpipe.archive.shared import is_own_folder
 from convpipe.errors import ArchiveError, ConfigError, shown
 from convpipe.files.contents import regular_sha256
 from convpipe.sources.kinds.source import Stored
@@ -44,7 +45,7 @@ class Finder:
     def places(self, source: Stored) -> list[str]:
         """Where its file may be without any search."""
         folder = inputs_folder(self.run)
-        stored = [] if folder is None else [str(folder / (source.sha256 or ""))]
+        stored = [str(folder / (source.sha256 or ""))] if folder is not None and is_own_folder(folder) else []
         return [path for path in stored if not os.path.islink(path)] + self.old_places(source)
 
     def old_places(self, source: Stored) -> list[str]:

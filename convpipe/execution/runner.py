@@ -132,7 +132,7 @@ def execute(prepared: Prepared, place: Place, on_stage: OnStage = ignore) -> Out
         seconds = fill(draft, prepared, keeping(place, standing(prepared, place)), on_stage)
         settled = archived(draft, target, prepared, place)
     with having_kept(f"the run is kept: {target}"):
-        if settled.row is not None and (place.folder / INDEX).exists():  # with a row, perhaps, of what was there once
+        if settled.row is not None and os.path.lexists(place.folder / INDEX):  # or it has a row of what was there once
             note(place.folder, [settled.row])
         return Outcome(load(target), settled.words, seconds)
 
@@ -160,10 +160,10 @@ def repeat(folder: Path, place: Place, spec: Spec, on_stage: OnStage = ignore) -
     Raises:
         ArchiveError: the archive is damaged, or a stage of it is not reproduced.
     """
-    from convpipe.execution.planned import check_planned
+    from convpipe.execution.planned import planned_work
 
     then = verify(folder)
-    check_planned(then, spec, place.memory)  # before what another config asks for is made
+    planned_work(then, spec, place.memory)  # before what another config asks for is made
     prepared, place = prepare(spec, place.memory), replace(place, keep=kept_arrays(then), pictures=NONE)
     with blas_threads(place.threads), drafting(place.folder / prepared.identity) as draft:
         seconds = fill(draft, prepared, place, on_stage)

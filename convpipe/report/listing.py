@@ -12,6 +12,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
 
+from convpipe.archive.below import is_collection
 from convpipe.archive.cells import unmarked
 from convpipe.archive.collection import read_results, whole_rows
 from convpipe.archive.format import csv_bytes
@@ -334,8 +335,10 @@ def write_listing(listing: Listing, form: str, path: Path) -> None:
         UsageError: Parquet, and no library that writes it.
         StorageError: the disk refused.
     """
-    content = parquet_bytes(listing) if form == "parquet" else TEXTS[form](listing).encode()
-    if path.exists() and not path.is_file():  # a pipe, or a device: it stays what it is
+    content = parquet_bytes(listing) if form == "parquet" else TEXTS[form](listing).encode(errors="backslashreplace")
+    if is_collection(path.parent):  # what lies there may be a stranger's, such as a link: it is not followed
+        write_whole(path, content)
+    elif path.exists() and not path.is_file():  # a pipe, or a device: it stays what it is
         with storing(path):
             path.write_bytes(content)
     else:
