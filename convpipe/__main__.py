@@ -19,12 +19,18 @@ def run() -> None:
 def run_to_its_end() -> None:
     """The same, where no signal comes in the first few milliseconds."""
     fill_streams()
-    from convpipe.cli.early import end_on_signals, leave_signals
+    from convpipe.cli.early import end_on_signals, end_well_on_signals, pass_over_signals
 
     end_on_signals()  # first, as the imports take most of the start
     read_paths_as_utf8()
+    from convpipe.cli.streams import may_fail
+
+    may_fail()
+    import atexit
     import gc
     from contextlib import suppress
+
+    atexit.register(pass_over_signals)  # it is called after all that are registered later
 
     gc.set_threshold(GARBAGE_THRESHOLD)
     # or OpenBLAS, when NumPy loads it, starts a thread for each core, and these spin for 50 ms; `threads` sets its own
@@ -32,11 +38,11 @@ def run_to_its_end() -> None:
     from convpipe.cli.main import main
 
     code = main()
-    leave_signals()
+    end_well_on_signals(code)
     if code:  # everything is cleared away, but threads of a cluster's client may wait for what will never come
-        with suppress(OSError, ValueError):
-            sys.stdout.flush()
-            sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
         os._exit(code)
     gc.freeze()  # or Python looks for cycles among all that there is, twice, before it ends
     sys.exit(code)
@@ -46,7 +52,9 @@ def fill_streams() -> None:
     """Give a process that was started with closed streams such that lead nowhere, before a file takes their place."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+            stream = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
 
 
 def read_paths_as_utf8() -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from convpipe.errors import StorageError
 from convpipe.execution import provenance
-from convpipe.sweeps.interrupts import uninterrupted
+from convpipe.sweeps.interrupts import ENDING, uninterrupted
 from convpipe.sweeps.outcomes import GOES_ON
 
 
@@ -100,8 +100,8 @@ def check_alive(children: Iterable[BaseProcess]) -> None:
 
 def obey_parent(begin: Callable[..., object], *given: Any) -> None:
     """Set up a worker: its parent alone decides what a signal means, and it does not outlive its parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the terminal
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in ENDING:  # Ctrl-C, and a terminal that is closed, reach every process of it
+        signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.SIG_IGN)
     threading.Thread(target=end_with_parent, daemon=True).start()
     begin(*given)
 

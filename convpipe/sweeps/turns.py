@@ -11,6 +11,7 @@ from convpipe.archive.index import failures
 from convpipe.archive.table import Row
 from convpipe.archive.timings import recorded_repeats, repeats_measured
 from convpipe.config.settings import Execution
+from convpipe.errors import OUT_OF_MEMORY
 from convpipe.execution.runner import Place, standing
 from convpipe.sweeps.batches import Passing, Task, is_done
 from convpipe.sweeps.outcomes import Done, FailedBefore, There
@@ -20,8 +21,15 @@ Failed = Callable[[Path], Mapping[str, Row]]  # the points of a collection that 
 
 
 def failed_before(execution: Execution) -> Failed:
-    """What gives the points of a folder that failed in an earlier sweep, and are not to be tried again."""
-    return cache(failures) if execution.retry is None else lambda folder: {}
+    """What gives the points of a folder that failed in an earlier sweep, and are not to be tried again.
+
+    Those for which there was no memory are: it may be there now.
+    """
+
+    def found(folder: Path) -> Mapping[str, Row]:
+        return {run: row for run, row in failures(folder).items() if row.get("error") != OUT_OF_MEMORY}
+
+    return cache(found) if execution.retry is None else lambda folder: {}
 
 
 def turns(
