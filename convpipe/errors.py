@@ -43,12 +43,12 @@ HINTS = {
 }
 MOST_COMPARED = 1000  # names with a mistyped one, at 20 us each: a file of arrays may have any number
 NOTHING_KEPT = "; nothing was kept"  # the end of what a StorageError says while something is being written
-OUT_OF_MEMORY = "out of memory; lower limits.memory to have such a run refused before it starts"
 # What the system says of the disk or of the machine, and not of the file that it was asked for.
 NOT_OF_THE_FILE = frozenset(
     getattr(errno, name)
     for name in ("EIO", "ENXIO", "ENODEV", "ESTALE", "ETIMEDOUT", "EMFILE", "ENFILE", "ENOMEM", "EINTR", "EAGAIN")
 )
+OUT_OF_MEMORY = "out of memory; lower limits.memory to have such a run refused before it starts"
 STOPPED = 128  # with a signal's number the exit code, as a shell has it: 130 for Ctrl-C, 143 for SIGTERM
 
 

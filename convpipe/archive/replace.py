@@ -102,7 +102,8 @@ def renew(place: Path, record: Mapping[str, Any], seen: str, row: Row | None) ->
 
 def marked(place: Path) -> Path:
     """Make the mark that a run gets a new manifest: who finds it tells the index what the run says then."""
-    mark = aside_of(place.parent) / f".renewed-{place.name}"
+    mark = place.parent / ASIDE / f".renewed-{place.name}"
+    make_shared(mark.parent)
     with open(mark, "wb", opener=own_file):
         return mark
 
@@ -117,21 +118,12 @@ def unmark(mark: Path | None) -> None:
 
 def make_way(place: Path, word: str) -> Leaving:
     """Rename a run to what says that it is on its way out."""
-    aside = aside_of(place.parent)
+    aside = place.parent / ASIDE
+    make_shared(aside)
     name = f"{place.name}-{archive_id_of(place)}"
     leaving = Leaving(aside / f".{word}-{name}", word == KEPT, name, place.name)
     os.rename(place, leaving.path)
     return leaving
-
-
-def aside_of(folder: Path) -> Path:
-    """The folder for what is on its way out, made if it is not there.
-
-    Raises:
-        OSError: it is a link, which may lead anywhere, or cannot be made.
-    """
-    make_shared(folder / ASIDE)
-    return folder / ASIDE
 
 
 def put_away(leaving: Leaving) -> Path:

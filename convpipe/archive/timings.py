@@ -51,8 +51,7 @@ def add_timings(folder: Path, rows: Iterable[Iterable[Any]]) -> None:
     csv.writer(text, lineterminator="\n").writerows(rows)
     with storing(path), locked(folder):
         if mode_of(path) is None or not os.lstat(path).st_size:
-            # whole, as rows can be cut short, and a head that is, is one for ever
-            write_whole(path, f"{','.join(COLUMNS)}\n".encode())
+            write_whole(path, f"{','.join(COLUMNS)}\n".encode())  # whole: a head that is cut short is so for ever
         add_lines(path, text.getvalue().encode(errors="backslashreplace"))
 
 
@@ -72,7 +71,7 @@ def repeats_measured(folder: Path) -> dict[tuple[str, str, str], int]:
     """
     found: dict[tuple[str, str, str], int] = {}
     with suppress(OSError, ValueError, KeyError, csv.Error):
-        for row in csv_rows(folder / TIMINGS):
+        for row in csv_rows(folder / TIMINGS, cut=True):
             key, repeat = (row["run"], row["threads"], row["stage"]), row["repeat"]
             if REPEAT.fullmatch(repeat) and row["measured"]:
                 found[key] = max(found.get(key, 0), int(repeat))

@@ -50,18 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except KeyboardInterrupt as stop:
-<<<<<<< HEAD
         return interrupted(stop)
-=======
-        kept = getattr(stop, "__notes__", ["nothing of the run that was under way is kept"])[-1]
-        print(f"convpipe: interrupted; {literal(kept)}", file=sys.stderr)
-        return STOPPED + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
-    except BrokenPipeError:
-        close_output()
-        return 0
-    except SystemExit as stop:  # argparse, after --version
-        return stop.code if isinstance(stop.code, int) else 0
->>>>>>> h14-c
     except Exception as error:  # noqa: BLE001 - the one place where every error becomes a line and an exit code
         return reported(error)
 
@@ -80,7 +69,7 @@ def ended(words: list[str]) -> int:
 def interrupted(stop: KeyboardInterrupt) -> int:
     """Say in one line that the process was interrupted, and what is kept; gives the exit code."""
     kept = "".join(f"; {note}" for note in getattr(stop, "__notes__", [])[-1:])
-    print(f"convpipe: interrupted{kept}", file=sys.stderr)
+    print(f"convpipe: interrupted{literal(kept)}", file=sys.stderr)
     return STOPPED + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
 
 
@@ -125,13 +114,7 @@ def as_known(error: Exception) -> ConvpipeError:
         return error
     if isinstance(error, OSError | MemoryError):
         return StorageError.of(error)
-<<<<<<< HEAD
-    return ConvpipeError(f"unexpected {type(error).__name__}: {error} (CONVPIPE_DEBUG=1 shows where)")
-=======
-    if isinstance(error, MemoryError):
-        return StorageError("out of memory; lower limits.memory to have such a run refused before it starts")
     return ConvpipeError(f"unexpected {type(error).__name__}: {shown(error, 1000)} (CONVPIPE_DEBUG=1 shows where)")
->>>>>>> h14-c
 
 
 def dispatch(words: list[str]) -> int:

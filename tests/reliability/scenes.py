@@ -74,16 +74,14 @@ def a_collection(warm: Warm, folder: Path) -> None:
     assert ended.code == 1, ended
 
 
+KEEPING = ("keep=stages+inputs", "pictures=all")
 SINGLE = (*PLAIN, "root=ROOT", "name=c")
 SCENES = {
     scene.name: scene
     for scene in (
         Scene(
             "single",
-            (
-                *("input=csv", "input.path=FOLDER/x.csv", "filters=lecture_2x2", "root=ROOT", "name=c"),
-                *("keep=stages+inputs", "pictures=all"),
-            ),
+            ("input=csv", "input.path=FOLDER/x.csv", "filters=lecture_2x2", "root=ROOT", "name=c", *KEEPING),
             x_csv,
         ),
         Scene("replacement", (*SINGLE, "replace=true"), a_run_to_replace),

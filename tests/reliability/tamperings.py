@@ -24,12 +24,12 @@ from good_collections import (
     swap,
 )
 from run_cases import edit_manifest, edit_rows, from_elsewhere, reseal, set_output
+from verdicts import DAMAGE, QUIET, TOLD
 
 from convpipe.archive.format import manifest_sha256
 from convpipe.archive.identity import run_id
 from convpipe.archive.read import load
 
-DAMAGE, TOLD, QUIET = "exit 3", "a note", "nothing"
 Change = Callable[[Collection], object]
 RUN_FILES = ("config.yaml", "stages.csv", "SHA256SUMS", "manifest.json", "output.npy", "00_input.npy", "maps.png")
 SWAPPED = ("config.yaml", "stages.csv", "SHA256SUMS", "manifest.json", "output.npy", "00_input.npy")

@@ -6,7 +6,7 @@ Of calls from one place, as to write each array of a run, CI strikes the first. 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,13 +28,6 @@ class Traced:
 
     calls: Sequence[Call]
     new: frozenset[Kind]
-
-
-@pytest.fixture(scope="module")
-def ready() -> Iterator[Warm]:
-    """A process that is ready to run commands."""
-    with warm() as process:
-        yield process
 
 
 @pytest.fixture(scope="module")
