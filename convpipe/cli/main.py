@@ -17,12 +17,12 @@ from convpipe.cli.signals import Stopped, stopping_on_signals
 from convpipe.errors import (
     STOPPED,
     ConvpipeError,
-    StorageError,
     UsageError,
     having_kept,
     literal,
     made_there,
     nearest,
+    of_the_system,
     pass_on,
     printable,
     shown,
@@ -112,9 +112,7 @@ def as_known(error: Exception) -> ConvpipeError:
     """Any error as one of ours."""
     if isinstance(error, ConvpipeError):
         return error
-    if isinstance(error, OSError | MemoryError):
-        return StorageError.of(error)
-    return ConvpipeError(f"unexpected {type(error).__name__}: {error} (CONVPIPE_DEBUG=1 shows where)")
+    return of_the_system(error) or ConvpipeError(f"unexpected {type(error).__name__}: {error} (CONVPIPE_DEBUG=1 shows where)")
 
 
 def dispatch(words: list[str]) -> int:
