@@ -48,7 +48,20 @@ NOT_OF_THE_FILE = frozenset(
     getattr(errno, name)
     for name in ("EIO", "ENXIO", "ENODEV", "ESTALE", "ETIMEDOUT", "EMFILE", "ENFILE", "ENOMEM", "EINTR", "EAGAIN")
 )
-OUT_OF_MEMORY = "out of memory; lower limits.memory to have such a run refused before it starts"
+OUT_OF_MEMORY = (
+    "out of memory; lower limits.memory to have such a run refused before it starts, "
+    "or allow this process more (ulimit -v, ulimit -d)"
+)
+NO_THREADS = "the system starts no more threads (workers=1 needs fewest; see ulimit -u)"
+# What Python and other packages make of it where the system has no more.
+SIGNS = {
+    "start new thread": NO_THREADS,
+    "failed to map segment": OUT_OF_MEMORY,
+    "cannot map zero-fill pages": OUT_OF_MEMORY,
+    "annot allocate memory": OUT_OF_MEMORY,
+    "without exception set": OUT_OF_MEMORY,
+    "without setting an exception": OUT_OF_MEMORY,
+}
 STOPPED = 128  # with a signal's number the exit code, as a shell has it: 130 for Ctrl-C, 143 for SIGTERM
 
 
@@ -138,6 +151,16 @@ def unread(path: object, error: OSError | ValueError) -> ConvpipeError:
     """
     kind = StorageError if getattr(error, "errno", None) in NOT_OF_THE_FILE else ArchiveError
     return kind(f"{path}: {getattr(error, 'strerror', None) or error}")
+
+
+def of_the_system(error: BaseException) -> StorageError | None:
+    """An error that says no more than that the system has no memory, no threads, no files ..., as one of ours."""
+    if isinstance(error, OSError | MemoryError):
+        return StorageError.of(error)
+    if isinstance(error, RuntimeError | ImportError | SystemError):
+        text = str(error)
+        return next((StorageError(said) for sign, said in SIGNS.items() if sign in text), None)
+    return None
 
 
 def what_the_system_says(error: OSError, path: object) -> str:

@@ -17,12 +17,12 @@ from convpipe.cli.signals import Stopped, stopping_on_signals
 from convpipe.errors import (
     STOPPED,
     ConvpipeError,
-    StorageError,
     UsageError,
     having_kept,
     literal,
     made_there,
     nearest,
+    of_the_system,
     pass_on,
     printable,
     shown,
@@ -112,9 +112,8 @@ def as_known(error: Exception) -> ConvpipeError:
     """Any error as one of ours."""
     if isinstance(error, ConvpipeError):
         return error
-    if isinstance(error, OSError | MemoryError):
-        return StorageError.of(error)
-    return ConvpipeError(f"unexpected {type(error).__name__}: {shown(error, 1000)} (CONVPIPE_DEBUG=1 shows where)")
+    text = f"unexpected {type(error).__name__}: {shown(error, 1000)} (CONVPIPE_DEBUG=1 shows where)"
+    return of_the_system(error) or ConvpipeError(text)
 
 
 def dispatch(words: list[str]) -> int:
