@@ -27,11 +27,11 @@ def untested(text: str) -> list[str]:
 
 def is_test(named: tuple[str, str]) -> bool:
     """Whether there is such a test."""
-    return named[1] in tests_in(named[0])
+    return named[1] in names_of(named[0])
 
 
 @cache
-def tests_in(path: str) -> frozenset[str]:
+def names_of(path: str) -> frozenset[str]:
     """The names of the tests in a file."""
     if not (CHECKOUT / path).is_file():
         return frozenset()
