@@ -5,6 +5,8 @@ import sys
 
 # New objects between two searches for cycles among them; Python's 700 cost a tenth of the start, for nothing.
 GARBAGE_THRESHOLD = 200_000
+NEEDED_BYTES = 50 << 20  # with less, imports end in crashes: measured with RLIMIT_DATA and RLIMIT_AS
+ENOMEM = 12  # as importing errno takes memory, too
 
 
 def run() -> None:
@@ -14,6 +16,10 @@ def run() -> None:
     except KeyboardInterrupt:  # before there is a handler, or once more while a first one is being told
         os.write(2, b"convpipe: interrupted\n")
         os._exit(130)
+    except (MemoryError, OSError) as error:  # before there is anybody to say it better
+        what = "out of memory" if isinstance(error, MemoryError) or error.errno == ENOMEM else error
+        os.write(2, f"convpipe: {what}\n".encode())
+        os._exit(4)
 
 
 def run_to_its_end() -> None:
@@ -23,6 +29,7 @@ def run_to_its_end() -> None:
 
     end_on_signals()  # first, as the imports take most of the start
     read_paths_as_utf8()
+    try_memory()
     from convpipe.cli.streams import may_fail
 
     may_fail()
@@ -55,6 +62,18 @@ def fill_streams() -> None:
             stream = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
+
+
+def try_memory() -> None:
+    """Find out whether there is what NumPy's import takes: OpenBLAS itself would end the process, with its own words.
+
+    Raises:
+        MemoryError, OSError: there is not.
+    """
+    import mmap
+
+    if hasattr(mmap, "MAP_PRIVATE"):
+        mmap.mmap(-1, NEEDED_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
 
 
 def read_paths_as_utf8() -> None:

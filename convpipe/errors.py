@@ -48,17 +48,30 @@ NOT_OF_THE_FILE = frozenset(
     getattr(errno, name)
     for name in ("EIO", "ENXIO", "ENODEV", "ESTALE", "ETIMEDOUT", "EMFILE", "ENFILE", "ENOMEM", "EINTR", "EAGAIN")
 )
-OUT_OF_MEMORY = "out of memory; lower limits.memory to have such a run refused before it starts"
+OUT_OF_MEMORY = (
+    "out of memory; lower limits.memory to have such a run refused before it starts, "
+    "or allow this process more (ulimit -v, ulimit -d)"
+)
+NO_THREADS = "the system starts no more threads (workers=1 needs fewest; see ulimit -u)"
+# What Python and other packages make of it where the system has no more.
+SIGNS = {
+    "start new thread": NO_THREADS,
+    "failed to map segment": OUT_OF_MEMORY,
+    "cannot map zero-fill pages": OUT_OF_MEMORY,
+    "annot allocate memory": OUT_OF_MEMORY,
+    "without exception set": OUT_OF_MEMORY,
+    "without setting an exception": OUT_OF_MEMORY,
+}
 STOPPED = 128  # with a signal's number the exit code, as a shell has it: 130 for Ctrl-C, 143 for SIGTERM
 
 
 class ConvpipeError(Exception):
-    """The root of every error this package raises on purpose; its text has nothing that moves a cursor."""
+    """The root of every error this package raises on purpose; its text is one line that moves no cursor."""
 
     exit_code = 1
 
     def __str__(self) -> str:
-        return printable(super().__str__())
+        return literal(super().__str__())
 
 
 class ConfigError(ConvpipeError, ValueError):
@@ -76,7 +89,7 @@ class ConfigError(ConvpipeError, ValueError):
 
     def __str__(self) -> str:
         tail = f" ({self.hint})" if self.hint else ""
-        return printable(f"{self.key}: got {shown(self.got)}, expected {self.expected}{tail}")
+        return literal(f"{self.key}: got {shown(self.got)}, expected {self.expected}{tail}")
 
     def at(self, keys: Mapping[str, str]) -> ConfigError:
         """The same error under the name its user typed, for example ``stride`` as ``conv.stride``."""
@@ -140,6 +153,16 @@ def unread(path: object, error: OSError | ValueError) -> ConvpipeError:
     return kind(f"{path}: {getattr(error, 'strerror', None) or error}")
 
 
+def of_the_system(error: BaseException) -> StorageError | None:
+    """An error that says no more than that the system has no memory, no threads, no files ..., as one of ours."""
+    if isinstance(error, OSError | MemoryError):
+        return StorageError.of(error)
+    if isinstance(error, RuntimeError | ImportError | SystemError):
+        text = str(error)
+        return next((StorageError(said) for sign, said in SIGNS.items() if sign in text), None)
+    return None
+
+
 def what_the_system_says(error: OSError, path: object) -> str:
     """Where and why the system refused something; of a path that leads through a file, which file that is."""
     where = error.filename or path
@@ -179,6 +202,8 @@ class having_kept:  # noqa: N801 - reads as a word
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if not isinstance(error, KeyboardInterrupt | OSError | MemoryError | StorageError):
+            return
+        if isinstance(error, BrokenPipeError):  # whose reader has gone: no fault
             return
         what = self.what if isinstance(self.what, str) else self.what()
         if isinstance(error, KeyboardInterrupt) and (note := what or self.otherwise):

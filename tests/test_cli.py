@@ -204,7 +204,8 @@ def test_a_file_that_is_not_text(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "own" / "experiment").mkdir(parents=True)
     (tmp_path / "own" / "experiment" / "mine.yaml").write_bytes(b"name: caf\xe9\n")
     assert re.match(
-        r".*mine\.yaml: expected UTF-8, which it is not at byte 9", refused(folder, "--config-dir", f"{tmp_path}/own", "experiment=mine")
+        r".*mine\.yaml: expected UTF-8, which it is not at byte 9",
+        refused(folder, "--config-dir", f"{tmp_path}/own", "experiment=mine"),
     )
 
 

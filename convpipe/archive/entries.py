@@ -113,7 +113,7 @@ def like(form: re.Pattern[str]) -> Callable[[Any], object]:
 
 def is_seconds(value: Any) -> bool:
     """Whether a value is a number that a clock can have measured; 1e999 of a file is infinite."""
-    return isinstance(value, int | float) and 0 <= value <= sys.float_info.max
+    return isinstance(value, int | float) and -sys.float_info.max <= value <= sys.float_info.max
 
 
 def is_fact(value: Any) -> bool:

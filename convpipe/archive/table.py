@@ -44,7 +44,7 @@ DAMAGED = "damaged"
 FAILED = "failed"
 DONE = "done"
 STATUSES = frozenset((DONE, FAILED, DAMAGED))
-TIME = re.compile(r"(?:\d{1,400}(?:\.\d{1,20})?|inf)?", re.ASCII)  # of all stages, in seconds; a failure has none
+TIME = re.compile(r"(?:-?\d{1,400}(?:\.\d{1,20})?|-?inf|nan)?", re.ASCII)  # in seconds; of a failure nothing
 NONFINITE = "nonfinite"  # a fact of a manifest, where there are any
 OLD_FORMAT = "1"
 MARKED_THEN = ("'", '"', "=", "+", "@", "-")  # what older code wrote otherwise, if in front of a text

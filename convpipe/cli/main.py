@@ -17,12 +17,12 @@ from convpipe.cli.signals import Stopped, stopping_on_signals
 from convpipe.errors import (
     STOPPED,
     ConvpipeError,
-    StorageError,
     UsageError,
     having_kept,
     literal,
     made_there,
     nearest,
+    of_the_system,
     pass_on,
     printable,
     shown,
@@ -69,7 +69,7 @@ def ended(words: list[str]) -> int:
 def interrupted(stop: KeyboardInterrupt) -> int:
     """Say in one line that the process was interrupted, and what is kept; gives the exit code."""
     kept = "".join(f"; {note}" for note in getattr(stop, "__notes__", [])[-1:])
-    print(f"convpipe: interrupted{kept}", file=sys.stderr)
+    print(f"convpipe: interrupted{literal(kept)}", file=sys.stderr)
     return STOPPED + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
 
 
@@ -112,9 +112,8 @@ def as_known(error: Exception) -> ConvpipeError:
     """Any error as one of ours."""
     if isinstance(error, ConvpipeError):
         return error
-    if isinstance(error, OSError | MemoryError):
-        return StorageError.of(error)
-    return ConvpipeError(f"unexpected {type(error).__name__}: {error} (CONVPIPE_DEBUG=1 shows where)")
+    text = f"unexpected {type(error).__name__}: {shown(error, 1000)} (CONVPIPE_DEBUG=1 shows where)"
+    return of_the_system(error) or ConvpipeError(text)
 
 
 def dispatch(words: list[str]) -> int:

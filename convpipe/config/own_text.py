@@ -13,12 +13,12 @@ from urllib.parse import unquote
 import yaml
 
 from convpipe.config.keys import key_meant
+from convpipe.config.references import check_references
 from convpipe.config.repository import quick_loader
 from convpipe.config.settings import composed
 from convpipe.config.tree import GLOBAL, YAML, choices_of
 from convpipe.config.typed import check_form
 from convpipe.errors import ConfigError, StorageError, UsageError, nearest, shown
-from convpipe.config.references import check_references
 from convpipe.files.limits import MOST_CONFIG_BYTES, MOST_VALUES
 from convpipe.files.regular import regular_bytes
 from convpipe.files.yaml import check_events, dotted
@@ -37,7 +37,9 @@ def contents(path: Path) -> Mapping[str, Any]:
     try:
         path = in_other_form(path)
         if not path.is_file():
-            raise UsageError(f"{path}: {no_file(path)}; expected an experiment file, or settings as key=value{near(path)}")
+            raise UsageError(
+                f"{path}: {no_file(path)}; expected an experiment file, or settings as key=value{near(path)}"
+            )
         text = regular_bytes(path, MOST_CONFIG_BYTES)
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror or error}") from error

@@ -113,7 +113,8 @@ def remove_hidden(path: Path) -> None:
     try:
         path.unlink()
     except OSError:
-        shutil.rmtree(path, ignore_errors=True)
+        with suppress(RecursionError):  # of folders a thousand deep, which nobody of ours has made
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def make_folder(folder: Path, made: list[Path]) -> None:

@@ -299,8 +299,9 @@ def aligned(name: str, cells: Sequence[str]) -> list[str]:
 
 def filled(name: str, texts: Sequence[str], *, right: bool) -> list[str]:
     """A column's name and texts, all as many cells wide."""
-    width = max(map(cells_of, (name, *texts)))
-    return [adjusted(text, width, right=right) for text in (name, *texts)]
+    title = literal(name)  # a setting of an archive may be called anything
+    width = max(map(cells_of, (title, *texts)))
+    return [adjusted(text, width, right=right) for text in (title, *texts)]
 
 
 @lru_cache(maxsize=1 << 16)

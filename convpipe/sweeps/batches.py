@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from convpipe.archive.table import Row, failed_row
 from convpipe.archive.timings import timing_rows
 from convpipe.config.settings import Job
-from convpipe.errors import OUT_OF_MEMORY, ArchiveError, ConvpipeError, StorageError, pass_on
+from convpipe.errors import OUT_OF_MEMORY, ArchiveError, ConvpipeError, StorageError, of_the_system, pass_on
 from convpipe.execution import provenance, runner
 from convpipe.execution.code import code_of
 from convpipe.execution.reuse import Found, Standing
@@ -137,13 +137,13 @@ def run_task(task: Task, memo: Memo) -> Done:
         settled, stages = runner.produce(prepared, runner.keeping(place, found), memo)
     except StorageError:
         raise
-    except OSError as error:  # too many open files, say: no fault of the point's, which the same command runs again
-        raise StorageError.of(error) from error
     except ArchiveError as error:
         return done(DIFFERS, error=in_one_line(error))
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with one point, the others go on
+    except Exception as error:
         pass_on(error)
-        text = in_one_line(error)
+        if (refused := of_the_system(error)) is not None and str(refused) != OUT_OF_MEMORY:
+            raise refused from error  # too many open files, say: no fault of the point's
+        text = in_one_line(refused or error)
         return done(FAILED, failed_row(prepared.described, text, started), text)
     if found.standing is Standing.ABSENT and settled.how is How.REPRODUCED and not task.measured:
         return done(THERE)  # one just like it was a little faster
@@ -173,8 +173,6 @@ def is_done(found: Found, place: Place) -> bool:
 
 def in_one_line(error: Exception) -> str:
     """An error's text, with its kind where it is none of ours."""
-    if isinstance(error, MemoryError):
-        return OUT_OF_MEMORY
     text = " ".join(str(error).split())
     return text if isinstance(error, ConvpipeError) else f"unexpected {type(error).__name__}: {text}".rstrip(": ")
 
