@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convpipe.errors import ArchiveError, ConfigError, UsageError, having_kept
+from convpipe.errors import ArchiveError, ConfigError, UsageError, having_kept, made_there
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,7 +81,8 @@ def run(*overrides: str, archive: bool = True, **settings: Any) -> Run:
     prepared = runner.prepare(job.spec, place.memory)
     if not archive:
         return runner.hold(prepared, place)
-    made = runner.execute(prepared, place)
+    with having_kept(made_there("the run", place.folder / prepared.identity)):
+        made = runner.execute(prepared, place)
     with having_kept(f"the run is kept: {made.run.path}"):
         refresh(place.folder)
         if job.execution.label is not None:

@@ -62,18 +62,21 @@ def judge_collection(folder: Path, findings: Findings, *, tidy: bool) -> None:
         judge_run(run, findings)
     for run in entries(folder / ASIDE):
         if run.is_dir() and not run.is_symlink() and not run.name.startswith("."):
-            judge_run(run, findings, OUT)
+            judge_run(run, findings, OUT, "; it was replaced, and may be removed")
     judge_beside(folder, findings, tidy=tidy)
     judge_books(folder, findings, [run for run in findings.whole[already:] if run.folder.parent == folder])
 
 
-def judge_run(path: Path, findings: Findings, kind: str = RUNS) -> None:
+def judge_run(path: Path, findings: Findings, kind: str = RUNS, hint: str = "") -> None:
     """Judge one run: its files, its name, and that the inputs are there that it stores."""
 
     def check(path: Path) -> None:
-        run = verified(path)
-        check_name(run)
-        own_inputs(run)
+        try:
+            run = verified(path)
+            check_name(run)
+            own_inputs(run)
+        except ArchiveError as error:
+            raise ArchiveError(f"{error}{hint}") from error
         findings.whole.append(run)
         findings.on_run(run)
         if names := leftovers(path):

@@ -73,8 +73,9 @@ def tell_foreign(folder: Path, findings: Findings) -> None:
     """Tell what is no part of a collection: links, which are not followed, and files of others."""
     links, foreign = [], []
     for path in around(folder):
-        within = path.parent.name if path.parent != folder else ""
-        known, name = is_known(path.name, within), str(path.relative_to(folder))
+        within = "" if path.parent == folder else path.parent.name
+        known = is_known(path.name, within) or is_known(path.name, folder.name)  # a collection may be called inputs
+        name = str(path.relative_to(folder))
         if path.is_symlink():
             links += [] if known and not RUN_ID.match(path.name) else [name]  # others are judged
         elif not known and not (path.is_dir() and name[0] != "."):
@@ -87,7 +88,7 @@ def tell_foreign(folder: Path, findings: Findings) -> None:
 
 def around(folder: Path) -> Iterator[Path]:
     """What lies in a collection and in its own folders, but the arrays of runs."""
-    yield from entries(folder)
+    yield from sorted(folder.iterdir())
     for name in sorted(OWN_FOLDERS):
         yield from () if is_collection(folder / name) else entries(folder / name)
 
@@ -124,7 +125,7 @@ def check_timings(path: Path) -> set[str]:
         ArchiveError: it is none of ours, or a line is.
     """
     lines = table_lines(path)
-    if next(lines, None) != list(timings.COLUMNS):
+    if (head := next(lines, None)) is not None and head != list(timings.COLUMNS):
         raise ArchiveError(f"{path}: got other columns, expected {', '.join(timings.COLUMNS)}")
     named = set()
     for number, cells in enumerate(lines, start=1):
@@ -176,7 +177,7 @@ def check_facts(path: Path, table: Path, points: int) -> None:
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ArchiveError(f"{path}: not readable: {shown(error)}") from error
     expected: tuple[Any, ...] = points, file_sha256(table), manifest_sha256(facts)
-    if "sha256" not in facts and facts.get("format") == 1:
+    if facts.get("format") == 1 and facts.keys().isdisjoint(("table_sha256", "sha256")):  # of older code
         found, expected = found[:1], expected[:1]
     elif sweeps.facts_json(facts) != content:
         raise ArchiveError(f"{path}: is written otherwise than such records are")

@@ -87,6 +87,9 @@ class Claims:
             if truth["run"] in book.rows and truth["run"] not in self.index.late:
                 found.count(truth)
         known.update(*self.index.rows.values(), *self.failures.rows.values())
+        if not os.path.lexists(self.failures.path):  # it is hidden, and so not everybody copies it
+            failed = [row for row in book.rows.values() if row["status"] == FAILED]
+            known.update(column for row in failed for column, text in row.items() if text)
         for column in [*(set(book.columns) - known), *(set(found.names) - set(book.columns))]:
             yield ArchiveError(f"{book.path}: got columns with or without {shown(column)}, other than its runs; {ANEW}")
 
@@ -181,7 +184,9 @@ def table_book(path: Path, recorded: int | None) -> Book:
     book = Book(path)
     content = content_of(book)
     end = content.rfind(b"\n") + 1
-    if end < len(content) and (recorded is None or len(content) > recorded):
+    if end < len(content):
+        if recorded is not None and len(content) <= recorded:
+            book.fault("its last line is cut short")
         content, book.cut = content[:end], True
     try:
         table = list(csv.reader(io.StringIO(content.decode(), newline="")))

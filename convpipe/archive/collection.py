@@ -30,7 +30,7 @@ from convpipe.archive.table import (
 )
 from convpipe.archive.tabular import csv_rows
 from convpipe.errors import ArchiveError
-from convpipe.files.staging import storing
+from convpipe.files.staging import remove_abandoned, storing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -154,6 +154,7 @@ def rebuild(folder: Path) -> Path:
         StorageError: the disk refused.
     """
     with storing(folder / RESULTS), locked(folder):
+        remove_abandoned(folder)
         (folder / INDEX).unlink(missing_ok=True)
         written_anew(folder)
     return folder / RESULTS

@@ -16,7 +16,7 @@ from convpipe.archive.entries import check_entry
 from convpipe.archive.format import FORMAT
 from convpipe.archive.limits import most_bytes
 from convpipe.archive.read import read_manifest
-from convpipe.errors import ArchiveError
+from convpipe.errors import NOT_OF_THE_FILE, ArchiveError, unread
 
 START, END = f'{{\n "format": {FORMAT},\n', "\n}\n"  # of a manifest that is whole and has a line for each entry
 MOST_MANIFEST_BYTES = most_bytes("manifest.json")
@@ -42,7 +42,11 @@ def glance(folder: str, content: str) -> Entry:
 
 
 def manifest_text(folder: str) -> str:
-    """A manifest as it lies there; nothing where it cannot be read."""
+    """A manifest as it lies there; nothing where it cannot be read.
+
+    Raises:
+        StorageError: the disk refused.
+    """
     try:
         file = os.open(f"{folder}/manifest.json", AS_IT_LIES)  # a third of what open() takes
         try:
@@ -53,7 +57,9 @@ def manifest_text(folder: str) -> str:
                 content += more
         finally:
             os.close(file)
-    except OSError:
+    except OSError as error:
+        if error.errno in NOT_OF_THE_FILE:  # who knows what lies there
+            raise unread(f"{folder}/manifest.json", error) from error
         return ""
     return content.decode("utf-8", "replace")
 
@@ -93,6 +99,6 @@ def check_sizes(folder: str, sizes: Any) -> None:
         try:
             found = os.lstat(f"{folder}/{name}")
         except (OSError, ValueError) as error:
-            raise ArchiveError(f"{folder}/{name}: {getattr(error, 'strerror', None) or error}") from error
+            raise unread(f"{folder}/{name}", error) from error
         if found.st_size != size or S_IFMT(found.st_mode) != S_IFREG:
             raise ArchiveError(f"{folder}/{name}: got {found.st_size} bytes, expected a file of {size}")

@@ -27,7 +27,7 @@ from convpipe.archive.format import (
 from convpipe.archive.keep import advised
 from convpipe.archive.limits import MOST_CONTAINERS, too_large
 from convpipe.archive.maps import maps_of, output_axes
-from convpipe.errors import ArchiveError, ConfigError, UsageError, shown
+from convpipe.errors import ArchiveError, ConfigError, UsageError, shown, unread
 from convpipe.files.npy import NpyHeader, read_array, read_header
 from convpipe.files.yaml import dotted, read_yaml
 from convpipe.tensors import Array, shape_text
@@ -172,7 +172,7 @@ def check_regular(path: Path) -> int:
     try:
         found = path.lstat()
     except (OSError, ValueError) as error:
-        raise ArchiveError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+        raise unread(path, error) from error
     if not stat.S_ISREG(found.st_mode):
         raise ArchiveError(f"{path}: expected a regular file")
     return found.st_size
@@ -190,7 +190,7 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ArchiveError(f"{path}: {error.strerror or error}") from error
+        raise unread(path, error) from error
 
 
 def load(folder: str | Path) -> Run:

@@ -312,7 +312,8 @@ def write_table(folder: Path, rows: Callable[[], Iterable[Row]]) -> Table:
             columns = write_results(file, counted)
         os.replace(temporary, target)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
     table = passes[-1]  # of the last pass, which is a whole one
     table.columns = columns
     table.keep_record()

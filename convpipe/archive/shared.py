@@ -88,7 +88,8 @@ class Lock:
             file, self.file = self.file, -1
             with suppress(OSError):
                 fcntl.flock(file, fcntl.LOCK_UN)
-            os.close(file)
+            with suppress(OSError):  # all has been done, and the lock let go: there is nothing to tell
+                os.close(file)
 
     def __del__(self) -> None:
         """Let it go where an interrupt came before anybody could."""

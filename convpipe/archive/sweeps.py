@@ -26,7 +26,7 @@ from convpipe.files.staging import hidden_name, storing, write_whole
 
 SWEEPS = "sweeps"
 COLUMNS = ("point", "label", "settings", "run", "status")
-RECORD_FORMAT = 1
+RECORD_FORMAT = 2  # since when it has hashes
 NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 
 
@@ -63,7 +63,8 @@ class SweepRecord:
             self.drop()
         times = {"started": iso(self.started), "ended": iso(datetime.now(UTC))}
         record = {"format": RECORD_FORMAT, **times, "points": self.points, **facts, "table_sha256": file_sha256(target)}
-        write_whole(target.with_suffix(".json"), facts_json({**record, "sha256": manifest_sha256(record)}))
+        content = facts_json({**record, "sha256": manifest_sha256(record)})
+        write_whole(target.with_suffix(".json"), content, beside=self.folder)
         return target
 
     def place(self, sweeps: Path) -> Path:

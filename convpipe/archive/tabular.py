@@ -27,8 +27,11 @@ class Lines:
             yield line.decode()
 
 
-def csv_rows(path: Path) -> Iterator[dict[str, str]]:
+def csv_rows(path: Path, *, cut: bool = False) -> Iterator[dict[str, str]]:
     """The rows of a table by its columns, each with a cell for every one of them; none of an empty file.
+
+    Args:
+        cut: whether to pass over rows of fewer cells, as a kill leaves them.
 
     Raises:
         OSError, ValueError, csv.Error: it cannot be read, or is no such table.
@@ -40,7 +43,7 @@ def csv_rows(path: Path) -> Iterator[dict[str, str]]:
         for cells in table:
             lines.room = MOST_LINE_BYTES
             if len(cells) != len(head):
-                if not cells:  # a blank line
+                if not cells or (cut and len(cells) < len(head)):  # a blank line
                     continue
                 raise ValueError(f"a row of {len(cells)} cells below a head of {len(head)}")
             yield dict(zip(head, cells, strict=True))

@@ -10,7 +10,7 @@ from typing import Any
 from convpipe.archive.format import OUTPUT, SUM_LINE, TEXTS, UNHASHED, manifest_json, manifest_sha256, sums_bytes
 from convpipe.archive.identity import run_id
 from convpipe.archive.read import Run, check_regular, check_text, load, read_bytes, stored_header
-from convpipe.errors import ArchiveError, shown
+from convpipe.errors import ArchiveError, shown, unread
 from convpipe.tensors import shape_text
 
 LEFTOVERS = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"))  # beside what is hidden
@@ -53,7 +53,7 @@ def check_listed(path: Path, names: Collection[str]) -> None:
     """
     for name in sorted(names):
         check_regular(path / name)
-    for name in sorted(os.listdir(path)):
+    for name in listed(path):
         if name not in names and not is_leftover(name):
             raise ArchiveError(f"{path / name}: a file that SHA256SUMS does not list")
 
@@ -79,7 +79,20 @@ def is_leftover(name: str) -> bool:
 
 def leftovers(folder: Path) -> list[str]:
     """The names of what systems and programs have left in a run's folder, sorted."""
-    return sorted(filter(is_leftover, os.listdir(folder)))
+    return list(filter(is_leftover, listed(folder)))
+
+
+def listed(folder: Path) -> list[str]:
+    """What lies in a run's folder, sorted.
+
+    Raises:
+        ArchiveError: it cannot be read.
+        StorageError: the disk fails.
+    """
+    try:
+        return sorted(os.listdir(folder))
+    except OSError as error:
+        raise unread(folder, error) from error
 
 
 def checked_manifest(path: Path, manifest: Mapping[str, Any], sums: Mapping[str, str]) -> Mapping[str, str]:
@@ -92,7 +105,7 @@ def checked_manifest(path: Path, manifest: Mapping[str, Any], sums: Mapping[str,
     if manifest["sha256"] != found:
         raise ArchiveError(f"{path}/manifest.json: got sha256 {shown(manifest['sha256'])}, expected {found}, its own")
     content = read_bytes(path / "manifest.json")
-    if content.count(b"\n") == len(manifest) + 2 and content != manifest_json(manifest):  # another spelling of the same
+    if content.startswith(b'{\n "') and content != manifest_json(manifest):  # another spelling of the same
         raise ArchiveError(f"{path}/manifest.json: is written otherwise than manifests are")
     pictures: dict[str, str] = manifest.get("pictures", {})
     if manifest["sizes"].keys() != {*sums, *pictures, "SHA256SUMS"}:
@@ -134,7 +147,7 @@ def file_sha256(path: Path, start: int = 0) -> str:
             file.seek(start)
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise ArchiveError(f"{path}: {error.strerror or error}") from error
+        raise unread(path, error) from error
 
 
 def check_array(path: Path, row: Mapping[str, str], sums: Mapping[str, str]) -> None:

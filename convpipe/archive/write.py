@@ -142,7 +142,7 @@ def store_content(target: Path, path: str, key: str) -> None:
         ConfigError: under `key`, it cannot be read, or does not hold that any more.
         StorageError: the disk refused.
     """
-    if target.parent.is_symlink():
+    if os.path.islink(target.parent):
         raise StorageError(f"{target.parent}: a link, expected a folder; nothing was kept")
     with opened(path, key, "the file that was read") as file:
         if is_file_of(target, os.fstat(file.fileno()).st_size):

@@ -167,19 +167,8 @@ def explain(given: Namespace) -> None:
 
 def page(given: Namespace) -> None:
     """``convpipe page PATH``: a run or a collection as one HTML file."""
-    try:
-        found = api.page(
-            Path(given.word),
-            given.at,
-            given.layer,
-            lang=given.lang,
-            limit=given.limit,
-            out=given.out,
-            open=given.open,
-        )
-    except KeyboardInterrupt as stop:
-        stop.add_note("no page was written")
-        raise
+    options = {"lang": given.lang, "limit": given.limit, "out": given.out, "open": given.open}
+    found = api.page(Path(given.word), given.at, given.layer, **options)
     print(f"page: {literal(found)}")
 
 

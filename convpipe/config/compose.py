@@ -18,7 +18,7 @@ from convpipe.config.parts import FREE
 from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS
 from convpipe.config.tree import GROUPS, MAIN_CONFIG, WRITTEN_OUT, config_folder
 from convpipe.config.typed import axis_text, check_form, one_value, typed_texts
-from convpipe.errors import ConfigError, ConvpipeError, UsageError
+from convpipe.errors import ConfigError, ConvpipeError, UsageError, pass_on
 
 if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra
@@ -64,6 +64,7 @@ def composed(hydra: Hydra, config_name: str | None, overrides: Sequence[str], *,
     except ConvpipeError:
         raise
     except (HydraException, OmegaConfBaseException, YAMLError, *WRONG) as error:
+        pass_on(error)
         known = partial(siblings, hydra, config_name, overrides)
         raise explained(error, overrides, known) from error
     check_hydra_node(config.hydra)
@@ -156,7 +157,8 @@ def siblings(hydra: Hydra, config_name: str | None, overrides: Sequence[str], ke
     others = [line for line in kept if parsed(line).key_or_group != key]
     try:
         config = hydra.compose_config(config_name or MAIN_CONFIG, [*others, NO_SEARCH_PATH], run_mode=RunMode.RUN)
-    except Exception:  # noqa: BLE001 - it is only for a better message, and another override may be wrong as well
+    except Exception as error:  # noqa: BLE001 - only for a better message, and another override may be wrong as well
+        pass_on(error)
         return "", (*SPEC_KEYS, *EXECUTION_KEYS, "experiment")
     group = key
     while "." in group:
@@ -192,6 +194,7 @@ def plain_config(config: DictConfig, *, missing: bool = False) -> dict[str, Any]
                 value = OmegaConf.to_container(value, resolve=True, throw_on_missing=not missing)
             plain[str(key)] = value
         except (OmegaConfBaseException, RecursionError) as error:
+            pass_on(error)
             raise explained(error, written(config, getattr(error, "full_key", None)), lambda key: ("", ())) from error
     return plain
 

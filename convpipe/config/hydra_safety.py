@@ -45,8 +45,8 @@ FIXED_VALUES: dict[str, Any] = {
     "searchpath": [],
     "env": {},
     "job.chdir": False,
+    "job.env_copy": [],  # before what Hydra has copied, whose values no message has
     "job.env_set": {},
-    "job.env_copy": [],
     "job_logging": NO_LOGGING,
     "hydra_logging": NO_LOGGING,
 }

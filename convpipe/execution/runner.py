@@ -131,10 +131,10 @@ def execute(prepared: Prepared, place: Place, on_stage: OnStage = ignore) -> Out
     with blas_threads(place.threads), drafting(target) as draft:
         seconds = fill(draft, prepared, keeping(place, standing(prepared, place)), on_stage)
         settled = archived(draft, target, prepared, place)
-    if settled.row is not None and os.path.lexists(place.folder / INDEX):  # with a row, perhaps, of what was there once
-        with having_kept(f"the run is kept: {target}"):
+    with having_kept(f"the run is kept: {target}"):
+        if settled.row is not None and os.path.lexists(place.folder / INDEX):  # or it has a row of what was there once
             note(place.folder, [settled.row])
-    return Outcome(load(target), settled.words, seconds)
+        return Outcome(load(target), settled.words, seconds)
 
 
 def hold(prepared: Prepared, place: Place, on_stage: OnStage = ignore) -> Run:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from convpipe.archive.table import Row, failed_row
 from convpipe.archive.timings import timing_rows
 from convpipe.config.settings import Job
-from convpipe.errors import ArchiveError, ConvpipeError, StorageError
+from convpipe.errors import OUT_OF_MEMORY, ArchiveError, ConvpipeError, StorageError, of_the_system, pass_on
 from convpipe.execution import provenance, runner
 from convpipe.execution.code import code_of
 from convpipe.execution.reuse import Found, Standing
@@ -139,8 +139,11 @@ def run_task(task: Task, memo: Memo) -> Done:
         raise
     except ArchiveError as error:
         return done(DIFFERS, error=in_one_line(error))
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with one point, the others go on
-        text = in_one_line(error)
+    except Exception as error:
+        pass_on(error)
+        if (refused := of_the_system(error)) is not None and str(refused) != OUT_OF_MEMORY:
+            raise refused from error  # too many open files, say: no fault of the point's
+        text = in_one_line(refused or error)
         return done(FAILED, failed_row(prepared.described, text, started), text)
     if found.standing is Standing.ABSENT and settled.how is How.REPRODUCED and not task.measured:
         return done(THERE)  # one just like it was a little faster
