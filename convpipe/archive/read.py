@@ -10,6 +10,7 @@ import io
 import math
 import os
 import stat
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ from convpipe.archive.keep import advised
 from convpipe.archive.limits import MOST_CONTAINERS, too_large
 from convpipe.archive.maps import maps_of, output_axes
 from convpipe.errors import ArchiveError, ConfigError, UsageError, shown, unread
+from convpipe.files.limits import MOST_CONFIG_BYTES
 from convpipe.files.npy import NpyHeader, read_array, read_header
 from convpipe.files.yaml import dotted, read_yaml
 from convpipe.tensors import Array, shape_text
@@ -201,7 +203,8 @@ def load(folder: str | Path) -> Run:
     """
     path = as_folder("load", folder)
     manifest = read_manifest(path / "manifest.json")
-    return Run(path, read_config(path / "config.yaml"), read_rows(path / "stages.csv"), manifest)
+    config = read_config(path / "config.yaml", MOST_CONFIG_BYTES if manifest["format"] > 1 else sys.maxsize)
+    return Run(path, config, read_rows(path / "stages.csv"), manifest)
 
 
 def as_folder(command: str, folder: object) -> Path:
@@ -236,20 +239,27 @@ def few_containers(content: bytes) -> bytes:
     return content
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """config.yaml as plain values."""
+def read_config(path: Path, most: int) -> dict[str, Any]:
+    """config.yaml as plain values, of at most so many bytes."""
+    content = read_bytes(path)
+    if len(content) > most:
+        raise ArchiveError(f"{path}: got {len(content)} bytes, expected at most {most}")
     try:
-        config = read_yaml(read_bytes(path))
+        config = read_yaml(content)
     except ValueError as error:
         raise ArchiveError(f"{path}: not readable: {error}") from error
     if not isinstance(config, dict):
         raise ArchiveError(f"{path}: got {shown(config)}, expected keys and values")
-    if not is_plain_setting(config):
-        odd = next(
-            (f", got {shown(key)} {shown(value)}" for key, value in dotted(config) if not is_plain_setting(value)), ""
-        )
-        raise ArchiveError(f"{path}: expected plain values{odd or ', and texts for keys'}")
+    check_plain(path, config)
     return config
+
+
+def check_plain(path: Path, config: Mapping[str, Any]) -> None:
+    """A config has nothing but plain values."""
+    if is_plain_setting(config):
+        return
+    odd = (f"got {shown(key)} {shown(value)}" for key, value in dotted(config) if not is_plain_setting(value))
+    raise ArchiveError(f"{path}: expected plain values, {next(odd, 'and texts for keys')}")
 
 
 def is_plain_setting(value: Any) -> bool:
