@@ -299,7 +299,7 @@ def test_kept_layers_that_contradict_the_config_are_damage(tmp_path: Path, monke
     row = next(row for row in run.rows if row["stage"] == "relu1")
     for values, line in (
         (np.ones((1, 8, 4, 4), np.float32), r"stage 'relu1' differs: shape was \(1,8,4,4\), is now \(1,8,8,8\)"),
-        (np.ones((1, 8, 8, 8), np.int32), r"stage 'relu1': got dtype int32, expected float32"),
+        (np.ones((1, 8, 8, 8), np.int32), r"stage 'relu1' differs: dtype was int32, is now float32"),
     ):
         replace_array(there.run, row, values)
         assert re.search(line, refusal("explain", str(there.run), *KINDS["a network"].cells[1]))

@@ -18,7 +18,7 @@ from convpipe.archive.format import INPUTS, manifest_sha256, read_json
 from convpipe.archive.identity import RUN_ID
 from convpipe.archive.index import FAILURES, INDEX, failures
 from convpipe.archive.inputs import CONTENT, check_input
-from convpipe.archive.replace import ASIDE
+from convpipe.archive.replace import ASIDE, ON_ITS_WAY, RENEWED
 from convpipe.archive.results import RECORD, RESULTS
 from convpipe.archive.shared import LOCK, own_file
 from convpipe.archive.sweeps import SWEEPS
@@ -77,8 +77,10 @@ def tell_foreign(folder: Path, findings: Findings) -> None:
         known = is_known(path.name, within) or is_known(path.name, folder.name)  # a collection may be called inputs
         name = str(path.relative_to(folder))
         if path.is_symlink():
-            links += [] if known and not RUN_ID.match(path.name) else [name]  # others are judged
-        elif not known and not (path.is_dir() and name[0] != "."):
+            links += [] if is_judged(path.name, within) else [name]
+        elif path.is_dir():
+            foreign += [] if known or name[0] != "." else [name]
+        elif not known or is_folders(path.name, within):
             foreign.append(name)
     if links:
         findings.note(folder, "links, which are not followed", links)
@@ -99,8 +101,22 @@ def is_known(name: str, within: str) -> bool:
         return bool(CONTENT.match(name) or HIDDEN.fullmatch(name))
     if within == SWEEPS:
         return name.endswith((".csv", ".json")) or bool(HIDDEN.fullmatch(name))
+    if within == ASIDE:
+        return name[0] != "." or bool(RENEWED.fullmatch(name) or ON_ITS_WAY.fullmatch(name))
     own = name in OWN_FILES or RUN_ID.match(name) or PAGE.fullmatch(name) or HIDDEN.fullmatch(name)
-    return within == ASIDE or name in OWN_FOLDERS or bool(own)
+    return name in OWN_FOLDERS or bool(own)
+
+
+def is_judged(name: str, within: str) -> bool:
+    """Whether a name is one of a file that is judged, and so damage if it is a link."""
+    return is_known(name, within) if within in (INPUTS, SWEEPS) else not within and name in OWN_FILES
+
+
+def is_folders(name: str, within: str) -> bool:
+    """Whether a name is one of a folder, and so of no file."""
+    if within == ASIDE:
+        return name[0] != "."
+    return not within and (name in OWN_FOLDERS or bool(RUN_ID.match(name)))
 
 
 def tell_half_done(folder: Path, findings: Findings, *, tidy: bool) -> None:

@@ -9,9 +9,11 @@ import json
 import os
 import re
 import shutil
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -56,10 +58,7 @@ def own(text: str) -> Make:
 
 def bomb() -> str:
     """A few hundred bytes that stand for 10^9 values."""
-    names = "abcdefghi"
-    lines = [
-        f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]" for before, name in zip(names, names[1:], strict=False)
-    ]
+    lines = [f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]" for before, name in pairwise("abcdefghi")]
     return "\n".join(["a: &a [1, 2, 3, 4, 5, 6, 7, 8, 9, 0]", *lines, "input: *i"])
 
 
@@ -155,6 +154,19 @@ def npz_names(folder: Path) -> tuple[str, ...]:
     return ("input=npz", "input.path=x.npz", "filters=box", *INTO)
 
 
+class Calls:
+    """What makes a file when it is unpickled."""
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
+        return os.system, ("touch victim2",)
+
+
+def pickled(folder: Path) -> tuple[str, ...]:
+    """An array of objects, which only a pickle can hold."""
+    np.save(folder / "x.npy", np.array([[[[Calls()]]]], dtype=object), allow_pickle=True)
+    return ("input=npy", "input.path=x.npy", "filters=box", *INTO)
+
+
 def odd_folder(folder: Path) -> tuple[str, ...]:
     """A folder whose name forges a line."""
     place = folder / FORGED.replace("/", "_")
@@ -232,6 +244,10 @@ def kinds() -> Iterator[Hostile]:
         changes=True,
     )
     yield Hostile("escapes in names of arrays", npz_names)
+    yield Hostile("code in a file of one's own", own("input: {_target_: os.system, command: 'touch victim2'}\n"))
+    yield Hostile("a tag of YAML's that calls", own("input: !!python/object/apply:os.system ['touch victim2']\n"))
+    yield Hostile("code among settings", said(*PLAIN, *INTO, "+hydra.callbacks.x={_target_:os.system}"))
+    yield Hostile("a pickle as an array", pickled)
     yield Hostile("escapes in a path", said(f"input.path={ESCAPE}x", "input=npy", "filters=box", *INTO))
     yield Hostile("a folder that forges a line", odd_folder, (3,))
     yield Hostile("a cell that a spreadsheet works out", spreadsheet, (3,))
@@ -267,8 +283,6 @@ def test_a_stranger_gets_one_line(hostile: Hostile, one_run: Path) -> None:
 def test_the_limit_is_one(tmp_path: Path) -> None:
     """What takes more than it may is seen here."""
     script = ["-c", "x = bytearray(400 << 20)"]
-    import sys
-
     assert limited(script, tmp_path, command=(sys.executable,)).returncode == 1
     with pytest.raises(AssertionError, match="no end after"):
         limited(["-c", "import time; time.sleep(60)"], tmp_path, command=(sys.executable,), seconds=1)
