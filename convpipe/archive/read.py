@@ -252,12 +252,16 @@ def read_config(path: Path) -> dict[str, Any]:
         raise ArchiveError(f"{path}: not readable: {error}") from error
     if not isinstance(config, dict):
         raise ArchiveError(f"{path}: got {shown(config)}, expected keys and values")
-    if not is_plain_setting(config):
-        odd = next(
-            (f", got {shown(key)} {shown(value)}" for key, value in dotted(config) if not is_plain_setting(value)), ""
-        )
-        raise ArchiveError(f"{path}: expected plain values{odd or ', and texts for keys'}")
+    check_plain(path, config)
     return config
+
+
+def check_plain(path: Path, config: Mapping[str, Any]) -> None:
+    """A config has nothing but plain values."""
+    if is_plain_setting(config):
+        return
+    odd = (f"got {shown(key)} {shown(value)}" for key, value in dotted(config) if not is_plain_setting(value))
+    raise ArchiveError(f"{path}: expected plain values, {next(odd, 'and texts for keys')}")
 
 
 def is_plain_setting(value: Any) -> bool:
