@@ -16,6 +16,7 @@ from convpipe.config.hydra_errors import explained
 from convpipe.config.hydra_safety import check_hydra_node, parsed, refuse_unsafe
 from convpipe.config.parts import FREE
 from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS
+from convpipe.config.somewhere import in_some_folder
 from convpipe.config.tree import GROUPS, MAIN_CONFIG, WRITTEN_OUT, config_folder
 from convpipe.config.typed import axis_text, check_form, one_value, typed_texts
 from convpipe.errors import ConfigError, ConvpipeError, UsageError, pass_on
@@ -57,7 +58,7 @@ def composed(hydra: Hydra, config_name: str | None, overrides: Sequence[str], *,
     mode = RunMode.MULTIRUN if multirun else RunMode.RUN
     try:
         check_search_path(hydra, config_name)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), in_some_folder():
             warnings.simplefilter("ignore")  # Hydra's advice to programmers
             lines = [*map(of_layer, overrides), NO_SEARCH_PATH]
             config = hydra.compose_config(config_name, lines, run_mode=mode)
