@@ -17,6 +17,7 @@ from convpipe.config.hydra_safety import PARAMS, check_hydra_node, parsed, refus
 from convpipe.config.parts import FREE
 from convpipe.config.references import Growth, check_references
 from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS
+from convpipe.config.somewhere import in_some_folder
 from convpipe.config.tree import GROUPS, MAIN_CONFIG, WRITTEN_OUT, config_folder
 from convpipe.config.typed import axis_text, check_form, one_value, typed_texts
 from convpipe.errors import ConfigError, ConvpipeError, UsageError, pass_on
@@ -58,7 +59,7 @@ def composed(hydra: Hydra, config_name: str | None, overrides: Sequence[str], *,
     mode = RunMode.MULTIRUN if multirun else RunMode.RUN
     try:
         check_search_path(hydra, config_name)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), in_some_folder():
             warnings.simplefilter("ignore")  # Hydra's advice to programmers
             lines = [*map(of_layer, overrides), NO_SEARCH_PATH]
             hydra.config_loader.repository.begin()  # type: ignore[attr-defined]
