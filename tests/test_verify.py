@@ -301,6 +301,20 @@ def test_folders_within_each_other_end() -> None:
         subprocess.run(["rm", "-rf", "runs/d"], check=True)  # as pytest's own removal goes no deeper than Python can
 
 
+# Names
+
+
+def test_a_run_of_its_own_may_have_any_name_but_that_of_another() -> None:
+    name = first().name
+    shutil.copytree(first(), "moved")
+    answer = convpipe("verify", "moved")
+    assert (answer.code, answer.err) == (0, f"note: moved: named moved, expected {name}, the run's id\n")
+    assert convpipe("verify", ".").code == 0
+    Path("moved").rename("0123456789ab")
+    assert convpipe("verify", "0123456789ab").code == 3
+    assert convpipe("verify", ".").code == 3
+
+
 # Whose hash it is
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from convpipe.archive.claims import ANEW, Book, Claims, read_claims
 from convpipe.archive.collection import is_run, run_ids
 from convpipe.archive.findings import Findings
 from convpipe.archive.glance import manifest_text
+from convpipe.archive.identity import RUN_ID
 from convpipe.archive.inputs import check_input, own_inputs
 from convpipe.archive.read import Run
 from convpipe.archive.replace import ASIDE, mend
@@ -21,6 +23,7 @@ from convpipe.archive.verify import leftovers, verify
 from convpipe.errors import ArchiveError, UsageError
 
 RUNS, OUT = "runs", "runs set aside"
+NUMBERED = re.compile(r"(-\d+)?", re.ASCII)  # the end of a name, where several of one are set aside
 
 
 def verify_all(
@@ -73,12 +76,14 @@ def judge_run(path: Path, findings: Findings, kind: str = RUNS, hint: str = "") 
     def check(path: Path) -> None:
         try:
             run = verified(path)
-            check_name(run)
+            told = check_name(run)
             own_inputs(run)
         except ArchiveError as error:
             raise ArchiveError(f"{error}{hint}") from error
         findings.whole.append(run)
         findings.on_run(run)
+        if told:
+            findings.note(path, told)
         if names := leftovers(path):
             findings.note(path, "no part of the run", names)
 
@@ -100,21 +105,26 @@ def verified(path: Path) -> Run:
         return verify(path)
 
 
-def check_name(run: Run) -> None:
-    """A run's folder is named after it; one that was set aside after its archive, too.
+def check_name(run: Run) -> str:
+    """A run's folder is named after it, and one that was set aside after its archive, too; gives what is to be told.
+
+    Outside of collections a run may have any name, but that of another run.
 
     Raises:
         ArchiveError: it is not.
     """
     path = Path(os.path.realpath(run.folder))
     expected = run.manifest["run_id"]
-    if path.parent.name == ASIDE and path.name.startswith(whole := f"{expected}-{run.manifest['archive_id']}"):
-        numbered = path.name.removeprefix(whole)
-        if not numbered or (numbered[0] == "-" and numbered[1:].isdecimal()):
-            return
-        expected = whole
-    if path.name != expected:
-        raise ArchiveError(f"{run.folder}: got a folder named {path.name}, expected {expected}, the run's id")
+    if path.parent.name == ASIDE:
+        expected = f"{expected}-{run.manifest['archive_id']}"
+        if NUMBERED.fullmatch(path.name.removeprefix(expected)):
+            return ""
+    elif path.name == expected:
+        return ""
+    said = f"named {path.name}, expected {expected}, the run's id"
+    if path.parent.name == ASIDE or RUN_ID.match(path.name) or is_collection(path.parent):
+        raise ArchiveError(f"{run.folder}: got a folder {said}")
+    return said
 
 
 # Books
