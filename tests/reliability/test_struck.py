@@ -44,7 +44,8 @@ def traced(ready: Warm, striker: Strace | Shim) -> dict[str, Traced]:
     for name, scene in SCENES.items():
         with on_stage(scene, ready) as stage:
             stage.begin()
-            _, calls = striker.calls(ready, stage.words, stage.folder, stage.folder / "r")
+            ended, calls = striker.calls(ready, stage.words, stage.folder, stage.folder / "r")
+        assert ended.code in stage.codes, ended
         kinds = {call.kind for call in calls}
         found[name] = Traced(calls, frozenset(kinds - known))
         known |= kinds
@@ -95,7 +96,8 @@ def test_each_write_torn(scene: Scene, ready: Warm) -> None:
     """Half of what is written arrives, as on a disk that fills up, and then the process ends."""
     with on_stage(scene, ready) as stage:
         stage.begin()
-        _, calls = Shim().calls(ready, stage.words, stage.folder, stage.folder / "r")
+        ended, calls = Shim().calls(ready, stage.words, stage.folder, stage.folder / "r")
+        assert ended.code in stage.codes, ended
         writes = chosen(Traced(calls, frozenset()), TORN)
         assert writes
         assert failings(stage, Shim(), writes, TORN) == []
@@ -115,6 +117,8 @@ from convpipe.archive import write
 from convpipe.files.staging import storing
 
 def publish(draft, place):
+    if place.exists():
+        return False
     with storing(place):
         os.makedirs(place)
         for name in sorted(os.listdir(draft.folder)):
