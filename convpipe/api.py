@@ -344,11 +344,14 @@ def reproduce(run: Run | str | Path) -> Outcome:
     from convpipe.config.read import read_archived
     from convpipe.config.settings import usual_memory
     from convpipe.execution import runner
+    from convpipe.execution.planned import planned_work
     from convpipe.execution.recalled import with_files
 
     folder = run_folder("reproduce", run)
     then = verified(folder)
-    spec, changed = with_files(read_archived(then))
+    spec = read_archived(then)
+    planned_work(then, spec, usual_memory())  # before any file is looked for
+    spec, changed = with_files(spec)
     with TemporaryDirectory(prefix="convpipe-") as scratch:
         threads = int(then.manifest.get("provenance", {}).get("threads", 1))
         outcome = runner.repeat(folder, runner.Place(Path(scratch), usual_memory(), threads), spec)

@@ -128,6 +128,18 @@ DAMAGE: dict[str, tuple[Callable[[], object], str]] = {
         edit_error,
         r"results.csv: row .*got conv\.dtype int9, expected int8, as .failed.jsonl",
     ),
+    "a failure that is called done": (
+        lambda: edit(C / ".failed.jsonl", '"status": "failed"', '"status": "done"'),
+        "failed.jsonl: line 1 is none of a run",
+    ),
+    "a failure with results": (
+        lambda: edit(C / ".failed.jsonl", '"error": ', '"min": "1", "error": '),
+        "failed.jsonl: line 1 is none of a run",
+    ),
+    "a failure that is called done in the table": (
+        lambda: edit(C / "results.csv", ",failed,", ",done,"),
+        "got status done, expected failed, as .failed.jsonl says",
+    ),
     "no failure": (lambda: (C / ".failed.jsonl").write_text("x}\n"), "failed.jsonl: line 1 is none of a run"),
     "what is known of the table": (lambda: edit(C / ".table.json", '"runs": 3', '"runs": 4'), ".table.json: damaged"),
     "an input": (lambda: next((C / "inputs").iterdir()).write_bytes(b"x"), "inputs/.*got sha256"),
@@ -174,6 +186,17 @@ TOLD: dict[str, tuple[Callable[[], object], str]] = {
     "a run that is not listed": (
         lambda: edit(C / "results.csv", (C / "results.csv").read_text().splitlines(keepends=True)[-1], ""),
         r"results\.csv: runs that are not listed .*: \w{12}",
+    ),
+    "failures that are gone": (
+        lambda: (C / ".failed.jsonl").unlink(),
+        r"results\.csv: failed points that are in no list: \w{12}, \w{12}$",
+    ),
+    "a failure that is not listed": (
+        lambda: (C / ".failed.jsonl").write_text(
+            (text := (C / ".failed.jsonl").read_text())
+            + re.sub(r'"run": "\w+"', '"run": "aaaaaaaaaaaa"', text, count=1)
+        ),
+        r"failed\.jsonl: failed points that results\.csv lacks: aaaaaaaaaaaa$",
     ),
     "a link to a run": (
         lambda: (C / "aaaaaaaaaaaa").symlink_to(first().name),
@@ -353,3 +376,14 @@ def test_what_is_half_done_and_deep_is_no_trouble() -> None:
         assert "half done" in answer.err
     finally:
         subprocess.run(["rm", "-rf", str(staging)], check=True)
+
+
+def test_no_point_that_failed_becomes_a_run() -> None:
+    """A list of failures with results in it is passed over, whatever comes after."""
+    edit(C / ".failed.jsonl", '"status": "failed"', '"status": "done", "min": "-1"')
+    ok("-m", *POINTS[1:6], "seed=9")
+    assert list(cp.runs(C).query("status == 'done'")["run"]) == sorted(
+        run_names(C), key=lambda name: json.loads((C / name / "manifest.json").read_text())["started"]
+    )
+    ok("runs", "--rebuild", "runs/c")
+    assert sorted(cp.runs(C).query("status == 'done'")["run"]) == run_names(C)

@@ -190,15 +190,23 @@ def csv_bytes(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> byte
 def csv_lines(cells: Iterable[Iterable[Any]]) -> bytes:
     """Lines of a CSV table, without a header."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(map(for_spreadsheets, cells))
+    add_cells(text, cells)
     return text.getvalue().encode(errors="backslashreplace")
 
 
 def write_cells(table: TextIO, columns: Sequence[str], cells: Iterable[Iterable[Any]]) -> None:
     """Write a CSV table with a header line."""
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(map(marked_name, columns))
-    writer.writerows(map(for_spreadsheets, cells))
+    add_cells(table, [map(marked_name, columns)])
+    add_cells(table, cells)
+
+
+def add_cells(table: TextIO, cells: Iterable[Iterable[Any]]) -> None:
+    """Write lines of a CSV table; csv does not quote a lone carriage return, which ends a line for who reads it."""
+    usual = csv.writer(table, lineterminator="\n")
+    quoting = csv.writer(table, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for row in map(for_spreadsheets, cells):
+        returns = any("\r" in cell for cell in row if type(cell) is str)
+        (quoting if returns else usual).writerow(row)
 
 
 def sums_bytes(sums: Mapping[str, str]) -> bytes:

@@ -14,7 +14,7 @@ MOST_LINE_BYTES = 4 << 20  # of an index or a table: a config of 1 MiB, each key
 MOST_CELLS = 50_000  # of a line: settings of one run, of which a network of a thousand layers has some ten thousand
 MIB = 1 << 20
 MOST_BYTES = {
-    "config.yaml": 64 * MIB,  # of format 1, whose networks could be written out; `files.yaml` has that of today
+    "config.yaml": 64 * MIB,  # of format 1, which had no limit; `files.limits` has that of today
     "stages.csv": 8 * MIB,  # some forty thousand stages
     "SHA256SUMS": 8 * MIB,  # of a network of as many, all kept
     "manifest.json": 8 * MIB,  # four hundred thousand times that were measured

@@ -28,6 +28,7 @@ from convpipe.archive.keep import advised
 from convpipe.archive.limits import MOST_CONTAINERS, too_large
 from convpipe.archive.maps import maps_of, output_axes
 from convpipe.errors import ArchiveError, ConfigError, UsageError, shown, unread
+from convpipe.files.limits import MOST_CONFIG_BYTES
 from convpipe.files.npy import NpyHeader, read_array, read_header
 from convpipe.files.yaml import dotted, read_yaml
 from convpipe.tensors import Array, shape_text
@@ -201,6 +202,7 @@ def load(folder: str | Path) -> Run:
     """
     path = as_folder("load", folder)
     manifest = read_manifest(path / "manifest.json")
+    check_config_size(path / "config.yaml", manifest)
     return Run(path, read_config(path / "config.yaml"), read_rows(path / "stages.csv"), manifest)
 
 
@@ -236,6 +238,12 @@ def few_containers(content: bytes) -> bytes:
     return content
 
 
+def check_config_size(path: Path, manifest: Mapping[str, Any]) -> None:
+    """A config is no larger than what is written, of which format 1 had no limit of its own."""
+    if manifest["format"] > 1 and (size := check_regular(path)) > MOST_CONFIG_BYTES:
+        raise ArchiveError(f"{path}: got {size} bytes, expected at most {MOST_CONFIG_BYTES}")
+
+
 def read_config(path: Path) -> dict[str, Any]:
     """config.yaml as plain values."""
     try:
@@ -244,12 +252,16 @@ def read_config(path: Path) -> dict[str, Any]:
         raise ArchiveError(f"{path}: not readable: {error}") from error
     if not isinstance(config, dict):
         raise ArchiveError(f"{path}: got {shown(config)}, expected keys and values")
-    if not is_plain_setting(config):
-        odd = next(
-            (f", got {shown(key)} {shown(value)}" for key, value in dotted(config) if not is_plain_setting(value)), ""
-        )
-        raise ArchiveError(f"{path}: expected plain values{odd or ', and texts for keys'}")
+    check_plain(path, config)
     return config
+
+
+def check_plain(path: Path, config: Mapping[str, Any]) -> None:
+    """A config has nothing but plain values."""
+    if is_plain_setting(config):
+        return
+    odd = (f"got {shown(key)} {shown(value)}" for key, value in dotted(config) if not is_plain_setting(value))
+    raise ArchiveError(f"{path}: expected plain values, {next(odd, 'and texts for keys')}")
 
 
 def is_plain_setting(value: Any) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from convpipe.archive.cells import cell_text
-from convpipe.archive.format import manifest_sha256
+from convpipe.archive.format import add_cells, manifest_sha256
 from convpipe.archive.identity import RUN_ID
 from convpipe.archive.shared import is_own_folder, make_shared
 from convpipe.archive.table import Row
@@ -37,14 +37,13 @@ class SweepRecord:
         self.folder, self.started = folder, datetime.now(UTC)
         self.hidden = folder / hidden_name("sweep")
         self.file = open(self.hidden, "x", encoding="utf-8", errors="backslashreplace", newline="")  # noqa: SIM115 - `close` does
-        self.writer = csv.writer(self.file, lineterminator="\n")
-        self.writer.writerow(COLUMNS)
+        add_cells(self.file, [COLUMNS])
         self.points = 0
 
     def add(self, number: int, label: str, settings: str, run: str, status: str) -> None:
         """One more point."""
         self.points += 1
-        self.writer.writerow((number, cell_text(label), cell_text(settings), run, status))
+        add_cells(self.file, [(number, cell_text(label), cell_text(settings), run, status)])
 
     def close(self, facts: Mapping[str, Any]) -> Path:
         """Let it be seen, with the facts of the sweep beside it; gives where it is.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from convpipe.archive.cells import cell_text
+from convpipe.archive.format import csv_lines
 from convpipe.archive.glance import glance, manifest_text
 from convpipe.archive.index import add_lines
 from convpipe.archive.shared import locked, mode_of
@@ -47,12 +47,11 @@ def add_timings(folder: Path, rows: Iterable[Iterable[Any]]) -> None:
     Raises:
         StorageError: the disk refused.
     """
-    path, text = folder / TIMINGS, io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    path, lines = folder / TIMINGS, csv_lines(rows)
     with storing(path), locked(folder):
         if mode_of(path) is None or not os.lstat(path).st_size:
             write_whole(path, f"{','.join(COLUMNS)}\n".encode())  # whole: a head that is cut short is so for ever
-        add_lines(path, text.getvalue().encode(errors="backslashreplace"))
+        add_lines(path, lines)
 
 
 def recorded_repeats(folder: str) -> tuple[Any, int, str]:

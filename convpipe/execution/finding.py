@@ -16,11 +16,10 @@ from convpipe.archive.keep import Keep
 from convpipe.archive.read import Run
 from convpipe.archive.shared import is_own_folder
 from convpipe.errors import ArchiveError, ConfigError, shown
-from convpipe.files.contents import regular_sha256
+from convpipe.files.contents import MOST_HASHED, regular_sha256
 from convpipe.sources.kinds.source import Stored
 
 MOST_SEEN = 10_000  # files and folders below the current one: 0.1 s
-MOST_HASHED = 4 << 30  # bytes of files there: some 5 s
 
 
 @dataclass(frozen=True)

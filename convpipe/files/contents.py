@@ -13,7 +13,8 @@ from convpipe.errors import NOT_OF_THE_FILE, ConfigError, StorageError
 # A file that has changed so lately may change again within one tick of its file system's clock, which shows nothing.
 LATELY = 2.0  # seconds; the coarsest clock in use is FAT's
 MOST_KNOWN = 10_000
-SYSTEMS_OWN = ("/proc/", "/sys/")
+MOST_HASHED = 4 << 30  # bytes of a file that a stranger names, or of many that may be meant: some 5 s
+SYSTEMS_OWN = ("/proc/", "/sys/", "/dev/")
 Stamp = tuple[str, int, int, int, int, int]
 # A hash follows from nothing but the file, whose stamp says whether it is the same: no answer depends on who asked.
 KNOWN: dict[Stamp, str] = {}
@@ -41,13 +42,16 @@ def content_sha256(path: str, key: str) -> str:
 
 
 def regular_sha256(path: str) -> str | None:
-    """The SHA-256 of what a file holds, or None where there is none that can be read.
+    """The SHA-256 of what a file holds, or None where there is none that can be read in seconds.
 
     The path may come from a stranger: of pipes, devices and files of the system's own none is opened, as to read
     from them may wait for ever, never end, or do something.
     """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode) or os.path.realpath(path).startswith(SYSTEMS_OWN):
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > MOST_HASHED:
+            return None
+        if os.path.realpath(path).startswith(SYSTEMS_OWN):
             return None
         return content_sha256(path, "path")
     except (OSError, ValueError):  # which a ConfigError is
