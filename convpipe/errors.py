@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -35,18 +36,44 @@ ELSEWHERE = {
     "byte": "uint8",
 }
 MOST_SAID = 1500  # characters of a key, of what was expected, and of a hint: the longest lists have 600
+# What there is to do against what the system says of itself, and not of a file.
+HINTS = {
+    errno.EMFILE: "a process may open more after ulimit -n 1024",
+    errno.EAGAIN: "the system starts no more processes: workers=1 needs none",
+    errno.EFBIG: "of a process that may write no larger ones: see ulimit -f",
+}
 MOST_COMPARED = 1000  # names with a mistyped one, at 20 us each: a file of arrays may have any number
 NOTHING_KEPT = "; nothing was kept"  # the end of what a StorageError says while something is being written
+# What the system says of the disk or of the machine, and not of the file that it was asked for.
+NOT_OF_THE_FILE = frozenset(
+    getattr(errno, name)
+    for name in ("EIO", "ENXIO", "ENODEV", "ESTALE", "ETIMEDOUT", "EMFILE", "ENFILE", "ENOMEM", "EINTR", "EAGAIN")
+)
+OUT_OF_MEMORY = (
+    "out of memory; lower limits.memory to have such a run refused before it starts, "
+    "or allow this process more (ulimit -v, ulimit -d)"
+)
+NO_THREADS = "the system starts no more threads (workers=1 needs fewest; see ulimit -u)"
+# What Python and other packages make of it where the system has no more.
+SIGNS = {
+    "start new thread": NO_THREADS,
+    "failed to map segment": OUT_OF_MEMORY,
+    "cannot map zero-fill pages": OUT_OF_MEMORY,
+    "annot allocate memory": OUT_OF_MEMORY,
+    "without exception set": OUT_OF_MEMORY,
+    "without setting an exception": OUT_OF_MEMORY,
+    "timestamp too large": "the clock: got a time that Python cannot tell, expected one before 2262",
+}
 STOPPED = 128  # with a signal's number the exit code, as a shell has it: 130 for Ctrl-C, 143 for SIGTERM
 
 
 class ConvpipeError(Exception):
-    """The root of every error this package raises on purpose; its text has nothing that moves a cursor."""
+    """The root of every error this package raises on purpose; its text is one line that moves no cursor."""
 
     exit_code = 1
 
     def __str__(self) -> str:
-        return printable(super().__str__())
+        return literal(super().__str__())
 
 
 class ConfigError(ConvpipeError, ValueError):
@@ -63,8 +90,8 @@ class ConfigError(ConvpipeError, ValueError):
         super().__init__(key, got, expected, hint)
 
     def __str__(self) -> str:
-        tail = f" ({literal(self.hint)})" if self.hint and len(self.hint) <= MOST_SAID else ""  # none that is cut works
-        return f"{cut(literal(self.key))}: got {shown(self.got)}, expected {cut(literal(self.expected))}{tail}"
+        tail = f" ({self.hint})" if self.hint and len(self.hint) <= MOST_SAID else ""  # none that is cut works
+        return literal(f"{cut(self.key)}: got {shown(self.got)}, expected {cut(self.expected)}{tail}")
 
     def at(self, keys: Mapping[str, str]) -> ConfigError:
         """The same error under the name its user typed, for example ``stride`` as ``conv.stride``."""
@@ -111,19 +138,44 @@ class StorageError(ConvpipeError):
     exit_code = 4
 
     @classmethod
-    def of(cls, error: OSError) -> StorageError:
+    def of(cls, error: OSError | MemoryError) -> StorageError:
         """What the system said, as an error of ours."""
-        return cls(what_the_system_says(error, "output"))
+        return cls(OUT_OF_MEMORY if isinstance(error, MemoryError) else what_the_system_says(error, "the system"))
+
+
+def unread(path: object, error: OSError | ValueError) -> ConvpipeError:
+    """Why a file of an archive cannot be read: that it is not there is damage, that the disk fails is none.
+
+    >>> print(repr(unread("a/b", FileNotFoundError(errno.ENOENT, "No such file"))))
+    ArchiveError('a/b: No such file')
+    >>> print(repr(unread("a/b", OSError(errno.EIO, "Input/output error"))))
+    StorageError('a/b: Input/output error')
+    """
+    kind = StorageError if getattr(error, "errno", None) in NOT_OF_THE_FILE else ArchiveError
+    return kind(f"{path}: {getattr(error, 'strerror', None) or error}")
+
+
+def of_the_system(error: BaseException) -> StorageError | None:
+    """An error that says no more than that the system has no memory, no threads, no files ..., as one of ours."""
+    if isinstance(error, OSError | MemoryError):
+        return StorageError.of(error)
+    if isinstance(error, RuntimeError | ImportError | SystemError | OverflowError):
+        text = str(error)
+        return next((StorageError(said) for sign, said in SIGNS.items() if sign in text), None)
+    return None
 
 
 def what_the_system_says(error: OSError, path: object) -> str:
     """Where and why the system refused something; of a path that leads through a file, which file that is."""
     where = error.filename or path
+    if error.errno == errno.ENOMEM:
+        return OUT_OF_MEMORY  # wherever it ran out
     if isinstance(error, NotADirectoryError | FileExistsError):
         for above in reversed([where, *parents(str(where))]):
             if os.path.lexists(above) and not os.path.isdir(above):
                 return f"{above}: a file, expected a folder"
-    return f"{where}: {error.strerror or error}"
+    hint = HINTS.get(error.errno or 0, "")
+    return f"{where}: {error.strerror or error}{f' ({hint})' if hint else ''}"
 
 
 def parents(path: str) -> Iterator[str]:
@@ -134,20 +186,71 @@ def parents(path: str) -> Iterator[str]:
 
 
 class having_kept:  # noqa: N801 - reads as a word
-    """What the system says against what comes after something was written: that is kept, and the error says so."""
+    """What the system says against what comes after something was written: that is kept, and the error says so.
 
-    def __init__(self, what: str) -> None:
-        self.what = what
+    An interrupt has it as a note.
+    """
+
+    def __init__(self, what: str | Callable[[], str], otherwise: str = "") -> None:
+        """`what` is asked for at the end where it depends on that.
+
+        Args:
+            otherwise: an interrupt's note where `what` is empty; an error says itself that nothing was kept.
+        """
+        self.what, self.otherwise = what, otherwise
 
     def __enter__(self) -> None:
         """Nothing to do."""
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):
-            error = StorageError.of(error)
-        if isinstance(error, StorageError):
-            said = str(error).removesuffix(NOTHING_KEPT).removesuffix(f"; {self.what}")
-            raise StorageError(f"{said}; {self.what}") from error
+        if not isinstance(error, KeyboardInterrupt | OSError | MemoryError | StorageError):
+            return
+        if isinstance(error, BrokenPipeError):  # whose reader has gone: no fault
+            return
+        what = self.what if isinstance(self.what, str) else self.what()
+        if isinstance(error, KeyboardInterrupt) and (note := what or self.otherwise):
+            error.add_note(note)
+        if isinstance(error, KeyboardInterrupt) or not what:
+            return
+        known = error if isinstance(error, StorageError) else StorageError.of(error)
+        said = str(known).removesuffix(NOTHING_KEPT)
+        raise known if f"; {what}" in said else StorageError(f"{said}; {what}") from error
+
+
+class made_there:  # noqa: N801 - reads as a word
+    """Whether a folder, or a file, has been made at a place since this was: in words, for `having_kept`."""
+
+    def __init__(self, what: str, place: str | os.PathLike[str]) -> None:
+        self.what, self.place, self.before = what, place, mark_of(place)
+
+    def __call__(self) -> str:
+        """That it is kept, where it is; otherwise nothing."""
+        now = mark_of(self.place)
+        return f"{self.what} is kept: {self.place}" if now is not None and now != self.before else ""
+
+
+def mark_of(place: str | os.PathLike[str]) -> tuple[int, int, int] | None:
+    """What tells what lies at a place from anything that has ever lain there; None where nothing does."""
+    try:
+        found = os.lstat(place)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_ctime_ns
+
+
+def pass_on(error: BaseException) -> None:
+    """Raise the interrupt behind an error, if there is one: OmegaConf makes another error of a signal.
+
+    Raises:
+        KeyboardInterrupt: the one that the error came of.
+    """
+    seen: set[int] = set()
+    behind: BaseException | None = error
+    while behind is not None and id(behind) not in seen:  # some are their own causes
+        if isinstance(behind, KeyboardInterrupt):
+            raise behind from None
+        seen.add(id(behind))
+        behind = behind.__cause__ or behind.__context__
 
 
 def shown(value: object, limit: int = 80) -> str:

@@ -17,7 +17,7 @@ from run_cases import hidden
 from convpipe.archive.index import failures, note
 from convpipe.archive.shared import locked
 from convpipe.cli.ending import ending_soon
-from convpipe.cli.main import Stopped, stopping_on_signals
+from convpipe.cli.signals import Stopped, stopping_on_signals
 from convpipe.files.staging import machine_mark
 from convpipe.sweeps.interrupts import uninterrupted
 
@@ -33,7 +33,8 @@ def test_a_signal_waits(number: int) -> None:
         signal.raise_signal(number)
         done.append("whole")
     assert done == ["whole"]
-    assert isinstance(stopped.value, Stopped) is (number == signal.SIGTERM)
+    assert isinstance(stopped.value, Stopped)
+    assert stopped.value.number == number
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
 
 
@@ -75,7 +76,7 @@ import sys, threading, time
 from pathlib import Path
 import numpy as np
 from convpipe.cli.ending import ending_soon
-from convpipe.cli.main import stopping_on_signals
+from convpipe.cli.signals import stopping_on_signals
 from convpipe.files.staging import hidden_name
 
 folder = Path(sys.argv[1])

@@ -12,10 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from convpipe.archive import read
-from convpipe.archive.collection import is_run, run_names, runs_below, started_at
+from convpipe.archive.below import is_collection, runs_below
+from convpipe.archive.collection import is_run, run_names, started_at
 from convpipe.archive.read import Run, as_folder
 from convpipe.archive.replace import mend
-from convpipe.archive.results import RESULTS
 from convpipe.archive.verify import verify
 from convpipe.errors import UsageError, did_you_mean, nearest
 
@@ -136,7 +136,7 @@ def collection_folder(command: str, path: Run | str | Path) -> Path:
     mend(folder)
     if is_run(folder):
         raise UsageError(f"{command}: got {folder}, a run; expected its collection, {folder.resolve().parent}")
-    if not (folder / RESULTS).exists() and not run_names(folder):
+    if not is_collection(folder):
         there = such_as(sorted({str(run.parent) for run in runs_below(folder)}))
         raise UsageError(f"{command}: got {folder}, expected a collection of runs{there}")
     return folder

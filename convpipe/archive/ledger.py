@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -29,7 +30,7 @@ class Ledger:
         self.table = known if known is not None and known.is_current else None
         self.rows = self.table.rows if self.table else 0  # that it should have
         self.written: float = self.rows  # rows that it had when it was last made anew
-        if self.table is None and ((folder / INDEX).exists() or (folder / RESULTS).exists()):
+        if self.table is None and any(os.path.lexists(folder / name) for name in (INDEX, RESULTS)):
             self.written = math.inf  # who knows: it is made anew at the end
 
     def note(self, rows: Sequence[Row]) -> None:

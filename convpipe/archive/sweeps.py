@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -15,13 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from convpipe.archive.cells import cell_text
-from convpipe.archive.shared import make_shared, own_file
+from convpipe.archive.format import add_cells, manifest_sha256
+from convpipe.archive.identity import RUN_ID
+from convpipe.archive.shared import is_own_folder, make_shared
 from convpipe.archive.table import Row
+from convpipe.archive.tabular import csv_rows
+from convpipe.archive.verify import file_sha256
 from convpipe.files.staging import hidden_name, storing, write_whole
 
 SWEEPS = "sweeps"
 COLUMNS = ("point", "label", "settings", "run", "status")
-RECORD_FORMAT = 1
+RECORD_FORMAT = 2  # since when it has hashes
+NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 
 
 class SweepRecord:
@@ -30,15 +36,14 @@ class SweepRecord:
     def __init__(self, folder: Path) -> None:
         self.folder, self.started = folder, datetime.now(UTC)
         self.hidden = folder / hidden_name("sweep")
-        self.file = open(self.hidden, "x", encoding="utf-8", newline="")  # noqa: SIM115 - `close` does
-        self.writer = csv.writer(self.file, lineterminator="\n")
-        self.writer.writerow(COLUMNS)
+        self.file = open(self.hidden, "x", encoding="utf-8", errors="backslashreplace", newline="")  # noqa: SIM115 - `close` does
+        add_cells(self.file, [COLUMNS])
         self.points = 0
 
     def add(self, number: int, label: str, settings: str, run: str, status: str) -> None:
         """One more point."""
         self.points += 1
-        self.writer.writerow((number, cell_text(label), cell_text(settings), run, status))
+        add_cells(self.file, [(number, cell_text(label), cell_text(settings), run, status)])
 
     def close(self, facts: Mapping[str, Any]) -> Path:
         """Let it be seen, with the facts of the sweep beside it; gives where it is.
@@ -56,15 +61,16 @@ class SweepRecord:
         finally:
             self.drop()
         times = {"started": iso(self.started), "ended": iso(datetime.now(UTC))}
-        record = {"format": RECORD_FORMAT, **times, "points": self.points, **facts}
-        write_whole(target.with_suffix(".json"), (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+        record = {"format": RECORD_FORMAT, **times, "points": self.points, **facts, "table_sha256": file_sha256(target)}
+        content = facts_json({**record, "sha256": manifest_sha256(record)})
+        write_whole(target.with_suffix(".json"), content, beside=self.folder)
         return target
 
     def place(self, sweeps: Path) -> Path:
         """Where it goes: named after its start, in milliseconds, and its process."""
         name = f"{self.started:%Y%m%dT%H%M%S}{self.started.microsecond // 1000:03}Z-{os.getpid()}"
         names = (name if number == 1 else f"{name}-{number}" for number in range(1, 1 << 20))
-        return next(path for each in names if not (path := sweeps / f"{each}.csv").exists())
+        return next(path for each in names if not os.path.lexists(path := sweeps / f"{each}.csv"))
 
     def drop(self) -> None:
         """Leave nothing half done."""
@@ -74,6 +80,11 @@ class SweepRecord:
             self.hidden.unlink()
 
 
+def facts_json(record: Mapping[str, Any]) -> bytes:
+    """The facts of a sweep as they are written."""
+    return (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()
+
+
 def iso(time: datetime) -> str:
     """A time as manifests have it."""
     return time.isoformat(timespec="milliseconds")
@@ -81,7 +92,8 @@ def iso(time: datetime) -> str:
 
 def point_rows(folder: Path) -> Iterator[Row]:
     """The points of all sweeps of a collection, the oldest sweep first, each in the order of its points."""
-    for path in sorted((folder / SWEEPS).glob("*.csv")):
+    records = sorted((folder / SWEEPS).glob("*.csv")) if is_own_folder(folder / SWEEPS) else ()
+    for path in records:
         with suppress(OSError, ValueError, csv.Error):
             yield from sorted(sweep_rows(path), key=lambda row: int(row["point"]))
 
@@ -109,13 +121,9 @@ def sweep_rows(path: Path) -> list[Row]:
     Raises:
         OSError, ValueError: it cannot be read.
     """
-    with open(path, encoding="utf-8", newline="", opener=own_file) as file:
-        table = csv.DictReader(file)
-        if tuple(table.fieldnames or ()) != COLUMNS:
-            return []
-        return [{**row, "sweep": path.stem} for row in table if is_whole(row)]
+    return [{**row, "sweep": path.stem} for row in csv_rows(path) if tuple(row) == COLUMNS and is_point(row)]
 
 
-def is_whole(row: dict[Any, Any]) -> bool:
-    """Whether a line has a cell for each column, the first of them a number."""
-    return None not in row and None not in row.values() and row["point"].isdecimal()
+def is_point(row: Row) -> bool:
+    """Whether a row says which point came to what: its number, and of its run the id, if it has one."""
+    return bool(NUMBER.fullmatch(row["point"]) and (not row["run"] or RUN_ID.fullmatch(row["run"])))

@@ -124,14 +124,14 @@ class CommandParser(ArgumentParser):
 
 def verify(given: Namespace) -> None:
     """``convpipe verify PATH``: every hash of a run, or of all runs below a folder."""
-    from convpipe.archive.verify import leftovers
 
     def told(run: Run) -> None:
         print(f"ok {literal(run.path)} archive {run.manifest['archive_id']}")
-        if names := leftovers(run.folder):
-            print(f"note: {literal(run.path)}: no part of the run: {literal(', '.join(names))}", file=sys.stderr)
 
-    api.verify(Path(given.word), told)
+    def noted(note: str) -> None:
+        print(f"note: {literal(note)}", file=sys.stderr)
+
+    api.verify(Path(given.word), told, noted, tidy=given.tidy)
 
 
 def reproduce(given: Namespace) -> None:
@@ -167,19 +167,8 @@ def explain(given: Namespace) -> None:
 
 def page(given: Namespace) -> None:
     """``convpipe page PATH``: a run or a collection as one HTML file."""
-    try:
-        found = api.page(
-            Path(given.word),
-            given.at,
-            given.layer,
-            lang=given.lang,
-            limit=given.limit,
-            out=given.out,
-            open=given.open,
-        )
-    except KeyboardInterrupt as stop:
-        stop.add_note("no page was written")
-        raise
+    options = {"lang": given.lang, "limit": given.limit, "out": given.out, "open": given.open}
+    found = api.page(Path(given.word), given.at, given.layer, **options)
     print(f"page: {literal(found)}")
 
 
@@ -292,6 +281,11 @@ def explain_options() -> tuple[Option, ...]:
     )
 
 
+def verify_options() -> tuple[Option, ...]:
+    """Those of ``verify``."""
+    return (Option("--tidy", {"action": "store_true", "help": "remove what has been half done for more than a day"}),)
+
+
 def page_options() -> tuple[Option, ...]:
     """Those of ``page``."""
     from convpipe.report.page.script import LANGUAGES
@@ -324,7 +318,9 @@ def runs_options() -> tuple[Option, ...]:
 
 
 TABLE = (
-    Command("verify", "PATH", "check every hash of a run, or of all runs below a folder", verify),
+    Command(
+        "verify", "PATH [--tidy]", "check a run, or all runs, tables and records below a folder", verify, verify_options
+    ),
     Command("reproduce", "RUN", "compute an archived run again and compare it stage by stage", reproduce),
     Command(
         "explain",

@@ -28,9 +28,16 @@ def end_on_signals() -> None:
     replace_handlers({signal.SIG_DFL: end_at_once, signal.default_int_handler: end_at_once})
 
 
-def leave_signals() -> None:
-    """Let signals end the process as the system does: all is done, and Python would print a traceback."""
-    replace_handlers({end_at_once: signal.SIG_DFL})
+def end_well_on_signals(code: int) -> None:
+    """From now on end at once with the exit code that there is: all is done and told, however long threads may last."""
+    replace_handlers({end_at_once: lambda number, frame: os._exit(code)})
+
+
+def pass_over_signals() -> None:
+    """Let no signal reach what is left of the process, which lasts some milliseconds and is Python's alone."""
+    for name in NAMES:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
 def replace_handlers(others: Mapping[Any, Any]) -> None:

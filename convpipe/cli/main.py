@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import io
 import os
 import shlex
 import signal
 import sys
-import threading
 import traceback
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from convpipe.cli.early import NAMES, end_at_once
+from convpipe.cli.early import end_well_on_signals
+from convpipe.cli.signals import Stopped, stopping_on_signals
+from convpipe.config.somewhere import folder_is_there, in_some_folder
 from convpipe.errors import (
     STOPPED,
     ConvpipeError,
-    StorageError,
     UsageError,
     having_kept,
     literal,
+    made_there,
     nearest,
+    of_the_system,
+    pass_on,
     printable,
     shown,
 )
@@ -39,73 +40,41 @@ if TYPE_CHECKING:
 
 DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
 SHORT = ("sc", "cd", "cn", "cp", "hh")  # flags of two letters behind one hyphen
+NOTHING_OF_IT = "nothing of the run that was under way is kept"
 GONE = "this folder is gone, perhaps deleted: cd to one that is there"
-
-
-class Stopped(KeyboardInterrupt):
-    """A signal that ends the process: like Ctrl-C, no ``except Exception`` holds it up, and every cleanup runs."""
-
-    def __init__(self, number: int = signal.SIGINT) -> None:
-        super().__init__(number)
-        self.number = number
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit code. No traceback reaches a user, but with CONVPIPE_DEBUG=1."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        print_anything()
-        code = dispatch([hyphened(word) for word in words])
+        code = ended([hyphened(word) for word in words])
         sys.stdout.flush()
         return code
     except KeyboardInterrupt as stop:
-        kept = getattr(stop, "__notes__", ["nothing of the run that was under way is kept"])[-1]
-        print(f"convpipe: interrupted; {kept}", file=sys.stderr)
-        return STOPPED + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
-    except BrokenPipeError:
-        close_output()
-        return 0
-    except SystemExit as stop:  # argparse, after --version
-        return stop.code if isinstance(stop.code, int) else 0
+        return interrupted(stop)
     except Exception as error:  # noqa: BLE001 - the one place where every error becomes a line and an exit code
         return reported(error)
 
 
-@contextmanager
-def stopping_on_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP stop the process as Ctrl-C does, so that nothing is left behind.
-
-    Around what writes, and no more: what reads settings has nothing to clear away, and OmegaConf swallows exceptions.
-    """
-
-    def stop(number: int, frame: FrameType | None) -> NoReturn:
-        raise Stopped(number)
-
-    before = {}
-    if threading.current_thread() is threading.main_thread():  # which alone may set handlers
-        numbers = [number for name in NAMES if (number := getattr(signal, name, None)) is not None]
-        before = {number: signal.getsignal(number) for number in numbers}
-    # one that is ignored stays so: nohup ignores SIGHUP
-    ours = [number for number, found in before.items() if found in (signal.SIG_DFL, end_at_once)]
-    for number in ours:
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else stop)
+def ended(words: list[str]) -> int:
+    """What the words ask for, done; argparse ends the process after --version and a command's --help."""
     try:
-        yield
-    finally:
-        for number in ours:
-            signal.signal(number, before[number])
+        return dispatch(words)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0
+    except Exception as error:
+        pass_on(error)
+        raise
 
 
-def print_anything() -> None:
-    """Let what the output's encoding lacks be printed as an escape, such as a path's letters under LANG=C."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-
-
-def close_output() -> None:
-    """The reader of our output went away: be quiet at exit, too (as Python's docs advise on SIGPIPE)."""
-    with suppress(OSError, ValueError):  # not a file: nothing is written to it at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def interrupted(stop: KeyboardInterrupt) -> int:
+    """Say in one line that the process was interrupted, and what is kept; gives the exit code."""
+    code = STOPPED + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
+    kept = "".join(f"; {note}" for note in getattr(stop, "__notes__", [])[-1:])
+    end_well_on_signals(code)  # another one would say so a second time
+    print(f"convpipe: interrupted{literal(kept)}", file=sys.stderr)
+    return code
 
 
 def reported(error: Exception) -> int:
@@ -114,44 +83,18 @@ def reported(error: Exception) -> int:
         traceback.print_exception(error)
     known = as_known(error)
     gone = "" if folder_is_there() else f" ({GONE})"
+    end_well_on_signals(known.exit_code)  # that it is interrupted would be a second line
     with suppress(OSError):  # of a full disk: the exit code still says it
         print(f"convpipe: {' '.join(line.strip() for line in str(known).splitlines())}{gone}", file=sys.stderr)
     return known.exit_code
-
-
-def folder_is_there() -> bool:
-    """Whether the working directory has not been deleted."""
-    try:
-        os.getcwd()
-    except OSError:
-        return False
-    return True
-
-
-@contextmanager
-def in_some_folder() -> Iterator[None]:
-    """While Hydra asks where we are, be in a folder that is there: of absolute paths alone, it need not be ours."""
-    if folder_is_there():
-        yield
-        return
-    ours = os.open(".", os.O_RDONLY)
-    try:
-        os.chdir(os.path.dirname(__file__))
-        yield
-    finally:
-        os.fchdir(ours)
-        os.close(ours)
 
 
 def as_known(error: Exception) -> ConvpipeError:
     """Any error as one of ours."""
     if isinstance(error, ConvpipeError):
         return error
-    if isinstance(error, OSError):
-        return StorageError.of(error)
-    if isinstance(error, MemoryError):
-        return StorageError("out of memory; lower limits.memory to have such a run refused before it starts")
-    return ConvpipeError(f"unexpected {type(error).__name__}: {error} (CONVPIPE_DEBUG=1 shows where)")
+    text = f"unexpected {type(error).__name__}: {shown(error, 1000)} (CONVPIPE_DEBUG=1 shows where)"
+    return of_the_system(error) or ConvpipeError(text)
 
 
 def dispatch(words: list[str]) -> int:
@@ -262,14 +205,11 @@ def run_job(job: Job, words: Sequence[str], notes: Sequence[str] = ()) -> int:
         words: as they were typed, for the record of a run that has a label.
         notes: what is to be said beside it.
     """
-    from convpipe.archive.collection import refresh
     from convpipe.execution import runner
     from convpipe.execution.drawing import drawn_stages
     from convpipe.execution.inputs import pinned
     from convpipe.graph.work import check_memory, plan_work
-    from convpipe.report.console import console
     from convpipe.report.progress import progress
-    from convpipe.report.run import show_run
 
     place = job.execution.place
     if job.execution.dry_run:
@@ -281,22 +221,34 @@ def run_job(job: Job, words: Sequence[str], notes: Sequence[str] = ()) -> int:
         print("".join(f"{literal(note)}\n" for note in notes), end="")
         return 0
     prepared = runner.prepare(job.spec, place.memory)
-    with progress(len(prepared.work.plan.steps), "stages") as done:
-        outcome = runner.execute(prepared, place, lambda result: done(result.step.name))
-    with having_kept(f"the run is kept: {outcome.run.path}"):
-        refresh(place.folder)
-        if job.execution.label is not None:
-            from convpipe.sweeps.books import record_single
+    with having_kept(made_there("the run", place.folder / prepared.identity), NOTHING_OF_IT):
+        with progress(len(prepared.work.plan.steps), "stages") as done:
+            outcome = runner.execute(prepared, place, lambda result: done(result.step.name))
+        with having_kept(f"the run is kept: {outcome.run.path}"):
+            show_outcome(job, outcome, prepared, words, notes)
+    return 0
 
-            record_single(job.execution, prepared.identity, outcome.verdict, ["convpipe", *words])
+
+def show_outcome(job: Job, outcome: Outcome, prepared: Prepared, words: Sequence[str], notes: Sequence[str]) -> None:
+    """Put a run that is kept into the table of its collection, and show it."""
+    from convpipe.archive.collection import refresh
+    from convpipe.report.console import console
+    from convpipe.report.run import show_run
+
+    folder = job.execution.place.folder
+    refresh(folder)
+    if job.execution.label is not None:
+        from convpipe.sweeps.books import record_single
+
+        record_single(job.execution, prepared.identity, outcome.verdict, ["convpipe", *words])
     if job.execution.trace:
         from convpipe.report.trace import show_trace
 
         show_trace(sys.stdout, outcome.run)
-    changed = changed_files(place.folder, prepared) if outcome.verdict == "new" else ()
+    changed = changed_files(folder, prepared) if outcome.verdict == "new" else ()
     notes = [*notes, *changed, *unkept_note(job, outcome)]
     show_run(console(), outcome.run, outcome.verdict, outcome.seconds, notes, answers_of(outcome.run, prepared))
-    return 0
+    sys.stdout.flush()  # here, where it can be said that the run is kept although it cannot be told
 
 
 def unkept_note(job: Job, outcome: Outcome) -> Iterator[str]:
@@ -338,7 +290,9 @@ def multirun(hydra: Hydra, arguments: Namespace, words: Sequence[str]) -> int:
         with closing(
             started(hydra, arguments.overrides, arguments.config_name, ending_soon, ["convpipe", *words])
         ) as events:
-            return show_sweep(events)
-    except KeyboardInterrupt as stop:
-        stop.add_note(GOES_ON)
-        raise
+            code = show_sweep(events)
+            sys.stdout.flush()  # here, where it can be said what is kept although it cannot be told
+            return code
+    except (KeyboardInterrupt, OSError):  # what the disk says against the runs is an error of ours by now
+        with having_kept(GOES_ON):
+            raise

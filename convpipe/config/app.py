@@ -19,6 +19,7 @@ from convpipe.config.compose import check_single_run, composed, plain_config, sw
 from convpipe.config.hydra_safety import parsed
 from convpipe.config.read import read_job
 from convpipe.config.settings import Execution, Job
+from convpipe.config.somewhere import in_some_folder
 from convpipe.config.tree import MAIN_CONFIG, config_folder
 
 if TYPE_CHECKING:
@@ -117,7 +118,8 @@ def make_hydra(config_dir: str | None = None) -> Hydra:
     if config_dir is not None:
         path = f"file://{os.path.abspath(config_dir)}"
         search_path.prepend(provider=USERS, path=path, anchor=SearchPathQuery(provider="main"))
-    hydra = Hydra.create_main_hydra2("convpipe", search_path)
+    with in_some_folder():
+        hydra = Hydra.create_main_hydra2("convpipe", search_path)
     loader: Any = hydra.config_loader
     loader.repository = Repository(search_path)
     loader._parse_overrides_and_create_caching_repo = partial(parsed_once, loader)

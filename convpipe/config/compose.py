@@ -17,9 +17,10 @@ from convpipe.config.hydra_safety import PARAMS, check_hydra_node, parsed, refus
 from convpipe.config.parts import FREE
 from convpipe.config.references import Growth, check_references
 from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS
+from convpipe.config.somewhere import in_some_folder
 from convpipe.config.tree import GROUPS, MAIN_CONFIG, WRITTEN_OUT, config_folder
 from convpipe.config.typed import axis_text, check_form, one_value, typed_texts
-from convpipe.errors import ConfigError, ConvpipeError, UsageError
+from convpipe.errors import ConfigError, ConvpipeError, UsageError, pass_on
 
 if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra
@@ -58,7 +59,7 @@ def composed(hydra: Hydra, config_name: str | None, overrides: Sequence[str], *,
     mode = RunMode.MULTIRUN if multirun else RunMode.RUN
     try:
         check_search_path(hydra, config_name)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), in_some_folder():
             warnings.simplefilter("ignore")  # Hydra's advice to programmers
             lines = [*map(of_layer, overrides), NO_SEARCH_PATH]
             hydra.config_loader.repository.begin()  # type: ignore[attr-defined]
@@ -66,6 +67,7 @@ def composed(hydra: Hydra, config_name: str | None, overrides: Sequence[str], *,
     except ConvpipeError:
         raise
     except (HydraException, OmegaConfBaseException, YAMLError, *WRONG) as error:
+        pass_on(error)
         known = partial(siblings, hydra, config_name, overrides)
         raise explained(error, overrides, known) from error
     check_hydra_node(config.hydra)
@@ -159,7 +161,8 @@ def siblings(hydra: Hydra, config_name: str | None, overrides: Sequence[str], ke
     others = [line for line in kept if parsed(line).key_or_group != key]
     try:
         config = hydra.compose_config(config_name or MAIN_CONFIG, [*others, NO_SEARCH_PATH], run_mode=RunMode.RUN)
-    except Exception:  # noqa: BLE001 - it is only for a better message, and another override may be wrong as well
+    except Exception as error:  # noqa: BLE001 - only for a better message, and another override may be wrong as well
+        pass_on(error)
         return "", (*SPEC_KEYS, *EXECUTION_KEYS, "experiment")
     group = key
     while "." in group:
@@ -195,6 +198,7 @@ def plain_config(config: DictConfig, *, missing: bool = False) -> dict[str, Any]
                 value = OmegaConf.to_container(value, resolve=True, throw_on_missing=not missing)
             plain[str(key)] = value
         except (OmegaConfBaseException, RecursionError) as error:
+            pass_on(error)
             raise explained(error, written(config, getattr(error, "full_key", None)), lambda key: ("", ())) from error
     return plain
 

@@ -10,6 +10,7 @@ from convpipe.archive.format import MOST_AGREEING
 from convpipe.archive.glance import manifest_text
 from convpipe.archive.read import Run, load
 from convpipe.archive.replace import renew, replace
+from convpipe.archive.shared import is_own_folder
 from convpipe.archive.table import Row, done_row
 from convpipe.archive.verify import sums_of, verify
 from convpipe.archive.write import Draft
@@ -88,7 +89,9 @@ class Case:
             return None
         if found.standing is Standing.FOREIGN:
             raise ArchiveError(f"{found.damage or self.place}: {FOREIGN}")
-        if found.standing is Standing.DAMAGED and self.place.is_dir():
+        if found.standing is Standing.DAMAGED:
+            if not is_own_folder(self.place):
+                raise ArchiveError(f"{found.damage}; {REMOVING}")
             return self.replaced(How.DAMAGED, seen, f"damaged ({found.damage})")
         try:
             then = verify(self.place)
@@ -107,13 +110,11 @@ class Case:
 
     def way_out(self, found: Found) -> str:
         """What there is to do where what lies there cannot be compared, or differs."""
-        if not self.place.is_dir():
-            return REMOVING
         return ANOTHER_NAME if found.standing is Standing.OLD_FORMAT else REPLACING
 
     def differs(self, error: ArchiveError, seen: str, found: Found) -> Settled | None:
         """What lies there is not whole, or not what came now: it stays, or goes aside where that is asked for."""
-        if self.replacing and found.standing is not Standing.OLD_FORMAT and self.place.is_dir():
+        if self.replacing and found.standing is not Standing.OLD_FORMAT:
             return self.replaced(How.REPLACED, seen, f"not reproduced ({str(error).removesuffix(f'; {REPLACING}')})")
         raise error
 

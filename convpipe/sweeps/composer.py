@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from convpipe.config.compose import LAYER_SETTING, compose, composed, plain_config, sweep_params
-from convpipe.errors import ConfigError
+from convpipe.errors import ConfigError, pass_on
 from convpipe.sweeps.axes import Point, Setting
 from convpipe.sweeps.space import Sweep
 
@@ -84,7 +84,8 @@ class Composer:
             for setting in values:
                 added = bool(LAYER_SETTING.match(setting.text))
                 OmegaConf.update(config, setting.key, setting.value, merge=True, force_add=added)
-        except (OmegaConfBaseException, AssertionError):  # Hydra's own composition words the error
+        except (OmegaConfBaseException, AssertionError) as error:  # Hydra's own composition words the error
+            pass_on(error)
             return self.whole(point)
         return plain_config(config)
 

@@ -8,17 +8,17 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from convpipe.errors import StorageError
+from convpipe.errors import StorageError, of_the_system
 from convpipe.execution import provenance
-from convpipe.sweeps.interrupts import uninterrupted
+from convpipe.sweeps.interrupts import ENDING, uninterrupted
 from convpipe.sweeps.outcomes import GOES_ON
 
 
@@ -59,19 +59,36 @@ def processes(workers: int, begin: Callable[..., object] = lambda: None, *given:
     provenance.machine()  # or each would find out for itself
     before = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=obey_parent, initargs=(begin, *given))
+    with errors_of_threads() as errors:
+        try:
+            with uninterrupted():  # a signal that comes meanwhile waits, so that it finds every worker ready for it
+                pool.submit(os.getpid)  # starts them
+            started = set(multiprocessing.active_children()) - before
+            yield Pool(pool, workers, lambda: check_alive(started, errors))
+        except BrokenProcessPool as error:
+            kill(pool, set(multiprocessing.active_children()) - before)
+            raise StorageError(f"a worker process was killed (for want of memory?); {GOES_ON}") from error
+        except BaseException:
+            kill(pool, set(multiprocessing.active_children()) - before)
+            raise
+        finally:
+            with suppress(RuntimeError):  # of a thread that could not be started
+                pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def errors_of_threads() -> Iterator[list[BaseException]]:
+    """What ends threads meanwhile, which else is printed and known to nobody; of a pool's nothing would come then."""
+    errors: list[BaseException] = []
+
+    def noted(ended: threading.ExceptHookArgs) -> None:
+        errors.extend([ended.exc_value] if ended.exc_value is not None else [])
+
+    before, threading.excepthook = threading.excepthook, noted
     try:
-        with uninterrupted():  # a signal that comes meanwhile waits, so that it finds every worker ready for it
-            pool.submit(os.getpid)  # starts them
-        started = set(multiprocessing.active_children()) - before
-        yield Pool(pool, workers, lambda: check_alive(started))
-    except BrokenProcessPool as error:
-        kill(pool, set(multiprocessing.active_children()) - before)
-        raise StorageError(f"a worker process was killed (for want of memory?); {GOES_ON}") from error
-    except BaseException:
-        kill(pool, set(multiprocessing.active_children()) - before)
-        raise
+        yield errors
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        threading.excepthook = before
 
 
 def kill(pool: ProcessPoolExecutor, children: Iterable[BaseProcess]) -> None:
@@ -88,20 +105,26 @@ def kill(pool: ProcessPoolExecutor, children: Iterable[BaseProcess]) -> None:
         results._writer.close()  # type: ignore[attr-defined]
 
 
-def check_alive(children: Iterable[BaseProcess]) -> None:
+def check_alive(children: Iterable[BaseProcess], errors: Sequence[BaseException] = ()) -> None:
     """All workers live, though the pool's thread may be waiting for the rest of what one was saying when it died.
+
+    Args:
+        errors: what has ended threads, the pool's own perhaps.
 
     Raises:
         BrokenProcessPool: one does not.
+        StorageError: the pool's thread does not.
     """
+    if errors:
+        raise of_the_system(errors[0]) or errors[0]
     if not all(child.is_alive() for child in children):
         raise BrokenProcessPool("a worker is gone")
 
 
 def obey_parent(begin: Callable[..., object], *given: Any) -> None:
     """Set up a worker: its parent alone decides what a signal means, and it does not outlive its parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the terminal
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in ENDING:  # Ctrl-C, and a terminal that is closed, reach every process of it
+        signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.SIG_IGN)
     threading.Thread(target=end_with_parent, daemon=True).start()
     begin(*given)
 

@@ -7,7 +7,7 @@ from convpipe.archive.collection import is_run
 from convpipe.archive.folders import collection_folder, existing_folder, held_run, run_folder
 from convpipe.archive.read import Run
 from convpipe.archive.verify import verify
-from convpipe.errors import UsageError
+from convpipe.errors import UsageError, having_kept, made_there
 from convpipe.files.staging import write_whole
 from convpipe.report.page.asked import Asked
 
@@ -21,7 +21,8 @@ def write_page(path: Run | str | Path, asked: Asked, out: str | Path | None) -> 
     """
     folder = None if held_run(path) else existing_folder("page", path)
     target = place_of(folder, out)
-    write_whole(target, page_bytes(folder or path, asked, target.parent))
+    with having_kept(made_there("the page", target), "no page was written"):
+        write_whole(target, page_bytes(folder or path, asked, target.parent))
     return target
 
 
