@@ -305,6 +305,33 @@ def test_a_link_to_a_folder_of_collections_is_not_followed() -> None:
     assert "d" not in {row.split()[0] for row in ok("runs").splitlines()}
 
 
+@pytest.mark.parametrize("name", ["foo", "sweeps", "inputs", "results.csv", "aaaaaaaaaaaa", "index.html", ".x"])
+@pytest.mark.parametrize("within", [Path("runs"), C])
+def test_a_link_to_itself_hides_nothing(within: Path, name: str) -> None:
+    shutil.rmtree(within / name, ignore_errors=True)
+    (within / name).unlink(missing_ok=True)
+    (within / name).symlink_to(name)
+    whole = convpipe("verify", "runs")
+    assert whole.code == (3 if within == C and name in ("inputs", "results.csv") else 0)
+    assert convpipe("runs", "runs").code == 0
+    assert convpipe("page", "runs/c").code == 0
+    (first() / "output.npy").write_bytes(b"")
+    answer = convpipe("verify", "runs")
+    assert answer.code == 3
+    assert f"{first()}/output.npy: got 0 bytes" in answer.err
+
+
+def test_inputs_are_not_read_through_a_link() -> None:
+    (C / "inputs").rename("out")
+    (C / "inputs").symlink_to(Path("out").resolve())
+    Path("x.npy").unlink()
+    answer = convpipe("verify", "runs")
+    assert answer.code == 3
+    assert "got no inputs/" in answer.err
+    run = next(C / name for name in run_names(C) if "npy" in (C / name / "config.yaml").read_text())
+    assert convpipe("reproduce", str(run)).code == 3
+
+
 def test_links_in_a_circle_end() -> None:
     for name in "pq":
         Path("runs", name).mkdir()
