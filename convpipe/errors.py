@@ -35,6 +35,7 @@ ELSEWHERE = {
     "long": "int64",
     "byte": "uint8",
 }
+MOST_SAID = 1500  # characters of a key, of what was expected, and of a hint: the longest lists have 600
 # What there is to do against what the system says of itself, and not of a file.
 HINTS = {
     errno.EMFILE: "a process may open more after ulimit -n 1024",
@@ -89,8 +90,8 @@ class ConfigError(ConvpipeError, ValueError):
         super().__init__(key, got, expected, hint)
 
     def __str__(self) -> str:
-        tail = f" ({self.hint})" if self.hint else ""
-        return literal(f"{self.key}: got {shown(self.got)}, expected {self.expected}{tail}")
+        tail = f" ({self.hint})" if self.hint and len(self.hint) <= MOST_SAID else ""  # none that is cut works
+        return literal(f"{cut(self.key)}: got {shown(self.got)}, expected {cut(self.expected)}{tail}")
 
     def at(self, keys: Mapping[str, str]) -> ConfigError:
         """The same error under the name its user typed, for example ``stride`` as ``conv.stride``."""
@@ -267,6 +268,11 @@ def shown(value: object, limit: int = 80) -> str:
         return text
     is_path = hasattr(value, "__fspath__") or (isinstance(value, str) and "/" in value)
     return "..." + text[3 - limit :] if is_path else text[: limit - 3] + "..."
+
+
+def cut(text: str) -> str:
+    """A text that an error line has room for: what somebody types or mails may be of any length."""
+    return text if len(text) <= MOST_SAID else f"{text[: MOST_SAID - 3]}..."
 
 
 def printable(text: str) -> str:

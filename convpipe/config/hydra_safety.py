@@ -68,6 +68,7 @@ NOTHING_THERE = re.compile(r"(?:^|[,\[{(])\s*,|,\s*(?:$|[\]})])")
 KEY = re.compile(r"[+~]{0,2}[A-Za-z_][\w.@$/]*")
 LIKE_CODE = re.compile(r"['\"\\$\n]|.{60}", re.DOTALL)  # what no advice repeats
 SAMPLE = "sweep.sample=20 draws as many at random"
+MOST_REASON = 200  # characters of what the grammar says, which may repeat the whole word
 REASON = "as it could run code or write outside the root"
 
 
@@ -112,7 +113,7 @@ def parsed(text: str) -> Override:
 def grammar_hint(error: Exception, key: str, value: str) -> str:
     """Why an override does not parse, without the parser's list of tokens, and the way out."""
     reason = " ".join(str(error).split()).split(" expecting {")[0].split(" See http")[0]
-    reason = re.sub(r"^Error parsing override '.*' (?=\S)", "", reason)
+    reason = shown(re.sub(r"^Error parsing override '.*' (?=\S)", "", reason), MOST_REASON)
     if not key.isascii():
         return f"{reason}; a key has letters from a to z"
     if "while evaluating" in reason:

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from convpipe.errors import ConfigError
-from convpipe.files.limits import MOST_BRACKETS, MOST_INNER_MARKS, MOST_MARKS, MOST_POINTS, MOST_VALUES
+from convpipe.files.limits import MOST_BRACKETS, MOST_CHARACTERS, MOST_INNER_MARKS, MOST_MARKS, MOST_POINTS, MOST_VALUES
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -79,6 +79,8 @@ def check_length(key: str, value: str) -> None:
     """
     if len(value) <= SHORT:
         return
+    if len(value) > MOST_CHARACTERS:
+        raise ConfigError(key, value, f"at most {MOST_CHARACTERS} characters in a word", TO_A_FILE)
     marks = depth = deepest = inner = 0
     for found in MARKS.finditer(value):
         depth += (found[0] in "[{(") - (found[0] in "]})")

@@ -16,7 +16,7 @@ from convpipe.errors import ConfigError
 from convpipe.fields import join
 from convpipe.files.limits import MOST_FOLLOWED, MOST_GROWN
 
-OPENED = re.compile(r"(\\*)\$\{")
+OPENED = re.compile(r"(?<!\\)(\\*)\$\{")  # of a row of backslashes from the first one on, lest it be tried from each
 PLAIN = re.compile(r"\$\{\s*(\.*[\w.\[\]/-]+)\s*\}")
 PARTS = re.compile(r"[.\[\]]+")
 ENVIRONMENT = re.compile(r"env\s*:\s*['\"]?(\w+)", re.IGNORECASE)
