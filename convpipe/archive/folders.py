@@ -78,7 +78,7 @@ def near(folder: Path) -> str:
     """A hint with what is there of nearly the same path, or of nearly the same name in ROOT; or nothing."""
     if os.path.lexists(folder):
         return ""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, StopIteration):  # of a working directory that may not be looked into
         above = next(each for each in folder.parents if os.path.isdir(each))
         missing, *rest = folder.relative_to(above).parts
         if name := nearest(missing, subfolders(above)):

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
 SHORT = ("sc", "cd", "cn", "cp", "hh")  # flags of two letters behind one hyphen
 NOTHING_OF_IT = "nothing of the run that was under way is kept"
+BARRED = "Permission denied: you may not look into this folder"
 GONE = "this folder is gone, perhaps deleted: cd to one that is there"
 
 
@@ -82,7 +83,7 @@ def reported(error: Exception) -> int:
     if os.environ.get("CONVPIPE_DEBUG") == "1":
         traceback.print_exception(error)
     known = as_known(error)
-    gone = "" if folder_is_there() else f" ({GONE})"
+    gone = f" ({GONE})" if not folder_is_there() else f" ({BARRED})" if not os.access(".", os.X_OK) else ""
     end_well_on_signals(known.exit_code)  # that it is interrupted would be a second line
     with suppress(OSError):  # of a full disk: the exit code still says it
         print(f"convpipe: {' '.join(line.strip() for line in str(known).splitlines())}{gone}", file=sys.stderr)
