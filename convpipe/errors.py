@@ -61,6 +61,7 @@ SIGNS = {
     "annot allocate memory": OUT_OF_MEMORY,
     "without exception set": OUT_OF_MEMORY,
     "without setting an exception": OUT_OF_MEMORY,
+    "timestamp too large": "the clock: got a time that Python cannot tell, expected one before 2262",
 }
 STOPPED = 128  # with a signal's number the exit code, as a shell has it: 130 for Ctrl-C, 143 for SIGTERM
 
@@ -157,7 +158,7 @@ def of_the_system(error: BaseException) -> StorageError | None:
     """An error that says no more than that the system has no memory, no threads, no files ..., as one of ours."""
     if isinstance(error, OSError | MemoryError):
         return StorageError.of(error)
-    if isinstance(error, RuntimeError | ImportError | SystemError):
+    if isinstance(error, RuntimeError | ImportError | SystemError | OverflowError):
         text = str(error)
         return next((StorageError(said) for sign, said in SIGNS.items() if sign in text), None)
     return None

@@ -14,7 +14,7 @@ from convpipe.errors import NOT_OF_THE_FILE, ConfigError, StorageError
 LATELY = 2.0  # seconds; the coarsest clock in use is FAT's
 MOST_KNOWN = 10_000
 MOST_HASHED = 4 << 30  # bytes of a file that a stranger names, or of many that may be meant: some 5 s
-SYSTEMS_OWN = ("/proc/", "/sys/", "/dev/")
+SYSTEMS_OWN = ("/proc/", "/sys/")  # devices are no regular files anyway, and /dev/shm is for everybody
 Stamp = tuple[str, int, int, int, int, int]
 # A hash follows from nothing but the file, whose stamp says whether it is the same: no answer depends on who asked.
 KNOWN: dict[Stamp, str] = {}

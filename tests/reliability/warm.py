@@ -137,7 +137,7 @@ def import_all() -> None:
 
 
 def look_up() -> None:
-    """Find out once for all children what each would find out: of the code, the machine, the plugins of pictures."""
+    """Find out, once for all children, what a command finds out of code, machine and the plugins of pictures."""
     from convpipe.execution import provenance
 
     provenance.own_code()
