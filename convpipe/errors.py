@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import errno
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
@@ -35,12 +36,15 @@ ELSEWHERE = {
     "long": "int64",
     "byte": "uint8",
 }
+MOST_SAID = 1500  # characters of a key, of what was expected, and of a hint: the longest lists have 600
 # What there is to do against what the system says of itself, and not of a file.
 HINTS = {
     errno.EMFILE: "a process may open more after ulimit -n 1024",
     errno.EAGAIN: "the system starts no more processes: workers=1 needs none",
     errno.EFBIG: "of a process that may write no larger ones: see ulimit -f",
 }
+# The name of what is half done, and within it that of what it is to become, which alone a user knows.
+HIDDEN = re.compile(r"\.(?:staging-|manifest-|input-)?([^/]+)-[0-9a-f]{8}-\d+-[0-9a-f]{8}")
 MOST_COMPARED = 1000  # names with a mistyped one, at 20 us each: a file of arrays may have any number
 NOTHING_KEPT = "; nothing was kept"  # the end of what a StorageError says while something is being written
 # What the system says of the disk or of the machine, and not of the file that it was asked for.
@@ -61,6 +65,7 @@ SIGNS = {
     "annot allocate memory": OUT_OF_MEMORY,
     "without exception set": OUT_OF_MEMORY,
     "without setting an exception": OUT_OF_MEMORY,
+    "timestamp too large": "the clock: got a time that Python cannot tell, expected one before 2262",
 }
 STOPPED = 128  # with a signal's number the exit code, as a shell has it: 130 for Ctrl-C, 143 for SIGTERM
 
@@ -88,8 +93,8 @@ class ConfigError(ConvpipeError, ValueError):
         super().__init__(key, got, expected, hint)
 
     def __str__(self) -> str:
-        tail = f" ({self.hint})" if self.hint else ""
-        return literal(f"{self.key}: got {shown(self.got)}, expected {self.expected}{tail}")
+        tail = f" ({self.hint})" if self.hint and len(self.hint) <= MOST_SAID else ""  # none that is cut works
+        return literal(f"{cut(self.key)}: got {shown(self.got)}, expected {cut(self.expected)}{tail}")
 
     def at(self, keys: Mapping[str, str]) -> ConfigError:
         """The same error under the name its user typed, for example ``stride`` as ``conv.stride``."""
@@ -157,7 +162,7 @@ def of_the_system(error: BaseException) -> StorageError | None:
     """An error that says no more than that the system has no memory, no threads, no files ..., as one of ours."""
     if isinstance(error, OSError | MemoryError):
         return StorageError.of(error)
-    if isinstance(error, RuntimeError | ImportError | SystemError):
+    if isinstance(error, RuntimeError | ImportError | SystemError | OverflowError):
         text = str(error)
         return next((StorageError(said) for sign, said in SIGNS.items() if sign in text), None)
     return None
@@ -173,6 +178,7 @@ def what_the_system_says(error: OSError, path: object) -> str:
             if os.path.lexists(above) and not os.path.isdir(above):
                 return f"{above}: a file, expected a folder"
     hint = HINTS.get(error.errno or 0, "")
+    where = HIDDEN.sub(r"\1", str(where))
     return f"{where}: {error.strerror or error}{f' ({hint})' if hint else ''}"
 
 
@@ -212,7 +218,8 @@ class having_kept:  # noqa: N801 - reads as a word
             return
         known = error if isinstance(error, StorageError) else StorageError.of(error)
         said = str(known).removesuffix(NOTHING_KEPT)
-        raise known if f"; {what}" in said else StorageError(f"{said}; {what}") from error
+        is_said = said.endswith(what.removeprefix("the "))  # perhaps of the new run
+        raise known if is_said else StorageError(f"{said}; {what}") from error
 
 
 class made_there:  # noqa: N801 - reads as a word
@@ -266,6 +273,11 @@ def shown(value: object, limit: int = 80) -> str:
         return text
     is_path = hasattr(value, "__fspath__") or (isinstance(value, str) and "/" in value)
     return "..." + text[3 - limit :] if is_path else text[: limit - 3] + "..."
+
+
+def cut(text: str) -> str:
+    """A text that an error line has room for: what somebody types or mails may be of any length."""
+    return text if len(text) <= MOST_SAID else f"{text[: MOST_SAID - 3]}..."
 
 
 def printable(text: str) -> str:

@@ -102,8 +102,8 @@ UNSAFE_FILES = {
     "input": (f"input: {EVIL}", r"input\._target_: got evil\.Evil, expected "),
     "nested": (f"input: {{values: {EVIL}}}", r"config: .*nested"),
     "pad": (f"conv: {{pad: {EVIL}}}", r"conv\.pad: got .*evil\.Evil.*, expected a whole number"),
-    "created": ('input: {values: "${oc.create:{_target_: evil.Evil}}"}', r".*created\.yaml: input\.values: got .*evil\.Evil"),
-    "python": ("seed: !!python/object/apply:evil.Evil []", r".*python\.yaml: line \d: .*python/object/apply:evil\.Evil"),
+    "created": ('input: {values: "${oc.create:{_target_: evil.Evil}}"}', r".*: input\.values: got .*evil\.Evil"),
+    "python": ("seed: !!python/object/apply:evil.Evil []", r".*python\.yaml: line \d: .*/apply:evil\.Evil"),
     "package": ("defaults: ['pkg://evil/x']", r".*: got x, expected a config of that name"),
     "relocated": ("defaults: [config, '/input@hydra.callbacks.x: random', _self_]", r"(hydra\.callbacks|config): "),
 }  # fmt: skip

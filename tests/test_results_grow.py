@@ -18,7 +18,7 @@ from convpipe.archive.collection import read_results, rebuild, refresh
 from convpipe.archive.index import FAILURES, INDEX, note
 from convpipe.archive.ledger import Ledger
 from convpipe.archive.results import RECORD, RESULTS
-from convpipe.archive.table import Row, run_row
+from convpipe.archive.table import MADE, Row, run_row
 
 HUGE = 10**6
 
@@ -214,7 +214,8 @@ def test_a_run_takes_the_place_of_its_failure(folder: Path) -> None:
     lines = (folder / INDEX).read_bytes().splitlines(keepends=True)
     (folder / INDEX).write_bytes(b"".join(lines[:-1]))
     row = json.loads(lines[-1])
-    note(folder, [row | {"status": "failed", "error": "no"}])
+    failed = {key: value for key, value in row.items() if key not in MADE}
+    note(folder, [failed | {"status": "failed", "error": "no"}])
     refresh(folder)
     assert [row["status"] for row in table(folder)] == ["done", "done", "failed"]
     shutil.move(folder.parent / run.folder.name, folder)

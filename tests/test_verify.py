@@ -128,6 +128,18 @@ DAMAGE: dict[str, tuple[Callable[[], object], str]] = {
         edit_error,
         r"results.csv: row .*got conv\.dtype int9, expected int8, as .failed.jsonl",
     ),
+    "a failure that is called done": (
+        lambda: edit(C / ".failed.jsonl", '"status": "failed"', '"status": "done"'),
+        "failed.jsonl: line 1 is none of a run",
+    ),
+    "a failure with results": (
+        lambda: edit(C / ".failed.jsonl", '"error": ', '"min": "1", "error": '),
+        "failed.jsonl: line 1 is none of a run",
+    ),
+    "a failure that is called done in the table": (
+        lambda: edit(C / "results.csv", ",failed,", ",done,"),
+        "got status done, expected failed, as .failed.jsonl says",
+    ),
     "no failure": (lambda: (C / ".failed.jsonl").write_text("x}\n"), "failed.jsonl: line 1 is none of a run"),
     "what is known of the table": (lambda: edit(C / ".table.json", '"runs": 3', '"runs": 4'), ".table.json: damaged"),
     "an input": (lambda: next((C / "inputs").iterdir()).write_bytes(b"x"), "inputs/.*got sha256"),
@@ -174,6 +186,17 @@ TOLD: dict[str, tuple[Callable[[], object], str]] = {
     "a run that is not listed": (
         lambda: edit(C / "results.csv", (C / "results.csv").read_text().splitlines(keepends=True)[-1], ""),
         r"results\.csv: runs that are not listed .*: \w{12}",
+    ),
+    "failures that are gone": (
+        lambda: (C / ".failed.jsonl").unlink(),
+        r"results\.csv: failed points that are in no list: \w{12}, \w{12}$",
+    ),
+    "a failure that is not listed": (
+        lambda: (C / ".failed.jsonl").write_text(
+            (text := (C / ".failed.jsonl").read_text())
+            + re.sub(r'"run": "\w+"', '"run": "aaaaaaaaaaaa"', text, count=1)
+        ),
+        r"failed\.jsonl: failed points that results\.csv lacks: aaaaaaaaaaaa$",
     ),
     "a link to a run": (
         lambda: (C / "aaaaaaaaaaaa").symlink_to(first().name),
@@ -282,6 +305,33 @@ def test_a_link_to_a_folder_of_collections_is_not_followed() -> None:
     assert "d" not in {row.split()[0] for row in ok("runs").splitlines()}
 
 
+@pytest.mark.parametrize("name", ["foo", "sweeps", "inputs", "results.csv", "aaaaaaaaaaaa", "index.html", ".x"])
+@pytest.mark.parametrize("within", [Path("runs"), C])
+def test_a_link_to_itself_hides_nothing(within: Path, name: str) -> None:
+    shutil.rmtree(within / name, ignore_errors=True)
+    (within / name).unlink(missing_ok=True)
+    (within / name).symlink_to(name)
+    whole = convpipe("verify", "runs")
+    assert whole.code == (3 if within == C and name in ("inputs", "results.csv") else 0)
+    assert convpipe("runs", "runs").code == 0
+    assert convpipe("page", "runs/c").code == 0
+    (first() / "output.npy").write_bytes(b"")
+    answer = convpipe("verify", "runs")
+    assert answer.code == 3
+    assert f"{first()}/output.npy: got 0 bytes" in answer.err
+
+
+def test_inputs_are_not_read_through_a_link() -> None:
+    (C / "inputs").rename("out")
+    (C / "inputs").symlink_to(Path("out").resolve())
+    Path("x.npy").unlink()
+    answer = convpipe("verify", "runs")
+    assert answer.code == 3
+    assert "got no inputs/" in answer.err
+    run = next(C / name for name in run_names(C) if "npy" in (C / name / "config.yaml").read_text())
+    assert convpipe("reproduce", str(run)).code == 3
+
+
 def test_links_in_a_circle_end() -> None:
     for name in "pq":
         Path("runs", name).mkdir()
@@ -353,3 +403,14 @@ def test_what_is_half_done_and_deep_is_no_trouble() -> None:
         assert "half done" in answer.err
     finally:
         subprocess.run(["rm", "-rf", str(staging)], check=True)
+
+
+def test_no_point_that_failed_becomes_a_run() -> None:
+    """A list of failures with results in it is passed over, whatever comes after."""
+    edit(C / ".failed.jsonl", '"status": "failed"', '"status": "done", "min": "-1"')
+    ok("-m", *POINTS[1:6], "seed=9")
+    assert list(cp.runs(C).query("status == 'done'")["run"]) == sorted(
+        run_names(C), key=lambda name: json.loads((C / name / "manifest.json").read_text())["started"]
+    )
+    ok("runs", "--rebuild", "runs/c")
+    assert sorted(cp.runs(C).query("status == 'done'")["run"]) == run_names(C)

@@ -251,7 +251,7 @@ def test_a_replacement_whose_row_cannot_be_noted_is_kept(monkeypatch: pytest.Mon
     monkeypatch.setattr(replace, "index_row", broken)
     answer = convpipe("name=c")
     assert answer.code == 4
-    assert answer.err.endswith(f"; the new run is kept: {run}\n")
+    assert answer.err.endswith(f"; the run is kept: {run}\n")
     assert verify(run).manifest["status"] == "done"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence, Set as AbstractSet
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from convpipe.archive.identity import RUN_ID
 from convpipe.archive.inputs import check_input, own_inputs
 from convpipe.archive.read import Run
 from convpipe.archive.replace import ASIDE, mend
+from convpipe.archive.results import RESULTS
 from convpipe.archive.table import FAILED, Row, whole_row_of
 from convpipe.archive.verify import leftovers, verify
 from convpipe.errors import ArchiveError, UsageError
@@ -144,7 +145,8 @@ def judge_books(folder: Path, findings: Findings, runs: Sequence[Run]) -> None:
     for truth in truths.values():
         for book, error in claims.contradictions(truth):
             findings.damage(rows_of(book), [error])
-    findings.damage(rows_of(claims.results), [*claims.of_failures(), *claims.of_columns(list(truths.values()))])
+    of_results = [*claims.of_failures(run_ids(folder)), *claims.of_columns(list(truths.values()))]
+    findings.damage(rows_of(claims.results), of_results)
     tell_lag(folder, findings, claims, truths.keys())
 
 
@@ -162,18 +164,22 @@ def rows_of(book: Book) -> str:
     return f"rows of {book.path.name}"
 
 
-def tell_lag(folder: Path, findings: Findings, claims: Claims, whole: Collection[str]) -> None:
-    """Tell where the books lag behind the runs, if nobody is at work on them."""
+def tell_lag(folder: Path, findings: Findings, claims: Claims, whole: AbstractSet[str]) -> None:
+    """Tell where the books and the runs are not of the same, apart from what lags behind while somebody is at work."""
     there = set(run_ids(folder))
-    listed = {name for name, row in claims.results.rows.items() if row["status"] != FAILED}
-    for book, names in ((claims.results, listed), (claims.index, set(claims.index.rows))):
-        if gone := names - there - claims.failures.rows.keys():
-            findings.note(book.path, f"runs that are gone ({ANEW})", gone)
-        if not is_at_work(folder):
+    failed = {name for name, row in claims.results.rows.items() if row["status"] == FAILED}
+    listed = claims.results.rows.keys() - failed
+    for book, names in ((claims.results, listed), (claims.index, claims.index.rows.keys())):
+        findings.note_names(book.path, f"runs that are gone ({ANEW})", names - there)
+        if not is_at_work(folder) and os.path.lexists(book.path):
+            findings.note_names(book.path, f"runs that are not listed ({ANEW})", whole - names)
+    if not is_at_work(folder):
+        for book in claims.books:
             if book.cut:
                 findings.note(book.path, "its last line was cut short, as a kill does, and counts for nothing")
-            if (unlisted := set(whole) - names) and os.path.lexists(book.path):
-                findings.note(book.path, f"runs that are not listed ({ANEW})", unlisted)
+        lost = claims.failures.rows.keys() - there
+        findings.note_names(claims.results.path, "failed points that are in no list", failed - lost)
+        findings.note_names(claims.failures.path, f"failed points that {RESULTS} lacks", lost - failed)
 
 
 def tell_links(place: Path, findings: Findings, followed: Sequence[Path]) -> None:

@@ -39,10 +39,12 @@ def entered(folder: Path) -> Iterator[str]:
     of_runs = is_collection(folder)
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith(".") or not entry.is_dir():
+            if entry.name.startswith("."):
                 continue
-            if entry.is_symlink():
-                may = not of_runs and is_collection(folder / entry.name)
+            if entry.is_symlink():  # which is no folder before anything else is asked of it: it may lead in a circle
+                may = not of_runs and os.path.isdir(folder / entry.name) and is_collection(folder / entry.name)
+            elif not entry.is_dir():
+                may = False
             elif of_runs and entry.name in OWN_FOLDERS:
                 may = is_collection(folder / entry.name)  # one that is called so
             else:

@@ -10,7 +10,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,11 +69,11 @@ class Claims:
             else:
                 yield from ((self.index, error) for error in contradictions(self.index, row, truth, "the run"))
 
-    def of_failures(self) -> Iterator[ArchiveError]:
-        """What results.csv says of points that failed, and their list does not."""
+    def of_failures(self, there: Collection[str]) -> Iterator[ArchiveError]:
+        """What results.csv says of points that failed, and their list does not; of those without a run since."""
         for name, truth in self.failures.rows.items():
             row = self.results.rows.get(name)
-            if row and row["status"] == FAILED and name not in self.failures.late:
+            if row and name not in there and name not in self.failures.late:
                 yield from contradictions(self.results, row, truth, FAILURES)
 
     def of_columns(self, truths: Sequence[Row]) -> Iterator[ArchiveError]:
@@ -145,7 +145,7 @@ def lines_book(path: Path, recorded: int | None) -> Book:
     """
     book, place = Book(path), 0
     for number, line in enumerate(content_of(book).splitlines(keepends=True), start=1):
-        row = whole_row(line)
+        row = whole_row(line, failed=path.name == FAILURES)
         if row is None and is_cut(line):
             book.cut = True
         elif row is None or (SINCE in row and json.dumps(row).encode() != line.rstrip(b"\n")):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import errno
 import os
-from collections.abc import Collection, Container, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping, Set as AbstractSet
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,20 +103,21 @@ def read_results(folder: Path) -> list[Row]:
     """
     if not os.path.isdir(folder):  # pathlib raises where a name is too long
         raise ArchiveError(f"{folder}: no such collection")
-    found = table_rows(folder, {*run_ids(folder), *failures(folder)})
+    found = table_rows(folder, set(run_ids(folder)), failures(folder).keys())
     if found is not None:
         return found
     rows = whole_rows(folder)
     return with_columns(rows, columns_of(rows))
 
 
-def table_rows(folder: Path, listed: set[str]) -> list[Row] | None:
-    """The rows of results.csv where it has one for each run that is listed, and nothing else; otherwise None."""
+def table_rows(folder: Path, runs: AbstractSet[str], failed: AbstractSet[str]) -> list[Row] | None:
+    """The rows of results.csv where it has one for each run and each failed point, and nothing else; otherwise None."""
+    listed = runs | failed
     found: dict[str, Row] = {}
     try:
         for row in csv_rows(folder / RESULTS):
             run = row.get("run", "")
-            if run in found or run not in listed or not is_row(row):
+            if run in found or run not in listed or not is_row(row, failed=run in failed):
                 return None
             found[run] = row
     except (OSError, ValueError, KeyError, csv.Error):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,6 +44,11 @@ class Findings:
         found = sorted(names)
         more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
         self.on_note(f"{place}: {what}{': ' * bool(found)}{', '.join(found[:MOST_NAMED])}{more}")
+
+    def note_names(self, place: Path, what: str, names: Collection[str]) -> None:
+        """The same where there are any names."""
+        if names:
+            self.note(place, what, names)
 
     def close(self) -> list[Run]:
         """The runs that are whole.

@@ -101,19 +101,23 @@ def each_row(path: Path, wanted: Container[str] | None = None) -> Iterator[Row]:
             match = ROW_LINE.match(line) if wanted is not None else None
             if match and wanted is not None and match[1].decode() not in wanted:
                 continue
-            row = whole_row(line)
+            row = whole_row(line, failed=path.name == FAILURES)
             if row is not None and (wanted is None or row["run"] in wanted):
                 yield row
 
 
-def whole_row(line: bytes) -> Row | None:
-    """The row of one line of JSON, or None of a line that a kill cut short, or that says what no row does."""
+def whole_row(line: bytes, *, failed: bool = False) -> Row | None:
+    """The row of one line of JSON, or None of a line that a kill cut short, or that says what no row does.
+
+    Args:
+        failed: whether it is of a point that failed, of which nothing is measured, and not of a run.
+    """
     if line.count(b'": ') > MOST_CELLS:
         return None
     try:
         row: Row = json.loads(line)
         texts = all(isinstance(cell, str) for cell in row.values())
-        return row if texts and is_row(row) else None
+        return row if texts and is_row(row, failed=failed) else None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 

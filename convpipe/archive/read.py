@@ -10,7 +10,6 @@ import io
 import math
 import os
 import stat
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -203,8 +202,8 @@ def load(folder: str | Path) -> Run:
     """
     path = as_folder("load", folder)
     manifest = read_manifest(path / "manifest.json")
-    config = read_config(path / "config.yaml", MOST_CONFIG_BYTES if manifest["format"] > 1 else sys.maxsize)
-    return Run(path, config, read_rows(path / "stages.csv"), manifest)
+    check_config_size(path / "config.yaml", manifest)
+    return Run(path, read_config(path / "config.yaml"), read_rows(path / "stages.csv"), manifest)
 
 
 def as_folder(command: str, folder: object) -> Path:
@@ -239,13 +238,16 @@ def few_containers(content: bytes) -> bytes:
     return content
 
 
-def read_config(path: Path, most: int) -> dict[str, Any]:
-    """config.yaml as plain values, of at most so many bytes."""
-    content = read_bytes(path)
-    if len(content) > most:
-        raise ArchiveError(f"{path}: got {len(content)} bytes, expected at most {most}")
+def check_config_size(path: Path, manifest: Mapping[str, Any]) -> None:
+    """A config is no larger than what is written, of which format 1 had no limit of its own."""
+    if manifest["format"] > 1 and (size := check_regular(path)) > MOST_CONFIG_BYTES:
+        raise ArchiveError(f"{path}: got {size} bytes, expected at most {MOST_CONFIG_BYTES}")
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """config.yaml as plain values."""
     try:
-        config = read_yaml(content)
+        config = read_yaml(read_bytes(path))
     except ValueError as error:
         raise ArchiveError(f"{path}: not readable: {error}") from error
     if not isinstance(config, dict):

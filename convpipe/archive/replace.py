@@ -66,7 +66,7 @@ def replace(staged: Path, place: Path, seen: str, row: Row, *, contained: bool =
             if taken and isinstance(error, OSError):  # by another process, which found the place empty
                 return None
             raise
-        with having_kept(f"the new run is kept: {place}"):
+        with having_kept(f"the run is kept: {place}"):
             with storing(folder / INDEX):
                 index_row(folder, row)
             return put_away(leaving)

@@ -246,7 +246,8 @@ def rows_after(path: Path, start: int, most: int) -> list[Row] | None:
             file.seek(max(start - 1, 0))
             if start and file.read(1) != b"\n":
                 return None
-            rows = [whole_row(line) for line in islice(lines_of(file), most + 1)]
+            failed = path.name == FAILURES
+            rows = [whole_row(line, failed=failed) for line in islice(lines_of(file), most + 1)]
     except OSError:
         return None
     whole = [row for row in rows if row is not None]

@@ -31,6 +31,7 @@ MEASURED = (
     "output_shape", "output_sha256", "seconds", "lowering", "format", "macs", "bytes", "k", "min", "max", "nonfinite",
     "started",
 )  # fmt: skip
+MADE = tuple(column for column in MEASURED if column != "started")  # of runs alone
 SOMETIMES = frozenset(("accuracy", "error", "note"))  # columns only where some run has them
 KEEP = "keep"  # a column where it varies, as config values are, and none of them
 OF_FILES = (".sha256", ".path")  # columns in any case: which content was read, and where that lay
@@ -55,12 +56,14 @@ MOST_FORMS = 64  # of rows, by the keys that they have
 # A row at all
 
 
-def is_row(row: Mapping[str, Any]) -> bool:
-    """Whether a row of texts, which may be a stranger's, says of a run what who reads rows relies on.
+def is_row(row: Mapping[str, Any], *, failed: bool) -> bool:
+    """Whether a row of texts, which may be a stranger's, says what who reads rows of runs, or of failures, relies on.
 
     Raises:
         KeyError: it lacks what every row has.
     """
+    if (row["status"] == FAILED) is not failed or (failed and any(row.get(column) for column in MADE)):
+        return False
     return bool(RUN_ID.fullmatch(row["run"]) and row["status"] in STATUSES and TIME.fullmatch(row.get("seconds", "")))
 
 

@@ -36,12 +36,13 @@ def verify(folder: str | Path, *, arrays: bool = True) -> Run:
     check_ids(run, hashlib.sha256(content).hexdigest())
     pictures = checked_manifest(path, run.manifest, sums) if run.manifest["format"] > 1 else {}
     check_listed(path, {*sums, *UNHASHED, *pictures})
-    for row in filter(itemgetter("file"), run.rows):  # what they say of themselves, before anything large is read
-        check_array(path, row, sums)
-    for name, expected in [*sums.items(), *pictures.items()] if arrays else ():
-        check_sha256(path / name, expected)
-    for row in filter(itemgetter("file"), run.rows) if arrays else ():
-        check_values(path, row)
+    kept = list(filter(itemgetter("file"), run.rows))
+    starts = [check_array(path, row, sums) for row in kept]  # what they say of themselves, before any is read
+    if arrays:
+        for name in sorted((sums.keys() | pictures.keys()) - set(TEXTS)):
+            check_sha256(path / name, sums.get(name) or pictures[name])
+        for row, start in zip(kept, starts, strict=True):
+            check_sha256(path / row["file"], row["sha256"], start, ", as stages.csv says")
     return run
 
 
@@ -58,14 +59,14 @@ def check_listed(path: Path, names: Collection[str]) -> None:
             raise ArchiveError(f"{path / name}: a file that SHA256SUMS does not list")
 
 
-def check_sha256(path: Path, expected: str) -> None:
-    """A file holds what its hash says.
+def check_sha256(path: Path, expected: str, start: int = 0, said: str = "") -> None:
+    """A file holds, from one byte on, what a hash says.
 
     Raises:
         ArchiveError: it does not.
     """
-    if (found := file_sha256(path)) != expected:
-        raise ArchiveError(f"{path}: got sha256 {found}, expected {expected}")
+    if (found := file_sha256(path, start)) != expected:
+        raise ArchiveError(f"{path}: got sha256 {found}, expected {expected}{said}")
 
 
 def is_leftover(name: str) -> bool:
@@ -150,8 +151,8 @@ def file_sha256(path: Path, start: int = 0) -> str:
         raise unread(path, error) from error
 
 
-def check_array(path: Path, row: Mapping[str, str], sums: Mapping[str, str]) -> None:
-    """The file of a stage says that it holds the array that the row describes."""
+def check_array(path: Path, row: Mapping[str, str], sums: Mapping[str, str]) -> int:
+    """The file of a stage says that it holds the array that the row describes; gives where its values begin."""
     file = path / row["file"]
     if row["file"] not in sums:
         raise ArchiveError(f"{file}: stages.csv names it, SHA256SUMS does not")
@@ -160,13 +161,7 @@ def check_array(path: Path, row: Mapping[str, str], sums: Mapping[str, str]) -> 
     for column, value in found.items():
         if value != row[column]:
             raise ArchiveError(f"{file}: got {column} {value}, expected {row[column]}, as stages.csv says")
-
-
-def check_values(path: Path, row: Mapping[str, str]) -> None:
-    """The values of a stage's array are those that its row has the hash of."""
-    file = path / row["file"]
-    if (found := file_sha256(file, stored_header(file).offset)) != row["sha256"]:
-        raise ArchiveError(f"{file}: got sha256 {found}, expected {row['sha256']}, as stages.csv says")
+    return header.offset
 
 
 def check_ids(run: Run, archive_id: str) -> None:

@@ -9,11 +9,13 @@ import sys
 import traceback
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from convpipe.cli.early import end_well_on_signals
 from convpipe.cli.signals import Stopped, stopping_on_signals
+from convpipe.config.somewhere import folder_is_there, in_some_folder
 from convpipe.errors import (
     STOPPED,
     ConvpipeError,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
 SHORT = ("sc", "cd", "cn", "cp", "hh")  # flags of two letters behind one hyphen
 NOTHING_OF_IT = "nothing of the run that was under way is kept"
+BARRED = "Permission denied: you may not look into this folder"
 GONE = "this folder is gone, perhaps deleted: cd to one that is there"
 
 
@@ -68,9 +71,11 @@ def ended(words: list[str]) -> int:
 
 def interrupted(stop: KeyboardInterrupt) -> int:
     """Say in one line that the process was interrupted, and what is kept; gives the exit code."""
+    code = STOPPED + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
     kept = "".join(f"; {note}" for note in getattr(stop, "__notes__", [])[-1:])
+    end_well_on_signals(code)  # another one would say so a second time
     print(f"convpipe: interrupted{literal(kept)}", file=sys.stderr)
-    return STOPPED + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
+    return code
 
 
 def reported(error: Exception) -> int:
@@ -78,34 +83,11 @@ def reported(error: Exception) -> int:
     if os.environ.get("CONVPIPE_DEBUG") == "1":
         traceback.print_exception(error)
     known = as_known(error)
-    gone = "" if folder_is_there() else f" ({GONE})"
+    gone = f" ({GONE})" if not folder_is_there() else f" ({BARRED})" if not os.access(".", os.X_OK) else ""
+    end_well_on_signals(known.exit_code)  # that it is interrupted would be a second line
     with suppress(OSError):  # of a full disk: the exit code still says it
         print(f"convpipe: {' '.join(line.strip() for line in str(known).splitlines())}{gone}", file=sys.stderr)
     return known.exit_code
-
-
-def folder_is_there() -> bool:
-    """Whether the working directory has not been deleted."""
-    try:
-        os.getcwd()
-    except OSError:
-        return False
-    return True
-
-
-@contextmanager
-def in_some_folder() -> Iterator[None]:
-    """While Hydra asks where we are, be in a folder that is there: of absolute paths alone, it need not be ours."""
-    if folder_is_there():
-        yield
-        return
-    ours = os.open(".", os.O_RDONLY)
-    try:
-        os.chdir(os.path.dirname(__file__))
-        yield
-    finally:
-        os.fchdir(ours)
-        os.close(ours)
 
 
 def as_known(error: Exception) -> ConvpipeError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -16,6 +17,7 @@ from convpipe.cli.early import NAMES, end_at_once
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
+SOON_SECONDS = 0.01
 CLEARING_SECONDS = 1.0  # in which a second Ctrl-C does not cut short what clears away
 
 
@@ -48,7 +50,9 @@ class Stopping:
             sys.__unraisablehook__(unraisable)
             return
         number, self.came = self.came.number, None
-        signal.raise_signal(number)
+        later = threading.Timer(SOON_SECONDS, os.kill, (os.getpid(), number))  # here it would be passed over, too
+        later.daemon = True
+        later.start()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from threading import RLock
@@ -18,6 +19,7 @@ from convpipe.config.compose import check_single_run, composed, plain_config, sw
 from convpipe.config.hydra_safety import parsed
 from convpipe.config.read import read_job
 from convpipe.config.settings import Execution, Job
+from convpipe.config.somewhere import in_some_folder
 from convpipe.config.tree import MAIN_CONFIG, config_folder
 
 if TYPE_CHECKING:
@@ -116,9 +118,21 @@ def make_hydra(config_dir: str | None = None) -> Hydra:
     if config_dir is not None:
         path = f"file://{os.path.abspath(config_dir)}"
         search_path.prepend(provider=USERS, path=path, anchor=SearchPathQuery(provider="main"))
-    hydra = Hydra.create_main_hydra2("convpipe", search_path)
-    hydra.config_loader.repository = Repository(search_path)  # type: ignore[attr-defined]
+    with in_some_folder():
+        hydra = Hydra.create_main_hydra2("convpipe", search_path)
+    loader: Any = hydra.config_loader
+    loader.repository = Repository(search_path)
+    loader._parse_overrides_and_create_caching_repo = partial(parsed_once, loader)
     return hydra
+
+
+def parsed_once(loader: Any, config_name: str | None, overrides: list[str]) -> tuple[list[Any], Any]:
+    """What Hydra's loader starts from: overrides, which have been parsed already, and its cache of configs."""
+    from hydra._internal.config_repository import CachingConfigRepository
+
+    found, repository = [parsed(text) for text in overrides], CachingConfigRepository(loader.repository)
+    loader._process_config_searchpath(config_name, found, repository)
+    return found, repository
 
 
 class OwnHydra:

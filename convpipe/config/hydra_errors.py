@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from convpipe.config.hydra_safety import EXTRAS, LAUNCHER, no_sweeper
-from convpipe.errors import ConfigError, ConvpipeError, StorageError, UsageError, did_you_mean, nearest
+from convpipe.errors import ConfigError, ConvpipeError, StorageError, UsageError, did_you_mean, nearest, shown
 
 Siblings = Callable[[str], tuple[str, Sequence[str]]]  # a key -> the nearest group there is, and that group's keys
 
@@ -70,7 +70,7 @@ def not_found(error: OSError, overrides: Iterable[str]) -> ConvpipeError:
             )
     if error.filename is None:
         return StorageError(f"the working directory: {error.strerror}")
-    return UsageError(f"config: {error}")
+    return UsageError(f"config: {shown(error, 300)}")
 
 
 def unknown_choice(path: str, options: Sequence[str], overrides: Iterable[str]) -> ConfigError:

@@ -187,6 +187,8 @@ def nested(found: Mapping[str, Any]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for key, value in found.items():
         *groups, last = key.split(".")
+        if not all([*groups, last]):
+            raise ConfigError(key or "''", value, "names for keys, such as conv.stride")
         if len(groups) > DEEPEST:
             raise ConfigError(shown(key), value, f"at most {DEEPEST} levels")
         if not groups and last in CHOOSING and isinstance(value, str):

@@ -16,7 +16,7 @@ from convpipe.errors import ConfigError
 from convpipe.fields import join
 from convpipe.files.limits import MOST_FOLLOWED, MOST_GROWN
 
-OPENED = re.compile(r"(\\*)\$\{")
+OPENED = re.compile(r"(?<!\\)(\\*)\$\{")  # of a row of backslashes from the first one on, lest it be tried from each
 PLAIN = re.compile(r"\$\{\s*(\.*[\w.\[\]/-]+)\s*\}")
 PARTS = re.compile(r"[.\[\]]+")
 ENVIRONMENT = re.compile(r"env\s*:\s*['\"]?(\w+)", re.IGNORECASE)
@@ -89,7 +89,10 @@ class Growth:
         Raises:
             ConfigError: it does not.
         """
-        size, followed = self.of((key,), self.config[key])
+        try:
+            size, followed = self.of((key,), self.config[key])
+        except RecursionError as error:
+            raise ConfigError(key, self.config[key], "fewer references that each lead to the next") from error
         if size > MOST_GROWN or followed > MOST_FOLLOWED:
             what = f"at most {MOST_GROWN} characters and values, and {MOST_FOLLOWED} references followed"
             raise ConfigError(key, self.config[key], what, "each reference brings all that it leads to")

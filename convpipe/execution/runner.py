@@ -9,7 +9,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convpipe.archive.identity import Described
+from convpipe.archive.identity import Described, check_written
 from convpipe.archive.index import INDEX, note
 from convpipe.archive.inputs import contents_of
 from convpipe.archive.keep import INPUT, Keep
@@ -112,8 +112,15 @@ def prepare(spec: Spec, memory: int) -> Prepared:
     """Plan a spec and describe it.
 
     Raises:
-        ConfigError: the spec cannot be run.
+        ConfigError: the spec cannot be run, or is too long for an archive.
     """
+    prepared = prepared_again(spec, memory)
+    check_written(prepared.described.parts)
+    return prepared
+
+
+def prepared_again(spec: Spec, memory: int) -> Prepared:
+    """The same of a spec that an archive has, however long that is: in format 1 it could be longer."""
     work = checked_work(spec, memory)  # first, as sizes that do not fit are told before a file's content is
     spec = as_computed(pinned(spec), work)
     return Prepared(spec, describe(spec), work)
@@ -165,7 +172,7 @@ def repeat(folder: Path, place: Place, spec: Spec, on_stage: OnStage = ignore) -
 
     then = verify(folder)
     planned_work(then, spec, place.memory)  # before what another config asks for is made
-    prepared, place = prepare(spec, place.memory), replace(place, keep=kept_arrays(then), pictures=NONE)
+    prepared, place = prepared_again(spec, place.memory), replace(place, keep=kept_arrays(then), pictures=NONE)
     with blas_threads(place.threads), drafting(place.folder / prepared.identity) as draft:
         seconds = fill(draft, prepared, place, on_stage)
         return Outcome(then, compared(then, draft, spec), seconds)

@@ -24,8 +24,8 @@ MOST_LISTED_VALUES = 100_000
 MOST_DIGITS = 400
 # Brackets, commas and the like in a word that is no list of numbers: Hydra's grammar takes 0.06 ms for each.
 MOST_MARKS = 10_000
+MOST_CHARACTERS = 200_000  # of such a word: the grammar takes 0.01 ms for a point or a slash
 MOST_INNER_MARKS = 3_000  # the same within brackets, where it takes 0.2 ms for each of 3,000, and 2 ms of 30,000
-MOST_NUMBERS = 20_000  # in a word that is a list of numbers, which are read without that grammar
 MOST_BRACKETS = 60  # within each other; files end at 50
 # Of references to other settings: characters and values once all are followed, and how often one is followed, which
 # takes OmegaConf 0.05 ms.

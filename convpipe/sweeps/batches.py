@@ -4,9 +4,8 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import chdir
+from contextlib import AbstractContextManager, chdir, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Lock
 from time import perf_counter
 from typing import Any, TypeVar
@@ -70,7 +69,7 @@ class Batch:
     """Points to run one after another in one process, wherever that is."""
 
     tasks: Sequence[Task]
-    folder: str  # that relative paths start from
+    folder: str  # that relative paths start from; empty where that is gone
     stop: bool  # at the first failure
     version: str = provenance.VERSION  # of who asks for it
     code: str = ""  # of who asks for it, where that is another process
@@ -85,7 +84,7 @@ def run_batch(batch: Batch) -> list[Done]:
     """
     check_same(batch.version, batch.code)
     try:
-        with ONE_AT_A_TIME, blas_threads(batch.tasks[0].place.threads), chdir(batch.folder):
+        with ONE_AT_A_TIME, blas_threads(batch.tasks[0].place.threads), going_to(batch.folder):
             memo, done = Memo(), list[Done]()
             for task in batch.tasks:
                 if batch.sweep in STOPPED:
@@ -96,6 +95,19 @@ def run_batch(batch: Batch) -> list[Done]:
             return done
     except FileNotFoundError as error:
         raise StorageError(f"{batch.folder}: not there for a worker; a cluster needs a shared folder") from error
+
+
+def working_folder() -> str:
+    """The folder that relative paths start from; nothing where it has been deleted, and none can be used."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return ""
+
+
+def going_to(folder: str) -> AbstractContextManager[None]:
+    """Be in a folder meanwhile, if there is any."""
+    return chdir(folder) if folder else nullcontext()
 
 
 def check_same(version: str, code: str) -> None:
@@ -218,7 +230,7 @@ def run_all(
     Raises:
         StorageError: the disk refused, or a worker was lost for good.
     """
-    seconds, folder, code = deque[float](maxlen=LAST_RUNS), str(Path.cwd()), code_of()
+    seconds, folder, code = deque[float](maxlen=LAST_RUNS), working_folder(), code_of()
     pending: set[Future[list[Done]]] = set()
     sweep = os.urandom(8).hex()
 

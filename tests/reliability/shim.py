@@ -167,6 +167,7 @@ def opening(counter: Counter) -> Callable[..., Any]:
         closefd: bool = True,
         opener: Any = None,
     ) -> Any:
+        file = file if isinstance(file, int) else os.fspath(file)
         place = counter.place(file)
         if not place:
             return REAL_OPEN(file, mode, buffering, encoding, errors, newline, closefd, opener)

@@ -133,6 +133,19 @@ def import_all() -> None:
         if not module.name.startswith(("convpipe.__main__", "convpipe.sweeps.plugins", "convpipe.weights")):
             with suppress(ImportError):
                 import_module(module.name)
+    look_up()
+
+
+def look_up() -> None:
+    """Find out, once for all children, what a command finds out of code, machine and the plugins of pictures."""
+    from convpipe.execution import provenance
+
+    provenance.own_code()
+    provenance.recorded(1)
+    with suppress(ImportError):
+        from PIL import Image
+
+        Image.init()
 
 
 def become(asked: dict[str, Any]) -> None:
