@@ -245,11 +245,12 @@ def test_settings_by_the_hundred_thousand_make_no_columns(found: Collection) -> 
     more = "".join(f', "k{at}": ""' for at in range(200_000))
     index.write_text("".join([first.replace("}\n", f"{more}}}\n"), *others]))
     assert cp.runs(found.folder).shape[1] < 100
-    table = (found.folder / "results.csv").read_text().splitlines()
-    more = ",k" * 200_000
-    (found.folder / "results.csv").write_text("".join(f"{line}{more}\n" for line in table))
+    head, *rows = (found.folder / "results.csv").read_text().splitlines()
+    names = "".join(f",k{at}" for at in range(200_000))
+    text = "".join(f"{line}{',' * 200_000}\n" for line in rows)
+    (found.folder / "results.csv").write_text(f"{head}{names}\n{text}")
     listed = limited(("runs", NAME), found.folder.parent)
-    assert (listed.returncode, listed.stderr, listed.stdout.count(",k")) == (0, "", 0)
+    assert (listed.returncode, listed.stderr, " k9" in listed.stdout) == (0, "", False)
     assert len(listed.stdout) < 5000
 
 
