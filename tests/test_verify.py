@@ -199,6 +199,7 @@ TOLD: dict[str, tuple[Callable[[], object], str]] = {
         ),
         r"failed\.jsonl: failed points that results\.csv lacks: aaaaaaaaaaaa$",
     ),
+    "a sweep without facts": (lambda: sweep_file(".json").unlink(), "the facts of this sweep are gone"),
     "a link to a run": (
         lambda: (C / "aaaaaaaaaaaa").symlink_to(first().name),
         "runs/c: links, which are not followed: aaaaaaaaaaaa",
@@ -416,3 +417,25 @@ def test_no_point_that_failed_becomes_a_run() -> None:
     )
     ok("runs", "--rebuild", "runs/c")
     assert sorted(cp.runs(C).query("status == 'done'")["run"]) == run_names(C)
+
+
+def test_points_that_are_not_those_of_the_sweep_are_not_shown() -> None:
+    assert len(cp.runs(C, points=True)) == 8
+    edit(sweep_file(".csv"), "conv.pad=0", "conv.pad=7")
+    assert len(cp.runs(C, points=True)) == 0
+    sweep_file(".json").unlink()
+    assert len(cp.runs(C, points=True)) == 8
+
+
+def test_failures_of_too_many_columns_are_passed_over() -> None:
+    """Each brings other columns: all of them would make a table of four hundred million cells."""
+    rows = [
+        {"run": f"{number:012x}", "status": "failed", "started": "", "error": "x"}
+        | {f"c{number}.{column}": "1" for column in range(100)}
+        for number in range(2000)
+    ]
+    (C / ".failed.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = cp.runs(C)
+    assert found.shape[1] < 1500
+    assert found.shape[0] > 3
+    assert set(run_names(C)) < set(found["run"])

@@ -47,6 +47,8 @@ def judge_beside(folder: Path, findings: Findings, *, tidy: bool) -> None:
     runs = {*run_ids(folder), *failures(folder)}
     for path in entries(folder / SWEEPS):
         if path.suffix == ".csv":
+            if not os.path.lexists(path.with_suffix(".json")):
+                findings.note(path, "the facts of this sweep are gone, with which its hash is")
             findings.check(RECORDS, lambda path: tell_gone(path, check_sweep(path), findings, runs), path)
         elif path.suffix == ".json" and not os.path.lexists(path.with_suffix(".csv")):
             findings.note(path, "the points of this sweep are gone")

@@ -69,9 +69,7 @@ def for_spreadsheets(cells: Iterable[Any]) -> list[Any]:
     >>> for_spreadsheets(["=1+1", "-1", -1, "[1]", "a", " @x"])
     ["'=1+1", '-1', -1, '[1]', 'a', "' @x"]
     """
-    return [
-        cell if type(cell) is not str or not cell or cell[0] in SAFE_STARTS else harmless(cell) for cell in cells
-    ]
+    return [cell if type(cell) is not str or not cell or cell[0] in SAFE_STARTS else harmless(cell) for cell in cells]
 
 
 def harmless(cell: str) -> str:

@@ -16,17 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from convpipe.archive.cells import cell_text
-from convpipe.archive.format import add_cells, manifest_sha256
+from convpipe.archive.format import add_cells, manifest_sha256, read_json
 from convpipe.archive.identity import RUN_ID
-from convpipe.archive.shared import is_own_folder, make_shared
+from convpipe.archive.shared import is_own_folder, make_shared, own_file
 from convpipe.archive.table import Row
 from convpipe.archive.tabular import csv_rows
 from convpipe.archive.verify import file_sha256
+from convpipe.errors import ArchiveError
 from convpipe.files.staging import hidden_name, storing, write_whole
 
 SWEEPS = "sweeps"
 COLUMNS = ("point", "label", "settings", "run", "status")
 RECORD_FORMAT = 2  # since when it has hashes
+MOST_FACTS_BYTES = 16 << 20  # of which the command is most
 NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 
 
@@ -94,8 +96,23 @@ def point_rows(folder: Path) -> Iterator[Row]:
     """The points of all sweeps of a collection, the oldest sweep first, each in the order of its points."""
     records = sorted((folder / SWEEPS).glob("*.csv")) if is_own_folder(folder / SWEEPS) else ()
     for path in records:
-        with suppress(OSError, ValueError, csv.Error):
-            yield from sorted(sweep_rows(path), key=lambda row: int(row["point"]))
+        with suppress(OSError, ValueError, csv.Error, ArchiveError):
+            if sealed(path) in ("", file_sha256(path)):
+                yield from sorted(sweep_rows(path), key=lambda row: int(row["point"]))
+
+
+def sealed(table: Path) -> str:
+    """The hash that the facts beside a record's table say it has; nothing where there are none, or of older code.
+
+    Raises:
+        OSError, ValueError: they cannot be read.
+    """
+    path = table.with_suffix(".json")
+    if not os.path.lexists(path):
+        return ""
+    with open(path, "rb", opener=own_file) as file:
+        facts = read_json(file.read(MOST_FACTS_BYTES))
+    return str(facts.get("table_sha256", "")) if isinstance(facts, dict) else ""
 
 
 def with_points(folder: Path, rows: Iterable[Row]) -> list[Row]:
