@@ -61,7 +61,8 @@ def kinds(victim: Path) -> dict[str, Callable[[Path], object]]:
 
 
 KINDS = tuple(kinds(Path()))
-PLACES = [(name, kind) for name in BOOKS for kind in KINDS]
+READ = ("results.csv", ".index.jsonl", ".failed.jsonl")  # of the books, by most commands
+PLACES = [(name, kind) for name in BOOKS for kind in (KINDS if name in READ else KINDS[::3])]
 PLACES += [("sweeps/x.csv", kind) for kind in KINDS] + [("index.html", kind) for kind in KINDS if "spar" not in kind]
 PLACES += [(name, KINDS[at % len(KINDS)]) for at, name in enumerate([*OF_RUN, *OF_RUN[:3]])]
 
