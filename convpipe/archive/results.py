@@ -87,6 +87,10 @@ class Table:
             write_lines(file.fileno(), csv_lines(cells(rows, names)))
         return True
 
+    def is_of(self, names: Iterable[str]) -> bool:
+        """Whether these are its runs: one may have been removed, and another made."""
+        return (self.runs, self.ids) == ids_of(names)
+
     @property
     def is_current(self) -> bool:
         """Whether the files are as they were when its record was written."""
