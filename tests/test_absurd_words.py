@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from cli_runs import convpipe, refused
 
 LINE = 2000  # characters, of any line
