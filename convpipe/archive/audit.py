@@ -64,12 +64,11 @@ def judge_folder(findings: Findings, places: Sequence[Path], tidy: bool, place: 
     """
     try:
         tell_links(place, findings, followed=places)
-        is_one = is_collection(place) or bool(runs_in(place))
+        if is_collection(place) or runs_in(place):
+            findings.judged[COLLECTIONS] += 1
+            judge_collection(place, findings, tidy=tidy)
     except PermissionError as error:
-        raise unread(place, error) from error
-    if is_one:
-        findings.judged[COLLECTIONS] += 1
-        judge_collection(place, findings, tidy=tidy)
+        raise unread(error.filename or place, error) from error
 
 
 def judge_collection(folder: Path, findings: Findings, *, tidy: bool) -> None:
