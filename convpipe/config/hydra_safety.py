@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from convpipe.config.plain_words import check_length, plain_override
 from convpipe.config.references import check_references
 from convpipe.errors import ConfigError, shown
+from convpipe.files.limits import MOST_KEY
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -90,6 +91,8 @@ def parsed(text: str) -> Override:
     key, equals, value = text.partition("=")
     if not key.strip("+~@ ") or not (equals or key.startswith("~")):
         raise ConfigError(shown(text), "no '=' with a key before it", "a setting as key=value")
+    if len(key) > MOST_KEY:
+        raise ConfigError(shown(key), value, f"a key of at most {MOST_KEY} characters")
     found = plain_override(key, value)
     if found is not None:
         return found
