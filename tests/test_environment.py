@@ -1,4 +1,4 @@
-"""No value of the environment, nor of anything else in the process, gets into a config: it refers to its own settings."""
+"""No value of the environment, nor of anything else in the process, gets into a config: it refers to its own keys."""
 
 from __future__ import annotations
 
@@ -164,7 +164,8 @@ def test_python_s_words_are_refused_and_its_values_are_texts(folder: Path) -> No
 
 def test_references_to_settings_are_followed(folder: Path) -> None:
     Path("my.yaml").write_text(
-        "seed: 2\nconv: {stride: 2, dilation: 1, pad: '${.dilation}'}\nnote: '${name}-${conv.stride}'\nlabel: ${ note }\n"
+        "seed: 2\nconv: {stride: 2, dilation: 1, pad: '${.dilation}'}\n"
+        "note: '${name}-${conv.stride}'\nlabel: ${ note }\n"
     )
     run = cp.run("my.yaml", "record=null", "conv.groups=${conv.dilation}")
     assert run.manifest["note"] == "my-2"
