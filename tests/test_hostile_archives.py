@@ -283,6 +283,7 @@ def test_points_of_other_folders_are_not_listed(found: Collection) -> None:
 
 LIES: dict[str, Callable[[dict[str, Any]], object]] = {
     "other columns": lambda record: record.update(varying=[], first={"a": "1"}),
+    "one column more": lambda record: record["varying"].append("conv.pad"),
     "columns by the hundred thousand": lambda record: record.update(varying=[f"k{at}" for at in range(10**5)]),
     "fewer runs than none": lambda record: record.update(runs=-1, ids=-1),
     "more runs": lambda record: record.update(runs=10**30),
