@@ -40,11 +40,9 @@ class SweepRecord:
         self.hidden = folder / hidden_name("sweep")
         self.file = open(self.hidden, "x", encoding="utf-8", errors="backslashreplace", newline="")  # noqa: SIM115 - `close` does
         add_cells(self.file, [COLUMNS])
-        self.points = 0
 
     def add(self, number: int, label: str, settings: str, run: str, status: str) -> None:
         """One more point."""
-        self.points += 1
         add_cells(self.file, [(number, cell_text(label), cell_text(settings), run, status)])
 
     def close(self, facts: Mapping[str, Any]) -> Path:
@@ -63,7 +61,13 @@ class SweepRecord:
         finally:
             self.drop()
         times = {"started": iso(self.started), "ended": iso(datetime.now(UTC))}
-        record = {"format": RECORD_FORMAT, **times, "points": self.points, **facts, "table_sha256": file_sha256(target)}
+        record = {
+            "format": RECORD_FORMAT,
+            **times,
+            "points": points_on(target),
+            **facts,
+            "table_sha256": file_sha256(target),
+        }
         content = facts_json({**record, "sha256": manifest_sha256(record)})
         write_whole(target.with_suffix(".json"), content, beside=self.folder)
         return target
@@ -80,6 +84,16 @@ class SweepRecord:
             self.file.close()
         with suppress(OSError):
             self.hidden.unlink()
+
+
+def points_on(table: Path) -> int:
+    """How many points a record has, as they were written: an interrupt may come between a row and any count of it."""
+    rows = marks = 0
+    with storing(table), open(table, "rb", opener=own_file) as file:
+        for line in file:
+            marks += line.count(b'"')
+            rows += marks % 2 == 0  # within marks a line ends, and no row
+    return rows - 1
 
 
 def facts_json(record: Mapping[str, Any]) -> bytes:

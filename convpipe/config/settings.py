@@ -186,7 +186,9 @@ class SweepSettings:
 
     zip: tuple[Any, ...] | None = field(optional(several(one_or_several(text))), None, ZIP)
     points: str | None = field(optional(points_asked), None, POINTS)
-    sample: int | None = field(optional(whole(1, MOST_SAMPLED)), None, "This many points at random, by this seed, instead of all.")
+    sample: int | None = field(
+        optional(whole(1, MOST_SAMPLED)), None, "This many points at random, by this seed, instead of all."
+    )
     seed: int = field(whole(0), 0, "What the points of sweep.sample are drawn with.")
 
 
