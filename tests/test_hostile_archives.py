@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cli_runs import convpipe
 from hostile_cases import AGAIN, NAME, Collection, a_collection, a_copy, answers, no_hang, spoil, state
 from limited import limited
-from run_cases import reseal
+from run_cases import bound_by_permissions, reseal
 
 import convpipe as cp
+from convpipe.archive.collection import read_results, run_names
+from convpipe.archive.format import manifest_sha256
 from convpipe.errors import ArchiveError, StorageError
 
 GIGABYTES = 10 << 30
@@ -272,3 +276,70 @@ def test_points_of_other_folders_are_not_listed(found: Collection) -> None:
     spoil(found.folder / "sweeps", lambda path: path.symlink_to(victim))
     answer = convpipe("runs", str(found.folder), "--points")
     assert (answer.code, answer.out) == (0, "no points: the collection has no sweep on record\n")
+
+
+# Records that lie, and what may not be read
+
+
+LIES: dict[str, Callable[[dict[str, Any]], object]] = {
+    "other columns": lambda record: record.update(varying=[], first={"a": "1"}),
+    "one column more": lambda record: record["varying"].append("conv.pad"),
+    "columns by the hundred thousand": lambda record: record.update(varying=[f"k{at}" for at in range(10**5)]),
+    "fewer runs than none": lambda record: record.update(runs=-1, ids=-1),
+    "more runs": lambda record: record.update(runs=10**30),
+    "sizes below zero": lambda record: record["sizes"].update({".index.jsonl": -5}),
+    "texts where counts are": lambda record: record.update(runs="2", ids="x"),
+    "failures that are none": lambda record: record.update(failed=["../../x", "0123456789ab"]),
+    "columns that are none": lambda record: record.update(sometimes=[1, None]),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_record_that_lies_and_is_sealed_is_not_believed(found: Collection, lie: str) -> None:
+    path = found.folder / ".table.json"
+    record = json.loads(path.read_text())
+    LIES[lie](record)
+    record["sha256"] = manifest_sha256(record)
+    path.write_text(json.dumps(record))
+    answer = convpipe(*AGAIN, f"root={found.folder.parent}", "conv.stride=3")  # which brings no new column
+    assert (answer.code, answer.err) == (0, "")
+    table = (found.folder / "results.csv").read_bytes()
+    assert sorted(row["run"] for row in read_results(found.folder)) == run_names(found.folder)
+    assert convpipe("runs", str(found.folder), "--rebuild").code == 0
+    assert sorted((found.folder / "results.csv").read_bytes().splitlines()) == sorted(table.splitlines())
+
+
+@pytest.fixture(scope="module")
+def warm(good: Collection, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """All that commands import, before somebody does who may not read where Python is installed."""
+    found = a_copy(good, tmp_path_factory.mktemp("warm"))
+    (found.run / "output.npy").unlink()
+    list(answers(found))
+    list(answers(a_copy(good, tmp_path_factory.mktemp("warm"))))
+
+
+@pytest.mark.usefixtures("warm")
+@pytest.mark.parametrize("name", [*BOOKS, "sweeps", "inputs", ".aside"])
+def test_what_may_not_be_read_is_passed_over_or_told(name: str) -> None:
+    with bound_by_permissions() as place:
+        found = a_collection(place)
+        path = found.folder / name
+        path.mkdir(exist_ok=True) if name in FOLDERS else path.touch()
+        path.chmod(0)
+        try:
+            told = dict(answers(found))
+        finally:
+            path.chmod(0o700)
+        listed = told["runs", str(found.folder)]
+        assert (listed.code, found.run.name in listed.out) == (0, True)
+
+
+@pytest.mark.usefixtures("warm")
+@pytest.mark.parametrize("name", OF_RUN)
+def test_a_run_that_may_not_be_read_is_damaged(name: str) -> None:
+    with bound_by_permissions() as place:
+        found = a_collection(place)
+        (found.run / name).chmod(0)
+        told = dict(answers(found))
+        assert told["reproduce", str(found.run)].code == 3
+        assert f"{found.run / name}: " in told["reproduce", str(found.run)].err
