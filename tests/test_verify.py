@@ -439,3 +439,19 @@ def test_failures_of_too_many_columns_are_passed_over() -> None:
     assert found.shape[1] < 1500
     assert found.shape[0] > 3
     assert set(run_names(C)) < set(found["run"])
+
+
+def test_a_collection_that_may_not_be_read_is_named_and_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(C, "runs/a")
+    scandir = os.scandir
+
+    def refusing(path: str | Path) -> object:
+        if str(path) == "runs/a":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    answer = convpipe("verify", "runs")
+    assert answer.code == 3
+    assert answer.err == "convpipe: runs/a: Permission denied\n"
+    assert len(re.findall("^ok runs/c/", answer.out, re.MULTILINE)) == 4

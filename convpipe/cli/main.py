@@ -249,7 +249,6 @@ def show_outcome(job: Job, outcome: Outcome, prepared: Prepared, words: Sequence
     changed = changed_files(folder, prepared) if outcome.verdict == "new" else ()
     notes = [*notes, *changed, *unkept_note(job, outcome)]
     show_run(console(), outcome.run, outcome.verdict, outcome.seconds, notes, answers_of(outcome.run, prepared))
-    sys.stdout.flush()  # here, where it can be said that the run is kept although it cannot be told
 
 
 def unkept_note(job: Job, outcome: Outcome) -> Iterator[str]:
@@ -291,9 +290,7 @@ def multirun(hydra: Hydra, arguments: Namespace, words: Sequence[str]) -> int:
         with closing(
             started(hydra, arguments.overrides, arguments.config_name, ending_soon, ["convpipe", *words])
         ) as events:
-            code = show_sweep(events)
-            sys.stdout.flush()  # here, where it can be said what is kept although it cannot be told
-            return code
+            return show_sweep(events)
     except (KeyboardInterrupt, OSError):  # what the disk says against the runs is an error of ours by now
         with having_kept(GOES_ON):
             raise
