@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import errno
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
@@ -42,6 +43,8 @@ HINTS = {
     errno.EAGAIN: "the system starts no more processes: workers=1 needs none",
     errno.EFBIG: "of a process that may write no larger ones: see ulimit -f",
 }
+# The name of what is half done, and within it that of what it is to become, which alone a user knows.
+HIDDEN = re.compile(r"\.(?:staging-|manifest-|input-)?([^/]+)-[0-9a-f]{8}-\d+-[0-9a-f]{8}")
 MOST_COMPARED = 1000  # names with a mistyped one, at 20 us each: a file of arrays may have any number
 NOTHING_KEPT = "; nothing was kept"  # the end of what a StorageError says while something is being written
 # What the system says of the disk or of the machine, and not of the file that it was asked for.
@@ -175,6 +178,7 @@ def what_the_system_says(error: OSError, path: object) -> str:
             if os.path.lexists(above) and not os.path.isdir(above):
                 return f"{above}: a file, expected a folder"
     hint = HINTS.get(error.errno or 0, "")
+    where = HIDDEN.sub(r"\1", str(where))
     return f"{where}: {error.strerror or error}{f' ({hint})' if hint else ''}"
 
 
@@ -214,7 +218,8 @@ class having_kept:  # noqa: N801 - reads as a word
             return
         known = error if isinstance(error, StorageError) else StorageError.of(error)
         said = str(known).removesuffix(NOTHING_KEPT)
-        raise known if f"; {what}" in said else StorageError(f"{said}; {what}") from error
+        is_said = said.endswith(what.removeprefix("the "))  # perhaps of the new run
+        raise known if is_said else StorageError(f"{said}; {what}") from error
 
 
 class made_there:  # noqa: N801 - reads as a word

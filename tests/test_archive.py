@@ -241,7 +241,7 @@ def test_a_disk_full_at_any_write_leaves_nothing(tmp_path: Path, monkeypatch: py
     before, spec, place = contents(tmp_path), a_spec(), a_place(tmp_path / "c", keep="stages")
     with monkeypatch.context() as disk:
         disk.setattr(os, "write", FullDisk(room))
-        with pytest.raises(StorageError, match=r"staging-.*: No space left on device; nothing was kept"):
+        with pytest.raises(StorageError, match=r"/[0-9a-f]{12}/[^/]+: No space left on device; nothing was kept"):
             execute(spec, place)
     assert contents(tmp_path) == before
     assert hidden(tmp_path / "c") == []

@@ -66,6 +66,7 @@ def test_a_collection_grows_at_any_time(year: str, folder: Path) -> None:
     assert len(found) == 5
     texts = [json.loads(path.read_text())["started"] for path in folder.glob("runs/lecture_3d/*/manifest.json")]
     assert sum(text.startswith(year) for text in texts) == 3
+    assert sum(path.name.startswith(year) for path in folder.glob("runs/lecture_3d/sweeps/*.json")) == 3
     assert sorted(cp.runs("lecture_3d")["seed"]) == [0, 1, 2, 3, 4]
     times = found["started"].dropna()
     assert len(times) == 5

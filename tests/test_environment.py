@@ -1,4 +1,4 @@
-"""No value of the environment, nor of anything else in the process, gets into a config: it refers to its settings."""
+"""No value of the environment, nor of anything else in the process, gets into a config: it refers to its own keys."""
 
 from __future__ import annotations
 

@@ -183,8 +183,8 @@ def test_any_value_of_a_manifest(good: Collection, tmp_path: Path) -> None:
     manifest = json.loads((good.run / "manifest.json").read_text())
     manifest |= {"nonfinite": 1, "evaluation": {"images": 1, "correct": 1}, "input_bytes": {"input": 1}}
     manifest |= {"names": {"feature_map": ["a"]}, "drawn": ["pad"], "agrees": ["a"], "slice": 1, "folder": "/"}
-    found = drawn(((path, odd) for path, odd in changes(manifest) if len(path) < 2), "manifest", 2 * DRAWN)
-    found += drawn(((path, odd) for path, odd in changes(manifest) if len(path) > 1), "deep", 2 * DRAWN)
+    found = drawn(((path, odd) for path, odd in changes(manifest) if len(path) < 2), "manifest", DRAWN)
+    found += drawn(((path, odd) for path, odd in changes(manifest) if len(path) > 1), "deep", DRAWN)
 
     def spoil(found: Collection, change: Change) -> None:
         (found.run / "manifest.json").write_bytes(written(changed(manifest, *change)))
@@ -221,7 +221,7 @@ def spoil_stages(found: Collection, change: tuple[int, int, str]) -> None:
 def test_any_cell_of_the_stages(good: Collection, tmp_path: Path) -> None:
     table = stage_cells(good.run / "stages.csv")
     places = [(row, column) for row in range(len(table)) for column in range(len(table[0]))]
-    found = drawn([(*place, text) for place in places for text in CELLS], "stages", 2 * DRAWN)
+    found = drawn([(*place, text) for place in places for text in CELLS], "stages", DRAWN)
     one_after_another(good, tmp_path, found, spoil_stages)
 
 

@@ -85,7 +85,7 @@ TEXTS: dict[str, tuple[str | bytes, str]] = {
     "a name": (f"name: {'n' * 500_000}", r"name: got n+\.\.\., expected a folder name"),
     "a name in a network": (f"network:\n  ? {'n' * 500_000}\n  : {{op: nope}}\n", r"network\.n+\.\.\.: got nope"),
     "a shape": ("input: {source: integers, shape: [1, 3, 1000000000, 1000000000]}", r"(limits\.memory|input\.shape): "),
-    "a shape of many axes": (f"input: {{source: integers, shape: [{'1,' * 5000}]}}", r"input\.shape: .*expected 4 axes"),
+    "a shape of many axes": (f"input: {{source: integers, shape: [{'1,' * 5000}]}}", r"input\.shape: .*4 axes"),
     "an exponent": ("conv: {pad_value: 1e999999999}", r"conv\.pad_value: got .*, expected a number"),
     "a circle of layers": (
         "input: {source: integers, shape: [1, 1, 8, 8]}\n"

@@ -61,7 +61,7 @@ def check_goes_on(folder: Path, words: list[str] = SWEEP) -> None:
 
 
 @LINUX
-@pytest.mark.parametrize("mib", range(8, 90, 2) if LONG else (10, 46, 58, 64))
+@pytest.mark.parametrize("mib", range(8, 90, 2) if LONG else (10, 30, 46, 60))
 def test_little_memory_is_said_in_one_line(mib: int, folder: Path) -> None:
     for words in ([*SWEEP, "workers=2"], ["page", RUN]) if LONG else ([*SWEEP, "workers=2"],):
         done = with_limits(words, folder, {resource.RLIMIT_DATA: mib * MIB})

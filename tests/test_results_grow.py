@@ -267,6 +267,17 @@ def test_the_table_grows_with_each_batch(folder: Path) -> None:
     assert sorted((folder / RESULTS).read_bytes().splitlines()) == sorted(grown.splitlines())
 
 
+def test_a_run_that_was_lost_and_is_made_again_has_one_row(folder: Path) -> None:
+    seeded(folder, 1, 2, 3)
+    lost = run_folders(folder)[1]
+    shutil.rmtree(lost)
+    ledger = Ledger(folder)
+    run = next(run for seed in (1, 2, 3) if (run := a_run(folder, {"seed": seed})).folder == lost)
+    ledger.note([run_row(run.folder)])
+    ledger.close()
+    assert sorted(row["run"] for row in table(folder)) == sorted(path.name for path in run_folders(folder))
+
+
 def test_two_sweeps_that_write_at_once_end_with_all_rows(folder: Path) -> None:
     folder.mkdir()
     one, two = Ledger(folder), Ledger(folder)

@@ -56,6 +56,7 @@ def test_a_value_is_no_formula_and_comes_back(value: Any) -> None:
 
 @given(cell=texts)
 @example(cell=" \u200b=1")
+@example(cell="'=1")
 def test_a_cell_of_any_table_is_no_formula_when_it_is_written(cell: str) -> None:
     ((written,),) = cells_of(csv_bytes([cell], []))
     assert not is_run(written)
@@ -65,6 +66,11 @@ def test_a_cell_of_any_table_is_no_formula_when_it_is_written(cell: str) -> None
     for found in cells_of(csv_bytes(["a"], [{"a": cell}]))[1:]:
         assert not is_run(found[0])
         assert unmarked(found[0]) == unmarked(cell)
+
+
+def test_lines_are_written_alike_one_by_one_and_together() -> None:
+    lines = [["a", "b\rc"], ["d", "-1"], ["e,f", "\r"]]
+    assert csv_lines(lines) == b"".join(csv_lines([line]) for line in lines) == b'"a","b\rc"\nd,-1\n"e,f","\'\r"\n'
 
 
 @pytest.mark.parametrize("formula", ["=1+1", "\t=1", " +1", "\uff1dA1", "@x", "-A1", "\r=2"])

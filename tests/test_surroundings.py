@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from cli_runs import convpipe
 from surroundings import CHOSEN, COMMANDS, LONG, RUN, at_call, by_script, fresh, in_shell, leftovers, one_line
 
 import convpipe as cp
-from convpipe.cli import main, signals
+from convpipe.cli import early, main, signals
 from convpipe.errors import pass_on
 
 
@@ -58,10 +59,18 @@ def test_what_cannot_be_told_is_told_so(command: str, folder: Path) -> None:
     assert ("what is done is kept" in said) == (command in ("a sweep", "workers"))
 
 
-def test_the_code_is_told_where_nothing_can_be(folder: Path) -> None:
-    for words, code in ((("--version",), 4), (("verify", "nowhere"), 2), (("conv.stride=x",), 2)):
-        done = in_shell('exec "$@" >/dev/full 2>/dev/full', folder, words)
-        assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
+@pytest.mark.parametrize(
+    ("words", "stream", "code"),
+    [
+        (("--version",), ">/dev/full 2>/dev/full", 4),
+        (("verify", "nowhere"), ">/dev/full 2>/dev/full", 2),
+        (("conv.stride=x",), "2>/dev/full", 2),
+        (("explain", "lecture_3d", "--at", "0,0,0,0"), "2>/dev/full", 0),  # which says there whose cell it shows
+    ],
+)
+def test_the_code_is_told_where_nothing_can_be(words: tuple[str, ...], stream: str, code: int, folder: Path) -> None:
+    done = in_shell(f'exec "$@" {stream}', folder, words)
+    assert (done.returncode, done.stderr) == (code, "")
 
 
 # The reader closes its end before anything is written: `head` would, but at a time of its own.
@@ -172,9 +181,9 @@ from convpipe.__main__ import run
 number, moment, again, own = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), os.getpid()
 del sys.argv[1:4]
 
-def kill():
+def kill():  # as a terminal that is closed does: the workers, too
     if os.getpid() == own:
-        os.kill(own, number)
+        os.killpg(own, number)
 
 def first():
     if again:
@@ -185,12 +194,12 @@ sys.setprofile(at_call(moment, first))
 run()
 """
 CALLS = 60_000  # of a small sweep: most of them compose it, and most of the others run it
-STEP = 1_500 if LONG else 15_000
+STEP = 1_500 if LONG else 18_000
 LATER = 1_000
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are looked for in /proc")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_two_signals_at_any_moment(number: int, folder: Path, collection: Path) -> None:
     for moment in range(100, CALLS, STEP):
         words = ["-m", "seed=range(0,40)", "workers=2", "name=new"]
@@ -207,7 +216,7 @@ LATE = """import atexit, os, signal, sys
 from convpipe.__main__ import run
 number = int(sys.argv.pop(1))
 if sys.argv[1] == "first":
-    atexit.register(os.kill, os.getpid(), number)  # called after ours
+    atexit.register(lambda: signal.getsignal(number) is signal.SIG_IGN or os._exit(7))  # called after ours
     sys.argv.pop(1)
     run()
 else:
@@ -228,6 +237,17 @@ else:
 def test_a_signal_after_all_is_done_changes_nothing(number: int, when: str, folder: Path) -> None:
     assert by_script(LATE, [str(int(number)), when, "name=new"], folder) == (0, "", [])
     assert len(cp.verify(folder / "runs/new")) == 1
+
+
+@pytest.mark.parametrize("tell", [lambda: main.interrupted(signals.Stopped(15)), lambda: main.reported(OSError())])
+def test_what_is_told_is_told_once(tell: Callable[[], int], capsys: pytest.CaptureFixture[str]) -> None:
+    before = signal.signal(signal.SIGTERM, early.end_at_once)
+    try:
+        assert tell()
+        assert signal.getsignal(signal.SIGTERM) is not early.end_at_once
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    one_line(capsys.readouterr().err)
 
 
 def test_a_second_signal_does_not_cut_short_what_clears_away() -> None:

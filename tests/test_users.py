@@ -2,53 +2,61 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from cli_runs import CHECKOUT
-from surroundings import LONG, one_line
+from surroundings import one_line
 
 import convpipe as cp
 
 EVE, BOB, GROUP = 60001, 60002, 60010
 pytestmark = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can be others")
 
-# Another user's process: what it may need is imported first, perhaps from where that user may not read.
+# A process that becomes others: what they may need is imported first, perhaps from where they may not read.
 JOB = """\
-import contextlib, io, os, sys
+import contextlib, io, json, os, sys
 b"x".decode("ascii")
 from convpipe.cli.main import main
-folder, user, group, mask, *words = sys.argv[1:]
+folder, steps = sys.argv[1], json.load(sys.stdin)
 os.chdir(os.path.join(folder, "warm"))
-with contextlib.redirect_stdout(io.StringIO()):
+with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
     main(["keep=output+inputs"]), main(["-m", "seed=1,2", "workers=2"]), main(["runs", "lecture_3d", "--rebuild"])
     main(["page", "runs/lecture_3d"]), main(["page", "lecture_3d"]), main(["verify", "runs"])
     main(["reproduce", "lecture_3d"]), main(["explain", "lecture_3d", "--at", "0,0,0,0"])
 os.chdir(os.path.join(folder, "work"))
-os.setgroups([]), os.setgid(int(group)), os.setuid(int(user)), os.umask(int(mask, 8))
-code = main(words)
-sys.stdout.flush()
-os._exit(code)
+for number, (user, group, mask, words) in enumerate(steps):
+    if not (child := os.fork()):
+        with open(f"../{number}", "w", buffering=1) as said:
+            os.setgroups([]), os.setgid(group), os.setuid(user), os.umask(int(mask, 8))
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
+                code = main(words)
+        os._exit(code)
+    print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), open(f"../{number}").read()]))
 """
+Step = tuple[int, list[str]]  # who, and what is typed
 
 
-def by(user: int, folder: Path, mask: str, *words: str, group: int = GROUP) -> subprocess.CompletedProcess[str]:
-    """convpipe by another user, whose new files have a mask."""
-    shutil.rmtree(folder / "warm", ignore_errors=True)
+def by_users(folder: Path, steps: Sequence[Step], mask: str = "022") -> list[tuple[list[str], int, str]]:
+    """What each of some commands gives, by users whose files have a mask: the words, the code, the standard error."""
     (folder / "warm").mkdir()
-    return subprocess.run(
-        [sys.executable, "-c", JOB, str(folder), str(user), str(group), mask, *words],
+    done = subprocess.run(
+        [sys.executable, "-c", JOB, str(folder)],
+        input=json.dumps([(user, GROUP, mask, words) for user, words in steps]),
         env={**os.environ, "PYTHONPATH": str(CHECKOUT), "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/nonexistent"},
         capture_output=True,
         text=True,
-        check=False,
+        check=True,
     )
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    return [(words, *answer) for (_, words), answer in zip(steps, answers, strict=True)]
 
 
 @pytest.fixture
@@ -82,68 +90,56 @@ def test_two_users_share_a_folder(kind: str, folder: Path) -> None:
     bits, group = KINDS[kind]
     os.chown(place, EVE, group)
     place.chmod(bits)
-    for user, words in DAY:
-        done = by(user, folder, "022", *words)
-        assert (done.returncode, done.stderr) == (0, ""), (words, done.stderr)
+    for words, code, said in by_users(folder, DAY):
+        assert (code, said) == (0, ""), words
     assert sorted(cp.runs(place)["seed"]) == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize("mask", ["022", "077"] if LONG else ["022"])
-def test_a_folder_like_tmp(mask: str, folder: Path) -> None:
+def test_a_folder_like_tmp(folder: Path) -> None:
     place = folder / "work/runs/c"
     place.chmod(0o1777)
-    assert by(EVE, folder, mask, "name=c").returncode == 0
-    for words in (["name=c", "seed=1"], ["-m", "name=c", "seed=2,3"], ["runs", "c"], ["verify", "runs"]):
-        done = by(BOB, folder, "022", *words)
-        if done.returncode:
-            said = one_line(done.stderr)
-            assert done.returncode in (3, 4), said
-            assert "Permission denied" in said or "not permitted" in said
-            assert mask == "077" or "kept" in said
-    assert {0, 1} <= {run.config["seed"] for run in map(cp.load, place.glob("*/manifest.json/..")) if run}
+    texts = [["name=c", "seed=1"], ["-m", "name=c", "seed=2,3"], ["runs", "c"], ["verify", "runs"]]
+    (_, first, _), *others = by_users(folder, [(EVE, ["name=c"]), *((BOB, words) for words in texts)])
+    assert first == 0
+    for words, code, said in others:
+        if code:  # another's table cannot be replaced there
+            assert code == 4, words
+            assert "not permitted" in one_line(said)
+            assert "kept" in said
+    seeds = {cp.load(path.parent).config["seed"] for path in place.glob("*/manifest.json")}
+    assert seeds == {0, 1, 2, 3}
 
 
 def test_a_private_run_is_told_as_one(folder: Path) -> None:
-    place = folder / "work/runs/c"
-    place.chmod(0o777)
-    assert by(EVE, folder, "077", "name=c").returncode == 0
-    for words in (
-        ["verify", "runs"],
-        ["name=c"],
-        ["reproduce", "runs/c/4014ffa24254"],
-        ["page", "runs/c/4014ffa24254"],
-    ):
-        done = by(BOB, folder, "022", *words)
-        assert done.returncode in (3, 4), words
-        assert "Permission denied" in one_line(done.stderr)
-    done = by(BOB, folder, "022", "name=c", "seed=1")
-    assert "kept" in done.stderr or done.returncode == 0
+    (folder / "work/runs/c").chmod(0o777)
+    run = "runs/c/4014ffa24254"
+    assert by_users(folder, [(EVE, ["name=c"])], "077")[0][1] == 0
+    shutil.rmtree(folder / "warm")
+    texts = [["verify", "runs"], ["name=c"], ["reproduce", run], ["page", run], ["explain", run, "--at", "0,0,0,0"]]
+    for words, code, said in by_users(folder, [(BOB, words) for words in texts]):
+        assert code in (3, 4), words
+        assert "Permission denied" in one_line(said)
 
 
 def test_a_folder_that_may_not_be_written_to(folder: Path) -> None:
-    assert by(EVE, folder, "022", "name=c", "root=../own").returncode in (0, 4)
     cp.run(root=str(folder / "work" / "runs"), name="c")
-    for words in (["name=c", "seed=5"], ["-m", "name=c", "seed=5,6"], ["page", "runs/c"], ["runs", "c", "--rebuild"]):
-        done = by(BOB, folder, "022", *words)
-        assert (done.returncode, done.stdout) == (4, ""), words
-        assert "Permission denied" in one_line(done.stderr)
-    for words in (
-        ["verify", "runs"],
-        ["runs", "c"],
-        ["reproduce", "runs/c/4014ffa24254"],
-        ["explain", "c", "--at=0,0,0,0"],
-    ):
-        assert by(BOB, folder, "022", *words).returncode == 0, words
+    run = "runs/c/4014ffa24254"
+    texts = [["name=c", "seed=5"], ["-m", "name=c", "seed=5,6"], ["page", "runs/c"], ["runs", "c", "--rebuild"]]
+    reading = [["verify", "runs"], ["runs", "c"], ["reproduce", run], ["explain", run, "--at=0,0,0,0"], ["runs"]]
+    for words, code, said in by_users(folder, [(BOB, words) for words in [*texts, *reading]]):
+        if words in reading:
+            assert (code, said) == (0, ""), words
+        else:
+            assert code == 4, words
+            assert "Permission denied" in one_line(said)
 
 
-@pytest.mark.parametrize(
-    "words", [["verify", "."], ["runs"], ["page", "c"], ["--help"], ["seed=1"], ["-m", "seed=1,2"]]
-)
-def test_a_working_directory_that_may_not_be_read(words: list[str], folder: Path) -> None:
+def test_a_working_directory_that_may_not_be_read(folder: Path) -> None:
     (folder / "work").chmod(0o700)
-    done = by(BOB, folder, "022", *words)
-    if words != ["--help"]:
-        assert done.returncode in (2, 4)
-        assert "Permission denied" in one_line(done.stderr)
-    else:
-        assert (done.returncode, done.stderr) == (0, "")
+    texts = [["verify", "."], ["runs"], ["page", "c"], ["seed=1"], ["-m", "seed=1,2"], ["--help"]]
+    for words, code, said in by_users(folder, [(BOB, words) for words in texts]):
+        if words == ["--help"]:
+            assert (code, said) == (0, "")
+        else:
+            assert code in (2, 4), words
+            assert "Permission denied" in one_line(said)

@@ -19,6 +19,7 @@ from cli_runs import convpipe
 import convpipe as cp
 from convpipe.archive.collection import run_names
 from convpipe.archive.format import manifest_sha256
+from convpipe.archive.inputs import inputs_folder
 from convpipe.errors import ArchiveError
 from convpipe.files.staging import hidden_name
 
@@ -198,6 +199,7 @@ TOLD: dict[str, tuple[Callable[[], object], str]] = {
         ),
         r"failed\.jsonl: failed points that results\.csv lacks: aaaaaaaaaaaa$",
     ),
+    "a sweep without facts": (lambda: sweep_file(".json").unlink(), "the facts of this sweep are gone"),
     "a link to a run": (
         lambda: (C / "aaaaaaaaaaaa").symlink_to(first().name),
         "runs/c: links, which are not followed: aaaaaaaaaaaa",
@@ -305,6 +307,34 @@ def test_a_link_to_a_folder_of_collections_is_not_followed() -> None:
     assert "d" not in {row.split()[0] for row in ok("runs").splitlines()}
 
 
+@pytest.mark.parametrize("name", ["foo", "sweeps", "inputs", "results.csv", "aaaaaaaaaaaa", "index.html", ".x"])
+@pytest.mark.parametrize("within", [Path("runs"), C])
+def test_a_link_to_itself_hides_nothing(within: Path, name: str) -> None:
+    shutil.rmtree(within / name, ignore_errors=True)
+    (within / name).unlink(missing_ok=True)
+    (within / name).symlink_to(name)
+    whole = convpipe("verify", "runs")
+    damaged = {(C, "inputs"), (C, "results.csv"), (Path("runs"), "results.csv")}
+    assert whole.code == (3 if (within, name) in damaged else 0)
+    assert convpipe("runs", "runs").code == 0
+    assert convpipe("page", "runs/c").code == 0
+    (first() / "output.npy").write_bytes(b"")
+    answer = convpipe("verify", "runs")
+    assert answer.code == 3
+    assert f"{first()}/output.npy: got 0 bytes" in answer.err
+
+
+def test_inputs_are_not_read_through_a_link() -> None:
+    (C / "inputs").rename("out")
+    (C / "inputs").symlink_to(Path("out").resolve())
+    Path("x.npy").unlink()
+    answer = convpipe("verify", "runs")
+    assert answer.code == 3
+    assert "got no inputs/" in answer.err
+    run = next(C / name for name in run_names(C) if "npy" in (C / name / "config.yaml").read_text())
+    assert inputs_folder(cp.load(run)) is None
+
+
 def test_links_in_a_circle_end() -> None:
     for name in "pq":
         Path("runs", name).mkdir()
@@ -387,3 +417,41 @@ def test_no_point_that_failed_becomes_a_run() -> None:
     )
     ok("runs", "--rebuild", "runs/c")
     assert sorted(cp.runs(C).query("status == 'done'")["run"]) == run_names(C)
+
+
+def test_points_that_are_not_those_of_the_sweep_are_not_shown() -> None:
+    assert len(cp.runs(C, points=True)) == 8
+    edit(sweep_file(".csv"), "conv.pad=0", "conv.pad=7")
+    assert len(cp.runs(C, points=True)) == 0
+    sweep_file(".json").unlink()
+    assert len(cp.runs(C, points=True)) == 8
+
+
+def test_failures_of_too_many_columns_are_passed_over() -> None:
+    """Each brings other columns: all of them would make a table of four hundred million cells."""
+    rows = [
+        {"run": f"{number:012x}", "status": "failed", "started": "", "error": "x"}
+        | {f"c{number}.{column}": "1" for column in range(100)}
+        for number in range(2000)
+    ]
+    (C / ".failed.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = cp.runs(C)
+    assert found.shape[1] < 1500
+    assert found.shape[0] > 3
+    assert set(run_names(C)) < set(found["run"])
+
+
+def test_a_collection_that_may_not_be_read_is_named_and_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(C, "runs/a")
+    scandir = os.scandir
+
+    def refusing(path: str | Path) -> object:
+        if str(path) == "runs/a":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    answer = convpipe("verify", "runs")
+    assert answer.code == 3
+    assert answer.err == "convpipe: runs/a: Permission denied\n"
+    assert len(re.findall("^ok runs/c/", answer.out, re.MULTILINE)) == 4

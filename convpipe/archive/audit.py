@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Sequence, Set as AbstractSet
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from convpipe.archive.below import folders_below, is_collection, runs_in
@@ -21,9 +22,9 @@ from convpipe.archive.replace import ASIDE, mend
 from convpipe.archive.results import RESULTS
 from convpipe.archive.table import FAILED, Row, whole_row_of
 from convpipe.archive.verify import leftovers, verify
-from convpipe.errors import ArchiveError, UsageError
+from convpipe.errors import ArchiveError, UsageError, unread
 
-RUNS, OUT = "runs", "runs set aside"
+RUNS, OUT, COLLECTIONS = "runs", "runs set aside", "collections"
 NUMBERED = re.compile(r"(-\d+)?", re.ASCII)  # the end of a name, where several of one are set aside
 
 
@@ -48,14 +49,26 @@ def verify_all(
             findings.check("stored inputs", check_input, path)
         return findings.close()
     places = list(folders_below(folder))
-    collections = [place for place in places if runs_in(place) or is_collection(place)]
-    if not collections:
-        raise UsageError(f"verify: got {folder}, expected a run or a collection of runs")
     for place in places:
-        tell_links(place, findings, followed=places)
-        if place in collections:
-            judge_collection(place, findings, tidy=tidy)
+        findings.check("folders", partial(judge_folder, findings, places, tidy), place)
+    if not (findings.judged[COLLECTIONS] or findings.damaged):
+        raise UsageError(f"verify: got {folder}, expected a run or a collection of runs")
     return findings.close()
+
+
+def judge_folder(findings: Findings, places: Sequence[Path], tidy: bool, place: Path) -> None:
+    """Judge a folder that may be a collection, or hold some.
+
+    Raises:
+        ArchiveError: it may not be read.
+    """
+    try:
+        tell_links(place, findings, followed=places)
+        if is_collection(place) or runs_in(place):
+            findings.judged[COLLECTIONS] += 1
+            judge_collection(place, findings, tidy=tidy)
+    except PermissionError as error:
+        raise unread(error.filename or place, error) from error
 
 
 def judge_collection(folder: Path, findings: Findings, *, tidy: bool) -> None:

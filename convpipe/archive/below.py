@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from convpipe.archive.collection import has_runs, is_run
@@ -25,13 +26,18 @@ def folders_below(folder: Path) -> Iterator[Path]:
     """A folder and those below it in which runs may lie, each before what is in it; sorted.
 
     A link that leads to a collection is followed, unless it lies in a collection itself; no link in there ever is.
+    What lies below a folder that may not be read nobody knows.
+
+    Raises:
+        OSError: the first one cannot be read.
     """
     ahead = [folder]
     while ahead:
         found = ahead.pop()
         yield found
-        if found == folder or not found.is_symlink():
-            ahead += [found / name for name in sorted(entered(found), reverse=True)]
+        with suppress(OSError) if found != folder else nullcontext():
+            if found == folder or not found.is_symlink():
+                ahead += [found / name for name in sorted(entered(found), reverse=True)]
 
 
 def entered(folder: Path) -> Iterator[str]:
@@ -39,10 +45,12 @@ def entered(folder: Path) -> Iterator[str]:
     of_runs = is_collection(folder)
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith(".") or not entry.is_dir():
+            if entry.name.startswith("."):
                 continue
-            if entry.is_symlink():
-                may = not of_runs and is_collection(folder / entry.name)
+            if entry.is_symlink():  # which is no folder before anything else is asked of it: it may lead in a circle
+                may = not of_runs and os.path.isdir(folder / entry.name) and is_collection(folder / entry.name)
+            elif not entry.is_dir():
+                may = False
             elif of_runs and entry.name in OWN_FOLDERS:
                 may = is_collection(folder / entry.name)  # one that is called so
             else:

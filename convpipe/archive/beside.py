@@ -47,6 +47,8 @@ def judge_beside(folder: Path, findings: Findings, *, tidy: bool) -> None:
     runs = {*run_ids(folder), *failures(folder)}
     for path in entries(folder / SWEEPS):
         if path.suffix == ".csv":
+            if not os.path.lexists(path.with_suffix(".json")):
+                findings.note(path, "the facts of this sweep are gone, with which its hash is")
             findings.check(RECORDS, lambda path: tell_gone(path, check_sweep(path), findings, runs), path)
         elif path.suffix == ".json" and not os.path.lexists(path.with_suffix(".csv")):
             findings.note(path, "the points of this sweep are gone")
@@ -122,11 +124,19 @@ def is_folders(name: str, within: str) -> bool:
 def tell_half_done(folder: Path, findings: Findings, *, tidy: bool) -> None:
     """Tell what has been half done for more than a day, or remove it; what is younger may be somebody's work."""
     for path in around(folder):
-        if HIDDEN.fullmatch(path.name) and (age := time.time() - path.lstat().st_mtime) > DAY:
+        if HIDDEN.fullmatch(path.name) and (age := age_of(path)) > DAY:
             if tidy:
                 remove_hidden(path)
             gone = tidy and not os.path.lexists(path)
             findings.note(path, f"half done {age / DAY:.0f} days ago; {'removed' if gone else '--tidy removes it'}")
+
+
+def age_of(path: Path) -> float:
+    """How many seconds ago something was changed; 0 of what is gone by now, as its work is done."""
+    try:
+        return time.time() - path.lstat().st_mtime
+    except OSError:
+        return 0
 
 
 def is_at_work(folder: Path) -> bool:

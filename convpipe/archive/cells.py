@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import math
 import re
+import string
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ MARK = "'"  # of a text; a spreadsheet knows it, too
 FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")  # what a spreadsheet would work out, full-width signs too
 BEFORE = frozenset("\t\r\n")  # in front of which it has been seen to look for one
 OURS = re.compile(rf"{NUMBER.pattern}|-?inf|nan", re.ASCII)  # begins with a sign, and is a number of ours
-SAFE_STARTS = frozenset("[('")
+SAFE_STARTS = frozenset(f"{string.ascii_letters}{string.digits}[('")
 FLOAT_EXACT = 2**53  # whole numbers up to it are the same as floats
 WHOLE_DTYPES = {name: np.iinfo(name) for name in ("int64", "uint64")}
 
@@ -68,15 +69,12 @@ def for_spreadsheets(cells: Iterable[Any]) -> list[Any]:
     >>> for_spreadsheets(["=1+1", "-1", -1, "[1]", "a", " @x"])
     ["'=1+1", '-1', -1, '[1]', 'a', "' @x"]
     """
-    return [
-        cell if type(cell) is not str or cell[:1].isalnum() or cell[:1] in SAFE_STARTS else harmless(cell)
-        for cell in cells
-    ]
+    return [cell if type(cell) is not str or not cell or cell[0] in SAFE_STARTS else harmless(cell) for cell in cells]
 
 
 def harmless(cell: str) -> str:
     """A cell with a mark where it might be a formula and is no number of ours."""
-    return MARK + cell if is_formula(cell) and not OURS.fullmatch(cell) else cell
+    return MARK + cell if not OURS.fullmatch(cell) and is_formula(cell) else cell
 
 
 def marked_name(name: str) -> str:

@@ -77,7 +77,7 @@ class Named:
             return Wrong(key, value, "a dict")
         for name, entry in value.items():
             if self.name and not self.name.fullmatch(name):
-                return Wrong(f"{key}.", name, "a name such as archives have")
+                return Wrong(f"{key} of", name, "a name of a file such as runs have")
             if found := self.each.wrong(f"{key}.{shown(name)}", entry):
                 return found
         return None

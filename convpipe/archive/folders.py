@@ -78,7 +78,7 @@ def near(folder: Path) -> str:
     """A hint with what is there of nearly the same path, or of nearly the same name in ROOT; or nothing."""
     if os.path.lexists(folder):
         return ""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, StopIteration):  # of a working directory that may not be looked into
         above = next(each for each in folder.parents if os.path.isdir(each))
         missing, *rest = folder.relative_to(above).parts
         if name := nearest(missing, subfolders(above)):
@@ -94,7 +94,8 @@ def near(folder: Path) -> str:
 def subfolders(folder: Path) -> list[str]:
     """The names of the folders in a folder, but hidden ones."""
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        names = [entry.name for entry in entries if not entry.name.startswith(".")]
+    return sorted(name for name in names if os.path.isdir(folder / name))  # of a link in a circle the entry raises
 
 
 def run_folder(command: str, path: Run | str | Path) -> Path:
@@ -135,7 +136,9 @@ def collection_folder(command: str, path: Run | str | Path) -> Path:
     folder = existing_folder(command, path)
     mend(folder)
     if is_run(folder):
-        raise UsageError(f"{command}: got {folder}, a run; expected its collection, {folder.resolve().parent}")
+        raise UsageError(
+            f"{command}: got {folder}, a run; expected its collection, {os.path.dirname(os.path.realpath(folder))}"
+        )
     if not is_collection(folder):
         there = such_as(sorted({str(run.parent) for run in runs_below(folder)}))
         raise UsageError(f"{command}: got {folder}, expected a collection of runs{there}")

@@ -17,6 +17,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, cached_property, lru_cache
+from itertools import islice
 from typing import Any, TextIO
 
 import numpy as np
@@ -50,6 +51,7 @@ IN_ORDER = ("seconds", "axes", "wiring")  # entries whose stages stand as they r
 MOST_AGREEING = 16  # other codes that a manifest notes, the latest
 WRITTEN = json.JSONEncoder(allow_nan=False)
 CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+AT_ONCE = 1000  # lines of a table
 MAP_NAME = re.compile(r"\w[\w .-]{0,79}")  # of a filter or a channel
 SHEET = "maps.png"  # of all pictures, each with its name
 PICTURE = re.compile(r"maps\.png|map_\w[\w.-]{0,200}\.png")
@@ -201,12 +203,19 @@ def write_cells(table: TextIO, columns: Sequence[str], cells: Iterable[Iterable[
 
 
 def add_cells(table: TextIO, cells: Iterable[Iterable[Any]]) -> None:
-    """Write lines of a CSV table; csv does not quote a lone carriage return, which ends a line for who reads it."""
-    usual = csv.writer(table, lineterminator="\n")
-    quoting = csv.writer(table, lineterminator="\n", quoting=csv.QUOTE_ALL)
-    for row in map(for_spreadsheets, cells):
-        returns = any("\r" in cell for cell in row if type(cell) is str)
-        (quoting if returns else usual).writerow(row)
+    """Write lines of a CSV table; a lone carriage return, which csv does not quote, would end one for who reads it."""
+    lines = map(for_spreadsheets, cells)
+    while some := list(islice(lines, AT_ONCE)):
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(some)
+        table.write(text.getvalue() if "\r" not in text.getvalue() else "".join(map(quoted_line, some)))
+
+
+def quoted_line(cells: Sequence[Any]) -> str:
+    """A line, all of whose cells are in quotes if one has a carriage return."""
+    text, returns = io.StringIO(), any("\r" in cell for cell in cells if isinstance(cell, str))
+    csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL).writerow(cells)
+    return text.getvalue()
 
 
 def sums_bytes(sums: Mapping[str, str]) -> bytes:

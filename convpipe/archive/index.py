@@ -24,6 +24,8 @@ ROW_START = b'{"run": "'
 ROW_LINE = re.compile(ROW_START + rb'([0-9a-f]{12})"')
 STARTED = b', "started": "'  # which older code left out, and some measured columns, too
 LONG = 1000  # characters of a cell, where a line has to be short
+MOST_TABLE_CELLS = 20_000_000  # of points that failed: half a million of forty columns
+MOST_OTHERS = 1000  # columns that rows have beside those of the widest
 LINE_BYTES = 2048  # of the index, for one row: few are longer
 
 
@@ -79,7 +81,20 @@ def add_lines(path: Path, lines: bytes) -> None:
 
 def failures(folder: Path) -> dict[str, Row]:
     """The rows of failed points that no run has replaced yet, by run id."""
-    return {name: row for name, row in rows_of(folder / FAILURES).items() if not is_own_folder(folder / name)}
+    rows = rows_of(folder / FAILURES)
+    return {row["run"]: row for row in few_columns(rows.values()) if not is_own_folder(folder / row["run"])}
+
+
+def few_columns(rows: Iterable[Row]) -> Iterator[Row]:
+    """The same rows, but those that would make a table of theirs too large, as each brings other columns."""
+    columns: set[str] = set()
+    widest = 0
+    for number, row in enumerate(rows, start=1):
+        widest = max(widest, len(row))
+        count = len(columns) + len(row.keys() - columns)
+        if count <= 2 * widest + MOST_OTHERS and count * number <= MOST_TABLE_CELLS:
+            columns |= row.keys()
+            yield row
 
 
 def rows_of(path: Path, wanted: Container[str] | None = None) -> dict[str, Row]:

@@ -19,7 +19,7 @@ from typing import Any
 
 from convpipe.archive.cells import marked_name
 from convpipe.archive.format import csv_lines, manifest_sha256, read_json
-from convpipe.archive.index import FAILURES, INDEX, whole_row
+from convpipe.archive.index import FAILURES, INDEX, few_columns, whole_row
 from convpipe.archive.limits import MOST_CELLS, lines_of
 from convpipe.archive.shared import is_own_folder, own_file
 from convpipe.archive.table import FAILED, FIXED, MEASURED, OLD_FORMAT, SOMETIMES, Columns, Row, cells, write_results
@@ -86,6 +86,10 @@ class Table:
         with open(self.folder / RESULTS, "ab", buffering=0, opener=own_file) as file:
             write_lines(file.fileno(), csv_lines(cells(rows, names)))
         return True
+
+    def is_of(self, names: Iterable[str]) -> bool:
+        """Whether these are its runs: one may have been removed, and another made."""
+        return (self.runs, self.ids) == ids_of(names)
 
     @property
     def is_current(self) -> bool:
@@ -233,6 +237,8 @@ def rows_since(table: Table, most: int) -> list[Row] | None:
     made = rows_after(table.folder / INDEX, table.sizes[INDEX], most)
     failed = rows_after(table.folder / FAILURES, table.sizes[FAILURES], sys.maxsize - 1)
     if made is None or failed is None or not all("started" in row for row in made):
+        return None
+    if len(failed) > sum(1 for _ in few_columns(failed)):
         return None
     return list(in_order(made, failed))
 

@@ -16,17 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from convpipe.archive.cells import cell_text
-from convpipe.archive.format import add_cells, manifest_sha256
+from convpipe.archive.format import add_cells, manifest_sha256, read_json
 from convpipe.archive.identity import RUN_ID
-from convpipe.archive.shared import is_own_folder, make_shared
+from convpipe.archive.shared import is_own_folder, make_shared, own_file
 from convpipe.archive.table import Row
 from convpipe.archive.tabular import csv_rows
 from convpipe.archive.verify import file_sha256
+from convpipe.errors import ArchiveError
 from convpipe.files.staging import hidden_name, storing, write_whole
 
 SWEEPS = "sweeps"
 COLUMNS = ("point", "label", "settings", "run", "status")
 RECORD_FORMAT = 2  # since when it has hashes
+MOST_FACTS_BYTES = 16 << 20  # of which the command is most
 NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 
 
@@ -38,11 +40,9 @@ class SweepRecord:
         self.hidden = folder / hidden_name("sweep")
         self.file = open(self.hidden, "x", encoding="utf-8", errors="backslashreplace", newline="")  # noqa: SIM115 - `close` does
         add_cells(self.file, [COLUMNS])
-        self.points = 0
 
     def add(self, number: int, label: str, settings: str, run: str, status: str) -> None:
         """One more point."""
-        self.points += 1
         add_cells(self.file, [(number, cell_text(label), cell_text(settings), run, status)])
 
     def close(self, facts: Mapping[str, Any]) -> Path:
@@ -61,7 +61,13 @@ class SweepRecord:
         finally:
             self.drop()
         times = {"started": iso(self.started), "ended": iso(datetime.now(UTC))}
-        record = {"format": RECORD_FORMAT, **times, "points": self.points, **facts, "table_sha256": file_sha256(target)}
+        record = {
+            "format": RECORD_FORMAT,
+            **times,
+            "points": points_on(target),
+            **facts,
+            "table_sha256": file_sha256(target),
+        }
         content = facts_json({**record, "sha256": manifest_sha256(record)})
         write_whole(target.with_suffix(".json"), content, beside=self.folder)
         return target
@@ -80,6 +86,16 @@ class SweepRecord:
             self.hidden.unlink()
 
 
+def points_on(table: Path) -> int:
+    """How many points a record has, as they were written: an interrupt may come between a row and any count of it."""
+    rows = marks = 0
+    with storing(table), open(table, "rb", opener=own_file) as file:
+        for line in file:
+            marks += line.count(b'"')
+            rows += marks % 2 == 0  # within marks a line ends, and no row
+    return rows - 1
+
+
 def facts_json(record: Mapping[str, Any]) -> bytes:
     """The facts of a sweep as they are written."""
     return (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()
@@ -94,8 +110,23 @@ def point_rows(folder: Path) -> Iterator[Row]:
     """The points of all sweeps of a collection, the oldest sweep first, each in the order of its points."""
     records = sorted((folder / SWEEPS).glob("*.csv")) if is_own_folder(folder / SWEEPS) else ()
     for path in records:
-        with suppress(OSError, ValueError, csv.Error):
-            yield from sorted(sweep_rows(path), key=lambda row: int(row["point"]))
+        with suppress(OSError, ValueError, csv.Error, ArchiveError):
+            if sealed(path) in ("", file_sha256(path)):
+                yield from sorted(sweep_rows(path), key=lambda row: int(row["point"]))
+
+
+def sealed(table: Path) -> str:
+    """The hash that the facts beside a record's table say it has; nothing where there are none, or of older code.
+
+    Raises:
+        OSError, ValueError: they cannot be read.
+    """
+    path = table.with_suffix(".json")
+    if not os.path.lexists(path):
+        return ""
+    with open(path, "rb", opener=own_file) as file:
+        facts = read_json(file.read(MOST_FACTS_BYTES))
+    return str(facts.get("table_sha256", "")) if isinstance(facts, dict) else ""
 
 
 def with_points(folder: Path, rows: Iterable[Row]) -> list[Row]:

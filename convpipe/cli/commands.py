@@ -205,8 +205,9 @@ def runs(given: Namespace) -> None:
     elif form == "table":
         sys.stdout.write(table_for(found, chosen=given.columns not in (None, listing.VARYING)))
     else:
-        text = listing.TEXTS[form](found)
-        sys.stdout.write(text if terminal_width() is None else printable(text))
+        piped = terminal_width() is None
+        text = listing.TEXTS[form](found if piped else found.on_a_terminal)
+        sys.stdout.write(text if piped else printable(text))
 
 
 def collections_listed(root: Path, given: Namespace) -> Listing:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
 SHORT = ("sc", "cd", "cn", "cp", "hh")  # flags of two letters behind one hyphen
 NOTHING_OF_IT = "nothing of the run that was under way is kept"
+BARRED = "Permission denied: you may not look into this folder"
 GONE = "this folder is gone, perhaps deleted: cd to one that is there"
 
 
@@ -82,7 +83,7 @@ def reported(error: Exception) -> int:
     if os.environ.get("CONVPIPE_DEBUG") == "1":
         traceback.print_exception(error)
     known = as_known(error)
-    gone = "" if folder_is_there() else f" ({GONE})"
+    gone = f" ({GONE})" if not folder_is_there() else f" ({BARRED})" if not os.access(".", os.X_OK) else ""
     end_well_on_signals(known.exit_code)  # that it is interrupted would be a second line
     with suppress(OSError):  # of a full disk: the exit code still says it
         print(f"convpipe: {' '.join(line.strip() for line in str(known).splitlines())}{gone}", file=sys.stderr)
@@ -248,7 +249,6 @@ def show_outcome(job: Job, outcome: Outcome, prepared: Prepared, words: Sequence
     changed = changed_files(folder, prepared) if outcome.verdict == "new" else ()
     notes = [*notes, *changed, *unkept_note(job, outcome)]
     show_run(console(), outcome.run, outcome.verdict, outcome.seconds, notes, answers_of(outcome.run, prepared))
-    sys.stdout.flush()  # here, where it can be said that the run is kept although it cannot be told
 
 
 def unkept_note(job: Job, outcome: Outcome) -> Iterator[str]:
@@ -290,9 +290,7 @@ def multirun(hydra: Hydra, arguments: Namespace, words: Sequence[str]) -> int:
         with closing(
             started(hydra, arguments.overrides, arguments.config_name, ending_soon, ["convpipe", *words])
         ) as events:
-            code = show_sweep(events)
-            sys.stdout.flush()  # here, where it can be said what is kept although it cannot be told
-            return code
+            return show_sweep(events)
     except (KeyboardInterrupt, OSError):  # what the disk says against the runs is an error of ours by now
         with having_kept(GOES_ON):
             raise

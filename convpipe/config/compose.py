@@ -21,6 +21,7 @@ from convpipe.config.somewhere import in_some_folder
 from convpipe.config.tree import GROUPS, MAIN_CONFIG, WRITTEN_OUT, config_folder
 from convpipe.config.typed import axis_text, check_form, one_value, typed_texts
 from convpipe.errors import ConfigError, ConvpipeError, UsageError, pass_on
+from convpipe.files.limits import MOST_SETTINGS
 
 if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra
@@ -31,7 +32,7 @@ FREE_SETTINGS = tuple(f"{name}=" for name in FREE)  # of keys that the config ha
 MOST_REPEATED = 200  # characters of what was typed, in an advice
 NO_SEARCH_PATH = "hydra.searchpath=[]"
 # What else Hydra raises at odd configs: a list where it has a group, a text where it has a list.
-WRONG = (ValueError, TypeError, AttributeError, OSError, KeyError, RecursionError)
+WRONG = (ValueError, TypeError, AttributeError, OSError, KeyError, RecursionError, AssertionError)
 
 
 def compose(hydra: Hydra, config_name: str, overrides: Sequence[str]) -> dict[str, Any]:
@@ -54,6 +55,8 @@ def composed(hydra: Hydra, config_name: str | None, overrides: Sequence[str], *,
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
+    if len(overrides) > MOST_SETTINGS:
+        raise UsageError(f"got {len(overrides)} settings, expected at most {MOST_SETTINGS}; a .yaml file takes more")
     refuse_unsafe(overrides)
     check_single_values(overrides, multirun)
     mode = RunMode.MULTIRUN if multirun else RunMode.RUN

@@ -31,6 +31,8 @@ def explained(error: Exception, overrides: Sequence[str], siblings: Siblings) ->
         return UsageError(f"config: expected files in UTF-8: {message}")
     if isinstance(error, OSError) and error.errno is not None:  # Hydra has its own, without one
         return not_found(error, overrides)
+    if isinstance(error, AssertionError):  # Hydra's, of what is no text
+        return UsageError("config: expected names in defaults, such as override /input: random")
     if isinstance(error, RecursionError):
         return UsageError("config: expected fewer lists or groups within each other")
     if isinstance(error, KeyError):  # the only look-up of Hydra's own that depends on a config file

@@ -14,7 +14,7 @@ from typing import Any
 
 from convpipe.errors import ConfigError
 from convpipe.fields import join
-from convpipe.files.limits import MOST_FOLLOWED, MOST_GROWN
+from convpipe.files.limits import MOST_FOLLOWED, MOST_GROWN, MOST_REFERENCE
 
 OPENED = re.compile(r"(?<!\\)(\\*)\$\{")  # of a row of backslashes from the first one on, lest it be tried from each
 PLAIN = re.compile(r"\$\{\s*(\.*[\w.\[\]/-]+)\s*\}")
@@ -33,7 +33,7 @@ def check_references(key: str, value: Any) -> None:
     >>> check_references("seed", "${input.seed} and \\\\${no reference}")
     """
     for name, text in texts_of(key, value):
-        if any(PLAIN.match(text, place) is None or is_hydras(text, place) for place in references(text)):
+        if not all(is_setting(text, place) for place in references(text)):
             raise ConfigError(name, text, EXPECTED, way_out(name, text))
 
 
@@ -42,6 +42,12 @@ def references(text: str) -> Iterator[int]:
     for found in OPENED.finditer(text):
         if len(found[1]) % 2 == 0:
             yield found.end() - 2
+
+
+def is_setting(text: str, place: int) -> bool:
+    """Whether a reference leads to a setting, by a name that nobody made to be long."""
+    found = PLAIN.match(text, place)
+    return found is not None and len(found[1]) <= MOST_REFERENCE and not is_hydras(text, place)
 
 
 def is_hydras(text: str, place: int) -> bool:

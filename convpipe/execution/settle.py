@@ -14,7 +14,7 @@ from convpipe.archive.shared import is_own_folder
 from convpipe.archive.table import Row, done_row
 from convpipe.archive.verify import sums_of, verify
 from convpipe.archive.write import Draft
-from convpipe.errors import ArchiveError
+from convpipe.errors import ArchiveError, StorageError
 from convpipe.execution.reuse import Asked, Found, Standing, look
 
 Compare = Callable[[Run], str]  # how a draft agrees with a run, in words; it raises where it does not
@@ -144,13 +144,23 @@ class Case:
         kept = {key: manifest[key] for key in OLD if key in manifest}
         fresh = {key: value for key, value in draft.manifest.items() if key not in OLD}
         record = with_agreeing({**kept, **fresh}, manifest["code"])
-        return Settled(how, words) if renew(self.place, record, seen, self.row) else None
+        return self.renewed(how, words, record, seen, self.row)
 
     def within(self, then: Run, seen: str, words: str) -> Settled | None:
         """Some floats differ by no more than they may: the old run stays, and says that this code agrees."""
         record = with_agreeing(then.manifest, self.asked.code)
-        unchanged = record == then.manifest
-        return Settled(How.WITHIN, words) if unchanged or renew(self.place, record, seen, None) else None
+        if record == then.manifest:
+            return Settled(How.WITHIN, words)
+        return self.renewed(How.WITHIN, words, record, seen, None)
+
+    def renewed(self, how: How, words: str, record: Mapping[str, Any], seen: str, row: Row | None) -> Settled | None:
+        """Give the run its new manifest; that of another user, which one may not change, stays as it is."""
+        try:
+            return Settled(how, words) if renew(self.place, record, seen, row) else None
+        except StorageError as error:
+            if isinstance(error.__cause__, PermissionError):
+                return Settled(how, f"{words}; its manifest is another user's, and stays as it is")
+            raise
 
 
 def with_agreeing(manifest: Mapping[str, Any], code: str) -> dict[str, Any]:

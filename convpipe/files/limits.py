@@ -28,6 +28,9 @@ MOST_MARKS = 10_000
 MOST_CHARACTERS = 200_000  # of such a word: the grammar takes 0.01 ms for a point or a slash
 MOST_INNER_MARKS = 3_000  # the same within brackets, where it takes 0.2 ms for each of 3,000, and 2 ms of 30,000
 MOST_BRACKETS = 60  # within each other; files end at 50
+MOST_KEY = 255  # characters: a group is a folder, whose name can have no more
+MOST_SETTINGS = 2_000  # on one command line: Hydra takes 1 ms for each, and looks through all of them again and again
+MOST_REFERENCE = 1_000  # characters of one reference
 # Of references to other settings: characters and values once all are followed, and how often one is followed, which
 # takes OmegaConf 0.05 ms.
 MOST_GROWN = 1 << 20

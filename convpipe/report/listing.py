@@ -4,7 +4,7 @@ import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache, partial
 from importlib.util import find_spec
@@ -87,6 +87,11 @@ class Listing:
     rows: Sequence[Row]
     columns: Sequence[str]
     total: int
+
+    @property
+    def on_a_terminal(self) -> "Listing":
+        """The same, each cell on one line whatever is in it, so that none looks like a line of ours."""
+        return replace(self, rows=[{column: literal(text) for column, text in row.items()} for row in self.rows])
 
 
 def of_collection(

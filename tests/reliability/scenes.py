@@ -198,9 +198,8 @@ def state(folder: Path) -> dict[str, Any]:
         found["sweeps"] = [{**row, "status": ""} for row in table(last)]
         found["points"] = json.loads(last.with_suffix(".json").read_text())["points"]
     if (folder / "timings.csv").exists():
-        found["timings"] = {
-            (row["run"], row["threads"], row["repeat"], row["stage"]) for row in table(folder / "timings.csv")
-        }
+        whole = [row for row in table(folder / "timings.csv") if row["measured"]]  # others were cut short by a kill
+        found["timings"] = {(row["run"], row["threads"], row["repeat"], row["stage"]) for row in whole}
     return found
 
 

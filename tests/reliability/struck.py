@@ -37,12 +37,13 @@ CHANGES = re.compile(r"write|rename|mkdir|unlink|rmdir|link|truncate|chmod|chown
 
 @dataclass(frozen=True)
 class Call:
-    """A call: the so-many-th of its name, on which path, and whether it changes what is there."""
+    """A call: the so-many-th of its name, on which path, and what it does there."""
 
     name: str
     number: int
     path: str
     changes: bool
+    of_a_folder: bool = False
 
     @property
     def kind(self) -> tuple[str, str]:
@@ -98,7 +99,7 @@ def calls_in(lines: Sequence[str], below: Path) -> Iterator[Call]:
         found = inside.search(re.sub(r"^AT_FDCWD<[^>]*>", "", said))
         if found and name not in NOT_OF_FILES:
             changes = bool(CREATES.search(said) if name.startswith("open") else CHANGES.search(name))
-            yield Call(name, counted[name], found["path"] or "/", changes)
+            yield Call(name, counted[name], found["path"] or "/", changes, "O_DIRECTORY" in said)
 
 
 @cache

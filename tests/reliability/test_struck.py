@@ -57,7 +57,8 @@ def chosen(traced: Traced, blow: str) -> list[Call]:
     if blow in (KILL, TORN):
         calls = [call for call in traced.calls if call.changes and (blow == KILL or call.name == "write")]
     elif blow == EINTR:
-        calls = [call for call in traced.calls if call.name in GOES_ON and (LONG or call.kind in traced.new)]
+        calls = [call for call in traced.calls if call.name in GOES_ON and not call.of_a_folder]
+        calls = [call for call in calls if LONG or call.kind in traced.new]
     else:
         calls = [call for call in traced.calls if LONG or call.kind in traced.new]
         calls = [call for call in calls if call.changes] if blow == ENOSPC else calls

@@ -22,9 +22,37 @@ def test_the_good_one_is_good(good: Collection) -> None:
 
 @pytest.mark.parametrize("tampering", TAMPERINGS, ids=lambda tampering: tampering.name)
 def test_what_is_changed_is_found(tampering: Tampering, mine: Collection) -> None:
-    tampering.change(mine)
-    answer = judged(mine.root)
+    assert_found(tampering, mine)
+
+
+def assert_found(tampering: Tampering, collection: Collection) -> None:
+    """A change comes to what is expected of it."""
+    tampering.change(collection)
+    answer = judged(collection.root)
     assert outcome(answer) == tampering.expected, answer.err
+
+
+# Where `verify` does not look, by what it does not do, and a change that it misses so.
+BLIND = (
+    ("verify.check_sha256", "maps.png other bytes of the same size"),
+    ("verify.check_listed", "notes.txt added"),
+    ("audit.check_name", "two runs swapped"),
+    ("audit.judge_books", "results.csv: seed changed"),
+    ("audit.judge_beside", "timings: no text"),
+    ("beside.check_input", "an input changed"),
+    ("beside.check_facts", "sweep: label changed"),
+    ("beside.tell_foreign", "a foreign file beside the runs"),
+)
+
+
+@pytest.mark.parametrize(("what", "name"), BLIND)
+def test_a_verify_that_is_blind_is_caught(
+    what: str, name: str, mine: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tampering,) = (each for each in TAMPERINGS if each.name == name)
+    monkeypatch.setattr(f"convpipe.archive.{what}", lambda *given, **settings: None)
+    with pytest.raises(AssertionError, match="nothing"):
+        assert_found(tampering, mine)
 
 
 def test_every_flipped_bit_is_found(mine: Collection) -> None:
