@@ -46,6 +46,7 @@ HINTS = {
 # The name of what is half done, and within it that of what it is to become, which alone a user knows.
 HIDDEN = re.compile(r"\.(?:staging-|manifest-|input-)?([^/]+)-[0-9a-f]{8}-\d+-[0-9a-f]{8}")
 MOST_COMPARED = 1000  # names with a mistyped one, at 20 us each: a file of arrays may have any number
+GONE = "this folder is gone, perhaps deleted: cd to one that is there"
 NOTHING_KEPT = "; nothing was kept"  # the end of what a StorageError says while something is being written
 # What the system says of the disk or of the machine, and not of the file that it was asked for.
 NOT_OF_THE_FILE = frozenset(
@@ -177,9 +178,19 @@ def what_the_system_says(error: OSError, path: object) -> str:
         for above in reversed([where, *parents(str(where))]):
             if os.path.lexists(above) and not os.path.isdir(above):
                 return f"{above}: a file, expected a folder"
-    hint = HINTS.get(error.errno or 0, "")
+    is_lost = isinstance(error, FileNotFoundError) and not os.path.isabs(str(where)) and not folder_is_there()
+    hint = GONE if is_lost else HINTS.get(error.errno or 0, "")
     where = HIDDEN.sub(r"\1", str(where))
     return f"{where}: {error.strerror or error}{f' ({hint})' if hint else ''}"
+
+
+def folder_is_there() -> bool:
+    """Whether the working directory has not been deleted."""
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True
 
 
 def parents(path: str) -> Iterator[str]:

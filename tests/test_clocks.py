@@ -17,7 +17,7 @@ import convpipe as cp
 
 # Seconds since 1970: before it, at its start, where 32 bits end, signed and not, and the last years of Python's clock.
 TIMES = {"1901": -2_177_452_800, "1969": -1, "1970": 0, "2038": 2**31, "2106": 2**32, "2261": 9_190_000_000}
-CHOSEN_TIMES = TIMES if LONG else {name: TIMES[name] for name in ("1969", "2038", "2261")}
+CHOSEN_TIMES = TIMES if LONG else {name: TIMES[name] for name in ("1969", "2261")}
 
 # A process whose clock is elsewhere. `step`, where it is given, is added at each look at it.
 ELSEWHEN = """\

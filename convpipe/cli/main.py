@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 
 from convpipe.cli.early import end_well_on_signals
 from convpipe.cli.signals import Stopped, stopping_on_signals
-from convpipe.config.somewhere import folder_is_there, in_some_folder
+from convpipe.config.somewhere import in_some_folder
 from convpipe.errors import (
+    GONE,
     STOPPED,
     ConvpipeError,
     UsageError,
+    folder_is_there,
     having_kept,
     literal,
     made_there,
@@ -42,7 +44,6 @@ DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
 SHORT = ("sc", "cd", "cn", "cp", "hh")  # flags of two letters behind one hyphen
 NOTHING_OF_IT = "nothing of the run that was under way is kept"
 BARRED = "Permission denied: you may not look into this folder"
-GONE = "this folder is gone, perhaps deleted: cd to one that is there"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -83,7 +84,8 @@ def reported(error: Exception) -> int:
     if os.environ.get("CONVPIPE_DEBUG") == "1":
         traceback.print_exception(error)
     known = as_known(error)
-    gone = f" ({GONE})" if not folder_is_there() else f" ({BARRED})" if not os.access(".", os.X_OK) else ""
+    where = GONE if not folder_is_there() else BARRED if not os.access(".", os.X_OK) else ""
+    gone = f" ({where})" if where and where not in str(known) else ""
     end_well_on_signals(known.exit_code)  # that it is interrupted would be a second line
     with suppress(OSError):  # of a full disk: the exit code still says it
         print(f"convpipe: {' '.join(line.strip() for line in str(known).splitlines())}{gone}", file=sys.stderr)

@@ -6,14 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-
-def folder_is_there() -> bool:
-    """Whether the working directory has not been deleted."""
-    try:
-        os.getcwd()
-    except OSError:
-        return False
-    return True
+from convpipe.errors import folder_is_there
 
 
 @contextmanager
