@@ -23,7 +23,7 @@ from convpipe.archive.table import Row
 from convpipe.archive.tabular import csv_rows
 from convpipe.archive.verify import file_sha256
 from convpipe.errors import ArchiveError
-from convpipe.files.staging import hidden_name, storing, write_whole
+from convpipe.files.staging import hidden_name, storing
 
 SWEEPS = "sweeps"
 COLUMNS = ("point", "label", "settings", "run", "status")
@@ -51,26 +51,27 @@ class SweepRecord:
         Raises:
             StorageError: the disk refused.
         """
-        sweeps = self.folder / SWEEPS
+        sweeps, hidden_facts = self.folder / SWEEPS, self.folder / hidden_name("sweep")
         try:
             with storing(sweeps):
                 self.file.close()
                 make_shared(sweeps)
                 target = self.place(sweeps)
+                hidden_facts.write_bytes(self.facts(facts))  # all that a full disk may refuse, before any of it is seen
                 os.replace(self.hidden, target)
+                os.replace(hidden_facts, target.with_suffix(".json"))
         finally:
+            with suppress(OSError):
+                hidden_facts.unlink()
             self.drop()
-        times = {"started": iso(self.started), "ended": iso(datetime.now(UTC))}
-        record = {
-            "format": RECORD_FORMAT,
-            **times,
-            "points": points_on(target),
-            **facts,
-            "table_sha256": file_sha256(target),
-        }
-        content = facts_json({**record, "sha256": manifest_sha256(record)})
-        write_whole(target.with_suffix(".json"), content, beside=self.folder)
         return target
+
+    def facts(self, facts: Mapping[str, Any]) -> bytes:
+        """The facts of the sweep, and its table's and their own hash."""
+        times = {"started": iso(self.started), "ended": iso(datetime.now(UTC))}
+        points, sha256 = points_on(self.hidden), file_sha256(self.hidden)
+        record = {"format": RECORD_FORMAT, **times, "points": points, **facts, "table_sha256": sha256}
+        return facts_json({**record, "sha256": manifest_sha256(record)})
 
     def place(self, sweeps: Path) -> Path:
         """Where it goes: named after its start, in milliseconds, and its process."""
