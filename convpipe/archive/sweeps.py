@@ -6,6 +6,7 @@ A point's label lives here alone, so that equal points share a run, and a repeat
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import re
@@ -112,22 +113,24 @@ def point_rows(folder: Path) -> Iterator[Row]:
     records = sorted((folder / SWEEPS).glob("*.csv")) if is_own_folder(folder / SWEEPS) else ()
     for path in records:
         with suppress(OSError, ValueError, csv.Error, ArchiveError):
-            if sealed(path) in ("", file_sha256(path)):
+            if holds_what_is_said(path):
                 yield from sorted(sweep_rows(path), key=lambda row: int(row["point"]))
 
 
-def sealed(table: Path) -> str:
-    """The hash that the facts beside a record's table say it has; nothing where there are none, or of older code.
+def holds_what_is_said(table: Path) -> bool:
+    """Whether a record's table has the hash that the facts beside it say, if they do; older code wrote none.
 
     Raises:
-        OSError, ValueError: they cannot be read.
+        OSError, ValueError: one of them cannot be read.
     """
     path = table.with_suffix(".json")
     if not os.path.lexists(path):
-        return ""
+        return True
     with open(path, "rb", opener=own_file) as file:
         facts = read_json(file.read(MOST_FACTS_BYTES))
-    return str(facts.get("table_sha256", "")) if isinstance(facts, dict) else ""
+    said = facts.get("table_sha256") if isinstance(facts, dict) else None
+    with open(table, "rb", opener=own_file) as file:
+        return said in (None, hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def with_points(folder: Path, rows: Iterable[Row]) -> list[Row]:
