@@ -309,6 +309,9 @@ def verify(
             links, files of others, and what has been half done for more than a day.
         tidy: whether to remove the last of these.
 
+    Returns:
+        The whole runs, without those that were replaced and lie aside; `on_run` is called with these, too.
+
     Raises:
         ArchiveError: naming all that is damaged.
 
