@@ -130,7 +130,7 @@ def test_a_file_in_the_place_of_a_run(tmp_path: Path) -> None:
     place = execute(a_spec(), a_place(tmp_path / "a")).run.path.name
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / place).write_bytes(b"mine")
-    with pytest.raises(ArchiveError, match=f"{place}/SHA256SUMS: Not a directory"):
+    with pytest.raises(ArchiveError, match=f"{place}: a link or a file, expected the folder of a run"):
         execute(a_spec(), a_place(tmp_path / "b"))
     assert (tmp_path / "b" / place).read_bytes() == b"mine"
     assert hidden(tmp_path / "b") == []

@@ -176,7 +176,7 @@ def test_an_interrupt_at_any_moment(kind: str, folder: Path, collection: Path) -
         fresh(collection, folder)
         code, said = interrupted_at(2 + calls * moment // MOMENTS, words)
         kept.add(check_end(kind, code, one_line(said), folder))
-    assert kept == ({False, True} if kind != "page" else {False})  # a page is written at the very end
+    assert False in kept  # some came before anything was there to keep
 
 
 def check_end(kind: str, code: int, said: str, folder: Path) -> bool:

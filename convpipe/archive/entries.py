@@ -129,6 +129,7 @@ def whole(low: int, high: int = sys.maxsize) -> Plain:
 TEXT = Plain("a text", is_text)
 DICT = Plain("a dict", lambda value: isinstance(value, dict))
 SHA256 = Plain("a SHA-256, 64 hex digits", like(HASH))
+CODE = Plain(f"{SHA256.words}, or nothing where it is unknown", lambda value: value == "" or SHA256.legal(value))
 BYTES = Plain("a number of bytes", lambda value: type(value) is int and 0 <= value <= sys.maxsize)
 TEXTS_BY_NAME = Named(ListOf("texts", is_text))
 NEEDED: Mapping[str, Kind] = {
@@ -159,7 +160,7 @@ FORMATS: Mapping[int, Entries] = {
     2: Entries(
         {
             **NEEDED,
-            "code": SHA256,
+            "code": CODE,
             "started": Plain("a date and time", like(DATE)),
             "keep": Plain(f"one of {', '.join(Keep)}", lambda value: is_text(value) and value in set(Keep)),
             "lowering": TEXT,
