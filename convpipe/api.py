@@ -294,14 +294,23 @@ def runs(
     return frame(found.rows, found.columns)
 
 
-def verify(path: Run | str | Path, on_run: Callable[[Run], object] = lambda run: None) -> list[Run]:
-    """Check every hash of a run, or of all runs below a folder, with the inputs that they have stored.
+def verify(
+    path: Run | str | Path,
+    on_run: Callable[[Run], object] = lambda run: None,
+    on_note: Callable[[str], object] = lambda note: None,
+    *,
+    tidy: bool = False,
+) -> list[Run]:
+    """Check a run, or all that lies below a folder: every file by its hash, names, stored inputs, tables and records.
 
     Args:
         on_run: is called with each run as soon as it is found whole.
+        on_note: is called with what is no damage and yet to be told: runs that are not listed, or listed and gone,
+            links, files of others, and what has been half done for more than a day.
+        tidy: whether to remove the last of these.
 
     Raises:
-        ArchiveError: naming all that are damaged.
+        ArchiveError: naming all that is damaged.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -309,14 +318,10 @@ def verify(path: Run | str | Path, on_run: Callable[[Run], object] = lambda run:
     ...     [whole.manifest["run_id"] for whole in verify(folder)]
     ['4014ffa24254']
     """
-    from convpipe.archive.collection import is_run, runs_below, verify_all
+    from convpipe.archive.audit import verify_all
     from convpipe.archive.folders import existing_folder
 
-    folder = existing_folder("verify", path)
-    folders = [folder] if is_run(folder) else list(runs_below(folder))
-    if not folders:
-        raise UsageError(f"verify: got {folder}, expected a run or a collection of runs")
-    return verify_all(folders, on_run, alone=is_run(folder))
+    return verify_all(existing_folder("verify", path), on_run, on_note, tidy=tidy)
 
 
 def reproduce(run: Run | str | Path) -> Outcome:
@@ -339,11 +344,14 @@ def reproduce(run: Run | str | Path) -> Outcome:
     from convpipe.config.read import read_archived
     from convpipe.config.settings import usual_memory
     from convpipe.execution import runner
+    from convpipe.execution.planned import planned_work
     from convpipe.execution.recalled import with_files
 
     folder = run_folder("reproduce", run)
     then = verified(folder)
-    spec, changed = with_files(read_archived(then))
+    spec = read_archived(then)
+    planned_work(then, spec, usual_memory())  # before any file is looked for
+    spec, changed = with_files(spec)
     with TemporaryDirectory(prefix="convpipe-") as scratch:
         threads = int(then.manifest.get("provenance", {}).get("threads", 1))
         outcome = runner.repeat(folder, runner.Place(Path(scratch), usual_memory(), threads), spec)

@@ -36,6 +36,7 @@ ELSEWHERE = {
     "long": "int64",
     "byte": "uint8",
 }
+MOST_SAID = 1500  # characters of a key, of what was expected, and of a hint: the longest lists have 600
 # What there is to do against what the system says of itself, and not of a file.
 HINTS = {
     errno.EMFILE: "a process may open more after ulimit -n 1024",
@@ -47,6 +48,11 @@ HIDDEN = re.compile(r"\.(?:staging-|manifest-|input-)?([^/]+)-[0-9a-f]{8}-\d+-[0
 MOST_COMPARED = 1000  # names with a mistyped one, at 20 us each: a file of arrays may have any number
 GONE = "this folder is gone, perhaps deleted: cd to one that is there"
 NOTHING_KEPT = "; nothing was kept"  # the end of what a StorageError says while something is being written
+# What the system says of the disk or of the machine, and not of the file that it was asked for.
+NOT_OF_THE_FILE = frozenset(
+    getattr(errno, name)
+    for name in ("EIO", "ENXIO", "ENODEV", "ESTALE", "ETIMEDOUT", "EMFILE", "ENFILE", "ENOMEM", "EINTR", "EAGAIN")
+)
 OUT_OF_MEMORY = (
     "out of memory; lower limits.memory to have such a run refused before it starts, "
     "or allow this process more (ulimit -v, ulimit -d)"
@@ -66,12 +72,12 @@ STOPPED = 128  # with a signal's number the exit code, as a shell has it: 130 fo
 
 
 class ConvpipeError(Exception):
-    """The root of every error this package raises on purpose; its text has nothing that moves a cursor."""
+    """The root of every error this package raises on purpose; its text is one line that moves no cursor."""
 
     exit_code = 1
 
     def __str__(self) -> str:
-        return printable(super().__str__())
+        return literal(super().__str__())
 
 
 class ConfigError(ConvpipeError, ValueError):
@@ -88,8 +94,8 @@ class ConfigError(ConvpipeError, ValueError):
         super().__init__(key, got, expected, hint)
 
     def __str__(self) -> str:
-        tail = f" ({self.hint})" if self.hint else ""
-        return printable(f"{self.key}: got {shown(self.got)}, expected {self.expected}{tail}")
+        tail = f" ({self.hint})" if self.hint and len(self.hint) <= MOST_SAID else ""  # none that is cut works
+        return literal(f"{cut(self.key)}: got {shown(self.got)}, expected {cut(self.expected)}{tail}")
 
     def at(self, keys: Mapping[str, str]) -> ConfigError:
         """The same error under the name its user typed, for example ``stride`` as ``conv.stride``."""
@@ -139,6 +145,18 @@ class StorageError(ConvpipeError):
     def of(cls, error: OSError | MemoryError) -> StorageError:
         """What the system said, as an error of ours."""
         return cls(OUT_OF_MEMORY if isinstance(error, MemoryError) else what_the_system_says(error, "the system"))
+
+
+def unread(path: object, error: OSError | ValueError) -> ConvpipeError:
+    """Why a file of an archive cannot be read: that it is not there is damage, that the disk fails is none.
+
+    >>> print(repr(unread("a/b", FileNotFoundError(errno.ENOENT, "No such file"))))
+    ArchiveError('a/b: No such file')
+    >>> print(repr(unread("a/b", OSError(errno.EIO, "Input/output error"))))
+    StorageError('a/b: Input/output error')
+    """
+    kind = StorageError if getattr(error, "errno", None) in NOT_OF_THE_FILE else ArchiveError
+    return kind(f"{path}: {getattr(error, 'strerror', None) or error}")
 
 
 def of_the_system(error: BaseException) -> StorageError | None:
@@ -202,6 +220,8 @@ class having_kept:  # noqa: N801 - reads as a word
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if not isinstance(error, KeyboardInterrupt | OSError | MemoryError | StorageError):
             return
+        if isinstance(error, BrokenPipeError):  # whose reader has gone: no fault
+            return
         what = self.what if isinstance(self.what, str) else self.what()
         if isinstance(error, KeyboardInterrupt) and (note := what or self.otherwise):
             error.add_note(note)
@@ -264,6 +284,11 @@ def shown(value: object, limit: int = 80) -> str:
         return text
     is_path = hasattr(value, "__fspath__") or (isinstance(value, str) and "/" in value)
     return "..." + text[3 - limit :] if is_path else text[: limit - 3] + "..."
+
+
+def cut(text: str) -> str:
+    """A text that an error line has room for: what somebody types or mails may be of any length."""
+    return text if len(text) <= MOST_SAID else f"{text[: MOST_SAID - 3]}..."
 
 
 def printable(text: str) -> str:

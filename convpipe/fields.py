@@ -273,7 +273,10 @@ def mapping(key: str, value: Any) -> Mapping[str, Any]:
 
 
 def is_whole(value: Any, low: int | None = None, high: int | None = None) -> bool:
-    """Whether a value is a whole number of that range, Python's or NumPy's; a bool and an array are not."""
+    """Whether a value is a whole number of that range, Python's or NumPy's; a bool and an array are not.
+
+    Without an end the range has the numbers that floats reach: one of thousands of digits is a size of nothing.
+    """
     is_int = type(value) is int  # as most are
     if not is_int and (isinstance(value, bool) or not hasattr(value, "__index__") or getattr(value, "shape", False)):
         return False
@@ -281,7 +284,7 @@ def is_whole(value: Any, low: int | None = None, high: int | None = None) -> boo
         found = index(value)
     except TypeError:  # an array without axes, of what is no integer, has __index__, too
         return False
-    return (low is None or found >= low) and (high is None or found <= high)
+    return (low is None or found >= low) and (found <= high if high is not None else -LARGEST <= found <= LARGEST)
 
 
 def span(low: float | None, high: float | None) -> str:

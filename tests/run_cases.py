@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from convpipe.archive.collection import run_names
-from convpipe.archive.format import COLUMNS, FORMAT, UNHASHED, csv_bytes, manifest_sha256, stage_row
+from convpipe.archive.format import COLUMNS, FORMAT, UNHASHED, csv_bytes, manifest_json, stage_row
 from convpipe.archive.read import Run, load
 from convpipe.config.read import read_spec
 from convpipe.execution import runner
@@ -155,9 +155,9 @@ def reseal(folder: Path, **manifest: Any) -> None:
 def edit_manifest(folder: Path, **entries: Any) -> None:
     """Replace entries of a manifest, whose own hash agrees with it again where they do not say another."""
     record = json.loads((folder / "manifest.json").read_text()) | entries
-    if record["format"] == FORMAT and "sha256" not in entries:
-        record["sha256"] = manifest_sha256(record)
-    (folder / "manifest.json").write_text(json.dumps(record))
+    sealed = record["format"] == FORMAT and "sha256" not in entries
+    content = manifest_json(record) if sealed else json.dumps(record).encode()
+    (folder / "manifest.json").write_bytes(content)
 
 
 def from_elsewhere(folder: Path, **facts: Any) -> None:

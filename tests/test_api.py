@@ -581,7 +581,7 @@ def hostile_run(folder: Path) -> Run:
     path.rename(place)
     record = json.loads((place / "manifest.json").read_text())
     axes = {name: [HOSTILE] * len(found) for name, found in record["axes"].items()}
-    (place / "manifest.json").write_text(json.dumps(record | {"run_id": HOSTILE, "status": HOSTILE, "axes": axes}))
+    (place / "manifest.json").write_text(json.dumps(record | {"axes": axes}))
     return cp.load(place)
 
 

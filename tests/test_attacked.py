@@ -127,7 +127,9 @@ def test_a_link_that_leads_nowhere_is_something_in_a_run_s_place(tmp_path: Path,
     folder = tmp_path / "runs" / describe(spec).identity
     folder.parent.mkdir()
     folder.symlink_to(tmp_path / "nowhere" if target == "nowhere" else folder)
-    with pytest.raises(ArchiveError, match=rf"{folder}/SHA256SUMS: (No such file|Too many levels)"):
+    with pytest.raises(
+        ArchiveError, match=rf"{folder}: a link or a file, expected the folder of a run; remove it, or another name="
+    ):
         execute(spec, place)
     assert [each.name for each in folder.parent.iterdir()] == [folder.name]
 
@@ -175,7 +177,9 @@ def test_a_collection_s_own_files_are_files(run: Path, tmp_path: Path, name: str
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
 def test_nothing_is_written_through_a_link_of_the_index(run: Path, tmp_path: Path) -> None:
     (run.parent / ".index.jsonl").symlink_to(tmp_path / "other")
-    with pytest.raises(StorageError, match=r"\.index\.jsonl: Too many levels of symbolic links; nothing was kept"):
+    with pytest.raises(
+        StorageError, match=r"\.index\.jsonl: a link, expected a regular file; remove it; nothing was kept"
+    ):
         refresh(run.parent)
     assert not (tmp_path / "other").exists()
 

@@ -95,27 +95,27 @@ UNSAFE_FILES = {
     "run_dir": ("hydra: {run: {dir: '${root}'}}", r"hydra\.run\.dir: got \$\{root\}, expected \.,"),
     "sweep_dir": ("hydra: {sweep: {dir: /tmp/x}}", r"hydra\.sweep\.dir: got /tmp/x, expected \.,"),
     "env_set": ("hydra: {job: {env_set: {A: b}}}", r"hydra\.job\.env_set: got \{'A': 'b'\}, expected \{\}"),
-    "env_copy": ("hydra: {job: {env_copy: [HOME]}}", r"hydra\.job\.env_\w+: got .*HOME"),
+    "env_copy": ("hydra: {job: {env_copy: [HOME]}}", r"hydra\.job\.env_copy: got \['HOME'\], expected \[\]"),
     "no_env": ("hydra: {job: {env_copy: [NOT_SET]}}", r"hydra\.job\.env_copy: got NOT_SET, expected nothing"),
     "chdir": ("hydra: {job: {chdir: true}}", r"hydra\.job\.chdir: got True, expected False"),
     "no_hydra": ("hydra: 5", r"config: .*HydraConf"),
     "input": (f"input: {EVIL}", r"input\._target_: got evil\.Evil, expected "),
     "nested": (f"input: {{values: {EVIL}}}", r"config: .*nested"),
     "pad": (f"conv: {{pad: {EVIL}}}", r"conv\.pad: got .*evil\.Evil.*, expected a whole number"),
-    "created": ('input: {values: "${oc.create:{_target_: evil.Evil}}"}', r"input\.values: got .*evil\.Evil"),
-    "python": ("seed: !!python/object/apply:evil.Evil []", r"config: .*python/object/apply:evil\.Evil"),
+    "created": ('input: {values: "${oc.create:{_target_: evil.Evil}}"}', r".*: input\.values: got .*evil\.Evil"),
+    "python": ("seed: !!python/object/apply:evil.Evil []", r".*python\.yaml: line \d: .*/apply:evil\.Evil"),
     "package": ("defaults: ['pkg://evil/x']", r".*: got x, expected a config of that name"),
     "relocated": ("defaults: [config, '/input@hydra.callbacks.x: random', _self_]", r"(hydra\.callbacks|config): "),
 }  # fmt: skip
 HARMLESS_FILES = {
-    "bad_yaml": ("seed: [1", r"config: .*bad_yaml\.yaml"),
-    "colons": ("a: b: c", r"config: .*colons\.yaml"),
-    "twice": ("seed: 1\nseed: 2", r"config: .*seed"),
+    "bad_yaml": ("seed: [1", r".*bad_yaml\.yaml: line \d: "),
+    "colons": ("a: b: c", r".*colons\.yaml: line \d: .*a colon needs a blank behind it"),
+    "twice": ("seed: 1\nseed: 2", r".*twice\.yaml: line \d: .*seed"),
     "unknown": ("sed: 1", r"sed: got 1, expected one of the keys: .*\(did you mean seed\?\)"),
     "type": ("seed: abc", r"seed: got abc, expected a whole number"),
     "number": ("1: 2", r"1: got 2, expected one of the keys"),
     "loose": ("seed: ${nope}", r"seed: got \$\{nope\}, expected a value that can be worked out \(.*nope.*\)"),
-    "deep": ("input: {values: " + "[" * 500 + "]" * 500 + "}", r"config: expected fewer lists or groups"),
+    "deep": ("input: {values: " + "[" * 500 + "]" * 500 + "}", r".*deep\.yaml: not readable: more than 50 levels"),
     "date": ("seed: 2020-01-01", r"seed: got 2020-01-01, expected a whole number"),
     "no_default": ("defaults: [nope]", r".*: got nope, expected a config of that name"),
     "no_list": ("defaults: 5", r"config: .*no_list.*list"),
@@ -204,7 +204,8 @@ def test_a_file_that_is_not_text(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "own" / "experiment").mkdir(parents=True)
     (tmp_path / "own" / "experiment" / "mine.yaml").write_bytes(b"name: caf\xe9\n")
     assert re.match(
-        r"config: expected files in UTF-8", refused(folder, "--config-dir", f"{tmp_path}/own", "experiment=mine")
+        r".*mine\.yaml: expected UTF-8, which it is not at byte 9",
+        refused(folder, "--config-dir", f"{tmp_path}/own", "experiment=mine"),
     )
 
 

@@ -256,9 +256,15 @@ GRAMMAR = [
     ("filters=npy", r"filters\.path: got nothing, expected a value for it"),
     ("seed=${foo}", r"seed: got \$\{foo\}, expected a value that can be worked out \(.*foo.*\)"),
     ("seed=${seed}", r"seed: got \$\{seed\}, expected a value that can be worked out \(.+\)"),
-    ("seed=${oc.env:NOPE_NOT_SET}", r"seed: got \$\{oc\.env:NOPE_NOT_SET\}, expected a value .*\(.*NOPE_NOT_SET.*\)"),
-    ("seed=${nope:1}", r"seed: got \$\{nope:1\}, expected a value .*\(.*nope.*\)"),
-    ("input.values=" + "[" * 3000 + "]" * 3000, r"input\.values: got \[+\.\.\., expected fewer brackets"),
+    (
+        "seed=${oc.env:NOPE_NOT_SET}",
+        r"seed: got \$\{oc\.env:NOPE_NOT_SET\}, expected references .*\(.*NOPE_NOT_SET.*\)",
+    ),
+    ("seed=${nope:1}", r"seed: got \$\{nope:1\}, expected references to other settings alone"),
+    (
+        "input.values=" + "[" * 3000 + "]" * 3000,
+        r"input\.values: got \[+\.\.\., expected at most 60 brackets within each other",
+    ),
 ]
 FILES = [
     *(

@@ -259,7 +259,10 @@ def test_stages_that_the_config_does_not_make(tmp_path: Path) -> None:
     text = (run / "stages.csv").read_text()
     (run / "stages.csv").write_text(text.replace("pad,pad,", "pod,pad,"))
     reseal(run)
-    assert re.search(r"got no stage 'pad', which its config makes", refusal(run, "--at=0,0,0,0", code=3))
+    assert re.search(
+        r"stage 'pod' differs: stage was pod, is now pad \(as config.yaml plans it; nothing was computed",
+        refusal(run, "--at=0,0,0,0", code=3),
+    )
 
 
 def test_an_array_of_another_shape_than_the_config_makes(tmp_path: Path) -> None:
@@ -274,7 +277,7 @@ def test_an_array_of_another_shape_than_the_config_makes(tmp_path: Path) -> None
     )
     reseal(run)
     line = refusal(run, "--at=0,0,0,0", code=3)
-    assert re.search(r"stage 'reshape': got shape \(1,1,4,1\), expected \(1,2,2,1\)", line)
+    assert re.search(r"stage 'reshape' differs: shape was \(1,1,4,1\), is now \(1,2,2,1\)", line)
 
 
 # The cell itself

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -273,13 +275,19 @@ REFUSED = {
     "moved": ("defaults: [{/input@hydra.callbacks.x: random}]", r"(hydra\.callbacks|config): "),
     "defaults": ("defaults: 5", r"defaults: got 5, expected a list"),
     "python": ("seed: !!python/object/apply:os.system [ls]", r"my\.yaml: line 1: could not determine a constructor"),
-    "big": ("# " + "x" * (1 << 20), r"my\.yaml: expected at most 1048576 bytes"),
+    "big": ("# " + "x" * (1 << 20), r"my\.yaml: got 1048578 bytes, expected at most 1048576 \(numbers go into"),
+    "a list for a source": ("input: {source: [a]}", r"input\.source: got \['a'\], expected one of csv"),
+    "a group for a source": ("filters: {source: {a: 1}}", r"filters\.source: got \{'a': 1\}, expected one of"),
+    "a list for an operation": ("conv: {operation: [a]}", r"conv\.operation: got \['a'\], expected"),
+    "a list for a kind": ("cluster: {kind: [a]}", r"cluster\.kind: got \['a'\], expected"),
+    "nothing between points": ("conv..stride: 1", r"conv\.\.stride: got 1, expected names for keys"),
+    "a key of nothing": ('"": 1', r"'': got 1, expected names for keys"),
     "Hydra's own state": ("hydra: {overrides: {task: x}}", r"hydra\.overrides: got .*, expected of Hydra"),
     "Hydra's group": ("hydra: {launcher: []}", r"hydra\.launcher: got \[\], expected a group of settings"),
     "Hydra itself": ("hydra: 5", r"hydra: got 5, expected a group of settings"),
     "no axes": ("hydra.sweeper.params: 5", r"hydra\.sweeper\.params: got 5, expected a group of keys"),
     "a list for a group": ("timing: []", r"timing: got \[\], expected a group of settings"),
-    "a reference cut short": ("seed: '${'", r"seed: got \$\{, expected a value that can be worked out"),
+    "a reference cut short": ("seed: '${'", r"seed: got \$\{, expected references to other settings alone"),
     "a truth for a key": ("network: {on: {op: relu}}", r"network: got True for a key, expected names .* quotes around"),
     "nothing for a key": ("threads: {null: 1}", r"threads: got None for a key, expected names"),
     "a set": ("input: {shape: !!set {a, b}}", r"input\.shape: got a set, expected a text, a number, a list"),
@@ -421,3 +429,13 @@ def test_a_file_is_no_choice_of_later_calls_in_a_process(folder: Path) -> None:
     mine = written(folder, MINE)
     assert OWN not in convpipe(mine, "--help").out
     assert OWN not in refused(folder, "experiment=nope")
+
+
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="no folder in memory")
+def test_a_file_in_memory_is_a_file(folder: Path) -> None:
+    with TemporaryDirectory(dir="/dev/shm") as memory:
+        Path(memory, "my.yaml").write_text("experiment: lecture_4d\n")
+        np.save(f"{memory}/x.npy", np.ones((1, 3, 5, 5)))
+        answer = convpipe(f"{memory}/my.yaml", "input=npy", f"input.path={memory}/x.npy")
+        assert (answer.code, answer.err) == (0, "")
+        assert convpipe("reproduce", "runs/my").code == 0

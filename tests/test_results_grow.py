@@ -18,7 +18,7 @@ from convpipe.archive.collection import read_results, rebuild, refresh
 from convpipe.archive.index import FAILURES, INDEX, note
 from convpipe.archive.ledger import Ledger
 from convpipe.archive.results import RECORD, RESULTS
-from convpipe.archive.table import Row, run_row
+from convpipe.archive.table import MADE, Row, run_row
 
 HUGE = 10**6
 
@@ -214,7 +214,8 @@ def test_a_run_takes_the_place_of_its_failure(folder: Path) -> None:
     lines = (folder / INDEX).read_bytes().splitlines(keepends=True)
     (folder / INDEX).write_bytes(b"".join(lines[:-1]))
     row = json.loads(lines[-1])
-    note(folder, [row | {"status": "failed", "error": "no"}])
+    failed = {key: value for key, value in row.items() if key not in MADE}
+    note(folder, [failed | {"status": "failed", "error": "no"}])
     refresh(folder)
     assert [row["status"] for row in table(folder)] == ["done", "done", "failed"]
     shutil.move(folder.parent / run.folder.name, folder)
@@ -264,6 +265,17 @@ def test_the_table_grows_with_each_batch(folder: Path) -> None:
     (folder / RECORD).unlink()
     refresh(folder)
     assert sorted((folder / RESULTS).read_bytes().splitlines()) == sorted(grown.splitlines())
+
+
+def test_a_run_that_was_lost_and_is_made_again_has_one_row(folder: Path) -> None:
+    seeded(folder, 1, 2, 3)
+    lost = run_folders(folder)[1]
+    shutil.rmtree(lost)
+    ledger = Ledger(folder)
+    run = next(run for seed in (1, 2, 3) if (run := a_run(folder, {"seed": seed})).folder == lost)
+    ledger.note([run_row(run.folder)])
+    ledger.close()
+    assert sorted(row["run"] for row in table(folder)) == sorted(path.name for path in run_folders(folder))
 
 
 def test_two_sweeps_that_write_at_once_end_with_all_rows(folder: Path) -> None:

@@ -298,8 +298,8 @@ def test_kept_layers_that_contradict_the_config_are_damage(tmp_path: Path, monke
     run = load(there.run)
     row = next(row for row in run.rows if row["stage"] == "relu1")
     for values, line in (
-        (np.ones((1, 8, 4, 4), np.float32), r"stage 'relu1': got shape \(1,8,4,4\), expected \(1,8,8,8\)"),
-        (np.ones((1, 8, 8, 8), np.int32), r"stage 'relu1': got dtype int32, expected float32"),
+        (np.ones((1, 8, 4, 4), np.float32), r"stage 'relu1' differs: shape was \(1,8,4,4\), is now \(1,8,8,8\)"),
+        (np.ones((1, 8, 8, 8), np.int32), r"stage 'relu1' differs: dtype was int32, is now float32"),
     ):
         replace_array(there.run, row, values)
         assert re.search(line, refusal("explain", str(there.run), *KINDS["a network"].cells[1]))
@@ -594,8 +594,8 @@ def test_a_hash_that_is_none_leads_nowhere(tmp_path: Path, monkeypatch: pytest.M
     ("change", "line"),
     [
         (("int16", "foo8"), r"input: got dtype foo8, expected one of int8, "),
-        (('"(2,3,5,4)"', '"(2,3,5,9)"'), r"got shape \(2,3,5,4\), expected \(2,3,5,9\), as stages\.csv says"),
-        (("int16", "int32"), r"stage 'input': got dtype int16, expected int32"),
+        (('"(2,3,5,4)"', '"(2,3,5,9)"'), r"stage 'input' differs: bytes was 240, is now 540"),
+        (("int16", "int32"), r"stage 'input' differs: bytes was 240, is now 480"),
     ],
 )
 def test_rows_that_contradict_the_file_are_damage(

@@ -33,7 +33,7 @@ VALUES: dict[str, list[str]] = {
         "[a,{b:1}]",
         "'${name}'",
     ],
-    "name": ["a", "'1'", "1", "???", "a.b-c_d", "'${oc.env:NOWHERE,x}'", "x${seed}y", "'\\${seed}'"],
+    "name": ["a", "'1'", "1", "???", "a.b-c_d", "'${keep}${keep}'", "x${seed}y", "'\\${seed}'"],
     "conv.stride": ["1", "2", "[2,1]", "[]", "null", "1e-5", "1E5", ".5", "inf", "-0.0", "1_000", "0x10"],
     "conv.pad": ["0", "same", "[[0,1],[2,3]]", "[1,'a b',null,true,1e-05]", "${conv.stride}", "[${seed},2]"],
     "conv.pad_value": ["0", "1.0", "1e-05", "1e100", "'1e-5'", "${seed}", "12345678901234567890123"],
@@ -209,7 +209,6 @@ def path_of(words: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
         (["seed=1,2", "conv={stride:2}"], ["with_values"] * 2),
         (["seed=1", "+new=3,4"], ["whole"] * 2),
         (["conv.stride=1,2", "conv={stride:5}"], ["whole"] * 2),  # the last word counts
-        (["seed=1,2", "name='${hydra.job.config_name}'"], ["whole"] * 2),
     ],
 )
 def test_what_is_cheap(words: list[str], taken: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

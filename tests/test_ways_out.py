@@ -114,7 +114,9 @@ def test_what_systems_leave_is_told_and_no_damage() -> None:
     answer = convpipe("verify", "runs")
     assert answer.code == 0
     assert answer.out.startswith(f"ok {run} archive ")
-    assert answer.err == f"note: {run}: no part of the run: {', '.join(sorted([*LEFT, '.ipynb_checkpoints']))}\n"
+    first = ", ".join(sorted([*LEFT, ".ipynb_checkpoints"])[:5])
+    of_collection = f"note: {run.parent}: no part of the collection: {', '.join(sorted(LEFT)[:5])} and 1 more"
+    assert answer.err.splitlines() == [f"note: {run}: no part of the run: {first} and 2 more", of_collection]
     assert leftovers(run) == sorted([*LEFT, ".ipynb_checkpoints"])
     assert convpipe("name=c").out.endswith(f"reproduced: {run}\n")
     assert "1 there before, 0 failed" in convpipe("-m", "name=c", "seed=0,1").out
@@ -251,7 +253,7 @@ def test_a_replacement_whose_row_cannot_be_noted_is_kept(monkeypatch: pytest.Mon
     monkeypatch.setattr(replace, "index_row", broken)
     answer = convpipe("name=c")
     assert answer.code == 4
-    assert answer.err.endswith(f"; the new run is kept: {run}\n")
+    assert answer.err.endswith(f"; the run is kept: {run}\n")
     assert verify(run).manifest["status"] == "done"
 
 

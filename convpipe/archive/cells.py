@@ -8,7 +8,8 @@ from __future__ import annotations
 import ast
 import math
 import re
-from collections.abc import Sequence
+import string
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,10 @@ ELSEWHERE = re.compile(
 )  # what a spreadsheet reads so
 TRUTHS = {"True": True, "False": False, "": None}
 MARK = "'"  # of a text; a spreadsheet knows it, too
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would work out
+FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")  # what a spreadsheet would work out, full-width signs too
+BEFORE = frozenset("\t\r\n")  # in front of which it has been seen to look for one
+OURS = re.compile(rf"{NUMBER.pattern}|-?inf|nan", re.ASCII)  # begins with a sign, and is a number of ours
+SAFE_STARTS = frozenset(f"{string.ascii_letters}{string.digits}[('")
 FLOAT_EXACT = 2**53  # whole numbers up to it are the same as floats
 WHOLE_DTYPES = {name: np.iinfo(name) for name in ("int64", "uint64")}
 
@@ -43,8 +47,48 @@ def cell_text(value: Any) -> str:
     """
     if not isinstance(value, str):
         return str(value)
-    marked = value.startswith((MARK, *FORMULA)) or ELSEWHERE.fullmatch(value) or (value and plain_value(value) != value)
-    return MARK + value if marked else value
+    marked = value.startswith(MARK) or is_formula(value) or ELSEWHERE.fullmatch(value)
+    return MARK + value if marked or (value and plain_value(value) != value) else value
+
+
+def is_formula(text: str) -> bool:
+    r"""Whether a spreadsheet might take a text for something to work out, blanks and what is not seen passed over.
+
+    >>> [is_formula(text) for text in ("=1", " \u200b+1", "\tx", "\uff1d1", "a=1", "")]
+    [True, True, True, True, False, False]
+    """
+    if text[:1] in BEFORE:
+        return True
+    first = next((mark for mark in text if mark.isprintable() and not mark.isspace()), "")
+    return first in FORMULA
+
+
+def for_spreadsheets(cells: Iterable[Any]) -> list[Any]:
+    """The cells of a line as they are written: none is a formula, whoever's table they are from.
+
+    >>> for_spreadsheets(["=1+1", "-1", -1, "[1]", "a", " @x"])
+    ["'=1+1", '-1', -1, '[1]', 'a', "' @x"]
+    """
+    return [cell if type(cell) is not str or not cell or cell[0] in SAFE_STARTS else harmless(cell) for cell in cells]
+
+
+def harmless(cell: str) -> str:
+    """A cell with a mark where it might be a formula and is no number of ours."""
+    return MARK + cell if not OURS.fullmatch(cell) and is_formula(cell) else cell
+
+
+def marked_name(name: str) -> str:
+    """A column's name as the head of a table has it.
+
+    >>> marked_name("conv.stride"), marked_name("=1"), column_name(marked_name("'x"))
+    ('conv.stride', "'=1", "'x")
+    """
+    return MARK + name if name.startswith(MARK) or is_formula(name) else name
+
+
+def column_name(cell: str) -> str:
+    """The column that a cell of a table's head names."""
+    return cell.removeprefix(MARK)
 
 
 @lru_cache(maxsize=1 << 16)

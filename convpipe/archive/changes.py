@@ -15,8 +15,9 @@ from convpipe.archive.collection import run_ids, run_names
 from convpipe.archive.identity import Described
 from convpipe.archive.index import INDEX, each_row, failures, whole_row
 from convpipe.archive.inputs import contents_of
+from convpipe.archive.limits import lines_of
 from convpipe.archive.results import known_table
-from convpipe.archive.shared import own_file
+from convpipe.archive.shared import is_own_folder, own_file
 from convpipe.archive.table import DAMAGED, FAILED, KEEP, NOT_CONFIG, OLD_FORMAT, Row, run_row, with_paths
 
 SHA256 = ".sha256"
@@ -49,7 +50,7 @@ class Formers:
         """The latest run that is still there of the same config as a row's, with other content; None without any."""
         read = hashes_of(row)
         for run, then in reversed(self.latest.get(config_key(row), ())):
-            if then != read and then.keys() == read.keys() and (self.folder / run).is_dir():
+            if then != read and then.keys() == read.keys() and is_own_folder(self.folder / run):
                 changed = [group for group in read if then[group] != read[group]]
                 return Former(run, tuple(unmarked(row.get(f"{group}.path", group)) for group in changed))
         return None
@@ -82,7 +83,7 @@ def formers_like(folder: Path, row: Row) -> Formers:
     found = Formers(folder)
     first, *others = cells_between_hashes(row)
     with suppress(OSError), open(folder / INDEX, "rb", opener=own_file) as index:
-        for line in index:
+        for line in lines_of(index):
             if line.startswith(first, CELLS_FROM) and all(part in line for part in others):
                 like = whole_row(line)
                 if like is not None:

@@ -7,8 +7,9 @@ but never has another say; `rebuild` makes both anew from the runs.
 from __future__ import annotations
 
 import csv
+import errno
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Set as AbstractSet
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,21 +18,19 @@ from convpipe.archive.frames import every_column, frame
 from convpipe.archive.glance import glance, manifest_text
 from convpipe.archive.identity import RUN_ID
 from convpipe.archive.index import INDEX, complete, failures, index_places, row_at, rows_of
-from convpipe.archive.inputs import check_input, inputs_in, own_inputs
-from convpipe.archive.read import Run
-from convpipe.archive.replace import mend
 from convpipe.archive.results import RESULTS, Table, in_order, lengthened, write_table
 from convpipe.archive.shared import locked, own_file
 from convpipe.archive.table import (
     Row,
     columns_of,
+    is_row,
     row_of_today,
     run_row,
     with_columns,
 )
-from convpipe.archive.verify import verify
+from convpipe.archive.tabular import csv_rows
 from convpipe.errors import ArchiveError
-from convpipe.files.staging import storing
+from convpipe.files.staging import remove_abandoned, storing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,63 +47,26 @@ def run_names(folder: Path) -> list[str]:
 def run_ids(folder: Path) -> list[str]:
     """The same as they come, as a hundred thousand take a while to sort."""
     with os.scandir(folder) as entries:
-        return [entry.name for entry in entries if RUN_ID.match(entry.name) and entry.is_dir()]
+        return [entry.name for entry in entries if is_run_entry(entry)]
 
 
-def runs_below(folder: Path) -> Iterator[Path]:
-    """Every run of a collection, or of the collections in a folder, however deep; sorted."""
-    mend(folder)
-    for name in sorted(entry.name for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)):
-        if RUN_ID.match(name) or is_run(folder / name):
-            yield folder / name
-        elif not name.startswith("."):
-            yield from runs_below(folder / name)
+def has_runs(folder: Path) -> bool:
+    """Whether there is any."""
+    try:
+        with os.scandir(folder) as entries:
+            return any(map(is_run_entry, entries))
+    except OSError:
+        return False
+
+
+def is_run_entry(entry: os.DirEntry[str]) -> bool:
+    """Whether a folder's entry is a run by its name; a link is none, as it may lead anywhere."""
+    return bool(RUN_ID.match(entry.name)) and entry.is_dir(follow_symlinks=False)
 
 
 def is_run(folder: Path) -> bool:
     """Whether a folder looks like a run, however damaged."""
-    return (folder / "SHA256SUMS").exists() or (folder / "manifest.json").exists()
-
-
-def verify_all(folders: Sequence[Path], on_run: Callable[[Run], object], *, alone: bool) -> list[Run]:
-    """Verify runs, and the inputs stored beside them: of a run that is `alone` its own, otherwise all there are.
-
-    Args:
-        on_run: is called with each run as soon as it is found whole.
-
-    Raises:
-        ArchiveError: naming all that are damaged.
-    """
-    whole: list[Run] = []
-    inputs: list[Path] = []
-
-    def check_run(folder: Path) -> None:
-        found = verify(folder)
-        inputs.extend(own_inputs(found))
-        whole.append(found)
-        on_run(found)
-
-    damaged = errors_of(check_run, folders)
-    if not alone:
-        inputs = [path for folder in sorted({run.parent for run in folders}) for path in inputs_in(folder)]
-    lost = errors_of(check_input, inputs)
-    counts = [f"{len(damaged)} of {len(folders)} runs"] * bool(damaged)
-    counts += [f"{len(lost)} of {len(inputs)} stored inputs"] * bool(lost)
-    if errors := [*damaged, *lost]:
-        all_of_them = ArchiveError(f"{' and '.join(counts)} are damaged: {'; '.join(map(str, errors))}")
-        raise all_of_them if len(errors) > 1 else errors[0]
-    return whole
-
-
-def errors_of(check: Callable[[Path], None], paths: Iterable[Path]) -> list[ArchiveError]:
-    """What is wrong with each of some paths, by a check that raises it."""
-    errors = []
-    for path in paths:
-        try:
-            check(path)
-        except ArchiveError as error:
-            errors.append(error)
-    return errors
+    return os.path.lexists(folder / "SHA256SUMS") or os.path.lexists(folder / "manifest.json")
 
 
 def whole_rows(folder: Path, wanted: Collection[str] | None = None) -> list[Row]:
@@ -118,16 +80,16 @@ def whole_rows(folder: Path, wanted: Collection[str] | None = None) -> list[Row]
     there = {name for name in run_ids(folder) if wanted is None or name in wanted}
     known = rows_of(folder / INDEX, there)
     failed = [row for name, row in failures(folder).items() if wanted is None or name in wanted]
-    made = [whole_row_of(folder / name, row) for name, row in known.items() if "started" in row]
+    made = [noted_row_of(folder / name, row) for name, row in known.items() if "started" in row]
     older = [row_of_today(folder / name, row) for name, row in known.items() if "started" not in row]
     lacking = [*older, *(run_row(folder / name) for name in there - known.keys())]
     lacking.sort(key=lambda row: (row["started"], row["run"]))
     return list(in_order([*made, *lacking], failed))
 
 
-def whole_row_of(run: Path, row: Row) -> Row:
+def noted_row_of(run: Path, row: Row) -> Row:
     """The row of the index, or that of the run where its manifest is gone."""
-    return row if os.path.exists(f"{run}/manifest.json") else run_row(run)
+    return row if os.path.lexists(f"{run}/manifest.json") else run_row(run)
 
 
 # The table
@@ -141,18 +103,26 @@ def read_results(folder: Path) -> list[Row]:
     """
     if not os.path.isdir(folder):  # pathlib raises where a name is too long
         raise ArchiveError(f"{folder}: no such collection")
-    try:
-        with open(folder / RESULTS, newline="", encoding="utf-8", opener=own_file) as file:
-            found: list[Row] = list(csv.DictReader(file))
-    except (OSError, ValueError, csv.Error):
-        found = []
-    listed = {*run_ids(folder), *failures(folder)}
-    # a line with more cells than the head has a None as key, one with fewer has it as a value
-    even = all(None not in row and None not in row.values() for row in found)
-    if even and len(found) == len(listed) and {row.get("run") for row in found} == listed:
+    found = table_rows(folder, set(run_ids(folder)), failures(folder).keys())
+    if found is not None:
         return found
     rows = whole_rows(folder)
     return with_columns(rows, columns_of(rows))
+
+
+def table_rows(folder: Path, runs: AbstractSet[str], failed: AbstractSet[str]) -> list[Row] | None:
+    """The rows of results.csv where it has one for each run and each failed point, and nothing else; otherwise None."""
+    listed = runs | failed
+    found: dict[str, Row] = {}
+    try:
+        for row in csv_rows(folder / RESULTS):
+            run = row.get("run", "")
+            if run in found or run not in listed or not is_row(row, failed=run in failed):
+                return None
+            found[run] = row
+    except (OSError, ValueError, KeyError, csv.Error):
+        return None
+    return list(found.values()) if len(found) == len(listed) else None
 
 
 def chosen_runs(wanted: Mapping[Path, Collection[str]]) -> pd.DataFrame:
@@ -185,6 +155,7 @@ def rebuild(folder: Path) -> Path:
         StorageError: the disk refused.
     """
     with storing(folder / RESULTS), locked(folder):
+        remove_abandoned(folder)
         (folder / INDEX).unlink(missing_ok=True)
         written_anew(folder)
     return folder / RESULTS
@@ -200,18 +171,35 @@ def written_anew(folder: Path, *, whole: bool = True) -> Table:
         OSError, StorageError: the disk refused.
     """
     names, failed = set(run_ids(folder)), failures(folder)
-    places, older = index_places(folder, names)
+    places, older = places_in(folder, names)
     with open(folder / INDEX, "rb", buffering=0, opener=own_file) as index:
         if whole and (lacking := names - places.keys()):
 
             def made(name: str) -> Row:
-                run = folder / name
-                return row_of_today(run, row_at(index, older[name])) if name in older else run_row(run)
+                run, row = folder / name, row_at(index, older[name]) if name in older else None
+                return run_row(run) if row is None else row_of_today(run, row)
 
             complete(folder, sorted(lacking, key=lambda name: (started_at(folder / name), name)), made)
             places, _ = index_places(folder, names)
         order = sorted(places, key=places.__getitem__)
-        return write_table(folder, lambda: in_order((row_at(index, places[name]) for name in order), failed.values()))
+
+        def rows() -> Iterator[Row]:
+            for name in order:
+                row = row_at(index, places[name])
+                yield row if row is not None and row["run"] == name else run_row(folder / name)
+
+        return write_table(folder, lambda: in_order(rows(), failed.values()))
+
+
+def places_in(folder: Path, names: Container[str]) -> tuple[dict[str, int], dict[str, int]]:
+    """Where the index has its runs; one that is larger than an index can be gives way to a new one."""
+    try:
+        return index_places(folder, names)
+    except OSError as error:
+        if error.errno != errno.EFBIG:
+            raise
+        (folder / INDEX).unlink()
+        return index_places(folder, names)
 
 
 def started_at(run: Path) -> str:

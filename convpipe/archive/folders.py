@@ -12,10 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from convpipe.archive import read
-from convpipe.archive.collection import is_run, run_names, runs_below, started_at
+from convpipe.archive.below import is_collection, runs_below
+from convpipe.archive.collection import is_run, run_names, started_at
 from convpipe.archive.read import Run, as_folder
 from convpipe.archive.replace import mend
-from convpipe.archive.results import RESULTS
 from convpipe.archive.verify import verify
 from convpipe.errors import UsageError, did_you_mean, nearest
 
@@ -94,7 +94,8 @@ def near(folder: Path) -> str:
 def subfolders(folder: Path) -> list[str]:
     """The names of the folders in a folder, but hidden ones."""
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        names = [entry.name for entry in entries if not entry.name.startswith(".")]
+    return sorted(name for name in names if os.path.isdir(folder / name))  # of a link in a circle the entry raises
 
 
 def run_folder(command: str, path: Run | str | Path) -> Path:
@@ -135,8 +136,10 @@ def collection_folder(command: str, path: Run | str | Path) -> Path:
     folder = existing_folder(command, path)
     mend(folder)
     if is_run(folder):
-        raise UsageError(f"{command}: got {folder}, a run; expected its collection, {folder.resolve().parent}")
-    if not (folder / RESULTS).exists() and not run_names(folder):
+        raise UsageError(
+            f"{command}: got {folder}, a run; expected its collection, {os.path.dirname(os.path.realpath(folder))}"
+        )
+    if not is_collection(folder):
         there = such_as(sorted({str(run.parent) for run in runs_below(folder)}))
         raise UsageError(f"{command}: got {folder}, expected a collection of runs{there}")
     return folder

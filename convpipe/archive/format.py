@@ -14,22 +14,24 @@ import hashlib
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, cached_property, lru_cache
+from itertools import islice
 from typing import Any, TextIO
 
 import numpy as np
 
+from convpipe.archive.cells import for_spreadsheets, marked_name
+from convpipe.errors import shown
 from convpipe.tensors import Array, shape_text
 
 FORMAT = 2
-READABLE = (1, 2)  # of format 1, graph.format_1 says what was computed otherwise
 COLUMNS = ("stage", "op", "shape", "dtype", "bytes", "macs", "min", "max", "sha256", "file")
 TEXTS = ("config.yaml", "stages.csv")
 OUTPUT = "output.npy"
 INPUTS = "inputs"  # beside the runs: what file sources read, each named as the SHA-256 of its content
 UNHASHED = ("SHA256SUMS", "manifest.json")
-MOST_TEXT_BYTES = 64 << 20  # of a file that is read whole
 MOST_THREADS = 4096  # that a run can have had
 # What an archive may say: a hostile one cannot lead out of its folder, nor surprise who reads its numbers.
 NUMBER = r"-?\d{1,20}(?:\.\d{1,20})?(?:e[+-]\d{1,3})?|-?inf|nan|"
@@ -45,24 +47,15 @@ ROW = {
     "sha256": re.compile(r"[0-9a-f]{64}"),
     "file": re.compile(r"(?:\w[\w.-]*\.npy)?"),
 }
-MANIFEST = {"archive_id": str, "run_id": str, "status": str, "seconds": dict, "axes": dict, "provenance": dict}
-MANIFEST_2 = {
-    "code": str,
-    "started": str,
-    "keep": str,
-    "lowering": str,
-    "paths": dict,
-    "sizes": dict,
-    "wiring": dict,
-    "sha256": str,
-}
 IN_ORDER = ("seconds", "axes", "wiring")  # entries whose stages stand as they ran
 MOST_AGREEING = 16  # other codes that a manifest notes, the latest
 WRITTEN = json.JSONEncoder(allow_nan=False)
 CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+AT_ONCE = 1000  # lines of a table
 MAP_NAME = re.compile(r"\w[\w .-]{0,79}")  # of a filter or a channel
 SHEET = "maps.png"  # of all pictures, each with its name
 PICTURE = re.compile(r"maps\.png|map_\w[\w.-]{0,200}\.png")
+FILE_NAME = re.compile(r"\w[\w.-]*\Z")
 SUM_LINE = re.compile(r"([0-9a-f]{64})  (\w[\w.-]*)")
 
 
@@ -127,9 +120,19 @@ def read_json(content: bytes) -> Any:
     """What a JSON text says.
 
     Raises:
-        ValueError: it is none, such as one with the words NaN and Infinity, which Python would take.
+        ValueError: it is none, such as one with the words NaN and Infinity, which Python would take; or it has a key
+            twice, of which one reader takes the first and another the last.
     """
-    return json.loads(content, parse_constant=no_number)
+    return json.loads(content, parse_constant=no_number, object_pairs_hook=each_once)
+
+
+def each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The entries of an object whose keys are all different."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        (again, _), *_ = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"got the key {shown(again)} twice")
+    return found
 
 
 def no_number(word: str) -> None:
@@ -183,21 +186,36 @@ def csv_bytes(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> byte
     """A CSV table with a header line, of rows that have exactly these columns in this order."""
     text = io.StringIO()
     write_cells(text, columns, (row.values() for row in rows))
-    return text.getvalue().encode()
+    return text.getvalue().encode(errors="backslashreplace")
 
 
 def csv_lines(cells: Iterable[Iterable[Any]]) -> bytes:
     """Lines of a CSV table, without a header."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(cells)
-    return text.getvalue().encode()
+    add_cells(text, cells)
+    return text.getvalue().encode(errors="backslashreplace")
 
 
 def write_cells(table: TextIO, columns: Sequence[str], cells: Iterable[Iterable[Any]]) -> None:
     """Write a CSV table with a header line."""
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(cells)
+    add_cells(table, [map(marked_name, columns)])
+    add_cells(table, cells)
+
+
+def add_cells(table: TextIO, cells: Iterable[Iterable[Any]]) -> None:
+    """Write lines of a CSV table; a lone carriage return, which csv does not quote, would end one for who reads it."""
+    lines = map(for_spreadsheets, cells)
+    while some := list(islice(lines, AT_ONCE)):
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(some)
+        table.write(text.getvalue() if "\r" not in text.getvalue() else "".join(map(quoted_line, some)))
+
+
+def quoted_line(cells: Sequence[Any]) -> str:
+    """A line, all of whose cells are in quotes if one has a carriage return."""
+    text, returns = io.StringIO(), any("\r" in cell for cell in cells if isinstance(cell, str))
+    csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL).writerow(cells)
+    return text.getvalue()
 
 
 def sums_bytes(sums: Mapping[str, str]) -> bytes:

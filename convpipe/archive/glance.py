@@ -12,11 +12,14 @@ from pathlib import Path
 from stat import S_IFMT, S_IFREG
 from typing import Any
 
-from convpipe.archive.format import FORMAT, MOST_TEXT_BYTES
+from convpipe.archive.entries import check_entry
+from convpipe.archive.format import FORMAT
+from convpipe.archive.limits import most_bytes
 from convpipe.archive.read import read_manifest
-from convpipe.errors import ArchiveError
+from convpipe.errors import NOT_OF_THE_FILE, ArchiveError, unread
 
 START, END = f'{{\n "format": {FORMAT},\n', "\n}\n"  # of a manifest that is whole and has a line for each entry
+MOST_MANIFEST_BYTES = most_bytes("manifest.json")
 USUAL_BYTES = 1 << 16  # of a manifest: more is read in another go
 # What a stranger has put there instead is not followed, if a link, nor waited for, if a pipe.
 AS_IT_LIES = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -39,18 +42,24 @@ def glance(folder: str, content: str) -> Entry:
 
 
 def manifest_text(folder: str) -> str:
-    """A manifest as it lies there; nothing where it cannot be read."""
+    """A manifest as it lies there; nothing where it cannot be read.
+
+    Raises:
+        StorageError: the disk refused.
+    """
     try:
         file = os.open(f"{folder}/manifest.json", AS_IT_LIES)  # a third of what open() takes
         try:
             content = os.read(file, USUAL_BYTES)
-            while len(content) % USUAL_BYTES == 0 and len(content) < MOST_TEXT_BYTES:
+            while len(content) % USUAL_BYTES == 0 and len(content) <= MOST_MANIFEST_BYTES:
                 if not (more := os.read(file, len(content) or USUAL_BYTES)):
                     break
                 content += more
         finally:
             os.close(file)
-    except OSError:
+    except OSError as error:
+        if error.errno in NOT_OF_THE_FILE:  # who knows what lies there
+            raise unread(f"{folder}/manifest.json", error) from error
         return ""
     return content.decode("utf-8", "replace")
 
@@ -64,16 +73,18 @@ def line_of(folder: str, content: str, key: str) -> Any:
     """One entry of a manifest that has a line for each: a line break cannot be within one.
 
     Raises:
-        ArchiveError: the line is no JSON.
+        ArchiveError: the line is no JSON, or says what no manifest does.
     """
     mark = f'\n "{key}": '
     start = content.rfind(mark)  # from the end, where the sizes are
     if start < 0:
         return None
     try:
-        return DECODE(content, start + len(mark))[0]
-    except ValueError as error:
+        value = DECODE(content, start + len(mark))[0]
+    except (ValueError, RecursionError) as error:
         raise ArchiveError(f"{folder}/manifest.json: not readable: {error}") from error
+    check_entry(f"{folder}/manifest.json", FORMAT, key, value)
+    return value
 
 
 def check_sizes(folder: str, sizes: Any) -> None:
@@ -88,6 +99,6 @@ def check_sizes(folder: str, sizes: Any) -> None:
         try:
             found = os.lstat(f"{folder}/{name}")
         except (OSError, ValueError) as error:
-            raise ArchiveError(f"{folder}/{name}: {getattr(error, 'strerror', None) or error}") from error
+            raise unread(f"{folder}/{name}", error) from error
         if found.st_size != size or S_IFMT(found.st_mode) != S_IFREG:
             raise ArchiveError(f"{folder}/{name}: got {found.st_size} bytes, expected a file of {size}")

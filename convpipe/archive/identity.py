@@ -8,6 +8,8 @@ from typing import Any
 
 from convpipe.archive.cells import cell_text
 from convpipe.archive.format import CANONICAL
+from convpipe.errors import ConfigError
+from convpipe.files.limits import MOST_CONFIG_BYTES
 from convpipe.files.yaml import dotted, encoded
 
 RUN_ID = re.compile(r"[0-9a-f]{12}\Z")
@@ -45,6 +47,26 @@ class Described:
     def cells(self) -> dict[str, str]:
         """The config's cells in a table of results."""
         return {key: text for part in self.parts.values() for key, text in part.cells}
+
+
+def check_written(parts: Mapping[str, Part], others: int = 0) -> None:
+    """A config is no larger than what is read of an archive's config.yaml.
+
+    Args:
+        others: bytes that are left for parts which are not there.
+
+    Raises:
+        ConfigError: it is, by its longest key; before anything is computed.
+    """
+    most = MOST_CONFIG_BYTES - others
+    if 4 * sum([len(part.yaml) for part in parts.values()]) <= most:  # UTF-8 has at most 4 bytes for each
+        return
+    lengths = {key: len(encoded(part.yaml)) for key, part in parts.items()}
+    size, longest = sum(lengths.values()), max(lengths, key=lengths.__getitem__)
+    if size > most:
+        expected = f"at most {most} in all"
+        hint = f"write the numbers to a .npy file: {longest}=npy {longest}.path=FILE.npy"
+        raise ConfigError(longest, f"a config of {size} bytes", expected, hint if longest != "network" else "")
 
 
 def config_cells(config: Mapping[str, Any]) -> dict[str, str]:

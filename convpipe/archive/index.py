@@ -13,9 +13,9 @@ from io import FileIO
 from pathlib import Path
 from typing import IO
 
-from convpipe.archive.identity import RUN_ID
-from convpipe.archive.shared import locked, own_file
-from convpipe.archive.table import FAILED, Row
+from convpipe.archive.limits import MOST_CELLS, MOST_LINE_BYTES, lines_of
+from convpipe.archive.shared import is_own_folder, locked, own_file
+from convpipe.archive.table import FAILED, NOT_CONFIG, Row, is_row
 from convpipe.files.staging import storing
 
 INDEX = ".index.jsonl"
@@ -23,6 +23,9 @@ FAILURES = ".failed.jsonl"
 ROW_START = b'{"run": "'
 ROW_LINE = re.compile(ROW_START + rb'([0-9a-f]{12})"')
 STARTED = b', "started": "'  # which older code left out, and some measured columns, too
+LONG = 1000  # characters of a cell, where a line has to be short
+MOST_TABLE_CELLS = 20_000_000  # of points that failed: half a million of forty columns
+MOST_OTHERS = 1000  # columns that rows have beside those of the widest
 LINE_BYTES = 2048  # of the index, for one row: few are longer
 
 
@@ -42,18 +45,31 @@ def note(folder: Path, rows: Iterable[Row]) -> None:
 def add_rows(folder: Path, rows: Sequence[Row]) -> None:
     """The same by who holds the lock."""
     for name, failed in ((INDEX, False), (FAILURES, True)):
-        lines = "".join(json.dumps(row) + "\n" for row in rows if (row["status"] == FAILED) is failed)
+        lines = b"".join(row_line(row) for row in rows if (row["status"] == FAILED) is failed)
         if lines:
-            add_lines(folder / name, lines.encode())
+            add_lines(folder / name, lines)
 
 
 def index_row(folder: Path, row: Row) -> None:
     """Add the row of a run to the index, by who holds the lock."""
-    add_lines(folder / INDEX, (json.dumps(row) + "\n").encode())
+    add_lines(folder / INDEX, row_line(row))
+
+
+def row_line(row: Row) -> bytes:
+    """The line of a row: of one with more settings than a line may have, without them."""
+    if len(row) <= MOST_CELLS:
+        line = json.dumps(row).encode() + b"\n"
+        if len(line) < MOST_LINE_BYTES:
+            return line
+    return json.dumps({key: text[:LONG] for key, text in row.items() if key in NOT_CONFIG}).encode() + b"\n"
 
 
 def add_lines(path: Path, lines: bytes) -> None:
-    """Add whole lines to a file, apart from a last one that a kill cut short."""
+    """Add whole lines to a file, apart from a last one that a kill cut short.
+
+    Raises:
+        OSError: the disk refused, or something else than a file of the collection's own lies there.
+    """
     with open(path, "a+b", opener=own_file) as file:
         if file.tell() and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n":
             lines = b"\n" + lines
@@ -65,37 +81,58 @@ def add_lines(path: Path, lines: bytes) -> None:
 
 def failures(folder: Path) -> dict[str, Row]:
     """The rows of failed points that no run has replaced yet, by run id."""
-    return {name: row for name, row in rows_of(folder / FAILURES).items() if not (folder / name).is_dir()}
+    rows = rows_of(folder / FAILURES)
+    return {row["run"]: row for row in few_columns(rows.values()) if not is_own_folder(folder / row["run"])}
+
+
+def few_columns(rows: Iterable[Row]) -> Iterator[Row]:
+    """The same rows, but those that would make a table of theirs too large, as each brings other columns."""
+    columns: set[str] = set()
+    widest = 0
+    for number, row in enumerate(rows, start=1):
+        widest = max(widest, len(row))
+        count = len(columns) + len(row.keys() - columns)
+        if count <= 2 * widest + MOST_OTHERS and count * number <= MOST_TABLE_CELLS:
+            columns |= row.keys()
+            yield row
 
 
 def rows_of(path: Path, wanted: Container[str] | None = None) -> dict[str, Row]:
     """The rows of a file of lines by run id, of all runs or of those that are wanted; none where there is no file."""
-    try:
-        with open(path, "rb", opener=own_file) as file:
-            lines = file.read().splitlines()
-    except OSError:
-        return {}
     found: dict[str, Row] = {}
-    if wanted is not None:  # an id stands at the same place in each line, so that few have to be read whole
-        lines = [line for line in lines if (match := ROW_LINE.match(line)) is None or match[1].decode() in wanted]
-    for row in filter(None, map(whole_row, lines)):
+    for row in each_row(path, wanted):
         found.pop(row["run"], None)  # of two lines of one run the last counts, in its place
         found[row["run"]] = row
     return found
 
 
-def each_row(path: Path) -> Iterator[Row]:
-    """The rows of a file of lines one by one, in their order, of one run perhaps several; none where there is none."""
+def each_row(path: Path, wanted: Container[str] | None = None) -> Iterator[Row]:
+    """The rows of a file of lines one by one, in their order, of one run perhaps several; none where there is none.
+
+    An id stands at the same place in each line, so that few have to be read whole where some runs alone are wanted.
+    """
     with suppress(OSError), open(path, "rb", opener=own_file) as file:
-        yield from (row for line in file if (row := whole_row(line)) is not None)
+        for line in lines_of(file):
+            match = ROW_LINE.match(line) if wanted is not None else None
+            if match and wanted is not None and match[1].decode() not in wanted:
+                continue
+            row = whole_row(line, failed=path.name == FAILURES)
+            if row is not None and (wanted is None or row["run"] in wanted):
+                yield row
 
 
-def whole_row(line: bytes) -> Row | None:
-    """The row of one line of JSON, or None of a line that a kill cut short."""
+def whole_row(line: bytes, *, failed: bool = False) -> Row | None:
+    """The row of one line of JSON, or None of a line that a kill cut short, or that says what no row does.
+
+    Args:
+        failed: whether it is of a point that failed, of which nothing is measured, and not of a run.
+    """
+    if line.count(b'": ') > MOST_CELLS:
+        return None
     try:
         row: Row = json.loads(line)
         texts = all(isinstance(cell, str) for cell in row.values())
-        return row if texts and row["status"] and RUN_ID.match(row["run"]) else None
+        return row if texts and is_row(row, failed=failed) else None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
@@ -115,7 +152,7 @@ def complete(folder: Path, names: Iterable[str], made: Callable[[str], Row]) -> 
     """Add the lines of runs that the index lacks, in the order in which they are given."""
     with open(folder / INDEX, "ab", opener=own_file) as file:
         for name in names:
-            file.write(json.dumps(made(name)).encode() + b"\n")
+            file.write(row_line(made(name)))
 
 
 def line_places(file: IO[bytes]) -> tuple[dict[str, int], dict[str, int]]:
@@ -126,21 +163,21 @@ def line_places(file: IO[bytes]) -> tuple[dict[str, int], dict[str, int]]:
     places: dict[str, int] = {}
     older: dict[str, int] = {}
     position = file.seek(0)
-    for line in file:
+    line = b"\n"
+    for line in lines_of(file):
         match = ROW_LINE.match(line)
         if match and line.endswith(b"}\n") and line.count(ROW_START) == 1:
             (places if STARTED in line else older)[match[1].decode()] = position
         position += len(line)
-    if position and not line.endswith(b"\n"):
+    if not line.endswith(b"\n"):
         file.write(b"\n")
     return places, older
 
 
-def row_at(index: FileIO, place: int) -> Row:
-    """The row whose line begins there; read in one piece, as a buffer would be filled anew for each."""
+def row_at(index: FileIO, place: int) -> Row | None:
+    """The row whose line begins there, if it is whole; read in one piece, as a buffer would be filled anew for each."""
     index.seek(place)
     text = index.read(LINE_BYTES)
-    while b"\n" not in text and (more := index.read(len(text))):
+    while b"\n" not in text and len(text) <= MOST_LINE_BYTES and (more := index.read(len(text))):
         text += more
-    row: Row = json.loads(text.partition(b"\n")[0].decode())  # json itself would look for the encoding first
-    return row
+    return whole_row(text.partition(b"\n")[0])

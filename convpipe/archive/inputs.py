@@ -30,11 +30,12 @@ def contents_of(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def inputs_folder(run: Run) -> Path | None:
-    """The folder of stored inputs that goes with an archived run, whether it is there or not."""
+    """The folder of stored inputs that goes with an archived run, whether it is there or not; a link is none."""
     if run.path is None:
         return None
-    beside = run.path.resolve().parent
-    return (beside.parent if beside.name == ASIDE else beside) / INPUTS
+    beside = Path(os.path.realpath(run.path)).parent
+    folder = (beside.parent if beside.name == ASIDE else beside) / INPUTS
+    return None if folder.is_symlink() else folder
 
 
 def own_inputs(run: Run) -> list[Path]:
@@ -44,14 +45,14 @@ def own_inputs(run: Run) -> list[Path]:
         ArchiveError: one is not there.
     """
     folder = inputs_folder(run)
-    if folder is None or run.manifest["format"] < 2 or not Keep(run.manifest["keep"]).inputs:
+    if run.path is None or run.manifest["format"] < 2 or not Keep(run.manifest["keep"]).inputs:
         return []
     contents = contents_of(run.config)
     for group, sha256 in contents.items():
-        if not os.path.lexists(folder / sha256):
+        if folder is None or not os.path.lexists(folder / sha256):
             lacking = shown(run.manifest["paths"].get(group, f"what {group} has read"), 200)
             raise ArchiveError(f"{run.path}: got no {INPUTS}/{sha256} beside it, expected {lacking} to be stored there")
-    return [folder / sha256 for sha256 in dict.fromkeys(contents.values())]
+    return [folder / sha256 for sha256 in dict.fromkeys(contents.values())] if folder else []
 
 
 def inputs_in(collection: Path) -> list[Path]:

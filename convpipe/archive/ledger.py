@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from convpipe.archive.collection import refresh, written_anew
+from convpipe.archive.collection import refresh, run_ids, written_anew
 from convpipe.archive.index import INDEX, add_rows
 from convpipe.archive.results import RESULTS, known_table
 from convpipe.archive.shared import locked
@@ -26,10 +27,10 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         known = known_table(folder)
-        self.table = known if known is not None and known.is_current else None
+        self.table = known if known is not None and known.is_current and known.is_of(run_ids(folder)) else None
         self.rows = self.table.rows if self.table else 0  # that it should have
         self.written: float = self.rows  # rows that it had when it was last made anew
-        if self.table is None and ((folder / INDEX).exists() or (folder / RESULTS).exists()):
+        if self.table is None and any(os.path.lexists(folder / name) for name in (INDEX, RESULTS)):
             self.written = math.inf  # who knows: it is made anew at the end
 
     def note(self, rows: Sequence[Row]) -> None:

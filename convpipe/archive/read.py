@@ -7,34 +7,30 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 import stat
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convpipe.archive.cells import stage_column
+from convpipe.archive.entries import check_manifest
 from convpipe.archive.format import (
     COLUMNS,
-    MANIFEST,
-    MANIFEST_2,
-    MAP_NAME,
-    MOST_TEXT_BYTES,
-    MOST_THREADS,
     OUTPUT,
-    PICTURE,
-    READABLE,
     ROW,
     lettered,
     read_json,
 )
-from convpipe.archive.keep import Keep, advised
+from convpipe.archive.keep import advised
+from convpipe.archive.limits import MOST_CONTAINERS, too_large
 from convpipe.archive.maps import maps_of, output_axes
-from convpipe.errors import ArchiveError, ConfigError, UsageError, shown
+from convpipe.errors import ArchiveError, ConfigError, UsageError, shown, unread
+from convpipe.files.limits import MOST_CONFIG_BYTES
 from convpipe.files.npy import NpyHeader, read_array, read_header
-from convpipe.files.yaml import read_yaml
+from convpipe.files.yaml import dotted, read_yaml
 from convpipe.tensors import Array, shape_text
 
 if TYPE_CHECKING:
@@ -155,6 +151,8 @@ def stored_array(path: Path) -> Array:
         return read_array(path, path.name)
     except ConfigError as error:
         raise not_stored(path, error) from error
+    except MemoryError as error:
+        raise ArchiveError(f"{path}: got an array that does not fit into memory") from error
 
 
 def stored_header(path: Path) -> NpyHeader:
@@ -175,7 +173,7 @@ def check_regular(path: Path) -> int:
     try:
         found = path.lstat()
     except (OSError, ValueError) as error:
-        raise ArchiveError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+        raise unread(path, error) from error
     if not stat.S_ISREG(found.st_mode):
         raise ArchiveError(f"{path}: expected a regular file")
     return found.st_size
@@ -183,8 +181,8 @@ def check_regular(path: Path) -> int:
 
 def check_text(path: Path, size: int) -> None:
     """A small file is no larger than what is read whole."""
-    if size > MOST_TEXT_BYTES:
-        raise ArchiveError(f"{path}: got {size} bytes, expected at most {MOST_TEXT_BYTES}")
+    if error := too_large(str(path), size):
+        raise ArchiveError(f"{path}: {error.strerror}")
 
 
 def read_bytes(path: Path) -> bytes:
@@ -193,7 +191,7 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ArchiveError(f"{path}: {error.strerror or error}") from error
+        raise unread(path, error) from error
 
 
 def load(folder: str | Path) -> Run:
@@ -204,6 +202,7 @@ def load(folder: str | Path) -> Run:
     """
     path = as_folder("load", folder)
     manifest = read_manifest(path / "manifest.json")
+    check_config_size(path / "config.yaml", manifest)
     return Run(path, read_config(path / "config.yaml"), read_rows(path / "stages.csv"), manifest)
 
 
@@ -221,91 +220,28 @@ def as_folder(command: str, folder: object) -> Path:
 def read_manifest(path: Path) -> dict[str, Any]:
     """manifest.json, its entries of the types that this format has."""
     try:
-        manifest = read_json(read_bytes(path))
+        manifest = read_json(few_containers(read_bytes(path)))
     except (ValueError, RecursionError) as error:
         raise ArchiveError(f"{path}: not readable: {error}") from error
-    found = manifest.get("format") if isinstance(manifest, dict) else None
-    if type(found) is not int or found not in READABLE:
-        raise ArchiveError(f"{path}: got format {shown(found)}, expected one of {', '.join(map(str, READABLE))}")
-    for key, kind in {**MANIFEST, **(MANIFEST_2 if found > 1 else {})}.items():
-        if not isinstance(manifest.get(key), kind):
-            raise ArchiveError(f"{path}: got {key} {shown(manifest.get(key))}, expected a {kind.__name__}")
-    check_lists(path, "seconds", manifest["seconds"], "finite numbers", is_seconds)
-    check_lists(path, "axes", manifest["axes"], "texts", is_text)
-    check_counts(path, manifest)
-    if found > 1:
-        check_entries(path, manifest)
+    check_manifest(path, manifest)
     return dict(manifest)
 
 
-def check_lists(path: Path, key: str, entries: Mapping[str, Any], words: str, legal: Callable[[Any], bool]) -> None:
-    """Every entry is a list of what is legal, not empty."""
-    for name, values in entries.items():
-        if not isinstance(values, list) or not values or not all(map(legal, values)):
-            raise ArchiveError(f"{path}: got {key}.{name} {shown(values)}, expected a list of {words}")
+def few_containers(content: bytes) -> bytes:
+    """A JSON text that holds no more lists and dicts than a manifest may: each takes thirty times its text.
+
+    Raises:
+        ValueError: it does.
+    """
+    if (found := content.count(b"[") + content.count(b"{")) > MOST_CONTAINERS:
+        raise ValueError(f"got {found} lists and dicts, expected at most {MOST_CONTAINERS}")
+    return content
 
 
-def check_counts(path: Path, manifest: Mapping[str, Any]) -> None:
-    """What is counted with, where it is there: how many threads there were, and how many answers were right."""
-    counts = {"provenance.threads": manifest["provenance"].get("threads", 1)}
-    if "evaluation" in manifest:
-        found = entries_of(path, manifest, "evaluation")
-        counts |= {f"evaluation.{name}": found.get(name) for name in ("images", "correct")}
-    if "nonfinite" in manifest:
-        counts["nonfinite"] = manifest["nonfinite"]
-    for key, value in counts.items():
-        low, high = (1, MOST_THREADS) if key == "provenance.threads" else (0, sys.maxsize)
-        if type(value) is not int or not low <= value <= high:
-            raise ArchiveError(f"{path}: got {key} {shown(value)}, expected a whole number from {low} to {high}")
-
-
-def check_entries(path: Path, manifest: Mapping[str, Any]) -> None:
-    """What came with format 2 is of the types that it has: texts by name, whole numbers by file name."""
-    for key in ("paths", "given", "pictures"):
-        for name, value in entries_of(path, manifest, key).items():
-            if not is_text(value) or (key == "pictures" and not PICTURE.fullmatch(name)):
-                raise ArchiveError(f"{path}: got {key}.{shown(name)} {shown(value)}, expected a text")
-    for key in ("sizes", "input_bytes"):
-        for name, value in entries_of(path, manifest, key).items():
-            if type(value) is not int or value < 0:
-                raise ArchiveError(f"{path}: got {key}.{shown(name)} {shown(value)}, expected a number of bytes")
-    if manifest["keep"] not in set(Keep):
-        raise ArchiveError(f"{path}: got keep {shown(manifest['keep'])}, expected one of {', '.join(Keep)}")
-    for key in ("folder", "note"):
-        if not is_text(manifest.get(key, "")):
-            raise ArchiveError(f"{path}: got {key} {shown(manifest[key])}, expected a text")
-    for key in ("agrees", "drawn"):
-        if not isinstance(found := manifest.get(key, []), list) or not all(map(is_text, found)):
-            raise ArchiveError(f"{path}: got {key} {shown(found)}, expected a list of texts")
-    for name, value in entries_of(path, manifest, "names").items():
-        if not isinstance(value, list) or not all(map(is_map_name, value)):
-            raise ArchiveError(f"{path}: got names.{shown(name)} {shown(value)}, expected a list of names")
-    for name, value in manifest["wiring"].items():
-        if not isinstance(value, list) or not all(map(is_text, value)):
-            raise ArchiveError(f"{path}: got wiring.{shown(name)} {shown(value)}, expected a list of texts")
-
-
-def entries_of(path: Path, manifest: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """An entry that may be missing, and otherwise has names."""
-    found = manifest.get(key, {})
-    if not isinstance(found, dict):
-        raise ArchiveError(f"{path}: got {key} {shown(found)}, expected a dict")
-    return found
-
-
-def is_text(value: Any) -> bool:
-    """Whether a value is a text."""
-    return isinstance(value, str)
-
-
-def is_map_name(value: Any) -> bool:
-    """Whether a value may be what a map is called: letters, digits and a few signs, which move no cursor."""
-    return is_text(value) and MAP_NAME.fullmatch(value) is not None
-
-
-def is_seconds(value: Any) -> bool:
-    """Whether a value is a number that a clock can have measured; 1e999 of a file is infinite."""
-    return isinstance(value, int | float) and -sys.float_info.max <= value <= sys.float_info.max
+def check_config_size(path: Path, manifest: Mapping[str, Any]) -> None:
+    """A config is no larger than what is written, of which format 1 had no limit of its own."""
+    if manifest["format"] > 1 and (size := check_regular(path)) > MOST_CONFIG_BYTES:
+        raise ArchiveError(f"{path}: got {size} bytes, expected at most {MOST_CONFIG_BYTES}")
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -316,29 +252,47 @@ def read_config(path: Path) -> dict[str, Any]:
         raise ArchiveError(f"{path}: not readable: {error}") from error
     if not isinstance(config, dict):
         raise ArchiveError(f"{path}: got {shown(config)}, expected keys and values")
+    check_plain(path, config)
     return config
+
+
+def check_plain(path: Path, config: Mapping[str, Any]) -> None:
+    """A config has nothing but plain values."""
+    if is_plain_setting(config):
+        return
+    odd = (f"got {shown(key)} {shown(value)}" for key, value in dotted(config) if not is_plain_setting(value))
+    raise ArchiveError(f"{path}: expected plain values, {next(odd, 'and texts for keys')}")
+
+
+def is_plain_setting(value: Any) -> bool:
+    """Whether a value is one that configs have: a text, a number, a truth, nothing, or lists and dicts of such."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and is_plain_setting(entry) for key, entry in value.items())
+    if isinstance(value, list):
+        return all(map(is_plain_setting, value))
+    return value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value))
 
 
 def read_rows(path: Path) -> tuple[dict[str, str], ...]:
     """The rows of stages.csv, every value of the form that this format has."""
     try:
-        table = list(csv.reader(io.StringIO(read_bytes(path).decode(), newline="")))
+        table = csv.reader(io.StringIO(read_bytes(path).decode(), newline=""))
+        head = next(table, [])
+        if tuple(head) != COLUMNS:
+            raise ArchiveError(f"{path}: got columns {shown(', '.join(head) or None)}, expected {', '.join(COLUMNS)}")
+        rows = tuple(checked_row(f"{path}: row {number}", values) for number, values in enumerate(table, start=1))
     except (ValueError, csv.Error) as error:
         raise ArchiveError(f"{path}: not readable: {error}") from error
-    if not table or tuple(table[0]) != COLUMNS:
-        found = shown(", ".join(table[0]) if table else None)
-        raise ArchiveError(f"{path}: got columns {found}, expected {', '.join(COLUMNS)}")
-    for number, values in enumerate(table[1:], start=1):
-        check_row(f"{path}: row {number}", values)
-    if len(table) == 1:
+    if not rows:
         raise ArchiveError(f"{path}: got no rows, expected one per stage")
-    return tuple(dict(zip(COLUMNS, values, strict=True)) for values in table[1:])
+    return rows
 
 
-def check_row(where: str, values: Sequence[str]) -> None:
-    """One row has a value of the right form in every column."""
+def checked_row(where: str, values: Sequence[str]) -> dict[str, str]:
+    """One row, which has a value of the right form in every column."""
     if len(values) != len(COLUMNS):
         raise ArchiveError(f"{where}: got {len(values)} values, expected {len(COLUMNS)}")
     for (column, form), value in zip(ROW.items(), values, strict=True):
         if not form.fullmatch(value):
             raise ArchiveError(f"{where}: got {column} {shown(value)}, expected the form {form.pattern}")
+    return dict(zip(COLUMNS, values, strict=True))

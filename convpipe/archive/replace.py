@@ -4,7 +4,6 @@ Python has no exchange of two names, so a replacement is two renames. In between
 its own, which says what shall become of it; so whoever comes next knows what is left to do.
 """
 
-import errno
 import hashlib
 import os
 import re
@@ -17,15 +16,16 @@ from typing import Any
 
 from convpipe.archive.format import manifest_json
 from convpipe.archive.glance import glance, manifest_text
-from convpipe.archive.index import index_row
+from convpipe.archive.index import INDEX, index_row
 from convpipe.archive.read import read_bytes
-from convpipe.archive.shared import locked
+from convpipe.archive.shared import is_own_folder, locked, make_shared, own_file
 from convpipe.archive.table import Row, run_row
 from convpipe.errors import ArchiveError, having_kept
 from convpipe.files.staging import hidden_name, remove_hidden, storing
 
 ASIDE = ".aside"
 KEPT, CONTAINED = "replaced", "contained"  # what a run on its way out is: kept aside, or all in the new one
+RENEWED = re.compile(r"\.renewed-([0-9a-f]{12})", re.ASCII)  # a mark: the index has to be told of a run's new manifest
 ON_ITS_WAY = re.compile(rf"\.({KEPT}|{CONTAINED})-(([0-9a-f]{{12}})-\w+)", re.ASCII)
 
 
@@ -66,8 +66,9 @@ def replace(staged: Path, place: Path, seen: str, row: Row, *, contained: bool =
             if taken and isinstance(error, OSError):  # by another process, which found the place empty
                 return None
             raise
-        with having_kept(f"the new run is kept: {place}"):
-            index_row(folder, row)
+        with having_kept(f"the run is kept: {place}"):
+            with storing(folder / INDEX):
+                index_row(folder, row)
             return put_away(leaving)
 
 
@@ -80,24 +81,45 @@ def renew(place: Path, record: Mapping[str, Any], seen: str, row: Row | None) ->
     folder = place.parent
     temporary = folder / hidden_name(f"manifest-{place.name}")
     with storing(place), locked(folder):
-        if manifest_text(str(place)) != seen:
+        if not is_own_folder(place) or manifest_text(str(place)) != seen:
             return False
+        mark = marked(place) if row is not None else None
         try:
             temporary.write_bytes(manifest_json(record))
-            if row is not None:
-                index_row(folder, row)  # first: with the old manifest still there, all this is done once more
             os.replace(temporary, place / "manifest.json")
+        except BaseException:
+            unmark(mark)
+            raise
         finally:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink()
+        if row is not None:
+            with having_kept(f"the run is kept: {place}"), storing(folder / INDEX):
+                index_row(folder, row)
+            unmark(mark)
     return True
+
+
+def marked(place: Path) -> Path:
+    """Make the mark that a run gets a new manifest: who finds it tells the index what the run says then."""
+    mark = place.parent / ASIDE / f".renewed-{place.name}"
+    make_shared(mark.parent)
+    with open(mark, "wb", opener=own_file):
+        return mark
+
+
+def unmark(mark: Path | None) -> None:
+    """Take a mark away, and the folder if that was all in it; one that stays costs a line of the index."""
+    if mark is not None:
+        with suppress(OSError):
+            mark.unlink()
+            mark.parent.rmdir()
 
 
 def make_way(place: Path, word: str) -> Leaving:
     """Rename a run to what says that it is on its way out."""
     aside = place.parent / ASIDE
-    if aside.is_symlink():
-        raise OSError(errno.ENOTDIR, "a link, expected a folder", str(aside))
-    aside.mkdir(exist_ok=True)
+    make_shared(aside)
     name = f"{place.name}-{archive_id_of(place)}"
     leaving = Leaving(aside / f".{word}-{name}", word == KEPT, name, place.name)
     os.rename(place, leaving.path)
@@ -138,7 +160,7 @@ def mend(folder: Path) -> None:
 
     A run that is on its way out goes back where its place is empty. Where nothing may be written, nothing is done.
     """
-    if any(on_their_way(folder)):
+    if any(on_their_way(folder)) or any(renewed(folder)):
         with suppress(OSError), locked(folder):
             finish(folder)
 
@@ -152,14 +174,29 @@ def finish(folder: Path) -> None:
             put_away(leaving)
         else:
             os.rename(leaving.path, place)
+    for mark, place in renewed(folder):
+        if os.path.lexists(place):
+            index_row(folder, run_row(place))
+        unmark(mark)
+
+
+def renewed(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """The marks that runs of a collection have got new manifests, each with its run."""
+    for name in names_aside(folder):
+        if match := RENEWED.fullmatch(name):
+            yield folder / ASIDE / name, folder / match[1]
 
 
 def on_their_way(folder: Path) -> Iterator[Leaving]:
     """The runs of a collection that are on their way out; of a folder elsewhere, to which a link leads, none."""
-    try:
-        names = [] if os.path.islink(folder / ASIDE) else os.listdir(folder / ASIDE)
-    except OSError:
-        return
-    for name in names:
+    for name in names_aside(folder):
         if match := ON_ITS_WAY.fullmatch(name):
             yield Leaving(folder / ASIDE / name, match[1] == KEPT, match[2], match[3])
+
+
+def names_aside(folder: Path) -> list[str]:
+    """What lies aside in a collection."""
+    try:
+        return os.listdir(folder / ASIDE) if is_own_folder(folder / ASIDE) else []
+    except OSError:
+        return []

@@ -8,24 +8,28 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from heapq import merge
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from convpipe.archive.format import csv_lines, read_json
-from convpipe.archive.index import FAILURES, INDEX, whole_row
-from convpipe.archive.shared import own_file
+from convpipe.archive.cells import marked_name
+from convpipe.archive.format import csv_lines, manifest_sha256, read_json
+from convpipe.archive.index import FAILURES, INDEX, few_columns, whole_row
+from convpipe.archive.limits import MOST_CELLS, lines_of
+from convpipe.archive.shared import is_own_folder, own_file
 from convpipe.archive.table import FAILED, FIXED, MEASURED, OLD_FORMAT, SOMETIMES, Columns, Row, cells, write_results
+from convpipe.errors import ArchiveError, shown
 from convpipe.files.staging import hidden_name, write_whole
 
 RESULTS = "results.csv"
 RECORD = ".table.json"
 ALWAYS = [*FIXED, *MEASURED, *sorted(SOMETIMES)]  # what other code may have otherwise
-MOST_RECORD_BYTES = 64 << 20
+RECORD_FORMAT = 2  # since when it has a hash of itself
 FILES = (INDEX, FAILURES, RESULTS)
 
 
@@ -73,7 +77,7 @@ class Table:
         """
         names = self.columns.names
         for row in rows:
-            if row["run"] in self.failed or (row["status"] == FAILED and (self.folder / row["run"]).is_dir()):
+            if row["run"] in self.failed or (row["status"] == FAILED and is_own_folder(self.folder / row["run"])):
                 return False
             self.count(row)
             self.columns.count(row)
@@ -82,6 +86,10 @@ class Table:
         with open(self.folder / RESULTS, "ab", buffering=0, opener=own_file) as file:
             write_lines(file.fileno(), csv_lines(cells(rows, names)))
         return True
+
+    def is_of(self, names: Iterable[str]) -> bool:
+        """Whether these are its runs: one may have been removed, and another made."""
+        return (self.runs, self.ids) == ids_of(names)
 
     @property
     def is_current(self) -> bool:
@@ -97,7 +105,8 @@ class Table:
         """
         self.sizes = {name: size_of(self.folder / name) for name in FILES}
         self.changed = changed_at(self.folder / RESULTS)
-        write_whole(self.folder / RECORD, json.dumps(self.record).encode())
+        record = {"format": RECORD_FORMAT, **self.record}
+        write_whole(self.folder / RECORD, json.dumps({**record, "sha256": manifest_sha256(record)}).encode())
 
     @property
     def record(self) -> dict[str, Any]:
@@ -146,12 +155,53 @@ def changed_at(path: Path) -> int:
 def known_table(folder: Path) -> Table | None:
     """The table of a folder where it lies there as its record says; otherwise None."""
     with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        with open(folder / RECORD, "rb", opener=own_file) as file:
-            found = read_json(file.read(MOST_RECORD_BYTES))
-        table = table_of(folder, found)
-        if (size_of(folder / RESULTS), changed_at(folder / RESULTS)) == (table.sizes[RESULTS], table.changed):
+        table = table_of(folder, read_record(folder))
+        is_same = (size_of(folder / RESULTS), changed_at(folder / RESULTS)) == (table.sizes[RESULTS], table.changed)
+        if is_same and has_head(folder / RESULTS, table.columns.names):
             return table
     return None
+
+
+def has_head(path: Path, names: Sequence[str]) -> bool:
+    """Whether a table begins with these columns, as rows of them are about to be added."""
+    head = csv_lines([map(marked_name, names)])
+    with open(path, "rb", opener=own_file) as file:
+        return file.read(len(head)) == head
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The record of a table, as it lies there.
+
+    Raises:
+        OSError: there is none.
+        ValueError, TypeError, KeyError, AttributeError, RecursionError: it is damaged; of older code, a KeyError.
+    """
+    with open(folder / RECORD, "rb", opener=own_file) as file:
+        content = file.read()
+    found: dict[str, Any] = read_json(content)
+    if found.keys().isdisjoint(("format", "sha256")):
+        raise KeyError("format")
+    if found.get("sha256") != manifest_sha256(found) or json.dumps(found).encode() != content:
+        raise ValueError("its own sha256 is that of something else")
+    return found
+
+
+def recorded_sizes(folder: Path) -> dict[str, int]:
+    """How large the files were when the table was last written; nothing where nobody knows.
+
+    Raises:
+        ArchiveError: a record of today's code is damaged.
+    """
+    path = folder / RECORD
+    if not os.path.lexists(path):
+        return {}
+    try:
+        sizes = read_record(folder)["sizes"]
+        return {name: int(sizes[name]) for name in FILES}
+    except KeyError:
+        return {}  # of older code
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise ArchiveError(f"{path}: damaged: {shown(error)}; runs --rebuild makes it anew") from error
 
 
 def table_of(folder: Path, record: dict[str, Any]) -> Table:
@@ -169,21 +219,32 @@ def table_of(folder: Path, record: dict[str, Any]) -> Table:
     texts = chain(first or {}, (first or {}).values(), varying, sometimes, failed, old)
     if not all(isinstance(text, str) for text in texts):
         raise ValueError("something else where texts are expected")
-    sizes = {name: int(record["sizes"][name]) for name in FILES}
-    runs, ids, changed = (int(record[name]) for name in ("runs", "ids", "changed"))
+    sizes = {name: record["sizes"][name] for name in FILES}
+    runs, ids, changed = (record[name] for name in ("runs", "ids", "changed"))
+    if not all(type(number) is int and number >= 0 for number in (*sizes.values(), runs, ids, changed)):
+        raise ValueError("something else where counts are expected")
+    if len(first or {}) + len(varying) + len(sometimes) > MOST_CELLS:
+        raise ValueError("more columns than a table has")
     return Table(folder, columns, runs, ids, failed, old, sizes, changed)
 
 
-def rows_since(table: Table) -> list[Row] | None:
-    """The rows that have come since a table was written, in order of making; None where more has changed."""
-    made, failed = (rows_after(table.folder / name, table.sizes[name]) for name in (INDEX, FAILURES))
+def rows_since(table: Table, most: int) -> list[Row] | None:
+    """The rows that have come since a table was written, in order of making; None where more has changed.
+
+    Args:
+        most: how many runs there can be.
+    """
+    made = rows_after(table.folder / INDEX, table.sizes[INDEX], most)
+    failed = rows_after(table.folder / FAILURES, table.sizes[FAILURES], sys.maxsize - 1)
     if made is None or failed is None or not all("started" in row for row in made):
+        return None
+    if len(failed) > sum(1 for _ in few_columns(failed)):
         return None
     return list(in_order(made, failed))
 
 
-def rows_after(path: Path, start: int) -> list[Row] | None:
-    """The rows in a file of lines from a place on; None where no line begins there, or one is not whole."""
+def rows_after(path: Path, start: int, most: int) -> list[Row] | None:
+    """The rows in a file of lines from a place on; None where none begins there, one is not whole, or of too many."""
     if size_of(path) == start:
         return []
     try:
@@ -191,12 +252,12 @@ def rows_after(path: Path, start: int) -> list[Row] | None:
             file.seek(max(start - 1, 0))
             if start and file.read(1) != b"\n":
                 return None
-            lines = file.read().splitlines(keepends=True)
+            failed = path.name == FAILURES
+            rows = [whole_row(line, failed=failed) for line in islice(lines_of(file), most + 1)]
     except OSError:
         return None
-    rows = [whole_row(line) for line in lines]
     whole = [row for row in rows if row is not None]
-    return whole if lines and len(whole) == len(rows) else None
+    return whole if rows and len(whole) == len(rows) <= most else None
 
 
 def ids_of(names: Iterable[str]) -> tuple[int, int]:
@@ -219,12 +280,12 @@ def lengthened(folder: Path, names: Iterable[str]) -> bool:
     Raises:
         OSError, StorageError: the disk refused.
     """
-    table = known_table(folder)
-    rows = rows_since(table) if table is not None else None
+    table, (count, total) = known_table(folder), ids_of(names)
+    rows = rows_since(table, count) if table is not None else None
     if table is None or rows is None:
         return False
     runs, ids = ids_of(row["run"] for row in rows if row["status"] != FAILED)
-    if (table.runs + runs, table.ids + ids) != ids_of(names):
+    if (table.runs + runs, table.ids + ids) != (count, total):
         return False
     if rows:
         if not table.lengthen(rows):
@@ -253,11 +314,13 @@ def write_table(folder: Path, rows: Callable[[], Iterable[Row]]) -> Table:
         return passes[-1].counted(rows())
 
     try:
-        with open(temporary, "w", newline="", encoding="utf-8") as file:
+        # a path may be no Unicode: it is escaped, as other programs could read nothing else of the table
+        with open(temporary, "w", newline="", encoding="utf-8", errors="backslashreplace") as file:
             columns = write_results(file, counted)
         os.replace(temporary, target)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
     table = passes[-1]  # of the last pass, which is a whole one
     table.columns = columns
     table.keep_record()

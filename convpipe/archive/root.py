@@ -1,13 +1,12 @@
 """A root, which holds collections: which there are, how many runs each has, and when its newest was started."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
+from convpipe.archive.below import collections_below, is_collection
 from convpipe.archive.cells import cell_text
 from convpipe.archive.collection import is_run, run_names, started_at
-from convpipe.archive.folders import newest, subfolders
+from convpipe.archive.folders import newest
 from convpipe.archive.index import failures
-from convpipe.archive.results import RESULTS
 from convpipe.archive.table import Row
 
 COLUMNS = ("collection", "runs", "failed", "started")
@@ -15,23 +14,13 @@ COLUMNS = ("collection", "runs", "failed", "started")
 
 def holds_collections(folder: Path) -> bool:
     """Whether a folder is no run and no collection, but has some below it."""
-    own = is_run(folder) or (folder / RESULTS).exists() or run_names(folder)
-    return not own and next(collections_below(folder), None) is not None
+    return not (is_run(folder) or is_collection(folder)) and next(collections_below(folder), None) is not None
 
 
 def collections(root: Path) -> list[Row]:
     """A row for each collection in a root, however deep, the newest first: how many runs there are, and failures."""
     rows = [collection_row(folder) for folder in collections_below(root)]
     return sorted(rows, key=lambda row: row["started"], reverse=True)
-
-
-def collections_below(folder: Path) -> Iterator[Path]:
-    """The collections in a folder, which may be in folders of their own; sorted."""
-    for name in subfolders(folder):
-        if (folder / name / RESULTS).exists() or run_names(folder / name):
-            yield folder / name
-        else:
-            yield from collections_below(folder / name)
 
 
 def collection_row(folder: Path) -> Row:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from convpipe.archive.limits import too_large
 from convpipe.files.staging import hidden_name
 
 LOCK = ".lock"
@@ -23,7 +25,6 @@ FILE_BITS = 0o666
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 NO_FLOCK = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EBADF)
 WRITING = os.O_WRONLY | os.O_RDWR
-MOST_COPIED_BYTES = 1 << 30
 
 
 def locked(folder: Path) -> Lock:
@@ -87,7 +88,8 @@ class Lock:
             file, self.file = self.file, -1
             with suppress(OSError):
                 fcntl.flock(file, fcntl.LOCK_UN)
-            os.close(file)
+            with suppress(OSError):  # all has been done, and the lock let go: there is nothing to tell
+                os.close(file)
 
     def __del__(self) -> None:
         """Let it go where an interrupt came before anybody could."""
@@ -97,7 +99,7 @@ class Lock:
 def lock_file(path: Path) -> int:
     """Open a lock's file, for reading alone where it is another user's; `flock` does not mind."""
     try:
-        return opened(str(path), os.O_RDWR if os.path.lexists(path) else os.O_RDWR | os.O_CREAT)
+        return opened(str(path), os.O_RDWR | os.O_CREAT)
     except PermissionError:
         return opened(str(path), os.O_RDONLY)
 
@@ -119,14 +121,21 @@ def own_file(path: str, flags: int) -> int:
 
 def opened(path: str, flags: int) -> int:
     """Open it; where it is new, who may write to its folder may write to it."""
-    new = flags & os.O_CREAT and not os.path.lexists(path)
-    if not new:
+    there = mode_of(path)
+    if there is not None:
+        check_own(path, there)
         flags &= ~os.O_CREAT  # with which Linux refuses another user's file in a folder like /tmp
+    new = there is None and flags & os.O_CREAT
     file = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), FILE_BITS)
-    found = os.fstat(file).st_mode
-    if not stat.S_ISREG(found):
+    try:
+        status = os.fstat(file)
+        found = status.st_mode
+        check_own(path, found)  # it may be another by now
+        if error := too_large(path, status.st_size):
+            raise error
+    except OSError:
         os.close(file)
-        raise OSError(errno.EINVAL, "a pipe, a device or the like, expected a regular file", path)
+        raise
     if new and hasattr(os, "fchmod"):
         writing = os.stat(os.path.dirname(path) or ".").st_mode & OTHERS_WRITE
         with suppress(OSError):
@@ -134,12 +143,47 @@ def opened(path: str, flags: int) -> int:
     return file
 
 
+def mode_of(path: str | Path) -> int | None:
+    """What lies there itself, and not what a link leads to, as the bits of its mode; None of nothing."""
+    try:
+        return os.lstat(path).st_mode
+    except (OSError, ValueError):
+        return None
+
+
+def check_own(path: str, mode: int) -> None:
+    """A file of a collection is one of its own.
+
+    Raises:
+        OSError: it is something else.
+    """
+    if not stat.S_ISREG(mode):
+        kinds = ((stat.S_ISLNK, "a link"), (stat.S_ISDIR, "a folder"))
+        what = next((name for is_one, name in kinds if is_one(mode)), "a pipe, a device or the like")
+        raise OSError(errno.EINVAL, f"{what}, expected a regular file; remove it", path)
+
+
+def is_own_folder(path: str | Path) -> bool:
+    """Whether a folder lies there itself: what a link leads to is no part of a collection."""
+    found = mode_of(path)
+    return found is not None and stat.S_ISDIR(found)
+
+
 def make_shared(folder: Path) -> None:
-    """Make a folder to which may write who may write to the one around it."""
-    with suppress(FileExistsError):
+    """Make a folder to which may write who may write to the one around it.
+
+    Raises:
+        OSError: something else lies there, such as a link, which may lead anywhere.
+    """
+    try:
         folder.mkdir()
-        writing = folder.parent.stat().st_mode & OTHERS_WRITE
-        folder.chmod(stat.S_IMODE(folder.stat().st_mode) | writing | writing << 1 | writing >> 1)
+    except FileExistsError:
+        if not is_own_folder(folder):
+            what = "a link" if folder.is_symlink() else "a file"
+            raise OSError(errno.ENOTDIR, f"{what}, expected a folder", str(folder)) from None
+        return
+    writing = folder.parent.stat().st_mode & OTHERS_WRITE
+    folder.chmod(stat.S_IMODE(folder.stat().st_mode) | writing | writing << 1 | writing >> 1)
 
 
 def take_over(path: str) -> None:
@@ -154,7 +198,7 @@ def take_over(path: str) -> None:
             open(path, "rb", opener=opened) as theirs,
             open(temporary, "wb", opener=opened) as ours,
         ):
-            ours.write(theirs.read(MOST_COPIED_BYTES))
+            shutil.copyfileobj(theirs, ours)
         os.replace(temporary, path)
     finally:
         with suppress(OSError):

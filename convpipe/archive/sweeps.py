@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -15,13 +16,20 @@ from pathlib import Path
 from typing import Any
 
 from convpipe.archive.cells import cell_text
-from convpipe.archive.shared import make_shared, own_file
+from convpipe.archive.format import add_cells, manifest_sha256, read_json
+from convpipe.archive.identity import RUN_ID
+from convpipe.archive.shared import is_own_folder, make_shared, own_file
 from convpipe.archive.table import Row
+from convpipe.archive.tabular import csv_rows
+from convpipe.archive.verify import file_sha256
+from convpipe.errors import ArchiveError
 from convpipe.files.staging import hidden_name, storing, write_whole
 
 SWEEPS = "sweeps"
 COLUMNS = ("point", "label", "settings", "run", "status")
-RECORD_FORMAT = 1
+RECORD_FORMAT = 2  # since when it has hashes
+MOST_FACTS_BYTES = 16 << 20  # of which the command is most
+NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 
 
 class SweepRecord:
@@ -30,15 +38,12 @@ class SweepRecord:
     def __init__(self, folder: Path) -> None:
         self.folder, self.started = folder, datetime.now(UTC)
         self.hidden = folder / hidden_name("sweep")
-        self.file = open(self.hidden, "x", encoding="utf-8", newline="")  # noqa: SIM115 - `close` does
-        self.writer = csv.writer(self.file, lineterminator="\n")
-        self.writer.writerow(COLUMNS)
-        self.points = 0
+        self.file = open(self.hidden, "x", encoding="utf-8", errors="backslashreplace", newline="")  # noqa: SIM115 - `close` does
+        add_cells(self.file, [COLUMNS])
 
     def add(self, number: int, label: str, settings: str, run: str, status: str) -> None:
         """One more point."""
-        self.points += 1
-        self.writer.writerow((number, cell_text(label), cell_text(settings), run, status))
+        add_cells(self.file, [(number, cell_text(label), cell_text(settings), run, status)])
 
     def close(self, facts: Mapping[str, Any]) -> Path:
         """Let it be seen, with the facts of the sweep beside it; gives where it is.
@@ -56,15 +61,22 @@ class SweepRecord:
         finally:
             self.drop()
         times = {"started": iso(self.started), "ended": iso(datetime.now(UTC))}
-        record = {"format": RECORD_FORMAT, **times, "points": self.points, **facts}
-        write_whole(target.with_suffix(".json"), (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+        record = {
+            "format": RECORD_FORMAT,
+            **times,
+            "points": points_on(target),
+            **facts,
+            "table_sha256": file_sha256(target),
+        }
+        content = facts_json({**record, "sha256": manifest_sha256(record)})
+        write_whole(target.with_suffix(".json"), content, beside=self.folder)
         return target
 
     def place(self, sweeps: Path) -> Path:
         """Where it goes: named after its start, in milliseconds, and its process."""
         name = f"{self.started:%Y%m%dT%H%M%S}{self.started.microsecond // 1000:03}Z-{os.getpid()}"
         names = (name if number == 1 else f"{name}-{number}" for number in range(1, 1 << 20))
-        return next(path for each in names if not (path := sweeps / f"{each}.csv").exists())
+        return next(path for each in names if not os.path.lexists(path := sweeps / f"{each}.csv"))
 
     def drop(self) -> None:
         """Leave nothing half done."""
@@ -74,6 +86,21 @@ class SweepRecord:
             self.hidden.unlink()
 
 
+def points_on(table: Path) -> int:
+    """How many points a record has, as they were written: an interrupt may come between a row and any count of it."""
+    rows = marks = 0
+    with storing(table), open(table, "rb", opener=own_file) as file:
+        for line in file:
+            marks += line.count(b'"')
+            rows += marks % 2 == 0  # within marks a line ends, and no row
+    return rows - 1
+
+
+def facts_json(record: Mapping[str, Any]) -> bytes:
+    """The facts of a sweep as they are written."""
+    return (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()
+
+
 def iso(time: datetime) -> str:
     """A time as manifests have it."""
     return time.isoformat(timespec="milliseconds")
@@ -81,9 +108,25 @@ def iso(time: datetime) -> str:
 
 def point_rows(folder: Path) -> Iterator[Row]:
     """The points of all sweeps of a collection, the oldest sweep first, each in the order of its points."""
-    for path in sorted((folder / SWEEPS).glob("*.csv")):
-        with suppress(OSError, ValueError, csv.Error):
-            yield from sorted(sweep_rows(path), key=lambda row: int(row["point"]))
+    records = sorted((folder / SWEEPS).glob("*.csv")) if is_own_folder(folder / SWEEPS) else ()
+    for path in records:
+        with suppress(OSError, ValueError, csv.Error, ArchiveError):
+            if sealed(path) in ("", file_sha256(path)):
+                yield from sorted(sweep_rows(path), key=lambda row: int(row["point"]))
+
+
+def sealed(table: Path) -> str:
+    """The hash that the facts beside a record's table say it has; nothing where there are none, or of older code.
+
+    Raises:
+        OSError, ValueError: they cannot be read.
+    """
+    path = table.with_suffix(".json")
+    if not os.path.lexists(path):
+        return ""
+    with open(path, "rb", opener=own_file) as file:
+        facts = read_json(file.read(MOST_FACTS_BYTES))
+    return str(facts.get("table_sha256", "")) if isinstance(facts, dict) else ""
 
 
 def with_points(folder: Path, rows: Iterable[Row]) -> list[Row]:
@@ -109,13 +152,9 @@ def sweep_rows(path: Path) -> list[Row]:
     Raises:
         OSError, ValueError: it cannot be read.
     """
-    with open(path, encoding="utf-8", newline="", opener=own_file) as file:
-        table = csv.DictReader(file)
-        if tuple(table.fieldnames or ()) != COLUMNS:
-            return []
-        return [{**row, "sweep": path.stem} for row in table if is_whole(row)]
+    return [{**row, "sweep": path.stem} for row in csv_rows(path) if tuple(row) == COLUMNS and is_point(row)]
 
 
-def is_whole(row: dict[Any, Any]) -> bool:
-    """Whether a line has a cell for each column, the first of them a number."""
-    return None not in row and None not in row.values() and row["point"].isdecimal()
+def is_point(row: Row) -> bool:
+    """Whether a row says which point came to what: its number, and of its run the id, if it has one."""
+    return bool(NUMBER.fullmatch(row["point"]) and (not row["run"] or RUN_ID.fullmatch(row["run"])))

@@ -5,6 +5,7 @@ In a row everything is text, as results.csv has it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ import numpy as np
 
 from convpipe.archive.cells import cell_text, plain_value, unmarked
 from convpipe.archive.format import write_cells
-from convpipe.archive.identity import Described, config_cells
+from convpipe.archive.identity import RUN_ID, Described, config_cells
 from convpipe.archive.read import Run, read_manifest, read_rows
 from convpipe.archive.verify import verify
 from convpipe.errors import ArchiveError
@@ -30,9 +31,11 @@ MEASURED = (
     "output_shape", "output_sha256", "seconds", "lowering", "format", "macs", "bytes", "k", "min", "max", "nonfinite",
     "started",
 )  # fmt: skip
+MADE = tuple(column for column in MEASURED if column != "started")  # of runs alone
 SOMETIMES = frozenset(("accuracy", "error", "note"))  # columns only where some run has them
 KEEP = "keep"  # a column where it varies, as config values are, and none of them
 OF_FILES = (".sha256", ".path")  # columns in any case: which content was read, and where that lay
+TAKEN = SOMETIMES.union(FIXED, MEASURED, ("sweep", "point", "label", "outcome"))  # which no setting is called
 NOT_CONFIG = SOMETIMES.union(FIXED, MEASURED)
 DATE = "started"
 ENDS = ("min", "max")
@@ -41,11 +44,27 @@ TEXT_COLUMNS = (*FIXED, "output_shape", "output_sha256", "lowering", "started", 
 DAMAGED = "damaged"
 FAILED = "failed"
 DONE = "done"
+STATUSES = frozenset((DONE, FAILED, DAMAGED))
+TIME = re.compile(r"(?:-?\d{1,400}(?:\.\d{1,20})?|-?inf|nan)?", re.ASCII)  # in seconds; of a failure nothing
 NONFINITE = "nonfinite"  # a fact of a manifest, where there are any
 OLD_FORMAT = "1"
 MARKED_THEN = ("'", '"', "=", "+", "@", "-")  # what older code wrote otherwise, if in front of a text
 GUESSED_FROM = 100  # rows
 MOST_FORMS = 64  # of rows, by the keys that they have
+
+
+# A row at all
+
+
+def is_row(row: Mapping[str, Any], *, failed: bool) -> bool:
+    """Whether a row of texts, which may be a stranger's, says what who reads rows of runs, or of failures, relies on.
+
+    Raises:
+        KeyError: it lacks what every row has.
+    """
+    if (row["status"] == FAILED) is not failed or (failed and any(row.get(column) for column in MADE)):
+        return False
+    return bool(RUN_ID.fullmatch(row["run"]) and row["status"] in STATUSES and TIME.fullmatch(row.get("seconds", "")))
 
 
 # A run as a row
@@ -61,12 +80,12 @@ def done_row(cells: Mapping[str, str], manifest: Mapping[str, Any], stages: Sequ
     row = {
         "run": manifest["run_id"],
         "status": manifest["status"],
-        **with_paths(cells, manifest.get("paths", {})),
+        **{key: text for key, text in with_paths(cells, manifest.get("paths", {})).items() if key not in TAKEN},
         **({KEEP: manifest[KEEP]} if KEEP in manifest else {}),  # of format 1 a setting
         "output_shape": output["shape"],
         "output_sha256": output["sha256"],
         "seconds": f"{seconds:.9f}",
-        "lowering": manifest.get("lowering", ""),
+        "lowering": cell_text(manifest.get("lowering", "")),
         "format": str(manifest["format"]),
         "macs": str(sum(int(stage["macs"]) for stage in stages)),
         "bytes": str(sum(int(stage["bytes"]) for stage in stages)),
@@ -97,8 +116,8 @@ def taps_of(stages: Sequence[Mapping[str, Any]]) -> str:
     multiplying = [stage for stage in stages if int(stage["macs"])]
     if len(multiplying) != 1:
         return ""
-    sums = prod(map(int, multiplying[0]["shape"].strip("(,)").split(",")))
-    taps, rest = divmod(int(multiplying[0]["macs"]), sums)
+    sums = prod(map(int, filter(None, multiplying[0]["shape"].strip("(,)").split(","))))
+    taps, rest = divmod(int(multiplying[0]["macs"]), sums) if sums else (0, 1)
     return "" if rest else str(taps)
 
 
@@ -128,9 +147,13 @@ def run_row(path: Path) -> Row:
     with suppress(ArchiveError):
         run = verify(path, arrays=False)
         if run.manifest["run_id"] == path.name:
-            manifest = {NONFINITE: counted_again(run), **run.manifest}
-            return done_row(config_cells(run.config), manifest, run.rows)
+            return whole_row_of(run)
     return {"run": path.name, "status": DAMAGED, "started": ""}
+
+
+def whole_row_of(run: Run) -> Row:
+    """The row of a whole run on disk."""
+    return done_row(config_cells(run.config), {NONFINITE: counted_again(run), **run.manifest}, run.rows)
 
 
 def row_of_today(path: Path, row: Row) -> Row:

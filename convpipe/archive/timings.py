@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import csv
-import io
+import os
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from convpipe.archive.cells import cell_text
+from convpipe.archive.format import csv_lines
 from convpipe.archive.glance import glance, manifest_text
 from convpipe.archive.index import add_lines
-from convpipe.archive.shared import locked, own_file
-from convpipe.files.staging import storing
+from convpipe.archive.shared import locked, mode_of
+from convpipe.archive.tabular import csv_rows
+from convpipe.errors import ArchiveError
+from convpipe.files.staging import storing, write_whole
 
 TIMINGS = "timings.csv"
 COLUMNS = ("run", "threads", "repeat", "stage", "seconds", "blas", "cpu", "measured")
+REPEAT = re.compile(r"\d{1,9}", re.ASCII)
 
 
 def timing_rows(
@@ -42,30 +47,31 @@ def add_timings(folder: Path, rows: Iterable[Iterable[Any]]) -> None:
     Raises:
         StorageError: the disk refused.
     """
-    path, text = folder / TIMINGS, io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    path, lines = folder / TIMINGS, csv_lines(rows)
     with storing(path), locked(folder):
-        empty = not path.exists() or not path.stat().st_size
-        head = f"{','.join(COLUMNS)}\n" if empty else ""
-        add_lines(path, (head + text.getvalue()).encode())
+        if mode_of(path) is None or not os.lstat(path).st_size:
+            write_whole(path, f"{','.join(COLUMNS)}\n".encode())  # whole: a head that is cut short is so for ever
+        add_lines(path, lines)
 
 
-def recorded_repeats(folder: str) -> tuple[Any, int]:
-    """With how many threads a run was made, and how often its stages were timed."""
-    entry = glance(folder, manifest_text(folder))
-    seconds, provenance = entry("seconds"), entry("provenance")
-    return provenance.get("threads"), len(next(iter(seconds.values()), ()))
+def recorded_repeats(folder: str) -> tuple[Any, int, str]:
+    """With how many threads a run was made, how often its stages were timed, and which of them is the last."""
+    with suppress(ArchiveError):
+        entry = glance(folder, manifest_text(folder))
+        seconds, provenance = entry("seconds") or {}, entry("provenance") or {}
+        return provenance.get("threads"), len(next(iter(seconds.values()), ())), cell_text(next(reversed(seconds), ""))
+    return None, 1, ""
 
 
-def repeats_measured(folder: Path) -> dict[tuple[str, str], int]:
-    """How many repeats of each run have been measured, by run and threads; none where nothing was."""
-    found: dict[tuple[str, str], int] = {}
-    with (
-        suppress(OSError, ValueError, csv.Error),
-        open(folder / TIMINGS, encoding="utf-8", newline="", opener=own_file) as file,
-    ):
-        for row in csv.DictReader(file):
-            key, repeat = (row["run"], row["threads"]), row["repeat"]
-            if repeat and repeat.isdigit():
+def repeats_measured(folder: Path) -> dict[tuple[str, str, str], int]:
+    """How many repeats of each stage have been measured, by run, threads and stage; none where nothing was.
+
+    The last stage's rows are written last: those of a run that a kill cut short lack them.
+    """
+    found: dict[tuple[str, str, str], int] = {}
+    with suppress(OSError, ValueError, KeyError, csv.Error):
+        for row in csv_rows(folder / TIMINGS, cut=True):
+            key, repeat = (row["run"], row["threads"], row["stage"]), row["repeat"]
+            if REPEAT.fullmatch(repeat) and row["measured"]:
                 found[key] = max(found.get(key, 0), int(repeat))
     return found

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from convpipe.archive.format import COLUMNS, FORMAT, INPUTS, OUTPUT, csv_bytes, manifest_json, stage_row, sums_bytes
 from convpipe.archive.shared import make_shared
 from convpipe.errors import StorageError
-from convpipe.files.contents import changed_meanwhile
+from convpipe.files.contents import changed_meanwhile, regular_sha256
 from convpipe.files.npy import BLOCK_BYTES, Block, array_sha256, blocks, npy_header, opened
 from convpipe.files.staging import hidden_name, make_folder, remove_abandoned, remove_empty, storing
 from convpipe.tensors import Array
@@ -142,10 +142,10 @@ def store_content(target: Path, path: str, key: str) -> None:
         ConfigError: under `key`, it cannot be read, or does not hold that any more.
         StorageError: the disk refused.
     """
-    if target.parent.is_symlink():
+    if os.path.islink(target.parent):
         raise StorageError(f"{target.parent}: a link, expected a folder; nothing was kept")
     with opened(path, key, "the file that was read") as file:
-        if is_file_of(target, os.fstat(file.fileno()).st_size):
+        if is_file_of(target, os.fstat(file.fileno()).st_size) and regular_sha256(str(target)) == target.name:
             return
         temporary = target.parent.with_name(hidden_name(f"input-{target.name[:12]}"))
         try:

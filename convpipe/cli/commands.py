@@ -124,14 +124,14 @@ class CommandParser(ArgumentParser):
 
 def verify(given: Namespace) -> None:
     """``convpipe verify PATH``: every hash of a run, or of all runs below a folder."""
-    from convpipe.archive.verify import leftovers
 
     def told(run: Run) -> None:
         print(f"ok {literal(run.path)} archive {run.manifest['archive_id']}")
-        if names := leftovers(run.folder):
-            print(f"note: {literal(run.path)}: no part of the run: {literal(', '.join(names))}", file=sys.stderr)
 
-    api.verify(Path(given.word), told)
+    def noted(note: str) -> None:
+        print(f"note: {literal(note)}", file=sys.stderr)
+
+    api.verify(Path(given.word), told, noted, tidy=given.tidy)
 
 
 def reproduce(given: Namespace) -> None:
@@ -205,8 +205,9 @@ def runs(given: Namespace) -> None:
     elif form == "table":
         sys.stdout.write(table_for(found, chosen=given.columns not in (None, listing.VARYING)))
     else:
-        text = listing.TEXTS[form](found)
-        sys.stdout.write(text if terminal_width() is None else printable(text))
+        piped = terminal_width() is None
+        text = listing.TEXTS[form](found if piped else found.on_a_terminal)
+        sys.stdout.write(text if piped else printable(text))
 
 
 def collections_listed(root: Path, given: Namespace) -> Listing:
@@ -281,6 +282,11 @@ def explain_options() -> tuple[Option, ...]:
     )
 
 
+def verify_options() -> tuple[Option, ...]:
+    """Those of ``verify``."""
+    return (Option("--tidy", {"action": "store_true", "help": "remove what has been half done for more than a day"}),)
+
+
 def page_options() -> tuple[Option, ...]:
     """Those of ``page``."""
     from convpipe.report.page.script import LANGUAGES
@@ -313,7 +319,9 @@ def runs_options() -> tuple[Option, ...]:
 
 
 TABLE = (
-    Command("verify", "PATH", "check every hash of a run, or of all runs below a folder", verify),
+    Command(
+        "verify", "PATH [--tidy]", "check a run, or all runs, tables and records below a folder", verify, verify_options
+    ),
     Command("reproduce", "RUN", "compute an archived run again and compare it stage by stage", reproduce),
     Command(
         "explain",

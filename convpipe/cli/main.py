@@ -75,7 +75,7 @@ def interrupted(stop: KeyboardInterrupt) -> int:
     code = STOPPED + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
     kept = "".join(f"; {note}" for note in getattr(stop, "__notes__", [])[-1:])
     end_well_on_signals(code)  # another one would say so a second time
-    print(f"convpipe: interrupted{kept}", file=sys.stderr)
+    print(f"convpipe: interrupted{literal(kept)}", file=sys.stderr)
     return code
 
 
@@ -96,9 +96,8 @@ def as_known(error: Exception) -> ConvpipeError:
     """Any error as one of ours."""
     if isinstance(error, ConvpipeError):
         return error
-    return of_the_system(error) or ConvpipeError(
-        f"unexpected {type(error).__name__}: {error} (CONVPIPE_DEBUG=1 shows where)"
-    )
+    text = f"unexpected {type(error).__name__}: {shown(error, 1000)} (CONVPIPE_DEBUG=1 shows where)"
+    return of_the_system(error) or ConvpipeError(text)
 
 
 def dispatch(words: list[str]) -> int:

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from threading import RLock
@@ -119,8 +120,19 @@ def make_hydra(config_dir: str | None = None) -> Hydra:
         search_path.prepend(provider=USERS, path=path, anchor=SearchPathQuery(provider="main"))
     with in_some_folder():
         hydra = Hydra.create_main_hydra2("convpipe", search_path)
-    hydra.config_loader.repository = Repository(search_path)  # type: ignore[attr-defined]
+    loader: Any = hydra.config_loader
+    loader.repository = Repository(search_path)
+    loader._parse_overrides_and_create_caching_repo = partial(parsed_once, loader)
     return hydra
+
+
+def parsed_once(loader: Any, config_name: str | None, overrides: list[str]) -> tuple[list[Any], Any]:
+    """What Hydra's loader starts from: overrides, which have been parsed already, and its cache of configs."""
+    from hydra._internal.config_repository import CachingConfigRepository
+
+    found, repository = [parsed(text) for text in overrides], CachingConfigRepository(loader.repository)
+    loader._process_config_searchpath(config_name, found, repository)
+    return found, repository
 
 
 class OwnHydra:

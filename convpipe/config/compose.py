@@ -13,13 +13,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from convpipe.config.hydra_errors import explained
-from convpipe.config.hydra_safety import check_hydra_node, parsed, refuse_unsafe
+from convpipe.config.hydra_safety import PARAMS, check_hydra_node, parsed, refuse_unsafe
 from convpipe.config.parts import FREE
+from convpipe.config.references import Growth, check_references
 from convpipe.config.settings import EXECUTION_KEYS, SPEC_KEYS
 from convpipe.config.somewhere import in_some_folder
 from convpipe.config.tree import GROUPS, MAIN_CONFIG, WRITTEN_OUT, config_folder
 from convpipe.config.typed import axis_text, check_form, one_value, typed_texts
 from convpipe.errors import ConfigError, ConvpipeError, UsageError, pass_on
+from convpipe.files.limits import MOST_SETTINGS
 
 if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra
@@ -30,7 +32,7 @@ FREE_SETTINGS = tuple(f"{name}=" for name in FREE)  # of keys that the config ha
 MOST_REPEATED = 200  # characters of what was typed, in an advice
 NO_SEARCH_PATH = "hydra.searchpath=[]"
 # What else Hydra raises at odd configs: a list where it has a group, a text where it has a list.
-WRONG = (ValueError, TypeError, AttributeError, OSError, KeyError, RecursionError)
+WRONG = (ValueError, TypeError, AttributeError, OSError, KeyError, RecursionError, AssertionError)
 
 
 def compose(hydra: Hydra, config_name: str, overrides: Sequence[str]) -> dict[str, Any]:
@@ -53,6 +55,8 @@ def composed(hydra: Hydra, config_name: str | None, overrides: Sequence[str], *,
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
+    if len(overrides) > MOST_SETTINGS:
+        raise UsageError(f"got {len(overrides)} settings, expected at most {MOST_SETTINGS}; a .yaml file takes more")
     refuse_unsafe(overrides)
     check_single_values(overrides, multirun)
     mode = RunMode.MULTIRUN if multirun else RunMode.RUN
@@ -61,6 +65,7 @@ def composed(hydra: Hydra, config_name: str | None, overrides: Sequence[str], *,
         with warnings.catch_warnings(), in_some_folder():
             warnings.simplefilter("ignore")  # Hydra's advice to programmers
             lines = [*map(of_layer, overrides), NO_SEARCH_PATH]
+            hydra.config_loader.repository.begin()  # type: ignore[attr-defined]
             config = hydra.compose_config(config_name, lines, run_mode=mode)
     except ConvpipeError:
         raise
@@ -70,6 +75,7 @@ def composed(hydra: Hydra, config_name: str | None, overrides: Sequence[str], *,
         raise explained(error, overrides, known) from error
     check_hydra_node(config.hydra)
     params = plain_items(config.hydra.sweeper.params, resolve=False)
+    check_growth(config, params)
     for key, value in params if multirun else ():
         check_form(key, str(value), several=True)
     refuse_unsafe(f"{key}={axis_text(key, value)}" for key, value in params)
@@ -200,6 +206,24 @@ def plain_config(config: DictConfig, *, missing: bool = False) -> dict[str, Any]
     return plain
 
 
+def check_growth(config: DictConfig, params: Iterable[tuple[str, Any]]) -> None:
+    """A composed config, and the axes that files give, stay small once their references are followed.
+
+    These are all checked once more, in case that something of them has come together only by composing.
+
+    Raises:
+        ConfigError: one is no reference to another setting, or leads to too much.
+    """
+    from omegaconf import OmegaConf
+
+    found: Any = OmegaConf.to_container(config, resolve=False)
+    settings = {str(key): value for key, value in found.items() if key != "hydra"} | {PARAMS: dict(params)}
+    check_references("", settings)
+    growth = Growth(settings)
+    for key in settings:
+        growth.check(key)
+
+
 def sweep_params(config: DictConfig) -> dict[str, Any]:
     """The axes that config files give a sweep, references to other keys resolved.
 
@@ -210,12 +234,12 @@ def sweep_params(config: DictConfig) -> dict[str, Any]:
 
     try:
         found = dict(plain_items(config.hydra.sweeper.params, resolve=True))
-    except OmegaConfBaseException as error:
+    except (OmegaConfBaseException, RecursionError) as error:
         raise explained(error, written(config, getattr(error, "full_key", None)), lambda key: ("", ())) from error
     return {key: axis_text(key, value) for key, value in found.items()}
 
 
-def plain_items(params: Any, *, resolve: bool) -> Iterable[tuple[str, Any]]:
+def plain_items(params: Any, *, resolve: bool) -> Sequence[tuple[str, Any]]:
     """The axes that files give, as plain keys and values."""
     from omegaconf import OmegaConf
 

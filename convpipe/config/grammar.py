@@ -190,9 +190,9 @@ def quoted(text: str) -> str:
     >>> print(quoted("a b"), quoted("C:\\x"), quoted("it's"), quoted("a\\"), quoted("${x}"))
     'a b' 'C:\x' 'it\'s' 'a\\' '\${x}'
     """
-    return quoted_text(re.sub(r"(\\*)\$\{", r"\1\1\\${", text))  # OmegaConf would look it up
+    return quoted_text(re.sub(r"(?<!\\)(\\*)\$\{", r"\1\1\\${", text))  # OmegaConf would look it up
 
 
 def quoted_text(text: str) -> str:
     """A text in quotes, whose references to other keys stay such."""
-    return "'" + re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text) + "'"
+    return "'" + re.sub(r"(?<!\\)(\\*)('|\Z)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text) + "'"

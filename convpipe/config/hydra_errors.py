@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from convpipe.config.hydra_safety import EXTRAS, LAUNCHER, no_sweeper
-from convpipe.errors import ConfigError, ConvpipeError, StorageError, UsageError, did_you_mean, nearest
+from convpipe.errors import ConfigError, ConvpipeError, StorageError, UsageError, did_you_mean, nearest, shown
 
 Siblings = Callable[[str], tuple[str, Sequence[str]]]  # a key -> the nearest group there is, and that group's keys
 
@@ -31,6 +31,8 @@ def explained(error: Exception, overrides: Sequence[str], siblings: Siblings) ->
         return UsageError(f"config: expected files in UTF-8: {message}")
     if isinstance(error, OSError) and error.errno is not None:  # Hydra has its own, without one
         return not_found(error, overrides)
+    if isinstance(error, AssertionError):  # Hydra's, of what is no text
+        return UsageError("config: expected names in defaults, such as override /input: random")
     if isinstance(error, RecursionError):
         return UsageError("config: expected fewer lists or groups within each other")
     if isinstance(error, KeyError):  # the only look-up of Hydra's own that depends on a config file
@@ -70,7 +72,7 @@ def not_found(error: OSError, overrides: Iterable[str]) -> ConvpipeError:
             )
     if error.filename is None:
         return StorageError(f"the working directory: {error.strerror}")
-    return UsageError(f"config: {error}")
+    return UsageError(f"config: {shown(error, 300)}")
 
 
 def unknown_choice(path: str, options: Sequence[str], overrides: Iterable[str]) -> ConfigError:

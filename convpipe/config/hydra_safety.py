@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from convpipe.errors import ConfigError
+from convpipe.config.plain_words import check_length, plain_override
+from convpipe.config.references import check_references
+from convpipe.errors import ConfigError, shown
+from convpipe.files.limits import MOST_KEY
 
 if TYPE_CHECKING:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.core.override_parser.types import Override
     from omegaconf import DictConfig
 
@@ -45,8 +49,8 @@ FIXED_VALUES: dict[str, Any] = {
     "searchpath": [],
     "env": {},
     "job.chdir": False,
+    "job.env_copy": [],  # before what Hydra has copied, whose values no message has
     "job.env_set": {},
-    "job.env_copy": [],
     "job_logging": NO_LOGGING,
     "hydra_logging": NO_LOGGING,
 }
@@ -65,7 +69,16 @@ NOTHING_THERE = re.compile(r"(?:^|[,\[{(])\s*,|,\s*(?:$|[\]})])")
 KEY = re.compile(r"[+~]{0,2}[A-Za-z_][\w.@$/]*")
 LIKE_CODE = re.compile(r"['\"\\$\n]|.{60}", re.DOTALL)  # what no advice repeats
 SAMPLE = "sweep.sample=20 draws as many at random"
+MOST_REASON = 200  # characters of what the grammar says, which may repeat the whole word
 REASON = "as it could run code or write outside the root"
+
+
+@cache
+def parser() -> OverridesParser:
+    """Hydra's, made once, as it looks at each of its functions anew, which takes half as long as a short word."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    return OverridesParser.create()
 
 
 @lru_cache(maxsize=1024)  # each is looked at twice
@@ -75,18 +88,23 @@ def parsed(text: str) -> Override:
     Raises:
         ConfigError: it is not of the form key=value, or its value is not one.
     """
-    from hydra.core.override_parser.overrides_parser import OverridesParser
+    key, equals, value = text.partition("=")
+    if not key.strip("+~@ ") or not (equals or key.startswith("~")):
+        raise ConfigError(shown(text), "no '=' with a key before it", "a setting as key=value")
+    if len(key) > MOST_KEY:
+        raise ConfigError(shown(key), value, f"a key of at most {MOST_KEY} characters")
+    found = plain_override(key, value)
+    if found is not None:
+        return found
+    check_length(shown(key), value)
     from hydra.errors import HydraException
 
     if not __debug__:
         from convpipe.config.optimized import mend_grammar
 
         mend_grammar()
-    key, equals, value = text.partition("=")
-    if not key.strip("+~@ ") or not (equals or key.startswith("~")):
-        raise ConfigError(text, "no '=' with a key before it", "a setting as key=value")
     try:
-        override = OverridesParser.create().parse_override(text)
+        override = parser().parse_override(text)
         override.value()
     except (HydraException, ValueError) as error:
         raise ConfigError(key, value, "key=value in Hydra's grammar", grammar_hint(error, key, value)) from error
@@ -98,7 +116,7 @@ def parsed(text: str) -> Override:
 def grammar_hint(error: Exception, key: str, value: str) -> str:
     """Why an override does not parse, without the parser's list of tokens, and the way out."""
     reason = " ".join(str(error).split()).split(" expecting {")[0].split(" See http")[0]
-    reason = re.sub(r"^Error parsing override '.*' (?=\S)", "", reason)
+    reason = shown(re.sub(r"^Error parsing override '.*' (?=\S)", "", reason), MOST_REASON)
     if not key.isascii():
         return f"{reason}; a key has letters from a to z"
     if "while evaluating" in reason:
@@ -130,6 +148,8 @@ def refuse_unsafe(overrides: Iterable[str]) -> None:
             raise ConfigError(key, value, "values only: a config chooses, it cannot execute (_target_)")
         if override.package is not None:
             raise ConfigError(f"{key}@{override.package}", value, "a group without '@'; each has its place")
+        if "$" in text:
+            check_references(key, values_of(override))
         if key.startswith(SWEEPS):
             refuse_unsafe([f"{key.removeprefix(SWEEPS)}={value}"])
         elif key == "hydra/sweeper" and value != OWN:
@@ -137,6 +157,14 @@ def refuse_unsafe(overrides: Iterable[str]) -> None:
         elif re.match(r"hydra\b", key) and not is_safe(key):
             allowed = ", ".join((*SAFE_KEYS, f"{LAUNCHER}*", f"{SWEEPS}*"))
             raise ConfigError(key, value, f"of Hydra's own settings only {allowed}", REASON)
+
+
+def values_of(override: Override) -> Any:
+    """What an override says, of a sweep all its values, without the quotes and the escapes of the grammar."""
+    from hydra.core.override_parser.types import Override
+
+    found: Any = override._value
+    return Override._convert_value(getattr(found, "list", found))
 
 
 def is_safe(key: str) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from convpipe.config.hydra_safety import HYDRAS, REASON
-from convpipe.config.own_text import contents, plain_values
+from convpipe.config.own_text import contents
 from convpipe.config.parts import SETTINGS
 from convpipe.config.places import at_their_places
 from convpipe.config.read import unknown_key
@@ -116,7 +116,7 @@ def base_of(name: Any, chosen: Collection[str], folder: Path | None = None) -> d
         return {}
     places = [place / "experiment" for place in (config_folder(), folder) if place]
     there = {each.stem: each for place in places for each in sorted(place.glob("*.yaml"))}
-    found: dict[str, Any] = plain_values(there[choice_check(there)("experiment", name)].read_bytes())
+    found: dict[str, Any] = dict(contents(there[choice_check(there)("experiment", name)]))
     overrides = {f"override /{group}" for group in chosen}
     kept = [entry for entry in listed_defaults(found) if overrides.isdisjoint(names(entry))]
     return {**{key: value for key, value in found.items() if key not in chosen}, "defaults": kept}
@@ -187,6 +187,8 @@ def nested(found: Mapping[str, Any]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for key, value in found.items():
         *groups, last = key.split(".")
+        if not all([*groups, last]):
+            raise ConfigError(key or "''", value, "names for keys, such as conv.stride")
         if len(groups) > DEEPEST:
             raise ConfigError(shown(key), value, f"at most {DEEPEST} levels")
         if not groups and last in CHOOSING and isinstance(value, str):

@@ -13,14 +13,17 @@ from urllib.parse import unquote
 import yaml
 
 from convpipe.config.keys import key_meant
+from convpipe.config.references import check_references
 from convpipe.config.repository import quick_loader
 from convpipe.config.settings import composed
 from convpipe.config.tree import GLOBAL, YAML, choices_of
 from convpipe.config.typed import check_form
-from convpipe.errors import StorageError, UsageError, nearest, shown
+from convpipe.errors import ConfigError, StorageError, UsageError, nearest, shown
+from convpipe.files.limits import MOST_CONFIG_BYTES, MOST_VALUES
+from convpipe.files.regular import regular_bytes
 from convpipe.files.yaml import check_events, dotted
 
-MOST_BYTES = 1 << 20
+TO_A_FILE = "numbers go into a .npy file, which input: {source: npy, path: FILE.npy} reads"
 SEVERAL = re.compile(r"\d{1,9}(\s*,\s*\d{1,9})+")
 
 
@@ -34,23 +37,67 @@ def contents(path: Path) -> Mapping[str, Any]:
     try:
         path = in_other_form(path)
         if not path.is_file():
-            what = "no such file, but a folder" if path.is_dir() else "no such file"
-            raise UsageError(f"{path}: {what}; expected an experiment file, or settings as key=value{near(path)}")
-        with open(path, "rb") as file:
-            text = file.read(MOST_BYTES + 1)
+            raise UsageError(
+                f"{path}: {no_file(path)}; expected an experiment file, or settings as key=value{near(path)}"
+            )
+        text = regular_bytes(path, MOST_CONFIG_BYTES)
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror or error}") from error
-    if len(text) > MOST_BYTES:
-        raise UsageError(f"{path}: expected at most {MOST_BYTES} bytes")
+    except ValueError as error:
+        raise UsageError(f"{path}: {error} ({TO_A_FILE})") from error
     check_package(path, text)
-    try:
-        found = plain_values(text)
-    except (ValueError, yaml.YAMLError) as error:
-        raise UsageError(f"{path}: {unreadable(text, error)}") from error
+    found = values_in(path, text)
     if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
         raise UsageError(f"{path}: expected keys and values, such as seed: 1{as_lines(found)}")
+    check_references("", found)
     check_no_sweep(found)
     return found
+
+
+def file_of_choices(path: Path, most: int) -> tuple[str, dict[Any, Any], int]:
+    """The text of a file in a folder of choices of the user's own, what it says, and how many values that are.
+
+    Args:
+        most: how many there may be.
+
+    Raises:
+        OSError: the system refused.
+        ConvpipeError: it is no file of keys and values, or says more than a config may.
+    """
+    content = b""
+    try:
+        content = regular_bytes(path, MOST_CONFIG_BYTES)
+        text = content.decode("utf-8-sig")
+        count = check_events(content, most, aliases=True)
+        found = yaml.load(text, quick_loader())
+    except (ValueError, yaml.YAMLError) as error:
+        raise UsageError(f"{path}: {unreadable(content, error)}") from error
+    if found is not None and not isinstance(found, dict):
+        raise UsageError(f"{path}: expected keys and values, such as seed: 1{as_lines(found)}")
+    try:
+        check_references("", found)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error.key}", error.got, error.expected, error.hint) from error
+    return text, found or {}, count
+
+
+def no_file(path: Path) -> str:
+    """What is in the place of a file."""
+    if path.is_dir():
+        return "no such file, but a folder"
+    return "no regular file" if path.exists() else "no such file"
+
+
+def values_in(path: Path, text: bytes) -> Any:
+    """What the text of a file says.
+
+    Raises:
+        UsageError: it is no YAML, or says more than a config may.
+    """
+    try:
+        return plain_values(text)
+    except (ValueError, yaml.YAMLError) as error:
+        raise UsageError(f"{path}: {unreadable(text, error)}") from error
 
 
 def check_package(path: Path, text: bytes) -> None:
@@ -116,6 +163,8 @@ def unreadable(text: bytes, error: Exception) -> str:
     if mark is None or problem is None:
         if "aliases" in str(error):
             return f"not readable: {error} (what a * refers to is to be written out)"
+        if "names and values" in str(error):
+            return f"not readable: {error} ({TO_A_FILE})"
         if (place := not_utf_8(text)) is not None:
             return f"expected UTF-8, which it is not at byte {place} (an editor saves it so)"
         return "not readable: " + shown(error, 200).replace(' in "<byte string>", position', ", at byte")
@@ -153,5 +202,5 @@ def plain_values(text: bytes) -> Any:
     Raises:
         ValueError, YAMLError: it is none, is nested too deeply, or has aliases.
     """
-    check_events(text)
+    check_events(text, MOST_VALUES)
     return yaml.load(text, quick_loader())

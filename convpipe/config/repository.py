@@ -1,17 +1,15 @@
 """Where Hydra finds configs, found faster: the files of its own and of ours are parsed by LibYAML.
 
-A folder of the user's own comes before ours. It is read by Hydra's own source, and so is a file that something is
-wrong with: what they say of it stays what they say.
+A file that something is wrong with is read by Hydra's own source, as what that says of it stays what it says. A folder
+of the user's own comes before ours; what its files may cost and refer to is limited, and they say so in our words.
 """
 
 from __future__ import annotations
 
 import os
-from codecs import BOM_UTF8
 from contextlib import suppress
 from functools import cache
 from importlib import resources
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +23,7 @@ from omegaconf import OmegaConf
 from omegaconf._utils import get_yaml_loader
 
 from convpipe.config.tree import GLOBAL
+from convpipe.files.limits import MOST_VALUES
 
 if TYPE_CHECKING:
     from hydra.core.config_search_path import ConfigSearchPath
@@ -64,6 +63,12 @@ class Repository(ConfigRepository):
         """The folder of the user's own, if there is one."""
         return next((Path(source.path) for source in self.sources if source.provider == USERS), None)
 
+    def begin(self) -> None:
+        """A config is composed anew: of the user's files none has been read for it."""
+        for source in self.sources:
+            if isinstance(source, UserFiles):
+                source.values.clear()
+
     def load_config(self, config_path: str) -> ConfigResult | None:
         """One config, by its path in any of the sources; Hydra's own chooses what suits us."""
         found = super().load_config(config_path)
@@ -79,28 +84,29 @@ class Repository(ConfigRepository):
 
 
 class UserFiles(FileConfigSource):
-    """A folder of the user's own."""
+    """A folder of the user's own, whose files say no more than a file of the user's own may."""
+
+    def __init__(self, provider: str, path: str) -> None:
+        super().__init__(provider, path)
+        self.values: dict[str, int] = {}  # of the files that one config is composed of
 
     def load_config(self, config_path: str) -> ConfigResult:
         """One config, by its path in the folder: a mark of UTF-8 in front, as some editors make it, is none of it.
 
         What an experiment says stands at the top, whether its first line says so or not.
+
+        Raises:
+            ConvpipeError: it is no file of keys and values, or says more than a config may.
         """
-        found = without_mark(self, config_path) or super().load_config(config_path)
+        from convpipe.config.own_text import file_of_choices  # which is for such files alone
+
+        path = os.path.join(self.path, self._normalize_file_name(config_path))
+        others = sum(count for other, count in self.values.items() if other != path)
+        text, values, self.values[path] = file_of_choices(Path(path), MOST_VALUES - others)
+        found = of_values(self, text, values)
         if config_path.startswith("experiment/"):
             found.header["package"] = found.header.get("package") or GLOBAL
         return found
-
-
-def without_mark(source: FileConfigSource, config_path: str) -> ConfigResult | None:
-    """The config of a file that begins with a mark of UTF-8; nothing of another."""
-    path = os.path.join(source.path, source._normalize_file_name(config_path))
-    with suppress(OSError), open(path, "rb") as file:
-        if file.read(len(BOM_UTF8)) == BOM_UTF8:
-            text = file.read().decode()
-            header = source._get_header_dict(text[:HEADER_CHARACTERS])
-            return ConfigResult(source.provider, source.full_path(), OmegaConf.load(StringIO(text)), header)
-    return None
 
 
 class ShippedFiles(FileConfigSource):
@@ -145,8 +151,13 @@ def result(source: ConfigSource, text: str) -> ConfigResult:
         found = {}
     if not isinstance(found, dict):
         raise ValueError(f"got {type(found).__name__}, expected a mapping")
+    return of_values(source, text, found)
+
+
+def of_values(source: ConfigSource, text: str, values: dict[Any, Any]) -> ConfigResult:
+    """The config of a text that says such values."""
     header = source._get_header_dict(text[:HEADER_CHARACTERS])
-    return ConfigResult(source.provider, source.full_path(), OmegaConf.create(found), header)
+    return ConfigResult(source.provider, source.full_path(), OmegaConf.create(values), header)
 
 
 @cache

@@ -53,6 +53,8 @@ NAME_PATTERN = r"^[^\s!-/:-@\[-^`{-~][^\s!-,/:-@\[-^`{-~]*$"  # for editors, who
 MOST_NAME_BYTES = 200  # file systems end at 255
 MEMORY_SHARE = 0.8
 MOST_SAID = 1000  # characters of a label or a note
+MOST_RUNS = 100_000_000  # to check them takes ten hours
+MOST_SAMPLED = 1_000_000  # numbers of points that are drawn before the first of them runs: 0.1 GB
 SIZE = re.compile(r"(.*?)\s*(?:([kmgt])(ib|b)?|b)?\s*", re.IGNORECASE)
 
 
@@ -168,7 +170,7 @@ class Limits:
     """What a run may use."""
 
     memory: int | None = field(optional(size_in_bytes), None, MEMORY)
-    runs: int = field(whole(1), 1_000_000, "The most points a sweep may have.")
+    runs: int = field(whole(1, MOST_RUNS), 1_000_000, "The most points a sweep may have.")
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,9 @@ class SweepSettings:
 
     zip: tuple[Any, ...] | None = field(optional(several(one_or_several(text))), None, ZIP)
     points: str | None = field(optional(points_asked), None, POINTS)
-    sample: int | None = field(optional(whole(1)), None, "This many points at random, by this seed, instead of all.")
+    sample: int | None = field(
+        optional(whole(1, MOST_SAMPLED)), None, "This many points at random, by this seed, instead of all."
+    )
     seed: int = field(whole(0), 0, "What the points of sweep.sample are drawn with.")
 
 

@@ -58,6 +58,8 @@ def choice(group: str, value: Any) -> list[str | None]:
     if wanted is None:
         whole = group == "network" and all(isinstance(layer, Mapping) and "op" in layer for layer in value.values())
         return [None] if whole else []
+    if not isinstance(wanted, str):  # which who reads it refuses
+        return [None]
     there = choices_of(group)
     says_so = (name for name in there if values_of(config_folder() / group / f"{name}.yaml").get(naming) == wanted)
     return [wanted if wanted in there else next(says_so, None)]  # conv/transpose says operation: conv_transpose

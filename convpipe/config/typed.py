@@ -43,9 +43,9 @@ NAME = re.compile(r"(?!(?:null|true|false|nan|inf)\Z)[A-Za-z_/][A-Za-z0-9_./-]*"
 FOREIGN = r"[^A-Za-z0-9_ \t/\\+.$%*@?|:-]"
 FUNCTION = r"(?:choice|range|interval|shuffle|sort|tag|glob|bool|float|int|str)\s*\(.*\)\s*"
 SPAN = r"(?:range)?[(\[]?\s*(\d{1,9})\s*(?:\.{2,3}|:|-|~|to)\s*(\d{1,9})\s*[)\]]?"
-LISTED = r"(?:list|tuple|set|np\.array)?\s*[\[({]+\s*(\d{1,20}(?:\s*,\s*\d{1,20})*)\s*,?\s*[\])}]+"
+LISTED = r"(?:list|tuple|set|np\.array)?\s*[\[({]+\s*(\d{1,20}(?:\s*,\s*\d{1,20})*)(?:\s*,)?\s*[\])}]+"
 NUMBERS = re.compile(r"[\s0-9+.eE,\[\]-]+")
-MORE = re.compile(r"[\s,;]+([A-Za-z_][\w.]*)=")
+MORE = re.compile(r"(?<![\s,;])[\s,;]+([A-Za-z_][\w.]*)=")  # of a row of blanks from the first one on
 MOST_LISTED = 8  # numbers in an advice
 
 

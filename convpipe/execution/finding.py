@@ -14,12 +14,12 @@ from typing import NoReturn
 from convpipe.archive.inputs import inputs_folder
 from convpipe.archive.keep import Keep
 from convpipe.archive.read import Run
+from convpipe.archive.shared import is_own_folder
 from convpipe.errors import ArchiveError, ConfigError, shown
-from convpipe.files.contents import regular_sha256
+from convpipe.files.contents import MOST_HASHED, regular_sha256
 from convpipe.sources.kinds.source import Stored
 
 MOST_SEEN = 10_000  # files and folders below the current one: 0.1 s
-MOST_HASHED = 4 << 30  # bytes of files there: some 5 s
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Finder:
     def places(self, source: Stored) -> list[str]:
         """Where its file may be without any search."""
         folder = inputs_folder(self.run)
-        stored = [] if folder is None else [str(folder / (source.sha256 or ""))]
+        stored = [str(folder / (source.sha256 or ""))] if folder is not None and is_own_folder(folder) else []
         return [path for path in stored if not os.path.islink(path)] + self.old_places(source)
 
     def old_places(self, source: Stored) -> list[str]:

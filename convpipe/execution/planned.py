@@ -8,8 +8,9 @@ from convpipe.archive.format import COLUMNS, FORMAT
 from convpipe.archive.read import Run
 from convpipe.errors import ArchiveError
 from convpipe.execution.compare import BATCH, Difference, made_by
-from convpipe.execution.provenance import VERSION
+from convpipe.execution.provenance import VERSION, memory_bytes
 from convpipe.graph.making import source_of
+from convpipe.graph.plan import readable
 from convpipe.graph.spec import Spec
 from convpipe.graph.work import Work, plan_work
 from convpipe.tensors import Tensor, shape_text
@@ -18,19 +19,32 @@ PLANNED = COLUMNS[:6]  # stage, op, shape, dtype, bytes, macs
 Row = dict[str, str]
 
 
-def check_planned(then: Run, spec: Spec, memory: int) -> None:
-    """Hold the plan of an archive's config against its stages, before any array is made.
+def planned_work(then: Run, spec: Spec, memory: int | None = None) -> Work:
+    """The work of an archive's config, which is what its stages say, before any array is read or made.
 
     Raises:
         ArchiveError: they differ; it names the first stage and column that do.
     """
-    expected = list(planned_rows(spec, plan_work(spec, memory)))
+    work = plan_work(spec, memory)
+    expected = list(planned_rows(spec, work))
     for old, new in zip_longest(then.rows, expected):
         different = difference(old, new, (len(then.rows), len(expected)))
         if different is not None:
             age = made_by(then.manifest, {"format": FORMAT, "provenance": {"convpipe": VERSION}})
             reason = "as config.yaml plans it; nothing was computed"
-            raise ArchiveError(f"{then.path}: {different} ({reason}){age}")
+            raise ArchiveError(f"{then.path or 'the run in memory'}: {different} ({reason}){age}")
+    return work
+
+
+def check_fits(then: Run, what: str, needed: int) -> None:
+    """What is to be made again fits into the memory of this machine.
+
+    Raises:
+        ArchiveError: it does not.
+    """
+    if needed > (there := memory_bytes()):
+        text = f"got {what} of {readable(needed)}, expected at most {readable(there)}, the memory of this machine"
+        raise ArchiveError(f"{then.path or 'the run in memory'}: {text}; nothing was computed")
 
 
 def difference(old: Row | None, new: Row | None, counts: tuple[int, int]) -> Difference | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from convpipe.archive.read import Run
 from convpipe.errors import ConvpipeError
 from convpipe.execution.inputs import given_array
+from convpipe.execution.planned import check_fits
 from convpipe.execution.remake import check_arrays, stage_rows
 from convpipe.execution.threads import blas_threads
 from convpipe.files.npy import array_sha256
@@ -87,6 +88,7 @@ class Recovery:
             return array
         given = next(each for each in self.work.plan.given if each.name == tensor)
         try:
+            check_fits(self.run, name, given.bytes * max(1, self.work.batch // max(1, self.work.recorded)))
             array = given_array(self.spec, self.work, given)
         except ConvpipeError:  # its file is gone, or holds something else
             return None
@@ -96,6 +98,7 @@ class Recovery:
         """What a step makes of what is there."""
         arrays = [self.there[name] for name in step.needs]
         try:
+            check_fits(self.run, step.name, step.makes.bytes + step.workspace)
             return None if any(array is None for array in arrays) else step.run(*arrays)  # type: ignore[arg-type]
         except ConvpipeError:  # by other code than made the archive
             return None

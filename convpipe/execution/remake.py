@@ -7,6 +7,7 @@ from convpipe.archive.read import Run
 from convpipe.errors import ArchiveError
 from convpipe.execution import pipeline
 from convpipe.execution.inputs import given_array
+from convpipe.execution.planned import check_fits
 from convpipe.execution.threads import blas_threads
 from convpipe.files.npy import array_sha256
 from convpipe.graph.spec import Spec
@@ -64,6 +65,9 @@ def remade(
             there = {rows[read] for read in step.needs if rows[read] in kept}
             found |= {name: run.array(name) for name in there - found.keys()}
             missing |= {read for read in step.needs if rows[read] not in kept}
+    needed = sum(step.makes.bytes for step in steps)
+    needed += sum(tensor.bytes for tensor in work.plan.given if tensor.name in missing)
+    check_fits(run, "arrays to be made again", needed)
     for tensor in work.plan.given:
         if tensor.name in missing:
             array = given_array(spec, work, tensor)

@@ -5,11 +5,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
+from stat import S_ISDIR
 from typing import Any, NamedTuple
 
 from convpipe.archive.format import CANONICAL, FORMAT, INPUTS, read_json
 from convpipe.archive.glance import Entry, check_sizes, glance, is_ours, line_of, manifest_text
 from convpipe.archive.keep import Keep
+from convpipe.archive.shared import mode_of
 from convpipe.errors import ArchiveError
 from convpipe.execution.provenance import VERSION, collect, numeric_differences, own_code
 
@@ -65,8 +67,11 @@ ABSENT, THERE = Found(Standing.ABSENT), Found(Standing.THERE)
 
 def look(folder: str, wanted: Callable[[], Asked]) -> Found:
     """What lies in a run's place: only its manifest is read, and its files are asked for their sizes."""
-    if not os.path.lexists(folder):  # half of the time of an open() that fails; a link to nothing is something
+    found = mode_of(folder)  # half of the time of an open() that fails
+    if found is None:
         return ABSENT
+    if not S_ISDIR(found):  # a link to a run is none: what is done to a run would be done elsewhere
+        return Found(Standing.DAMAGED, damage=f"{folder}: a link or a file, expected the folder of a run")
     asked = wanted()
     keep, manifest = None, manifest_text(folder)
     try:

@@ -9,7 +9,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convpipe.archive.identity import Described
+from convpipe.archive.identity import Described, check_written
 from convpipe.archive.index import INDEX, note
 from convpipe.archive.inputs import contents_of
 from convpipe.archive.keep import INPUT, Keep
@@ -30,6 +30,7 @@ from convpipe.execution.pipeline import StageResult
 from convpipe.execution.reuse import SAME_CODE, Asked, Found, look
 from convpipe.execution.settle import Case, How, Settled
 from convpipe.execution.threads import blas_threads
+from convpipe.files.limits import MOST_CONFIG_BYTES
 from convpipe.graph.canonical import as_computed
 from convpipe.graph.making import source_of
 from convpipe.graph.memo import Memo
@@ -111,8 +112,15 @@ def prepare(spec: Spec, memory: int) -> Prepared:
     """Plan a spec and describe it.
 
     Raises:
-        ConfigError: the spec cannot be run.
+        ConfigError: the spec cannot be run, or is too long for an archive.
     """
+    prepared = prepared_again(spec, memory)
+    check_written(prepared.described.parts)
+    return prepared
+
+
+def prepared_again(spec: Spec, memory: int) -> Prepared:
+    """The same of a spec that an archive has, however long that is: in format 1 it could be longer."""
     work = checked_work(spec, memory)  # first, as sizes that do not fit are told before a file's content is
     spec = as_computed(pinned(spec), work)
     return Prepared(spec, describe(spec), work)
@@ -131,10 +139,10 @@ def execute(prepared: Prepared, place: Place, on_stage: OnStage = ignore) -> Out
     with blas_threads(place.threads), drafting(target) as draft:
         seconds = fill(draft, prepared, keeping(place, standing(prepared, place)), on_stage)
         settled = archived(draft, target, prepared, place)
-    if settled.row is not None and (place.folder / INDEX).exists():  # with a row, perhaps, of what was there once
-        with having_kept(f"the run is kept: {target}"):
+    with having_kept(f"the run is kept: {target}"):
+        if settled.row is not None and os.path.lexists(place.folder / INDEX):  # or it has a row of what was there once
             note(place.folder, [settled.row])
-    return Outcome(load(target), settled.words, seconds)
+        return Outcome(load(target), settled.words, seconds)
 
 
 def hold(prepared: Prepared, place: Place, on_stage: OnStage = ignore) -> Run:
@@ -160,11 +168,11 @@ def repeat(folder: Path, place: Place, spec: Spec, on_stage: OnStage = ignore) -
     Raises:
         ArchiveError: the archive is damaged, or a stage of it is not reproduced.
     """
-    from convpipe.execution.planned import check_planned
+    from convpipe.execution.planned import planned_work
 
     then = verify(folder)
-    check_planned(then, spec, place.memory)  # before what another config asks for is made
-    prepared, place = prepare(spec, place.memory), replace(place, keep=kept_arrays(then), pictures=NONE)
+    planned_work(then, spec, place.memory)  # before what another config asks for is made
+    prepared, place = prepared_again(spec, place.memory), replace(place, keep=kept_arrays(then), pictures=NONE)
     with blas_threads(place.threads), drafting(place.folder / prepared.identity) as draft:
         seconds = fill(draft, prepared, place, on_stage)
         return Outcome(then, compared(then, draft, spec), seconds)
@@ -272,7 +280,7 @@ def fill(draft: Recorder, prepared: Prepared, place: Place, on_stage: OnStage, m
     """Run the work into a draft and finish it; gives each recorded stage's times."""
     album = album_of(prepared, place)  # first, as a stage that there is not is told before anything is made
     spec, work, started = prepared.spec, prepared.work, provenance.now()
-    draft.write("config.yaml", prepared.described.yaml)
+    draft.write("config.yaml", readable_again(prepared.described.yaml))
     arrays = make_arrays(spec, work, memo)
     batch = arrays.copy() if work.recorded < work.batch else {}
     if batch:
@@ -304,6 +312,18 @@ def fill(draft: Recorder, prepared: Prepared, place: Place, on_stage: OnStage, m
         draft.store(source.sha256 or "", source.file, source.file_key)
     draft.finish(found)
     return seconds
+
+
+def readable_again(config: bytes) -> bytes:
+    """A config that is no larger than one that is read.
+
+    Raises:
+        ConfigError: it is.
+    """
+    if len(config) > MOST_CONFIG_BYTES:
+        expected = f"at most {MOST_CONFIG_BYTES} bytes of settings; numbers go into a file, such as .npy"
+        raise ConfigError("config", f"{len(config)} bytes", expected)
+    return config
 
 
 def album_of(prepared: Prepared, place: Place) -> Album | None:

@@ -10,10 +10,11 @@ from convpipe.archive.format import MOST_AGREEING
 from convpipe.archive.glance import manifest_text
 from convpipe.archive.read import Run, load
 from convpipe.archive.replace import renew, replace
+from convpipe.archive.shared import is_own_folder
 from convpipe.archive.table import Row, done_row
 from convpipe.archive.verify import sums_of, verify
 from convpipe.archive.write import Draft
-from convpipe.errors import ArchiveError
+from convpipe.errors import ArchiveError, StorageError
 from convpipe.execution.reuse import Asked, Found, Standing, look
 
 Compare = Callable[[Run], str]  # how a draft agrees with a run, in words; it raises where it does not
@@ -88,7 +89,9 @@ class Case:
             return None
         if found.standing is Standing.FOREIGN:
             raise ArchiveError(f"{found.damage or self.place}: {FOREIGN}")
-        if found.standing is Standing.DAMAGED and self.place.is_dir():
+        if found.standing is Standing.DAMAGED:
+            if not is_own_folder(self.place):
+                raise ArchiveError(f"{found.damage}; {REMOVING}")
             return self.replaced(How.DAMAGED, seen, f"damaged ({found.damage})")
         try:
             then = verify(self.place)
@@ -107,13 +110,11 @@ class Case:
 
     def way_out(self, found: Found) -> str:
         """What there is to do where what lies there cannot be compared, or differs."""
-        if not self.place.is_dir():
-            return REMOVING
         return ANOTHER_NAME if found.standing is Standing.OLD_FORMAT else REPLACING
 
     def differs(self, error: ArchiveError, seen: str, found: Found) -> Settled | None:
         """What lies there is not whole, or not what came now: it stays, or goes aside where that is asked for."""
-        if self.replacing and found.standing is not Standing.OLD_FORMAT and self.place.is_dir():
+        if self.replacing and found.standing is not Standing.OLD_FORMAT:
             return self.replaced(How.REPLACED, seen, f"not reproduced ({str(error).removesuffix(f'; {REPLACING}')})")
         raise error
 
@@ -143,13 +144,23 @@ class Case:
         kept = {key: manifest[key] for key in OLD if key in manifest}
         fresh = {key: value for key, value in draft.manifest.items() if key not in OLD}
         record = with_agreeing({**kept, **fresh}, manifest["code"])
-        return Settled(how, words) if renew(self.place, record, seen, self.row) else None
+        return self.renewed(how, words, record, seen, self.row)
 
     def within(self, then: Run, seen: str, words: str) -> Settled | None:
         """Some floats differ by no more than they may: the old run stays, and says that this code agrees."""
         record = with_agreeing(then.manifest, self.asked.code)
-        unchanged = record == then.manifest
-        return Settled(How.WITHIN, words) if unchanged or renew(self.place, record, seen, None) else None
+        if record == then.manifest:
+            return Settled(How.WITHIN, words)
+        return self.renewed(How.WITHIN, words, record, seen, None)
+
+    def renewed(self, how: How, words: str, record: Mapping[str, Any], seen: str, row: Row | None) -> Settled | None:
+        """Give the run its new manifest; that of another user, which one may not change, stays as it is."""
+        try:
+            return Settled(how, words) if renew(self.place, record, seen, row) else None
+        except StorageError as error:
+            if isinstance(error.__cause__, PermissionError):
+                return Settled(how, f"{words}; its manifest is another user's, and stays as it is")
+            raise
 
 
 def with_agreeing(manifest: Mapping[str, Any], code: str) -> dict[str, Any]:

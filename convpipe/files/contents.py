@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import FileIO
 
-from convpipe.errors import ConfigError
+from convpipe.errors import NOT_OF_THE_FILE, ConfigError, StorageError
 
 # A file that has changed so lately may change again within one tick of its file system's clock, which shows nothing.
 LATELY = 2.0  # seconds; the coarsest clock in use is FAT's
 MOST_KNOWN = 10_000
-SYSTEMS_OWN = ("/proc/", "/sys/")
+MOST_HASHED = 4 << 30  # bytes of a file that a stranger names, or of many that may be meant: some 5 s
+SYSTEMS_OWN = ("/proc/", "/sys/")  # devices are no regular files anyway, and /dev/shm is for everybody
 Stamp = tuple[str, int, int, int, int, int]
 # A hash follows from nothing but the file, whose stamp says whether it is the same: no answer depends on who asked.
 KNOWN: dict[Stamp, str] = {}
@@ -26,6 +27,7 @@ def content_sha256(path: str, key: str) -> str:
 
     Raises:
         ConfigError: under `key`, it cannot be read.
+        StorageError: the disk fails, or the machine, which is no fault of the file.
     """
     try:
         with open(path, "rb", buffering=0, opener=at_once) as file:
@@ -33,17 +35,23 @@ def content_sha256(path: str, key: str) -> str:
             known = KNOWN.get(stamp)
             return known if known is not None and is_settled(stamp) else hashed(path, file, stamp)
     except (OSError, ValueError) as error:
-        raise ConfigError(key, path, "a readable file", str(getattr(error, "strerror", None) or error)) from error
+        reason = str(getattr(error, "strerror", None) or error)
+        if getattr(error, "errno", None) in NOT_OF_THE_FILE:
+            raise StorageError(f"{key}: {path}: {reason}") from error
+        raise ConfigError(key, path, "a readable file", reason) from error
 
 
 def regular_sha256(path: str) -> str | None:
-    """The SHA-256 of what a file holds, or None where there is none that can be read.
+    """The SHA-256 of what a file holds, or None where there is none that can be read in seconds.
 
     The path may come from a stranger: of pipes, devices and files of the system's own none is opened, as to read
     from them may wait for ever, never end, or do something.
     """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode) or os.path.realpath(path).startswith(SYSTEMS_OWN):
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > MOST_HASHED:
+            return None
+        if os.path.realpath(path).startswith(SYSTEMS_OWN):
             return None
         return content_sha256(path, "path")
     except (OSError, ValueError):  # which a ConfigError is

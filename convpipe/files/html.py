@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convpipe.errors import ConfigError
+from convpipe.errors import ConfigError, literal, printable
 from convpipe.files.images import picture
 from convpipe.tensors import Array
 
@@ -30,7 +30,8 @@ def text_table(rows: Sequence[Sequence[str]]) -> str:
     """Rows as a table, whose head is the first of them."""
     import pandas as pd
 
-    return table(pd.DataFrame(list(rows[1:]), columns=list(rows[0]), dtype=object))
+    cells = [[literal(cell) for cell in row] for row in rows]
+    return table(pd.DataFrame(cells[1:], columns=cells[0], dtype=object))
 
 
 def number_table(plane: Array) -> str:
@@ -42,12 +43,12 @@ def number_table(plane: Array) -> str:
 
 def line(text: str) -> str:
     """A line of text."""
-    return f"<div>{escape(text)}</div>"
+    return f"<div>{escape(literal(text))}</div>"
 
 
 def preformatted(text: str) -> str:
     """Lines as a terminal shows them."""
-    return f"<pre>{escape(text)}</pre>"
+    return f"<pre>{escape(printable(text))}</pre>"
 
 
 def beside(blocks: Iterable[str]) -> str:
@@ -64,4 +65,4 @@ def grey_picture(plane: Array, name: str) -> str:
         content = base64.b64encode(picture(cells)).decode()
     except ConfigError:
         return ""
-    return f'<img alt="{escape(name)}" src="data:image/png;base64,{content}">'
+    return f'<img alt="{escape(literal(name))}" src="data:image/png;base64,{content}">'

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from convpipe.errors import ConfigError, shown
+from convpipe.errors import NOT_OF_THE_FILE, ConfigError, StorageError, shown
 from convpipe.tensors import DTYPES, MOST_AXES, Array, Sizes, addressable
 
 MAGIC = b"\x93NUMPY"
@@ -97,7 +97,12 @@ def shaped(flat: Array, header: NpyHeader) -> Array:
 
 @contextmanager
 def opened(path: str | PathLike[str], key: str, kind: str = "a .npy file") -> Iterator[BinaryIO]:
-    """Open a regular file; whatever the system says against it becomes a ConfigError."""
+    """Open a regular file; what the system says against it becomes a ConfigError.
+
+    Raises:
+        ConfigError: it is none, or cannot be read.
+        StorageError: the disk fails, or the machine, which is no fault of the file.
+    """
     try:
         # before opening: to open a named pipe waits for a writer, perhaps for ever
         found = Path(path).stat()
@@ -112,6 +117,8 @@ def opened(path: str | PathLike[str], key: str, kind: str = "a .npy file") -> It
         raise
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
         reason = getattr(error, "strerror", None) or str(error)
+        if getattr(error, "errno", None) in NOT_OF_THE_FILE:
+            raise StorageError(f"{key}: {path}: {reason}") from error
         raise ConfigError(key, path, f"{kind} that can be read", reason) from error
 
 

@@ -45,13 +45,16 @@ def machine_mark() -> str:
     return hashlib.sha256(f"{platform.node()} {namespace}".encode()).hexdigest()[:8]
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes, beside: Path | None = None) -> None:
     """Write a file that is there whole or not at all; what was there before stays where that fails.
+
+    Args:
+        beside: a folder where what a kill leaves half written is cleared away, if the file's own is none.
 
     Raises:
         StorageError: the disk refused.
     """
-    temporary = path.with_name(hidden_name("file"))  # the name itself may be as long as names can be
+    temporary = (beside or path.parent) / hidden_name("file")  # the name itself may be as long as names can be
     try:
         temporary.write_bytes(content)
         os.replace(temporary, path)
@@ -110,7 +113,8 @@ def remove_hidden(path: Path) -> None:
     try:
         path.unlink()
     except OSError:
-        shutil.rmtree(path, ignore_errors=True)
+        with suppress(RecursionError):  # of folders a thousand deep, which nobody of ours has made
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def make_folder(folder: Path, made: list[Path]) -> None:

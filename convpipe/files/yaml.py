@@ -9,10 +9,13 @@ from typing import Any
 import yaml
 
 from convpipe.errors import ConfigError, shown
+from convpipe.files.limits import MOST_ARCHIVED_VALUES, MOST_DIGITS
 
 PLAIN_KEY = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 WORDS = ("y", "n", "yes", "no", "on", "off", "true", "false", "null")
 DEEPEST = 50  # levels
+TEXT = "tag:yaml.org,2002:str"
+NUMBER = re.compile(r"[-+.]?[0-9][0-9a-fA-FxobO_:.+-]*\Z")
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -124,8 +127,8 @@ def yaml_character(character: str) -> str:
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
-def read_yaml(content: bytes) -> Any:
-    """The plain values of a YAML text.
+def read_yaml(content: bytes, most: int = MOST_ARCHIVED_VALUES) -> Any:
+    """The plain values of a YAML text, at most so many.
 
     Raises:
         ValueError: it is none, or no config of ours: nested too deeply, with aliases, or with a key twice.
@@ -134,20 +137,54 @@ def read_yaml(content: bytes) -> Any:
     {'conv': {'stride': [1, 2]}}
     """
     try:
-        check_events(content)
+        check_events(content, most)
         return yaml.load(content, PlainLoader)
     except yaml.YAMLError as error:
         raise ValueError(shown(error, 200)) from error
 
 
-def check_events(content: bytes) -> None:
-    """Refuse what would harm its reader: the loader of C crashes on deep nesting, and an alias may stand for
-    ten others, each of those for ten, and so on.
+def check_events(content: bytes, most: int, *, aliases: bool = False) -> int:
+    """Refuse what would harm its reader: the loader of C crashes on deep nesting, an alias may stand for ten others,
+    each of those for ten, and so on, and each value costs more than its byte. Gives how many there are.
+
+    Args:
+        aliases: whether there may be such, each of which counts as all that it stands for.
+
+    Raises:
+        ValueError: it would.
+        YAMLError: it is no YAML.
     """
-    depth = 0
+    values = 0
+    opened: list[tuple[str | None, int]] = []  # collections, each with its anchor, and the values before it
+    sizes: dict[str | None, int] = {}
     for event in yaml.parse(content, LOADER):
         if isinstance(event, yaml.AliasEvent):
-            raise ValueError("aliases are not for plain values")
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST:
-            raise ValueError(f"more than {DEEPEST} levels")
+            if not aliases or event.anchor not in sizes:
+                raise ValueError(f"aliases are not for {'values of themselves' if aliases else 'plain values'}")
+            values += sizes[event.anchor]
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = opened.pop()
+            sizes[anchor] = values - before
+        elif isinstance(event, yaml.CollectionStartEvent):
+            opened.append((event.anchor, values))
+            values += 1
+        elif isinstance(event, yaml.ScalarEvent):
+            sizes[event.anchor] = 1
+            values += 1
+            check_digits(event)
+        if values > most or len(opened) > DEEPEST:
+            raise ValueError(f"more than {most} names and values" if values > most else f"more than {DEEPEST} levels")
+    return values
+
+
+def check_digits(event: yaml.ScalarEvent) -> None:
+    """A scalar that may become a number, as it has no quotes, or a tag of its own, has few digits.
+
+    Raises:
+        ValueError: it has many.
+    """
+    text = event.value
+    if len(text) <= MOST_DIGITS or event.tag == TEXT:
+        return
+    if event.tag is not None or (not event.style and NUMBER.match(text)):
+        raise ValueError(f"a number of {len(text)} digits, expected at most {MOST_DIGITS}")

@@ -82,6 +82,12 @@ def describe(spec: Spec, memo: Memo | None = None) -> Described:
     return Described(parts, joined_id([parts[key].entry for key in sorted(parts)]), paths_of(spec))
 
 
+def long_parts(spec: Spec, memo: Memo) -> Mapping[str, Part]:
+    """Of a spec the parts that may be long, described: numbers that are written out, and a network."""
+    names = (name for name in (*ROLES, "network") if getattr(spec, name) is not None)
+    return memo.each("described", {name: getattr(spec, name) for name in names}, part_of)
+
+
 def unread_parts(spec: Spec) -> tuple[str, ...]:
     """Parts of a spec that nothing reads: of a network, weights that no layer has, stages that none does without."""
     if spec.network is None:

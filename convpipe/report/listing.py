@@ -4,7 +4,7 @@ import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache, partial
 from importlib.util import find_spec
@@ -12,6 +12,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
 
+from convpipe.archive.below import is_collection
 from convpipe.archive.cells import unmarked
 from convpipe.archive.collection import read_results, whole_rows
 from convpipe.archive.format import csv_bytes
@@ -86,6 +87,11 @@ class Listing:
     rows: Sequence[Row]
     columns: Sequence[str]
     total: int
+
+    @property
+    def on_a_terminal(self) -> "Listing":
+        """The same, each cell on one line whatever is in it, so that none looks like a line of ours."""
+        return replace(self, rows=[{column: literal(text) for column, text in row.items()} for row in self.rows])
 
 
 def of_collection(
@@ -298,8 +304,9 @@ def aligned(name: str, cells: Sequence[str]) -> list[str]:
 
 def filled(name: str, texts: Sequence[str], *, right: bool) -> list[str]:
     """A column's name and texts, all as many cells wide."""
-    width = max(map(cells_of, (name, *texts)))
-    return [adjusted(text, width, right=right) for text in (name, *texts)]
+    title = literal(name)  # a setting of an archive may be called anything
+    width = max(map(cells_of, (title, *texts)))
+    return [adjusted(text, width, right=right) for text in (title, *texts)]
 
 
 @lru_cache(maxsize=1 << 16)
@@ -334,8 +341,10 @@ def write_listing(listing: Listing, form: str, path: Path) -> None:
         UsageError: Parquet, and no library that writes it.
         StorageError: the disk refused.
     """
-    content = parquet_bytes(listing) if form == "parquet" else TEXTS[form](listing).encode()
-    if path.exists() and not path.is_file():  # a pipe, or a device: it stays what it is
+    content = parquet_bytes(listing) if form == "parquet" else TEXTS[form](listing).encode(errors="backslashreplace")
+    if is_collection(path.parent):  # what lies there may be a stranger's, such as a link: it is not followed
+        write_whole(path, content)
+    elif path.exists() and not path.is_file():  # a pipe, or a device: it stays what it is
         with storing(path):
             path.write_bytes(content)
     else:

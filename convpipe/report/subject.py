@@ -10,11 +10,12 @@ from itertools import product
 from convpipe.archive.read import Run
 from convpipe.config.read import read_archived
 from convpipe.errors import ConfigError, did_you_mean
+from convpipe.execution.planned import planned_work
 from convpipe.execution.remake import stage_arrays
 from convpipe.graph.single import operation_of
 from convpipe.graph.spec import Spec
 from convpipe.graph.step import Step
-from convpipe.graph.work import Work, plan_work
+from convpipe.graph.work import Work
 from convpipe.ops import Form
 from convpipe.ops.kinds.convolving import Convolving
 from convpipe.report.cell import check_indices
@@ -133,13 +134,13 @@ def subject_of(run: Run, layer: str | None = None) -> Subject:
         assert spec.conv is not None
         if layer is not None:
             raise ConfigError("--layer", layer, "no layer, as the run is a single convolution")
-        work = plan_work(spec)
+        work = planned_work(run, spec)
         return Subject(run, spec, work, work.plan.steps, operation_of(spec.conv))
     layer = layer if layer is not None else only_convolution(spec)
     if layer not in spec.network:
         there = list(spec.network)
         raise ConfigError("--layer", layer, f"a layer: one of {', '.join(there)}", did_you_mean(layer or "", there))
-    work, operation = plan_work(spec), spec.network[layer].operation
+    work, operation = planned_work(run, spec), spec.network[layer].operation
     if not isinstance(operation, Convolving):
         return Subject(run, spec, work, tuple(step for step in work.plan.steps if step.name == layer), None)
     chain = tuple(step for step in work.plan.steps if step.name.startswith(f"{layer}/"))

@@ -5,6 +5,7 @@ random sample where one is asked for. Nothing is expanded before its size is kno
 """
 
 import random
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -204,6 +205,15 @@ def axis_of(override: Override, rank: int, options: Sequence[str] | None, most: 
     return Axis((Swept(key, values, options is not None, rank),))
 
 
+def steps_of(swept: Any) -> int:
+    """How many values a range has; of more than Python can count, as many as it can."""
+    try:
+        count: int = ceil((swept.stop - swept.start) / swept.step)
+    except OverflowError:
+        return sys.maxsize
+    return min(sys.maxsize, max(0, count))
+
+
 def swept_values(override: Override, most: int, seed: int) -> Sequence[Any]:
     """The values of a choice or a range; shuffled ones in the same order every time."""
     swept: Any = override.value()
@@ -212,9 +222,10 @@ def swept_values(override: Override, most: int, seed: int) -> Sequence[Any]:
             raise ConfigError(override.get_key_element(), override.input_line, "a range of finite numbers")
         if not swept.step:
             raise ConfigError(override.get_key_element(), override.input_line, "a step other than 0")
-        count = max(0, ceil((swept.stop - swept.start) / swept.step))  # range(0,1000000000) costs nothing yet
-        if count > most or (isinstance(swept.range(), range) and not swept.shuffle):
-            return swept.range() if isinstance(swept.range(), range) else range(count)  # refused by its length
+        count = steps_of(swept)  # range(0,1000000000) costs nothing yet
+        whole = isinstance(swept.range(), range) and count < sys.maxsize
+        if count > most or (whole and not swept.shuffle):
+            return swept.range() if whole else range(count)  # refused by its length
     shuffled = getattr(swept, "shuffle", False)
     swept.shuffle = False  # Hydra's own would come out otherwise each time
     values = list(override.sweep_iterator())

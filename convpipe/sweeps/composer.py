@@ -24,12 +24,9 @@ from convpipe.sweeps.space import Sweep
 
 @dataclass
 class Base:
-    """One composed config that points are set on: whole with its interpolations, and plain where it has none.
+    """One composed config that points are set on: whole with its interpolations, and plain where it has none."""
 
-    Neither where an interpolation leads into Hydra's node, which says something else for every point.
-    """
-
-    config: DictConfig | None
+    config: DictConfig
     plain: dict[str, Any] | None
 
 
@@ -53,8 +50,6 @@ class Composer:
         if self.sweep.tangled or not all(map(sets_value, values)):
             return self.whole(point)
         base = self.base(tuple(setting.text for setting in point if setting.is_group))
-        if base.config is None:
-            return self.whole(point)
         if base.plain is not None and all(known_leaf(base.plain, setting) for setting in values):
             return with_values(base.plain, values)
         return self.resolved(base.config, point, values)
@@ -106,8 +101,6 @@ def base_of(config: DictConfig) -> Base:
     task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     plain: Any = OmegaConf.to_container(task, resolve=False)
     text = str(plain)
-    if "${hydra" in text:
-        return Base(None, None)
     OmegaConf.set_struct(task, True)  # no new keys, as Hydra has it
     return Base(task, None if "${" in text or "???" in text else plain)
 

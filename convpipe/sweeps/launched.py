@@ -17,6 +17,7 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
 from convpipe.archive.index import failures, note
+from convpipe.archive.shared import is_own_folder
 from convpipe.archive.table import failed_row
 from convpipe.config.app import logging_kept
 from convpipe.config.settings import Execution
@@ -218,4 +219,4 @@ def lost(name: str, error: Exception, chunks: Sequence[Sequence[Task]]) -> Stora
 def has_ended(task: Task, failed: Iterable[str]) -> bool:
     """Whether a point is there, or noted as failed."""
     run = task.prepared.identity
-    return run in failed or (task.place.folder / run).is_dir()
+    return run in failed or is_own_folder(task.place.folder / run)

@@ -7,6 +7,7 @@ from enum import Enum
 from time import time_ns
 from typing import Any
 
+from convpipe.archive.identity import check_written
 from convpipe.config.expressions import Expression
 from convpipe.config.read import read_job
 from convpipe.config.settings import Execution, Job
@@ -17,7 +18,7 @@ from convpipe.execution.runner import Place, Prepared
 from convpipe.files.yaml import dotted
 from convpipe.graph.canonical import as_computed
 from convpipe.graph.memo import Memo
-from convpipe.graph.spec import Spec, describe
+from convpipe.graph.spec import Spec, describe, long_parts
 from convpipe.graph.work import Work, checked_work
 from convpipe.sweeps.axes import Point, point_text
 from convpipe.sweeps.batches import Task, failed
@@ -32,6 +33,7 @@ OF_A_PART = ("where", "invalid", "sweep")  # what each of several experiments in
 MOST_KEPT_BYTES = 8 << 20
 POINT_BYTES = 460  # measured: 300 where its axis keeps its settings anyway, 463 elsewhere
 PLAN_BYTES_A_STEP = 1100  # measured: 1010 of a network, 1110 of a convolution and its settings
+SHORT_PARTS_BYTES = 64 << 10  # of a config, beside its numbers and its network
 
 
 class Left(Enum):
@@ -194,6 +196,7 @@ class Points:
             work = checked_work(job.spec, place.memory, self.memo)
             drawn_stages(place.pictures, job.spec, work.plan)  # whose names are told before anything runs
             spec = as_computed(pinned(job.spec, self.memo), work)
+            check_written(long_parts(spec, self.memo), SHORT_PARTS_BYTES)
             return Checked(number, job.execution.label or "", point, spec, place, work)
         except ConfigError as error:
             if self.execution.invalid == "error" or not is_impossible(error):

@@ -1,13 +1,13 @@
 """From a sweep's overrides to the space of its points."""
 
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from itertools import accumulate, chain
 from typing import Any
 
 from hydra._internal.hydra import Hydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
 from convpipe.config.hydra_safety import parsed, refuse_unsafe
@@ -113,8 +113,13 @@ def sweep_of(hydra: Hydra, overrides: Sequence[str], execution: Execution) -> Sw
 def parse(hydra: Hydra, overrides: Sequence[str]) -> list[Override]:
     """Overrides, parsed with the config groups at hand, which a glob chooses from."""
     refuse_unsafe(overrides)  # and errors in our words
-    found: list[Override] = OverridesParser.create(config_loader=hydra.config_loader).parse_overrides(list(overrides))
+    found = [own_copy(parsed(text), hydra) for text in overrides]
     return [override for override in found if not override.is_hydra_override()]
+
+
+def own_copy(override: Override, hydra: Hydra) -> Override:
+    """An override with the config groups at hand, and its values for itself, as a shuffled axis is changed."""
+    return replace(override, _value=copy(override._value), config_loader=hydra.config_loader)
 
 
 def check_sweepable(key: str, override: Override) -> None:
@@ -159,11 +164,11 @@ def points_axis(hydra: Hydra, name: str) -> Listed:
     """The points of a file, or of a list in conf/points by its name, each a step of one axis."""
     own = hydra.config_loader.repository.users_folder  # type: ignore[attr-defined]
     path = points_file(name, [folder / "points" for folder in (own, config_folder()) if folder])
-    options = cache(partial(group_options, hydra))
+    setting = cache(partial(listed_setting, cache(partial(group_options, hydra))))  # most values stand in many rows
     points = []
     for number, row in enumerate(listed_points(path), start=1):
         try:
-            points.append(tuple(listed_setting(options, key, value) for key, value in row.items()))
+            points.append(tuple([setting(key, value) for key, value in row.items()]))
         except ConfigError as error:
             raise ConfigError(f"{KEY}: point {number}: {error.key}", error.got, error.expected, error.hint) from error
     return Listed(tuple(points))

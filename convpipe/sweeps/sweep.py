@@ -10,6 +10,7 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
 from convpipe.archive.changes import Survey
+from convpipe.archive.shared import is_own_folder
 from convpipe.config.compose import sweep_params
 from convpipe.config.expressions import compile_expression
 from convpipe.config.settings import Execution
@@ -206,7 +207,7 @@ def check_shared(tally: Tally, folders: Sequence[Path]) -> None:
         StorageError: it is on a disk of theirs.
     """
     for outcome in (*tally.fastest, *tally.slowest):
-        if not any((folder / outcome.run).is_dir() for folder in folders):
+        if not any(is_own_folder(folder / outcome.run) for folder in folders):
             missing = f"a worker's run {outcome.run} is not here"
             raise StorageError(f"{folders[0]}: {missing}; a cluster needs a shared folder")
 

@@ -47,7 +47,6 @@ def turns(
         if task.measured or not is_done(standing(prepared, place), place):
             yield FailedBefore(*which(task)) if prepared.identity in failed(place.folder) else task
         elif place.repeats > 1 and points.is_serial and is_less_timed(place, prepared.identity, known(place.folder)):
-            known(place.folder)[prepared.identity, str(place.threads)] = place.repeats
             yield replace(task, measured=True)
         else:
             equal = not points.is_serial and is_since(place.folder / prepared.identity, points.began)
@@ -67,8 +66,15 @@ def is_since(run: Path, began: int) -> bool:
         return False
 
 
-def is_less_timed(place: Place, run: str, known: Mapping[tuple[str, str], int]) -> bool:
-    """Whether a run that is there has not been timed as often as is asked for, with so many threads."""
-    threads, repeats = recorded_repeats(str(place.folder / run))
+def is_less_timed(place: Place, run: str, known: dict[tuple[str, str, str], int]) -> bool:
+    """Whether a run that is there has not been timed as often as is asked for, with so many threads.
+
+    As it is going to be, it counts as such from now on.
+    """
+    threads, repeats, last = recorded_repeats(str(place.folder / run))
     found = repeats if threads == place.threads else 1
-    return max(found, known.get((run, str(place.threads)), 0)) < place.repeats
+    key = (run, str(place.threads), last)
+    if max(found, known.get(key, 0)) >= place.repeats:
+        return False
+    known[key] = place.repeats
+    return True

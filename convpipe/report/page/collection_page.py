@@ -69,7 +69,7 @@ def files_in(folder: Path) -> frozenset[str]:
     if not os.path.isdir(folder):
         return frozenset()
     with os.scandir(folder) as entries:
-        return frozenset(entry.name for entry in entries if entry.is_file())
+        return frozenset(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
 
 
 def page_of(collection: Collection, asked: Asked) -> bytes:

@@ -151,14 +151,22 @@ export function sortedRows(column, down) {
   return Uint32Array.from(keys.sort(), (key) => key % rows);
 }
 
-// Rows as CSV, each cell as it is.
+// What a spreadsheet might work out, blanks and what is not seen passed over; and numbers that only look so.
+const FORMULA = /^[\t\r\n]|^[\s\p{C}\p{Z}]*[=+\-@\uff1d\uff0b\uff0d\uff20]/u;
+const OWN_NUMBER = /^-?(?:(?:0|[1-9]\d{0,309})(?:\.\d{1,100})?(?:e[+-]\d{1,3})?|inf|nan)$/;
+
+// Rows as CSV, as convpipe writes them: a cell that might be a formula has a mark.
 export function csvOf(columns, rows) {
-  const line = (cells) => `${cells.map(csvCell).join(",")}\n`;
-  const names = columns.map((column) => column.name);
+  const line = (cells) => {
+    const returns = cells.some((cell) => cell.includes("\r"));
+    return `${cells.map((cell) => csvCell(cell, returns)).join(",")}\n`;
+  };
+  const names = columns.map(({ name }) => (name.startsWith("'") || FORMULA.test(name) ? `'${name}` : name));
   const bare = (cells) => (cells.length === 1 && cells[0] === "" ? '""\n' : line(cells));
   return bare(names) + Array.from(rows, (row) => bare(columns.map((column) => column.cell(row)))).join("");
 }
 
-function csvCell(text) {
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+function csvCell(cell, quoted) {
+  const text = FORMULA.test(cell) && !OWN_NUMBER.test(cell) ? `'${cell}` : cell;
+  return quoted || /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

@@ -9,6 +9,7 @@ from html import escape
 from string import Template
 from typing import Any
 
+from convpipe.errors import literal
 from convpipe.report.page.packed import Packed, packed_text
 from convpipe.report.page.script import part, script, style, words
 
@@ -72,7 +73,7 @@ def document(content: Content) -> bytes:
                 *map(array_block, content.arrays.items()),
             ]
         ),
-    ).encode()
+    ).encode(errors="backslashreplace")
 
 
 def filled(name: str, **slots: str) -> str:
@@ -119,7 +120,7 @@ def table_html(table: Table, said: Mapping[str, str]) -> str:
 
 def spoken(key: str, said: Mapping[str, str]) -> str:
     """The rest of a tag with a text that follows the language, or, where it is no key of words, stays as it is."""
-    return f' data-word="{key}">{escape(said[key])}' if key in said else f">{escape(key)}"
+    return f' data-word="{key}">{escape(said[key])}' if key in said else f">{escape(literal(key))}"
 
 
 def note_html(note: Note, said: Mapping[str, str]) -> str:
@@ -130,13 +131,13 @@ def note_html(note: Note, said: Mapping[str, str]) -> str:
 def text_html(text: str | Note, said: Mapping[str, str]) -> str:
     """The rest of a tag with a text: one that stays as it is, or one which the script says in another language."""
     if isinstance(text, str):
-        return f">{escape(text)}"
+        return f">{escape(literal(text))}"
     key, values = text
     found = said.get(key, key)
     for name, value in values.items():
         found = found.replace(f"{{{name}}}", str(value))
     data = escape(json.dumps(values, ensure_ascii=False))
-    return f' data-word="{key}" data-values="{data}">{escape(found)}'
+    return f' data-word="{key}" data-values="{data}">{escape(literal(found))}'
 
 
 def row_html(cells: Cells, said: Mapping[str, str]) -> str:

@@ -30,7 +30,7 @@ def show(page: Path) -> None:
     """Open a page in the browser that the machine has."""
     import webbrowser  # which takes long to load, for what is seldom asked for
 
-    webbrowser.open(page.resolve().as_uri())
+    webbrowser.open(page.absolute().as_uri())
 
 
 def place_of(folder: Path | None, out: str | Path | None) -> Path:
@@ -44,14 +44,14 @@ def place_of(folder: Path | None, out: str | Path | None) -> Path:
     target = Path(os.path.expanduser(out)) if out is not None else usual_place(folder)  # type: ignore[arg-type]
     if target.exists() and not target.is_file():
         raise UsageError(f"--out: got {target}, a {'folder' if target.is_dir() else 'device'}, expected a file")
-    if is_run(target.resolve().parent):
+    if is_run(Path(os.path.realpath(target)).parent):
         raise UsageError(f"--out: got {target}, expected a place outside the run, whose files are all hashed")
     return target
 
 
 def usual_place(folder: Path) -> Path:
     """Beside a run, or in a collection."""
-    whole = folder.resolve() if folder.name in ("", "..") else folder
+    whole = Path(os.path.realpath(folder)) if folder.name in ("", "..") else folder
     return whole.with_name(f"{whole.name}.html") if is_run(folder) else folder / "index.html"
 
 

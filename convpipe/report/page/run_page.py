@@ -10,10 +10,11 @@ from convpipe.archive.format import short_number
 from convpipe.archive.read import Run
 from convpipe.config.read import read_archived
 from convpipe.errors import ArchiveError, ConfigError
+from convpipe.execution.planned import planned_work
 from convpipe.execution.recover import recovered
 from convpipe.graph.plan import readable
 from convpipe.graph.spec import Spec
-from convpipe.graph.work import Work, plan_work
+from convpipe.graph.work import Work
 from convpipe.report.page.answers import Answered, answered, command_of
 from convpipe.report.page.asked import Asked, check_place
 from convpipe.report.page.convolutions import Shown, convolutions
@@ -69,7 +70,7 @@ def run_page(run: Run, asked: Asked) -> bytes:
         ArchiveError: the archive has no such stages as its config makes.
     """
     spec = read_archived(run)
-    work = plan_work(spec)
+    work = planned_work(run, spec)
     check_place(asked, run, spec, work)
     material = material_of(run, spec, work)
     size = bare_size(material, asked)
