@@ -296,8 +296,8 @@ def runs(
 
 def verify(
     path: Run | str | Path,
-    on_run: Callable[[Run], object] = lambda run: None,
-    on_note: Callable[[str], object] = lambda note: None,
+    on_run: Callable[[Run], object] | None = None,
+    on_note: Callable[[str], object] | None = None,
     *,
     tidy: bool = False,
 ) -> list[Run]:
@@ -308,6 +308,9 @@ def verify(
         on_note: is called with what is no damage and yet to be told: runs that are not listed, or listed and gone,
             links, files of others, and what has been half done for more than a day.
         tidy: whether to remove the last of these.
+
+    Returns:
+        The whole runs, without those that were replaced and lie aside; `on_run` is called with these, too.
 
     Raises:
         ArchiveError: naming all that is damaged.
@@ -321,7 +324,10 @@ def verify(
     from convpipe.archive.audit import verify_all
     from convpipe.archive.folders import existing_folder
 
-    return verify_all(existing_folder("verify", path), on_run, on_note, tidy=tidy)
+    def ignore(found: object) -> None:
+        """Nobody asked to be told."""
+
+    return verify_all(existing_folder("verify", path), on_run or ignore, on_note or ignore, tidy=tidy)
 
 
 def reproduce(run: Run | str | Path) -> Outcome:

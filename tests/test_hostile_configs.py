@@ -1,4 +1,4 @@
-"""What a stranger's configs, lists of points and words may cost: each is refused in one line, before it is read whole."""
+"""What a stranger's configs, lists of points and words may cost: each is refused in a line, before it is read whole."""
 
 from __future__ import annotations
 
@@ -83,9 +83,9 @@ TEXTS: dict[str, tuple[str | bytes, str]] = {
     "threads": ("threads: 1000000", r"threads: got 1000000, expected a whole number from 1 to 4096"),
     "repeats": ("timing: {repeats: 1000000000}", r"timing\.repeats: got 1000000000, expected a whole number from 1 to"),
     "a name": (f"name: {'n' * 500_000}", r"name: got n+\.\.\., expected a folder name"),
-    "a name in a network": (f"network:\n  ? {'n' * 500_000}\n  : {{op: nope}}\n", r"network\.n+\.\.\.: got nope, expected one of"),
-    "a shape": ("input: {source: integers, shape: [1, 3, 1000000000, 1000000000]}", r"(limits\.memory|input\.shape): got"),
-    "a shape of many axes": (f"input: {{source: integers, shape: [{'1,' * 5000}]}}", r"input\.shape: got .*expected 4 axes"),
+    "a name in a network": (f"network:\n  ? {'n' * 500_000}\n  : {{op: nope}}\n", r"network\.n+\.\.\.: got nope"),
+    "a shape": ("input: {source: integers, shape: [1, 3, 1000000000, 1000000000]}", r"(limits\.memory|input\.shape): "),
+    "a shape of many axes": (f"input: {{source: integers, shape: [{'1,' * 5000}]}}", r"input\.shape: .*4 axes"),
     "an exponent": ("conv: {pad_value: 1e999999999}", r"conv\.pad_value: got .*, expected a number"),
     "a circle of layers": (
         "input: {source: integers, shape: [1, 1, 8, 8]}\n"
@@ -130,7 +130,7 @@ def test_several_files_have_no_more_values_than_one(folder: Path) -> None:
     for group in ("input", "filters"):
         (folder / "own" / group).mkdir(parents=True)
         numbers = "1," * (MOST_VALUES // 2)
-        (folder / "own" / group / "mine.yaml").write_text(f"source: values\nvalues: [[[[{numbers}]]]]\n")
+        (folder / "own" / group / "mine.yaml").write_text(f"source: lecture\nvalues: [[[[{numbers}]]]]\n")
     told = refused(folder, "--config-dir", "own", "input=mine", "filters=mine")
     assert re.search(r"own/\w+/mine\.yaml: not readable: more than \d+ names and values", told)
     assert re.search(r"^(filters|conv)", refused(folder, "--config-dir", "own", "input=mine", "conv.dilation=99"))
@@ -148,9 +148,9 @@ def test_aliases_of_a_folder_of_choices_count_as_what_they_stand_for(folder: Pat
 
 
 POINTS: dict[str, tuple[str, str | bytes, str]] = {
-    "many columns": ("csv", f"{','.join(f'a{each}' for each in range(10**6))}\n", r"got 1000000 columns, expected at most"),
+    "many columns": ("csv", f"{','.join(f'a{each}' for each in range(10**6))}\n", r"got 1000000 columns"),
     "many rows": ("csv", "seed\n" + "1\n" * (MOST_POINTS + 1), rf"got {MOST_POINTS + 1} points, expected at most"),
-    "many cells": ("csv", ",".join(f"a{each}" for each in range(1000)) + "\n" + "1\n" * 1001, r"got 1001000 cells, expected"),
+    "many cells": ("csv", ",".join(f"a{each}" for each in range(1000)) + "\n" + "1\n" * 1001, r"got 1001000 cells"),
     "many bytes": ("csv", b"x" * (MOST_POINTS_BYTES + 1), r"got \d+ bytes, expected at most 16777216"),
     "a long cell": ("csv", f"seed\n{'1' * 200_000}\n", r"field larger than field limit|expected"),
     "many values": ("yaml", "- \n" * 200_000, r"more than 100000 names and values"),
@@ -215,23 +215,23 @@ def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path: Path) -> None:
 
 
 WORDS = {
-    "many numbers": (f"input.values=[{'1,' * 30_000}1]", r"input\.values: got .*expected at most 20000 numbers in a word"),
+    "many numbers": (f"input.values=[{'1,' * 30_000}1]", r"input\.values: got .*at most 20000 numbers in a word"),
     "many values": (f"seed={'1,' * 300_000}1", r"seed: got .*, expected at most 250000 numbers in a word"),
     "many brackets": (f"conv.pad={'[1],' * 5000}1", r"conv\.pad: got .*, expected at most 10000 commas|250000"),
-    "many texts": (f"pictures=[{'a,' * 4000}a]", r"pictures: got .*, expected at most 10000 commas.*3000 of them within"),
-    "many choices": (f"input.path={'a.b,' * 12_000}a", r"input\.path: got .*, expected (at most 10000 commas|one value)"),
+    "many texts": (f"pictures=[{'a,' * 4000}a]", r"pictures: got .*at most 10000 commas.*3000 of them"),
+    "many choices": (f"input.path={'a.b,' * 12_000}a", r"input\.path: got .*(at most 10000 commas|one value)"),
     "a long word": (f"conv.pad={'.' * 300_000}", r"conv\.pad: got \.+, expected at most 200000 characters in a word"),
     "brackets": (f"conv.pad={'[' * 3000}{']' * 3000}", r"expected at most 60 brackets within each other"),
     "digits": (f"seed={'9' * 5000}", r"seed: got 9+\.\.\., expected key=value in Hydra's grammar \(.*digits"),
-    "more digits than a size has": (f"conv.stride=1{'0' * 400}", r"conv\.stride: got 1.*, expected a whole number from 1"),
+    "more digits than a size has": (f"conv.stride=1{'0' * 400}", r"conv\.stride: got 1.*expected a whole number"),
     "a range": ("seed=range(0,10000000000000)", r"limits\.runs|seed: got range"),
     "blanks": (f"conv.pad=1{' ' * 100_000}=x", r"conv\.pad: got 1 =x, expected"),
     "blanks in brackets": (f"conv.pad=[1{' ' * 100_000}x", r"conv\.pad: got \[1 x, expected"),
-    "backslashes": ("note=" + "\\" * 100_001 + "x", r"note: got .*, expected at most 10000 commas, brackets and quotes"),
+    "backslashes": ("note=" + "\\" * 100_001 + "x", r"note: got .*, expected at most 10000 commas"),
     "a long text": (f"note={'x' * 100_000}", r"note: got x+\.\.\., expected a text of at most 1000 characters"),
     "a long key": (f"{'k' * 100_000}=1", r"k+\.\.\.: got 1, expected a key of at most 1000 characters"),
     "no setting": ("k" * 100_000, r"k{10}.*no such command"),
-    "a long hint": (f"pictures={'a' * 50_000}", r"pictures: got a+\.\.\., expected auto, all, none, or a list of stages$"),
+    "a long hint": (f"pictures={'a' * 50_000}", r"pictures: got a+\.\.\., .*, or a list of stages$"),
 }  # fmt: skip
 
 
@@ -275,12 +275,9 @@ def test_several_numbers_are_read_as_the_grammar_reads_them(values: list[int]) -
     assert len(text) <= 205 or found == OverridesParser.create().parse_override(text)
 
 
-@pytest.mark.parametrize(
-    "value", ["[01,1]", "[1_000,2]", "[1,]", "[,1]", "[1 2]", "[1],[2]", "[1.]", "[+1]", "[.5]", "[--1]"]
-)
+@pytest.mark.parametrize("value", ["[01,1]", "[1_000,2]", "[1,]", "[,1]", "[1 2]", "[1.]", "[+1]", "[.5]", "[--1]"])
 def test_what_json_reads_otherwise_is_left_to_the_grammar(value: str) -> None:
-    padded = value.replace("1", "1" + " " * 200, 1) if value != "[1 2]" else f"[1{' ' * 200}2]"
-    assert plain_override("conv.pad", padded) is None or value in ("[1],[2]",)
+    assert plain_override("conv.pad", f"{value[:-1]}{' ' * 300}]") is None
 
 
 def test_an_image_written_out_is_legitimate(folder: Path) -> None:
@@ -295,7 +292,7 @@ def test_an_image_written_out_is_legitimate(folder: Path) -> None:
 def test_a_config_that_could_not_be_read_again_is_not_run() -> None:
     values = [[[list(range(10**17, 10**17 + 60_000))]]]
     spec = a_spec({"input": {"source": "lecture", "values": values, "dtype": "int64"}, "filters.dtype": "int64"})
-    match = r"^input: got a config of \d+ bytes, expected at most 1048576 in all \(write the numbers to a \.npy file: input=npy"
+    match = r"^input: got a config of \d+ bytes, expected at most 1048576 in all \(write .* \.npy file: input=npy"
     with pytest.raises(ConfigError, match=match):
         runner.prepare(spec, MEMORY)
 

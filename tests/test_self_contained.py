@@ -451,7 +451,7 @@ def test_a_run_is_found_from_within_itself(tmp_path: Path, monkeypatch: pytest.M
 def test_a_run_that_was_put_aside_has_its_inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kind = KINDS["a convolution"]
     there = moved(tmp_path, kind, "output+inputs", monkeypatch)
-    aside = there.run.parent / ".aside" / f"{there.run.name}-0123456789ab"
+    aside = there.run.parent / ".aside" / f"{there.run.name}-{cp.load(there.run).manifest['archive_id']}"
     aside.parent.mkdir()
     there.run.rename(aside)
     assert ok("verify", str(aside)).startswith("ok ")

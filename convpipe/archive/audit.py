@@ -94,7 +94,8 @@ def judge_run(path: Path, findings: Findings, kind: str = RUNS, hint: str = "") 
             own_inputs(run)
         except ArchiveError as error:
             raise ArchiveError(f"{error}{hint}") from error
-        findings.whole.append(run)
+        if kind == RUNS:
+            findings.whole.append(run)
         findings.on_run(run)
         if told:
             findings.note(path, told)

@@ -57,7 +57,9 @@ def is_formula(text: str) -> bool:
     >>> [is_formula(text) for text in ("=1", " \u200b+1", "\tx", "\uff1d1", "a=1", "")]
     [True, True, True, True, False, False]
     """
-    if text[:1] in BEFORE:
+    if not text or text[0] in SAFE_STARTS:
+        return False
+    if text[0] in BEFORE:
         return True
     first = next((mark for mark in text if mark.isprintable() and not mark.isspace()), "")
     return first in FORMULA

@@ -19,7 +19,7 @@ from convpipe.archive.glance import glance, manifest_text
 from convpipe.archive.identity import RUN_ID
 from convpipe.archive.index import INDEX, complete, failures, index_places, row_at, rows_of
 from convpipe.archive.results import RESULTS, Table, in_order, lengthened, write_table
-from convpipe.archive.shared import locked, own_file
+from convpipe.archive.shared import is_folder, locked, own_file
 from convpipe.archive.table import (
     Row,
     columns_of,
@@ -101,7 +101,7 @@ def read_results(folder: Path) -> list[Row]:
     Raises:
         ArchiveError: there is no collection.
     """
-    if not os.path.isdir(folder):  # pathlib raises where a name is too long
+    if not is_folder(folder):
         raise ArchiveError(f"{folder}: no such collection")
     found = table_rows(folder, set(run_ids(folder)), failures(folder).keys())
     if found is not None:

@@ -16,6 +16,7 @@ from convpipe.archive.below import is_collection, runs_below
 from convpipe.archive.collection import is_run, run_names, started_at
 from convpipe.archive.read import Run, as_folder
 from convpipe.archive.replace import mend
+from convpipe.archive.shared import is_folder
 from convpipe.archive.verify import verify
 from convpipe.errors import UsageError, did_you_mean, nearest
 
@@ -46,7 +47,7 @@ def existing_folder(command: str, path: Run | str | Path) -> Path:
         UsageError: there is none, or several runs whose ids start so.
     """
     folder = path.folder if isinstance(path, Run) else as_folder(command, path)
-    if not os.path.isdir(folder):  # pathlib raises where a name is too long
+    if not is_folder(folder):
         mend(folder.parent)
     for found in (folder, ROOT / folder):
         if os.path.isdir(found):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from convpipe.archive.limits import too_large
+from convpipe.errors import NOT_OF_THE_FILE, unread
 from convpipe.files.staging import hidden_name
 
 LOCK = ".lock"
@@ -141,6 +142,20 @@ def opened(path: str, flags: int) -> int:
         with suppress(OSError):
             os.fchmod(file, stat.S_IMODE(found) | writing | writing << 1)  # and read
     return file
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether a path leads to a folder: of a name that is too long none, and of a disk that fails nobody knows.
+
+    Raises:
+        StorageError: the disk fails.
+    """
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except (OSError, ValueError) as error:
+        if getattr(error, "errno", None) in NOT_OF_THE_FILE:
+            raise unread(path, error) from error
+        return False
 
 
 def mode_of(path: str | Path) -> int | None:

@@ -6,6 +6,7 @@ A point's label lives here alone, so that equal points share a run, and a repeat
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import re
@@ -23,7 +24,7 @@ from convpipe.archive.table import Row
 from convpipe.archive.tabular import csv_rows
 from convpipe.archive.verify import file_sha256
 from convpipe.errors import ArchiveError
-from convpipe.files.staging import hidden_name, storing, write_whole
+from convpipe.files.staging import hidden_name, storing
 
 SWEEPS = "sweeps"
 COLUMNS = ("point", "label", "settings", "run", "status")
@@ -51,26 +52,27 @@ class SweepRecord:
         Raises:
             StorageError: the disk refused.
         """
-        sweeps = self.folder / SWEEPS
+        sweeps, hidden_facts = self.folder / SWEEPS, self.folder / hidden_name("sweep")
         try:
             with storing(sweeps):
                 self.file.close()
                 make_shared(sweeps)
                 target = self.place(sweeps)
+                hidden_facts.write_bytes(self.facts(facts))  # all that a full disk may refuse, before any of it is seen
                 os.replace(self.hidden, target)
+                os.replace(hidden_facts, target.with_suffix(".json"))
         finally:
+            with suppress(OSError):
+                hidden_facts.unlink()
             self.drop()
-        times = {"started": iso(self.started), "ended": iso(datetime.now(UTC))}
-        record = {
-            "format": RECORD_FORMAT,
-            **times,
-            "points": points_on(target),
-            **facts,
-            "table_sha256": file_sha256(target),
-        }
-        content = facts_json({**record, "sha256": manifest_sha256(record)})
-        write_whole(target.with_suffix(".json"), content, beside=self.folder)
         return target
+
+    def facts(self, facts: Mapping[str, Any]) -> bytes:
+        """The facts of the sweep, and its table's and their own hash."""
+        times = {"started": iso(self.started), "ended": iso(datetime.now(UTC))}
+        points, sha256 = points_on(self.hidden), file_sha256(self.hidden)
+        record = {"format": RECORD_FORMAT, **times, "points": points, **facts, "table_sha256": sha256}
+        return facts_json({**record, "sha256": manifest_sha256(record)})
 
     def place(self, sweeps: Path) -> Path:
         """Where it goes: named after its start, in milliseconds, and its process."""
@@ -111,22 +113,24 @@ def point_rows(folder: Path) -> Iterator[Row]:
     records = sorted((folder / SWEEPS).glob("*.csv")) if is_own_folder(folder / SWEEPS) else ()
     for path in records:
         with suppress(OSError, ValueError, csv.Error, ArchiveError):
-            if sealed(path) in ("", file_sha256(path)):
+            if holds_what_is_said(path):
                 yield from sorted(sweep_rows(path), key=lambda row: int(row["point"]))
 
 
-def sealed(table: Path) -> str:
-    """The hash that the facts beside a record's table say it has; nothing where there are none, or of older code.
+def holds_what_is_said(table: Path) -> bool:
+    """Whether a record's table has the hash that the facts beside it say, if they do; older code wrote none.
 
     Raises:
-        OSError, ValueError: they cannot be read.
+        OSError, ValueError: one of them cannot be read.
     """
     path = table.with_suffix(".json")
     if not os.path.lexists(path):
-        return ""
+        return True
     with open(path, "rb", opener=own_file) as file:
         facts = read_json(file.read(MOST_FACTS_BYTES))
-    return str(facts.get("table_sha256", "")) if isinstance(facts, dict) else ""
+    said = facts.get("table_sha256") if isinstance(facts, dict) else None
+    with open(table, "rb", opener=own_file) as file:
+        return said in (None, hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def with_points(folder: Path, rows: Iterable[Row]) -> list[Row]:

@@ -33,6 +33,7 @@ from convpipe.graph.spec import Spec
 MEMORY = "The most memory a run may need, such as 2GiB; null is four fifths of the machine's."
 ZIP = "Lists of keys whose values go together, one by one: [[conv.stride, conv.pad]]."
 POINTS = "A list of points: a CSV file (a header of keys), a YAML or JSON file, or the name of one in conf/points."
+SAMPLE = "This many points at random, by this seed, instead of all."
 ADDRESS = "Where it is: tcp://HOST:8786 of Dask; of Ray auto, HOST:6379, or null for one that is started here."
 KIND = "Which kind of cluster it is: dask or ray; null is none."
 CHUNK = "The most points in one batch of a cluster, or in one job of a launcher; null makes few jobs, of equal sizes."

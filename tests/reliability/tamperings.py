@@ -518,7 +518,8 @@ def change_record(column: str, collection: Collection) -> None:
 def of_links() -> Iterator[Tampering]:
     """Links in the places of folders and of a collection's own files: none is followed, all are told."""
     yield Tampering("a run's folder a link", lambda c: link_instead(c.run("light"), c.root.parent / "away"), TOLD)
-    for name in ("inputs", "sweeps", ".aside"):
+    yield Tampering("inputs a link", lambda c: link_instead(c.folder / "inputs", c.root.parent / "away"))
+    for name in ("sweeps", ".aside"):
         yield Tampering(
             f"{name} a link", partial(lambda name, c: link_instead(c.folder / name, c.root.parent / "away"), name), TOLD
         )

@@ -99,7 +99,8 @@ def test_a_disk_that_fills_up(words: tuple[str, ...], folder: Path) -> None:
                 assert judged(place / "r").code == 0
             remount(place, "size=4m")
             assert convpipe(*words).code == 0
-            assert outcome(judged(place / "r")) == QUIET
+            last = judged(place / "r")
+            assert outcome(last) == QUIET, last.err
             assert not [path for path in place.rglob(".*-*-*") if path.is_dir() or path.suffix != ".jsonl"]
         place.rmdir()
     assert codes[0] == 4

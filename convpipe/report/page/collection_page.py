@@ -14,6 +14,7 @@ import numpy as np
 from convpipe.archive.cells import unmarked
 from convpipe.archive.collection import whole_rows
 from convpipe.archive.frames import every_column
+from convpipe.archive.shared import is_folder
 from convpipe.archive.table import FIXED, NOT_CONFIG, TEXT_COLUMNS, Row, columns_of
 from convpipe.config.expressions import ALLOWED, MOST_CHARACTERS
 from convpipe.errors import ELSEWHERE, ArchiveError, ConfigError, shown
@@ -56,7 +57,7 @@ def collection_page(folder: Path, asked: Asked, beside: Path | None = None) -> b
         UsageError: a cell or a layer is asked for.
     """
     check_alone(asked)
-    if not os.path.isdir(folder):  # pathlib raises where a name is too long
+    if not is_folder(folder):
         raise ArchiveError(f"{folder}: no such collection")
     rows = whole_rows(folder)
     there = files_in(beside or folder)
@@ -66,7 +67,7 @@ def collection_page(folder: Path, asked: Asked, beside: Path | None = None) -> b
 
 def files_in(folder: Path) -> frozenset[str]:
     """The names of a folder's files; none where it is not there yet."""
-    if not os.path.isdir(folder):
+    if not is_folder(folder):
         return frozenset()
     with os.scandir(folder) as entries:
         return frozenset(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
