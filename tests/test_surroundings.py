@@ -116,9 +116,13 @@ def test_a_terminal_of_any_width(columns: str, words: list[str], folder: Path) -
     )
     os.close(theirs)
     shown = b""
-    with contextlib.suppress(OSError):  # as Linux tells the end of a terminal
-        while piece := os.read(ours, 1 << 16):
-            shown += piece
+    ended = False
+    while not ended:
+        ended = child.poll() is not None  # looked at before what it has left there is read
+        with contextlib.suppress(OSError):  # as Linux tells that nobody has the other end open, at the beginning, too
+            while piece := os.read(ours, 1 << 16):
+                shown += piece
+        time.sleep(0.01)
     os.close(ours)
     said = child.communicate(timeout=120)[1]
     assert (child.returncode, said) == (0, "")

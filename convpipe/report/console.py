@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from convpipe.errors import literal
-from convpipe.report.fitting import cells_of, fitting, left_out
+from convpipe.report.fitting import cells_of, fitting, left_out, terminal_width
 
 PLAIN_WIDTH = 240  # characters of a line of numbers where there is no edge to wrap at
 NO_EDGE = 1 << 16  # the width of pipes and files
@@ -29,11 +29,11 @@ class ShownConsole(Console):
 def console(stream: TextIO | None = None) -> Console:
     """A console for standard output: coloured and boxed on a terminal, plain elsewhere or with NO_COLOR."""
     target = stream or sys.stdout
-    made = partial(ShownConsole, file=target, highlight=False, emoji=False)  # a folder's :bug: is no picture
+    width = terminal_width(target)  # Rich would take COLUMNS=0 for no room at all
+    made = partial(ShownConsole, file=target, highlight=False, emoji=False, width=width)  # :bug: is no picture
     if not is_plain(target):
         return made()
-    width = made().width if target.isatty() else NO_EDGE  # NO_COLOR makes a terminal no wider
-    return made(no_color=True, force_terminal=False, width=width)
+    return made(no_color=True, force_terminal=False, width=width or NO_EDGE)  # NO_COLOR makes a terminal no wider
 
 
 def room(out: Console) -> int | None:
