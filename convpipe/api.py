@@ -324,10 +324,7 @@ def verify(
     from convpipe.archive.audit import verify_all
     from convpipe.archive.folders import existing_folder
 
-    def ignore(found: object) -> None:
-        """Nobody asked to be told."""
-
-    return verify_all(existing_folder("verify", path), on_run or ignore, on_note or ignore, tidy=tidy)
+    return verify_all(existing_folder("verify", path), on_run, on_note, tidy=tidy)
 
 
 def reproduce(run: Run | str | Path) -> Outcome:

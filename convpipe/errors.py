@@ -6,7 +6,7 @@ import difflib
 import errno
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -43,8 +43,9 @@ HINTS = {
     errno.EAGAIN: "the system starts no more processes: workers=1 needs none",
     errno.EFBIG: "of a process that may write no larger ones: see ulimit -f",
 }
+BY_WHOM = r"-([0-9a-f]{8})-([1-9]\d{0,8})-[0-9a-f]{8}"  # the end of a hidden name: a machine, a process, chance
 # The name of what is half done, and within it that of what it is to become, which alone a user knows.
-HIDDEN = re.compile(r"\.(?:staging-|manifest-|input-)?([^/]+)-[0-9a-f]{8}-\d+-[0-9a-f]{8}")
+HIDDEN = re.compile(rf"\.(?:staging-|manifest-|input-)?([^/]+){BY_WHOM}", re.ASCII)
 MOST_COMPARED = 1000  # names with a mistyped one, at 20 us each: a file of arrays may have any number
 GONE = "this folder is gone, perhaps deleted: cd to one that is there"
 NOTHING_KEPT = "; nothing was kept"  # the end of what a StorageError says while something is being written
@@ -289,6 +290,16 @@ def shown(value: object, limit: int = 80) -> str:
 def cut(text: str) -> str:
     """A text that an error line has room for: what somebody types or mails may be of any length."""
     return text if len(text) <= MOST_SAID else f"{text[: MOST_SAID - 3]}..."
+
+
+def first_few(names: Sequence[str], most: int, between: str = ", ") -> str:
+    """The first of many names, and how many more there are.
+
+    >>> first_few(["a", "b", "c"], 2), first_few([], 2)
+    ('a, b and 1 more', '')
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{between.join(names[:most])}{more}"
 
 
 def printable(text: str) -> str:

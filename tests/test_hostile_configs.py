@@ -229,7 +229,7 @@ WORDS = {
     "blanks in brackets": (f"conv.pad=[1{' ' * 100_000}x", r"conv\.pad: got \[1 x, expected"),
     "backslashes": ("note=" + "\\" * 100_001 + "x", r"note: got .*, expected at most 10000 commas"),
     "a long text": (f"note={'x' * 100_000}", r"note: got x+\.\.\., expected a text of at most 1000 characters"),
-    "a long key": (f"{'k' * 100_000}=1", r"k+\.\.\.: got 1, expected a key of at most 1000 characters"),
+    "a long key": (f"{'k' * 100_000}=1", r"k+\.\.\.: got 1, expected a key of at most 255 characters"),
     "no setting": ("k" * 100_000, r"k{10}.*no such command"),
     "a long hint": (f"pictures={'a' * 50_000}", r"pictures: got a+\.\.\., .*, or a list of stages$"),
 }  # fmt: skip
@@ -314,6 +314,15 @@ def test_a_config_of_format_1_keeps_its_limit(tmp_path: Path) -> None:
     os.truncate(run / "config.yaml", most_bytes("config.yaml") + 1)
     with pytest.raises(ArchiveError, match=r"config\.yaml: got \d+ bytes, expected at most 67108864"):
         load(run)
+
+
+def test_a_config_of_format_1_is_reproduced_however_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Path(shutil.copytree(GOLDEN, tmp_path / GOLDEN.name))
+    for module in ("archive.identity", "execution.runner"):
+        monkeypatch.setattr(f"convpipe.{module}.MOST_CONFIG_BYTES", 100, raising=False)
+    assert cp.reproduce(run).verdict.startswith("reproduced")
+    with pytest.raises(ConfigError, match="expected at most 100 in all"):
+        cp.run("experiment=lecture_3d", archive=False)
 
 
 @pytest.mark.parametrize("text", [b"- \n" * 340_000, b"[" + b"1," * 500_000 + b"]"])

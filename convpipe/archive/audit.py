@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 
 from convpipe.archive.below import folders_below, is_collection, runs_in
-from convpipe.archive.beside import entries, is_at_work, judge_beside
+from convpipe.archive.beside import NOT_FOLLOWED, entries, is_at_work, judge_beside
 from convpipe.archive.claims import ANEW, Book, Claims, read_claims
 from convpipe.archive.collection import is_run, run_ids
-from convpipe.archive.findings import Findings
+from convpipe.archive.findings import Findings, ignored
 from convpipe.archive.glance import manifest_text
 from convpipe.archive.identity import RUN_ID
 from convpipe.archive.inputs import check_input, own_inputs
@@ -29,7 +29,7 @@ NUMBERED = re.compile(r"(-\d+)?", re.ASCII)  # the end of a name, where several 
 
 
 def verify_all(
-    folder: Path, on_run: Callable[[Run], object], on_note: Callable[[str], object], *, tidy: bool = False
+    folder: Path, on_run: Callable[[Run], object] | None, on_note: Callable[[str], object] | None, *, tidy: bool = False
 ) -> list[Run]:
     """Verify a run with the inputs that it stores, or all that lies below a folder.
 
@@ -42,7 +42,7 @@ def verify_all(
         UsageError: there is neither.
         ArchiveError: naming all that is damaged.
     """
-    findings = Findings(on_run, on_note)
+    findings = Findings(on_run or ignored, on_note or ignored)
     if is_run(folder):
         judge_run(folder, findings)
         for path in own_inputs(findings.whole[0]) if findings.whole else ():
@@ -180,14 +180,14 @@ def rows_of(book: Book) -> str:
 
 def tell_lag(folder: Path, findings: Findings, claims: Claims, whole: AbstractSet[str]) -> None:
     """Tell where the books and the runs are not of the same, apart from what lags behind while somebody is at work."""
-    there = set(run_ids(folder))
+    there, at_work = set(run_ids(folder)), is_at_work(folder)
     failed = {name for name, row in claims.results.rows.items() if row["status"] == FAILED}
     listed = claims.results.rows.keys() - failed
     for book, names in ((claims.results, listed), (claims.index, claims.index.rows.keys())):
         findings.note_names(book.path, f"runs that are gone ({ANEW})", names - there)
-        if not is_at_work(folder) and os.path.lexists(book.path):
+        if not at_work and os.path.lexists(book.path):
             findings.note_names(book.path, f"runs that are not listed ({ANEW})", whole - names)
-    if not is_at_work(folder):
+    if not at_work:
         for book in claims.books:
             if book.cut:
                 findings.note(book.path, "its last line was cut short, as a kill does, and counts for nothing")
@@ -202,5 +202,4 @@ def tell_links(place: Path, findings: Findings, followed: Sequence[Path]) -> Non
     for path in links:
         if path in followed:
             findings.note(path, f"a link to {os.path.realpath(path)}, followed one level")
-    if others := [path.name for path in links if path not in followed]:
-        findings.note(place, "links, which are not followed", others)
+    findings.note_names(place, NOT_FOLLOWED, [path.name for path in links if path not in followed])

@@ -14,7 +14,7 @@ from convpipe.archive.replace import mend
 from convpipe.archive.results import RESULTS
 from convpipe.archive.sweeps import SWEEPS
 
-OWN_FOLDERS = (INPUTS, SWEEPS)  # of a collection, beside its runs
+BESIDE_RUNS = (INPUTS, SWEEPS)  # of a collection, beside its runs
 
 
 def is_collection(folder: Path) -> bool:
@@ -51,7 +51,7 @@ def entered(folder: Path) -> Iterator[str]:
                 may = not of_runs and os.path.isdir(folder / entry.name) and is_collection(folder / entry.name)
             elif not entry.is_dir():
                 may = False
-            elif of_runs and entry.name in OWN_FOLDERS:
+            elif of_runs and entry.name in BESIDE_RUNS:
                 may = is_collection(folder / entry.name)  # one that is called so
             else:
                 may = not is_named_run(entry)

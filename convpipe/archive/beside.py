@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from convpipe.archive import sweeps, timings
-from convpipe.archive.below import is_collection
+from convpipe.archive.below import BESIDE_RUNS, is_collection
 from convpipe.archive.collection import run_ids
 from convpipe.archive.findings import Findings
-from convpipe.archive.format import INPUTS, manifest_sha256, read_json
+from convpipe.archive.format import INPUTS, manifest_sha256
 from convpipe.archive.identity import RUN_ID
 from convpipe.archive.index import FAILURES, INDEX, failures
 from convpipe.archive.inputs import CONTENT, check_input
@@ -28,10 +28,11 @@ from convpipe.errors import ArchiveError, shown
 from convpipe.files.staging import HIDDEN, half_done, is_alive, remove_hidden
 
 OWN_FILES = frozenset((RESULTS, TIMINGS, INDEX, FAILURES, RECORD, LOCK))
-OWN_FOLDERS = frozenset((INPUTS, SWEEPS, ASIDE))
+OWN_FOLDERS = frozenset((*BESIDE_RUNS, ASIDE))
 PAGE = re.compile(r"(?:[0-9a-f]{12}|index)\.html", re.ASCII)  # known, and not judged
 SECONDS = re.compile(r"\d{1,12}\.\d{9}", re.ASCII)
 DAY = 24 * 3600.0  # seconds, after which nobody is at work any more on what is half done
+NOT_FOLLOWED = "links, which are not followed"
 RECORDS, TIMES = "records of sweeps", "files of timings"
 
 
@@ -67,8 +68,7 @@ def entries(folder: Path) -> list[Path]:
 
 def tell_gone(path: Path, named: Collection[str], findings: Findings, runs: Collection[str]) -> None:
     """Tell which runs a table names that are not there."""
-    if gone := set(named) - set(runs):
-        findings.note(path, "runs that are gone", gone)
+    findings.note_names(path, "runs that are gone", set(named) - set(runs))
 
 
 def tell_foreign(folder: Path, findings: Findings) -> None:
@@ -84,10 +84,8 @@ def tell_foreign(folder: Path, findings: Findings) -> None:
             foreign += [] if known or name[0] != "." else [name]
         elif not known or is_folders(path.name, within):
             foreign.append(name)
-    if links:
-        findings.note(folder, "links, which are not followed", links)
-    if foreign:
-        findings.note(folder, "no part of the collection", foreign)
+    findings.note_names(folder, NOT_FOLLOWED, links)
+    findings.note_names(folder, "no part of the collection", foreign)
 
 
 def around(folder: Path) -> Iterator[Path]:
@@ -179,13 +177,13 @@ def check_sweep(path: Path) -> set[str]:
 
 def is_point(cells: Sequence[str]) -> bool:
     """Whether a line is one of a sweep's record."""
-    return len(cells) == len(sweeps.COLUMNS) and cells[0].isdecimal() and (not cells[3] or bool(RUN_ID.match(cells[3])))
+    return len(cells) == len(sweeps.COLUMNS) and sweeps.is_point(dict(zip(sweeps.COLUMNS, cells, strict=True)))
 
 
 def is_repeat(cells: Sequence[str]) -> bool:
     """Whether a line is one of timings.csv."""
     run, threads, repeat, _, seconds, *_ = cells
-    numbers = threads.isdecimal() and repeat.isdecimal() and SECONDS.fullmatch(seconds)
+    numbers = timings.REPEAT.fullmatch(threads) and timings.REPEAT.fullmatch(repeat) and SECONDS.fullmatch(seconds)
     return bool(RUN_ID.match(run) and numbers)
 
 
@@ -196,12 +194,10 @@ def check_facts(path: Path, table: Path, points: int) -> None:
         ArchiveError: they are not.
     """
     try:
-        with open(path, "rb", opener=own_file) as file:
-            content = file.read()
-        facts: dict[str, Any] = read_json(content)
-        found: tuple[Any, ...] = (facts["points"], facts.get("table_sha256"), facts.get("sha256"))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        facts, content = sweeps.read_facts(path)
+    except (OSError, ValueError) as error:
         raise ArchiveError(f"{path}: not readable: {shown(error)}") from error
+    found: tuple[Any, ...] = facts.get("points"), facts.get("table_sha256"), facts.get("sha256")
     expected: tuple[Any, ...] = points, file_sha256(table), manifest_sha256(facts)
     if facts.get("format") == 1 and facts.keys().isdisjoint(("table_sha256", "sha256")):  # of older code
         found, expected = found[:1], expected[:1]

@@ -18,13 +18,14 @@ from convpipe.archive.cells import column_name
 from convpipe.archive.format import csv_lines
 from convpipe.archive.identity import RUN_ID
 from convpipe.archive.index import FAILURES, INDEX, whole_row
+from convpipe.archive.limits import lines_of
 from convpipe.archive.results import RESULTS, recorded_sizes
 from convpipe.archive.shared import own_file
-from convpipe.archive.table import FAILED, FIXED, KEEP, MEASURED, SOMETIMES, Columns, Row, cell_value
+from convpipe.archive.table import DATE, FAILED, FIXED, KEEP, MEASURED, SOMETIMES, Columns, Row, cell_value
 from convpipe.errors import ArchiveError, shown
 
 ANEW = "runs --rebuild makes it anew"
-SINCE = "started"  # a column that older code did not have, which wrote some others otherwise, too
+SINCE = DATE  # a column that older code did not have, which wrote some others otherwise, too
 
 
 @dataclass
@@ -127,14 +128,18 @@ def read_claims(folder: Path) -> Claims:
 
 def content_of(book: Book) -> bytes:
     """What a book holds; nothing where there is none, or where that cannot be read."""
+    return b"".join(lines_in(book))
+
+
+def lines_in(book: Book) -> Iterator[bytes]:
+    """The lines of a book; none where there is none, and no more where one cannot be read."""
     if not os.path.lexists(book.path):
-        return b""
+        return
     try:
         with open(book.path, "rb", opener=own_file) as file:
-            return file.read()
+            yield from lines_of(file)
     except OSError as error:
         book.fault(f"not readable: {error.strerror or error}")
-        return b""
 
 
 def lines_book(path: Path, recorded: int | None) -> Book:
@@ -144,7 +149,7 @@ def lines_book(path: Path, recorded: int | None) -> Book:
         recorded: how large it was when the table was written, where that is known.
     """
     book, place = Book(path), 0
-    for number, line in enumerate(content_of(book).splitlines(keepends=True), start=1):
+    for number, line in enumerate(lines_in(book), start=1):
         row = whole_row(line, failed=path.name == FAILURES)
         if row is None and is_cut(line):
             book.cut = not line.endswith(b"\n")  # others have been written since, and the run is in them

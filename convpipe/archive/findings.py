@@ -8,17 +8,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from convpipe.archive.read import Run
-from convpipe.errors import ArchiveError
+from convpipe.errors import ArchiveError, first_few
 
 MOST_NAMED = 5  # of many things that one note is about
+
+
+def ignored(found: object) -> None:
+    """What is done with what nobody asked to be told."""
 
 
 @dataclass
 class Findings:
     """What has been found so far: whole runs and notes are told as they come, all damage at the end."""
 
-    on_run: Callable[[Run], object]
-    on_note: Callable[[str], object]
+    on_run: Callable[[Run], object] = ignored
+    on_note: Callable[[str], object] = ignored
     whole: list[Run] = field(default_factory=list)
     damaged: list[ArchiveError] = field(default_factory=list)
     judged: Counter[str] = field(default_factory=Counter)  # how many things there were of each kind
@@ -41,9 +45,8 @@ class Findings:
 
     def note(self, place: Path, what: str, names: Iterable[str] = ()) -> None:
         """Tell what is no damage; of many names, the first few."""
-        found = sorted(names)
-        more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
-        self.on_note(f"{place}: {what}{': ' * bool(found)}{', '.join(found[:MOST_NAMED])}{more}")
+        found = first_few(sorted(names), MOST_NAMED)
+        self.on_note(f"{place}: {what}: {found}" if found else f"{place}: {what}")
 
     def note_names(self, place: Path, what: str, names: Collection[str]) -> None:
         """The same where there are any names."""

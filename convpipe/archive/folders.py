@@ -18,7 +18,7 @@ from convpipe.archive.read import Run, as_folder
 from convpipe.archive.replace import mend
 from convpipe.archive.shared import is_folder
 from convpipe.archive.verify import verify
-from convpipe.errors import UsageError, did_you_mean, nearest
+from convpipe.errors import UsageError, did_you_mean, first_few, nearest
 
 ROOT = "runs"  # where runs go that are told no other root: what lies there may be called by its name alone
 ID_START = re.compile(r"[0-9a-f]{4,12}", re.ASCII)
@@ -152,6 +152,5 @@ def such_as(paths: Iterable[str]) -> str:
     >>> such_as(["runs/a", "runs/b"]), such_as([])
     (', such as runs/a, runs/b', '')
     """
-    found = list(paths)
-    more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
-    return f", such as {', '.join(found[:MOST_NAMED])}{more}" if found else ""
+    found = first_few(list(paths), MOST_NAMED)
+    return f", such as {found}" if found else ""

@@ -7,7 +7,9 @@ gigabytes without a byte on the disk, of one line, of a million columns.
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterator
+from math import inf
 from typing import IO
 
 MOST_LINE_BYTES = 4 << 20  # of an index or a table: a config of 1 MiB, each key with all its parents'
@@ -26,12 +28,13 @@ MOST_BYTES = {
     "timings.csv": 1024 * MIB,  # ten million repeats; it is read line by line
 }
 OF_OTHERS = 1024 * MIB  # of the record of a sweep: a million points with their settings
+ARRAY = re.compile(r".*\.npy|[0-9a-f]{64}", re.ASCII | re.DOTALL)
 MOST_CONTAINERS = 200_000  # lists and dicts of a manifest, each of which takes thirty times its two characters
 
 
-def most_bytes(name: str) -> int:
-    """How many bytes the file of a name may have."""
-    return MOST_BYTES.get(name, OF_OTHERS)
+def most_bytes(name: str) -> float:
+    """How many bytes the file of a name may have; an array, and what was read, as many as they have."""
+    return inf if ARRAY.fullmatch(name) else MOST_BYTES.get(name, OF_OTHERS)
 
 
 def too_large(path: str, size: int) -> OSError | None:

@@ -6,7 +6,6 @@ A point's label lives here alone, so that equal points share a run, and a repeat
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import os
 import re
@@ -121,16 +120,28 @@ def holds_what_is_said(table: Path) -> bool:
     """Whether a record's table has the hash that the facts beside it say, if they do; older code wrote none.
 
     Raises:
-        OSError, ValueError: one of them cannot be read.
+        OSError, ValueError, ArchiveError: one of them cannot be read.
     """
     path = table.with_suffix(".json")
-    if not os.path.lexists(path):
-        return True
+    said = read_facts(path)[0].get("table_sha256") if os.path.lexists(path) else None
+    return said is None or said == file_sha256(table)
+
+
+def read_facts(path: Path) -> tuple[dict[str, Any], bytes]:
+    """The facts of a sweep, and how they are written.
+
+    Raises:
+        OSError, ValueError: they cannot be read.
+    """
     with open(path, "rb", opener=own_file) as file:
-        facts = read_json(file.read(MOST_FACTS_BYTES))
-    said = facts.get("table_sha256") if isinstance(facts, dict) else None
-    with open(table, "rb", opener=own_file) as file:
-        return said in (None, hashlib.file_digest(file, "sha256").hexdigest())
+        content = file.read(MOST_FACTS_BYTES)
+    try:
+        facts = read_json(content)
+    except RecursionError as error:
+        raise ValueError("lists within each other") from error
+    if not isinstance(facts, dict):
+        raise ValueError("no facts of a sweep")
+    return facts, content
 
 
 def with_points(folder: Path, rows: Iterable[Row]) -> list[Row]:

@@ -31,13 +31,13 @@ MEASURED = (
     "output_shape", "output_sha256", "seconds", "lowering", "format", "macs", "bytes", "k", "min", "max", "nonfinite",
     "started",
 )  # fmt: skip
-MADE = tuple(column for column in MEASURED if column != "started")  # of runs alone
+DATE = "started"
+MADE = tuple(column for column in MEASURED if column != DATE)  # of runs alone
 SOMETIMES = frozenset(("accuracy", "error", "note"))  # columns only where some run has them
 KEEP = "keep"  # a column where it varies, as config values are, and none of them
 OF_FILES = (".sha256", ".path")  # columns in any case: which content was read, and where that lay
 TAKEN = SOMETIMES.union(FIXED, MEASURED, ("sweep", "point", "label", "outcome"))  # which no setting is called
 NOT_CONFIG = SOMETIMES.union(FIXED, MEASURED)
-DATE = "started"
 ENDS = ("min", "max")
 ODD = {"nan": nan, "inf": inf, "-inf": -inf}  # words among numbers; among settings they are texts
 TEXT_COLUMNS = (*FIXED, "output_shape", "output_sha256", "lowering", "started", "error", "note", "collection")

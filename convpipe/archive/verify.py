@@ -10,6 +10,7 @@ from typing import Any
 from convpipe.archive.format import OUTPUT, SUM_LINE, TEXTS, UNHASHED, manifest_json, manifest_sha256, sums_bytes
 from convpipe.archive.identity import run_id
 from convpipe.archive.read import Run, check_regular, check_text, load, read_bytes, stored_header
+from convpipe.archive.shared import own_file
 from convpipe.errors import ArchiveError, shown, unread
 from convpipe.tensors import shape_text
 
@@ -144,7 +145,7 @@ def read_sums(path: Path, content: bytes) -> dict[str, str]:
 def file_sha256(path: Path, start: int = 0) -> str:
     """The SHA-256 of a file from one byte on."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=own_file) as file:
             file.seek(start)
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:

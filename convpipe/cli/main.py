@@ -88,7 +88,7 @@ def reported(error: Exception) -> int:
     gone = f" ({where})" if where and where not in str(known) else ""
     end_well_on_signals(known.exit_code)  # that it is interrupted would be a second line
     with suppress(OSError):  # of a full disk: the exit code still says it
-        print(f"convpipe: {' '.join(line.strip() for line in str(known).splitlines())}{gone}", file=sys.stderr)
+        print(f"convpipe: {known}{gone}", file=sys.stderr)
     return known.exit_code
 
 

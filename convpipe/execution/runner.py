@@ -30,7 +30,6 @@ from convpipe.execution.pipeline import StageResult
 from convpipe.execution.reuse import SAME_CODE, Asked, Found, look
 from convpipe.execution.settle import Case, How, Settled
 from convpipe.execution.threads import blas_threads
-from convpipe.files.limits import MOST_CONFIG_BYTES
 from convpipe.graph.canonical import as_computed
 from convpipe.graph.making import source_of
 from convpipe.graph.memo import Memo
@@ -280,7 +279,7 @@ def fill(draft: Recorder, prepared: Prepared, place: Place, on_stage: OnStage, m
     """Run the work into a draft and finish it; gives each recorded stage's times."""
     album = album_of(prepared, place)  # first, as a stage that there is not is told before anything is made
     spec, work, started = prepared.spec, prepared.work, provenance.now()
-    draft.write("config.yaml", readable_again(prepared.described.yaml))
+    draft.write("config.yaml", prepared.described.yaml)
     arrays = make_arrays(spec, work, memo)
     batch = arrays.copy() if work.recorded < work.batch else {}
     if batch:
@@ -312,18 +311,6 @@ def fill(draft: Recorder, prepared: Prepared, place: Place, on_stage: OnStage, m
         draft.store(source.sha256 or "", source.file, source.file_key)
     draft.finish(found)
     return seconds
-
-
-def readable_again(config: bytes) -> bytes:
-    """A config that is no larger than one that is read.
-
-    Raises:
-        ConfigError: it is.
-    """
-    if len(config) > MOST_CONFIG_BYTES:
-        expected = f"at most {MOST_CONFIG_BYTES} bytes of settings; numbers go into a file, such as .npy"
-        raise ConfigError("config", f"{len(config)} bytes", expected)
-    return config
 
 
 def album_of(prepared: Prepared, place: Place) -> Album | None:

@@ -22,7 +22,6 @@ MOST_CELLS = 1_000_000  # of a list of points
 MOST_LISTED_VALUES = 100_000
 # Digits of a number in YAML. Python stops at 4,300, but not in hexadecimal or where colons stand in it.
 MOST_DIGITS = 400
-MOST_KEY = 1_000  # characters of a key in a word; a file system's names end at 255, in which Hydra looks for groups
 # Brackets, commas and the like in a word that is no list of numbers: Hydra's grammar takes 0.06 ms for each.
 MOST_MARKS = 10_000
 MOST_CHARACTERS = 200_000  # of such a word: the grammar takes 0.01 ms for a point or a slash

@@ -10,10 +10,10 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from convpipe.errors import NOTHING_KEPT, StorageError, what_the_system_says
+from convpipe.errors import BY_WHOM, NOTHING_KEPT, StorageError, what_the_system_says
 
 # .<what>-<machine>-<process>-<random>
-HIDDEN = re.compile(r"\..+-([0-9a-f]{8})-([1-9]\d{0,8})-[0-9a-f]{8}", re.ASCII)
+HIDDEN = re.compile(rf"\..+{BY_WHOM}", re.ASCII)
 
 
 class storing:  # noqa: N801 - reads as a word; no @contextmanager, which takes three times as long

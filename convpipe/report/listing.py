@@ -27,7 +27,7 @@ from convpipe.archive.table import (
     with_columns,
 )
 from convpipe.config.expressions import compile_expression
-from convpipe.errors import ConfigError, UsageError, did_you_mean, literal
+from convpipe.errors import ConfigError, UsageError, did_you_mean, first_few, literal
 from convpipe.files.endings import ending
 from convpipe.files.staging import storing, write_whole
 from convpipe.report.fitting import adjusted, cells_of, cut, fitting, left_out
@@ -208,8 +208,7 @@ def column_named(option: str, name: str, known: Sequence[str]) -> str:
     if ends:
         raise ConfigError(option, name, f"one of {', '.join(sorted(ends))}")
     there = sorted(known, key=lambda column: column not in NOT_CONFIG)  # what every run has, before its settings
-    more = f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
-    expected = f"one of {', '.join(there[:MOST_NAMED])}{more}" if known else "some run"
+    expected = f"one of {first_few(there, MOST_NAMED)}" if known else "some run"
     raise ConfigError(option, name, expected, column_meant(name, there))
 
 

@@ -21,7 +21,7 @@ from convpipe.archive.shared import is_own_folder
 from convpipe.archive.table import failed_row
 from convpipe.config.app import logging_kept
 from convpipe.config.settings import Execution
-from convpipe.errors import ConfigError, StorageError, shown
+from convpipe.errors import ConfigError, StorageError, first_few, shown
 from convpipe.execution import provenance
 from convpipe.execution.code import code_of
 from convpipe.execution.runner import Prepared
@@ -208,12 +208,11 @@ def lost(name: str, error: Exception, chunks: Sequence[Sequence[Task]]) -> Stora
     tasks = [task for chunk in chunks for task in chunk]
     failed = {folder: failures(folder) for folder in {task.place.folder for task in tasks}}
     open_ones = [task for task in tasks if not has_ended(task, failed[task.place.folder])]
-    first = "; ".join(task.overrides for task in open_ones[:MOST_NAMED])
-    more = f" and {len(open_ones) - MOST_NAMED} more" if len(open_ones) > MOST_NAMED else ""
+    first = first_few([task.overrides for task in open_ones], MOST_NAMED, "; ")
     reason = f"hydra/launcher: {name} failed: {shown(' '.join(str(error).split()), 200)}"
     if len(open_ones) == len(tasks):
         return StorageError(f"{reason}; no point has ended")
-    return StorageError(f"{reason}; not ended: {first}{more}; {GOES_ON}" if open_ones else f"{reason}; {GOES_ON}")
+    return StorageError(f"{reason}; not ended: {first}; {GOES_ON}" if open_ones else f"{reason}; {GOES_ON}")
 
 
 def has_ended(task: Task, failed: Iterable[str]) -> bool:
