@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
@@ -31,15 +32,24 @@ POINTS = (
 )
 
 
-@pytest.fixture(autouse=True)
-def collection(folder: Path) -> Path:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two runs of a sweep that has measured them, one that stores its inputs, and a run that was set aside."""
-    np.save("x.npy", np.arange(48.0).reshape(1, 3, 4, 4))
-    assert convpipe(*POINTS).code == 1  # as sums leave int8
-    ok("experiment=lecture_4d", "name=c", "input=npy", "input.path=x.npy", "keep=output+inputs")
-    old = next(C / name for name in run_names(C) if (C / name / "00_input.npy").exists())
-    aside = C / ".aside" / f"{old.name}-{json.loads((old / 'manifest.json').read_text())['archive_id']}"
-    shutil.copytree(old, aside)
+    root = tmp_path_factory.mktemp("made")
+    with chdir(root):
+        np.save("x.npy", np.arange(48.0).reshape(1, 3, 4, 4))
+        assert convpipe(*POINTS).code == 1  # as sums leave int8
+        ok("experiment=lecture_4d", "name=c", "input=npy", "input.path=x.npy", "keep=output+inputs")
+        old = next(C / name for name in run_names(C) if (C / name / "00_input.npy").exists())
+        aside = C / ".aside" / f"{old.name}-{json.loads((old / 'manifest.json').read_text())['archive_id']}"
+        shutil.copytree(old, aside)
+    return root
+
+
+@pytest.fixture(autouse=True)
+def collection(made: Path, folder: Path) -> Path:
+    """The same in the working directory, to be changed."""
+    shutil.copytree(made, folder, dirs_exist_ok=True)
     return C
 
 
