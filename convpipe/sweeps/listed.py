@@ -2,13 +2,13 @@
 
 import csv
 import io
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from convpipe.archive.format import read_json
 from convpipe.config.grammar import quoted, value_text
 from convpipe.config.tree import LISTS, TABLES
 from convpipe.config.typed import file_at, is_said, typed_value
@@ -71,20 +71,8 @@ def values_of(content: bytes, ending: str) -> Any:
     """
     if ending == "json" and content.count(b",") < MOST_CELLS:
         with suppress(ValueError, RecursionError):  # which YAML's reader says in words of its own
-            return json.loads(content, object_pairs_hook=once)
+            return read_json(content)
     return read_yaml(content, MOST_LISTED_VALUES)
-
-
-def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """A group of JSON whose keys are all different.
-
-    Raises:
-        ValueError: they are not.
-    """
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key is there twice")
-    return found
 
 
 def check_amount(points: int, columns: int = 0) -> None:
