@@ -221,6 +221,15 @@ def test_runs_without_a_path_lists_the_collections() -> None:
         cp.runs("runs")
 
 
+def test_collections_that_a_run_laid_beside_them_would_hide_are_told() -> None:
+    for name in "abcd":
+        assert convpipe(f"name={name}").code == 0
+    shutil.copytree(cp.load("runs/a").path, "runs/0123456789ab")
+    answer = convpipe("runs")
+    told = "note: runs has runs of its own; collections below it are not listed: runs/a, runs/b, runs/c and 1 more\n"
+    assert (answer.code, answer.err) == (0, told)
+
+
 # What is kept
 
 

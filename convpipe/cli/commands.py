@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from convpipe import api
-from convpipe.errors import ArchiveError, UsageError, did_you_mean, having_kept, literal, printable
+from convpipe.errors import ArchiveError, UsageError, did_you_mean, first_few, having_kept, literal, printable
 
 if TYPE_CHECKING:
     from convpipe.archive.read import Run
@@ -122,14 +122,16 @@ class CommandParser(ArgumentParser):
 # What they do
 
 
+def noted(note: str) -> None:
+    """What is worth knowing beside what a command prints."""
+    print(f"note: {literal(note)}", file=sys.stderr)
+
+
 def verify(given: Namespace) -> None:
     """``convpipe verify PATH``: every hash of a run, or of all runs below a folder."""
 
     def told(run: Run) -> None:
         print(f"ok {literal(run.path)} archive {run.manifest['archive_id']}")
-
-    def noted(note: str) -> None:
-        print(f"note: {literal(note)}", file=sys.stderr)
 
     api.verify(Path(given.word), told, noted, tidy=given.tidy)
 
@@ -174,6 +176,7 @@ def page(given: Namespace) -> None:
 
 def runs(given: Namespace) -> None:
     """``convpipe runs [PATH]``: a collection's runs, one line each, or the collections of a root."""
+    from convpipe.archive.below import collections_below
     from convpipe.archive.collection import rebuild
     from convpipe.archive.folders import ROOT, collection_folder, existing_folder
     from convpipe.archive.root import holds_collections
@@ -190,6 +193,8 @@ def runs(given: Namespace) -> None:
         found = collections_listed(path, given)
     else:
         path = collection_folder("runs", path)
+        if below := [str(found) for found in collections_below(path)]:
+            noted(f"{path} has runs of its own; collections below it are not listed: {first_few(below, 3)}")
         if given.rebuild:
             with having_kept("the runs are as they were"):
                 rebuild(path)
