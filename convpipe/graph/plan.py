@@ -9,6 +9,7 @@ from convpipe.graph.step import Step
 from convpipe.tensors import Tensor, shape_text
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+LONGEST = 100  # bits of a number of bytes that is written out
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def readable(count: int) -> str:
     ('512 B', '3.0 MiB')
     """
     power = min(max(count.bit_length() - 1, 0) // 10, len(UNITS) - 1)
-    if power == len(UNITS) - 1 and count >= 1024 ** len(UNITS):  # more than any machine has, and perhaps than a float
+    if count.bit_length() > LONGEST:  # more than any machine has, and perhaps than a float
         return f"2**{count.bit_length() - 1} B"
     return f"{count} B" if power == 0 else f"{count / 1024**power:,.1f} {UNITS[power]}"
 
