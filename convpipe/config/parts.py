@@ -29,6 +29,7 @@ from convpipe.ops import OPERATIONS
 from convpipe.ops.conv import Conv
 from convpipe.ops.kinds.convolving import ConvSettings
 from convpipe.ops.kinds.operation import stands_alone
+from convpipe.ops.kinds.quantised import QUANT, Quant
 from convpipe.sources import SOURCES, read_source
 
 SEED = "The one integer that all random numbers come from; every source draws from a stream of its own."
@@ -104,6 +105,26 @@ def sources_for(role: str) -> Check:
     return alternatives(lambda key, value: read_source(role, mapping(key, value)), "a group of settings", kinds)
 
 
+class QuantSettings(group):
+    """How sums become a target's integers; numbers may lie in a .npy, as what a source reads."""
+
+    def __call__(self, key: str, value: Any) -> Quant:
+        """The settings, their files as sources."""
+        found: Quant = super().__call__(key, value)
+        filters = replace(found.filters, scale=from_file(f"{key}.filters.scale", found.filters.scale))
+        names = ("multiplier", "shift", "thresholds")
+        return replace(found, filters=filters, **{name: from_file(f"{key}.{name}", getattr(found, name)) for name in names})
+
+
+def from_file(key: str, value: Any) -> Any:
+    """The path of a .npy, or the settings of a source, as that; numbers as they are."""
+    if isinstance(value, str):
+        if not value.endswith(".npy"):
+            raise ConfigError(key, value, "numbers, or the path of a .npy")
+        value = {"source": "npy", "path": value}
+    return read_source(key, value) if isinstance(value, Mapping) else value
+
+
 # The keys of a spec, in its order.
 PARTS: dict[str, Setting] = {
     "seed": Setting(whole(0, 2**64 - 1), 0, SEED),
@@ -116,6 +137,7 @@ PARTS: dict[str, Setting] = {
     "network": Setting(if_given(Layers("layers by name")), None, "A network instead of one convolution: its layers."),
     "weights": Setting(if_given(sources_for("weights")), None, "Where the weights of a network come from."),
     "labels": Setting(if_given(sources_for("labels")), None, LABELS),
+    "quant": Setting(if_given(QuantSettings(Quant)), None, QUANT),
     "record": Setting(optional(whole(1)), None, RECORD),
 }
 FREE = {"data": Setting(optional(path), None, DATA)}

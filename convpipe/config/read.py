@@ -118,7 +118,8 @@ def checked_spec(parts: Mapping[str, Any], memo: Memo) -> Spec:
     """A spec of parts that go together, with its chain of stages: the same object as the last, if it is equal."""
     conv, lowering = parts["conv"], parts["lowering"] or LoweringSettings()
     if not isinstance(lowering.stages, tuple):
-        chosen = ("conv" if conv is None else op_name(operation_class(conv)), lowering.stages)
+        operation = "conv" if conv is None else op_name(operation_class(conv))
+        chosen = (operation, lowerings.for_quant(operation, lowering.stages, parts["quant"] is not None))
         chain = partial(lowerings.chain, *chosen, "lowering.stages")
         lowering = memo.of_equal("lowering", chosen, lambda: LoweringSettings(chain()))
     spec = Spec(**{**parts, "lowering": lowering})
@@ -131,6 +132,15 @@ def check_there(config: Mapping[str, Any]) -> None:
     for key in REQUIRED_KEYS:
         if config.get(key) is None:
             raise ConfigError(key, None, "a value for it")
+
+
+def check_quantized(spec: Spec) -> None:
+    """A chain that goes on to a target's integers, where there is a target, and only there."""
+    name = lowerings.name_of("conv", spec.lowering.stages)
+    if name == lowerings.QUANTIZED and spec.quant is None:
+        raise ConfigError("quant", None, f"a choice of quant, as lowering={name} goes on to its integers")
+    if name and name != lowerings.QUANTIZED and spec.quant is not None:
+        raise ConfigError("lowering", name, f"{lowerings.QUANTIZED}, or a list of stages, as there is a quant")
 
 
 def read_part(key: str, value: Any) -> Any:
@@ -148,7 +158,8 @@ def read_part(key: str, value: Any) -> Any:
 def check_kind(spec: Spec) -> None:
     """A spec is one convolution or one network, not a mixture."""
     wanted = ("filters", "conv")
-    beside = ("weights", "labels", "record") if spec.network is None else ("filters", "conv", "bias", "grad")
+    others = ("filters", "conv", "bias", "grad", "quant")
+    beside = ("weights", "labels", "record") if spec.network is None else others
     for name in wanted if spec.network is None else ():
         if getattr(spec, name) is None:
             raise ConfigError(name, None, f"a choice of {name}, or a network")
@@ -158,6 +169,9 @@ def check_kind(spec: Spec) -> None:
             raise ConfigError(name, "settings", f"{name}=none {other}" if name != "record" else f"null {other}")
     if spec.conv is None:
         return
+    if spec.quant is not None and not operation_class(spec.conv).forward:
+        raise ConfigError("quant", spec.quant.rule, "quant=none, as only a convolution is quantised")
+    check_quantized(spec)
     given = operation_class(spec.conv).given
     if spec.grad is not None and "grad" not in given:
         raise ConfigError("grad", spec.grad.source, "grad=none, as conv.operation is no gradient")

@@ -38,11 +38,20 @@ class Chain:
         except ConfigError as error:
             raise at_stage(error, stage, key) from error
         own = hasattr(operation, "overflow") and ("overflow" in dict(stage.settings) or "overflow" not in of_conv)
-        self.steps.append(replace(step, rule=f"{key}.{stage.op}") if own else step)
+        if own:
+            step = replace(step, rule=f"{key}.{stage.op}")
+        elif conv.quant is not None and kind.ruled_by:
+            step = replace(step, rule=f"{self.under}{kind.ruled_by}")
+        self.steps.append(step)
         for read in step.needs:
             self.unread.pop(read, None)
         self.unread[step.makes.name] = (name, f"{name} makes {makes!r}")
         self.roles[kind.makes] = step.makes
+
+    @property
+    def under(self) -> str:
+        """What stands before the keys of the convolution's own settings."""
+        return f"network.{self.prefix[:-1]}." if self.prefix else ""
 
     def new_name(self, stage: Stage, kind: type[Operation]) -> str:
         """The stage's name, with a number where it is not the first of its operation.
@@ -107,6 +116,8 @@ def plan_chain(
     chain.unread = {tensors[role].name: (role, f"{role!r} is given") for role in (main, *sides)}
     kinds = [OPERATIONS.get(f"{key}[{position}]", stage.op) for position, stage in enumerate(stages)]
     for position, (stage, kind) in enumerate(zip(stages, kinds, strict=True)):
+        if kind.left_out(conv):
+            continue
         later = [role for each in kinds[position + 1 :] for role in each.reads if isinstance(role, str)]
         chain.add(stage, kind, conv, later, f"{key}[{position}]")
     chain.check_read(tensors[role].name for role in operation.idle)

@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from math import prod
 
+from convpipe.graph.quantities import quantity
 from convpipe.graph.spec import Spec
+from convpipe.ops.kinds.quantised import QUANTITIES
 from convpipe.sources import Source
 from convpipe.tensors import Signature, Sizes, Tensor
 
@@ -12,9 +14,14 @@ SINGLE = ("input", "filters", "bias", "grad")  # tensors that have a source of t
 
 def source_of(spec: Spec, tensor: Tensor) -> Source:
     """Where a given tensor comes from."""
-    source: Source | None = getattr(spec, tensor.name) if tensor.name in SINGLE else spec.weights
-    assert source is not None
-    return source
+    if tensor.name in SINGLE:
+        found: Source | None = getattr(spec, tensor.name)
+    else:
+        layer, _, role = tensor.name.rpartition("/")
+        quant = spec.quant if spec.network is None else getattr(spec.network[layer].operation, "quant", None)
+        found = quantity(quant, role, spec.weights) if quant and role in QUANTITIES else spec.weights
+    assert found is not None
+    return found
 
 
 def placed_shape(tensor: Tensor, batch: int) -> Sizes:

@@ -13,12 +13,14 @@ from convpipe.geometry.layouts import image_shape
 from convpipe.graph import lowerings
 from convpipe.graph.chain import plan_chain
 from convpipe.graph.plan import Plan
+from convpipe.graph.quantities import quantity
 from convpipe.graph.spec import Layer
 from convpipe.graph.step import Step, plan_step, under
 from convpipe.ops import MAIN
 from convpipe.ops.conv import Conv
 from convpipe.ops.kinds.convolving import Convolving
 from convpipe.ops.kinds.operation import Give, Weight
+from convpipe.ops.kinds.quantised import QUANTITIES, Quant
 from convpipe.ops.kinds.stages import Stage
 from convpipe.ops.transpose import Transpose
 from convpipe.sources import Request, Source
@@ -87,7 +89,7 @@ def plan_single(operation: Convolving, stages: Sequence[Stage], x: Tensor, give:
     steps = plan_chain(operation, conv, tensors, stages)
     read = {name for step in steps for name in step.needs}
     given = tuple(tensors[role] for role in operation.given if role in read)
-    return Plan(given, steps, operation.notes(conv.sizes))
+    return Plan(given, steps, operation.notes(conv))
 
 
 @dataclass
@@ -112,7 +114,7 @@ class Progress:
             raise ConfigError("inputs", [tensor.name for tensor in inputs], "one tensor")
         if isinstance(operation, Conv):
             operation.check_channels(inputs[0].shape[1])
-        sides = operation.ask(lambda weight: self.weigh(name, weight), inputs[0])
+        sides = operation.ask(lambda weight: self.weigh(name, weight, getattr(operation, "quant", None)), inputs[0])
         if isinstance(operation, Conv):
             steps = self.convolve(name, layer.op, operation, {"input": inputs[0], **sides})
         else:
@@ -124,24 +126,26 @@ class Progress:
         """The steps of a convolution, its feature map's channels first as the next layer reads them."""
         conv = operation.solve(tensors)
         own: tuple[Stage, ...] | None = operation.stages
-        stages = own or (self.stages if operation.forward else lowerings.chain(op))
+        usual = lowerings.layer_chain(self.stages, operation.quant is not None)
+        stages = own or (usual if operation.forward else lowerings.chain(op))
         key = f"network.{name}.stages" if own else "lowering.stages"
         steps = plan_chain(operation, conv, tensors, stages, key, f"{name}/")
         made = steps[-1].makes
         if (made.axes[0], made.axes[-1], len(made.axes)) != ("N", "F", conv.sizes.rank + 2):
             expected = f"a last stage that makes a feature map (N, ..., F), not {made.axes}"
             raise ConfigError(key, steps[-1].op, expected)
-        self.notes += [f"{name}: {note}" for note in operation.notes(conv.sizes)]
+        self.notes += [f"{name}: {note}" for note in operation.notes(conv)]
         return [*steps, plan_step(f"{name}/transpose", "transpose", Transpose(), [(MAIN, made)], name)]
 
-    def weigh(self, layer: str, weight: Weight) -> Tensor:
-        """A tensor of weights, noted as given."""
-        if self.weights is None:
+    def weigh(self, layer: str, weight: Weight, quant: Quant | None) -> Tensor:
+        """A tensor of weights, or of the numbers that a quantised layer has of its own, noted as given."""
+        source = quantity(quant, weight.role, self.weights) if quant and weight.role in QUANTITIES else self.weights
+        if source is None:
             raise ConfigError("weights", None, f"a source of weights, as the layer {layer} has some")
         key = f"network.{layer}.{weight.setting or weight.role}"
         origin = weight.entry or f"{layer}.{weight.usual}"
         turns = tuple((order, words.format(layer=f"network.{layer}")) for order, words in weight.turns)
-        found = self.weights.signature(Request(weight.shape, entry=origin, key=key, turns=turns))
+        found = source.signature(Request(weight.shape, entry=origin, key=key, turns=turns))
         tensor = given_tensor(f"{layer}/{weight.role}", found, weight.axes, origin)
         self.given.append(tensor)
         return tensor

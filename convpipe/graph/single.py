@@ -7,10 +7,12 @@ from convpipe.errors import ConfigError
 from convpipe.graph import lowerings
 from convpipe.graph.network import given_tensor, input_tensor, plan_single
 from convpipe.graph.plan import Plan
+from convpipe.graph.quantities import quantity
 from convpipe.graph.spec import Spec, unread_parts
 from convpipe.ops import OPERATIONS
 from convpipe.ops.kinds.convolving import Convolving, ConvSettings
 from convpipe.ops.kinds.operation import Weight
+from convpipe.ops.kinds.quantised import QUANTITIES
 from convpipe.sources import Request, Source
 from convpipe.tensors import Tensor
 
@@ -51,7 +53,7 @@ def plan_run(spec: Spec) -> Plan:
         ConfigError: settings that do not fit together, under the keys their user typed.
     """
     assert spec.conv is not None
-    operation = operation_of(spec.conv, bias=spec.bias is not None)
+    operation = operation_of(spec.conv, bias=spec.bias is not None, quant=spec.quant)
     try:
         return plan_single(
             operation, spec.lowering.stages, input_tensor(spec.input.signature()), partial(sourced, spec)
@@ -80,8 +82,9 @@ def sourced(spec: Spec, weight: Weight) -> Tensor:
     Raises:
         ConfigError: no source, or one that does not fit.
     """
-    source, conv = getattr(spec, weight.role), spec.conv
+    conv = spec.conv
     assert conv is not None
+    source = quantity(spec.quant, weight.role, None) if spec.quant and weight.role in QUANTITIES else getattr(spec, weight.role)
     if source is None:
         raise ConfigError(weight.role, None, f"a source such as integers, as {conv.operation or 'conv'} starts from it")
     found = source.signature(Request(weight.shape, conv.groups))

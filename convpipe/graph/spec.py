@@ -13,6 +13,7 @@ from convpipe.files.yaml import yaml_lines
 from convpipe.graph.memo import Memo
 from convpipe.ops import MAIN, Convolving, ConvSettings, Operation
 from convpipe.ops.conv import Conv
+from convpipe.ops.kinds.quantised import Quant
 from convpipe.ops.kinds.stages import STAGES, Stage, stage_list
 from convpipe.sources import Source
 from convpipe.sources.kinds.source import ROLES, Stored, is_stored
@@ -57,6 +58,7 @@ class Spec:
     network: dict[str, Layer] | None = None
     weights: Source | None = None
     labels: Source | None = None
+    quant: Quant | None = None
     record: int | None = None  # how many images of the batch have their stages recorded; None is all
 
 

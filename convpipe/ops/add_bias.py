@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from convpipe.ops import (
     MAIN,
     Array,
+    Convolution,
     Form,
     GeometryError,
     Made,
@@ -23,6 +24,7 @@ from convpipe.ops import (
     like,
     numeric,
 )
+from convpipe.ops.arrays.accumulating import held
 from convpipe.ops.arrays.bounds import Bounded, rounding, sum_error
 from convpipe.ops.arrays.overflow import SUM_SHIFT, Overflow, check_rule, narrowed, scaled, settled
 from convpipe.ops.arrays.sums import (
@@ -40,6 +42,11 @@ class AddBias(SumStage):
 
     reads = (MAIN, "bias")
 
+    @classmethod
+    def left_out(cls, conv: Convolution) -> bool:
+        """Of a quantised convolution that has none."""
+        return conv.quant is not None and not getattr(conv.operation, "bias", False)
+
     def plan(self, x: Tensor, bias: Tensor) -> Made:
         """A tensor like `x`, in a dtype for both."""
         if x.shape[-1:] != bias.shape:
@@ -49,8 +56,10 @@ class AddBias(SumStage):
         return like(x, dtype=target, workspace=3 * OBJECT_BYTES * prod(x.shape) if objects else None)
 
     def run(self, x: Array, bias: Array) -> Array:
-        """`add_bias`."""
-        return add_bias(x, bias, self.dtype, self.overflow)
+        """`add_bias`; of a quantised convolution in its accumulator."""
+        if self.accumulator is None:
+            return add_bias(x, bias, self.dtype, self.overflow)
+        return held(add_bias(x, bias, np.int64), self.accumulator).astype(self.accumulator.dtype)
 
     def error(self, made: Array, x: Bounded, bias: Bounded) -> Array:
         """That of a sum of two."""

@@ -1,8 +1,9 @@
 """A convolution (cross-correlation, as every deep-learning library means it)."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from convpipe.fields import field, one_or_several, optional, text, whole
+from convpipe.fields import field, group, if_given, one_or_several, optional, text, whole
 from convpipe.geometry.axes import input_rank, kernel_letters, one_image
 from convpipe.geometry.convolution import ConvGeometry
 from convpipe.geometry.layouts import filter_turns
@@ -11,6 +12,7 @@ from convpipe.ops import (
     STAGES,
     WEIGHTS,
     ConfigError,
+    Convolution,
     Convolving,
     Form,
     Give,
@@ -23,6 +25,8 @@ from convpipe.ops import (
     variables,
 )
 from convpipe.ops.kinds.products import of_convolution
+from convpipe.ops.kinds.quantised import QUANT, QUANTITIES, Quant
+from convpipe.ops.kinds.suiting import asked, check_quant, sums_note
 
 KERNEL = "The kernel's size, one number or one per axis; null is as the weights have it."
 
@@ -35,8 +39,9 @@ class Conv(Convolving):
     weights: str | None = field(optional(text), None, WEIGHTS)
     bias: bool | str = field(bias_name, True, BIAS)
     stages: Any = field(stage_list, None, STAGES)
+    quant: Quant | None = field(if_given(group(Quant)), None, QUANT, later=True)
 
-    given = ("input", "filters", "bias")
+    given = ("input", "filters", "bias", *QUANTITIES)
     idle = ("filters",)
     lacks = ("output_padding", "output_shape")
     forward = True
@@ -49,7 +54,22 @@ class Conv(Convolving):
         wanted = self.filters_shape(x.shape[1], rank)
         turns = filter_turns(rank, transposed=self.backward)
         w = give(Weight("filters", wanted, axes, "weight", self.weights, "weights", turns))
-        return {"filters": w, **bias_of(give, self.bias, self.maps(w))}
+        return {"filters": w, **bias_of(give, self.bias, self.maps(w)), **asked(give, self.quant, self.maps(w))}
+
+    def solve(self, tensors: Mapping[str, Tensor]) -> Convolution:
+        """Its sizes and dtypes; of a quantised one they suit what integers it has.
+
+        Raises:
+            GeometryError: sizes, dtypes or settings that do not fit together.
+        """
+        if self.quant is not None:
+            check_quant(self, self.quant, tensors)
+        return super().solve(tensors)
+
+    def notes(self, conv: Convolution) -> tuple[str, ...]:
+        """What a stride leaves out, and how wide the sums of a quantised one may be."""
+        width = () if self.quant is None else (sums_note(self.quant, conv.sizes.taps, *conv.operands[:2]),)
+        return (*super().notes(conv), *width)
 
     def filters_shape(self, channels: int, rank: int) -> Wanted:
         """(F, C/G, kernel), as far as the settings state it."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from convpipe.geometry.axes import AXES, out_letters
 from convpipe.geometry.convolution import ConvGeometry
 from convpipe.geometry.transposed import solve_transposed
-from convpipe.ops import Form, Tensor, Wanted
+from convpipe.ops import Convolution, Form, Tensor, Wanted
 from convpipe.ops.conv import Conv, per_group
 from convpipe.ops.kinds.products import of_adjoint
 
@@ -13,7 +13,7 @@ from convpipe.ops.kinds.products import of_adjoint
 class ConvTranspose(Conv):
     """A transposed convolution: rows ... crop."""
 
-    lacks = ("pad_mode", "pad_value")
+    lacks = ("pad_mode", "pad_value", "quant")
     forward = False
     backward = True
 
@@ -50,9 +50,9 @@ class ConvTranspose(Conv):
         """The letters of the forward image, which is its output."""
         return ("F", *out_letters(rank))
 
-    def notes(self, sizes: ConvGeometry) -> tuple[str, ...]:
+    def notes(self, conv: Convolution) -> tuple[str, ...]:
         """Which cells of the output no tap reaches, in words."""
-        axes = zip(sizes.pads, AXES[sizes.rank], strict=True)
+        axes = zip(conv.sizes.pads, AXES[conv.sizes.rank], strict=True)
         left = [f"{-after} along {letter}" for (_, after), letter in axes if after < 0]
         return (f"no tap reaches: {', '.join(left)} (cells at the end of the output)",) if left else ()
 

@@ -138,8 +138,9 @@ class Pad(Operation):
 
     @classmethod
     def of(cls, conv: Convolution) -> dict[str, Any]:
-        """The convolution's padding."""
-        return {"pad": conv.sizes.pads, "mode": conv.operation.pad_mode, "value": conv.operation.pad_value}
+        """The convolution's padding, whose zeros are those of its input."""
+        value = conv.operation.pad_value if conv.quant is None else conv.quant.input.zero_point
+        return {"pad": conv.sizes.pads, "mode": conv.operation.pad_mode, "value": value}
 
     def run(self, x: Array) -> Array:
         """`pad`, whose settings were checked when it was planned."""

@@ -4,14 +4,14 @@ from typing import Any
 
 from convpipe.files import npy
 from convpipe.sources.kinds.files import File
-from convpipe.sources.kinds.source import ARRAYS, Request
+from convpipe.sources.kinds.source import ARRAYS, NUMBERS, Request
 from convpipe.tensors import Array
 
 
 class Npy(File):
     """The array of one .npy file."""
 
-    roles = (*ARRAYS, "labels")
+    roles = (*ARRAYS, "labels", *NUMBERS)
 
     def header(self, request: Request) -> Any:
         """The file's header."""

@@ -12,13 +12,14 @@ from convpipe.ops.kinds.stages import Stage
 
 AUTO = "implicit"  # the fastest that archives no columns
 OWN = "im2col"  # has a chain for every operation
+QUANTIZED = "quantized"  # goes on to the integers of a target
 
 
 def names(operation: str) -> list[str]:
     """The lowerings that an operation has; ``auto`` is the fastest where there is more than one.
 
     >>> names("conv")
-    ['auto', 'im2col', 'implicit']
+    ['auto', 'im2col', 'implicit', 'quantized']
     """
     found = [name for name in file_names(__name__) if operation in chains_of(name)]
     return ["auto", *found] if AUTO in found else found
@@ -37,6 +38,24 @@ def name_of(operation: str, stages: tuple[Stage, ...]) -> str:
     ('implicit', '')
     """
     return next((name for name, chain in known_chains(operation) if chain == stages), "")
+
+
+def for_quant(operation: str, name: str | None, quantised: bool) -> str | None:
+    """The lowering that is meant by a name: of a quantised convolution its own, unless another one is chosen.
+
+    >>> for_quant("conv", "im2col", True), for_quant("conv", "im2col", False), for_quant("conv", "implicit", True)
+    ('quantized', 'im2col', 'implicit')
+    """
+    return QUANTIZED if quantised and name in (None, OWN, "auto") else name
+
+
+def layer_chain(stages: tuple[Stage, ...], quantised: bool) -> tuple[Stage, ...]:
+    """The chain of one convolution of a network, given that of all: a list of somebody's own, or by its kind."""
+    if not name_of("conv", stages):
+        return stages
+    if quantised:
+        return named_chain("conv", QUANTIZED)
+    return named_chain("conv", OWN) if stages == named_chain("conv", QUANTIZED) else stages
 
 
 @cache

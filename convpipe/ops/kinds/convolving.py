@@ -29,10 +29,11 @@ from convpipe.ops.kinds.operation import (
     solved,
     unread_padding,
 )
+from convpipe.ops.kinds.quantised import ORDERS, QUANTITIES, Accumulator, Quant
 from convpipe.tensors import Array, Tensor, one_for_all
 
 # What settings say where an operation has none of them.
-IDLE = {"pad_mode": "constant", "pad_value": 0, "output_padding": 0, "output_shape": None}
+IDLE = {"pad_mode": "constant", "pad_value": 0, "output_padding": 0, "output_shape": None, "quant": None}
 
 # Sentences about settings that several kinds have.
 DTYPE = "The result's dtype; null is wide enough for each operand, as NumPy's rules have it."
@@ -52,6 +53,19 @@ class Convolution:
     sizes: ConvGeometry
     operands: tuple[np.dtype[Any], ...]  # of the tensors that meet in the product, perhaps with the bias
     output: np.dtype[Any]  # of the result, where no stage on the way changes it
+    order: str = ORDERS[0]  # of the columns
+
+    @property
+    def quant(self) -> Quant | None:
+        """How its sums become integers of a target, if they do."""
+        found: Quant | None = getattr(self.operation, "quant", None)
+        return found
+
+    @property
+    def output_dtype(self) -> str:
+        """The integers that come out of a quantised one: by default those that go in."""
+        assert self.quant is not None
+        return self.quant.output.dtype or self.quant.input.dtype or self.operands[0].name
 
 
 class ConvStage(Operation):
@@ -68,17 +82,31 @@ class ConvStage(Operation):
 
 
 class SumStage(ConvStage):
-    """A stage whose sums are the convolution's result, in its dtype and after its rule for what does not fit."""
+    """A stage whose sums are the convolution's result, in its dtype and after its rule for what does not fit.
+
+    Of a quantised convolution they are those of an accumulator.
+    """
 
     dtype: str | None = field(optional(dtype_name), None, DTYPE)
     overflow: Overflow = field(choice(OVERFLOWS), "error", OVERFLOW)
 
     varies = True
+    ruled_by = "quant.accumulator"
 
     @classmethod
     def of(cls, conv: Convolution) -> dict[str, Any]:
-        """The convolution, its dtype and its rule."""
-        return {"conv": conv, "dtype": conv.operation.dtype, "overflow": conv.operation.overflow}
+        """The convolution, its dtype and its rule, or its accumulator."""
+        if conv.quant is None:
+            return {"conv": conv, "dtype": conv.operation.dtype, "overflow": conv.operation.overflow}
+        held = conv.quant.accumulator
+        plain = held.overflow if held.is_plain else "error"
+        return {"conv": conv, "dtype": held.dtype.name, "overflow": plain}
+
+    @property
+    def accumulator(self) -> Accumulator | None:
+        """What its sums are made in, where a dtype and a rule for what does not fit do not say that."""
+        quant = self.conv.quant
+        return None if quant is None or quant.accumulator.is_plain else quant.accumulator
 
     @property
     def target(self) -> np.dtype[Any]:
@@ -173,7 +201,7 @@ class Convolving(ConvSettings, Operation):
         """
         self.check_unused()
         sizes = self.sizes(tensors)
-        operands = tuple(tensors[role].dtype for role in self.given if role in tensors)
+        operands = tuple(tensors[role].dtype for role in self.given if role in tensors and role not in QUANTITIES)
         return Convolution(self, sizes, operands, target_dtype(self.dtype, *operands))
 
     def sizes(self, tensors: Mapping[str, Tensor]) -> ConvGeometry:
@@ -207,8 +235,9 @@ class Convolving(ConvSettings, Operation):
                 expected = "nothing" if idle is None else idle
                 raise GeometryError(name, got, f"{expected}, as {op_name(type(self))} has no {name}")
 
-    def notes(self, sizes: ConvGeometry) -> tuple[str, ...]:
+    def notes(self, conv: Convolution) -> tuple[str, ...]:
         """What a stride that does not divide leaves out, in words."""
+        sizes = conv.sizes
         left = [f"{n} along {letter}" for n, letter in zip(sizes.unread, AXES[sizes.rank], strict=True) if n]
         cells = "cells at the end of the padded input"
         return (f"never read, as the stride does not divide: {', '.join(left)} ({cells})",) if left else ()

@@ -124,6 +124,15 @@ class Operation:
     function: ClassVar[Callable[..., Array]]
     called: ClassVar[str] = ""  # what its output is called where it is a run's; "": as `result`
 
+    # of a quantised convolution: the key that its overflow is under
+    ruled_by: ClassVar[str] = ""
+    counts: ClassVar[bool] = False  # whether it has a `run_counted`, which tells what rounding and narrowing did
+
+    @classmethod
+    def left_out(cls, conv: Any) -> bool:
+        """Whether a chain goes without it, as it does nothing in that `Convolution`."""
+        return False
+
     @classmethod
     def of(cls, conv: Any) -> dict[str, Any]:
         """Its fields as the solved `Convolution` has it whose stage it is; settings of its own come before these."""

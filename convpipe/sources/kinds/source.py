@@ -12,11 +12,14 @@ import numpy as np
 from convpipe.errors import ConfigError, did_you_mean
 from convpipe.fields import field, judged, optional, read, text
 from convpipe.geometry.layouts import Turns, image_shape, suits, turn_hint
+from convpipe.ops.kinds.quantised import QUANTITIES
 from convpipe.ops.kinds.registry import Registry
+from convpipe.ops.kinds.suiting import key_of
 from convpipe.tensors import Array, Signature, Sizes, Wanted
 
 ARRAYS = ("input", "filters", "bias", "grad")  # roles of one array
 ROLES = (*ARRAYS, "weights", "labels")
+NUMBERS = tuple(map(key_of, QUANTITIES))  # of a quantised convolution, which are written out where they are no files
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,165 @@
+"""Whether a quantised convolution and its tensors suit each other, before any array exists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from convpipe.errors import ConfigError
+from convpipe.ops.arrays.narrowing import BITS_OF, bits_needed, integer_range, storage
+from convpipe.ops.arrays.rescaling import LEAST_SHIFT
+from convpipe.ops.kinds.operation import Give, Weight
+from convpipe.ops.kinds.quantised import QUANTITIES, THRESHOLDS, Affine, Quant, quantities_of, setting_of
+from convpipe.tensors import Tensor, exact_range
+
+if TYPE_CHECKING:
+    from convpipe.ops.kinds.convolving import ConvSettings
+
+AXES = {"thresholds": ("F", "T")}
+
+
+def asked(give: Give, quant: Quant | None, filters: int) -> dict[str, Tensor]:
+    """The tensors beside filters and bias that a quantised convolution reads, by role.
+
+    Raises:
+        ConfigError: one that is of another number of filters.
+    """
+    found = {}
+    for role in () if quant is None else quantities_of(quant):
+        axes = AXES.get(role, ("F",))
+        entry = setting_of(quant, role)
+        tensor = give(Weight(role, (None,) * len(axes), axes, role, entry if isinstance(entry, str) else None))
+        if tensor.shape[0] not in (1, filters):
+            raise ConfigError(key_of(role), tensor.shape, f"one, or {filters}, one for each filter")
+        found[role] = tensor
+    return found
+
+
+def key_of(role: str) -> str:
+    """The key of the setting that a tensor comes from."""
+    return ".".join(("quant", *QUANTITIES[role]))
+
+
+def check_quant(conv: ConvSettings, quant: Quant, tensors: Mapping[str, Tensor]) -> None:
+    """What a quantised convolution says suits itself and its tensors.
+
+    Raises:
+        ConfigError: something that does not, under its key from ``quant`` on.
+    """
+    x, w = tensors["input"], tensors["filters"]
+    for role, tensor in (("input", x), ("filters", w)):
+        check_integers(role, getattr(quant, role), tensor)
+    if "bias" in tensors and tensors["bias"].dtype.kind == "f":
+        raise ConfigError("bias.dtype", tensors["bias"].dtype, "integers, as the convolution is quantised")
+    check_zero_point("output", quant.output, quant.output.dtype or quant.input.dtype or x.dtype.name)
+    for name, idle in (("pad_value", 0), ("dtype", None), ("overflow", "error")):
+        if getattr(conv, name) != idle:
+            why = "as it is quantised: quant says what sums and outputs are, and padding is the input's zero point"
+            raise ConfigError(name, getattr(conv, name), f"{'nothing' if idle is None else idle}, {why}")
+    check_rule(quant)
+
+
+def check_integers(role: str, affine: Affine, tensor: Tensor) -> None:
+    """A tensor has the integers that are said of it, and its zero point is one of them."""
+    if tensor.dtype.kind == "f":
+        raise ConfigError(f"{role}.dtype", tensor.dtype, "integers, as the convolution is quantised")
+    if affine.dtype is not None and storage(affine.dtype) != tensor.dtype:
+        stored = storage(affine.dtype)
+        expected = f"{tensor.dtype}, as the array is"
+        raise ConfigError(f"quant.{role}.dtype", affine.dtype, expected, f"{role}.dtype={stored} makes it one")
+    check_zero_point(role, affine, affine.dtype or tensor.dtype.name)
+
+
+def check_zero_point(role: str, affine: Affine, dtype: str) -> None:
+    """A zero point is one of the integers."""
+    low, high = integer_range(dtype) if dtype in BITS_OF else exact_range(storage(dtype))
+    several = affine.zero_point if isinstance(affine.zero_point, tuple) else (affine.zero_point,)
+    if role != "filters" and len(several) > 1:
+        raise ConfigError(f"quant.{role}.zero_point", list(several), "one whole number")
+    for zero in several:
+        if not low <= zero <= high:
+            expected = f"a whole number from {low} to {high}, as the dtype is {dtype}"
+            raise ConfigError(f"quant.{role}.zero_point", zero, expected)
+
+
+def check_rule(quant: Quant) -> None:
+    """A rule has what it works with: multiplier and shift, or the three scales, and not both.
+
+    Raises:
+        ConfigError: it has not.
+    """
+    scales = {f"{role}.scale": getattr(quant, role).scale for role in ("input", "filters", "output")}
+    if quant.rule is None:
+        for name in ("multiplier", "shift", "thresholds"):
+            if getattr(quant, name) is not None:
+                raise ConfigError("quant.rule", None, f"a rule, as there is a quant.{name}")
+        return
+    if quant.rule == THRESHOLDS:
+        if quant.thresholds is None:
+            raise ConfigError("quant.thresholds", None, "a table of thresholds, as the rule takes it")
+        return
+    rule = quant.kind
+    assert rule is not None
+    if quant.multiplier is None and quant.shift is None:
+        check_scales(quant.rule, rule.takes, scales)
+        return
+    for name in ("multiplier", "shift"):
+        wanted = any(name in takes and "output_scale" not in takes for takes in rule.takes)
+        there = getattr(quant, name) is not None
+        if wanted and not there:
+            raise ConfigError(f"quant.{name}", None, f"one, as the rule {quant.rule} takes it beside the other")
+        if there and not wanted:
+            raise ConfigError(f"quant.{name}", getattr(quant, name), f"null, as the rule {quant.rule} takes none")
+    check_numbers(quant)
+
+
+def check_scales(name: str, takes: tuple[tuple[str, ...], ...], scales: Mapping[str, Any]) -> None:
+    """The three scales are there, of a rule that takes them."""
+    if not any("output_scale" in each for each in takes):
+        raise ConfigError("quant.shift", None, f"one, as the rule {name} takes it")
+    for key, value in scales.items():
+        if value is None:
+            also = " and quant.shift" if any("shift" in each for each in takes) else ""
+            others = "" if len(takes) == 1 else f", or quant.multiplier{also}"
+            raise ConfigError(f"quant.{key}", None, f"the scale, as the rule {name} takes all three{others}")
+        if key != "filters.scale" and not isinstance(value, int | float):
+            raise ConfigError(f"quant.{key}", value, "one number")
+
+
+def check_numbers(quant: Quant) -> None:
+    """Multipliers and shifts that are written out lie in their range."""
+    rule = quant.kind
+    assert rule is not None
+    low = LEAST_SHIFT if rule.integer else 0
+    for place, value in written("quant.shift", quant.shift):
+        if not low <= value <= rule.most_shift:
+            expected = f"a whole number from {low} to {rule.most_shift}, as the rule {quant.rule} has it"
+            raise ConfigError(place, value, expected)
+    for place, value in written("quant.multiplier", quant.multiplier):
+        if rule.integer and not isinstance(value, int):
+            raise ConfigError(place, value, f"a whole number, as the rule {quant.rule} has it")
+        if not rule.integer and not value:
+            raise ConfigError(place, value, "a number above 0")
+
+
+def written(key: str, value: Any) -> list[tuple[str, Any]]:
+    """Numbers that are written out, each with its key."""
+    if isinstance(value, tuple):
+        return [(f"{key}[{place}]", entry) for place, entry in enumerate(value)]
+    return [(key, value)] if isinstance(value, int | float) else []
+
+
+def sums_note(quant: Quant, terms: int, x: np.dtype[Any], w: np.dtype[Any]) -> str:
+    """How wide sums without the bias may be, as far as dtypes and zero points say it, beside the accumulator."""
+    bound = terms * reach(quant.input, x) * reach(quant.filters, w)
+    held, bits = quant.accumulator, bits_needed(-bound, bound)
+    return f"sums of up to {bound:,} need {bits} bits at most, before the bias; the accumulator has {held.bits} ({held.overflow})"
+
+
+def reach(affine: Affine, dtype: np.dtype[Any]) -> int:
+    """How far from the zero point an integer may lie."""
+    low, high = integer_range(affine.dtype) if affine.dtype else exact_range(dtype)
+    several = affine.zero_point if isinstance(affine.zero_point, tuple) else (affine.zero_point,)
+    return max(max(high - zero, zero - low) for zero in several)

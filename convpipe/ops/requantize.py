@@ -1,0 +1,318 @@
+"""Exact sums to a target's integers: scaled by a rule of `ops.arrays.rescaling`, moved to a zero point, narrowed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from convpipe.errors import ConfigError, GeometryError
+from convpipe.ops import Array, Convolution, Made, Operation, Tensor, choice, field, like, numeric, optional, whole
+from convpipe.ops.arrays.narrowing import (
+    BITS_OF,
+    NARROW_OVERFLOWS,
+    Counts,
+    bits_needed,
+    bits_range,
+    check_within,
+    limits_in,
+    narrowed_to,
+    overflow_limits,
+    storage,
+)
+from convpipe.ops.arrays.rescaling import BITS, LEAST_SHIFT, RULES, SCALES, Rule, Scaling, quantize_multiplier
+from convpipe.ops.arrays.shifts import shift_mode, shifts_of, whole_cells
+from convpipe.ops.arrays.sums import SLACK
+from convpipe.ops.arrays.thresholds import thresholds
+from convpipe.ops.kinds.quantised import (
+    LEAST_ZERO,
+    MODE,
+    MOST_ZERO,
+    MULTIPLIER,
+    NARROW_OVERFLOW,
+    OFFSET,
+    RULE_NAMES,
+    SHIFT,
+    STEP,
+    TABLE,
+    THRESHOLDS,
+    ZERO,
+    numbers,
+    positive_number,
+    scales,
+    shifts,
+    tables,
+    takes_scales,
+)
+
+TILE = 1 << 14  # cells at a time: what a rule makes on the way stays in the cache
+
+
+def requantize(
+    acc: ArrayLike,
+    *,
+    rule: str,
+    multiplier: ArrayLike | None = None,
+    shift: ArrayLike | None = None,
+    input_scale: float | None = None,
+    filter_scale: ArrayLike | None = None,
+    output_scale: float | None = None,
+    zero_point: int = 0,
+    dtype: str = "int8",
+    low: int | None = None,
+    high: int | None = None,
+    mode: str = "half_up",
+    overflow: str = "saturate",
+) -> Array:
+    """Bring exact sums to a target's integers, as it does.
+
+    Args:
+        acc: (..., F), integers: the sums, with the bias.
+        rule: one of `ops.arrays.rescaling.RULES`: ``double``, ``double_up``, ``single``, ``reduced16``, ``float``,
+            ``float_reciprocal``, ``float_offset``, ``float64_product`` or ``shift``.
+        multiplier, shift: of an integer rule as `quantize_multiplier` gives them; of a float rule the multiplier is
+            the scale as a whole; of ``shift`` there is the shift alone, to the right. One, or one per channel.
+        input_scale, filter_scale, output_scale: the three real scales instead, rounded to float32.
+        zero_point: what is added once the sums are scaled.
+        dtype: int4 to uint32; integers of 4 bits come in a byte each.
+        low, high: a range within it, such as `activation_range` gives.
+        mode: of ``shift``: how what falls off is rounded, see `round_shift`.
+        overflow: what becomes of a value that the dtype does not hold: ``saturate``, ``saturate_symmetric`` (from
+            -max), ``wrap`` or ``error``. It comes before `low` and `high`.
+
+    Returns:
+        An array of the shape of `acc`.
+
+    Raises:
+        ConfigError: arguments that do not go together, or out of their range.
+        ValueRangeError: a sum that the rule is not for, or with ``error`` a value that does not fit.
+
+    Source:
+        LiteRT, CMSIS-NN, XNNPACK, onnxruntime, PyTorch, ONNX and TOSA, each as `RULES` says.
+
+    >>> requantize([-1, 1, 5], rule="double", multiplier=1 << 30, shift=-1)
+    array([ 0,  1,  1], dtype=int8)
+    >>> requantize([-1, 1, 5], rule="float", multiplier=0.25)
+    array([0, 0, 1], dtype=int8)
+    """
+    sums = whole_cells("acc", acc)
+    kind, dtype = RULES[choice(RULES)("rule", rule)], choice(BITS_OF)("dtype", dtype)
+    zero = whole(*integer_span(dtype))("zero_point", zero_point)
+    scaling = scaling_of(
+        kind,
+        shift_mode("mode", mode),
+        {
+            "multiplier": multiplier,
+            "shift": shift,
+            "input_scale": input_scale,
+            "filter_scale": filter_scale,
+            "output_scale": output_scale,
+        },
+        sums.shape[-1],
+    )
+    least, most = limits_in(dtype, low, high)
+    made, _ = rescaled(sums, kind, scaling, zero, dtype, choice(NARROW_OVERFLOWS)("overflow", overflow))
+    return np.clip(made, least, most)
+
+
+def integer_span(dtype: str) -> tuple[int, int]:
+    """What a zero point may be."""
+    return overflow_limits(dtype, "saturate")
+
+
+def scaling_of(rule: Rule, mode: str, given: dict[str, Any], channels: int) -> Scaling:
+    """What a rule works with, checked: multipliers of three scales where those are given.
+
+    Raises:
+        ConfigError: too little, too much, or numbers out of their range.
+    """
+    there = {name for name, value in given.items() if value is not None}
+    if there not in map(set, rule.takes):
+        ways = " or ".join(" and ".join(names) for names in rule.takes)
+        raise ConfigError("multiplier", " and ".join(sorted(there)) or None, f"{ways}, as the rule takes them")
+    if "output_scale" in there:
+        scales = [scale_of(name, given[name], 1 if name != "filter_scale" else channels) for name in SCALES]
+        return multiplied(*scales) if rule.integer else Scaling(None, None, scales[0][0], scales[1], scales[2][0])
+    shift = None if given["shift"] is None else shift_of(rule, given["shift"], channels)
+    if given["multiplier"] is None:
+        return Scaling(shift=shift, mode=mode)
+    if rule.integer:
+        return Scaling(shifts_of("multiplier", one_each("multiplier", given["multiplier"], channels), 0, 2**BITS - 1), shift)
+    return Scaling(scale_of("multiplier", given["multiplier"], channels))
+
+
+def shift_of(rule: Rule, shift: ArrayLike, channels: int) -> Array:
+    """The shift of a rule, in its range."""
+    return shifts_of("shift", one_each("shift", shift, channels), LEAST_SHIFT if rule.integer else 0, rule.most_shift)
+
+
+def scale_of(name: str, value: ArrayLike, channels: int) -> Array:
+    """Scales as float32, each above 0.
+
+    Raises:
+        ConfigError: others.
+    """
+    with np.errstate(over="ignore"):
+        found = one_each(name, value, channels).astype(np.float32)
+    if not ((found > 0) & (found < np.inf)).all():
+        raise ConfigError(name, value, "numbers above 0 that float32 holds")
+    return found
+
+
+def one_each(name: str, values: ArrayLike, channels: int) -> Array:
+    """One number for all channels, or one for each: of the shape (1,) or (F,).
+
+    Raises:
+        ConfigError: another number of them.
+    """
+    found = numeric(name, np.atleast_1d(np.asarray(values)))
+    if found.shape not in ((1,), (channels,)):
+        raise ConfigError(name, found.shape, "one number" if channels == 1 else f"one number, or {channels}, one per channel")
+    return found
+
+
+def multiplied(input_scale: Array, filter_scale: Array, output_scale: Array) -> Scaling:
+    """Multipliers and shifts of float32 scales: of f64(sx) * f64(sw) / f64(sy)."""
+    real = input_scale.astype(np.float64) * filter_scale.astype(np.float64) / output_scale.astype(np.float64)
+    pairs = [quantize_multiplier(each) for each in real.tolist()]
+    return Scaling(*(np.array(part, np.int64) for part in zip(*pairs, strict=True)))
+
+
+def rescaled(
+    acc: Array, rule: Rule, scaling: Scaling, zero_point: int, dtype: str, overflow: str
+) -> tuple[Array, Counts]:
+    """Scaled, moved and narrowed sums, tile by tile, and what that did.
+
+    Raises:
+        ValueRangeError: a sum that the rule is not for, or with ``error`` a value that does not fit.
+    """
+    low, high = ends(acc)
+    check_within(np.array([low, high]), *bits_range(rule.bits), f"the {rule.bits} bits that the rule takes")
+    planes = np.moveaxis(acc, -1, 0)
+    made = np.empty(planes.shape, storage(dtype))
+    least, most = overflow_limits(dtype, overflow)
+    counts = Counts(bits=bits_needed(low, high))
+    rows, results = planes.reshape(len(planes), -1), made.reshape(len(planes), -1)
+    for channels, cells in tiles(*rows.shape):
+        own = of_channels(scaling, channels)
+        tile = rows[channels, cells].astype(np.int64)
+        values = rule.run(tile, own, zero_point)
+        below, above = np.count_nonzero(values < least), np.count_nonzero(values > most)
+        counts = counts.joined(Counts(below, above, np.count_nonzero(rule.ties(tile, own))))
+        results[channels, cells] = narrowed_to(values, dtype, overflow) if below or above else values
+    return np.moveaxis(made, 0, -1), counts
+
+
+def tiles(channels: int, cells: int) -> Iterator[tuple[slice, slice]]:
+    """Parts of planes of about as many cells as `TILE`."""
+    width = min(max(cells, 1), TILE)
+    height = max(1, TILE // width)
+    for first in range(0, channels, height):
+        for start in range(0, cells, width):
+            yield slice(first, first + height), slice(start, start + width)
+
+
+def of_channels(scaling: Scaling, channels: slice) -> Scaling:
+    """The same of some channels, as columns."""
+    def cut(values: Array | None) -> Array | None:
+        if values is None or len(values) == 1:
+            return values
+        return values[channels, None]
+
+    return Scaling(
+        cut(scaling.multiplier),
+        cut(scaling.shift),
+        scaling.input_scale,
+        cut(scaling.filter_scale),
+        scaling.output_scale,
+        scaling.mode,
+    )
+
+
+class Requantize(Operation):
+    """Exact sums to a target's integers; of a quantised convolution those of its output.
+
+    As a layer, or as a stage of a list of one's own, it has its numbers as settings; of a convolution that is
+    quantised they are tensors: multiplier and shift, or the scales of the filters, or a table of thresholds.
+    """
+
+    rule: str = field(choice(RULE_NAMES), says="How sums are scaled and rounded.")
+    multiplier: Any = field(optional(numbers), None, MULTIPLIER)
+    shift: Any = field(optional(shifts), None, SHIFT)
+    input_scale: float | None = field(optional(positive_number), None, "The real number that one step of the input is.")
+    filter_scale: Any = field(optional(scales), None, "The same of the filters, one or one for each.")
+    output_scale: float | None = field(optional(positive_number), None, "The same of the output.")
+    thresholds: Any = field(optional(tables), None, TABLE)
+    offset: int = field(whole(), 0, OFFSET)
+    step: int = field(whole(), 1, STEP)
+    mode: str = field(shift_mode, "half_up", MODE)
+    zero_point: int = field(whole(LEAST_ZERO, MOST_ZERO), 0, ZERO)
+    dtype: str = field(choice(BITS_OF), "int8", "The integers that come out; those of 4 bits lie in a byte each.")
+    overflow: str = field(choice(NARROW_OVERFLOWS), "saturate", NARROW_OVERFLOW)
+
+    may_read = ("multiplier", "shift", "filter_scale", "thresholds")
+    counts = True
+    ruled_by = "quant"
+
+    @classmethod
+    def of(cls, conv: Convolution) -> dict[str, Any]:
+        """What the convolution says of its output; what its filters have comes as tensors."""
+        quant = conv.quant
+        if quant is None or quant.rule is None:
+            return {}
+        scales = {}
+        if takes_scales(quant) and not RULES[quant.rule].integer:
+            scales = {"input_scale": quant.input.scale, "output_scale": quant.output.scale}
+        own = {name: getattr(quant, name) for name in ("rule", "offset", "step", "mode", "overflow")}
+        return {**own, **scales, "zero_point": quant.output.zero_point, "dtype": conv.output_dtype}
+
+    @classmethod
+    def left_out(cls, conv: Convolution) -> bool:
+        """Of a convolution that gives its sums."""
+        return conv.quant is not None and conv.quant.rule is None
+
+    def plan(self, x: Tensor, **sides: Tensor) -> Made:
+        """A tensor like `x`, in the output's integers."""
+        if x.dtype.kind == "f":
+            raise GeometryError("x", x.dtype, "integers")
+        for role, tensor in sides.items():
+            if tensor.shape[0] not in (1, x.shape[-1]):
+                raise GeometryError(role, tensor.shape, f"one, or one for each of {x.shape[-1]} filters")
+        return like(x, dtype=storage(self.dtype), workspace=16 * 8 * TILE + SLACK)
+
+    def run(self, x: Array, **sides: Array) -> Array:
+        """`rescaled`, without its counts."""
+        return self.run_counted(x, **sides)[0]
+
+    def run_counted(self, x: Array, **sides: Array) -> tuple[Array, Counts]:
+        """The output, and what rounding and narrowing did.
+
+        Raises:
+            ConfigError: numbers of the filters that are out of their range.
+            ValueRangeError: a sum that the rule is not for, or a value that does not fit.
+        """
+        own = {name: getattr(self, name) for name in ("multiplier", "shift", "input_scale", "filter_scale", "output_scale")}
+        given = {**own, **sides}
+        table = given.pop("thresholds", self.thresholds)
+        if self.rule == THRESHOLDS:
+            return self.levels(x, table)
+        rule = RULES[self.rule]
+        scaling = scaling_of(rule, self.mode, given, x.shape[-1])
+        return rescaled(x, rule, scaling, self.zero_point, self.dtype, self.overflow)
+
+    def levels(self, x: Array, table: ArrayLike | None) -> tuple[Array, Counts]:
+        """How many thresholds each sum has reached, narrowed."""
+        if table is None:
+            raise ConfigError("thresholds", None, "a table of thresholds, as the rule takes it")
+        found = thresholds(x, table, offset=self.offset, step=self.step) + self.zero_point
+        low, high = overflow_limits(self.dtype, self.overflow)
+        below, above = np.count_nonzero(found < low), np.count_nonzero(found > high)
+        counts = Counts(below, above, 0, bits_needed(*ends(x)))
+        return narrowed_to(found, self.dtype, self.overflow), counts
+
+
+def ends(values: Array) -> tuple[int, int]:
+    """The smallest and the largest of some integers; 0 of none."""
+    return (int(values.min()), int(values.max())) if values.size else (0, 0)
