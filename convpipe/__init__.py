@@ -32,16 +32,24 @@ if TYPE_CHECKING:
         conv_transpose as conv_transpose,
         stages as stages,
     )
+    from convpipe.execution.quantised import conv_quantized as conv_quantized
     from convpipe.ops.add import add as add
     from convpipe.ops.add_bias import add_bias as add_bias
+    from convpipe.ops.arrays.nibbles import pack_int4 as pack_int4, unpack_int4 as unpack_int4
+    from convpipe.ops.arrays.rescaling import quantize_multiplier as quantize_multiplier
+    from convpipe.ops.arrays.shifts import round_shift as round_shift
+    from convpipe.ops.arrays.thresholds import thresholds as thresholds
     from convpipe.ops.avg_pool import avg_pool as avg_pool
     from convpipe.ops.batch_norm import batch_norm as batch_norm
+    from convpipe.ops.center import center as center
+    from convpipe.ops.clamp import activation_range as activation_range, clamp as clamp
     from convpipe.ops.clip import clip as clip
     from convpipe.ops.col2fil import col2fil as col2fil
     from convpipe.ops.col2im import col2im as col2im
     from convpipe.ops.concat import concat as concat
     from convpipe.ops.crop import crop as crop
     from convpipe.ops.dense import dense as dense
+    from convpipe.ops.dequantize import dequantize as dequantize
     from convpipe.ops.dropout import dropout as dropout
     from convpipe.ops.fil2col import fil2col as fil2col
     from convpipe.ops.fil2row import fil2row as fil2row
@@ -59,7 +67,10 @@ if TYPE_CHECKING:
     from convpipe.ops.matmul_rows import matmul_rows as matmul_rows
     from convpipe.ops.max_pool import max_pool as max_pool
     from convpipe.ops.pad import pad as pad
+    from convpipe.ops.quantize import quantize as quantize, quantize_bias as quantize_bias
     from convpipe.ops.relu import relu as relu
+    from convpipe.ops.relu6 import relu6 as relu6
+    from convpipe.ops.requantize import requantize as requantize
     from convpipe.ops.reshape import reshape as reshape
     from convpipe.ops.rows import rows as rows
     from convpipe.ops.scale import scale as scale
@@ -75,22 +86,30 @@ if TYPE_CHECKING:
 __version__: str  # of the provenance, when it is asked for
 # Where names are at home that are no operation's array function, which lies in the file of its own name.
 HOMES = {
+    "activation_range": "ops.clamp",
     "answers": "report.answers",
     "conv": "execution.functions",
     "conv_grad": "execution.functions",
+    "conv_quantized": "execution.quantised",
     "conv_transpose": "execution.functions",
     "explain": "api",
     "explain_map": "api",
     "help": "api",
     "load": "archive.folders",
+    "pack_int4": "ops.arrays.nibbles",
     "page": "api",
     "plan": "api",
+    "quantize_bias": "ops.quantize",
+    "quantize_multiplier": "ops.arrays.rescaling",
     "reproduce": "api",
+    "round_shift": "ops.arrays.shifts",
     "run": "api",
     "runs": "api",
     "schema": "api",
     "stages": "execution.functions",
     "sweep": "api",
+    "thresholds": "ops.arrays.thresholds",
+    "unpack_int4": "ops.arrays.nibbles",
     "verify": "api",
     "view": "api",
 }

@@ -113,7 +113,9 @@ class QuantSettings(group):
         found: Quant = super().__call__(key, value)
         filters = replace(found.filters, scale=from_file(f"{key}.filters.scale", found.filters.scale))
         names = ("multiplier", "shift", "thresholds")
-        return replace(found, filters=filters, **{name: from_file(f"{key}.{name}", getattr(found, name)) for name in names})
+        return replace(
+            found, filters=filters, **{name: from_file(f"{key}.{name}", getattr(found, name)) for name in names}
+        )
 
 
 def from_file(key: str, value: Any) -> Any:

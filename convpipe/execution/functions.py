@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -18,8 +18,9 @@ from convpipe.graph.plan import Plan
 from convpipe.graph.single import operation_of
 from convpipe.ops.arrays.arguments import FROM_TWO_AXES, dtype_of, images, numeric
 from convpipe.ops.arrays.overflow import Overflow
-from convpipe.ops.kinds.convolving import ConvSettings
-from convpipe.ops.kinds.operation import Weight
+from convpipe.ops.kinds.convolving import Convolving, ConvSettings
+from convpipe.ops.kinds.operation import Give, Weight
+from convpipe.ops.kinds.stages import Stage
 from convpipe.ops.transpose import channels_first
 from convpipe.tensors import Array, Signature, Tensor, addressable
 
@@ -212,12 +213,20 @@ def planned(settings: ConvSettings, arrays: Mapping[str, Array], lowering: str |
     """
     operation = operation_of(settings, bias="bias" in arrays)
     chain = lowerings.chain(settings.operation or "conv", lowering)
-    image = arrays["input"]
 
     def give(weight: Weight) -> Tensor:
         array = arrays[weight.role]
         return Tensor(weight.role, array.shape, array.dtype, weight.axes)
 
+    return plan_of(operation, chain, arrays["input"], give)
+
+
+def plan_of(operation: Convolving, chain: Sequence[Stage], image: Array, give: Give) -> Plan:
+    """The plan of an operation on an image in hand, whose arrays NumPy can make.
+
+    Raises:
+        ConfigError: arrays that do not fit.
+    """
     plan = plan_single(operation, chain, input_tensor(Signature(image.shape, image.dtype)), give)
     for step in plan.steps:
         if not addressable(step.makes.shape, step.makes.dtype.itemsize):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from convpipe.errors import ConfigError
-from convpipe.ops.kinds.quantised import QUANTITIES, Quant, setting_of, takes_scales
+from convpipe.ops.kinds.quantised import Quant, setting_of, takes_scales
 from convpipe.ops.kinds.suiting import key_of
 from convpipe.ops.requantize import multiplied
 from convpipe.sources import Request, Source

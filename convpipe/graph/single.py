@@ -84,7 +84,11 @@ def sourced(spec: Spec, weight: Weight) -> Tensor:
     """
     conv = spec.conv
     assert conv is not None
-    source = quantity(spec.quant, weight.role, None) if spec.quant and weight.role in QUANTITIES else getattr(spec, weight.role)
+    source = (
+        quantity(spec.quant, weight.role, None)
+        if spec.quant and weight.role in QUANTITIES
+        else getattr(spec, weight.role)
+    )
     if source is None:
         raise ConfigError(weight.role, None, f"a source such as integers, as {conv.operation or 'conv'} starts from it")
     found = source.signature(Request(weight.shape, conv.groups))

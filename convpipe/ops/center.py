@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from convpipe.errors import ConfigError
-from convpipe.fields import field, one_or_several, whole
+from convpipe.fields import field, whole
 from convpipe.ops import Array, Convolution, Form, Made, Operation, Tensor, cellwise, like, numeric
 from convpipe.ops.arrays.narrowing import bits_needed
 from convpipe.tensors import exact_range

@@ -139,7 +139,9 @@ def scaling_of(rule: Rule, mode: str, given: dict[str, Any], channels: int) -> S
     if given["multiplier"] is None:
         return Scaling(shift=shift, mode=mode)
     if rule.integer:
-        return Scaling(shifts_of("multiplier", one_each("multiplier", given["multiplier"], channels), 0, 2**BITS - 1), shift)
+        return Scaling(
+            shifts_of("multiplier", one_each("multiplier", given["multiplier"], channels), 0, 2**BITS - 1), shift
+        )
     return Scaling(scale_of("multiplier", given["multiplier"], channels))
 
 
@@ -169,7 +171,9 @@ def one_each(name: str, values: ArrayLike, channels: int) -> Array:
     """
     found = numeric(name, np.atleast_1d(np.asarray(values)))
     if found.shape not in ((1,), (channels,)):
-        raise ConfigError(name, found.shape, "one number" if channels == 1 else f"one number, or {channels}, one per channel")
+        raise ConfigError(
+            name, found.shape, "one number" if channels == 1 else f"one number, or {channels}, one per channel"
+        )
     return found
 
 
@@ -216,6 +220,7 @@ def tiles(channels: int, cells: int) -> Iterator[tuple[slice, slice]]:
 
 def of_channels(scaling: Scaling, channels: slice) -> Scaling:
     """The same of some channels, as columns."""
+
     def cut(values: Array | None) -> Array | None:
         if values is None or len(values) == 1:
             return values
@@ -293,7 +298,9 @@ class Requantize(Operation):
             ConfigError: numbers of the filters that are out of their range.
             ValueRangeError: a sum that the rule is not for, or a value that does not fit.
         """
-        own = {name: getattr(self, name) for name in ("multiplier", "shift", "input_scale", "filter_scale", "output_scale")}
+        own = {
+            name: getattr(self, name) for name in ("multiplier", "shift", "input_scale", "filter_scale", "output_scale")
+        }
         given = {**own, **sides}
         table = given.pop("thresholds", self.thresholds)
         if self.rule == THRESHOLDS:

@@ -10,13 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from convpipe.errors import ConfigError, ValueRangeError
-from convpipe.fields import choice
+from convpipe.errors import ConfigError
 from convpipe.ops.arrays.arguments import real
 from convpipe.ops.arrays.shifts import MOST_SHIFT, is_half, shifted
 from convpipe.tensors import Array

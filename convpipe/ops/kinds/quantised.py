@@ -59,7 +59,7 @@ class Numbers(Check):
         inner = isinstance(value[0], list | tuple)
         if inner and (axes < 2 or any(not isinstance(row, list | tuple) or len(row) != len(value[0]) for row in value)):
             raise ConfigError(key, value, self.words)
-        entries = (self.listed if inner else lambda place, entry, _: self.check(place, entry))
+        entries = self.listed if inner else lambda place, entry, _: self.check(place, entry)
         return tuple(entries(f"{key}[{place}]", entry, axes - 1) for place, entry in enumerate(value))
 
     def canonical(self, value: Any) -> Any:
@@ -105,7 +105,11 @@ def step_of(key: str, value: Any) -> str | int:
     return int(value)
 
 
-every = judged(step_of, "end, step, or a whole number from 1", {"anyOf": [{"enum": ["end", "step"]}, {"type": "integer", "minimum": 1}]})
+every = judged(
+    step_of,
+    "end, step, or a whole number from 1",
+    {"anyOf": [{"enum": ["end", "step"]}, {"type": "integer", "minimum": 1}]},
+)
 
 
 @dataclass(frozen=True)
@@ -165,7 +169,9 @@ activation_limits = judged(
 class Quant:
     """How the sums of a convolution become its target's integers."""
 
-    rule: str | None = field(optional(choice(RULE_NAMES)), None, "How sums are scaled and rounded; null leaves the sums.")
+    rule: str | None = field(
+        optional(choice(RULE_NAMES)), None, "How sums are scaled and rounded; null leaves the sums."
+    )
     input: Affine = field(group(Affine), Affine(), "The integers that go in.")
     filters: Affine = field(group(Affine), Affine(), "The integers of the filters.")
     output: Affine = field(group(Affine), Affine(), "The integers that come out.")
@@ -177,7 +183,9 @@ class Quant:
     step: int = field(whole(), 1, STEP)
     overflow: str = field(choice(NARROW_OVERFLOWS), "saturate", NARROW_OVERFLOW)
     activation: Any = field(activation_limits, "none", ACTIVATION)
-    activation_rounding: str = field(choice(NEAREST), "half_away", "How the limits of relu6 and relu_n1_to_1 are rounded.")
+    activation_rounding: str = field(
+        choice(NEAREST), "half_away", "How the limits of relu6 and relu_n1_to_1 are rounded."
+    )
     accumulator: Accumulator = field(group(Accumulator), Accumulator(), "What sums are made in.")
 
     def unread(self) -> tuple[str, ...]:
