@@ -1,6 +1,7 @@
 """From plain config values to checked settings, every key of them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -120,11 +121,15 @@ def checked_spec(parts: Mapping[str, Any], memo: Memo) -> Spec:
     if not isinstance(lowering.stages, tuple):
         operation = "conv" if conv is None else op_name(operation_class(conv))
         chosen = (operation, lowerings.for_quant(operation, lowering.stages, parts["quant"] is not None))
-        chain = partial(lowerings.chain, *chosen, "lowering.stages")
-        lowering = memo.of_equal("lowering", chosen, lambda: LoweringSettings(chain()))
+        lowering = memo.of_equal("lowering", (*chosen, lowering.columns), partial(chained, lowering, *chosen))
     spec = Spec(**{**parts, "lowering": lowering})
     check_kind(spec)
     return spec
+
+
+def chained(lowering: LoweringSettings, operation: str, name: str | None) -> LoweringSettings:
+    """A lowering by its name, with the stages that it has for an operation."""
+    return replace(lowering, stages=lowerings.chain(operation, name, "lowering.stages"))
 
 
 def check_there(config: Mapping[str, Any]) -> None:

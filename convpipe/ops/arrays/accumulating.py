@@ -7,8 +7,9 @@ from math import prod
 
 import numpy as np
 
+from convpipe.geometry.columns import ORDERS
 from convpipe.ops.arrays.narrowing import bits_range, check_within, wrapped_to
-from convpipe.ops.kinds.quantised import ORDERS, Accumulator
+from convpipe.ops.kinds.quantised import Accumulator
 from convpipe.tensors import Array, Sizes
 
 TILE = 1 << 15  # sums at a time
