@@ -60,11 +60,11 @@ def fill_columns(padded: Array, buffer: Array, stride: Sizes, dilation: Sizes) -
     """
     rank, split = padded.ndim - 2, buffer.ndim - 2 * padded.ndim + 3
     channels, kernel, out = buffer.shape[:split], buffer.shape[split : split + rank], buffer.shape[split + rank + 1 :]
-    every = (slice(None),) * split
+    every: tuple[slice, ...] = (slice(None),) * split
     channel_first = padded.swapaxes(0, 1).reshape(*channels, len(padded), *padded.shape[2:])  # (C, N, H, W)
     for tap, window in tap_windows(kernel, stride, dilation, out):
         planes = channel_first[(*every, slice(None), *window)]  # (C, N, out_h, out_w)
-        buffer[(*every, *tap)] = planes
+        buffer[every + tap] = planes
         yield tap, planes
 
 
