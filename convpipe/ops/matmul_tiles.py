@@ -147,8 +147,8 @@ def products_of(
 
 def all_finite_products(tiles: Array, filters: Array) -> Array:
     """For each partial sum, whether all that it is made of is finite."""
-    finite: Array = np.isfinite(tiles).all(-1)[..., None] & np.isfinite(filters).all(-2)[..., None, :]
-    return finite
+    rows, columns = np.asarray(np.isfinite(tiles).all(-1)), np.asarray(np.isfinite(filters).all(-2))
+    return np.asarray(rows[..., None] & columns[..., None, :])
 
 
 def again(tiles: Array, filters: Array) -> Array:
