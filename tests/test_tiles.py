@@ -1,4 +1,4 @@
-"""Columns and filters cut to the tiles of an array, their partial sums, and the sum of those: held against plain loops."""
+"""Columns and filters cut to the tiles of an array, their partial sums, and the sums of those, by plain loops."""
 
 from __future__ import annotations
 
