@@ -35,12 +35,12 @@ from convpipe.graph.making import source_of
 from convpipe.graph.memo import Memo
 from convpipe.graph.plan import Plan, readable
 from convpipe.graph.single import lowering_name
-from convpipe.graph.spec import Spec, describe, stored_sources
+from convpipe.graph.spec import Spec, describe, sources_of, stored_sources
 from convpipe.graph.work import Work, checked_work
 from convpipe.ops import OPERATIONS
 from convpipe.ops.kinds.registry import origins
 from convpipe.sources import SOURCES
-from convpipe.sources.kinds.source import ROLES, Stored
+from convpipe.sources.kinds.source import Stored
 from convpipe.tensors import Array
 
 if TYPE_CHECKING:
@@ -271,8 +271,7 @@ def kept_arrays(run: Run) -> Keep:
 
 def own_sources(spec: Spec) -> set[str]:
     """The sources of a spec that read files of the user's, which may change."""
-    sources = [getattr(spec, role) for role in ROLES]
-    return {source.source for source in sources if hasattr(source, "path")}
+    return {source.source for source in sources_of(spec) if hasattr(source, "path")}
 
 
 def fill(draft: Recorder, prepared: Prepared, place: Place, on_stage: OnStage, memo: Memo | None = None) -> Seconds:
@@ -341,7 +340,7 @@ def kept_rows(keep: Keep, plan: Plan) -> Container[str]:
 def file_sources(prepared: Prepared) -> dict[str, Stored]:
     """The sources that read a file whose content is part of the run, by group."""
     parts = prepared.described.parts
-    return {role: source for role, source in stored_sources(prepared.spec).items() if role in parts}
+    return {key: source for key, source in stored_sources(prepared.spec).items() if key.partition(".")[0] in parts}
 
 
 def recorded(
