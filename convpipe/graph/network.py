@@ -126,7 +126,7 @@ class Progress:
         """The steps of a convolution, its feature map's channels first as the next layer reads them."""
         conv = operation.solve(tensors)
         own: tuple[Stage, ...] | None = operation.stages
-        usual = lowerings.layer_chain(self.stages, operation.quant is not None)
+        usual = lowerings.layer_chain(tuple(self.stages), operation.quant is not None)
         stages = own or (usual if operation.forward else lowerings.chain(op))
         key = f"network.{name}.stages" if own else "lowering.stages"
         steps = plan_chain(operation, conv, tensors, stages, key, f"{name}/")

@@ -34,7 +34,8 @@ class Scales(Source):
     def make(self, signature: Signature, bits: np.random.PCG64, entry: str = "") -> Array:
         """`multiplied`, of float32 scales."""
         scales = self.filter_scale.make(self.filter_scale.signature(Request(entry=entry)), bits, entry)
-        found = multiplied(np.float32([self.input_scale]), scales.astype(np.float32), np.float32([self.output_scale]))
+        ends = (np.array([scale], np.float32) for scale in (self.input_scale, self.output_scale))
+        found = multiplied(next(ends), scales.astype(np.float32), next(ends))
         made: Array = getattr(found, self.part)
         return made.astype(np.int32)
 

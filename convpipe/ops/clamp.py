@@ -128,4 +128,4 @@ class Clamp(Operation):
         """The cell between the limits there are."""
         there = {name: value for name, value in (("low", self.low), ("high", self.high)) if value is not None}
         raised = "max(x, low)" if "low" in there else "x"
-        return cellwise(f"min({raised}, high)" if "high" in there else raised, x, **there)
+        return cellwise(f"min({raised}, high)" if "high" in there else raised, x, (), 1, **there)

@@ -40,6 +40,7 @@ from convpipe.ops.arrays.sums import (
     tile_rows,
     workspace,
 )
+from convpipe.ops.kinds.quantised import Accumulator
 
 
 class Matmul(SumStage):

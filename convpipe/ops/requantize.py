@@ -22,7 +22,7 @@ from convpipe.ops.arrays.narrowing import (
     overflow_limits,
     storage,
 )
-from convpipe.ops.arrays.rescaling import BITS, LEAST_SHIFT, RULES, SCALES, Rule, Scaling, quantize_multiplier
+from convpipe.ops.arrays.rescaling import ABSENT, BITS, LEAST_SHIFT, RULES, SCALES, Rule, Scaling, quantize_multiplier
 from convpipe.ops.arrays.shifts import shift_mode, shifts_of, whole_cells
 from convpipe.ops.arrays.sums import SLACK
 from convpipe.ops.arrays.thresholds import thresholds
@@ -134,8 +134,8 @@ def scaling_of(rule: Rule, mode: str, given: dict[str, Any], channels: int) -> S
         raise ConfigError("multiplier", " and ".join(sorted(there)) or None, f"{ways}, as the rule takes them")
     if "output_scale" in there:
         scales = [scale_of(name, given[name], 1 if name != "filter_scale" else channels) for name in SCALES]
-        return multiplied(*scales) if rule.integer else Scaling(None, None, scales[0][0], scales[1], scales[2][0])
-    shift = None if given["shift"] is None else shift_of(rule, given["shift"], channels)
+        return multiplied(*scales) if rule.integer else Scaling(ABSENT, ABSENT, scales[0], scales[1], scales[2])
+    shift = ABSENT if given["shift"] is None else shift_of(rule, given["shift"], channels)
     if given["multiplier"] is None:
         return Scaling(shift=shift, mode=mode)
     if rule.integer:
@@ -181,7 +181,8 @@ def multiplied(input_scale: Array, filter_scale: Array, output_scale: Array) -> 
     """Multipliers and shifts of float32 scales: of f64(sx) * f64(sw) / f64(sy)."""
     real = input_scale.astype(np.float64) * filter_scale.astype(np.float64) / output_scale.astype(np.float64)
     pairs = [quantize_multiplier(each) for each in real.tolist()]
-    return Scaling(*(np.array(part, np.int64) for part in zip(*pairs, strict=True)))
+    multipliers, lefts = zip(*pairs, strict=True)
+    return Scaling(np.array(multipliers, np.int64), np.array(lefts, np.int64))
 
 
 def rescaled(
@@ -203,8 +204,8 @@ def rescaled(
         own = of_channels(scaling, channels)
         tile = rows[channels, cells].astype(np.int64)
         values = rule.run(tile, own, zero_point)
-        below, above = np.count_nonzero(values < least), np.count_nonzero(values > most)
-        counts = counts.joined(Counts(below, above, np.count_nonzero(rule.ties(tile, own))))
+        below, above, ties = map(count, (values < least, values > most, rule.ties(tile, own)))
+        counts = counts.joined(Counts(below, above, ties))
         results[channels, cells] = narrowed_to(values, dtype, overflow) if below or above else values
     return np.moveaxis(made, 0, -1), counts
 
@@ -221,10 +222,8 @@ def tiles(channels: int, cells: int) -> Iterator[tuple[slice, slice]]:
 def of_channels(scaling: Scaling, channels: slice) -> Scaling:
     """The same of some channels, as columns."""
 
-    def cut(values: Array | None) -> Array | None:
-        if values is None or len(values) == 1:
-            return values
-        return values[channels, None]
+    def cut(values: Array) -> Array:
+        return values if len(values) <= 1 else values[channels, None]
 
     return Scaling(
         cut(scaling.multiplier),
@@ -315,9 +314,13 @@ class Requantize(Operation):
             raise ConfigError("thresholds", None, "a table of thresholds, as the rule takes it")
         found = thresholds(x, table, offset=self.offset, step=self.step) + self.zero_point
         low, high = overflow_limits(self.dtype, self.overflow)
-        below, above = np.count_nonzero(found < low), np.count_nonzero(found > high)
-        counts = Counts(below, above, 0, bits_needed(*ends(x)))
+        counts = Counts(count(found < low), count(found > high), 0, bits_needed(*ends(x)))
         return narrowed_to(found, self.dtype, self.overflow), counts
+
+
+def count(cells: Array) -> int:
+    """How many are true."""
+    return int(np.count_nonzero(cells))
 
 
 def ends(values: Array) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,15 +26,17 @@ INT64 = np.int64
 MOST = 2.0**62  # to which floats are cut before they become integers: beyond every dtype they may be for
 
 
-@dataclass(frozen=True)
-class Scaling:
-    """What a rule works with, as arrays that broadcast along the last axis; None where it takes something else."""
+ABSENT: Array = np.zeros(0, np.float32)  # what a rule does not take
 
-    multiplier: Array | None = None  # int64 of integer rules, float32 of float rules: the scale as a whole
-    shift: Array | None = None  # int64
-    input_scale: np.float32 | None = None
-    filter_scale: Array | None = None  # float32
-    output_scale: np.float32 | None = None
+
+class Scaling(NamedTuple):
+    """What a rule works with, as arrays of one number, or of one for each channel."""
+
+    multiplier: Array = ABSENT  # int64 of integer rules, float32 of float rules: the scale as a whole
+    shift: Array = ABSENT  # int64
+    input_scale: Array = ABSENT  # float32, as the other scales
+    filter_scale: Array = ABSENT
+    output_scale: Array = ABSENT
     mode: str = "half_up"  # of the rule `shift`
 
 
@@ -57,7 +60,8 @@ def double(acc: Array, scaling: Scaling, zero_point: int, mode: str = "half_away
 def high_product(acc: Array, scaling: Scaling) -> Array:
     """(wrap32(acc * 2**left) * m + 2**30) >> 31."""
     wrapped = (acc << np.maximum(scaling.shift, 0)).astype(np.int32)
-    return (wrapped * scaling.multiplier + INT64(1 << 30)) >> BITS
+    product: Array = (wrapped * scaling.multiplier + INT64(1 << 30)) >> BITS
+    return product
 
 
 def double_up(acc: Array, scaling: Scaling, zero_point: int) -> Array:
@@ -93,15 +97,17 @@ def in_float32(acc: Array, scaling: Scaling, zero_point: int) -> Array:
 def product32(acc: Array, scaling: Scaling) -> Array:
     """f32(acc) times the scale as a whole."""
     with np.errstate(over="ignore", under="ignore"):
-        return acc.astype(np.float32) * scale32(scaling)
+        product: Array = acc.astype(np.float32) * scale32(scaling)
+    return product
 
 
 def scale32(scaling: Scaling) -> Array:
     """f32(f32(sx * sw) / sy), or the multiplier that is given."""
-    if scaling.multiplier is not None:
+    if scaling.multiplier.size:
         return scaling.multiplier
     with np.errstate(over="ignore", under="ignore"):
-        return (scaling.input_scale * scaling.filter_scale) / scaling.output_scale
+        scale: Array = (scaling.input_scale * scaling.filter_scale) / scaling.output_scale
+    return scale
 
 
 def reciprocal(acc: Array, scaling: Scaling, zero_point: int) -> Array:
@@ -113,7 +119,8 @@ def reciprocal_product(acc: Array, scaling: Scaling) -> Array:
     """f32(acc) * f32(f32(sx * sw) * f32(1/sy))."""
     with np.errstate(over="ignore", under="ignore"):
         scale = (scaling.input_scale * scaling.filter_scale) * (np.float32(1) / scaling.output_scale)
-        return acc.astype(np.float32) * scale
+        product: Array = acc.astype(np.float32) * scale
+    return product
 
 
 def offset(acc: Array, scaling: Scaling, zero_point: int) -> Array:
@@ -126,7 +133,8 @@ def three_products(acc: Array, scaling: Scaling) -> Array:
     """f32(f32(f32(acc) * sx) * sw) * f32(1/sy)."""
     with np.errstate(over="ignore", under="ignore"):
         scaled = acc.astype(np.float32) * scaling.input_scale * scaling.filter_scale
-        return scaled * (np.float32(1) / scaling.output_scale)
+        product: Array = scaled * (np.float32(1) / scaling.output_scale)
+    return product
 
 
 def in_float64(acc: Array, scaling: Scaling, zero_point: int) -> Array:
@@ -136,7 +144,8 @@ def in_float64(acc: Array, scaling: Scaling, zero_point: int) -> Array:
 
 def product64(acc: Array, scaling: Scaling) -> Array:
     """f64(acc) * f64(scale)."""
-    return acc.astype(np.float64) * scale32(scaling).astype(np.float64)
+    product: Array = acc.astype(np.float64) * scale32(scaling).astype(np.float64)
+    return product
 
 
 def whole(values: Array) -> Array:

@@ -24,7 +24,10 @@ LEAST_ZERO, MOST_ZERO = -(2**31), 2**31 - 1
 SCALE = "The real number that one step stands for: one, or of filters one for each."
 ZERO = "The integer that stands for 0."
 DTYPE = "Its integers: int4 to int32, of 4 bits in a byte each; null is as the arrays have it."
-MULTIPLIER = "Of an integer rule 0 to 2**31 - 1, of a float rule the scale itself: one, a list of one for each filter, or a .npy."
+MULTIPLIER = (
+    "Of an integer rule 0 to 2**31 - 1, of a float rule the scale itself: one, or a list of one for each filter, "
+    "or a .npy."
+)
 SHIFT = "Beside an integer multiplier -31 to 30, to the left where positive; of the rule shift 0 to 63, to the right."
 TABLE = "Of the rule thresholds: for each filter a list of them, or one list for all, or a .npy (F, T)."
 NARROW_OVERFLOW = "What the output's dtype cannot hold: saturate, saturate_symmetric (from -max), wrap, error."

@@ -26,8 +26,10 @@ def asked(give: Give, quant: Quant | None, filters: int) -> dict[str, Tensor]:
     Raises:
         ConfigError: one that is of another number of filters.
     """
-    found = {}
-    for role in () if quant is None else quantities_of(quant):
+    found: dict[str, Tensor] = {}
+    if quant is None:
+        return found
+    for role in quantities_of(quant):
         axes = AXES.get(role, ("F",))
         entry = setting_of(quant, role)
         tensor = give(Weight(role, (None,) * len(axes), axes, role, entry if isinstance(entry, str) else None))
@@ -155,11 +157,12 @@ def sums_note(quant: Quant, terms: int, x: np.dtype[Any], w: np.dtype[Any]) -> s
     """How wide sums without the bias may be, as far as dtypes and zero points say it, beside the accumulator."""
     bound = terms * reach(quant.input, x) * reach(quant.filters, w)
     held, bits = quant.accumulator, bits_needed(-bound, bound)
-    return f"sums of up to {bound:,} need {bits} bits at most, before the bias; the accumulator has {held.bits} ({held.overflow})"
+    need = f"sums of up to {bound:,} need {bits} bits at most, before the bias"
+    return f"{need}; the accumulator has {held.bits} ({held.overflow})"
 
 
 def reach(affine: Affine, dtype: np.dtype[Any]) -> int:
     """How far from the zero point an integer may lie."""
     low, high = integer_range(affine.dtype) if affine.dtype else exact_range(dtype)
-    several = affine.zero_point if isinstance(affine.zero_point, tuple) else (affine.zero_point,)
+    several: tuple[int, ...] = affine.zero_point if isinstance(affine.zero_point, tuple) else (affine.zero_point,)
     return max(max(high - zero, zero - low) for zero in several)
