@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -223,6 +223,12 @@ def setting_of(quant: Quant, role: str) -> Any:
     for name in QUANTITIES[role]:
         found = getattr(found, name)
     return found
+
+
+def with_setting(quant: Quant, role: str, value: Any) -> Quant:
+    """Settings with another value for one of `QUANTITIES`."""
+    group, *inner = QUANTITIES[role]
+    return replace(quant, **{group: replace(getattr(quant, group), **{inner[0]: value}) if inner else value})
 
 
 def takes_scales(quant: Quant) -> bool:

@@ -24,11 +24,12 @@ def asked(give: Give, quant: Quant | None, filters: int) -> dict[str, Tensor]:
     """The tensors beside filters and bias that a quantised convolution reads, by role.
 
     Raises:
-        ConfigError: one that is of another number of filters.
+        ConfigError: one that is of another number of filters, or a rule that lacks what it works with.
     """
     found: dict[str, Tensor] = {}
     if quant is None:
         return found
+    check_rule(quant)
     for role in quantities_of(quant):
         axes = AXES.get(role, ("F",))
         entry = setting_of(quant, role)
@@ -60,7 +61,6 @@ def check_quant(conv: ConvSettings, quant: Quant, tensors: Mapping[str, Tensor])
         if getattr(conv, name) != idle:
             why = "as it is quantised: quant says what sums and outputs are, and padding is the input's zero point"
             raise ConfigError(name, getattr(conv, name), f"{'nothing' if idle is None else idle}, {why}")
-    check_rule(quant)
 
 
 def check_integers(role: str, affine: Affine, tensor: Tensor) -> None:
