@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convpipe.errors import ConfigError
+from convpipe.errors import ConfigError, ConvpipeError, ValueRangeError
 from convpipe.execution import pipeline
 from convpipe.execution.functions import given, plan_of, read_settings
 from convpipe.fields import read
@@ -95,7 +95,19 @@ def conv_quantized(
     settings = read_settings({**arguments, "dtype": None, "overflow": "error"})
     arrays = given(x, w, bias)
     plan, arrays = planned(settings, quant_of(arguments), arrays)
-    return channels_first(pipeline.output(plan, arrays))
+    try:
+        return channels_first(pipeline.output(plan, arrays))
+    except ConfigError as error:
+        raise as_argument(error) from error
+
+
+def as_argument(error: ConfigError) -> ConvpipeError:
+    """A complaint of a stage in the words of the arguments: of a sum that does not fit as what it was."""
+    cause = error.__cause__
+    if isinstance(cause, ValueRangeError):
+        held = error.key.startswith("quant.accumulator")
+        return ValueRangeError(cause.under("accumulator") if held else str(cause))
+    return error.at({f"quant.{key}": name for name, key in KEYS.items()})
 
 
 def quant_of(arguments: Mapping[str, Any]) -> Quant:

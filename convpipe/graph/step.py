@@ -57,8 +57,8 @@ class Step:
             key = self.rule or self.key
             if not key:
                 raise
-            setting = "overflow" if hasattr(self.operation, "overflow") else "op"
-            got = getattr(self.operation, setting, self.op)
+            setting = error.setting or ("overflow" if hasattr(self.operation, "overflow") else "op")
+            got = error.got if error.setting else getattr(self.operation, setting, self.op)
             raise ConfigError(f"{key}.{setting}", got, "sums that fit", error.under(key)) from error
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convpipe.errors import ConfigError, GeometryError
+from convpipe.errors import ConfigError, GeometryError, ValueRangeError
 from convpipe.ops import Array, Convolution, Made, Operation, Tensor, choice, field, like, numeric, optional, whole
 from convpipe.ops.arrays.narrowing import (
     BITS_OF,
@@ -16,13 +16,22 @@ from convpipe.ops.arrays.narrowing import (
     Counts,
     bits_needed,
     bits_range,
-    check_within,
     limits_in,
     narrowed_to,
     overflow_limits,
     storage,
 )
-from convpipe.ops.arrays.rescaling import ABSENT, BITS, LEAST_SHIFT, RULES, SCALES, Rule, Scaling, quantize_multiplier
+from convpipe.ops.arrays.rescaling import (
+    ABSENT,
+    BITS,
+    LEAST_SHIFT,
+    RULES,
+    SCALES,
+    Rule,
+    Scaling,
+    check_scales,
+    multiplied,
+)
 from convpipe.ops.arrays.shifts import shift_mode, shifts_of, whole_cells
 from convpipe.ops.arrays.sums import SLACK
 from convpipe.ops.arrays.thresholds import thresholds
@@ -133,8 +142,9 @@ def scaling_of(rule: Rule, mode: str, given: dict[str, Any], channels: int) -> S
         ways = " or ".join(" and ".join(names) for names in rule.takes)
         raise ConfigError("multiplier", " and ".join(sorted(there)) or None, f"{ways}, as the rule takes them")
     if "output_scale" in there:
-        scales = [scale_of(name, given[name], 1 if name != "filter_scale" else channels) for name in SCALES]
-        return multiplied(*scales) if rule.integer else Scaling(ABSENT, ABSENT, scales[0], scales[1], scales[2])
+        sx, sw, sy = (scale_of(name, given[name], 1 if name != "filter_scale" else channels) for name in SCALES)
+        check_scales(sx, sw, sy, rule)
+        return Scaling(*multiplied(sx, sw, sy)) if rule.integer else Scaling(ABSENT, ABSENT, sx, sw, sy)
     shift = ABSENT if given["shift"] is None else shift_of(rule, given["shift"], channels)
     if given["multiplier"] is None:
         return Scaling(shift=shift, mode=mode)
@@ -177,14 +187,6 @@ def one_each(name: str, values: ArrayLike, channels: int) -> Array:
     return found
 
 
-def multiplied(input_scale: Array, filter_scale: Array, output_scale: Array) -> Scaling:
-    """Multipliers and shifts of float32 scales: of f64(sx) * f64(sw) / f64(sy)."""
-    real = input_scale.astype(np.float64) * filter_scale.astype(np.float64) / output_scale.astype(np.float64)
-    pairs = [quantize_multiplier(each) for each in real.tolist()]
-    multipliers, lefts = zip(*pairs, strict=True)
-    return Scaling(np.array(multipliers, np.int64), np.array(lefts, np.int64))
-
-
 def rescaled(
     acc: Array, rule: Rule, scaling: Scaling, zero_point: int, dtype: str, overflow: str
 ) -> tuple[Array, Counts]:
@@ -194,7 +196,7 @@ def rescaled(
         ValueRangeError: a sum that the rule is not for, or with ``error`` a value that does not fit.
     """
     low, high = ends(acc)
-    check_within(np.array([low, high]), *bits_range(rule.bits), f"the {rule.bits} bits that the rule takes")
+    check_sums(low, high, rule)
     planes = np.moveaxis(acc, -1, 0)
     made = np.empty(planes.shape, storage(dtype))
     least, most = overflow_limits(dtype, overflow)
@@ -208,6 +210,21 @@ def rescaled(
         counts = counts.joined(Counts(below, above, ties))
         results[channels, cells] = narrowed_to(values, dtype, overflow) if below or above else values
     return np.moveaxis(made, 0, -1), counts
+
+
+def check_sums(low: int, high: int, rule: Rule) -> None:
+    """All sums are so narrow as a rule takes them.
+
+    Raises:
+        ValueRangeError: the smallest or the largest is not.
+    """
+    least, most = bits_range(rule.bits)
+    if least <= low and high <= most:
+        return
+    name = next(name for name, each in RULES.items() if each is rule)
+    what = f"the sum {low if low < least else high} does not fit the {rule.bits} bits that the rule {name} takes"
+    advice = "an accumulator of so many bits, which wraps or saturates, makes others of them"
+    raise ValueRangeError(f"{what} ({least} to {most}); {advice}", "rule", name)
 
 
 def tiles(channels: int, cells: int) -> Iterator[tuple[slice, slice]]:

@@ -11,6 +11,7 @@ import numpy as np
 from convpipe.errors import ConfigError
 from convpipe.fields import Check, choice, field, group, is_whole, judged, number, one_or_several, optional, whole
 from convpipe.ops.arrays.narrowing import BITS_OF, NARROW_OVERFLOWS, bits_range
+from convpipe.ops.arrays.overflow import Overflow
 from convpipe.ops.arrays.rescaling import BITS, LEAST_SHIFT, RULES, Rule
 from convpipe.ops.arrays.shifts import MOST_SHIFT, shift_mode
 from convpipe.tensors import one_for_all
@@ -138,6 +139,11 @@ class Accumulator:
     def at_end(self) -> bool:
         """Whether only whole sums count: so they do where it wraps, whenever it does."""
         return self.overflow != "pairs16" and (self.every == "end" or self.overflow == "wrap")
+
+    @property
+    def at_64(self) -> Overflow:
+        """What becomes of whole sums that int64 does not hold, from which its own rule makes the same as of them."""
+        return "saturate" if self.overflow == "saturate" else "wrap" if self.overflow == "wrap" else "error"
 
     @property
     def dtype(self) -> np.dtype[Any]:
