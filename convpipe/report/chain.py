@@ -212,14 +212,9 @@ def chain_of(subject: Subject) -> Chain:
     """The steps that lead to a subject's cells."""
     makers = {step.makes.name: step for step in subject.steps}
     trail = [subject.steps[-1]]
-    while follows_one(subject.form(trail[0])) and trail[0].needs[0] in makers:
+    while subject.form(trail[0]).follows_one and trail[0].needs[0] in makers:
         trail.insert(0, makers[trail[0].needs[0]])
     return Chain(subject, tuple(trail), whole_of(subject, trail))
-
-
-def follows_one(form: Form) -> bool:
-    """Whether a cell is made of one cell of one main tensor."""
-    return not form.loops and sum(isinstance(read.input, int) for read in form.reads) == 1
 
 
 def whole_of(subject: Subject, trail: Sequence[Step]) -> int:
