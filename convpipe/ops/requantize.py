@@ -9,7 +9,20 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from convpipe.errors import ConfigError, GeometryError
-from convpipe.ops import Array, Convolution, Form, Made, Operation, Tensor, choice, field, like, numeric, optional, whole
+from convpipe.ops import (
+    Array,
+    Convolution,
+    Form,
+    Made,
+    Operation,
+    Tensor,
+    choice,
+    field,
+    like,
+    numeric,
+    optional,
+    whole,
+)
 from convpipe.ops.arrays.narrowing import (
     BITS_OF,
     NARROW_OVERFLOWS,

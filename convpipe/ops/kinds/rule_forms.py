@@ -30,6 +30,9 @@ SHIFTS = {
 }
 
 
+BITS = "bits", "31 - shift", ""
+
+
 def shifted(x: str, places: str, mode: str, words: str) -> tuple[Step, ...]:
     """A shift of what a name stands for, rounded; by 0 places it is the number itself."""
     text = f"{x} if below < 0 else ({SHIFTS[mode].format(x=x)})"
@@ -39,7 +42,8 @@ def shifted(x: str, places: str, mode: str, words: str) -> tuple[Step, ...]:
 def doubled(mode: str) -> tuple[Step, ...]:
     """A doubling high product, and a second shift."""
     return (
-        ("exact", "x * multiplier / (1 << (31 - shift))", "exact"),
+        BITS,
+        ("exact", "x * multiplier / (1 << bits)", "exact"),
         ("left", "max(0, shift)", ""),
         ("wrapped", "wrap32(x << left) if 0 - left < 0 else x", "left shift"),
         ("doubled", "(wrapped * multiplier + (1 << 30)) >> 31", "doubling high product"),
@@ -49,9 +53,9 @@ def doubled(mode: str) -> tuple[Step, ...]:
 
 def once(multiplier: str, bits: int) -> tuple[Step, ...]:
     """The whole product, rounded once."""
-    exact = "exact", "x * multiplier / (1 << (31 - shift))", "exact"
+    exact = "exact", "x * multiplier / (1 << bits)", "exact"
     product = "product", f"x * {multiplier}", "product"
-    return exact, product, *shifted("product", f"{bits} - shift", "half_up", "rounding")
+    return BITS, exact, product, *shifted("product", f"{bits} - shift", "half_up", "rounding")
 
 
 REDUCED = "reduced", "(multiplier + (1 << 15)) >> 16 if multiplier - 0x7FFF0000 < 0 else 0x7FFF", "upper 16 bits"
