@@ -81,7 +81,7 @@ def positive(key: str, value: Any) -> float:
     with np.errstate(over="ignore"):
         if not 0 < np.float32(found) < np.inf:
             raise positive_number.refused(key, value)
-    return found
+    return float(found)  # an integer may be one that NumPy has no dtype for
 
 
 positive_number = judged(positive, "a number above 0 that float32 holds", {"type": "number", "exclusiveMinimum": 0})
