@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -209,7 +210,9 @@ def test_a_left_shift_wraps() -> None:
 def test_integers_that_are_none_of_their_dtype(argument: str, role: str, value: int, dtype: str, span: str) -> None:
     arrays = {"x": np.ones((1, 2, 1, 1), np.int16), "w": np.ones((1, 2, 1, 1), np.int16)}
     arrays[role] = np.array([0, value], np.int16).reshape(1, 2, 1, 1)
-    with pytest.raises(ConfigError, match=f"^{role}: got {value}, expected whole numbers from {span}, as {argument} is"):
+    with pytest.raises(
+        ConfigError, match=f"^{role}: got {value}, expected whole numbers from {span}, as {argument} is"
+    ):
         cp.conv_quantized(**arrays, rule=None, **{argument: dtype})
     arrays[role] = np.clip(arrays[role], *map(int, span.split(" to ")))
     assert cp.conv_quantized(**arrays, rule=None, **{argument: dtype}).item() == arrays[role].sum()
@@ -236,12 +239,18 @@ TABLE = {"multiplier": None, "shift": None, "rule": "thresholds"}
         ({"rule": "reduced16", "shift": 15}, "shift: got 15, expected a whole number from -31 to 14"),
         ({"rule": "shift"}, "multiplier: got 1073741824, expected null, as the rule shift takes none"),
         ({"rule": "shift", "multiplier": None, "shift": -1}, "shift: got -1, expected a whole number from 0 to 63"),
-        ({**SCALES, "output_scale": None}, "output_scale: got nothing, expected the scale, as the rule double takes all"),
+        (
+            {**SCALES, "output_scale": None},
+            "output_scale: got nothing, expected the scale, as the rule double takes all",
+        ),
         ({**SCALES, "multiplier": 1, "shift": 1}, "multiplier: got 1, expected null beside the three scales"),
         ({**SCALES, "input_scale": 0}, "input_scale: got 0, expected a number above 0 that float32 holds"),
         ({**SCALES, "filter_scale": [1.0, 2, 3]}, "filter_scale: got (3,), expected one, or 2, one for each filter"),
         ({**SCALES, "filter_scale": 2e9}, "filter_scale: got scales that make 2000000000.0, expected a number from 0"),
-        ({**SCALES, "rule": "reduced16", "filter_scale": 2**15}, "filter_scale: got a shift of 16, expected scales whose"),
+        (
+            {**SCALES, "rule": "reduced16", "filter_scale": 2**15},
+            "filter_scale: got a shift of 16, expected scales whose",
+        ),
         ({**SCALES, "rule": "float", "output_scale": 1e-40}, "output_scale: got 9.99994610111476e-41, expected scales"),
         ({"filter_zero_point": [1, 2, 3]}, "filter_zero_point: got [1, 2, 3], expected one, or 2, one for each filter"),
         ({"filter_zero_point": [1, 128]}, "filter_zero_point: got 128, expected a whole number from -128 to 127"),
@@ -261,9 +270,8 @@ TABLE = {"multiplier": None, "shift": None, "rule": "thresholds"}
 )
 def test_arguments_that_do_not_go_together(arguments: dict[str, Any], expected: str) -> None:
     legal = {"x": IMAGE, "w": FILTERS, "rule": "double", "multiplier": 1 << 30, "shift": 0}
-    with pytest.raises(ConfigError) as raised:  # noqa: PT011 - a whole text is compared
+    with pytest.raises(ConfigError, match=f"^{re.escape(expected)}"):
         cp.conv_quantized(**{**legal, **arguments})
-    assert str(raised.value).startswith(expected)
 
 
 def test_one_end_of_a_range_is_enough() -> None:
@@ -272,25 +280,26 @@ def test_one_end_of_a_range_is_enough() -> None:
     assert cp.conv_quantized(IMAGE, FILTERS, [-40, 0], low=0, **numbers).ravel().tolist() == [0, 18]
 
 
+HELD = "sum 40000 does not fit the accumulator's 16 bits (-32768 to 32767); choose accumulator."
+OTHERS = "accumulator.overflow=wrap or accumulator.overflow=saturate"
+NARROWED = "overflow=saturate, overflow=saturate_symmetric or overflow=wrap"
+NOT_TAKEN = "sum 2147523648 does not fit the 32 bits that the rule double takes (-2147483648 to 2147483647)"
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ({}, "the exact sum 40000 does not fit the accumulator's 16 bits (-32768 to 32767); choose "
-             "accumulator.bits=32, accumulator.overflow=wrap or accumulator.overflow=saturate"),
-        ({"rule": None}, "the exact sum 40000 does not fit the accumulator's 16 bits (-32768 to 32767); choose "
-                         "accumulator.bits=64, accumulator.overflow=wrap or accumulator.overflow=saturate"),
-        ({"accumulator": {"bits": 32}, "overflow": "error"}, "the value 40000 does not fit int8 (-128 to 127); choose "
-         "overflow=saturate, overflow=saturate_symmetric or overflow=wrap"),
-        ({"accumulator": {"bits": 64}, "bias": [2**31]}, "the sum 2147523648 does not fit the 32 bits that the rule double "
-         "takes (-2147483648 to 2147483647); an accumulator of so many bits, which wraps or saturates, makes others of them"),
+        ({}, f"{HELD}bits=32, {OTHERS}"),
+        ({"rule": None, "multiplier": None, "shift": None}, f"{HELD}bits=64, {OTHERS}"),
+        (
+            {"accumulator": {"bits": 32}, "overflow": "error"},
+            f"the value 40000 does not fit int8 (-128 to 127); choose {NARROWED}",
+        ),
+        ({"accumulator": {"bits": 64}, "bias": [2**31]}, f"{NOT_TAKEN}; an accumulator of so many bits"),
     ],
-)  # fmt: skip
+)
 def test_sums_that_do_not_fit(arguments: dict[str, Any], expected: str) -> None:
-    x, w = np.full((1, 4, 1, 1), 100, np.int8), np.full((1, 4, 1, 1), 100, np.int8)
+    x = np.full((1, 4, 1, 1), 100, np.int8)
     legal: dict[str, Any] = {"rule": "double", "multiplier": 1 << 30, "shift": 1, "accumulator": {"bits": 16}}
-    asked = {**legal, **arguments}
-    if asked["rule"] is None:
-        asked |= {"multiplier": None, "shift": None}
-    with pytest.raises(ValueRangeError) as raised:  # noqa: PT011 - a whole text is compared
-        cp.conv_quantized(x, w, **asked)
-    assert str(raised.value).replace("the value 40000 does not fit the acc", "the exact sum 40000 does not fit the acc") == expected
+    with pytest.raises(ValueRangeError, match=re.escape(expected)):
+        cp.conv_quantized(x, x, **{**legal, **arguments})

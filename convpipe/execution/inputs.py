@@ -59,7 +59,9 @@ def integers_said(spec: Spec, name: str) -> Iterator[tuple[str, str]]:
         readers = {f"network.{layer}.": getattr(spec.network[layer].operation, "quant", None)}
     else:
         first = next(iter(spec.network))
-        reading = {name: each for name, each in spec.network.items() if role in (each.inputs or (role,) * (name == first))}
+        reading = {
+            name: each for name, each in spec.network.items() if role in (each.inputs or (role,) * (name == first))
+        }
         readers = {f"network.{name}.": getattr(each.operation, "quant", None) for name, each in reading.items()}
     for under, quant in readers.items():
         if quant is not None and role in ("input", "filters") and getattr(quant, role).dtype is not None:

@@ -9,8 +9,12 @@ from convpipe.ops import MAIN, Operation
 from convpipe.ops.arrays.narrowing import Counts
 from convpipe.ops.arrays.overflow import Overflow, check_rule
 from convpipe.ops.kinds.operation import workspace_of
+from convpipe.ops.kinds.quantised import QUANTITIES
+from convpipe.ops.kinds.suiting import key_of
 from convpipe.tensors import Array, Tensor
 
+# Where a layer has what a single convolution has in the settings of a source.
+OF_TENSORS = {"input.dtype": "inputs", "filters.dtype": "weights", "bias.dtype": "bias"}
 Inputs = Sequence[tuple[str, Tensor]]  # tensors with the roles that they are read in
 
 
@@ -52,7 +56,7 @@ class Step:
                 return self.operation.run_counted(*arrays[:mains], **sides)
             return self.operation.run(*arrays[:mains], **sides), None
         except ConfigError as error:
-            raise under(self.key, self.operation, error) from error
+            raise under(self.key, self.operation, error.at(self.of_quant)) from error
         except ValueRangeError as error:
             key = self.rule or self.key
             if not key:
@@ -60,6 +64,11 @@ class Step:
             setting = error.setting or ("overflow" if hasattr(self.operation, "overflow") else "op")
             got = error.got if error.setting else getattr(self.operation, setting, self.op)
             raise ConfigError(f"{key}.{setting}", got, "sums that fit", error.under(key)) from error
+
+    @property
+    def of_quant(self) -> dict[str, str]:
+        """The keys of the numbers that a quantised convolution's stage reads, by their roles."""
+        return {role: f"{self.rule.removesuffix('quant')}{key_of(role)}" for role in self.sides if role in QUANTITIES}
 
 
 def plan_step(name: str, op: str, operation: Operation, inputs: Inputs, makes: str) -> Step:
@@ -81,6 +90,10 @@ def plan_step(name: str, op: str, operation: Operation, inputs: Inputs, makes: s
 
 def under(key: str, operation: Operation, error: ConfigError) -> ConfigError:
     """An operation's complaint under the key its user typed: a setting's name, or what the operation reads."""
+    if key and error.key in OF_TENSORS:
+        return error.at({error.key: f"{key}.{OF_TENSORS[error.key]}"})
+    if key and error.key.startswith("quant."):
+        return error.at({error.key: f"{key}.{error.key}"})
     if not key or "." in error.key or error.key == "weights":  # of weights, there is no source
         return error
     is_setting = error.key in {entry.name for entry in fields(operation)}

@@ -63,7 +63,8 @@ class Conv(Convolving):
             GeometryError: sizes, dtypes or settings that do not fit together.
         """
         if self.quant is not None:
-            check_quant(self, self.quant, tensors)
+            weights = next(tensors[role] for role in ("filters", "weights") if role in tensors)
+            check_quant(self, self.quant, {**tensors, "filters": weights})
         return super().solve(tensors)
 
     def notes(self, conv: Convolution) -> tuple[str, ...]:

@@ -10,7 +10,20 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from convpipe.errors import ConfigError, GeometryError, ValueRangeError
-from convpipe.ops import Array, Convolution, Made, Operation, Tensor, choice, field, like, numeric, optional, whole
+from convpipe.ops import (
+    Array,
+    Convolution,
+    Form,
+    Made,
+    Operation,
+    Tensor,
+    choice,
+    field,
+    like,
+    numeric,
+    optional,
+    whole,
+)
 from convpipe.ops.arrays.narrowing import (
     BITS_OF,
     NARROW_OVERFLOWS,
@@ -56,7 +69,9 @@ from convpipe.ops.kinds.quantised import (
     tables,
     takes_scales,
 )
+from convpipe.ops.kinds.rule_forms import requantizing
 
+NUMBERS = ("multiplier", "shift", *SCALES, "thresholds")
 TILE = 1 << 14  # cells at a time: what a rule makes on the way stays in the cache
 
 
@@ -305,6 +320,19 @@ class Requantize(Operation):
                 raise GeometryError(role, tensor.shape, f"one, or one for each of {x.shape[-1]} filters")
         return like(x, dtype=storage(self.dtype), workspace=16 * 8 * TILE + SLACK)
 
+    def form(self, x: Tensor, **sides: Tensor) -> Form:
+        """Each step of the rule, and what becomes of what the dtype does not hold."""
+        given = {name: plain(name, getattr(self, name)) for name in NUMBERS if getattr(self, name) is not None}
+        given = {**given, **sides}
+        if self.rule == THRESHOLDS:
+            table = given["thresholds"]
+            rows = (table,) if isinstance(table, tuple) and not isinstance(table[0], tuple) else table
+            given = {"thresholds": rows, "offset": self.offset, "step": self.step}
+        elif RULES[self.rule].integer and "output_scale" in given:
+            found = multiplied(*(np.atleast_1d(np.float32(given[name])) for name in SCALES))
+            given = {"multiplier": tuple(found.multiplier.tolist()), "shift": tuple(found.shift.tolist())}
+        return requantizing(x, self.rule, self.mode, given, self.zero_point, self.dtype, self.overflow)
+
     def run(self, x: Array, **sides: Array) -> Array:
         """`rescaled`, without its counts."""
         return self.run_counted(x, **sides)[0]
@@ -316,9 +344,7 @@ class Requantize(Operation):
             ConfigError: numbers of the filters that are out of their range.
             ValueRangeError: a sum that the rule is not for, or a value that does not fit.
         """
-        own = {
-            name: getattr(self, name) for name in ("multiplier", "shift", "input_scale", "filter_scale", "output_scale")
-        }
+        own = {name: getattr(self, name) for name in ("multiplier", "shift", *SCALES)}
         given = {**own, **sides}
         table = given.pop("thresholds", self.thresholds)
         if self.rule == THRESHOLDS:
@@ -340,6 +366,13 @@ class Requantize(Operation):
 def count(cells: Array) -> int:
     """How many are true."""
     return int(np.count_nonzero(cells))
+
+
+def plain(name: str, value: Any) -> Any:
+    """A setting's number, or its numbers as a tuple; scales as float32 has them."""
+    if isinstance(value, tuple):
+        return tuple(plain(name, each) for each in value)
+    return np.float32(value).item() if name in SCALES else value
 
 
 def ends(values: Array) -> tuple[int, int]:

@@ -32,13 +32,21 @@ def asked(give: Give, quant: Quant | None, filters: int) -> dict[str, Tensor]:
     check_rule(quant)
     for role in quantities_of(quant):
         axes = AXES.get(role, ("F",))
-        entry = setting_of(quant, role)
-        tensor = give(Weight(role, (None,) * len(axes), axes, role, entry if isinstance(entry, str) else None))
+        entry = setting_of(quant, "filter_scale" if takes_scales(quant) else role)
+        named = entry if isinstance(entry, str) else None
+        tensor = give(Weight(role, (None,) * len(axes), axes, role, named, key_of(role)))
         if tensor.shape[0] not in (1, filters):
             place = key_of("filter_scale" if takes_scales(quant) else role)
             raise ConfigError(place, tensor.shape, f"one, or {filters}, one for each filter")
+        if tensor.dtype.kind == "f" and is_whole_number(quant, role):
+            raise ConfigError(key_of(role), tensor.dtype, f"integers, as the rule {quant.rule} has it")
         found[role] = tensor
     return found
+
+
+def is_whole_number(quant: Quant, role: str) -> bool:
+    """Whether what has that role are whole numbers: all but scales, and multipliers of a float rule."""
+    return role != "filter_scale" and (role != "multiplier" or (quant.kind is not None and quant.kind.integer))
 
 
 def key_of(role: str) -> str:
