@@ -259,7 +259,7 @@ TABLE = {"multiplier": None, "shift": None, "rule": "thresholds"}
         ({"dtype": "int64"}, "dtype: got int64, expected one of int4, uint4, int8"),
         ({"low": 5, "high": 3}, "high: got 3, expected a whole number from low, 5"),
         ({"high": 128}, "high: got 128, expected a whole number from -128 to 127, as the dtype is int8"),
-        ({"low": 0.5}, "low: got 0.5, expected null, or a whole number"),
+        ({"low": 0.5}, "low: got 0.5, expected a whole number"),
         ({"accumulator": {"bits": 65}}, "accumulator.bits: got 65, expected a whole number from 2 to 64"),
         ({"accumulator": {"width": 8}}, "accumulator.width: got 8, expected one of the keys of accumulator"),
         (TABLE, "thresholds: got nothing, expected a table of thresholds"),
