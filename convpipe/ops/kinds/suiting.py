@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convpipe.errors import ConfigError
-from convpipe.ops.arrays.narrowing import BITS_OF, bits_needed, integer_range, storage
+from convpipe.ops.arrays.narrowing import BITS_OF, bits_needed, integer_range, limits_in, storage
 from convpipe.ops.arrays.rescaling import LEAST_SHIFT, Rule, check_scales
 from convpipe.ops.kinds.operation import Give, Weight
-from convpipe.ops.kinds.quantised import QUANTITIES, THRESHOLDS, Affine, Quant, quantities_of, setting_of, takes_scales
+from convpipe.ops.kinds.quantised import QUANTITIES, THRESHOLDS, UPPER, Affine, Quant, quantities_of, setting_of, takes_scales
 from convpipe.tensors import Array, Tensor, exact_range
 
 if TYPE_CHECKING:
@@ -68,7 +68,9 @@ def check_quant(conv: ConvSettings, quant: Quant, tensors: Mapping[str, Tensor])
         raise ConfigError("quant.filters.zero_point", list(several), f"one, or {w.shape[0]}, one for each filter")
     if "bias" in tensors and tensors["bias"].dtype.kind == "f":
         raise ConfigError("bias.dtype", tensors["bias"].dtype, "integers, as the convolution is quantised")
-    check_zero_point("output", quant.output, quant.output.dtype or quant.input.dtype or x.dtype.name)
+    made = quant.output.dtype or quant.input.dtype or x.dtype.name
+    check_zero_point("output", quant.output, made)
+    check_activation(quant, made)
     for name, idle in (("pad_value", 0), ("dtype", None), ("overflow", "error")):
         if getattr(conv, name) != idle:
             why = "as it is quantised: quant says what sums and outputs are, and padding is the input's zero point"
@@ -99,6 +101,17 @@ def check_cells(name: str, cells: Array, dtype: str, key: str) -> None:
     if not low <= least <= most <= high:
         worst = most if low <= least else least
         raise ConfigError(name, worst, f"whole numbers from {low} to {high}, as {key} is {dtype}")
+
+
+def check_activation(quant: Quant, dtype: str) -> None:
+    """An activation has the scale that it needs, or ends that the output has."""
+    if isinstance(quant.activation, tuple):
+        try:
+            limits_in(dtype, *quant.activation)
+        except ConfigError as error:
+            raise error.at({"low": "quant.activation[0]", "high": "quant.activation[1]"}) from error
+    elif quant.activation in UPPER and quant.output.scale is None:
+        raise ConfigError("quant.output.scale", None, f"the output's scale, which {quant.activation} needs")
 
 
 def check_zero_point(role: str, affine: Affine, dtype: str) -> None:
@@ -162,7 +175,7 @@ def check_all_there(name: str, takes: tuple[tuple[str, ...], ...], scales: Mappi
             others = "" if len(takes) == 1 else f", or quant.multiplier{also}"
             raise ConfigError(f"quant.{key}", None, f"the scale, as the rule {name} takes all three{others}")
         if key != "filters.scale" and not isinstance(value, int | float):
-            raise ConfigError(f"quant.{key}", value, "one number")
+            raise ConfigError(f"quant.{key}", list(value) if isinstance(value, tuple) else value, "one number")
 
 
 def check_written(quant: Quant, rule: Rule) -> None:
