@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -216,7 +217,8 @@ def rescaled(
     made = np.empty(planes.shape, storage(dtype))
     least, most = overflow_limits(dtype, overflow)
     counts = Counts(bits=bits_needed(low, high))
-    rows, results = planes.reshape(len(planes), -1), made.reshape(len(planes), -1)
+    shape = (len(planes), prod(planes.shape[1:]))
+    rows, results = planes.reshape(shape), made.reshape(shape)
     for channels, cells in tiles(*rows.shape):
         own = of_channels(scaling, channels)
         tile = rows[channels, cells].astype(np.int64)
