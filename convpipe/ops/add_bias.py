@@ -36,6 +36,7 @@ from convpipe.ops.arrays.sums import (
     magnitude,
     target_dtype,
 )
+from convpipe.ops.kinds.held_sums import held_form, held_text
 from convpipe.ops.kinds.quantised import Accumulator
 
 
@@ -72,8 +73,13 @@ class AddBias(SumStage):
         return sum_error(sums, made.dtype, partial(rounding, dtype=made.dtype, roundings=1), x, bias)
 
     def form(self, x: Tensor, bias: Tensor) -> Form:
-        """The cell and the bias of its filter."""
-        return cellwise("x + bias", x, ["bias"], channel=-1)
+        """The cell and the bias of its filter; or what an accumulator makes of these."""
+        form = cellwise("x + bias", x, ["bias"], channel=-1)
+        return (
+            form
+            if self.accumulator is None
+            else held_form(form, held_text("x + bias", self.accumulator), self.accumulator)
+        )
 
 
 def biased(sums: Array, bias: Array, accumulator: Accumulator) -> Array:

@@ -17,6 +17,7 @@ from convpipe.ops import (
     Form,
     GeometryError,
     Made,
+    Read,
     SumStage,
     Tensor,
     ValueRangeError,
@@ -24,7 +25,7 @@ from convpipe.ops import (
     check_shape,
     checked,
     numeric,
-    of_matrices,
+    of_products,
     variables,
 )
 from convpipe.ops.add_bias import biased
@@ -41,6 +42,7 @@ from convpipe.ops.arrays.sums import (
     tile_rows,
     workspace,
 )
+from convpipe.ops.kinds.held_sums import held_form, held_text, products_text, stepped
 from convpipe.ops.kinds.quantised import Accumulator
 
 
@@ -98,12 +100,21 @@ class Matmul(SumStage):
         return product_error(wide.run, made.dtype, filter_matrix.values.shape[1], x, filter_matrix, bias)
 
     def form(self, x: Tensor, filter_matrix: Tensor, bias: Tensor | None = None) -> Form:
-        """A row of the columns times a row of the filter matrix, and the bias."""
-        sizes = self.conv.sizes
-        row, f, k = variables(3)
+        """A row of the columns times a row of the filters, and the bias; or what an accumulator makes of these."""
+        sizes, accumulator = self.conv.sizes, self.accumulator
+        (row, f), order = variables(2), self.conv.order
+        own = None if bias is None else bias_read(f, sizes.filters)
+        adding = order if accumulator is None else accumulator.order
+        k, loops = stepped(2, sizes.channels // sizes.groups, sizes.kernel, order, adding)
         group = f // (sizes.filters // sizes.groups) * sizes.taps
-        factors = (0, (row, group + k), x.shape), ("filter_matrix", (f, k), filter_matrix.shape)
-        return of_matrices(*factors, sizes.taps, None if bias is None else bias_read(f, sizes.filters))
+        reads = Read("x", 0, (row, group + k), x.shape), Read("w", "filter_matrix", (f, k), filter_matrix.shape)
+        form = of_products(2, reads, loops, own)
+        if accumulator is None:
+            return form
+        zero_point = 0 if self.conv.quant is None else self.conv.quant.input.zero_point
+        text = products_text(accumulator, zero_point)
+        text = text if bias is None else held_text(f"{text} + bias", accumulator)
+        return held_form(form, text, accumulator, sizes.taps, zero_point)
 
 
 def matmul(

@@ -329,8 +329,8 @@ class Requantize(Operation):
             rows = (table,) if isinstance(table, tuple) and not isinstance(table[0], tuple) else table
             given = {"thresholds": rows, "offset": self.offset, "step": self.step}
         elif RULES[self.rule].integer and "output_scale" in given:
-            found = multiplied(*(np.atleast_1d(np.float32(given[name])) for name in SCALES))
-            given = {"multiplier": tuple(found.multiplier.tolist()), "shift": tuple(found.shift.tolist())}
+            multiplier, shift = multiplied(*(np.atleast_1d(np.float32(given[name])) for name in SCALES))
+            given = {"multiplier": tuple(multiplier.tolist()), "shift": tuple(shift.tolist())}
         return requantizing(x, self.rule, self.mode, given, self.zero_point, self.dtype, self.overflow)
 
     def run(self, x: Array, **sides: Array) -> Array:

@@ -169,7 +169,8 @@ def value_of(of: Formula, cells: Cells, at: int | None = None) -> Any:
     if word == "sum":
         return total([value_of(parts[0], cells, place) for place in range(terms(parts[0], cells))])
     if word in ADDING:
-        return held_sum(word, [value_of(parts[0], cells, place) for place in range(terms(parts[0], cells))], parts[1:])
+        limits = [value_of(part, cells) for part in parts[1:]]
+        return held_sum(word, [value_of(parts[0], cells, place) for place in range(terms(parts[0], cells))], limits)
     if word == "count":
         return len(cells[parts[0]])
     if word in ALL:

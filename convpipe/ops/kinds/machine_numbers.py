@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from decimal import ROUND_HALF_UP, Context
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 MOST_WHOLE = 2**62  # to which `rint` cuts, as `ops.arrays.rescaling.whole` does
 WIDTHS = range(2, 65)  # of integers
 PAIR = 2**15  # where sums of two products saturate
+DIGITS = [Context(prec=count, rounding=ROUND_HALF_UP) for count in range(1, 18)]  # as JavaScript rounds them
 
 
 def wrapped(value: int, bits: int, signed: bool = True) -> int:
@@ -50,7 +52,7 @@ def float64(value: Any) -> Any:
     >>> float64(2**53 + 1) == 2**53
     True
     """
-    if isinstance(value, float):
+    if isinstance(value, float) and not math.isfinite(value):
         return value
     try:
         return Fraction(float(value))
@@ -111,13 +113,11 @@ def precise(value: Any) -> str:
     >>> precise(Fraction(5, 2)), precise(float32(Fraction(1, 10))), precise(0.1), precise(16777217)
     ('2.5', '0.1', '0.1', '16777217')
     """
-    if isinstance(value, float) and not math.isfinite(value):
+    if isinstance(value, int) or not math.isfinite(value):
         return str(value)
-    found = Fraction(value)
+    found = float64(value)
     if found.denominator == 1:
         return str(found.numerator)
     near = float32 if float32(found) == found else float64
-    number = float(found)
-    return next(
-        text for text in (f"{number:.{count}g}" for count in range(1, 18)) if near(Fraction(text)) == near(found)
-    )
+    texts = (str(rounding.create_decimal(float(found))) for rounding in DIGITS)
+    return next(text.replace("E", "e") for text in texts if near(Fraction(text)) == near(found))

@@ -11,7 +11,16 @@ from convpipe.errors import ConfigError
 from convpipe.ops.arrays.narrowing import BITS_OF, bits_needed, integer_range, limits_in, storage
 from convpipe.ops.arrays.rescaling import LEAST_SHIFT, Rule, check_scales
 from convpipe.ops.kinds.operation import Give, Weight
-from convpipe.ops.kinds.quantised import QUANTITIES, THRESHOLDS, UPPER, Affine, Quant, quantities_of, setting_of, takes_scales
+from convpipe.ops.kinds.quantised import (
+    QUANTITIES,
+    THRESHOLDS,
+    UPPER,
+    Affine,
+    Quant,
+    quantities_of,
+    setting_of,
+    takes_scales,
+)
 from convpipe.tensors import Array, Tensor, exact_range
 
 if TYPE_CHECKING:
