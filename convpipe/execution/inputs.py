@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from math import prod
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from convpipe.errors import ConfigError, shown
 from convpipe.files.contents import content_sha256, holding
 from convpipe.graph.making import placed_shape, signature_of, source_of
 from convpipe.graph.memo import Memo
-from convpipe.graph.spec import Spec, stored_sources
+from convpipe.graph.spec import Spec, stored_sources, with_sources
 from convpipe.graph.work import Work
 from convpipe.sources import Request, Source, stream
 from convpipe.sources.kinds.source import Stored, is_stored
@@ -91,8 +91,7 @@ def pinned(spec: Spec, memo: Memo | None = None) -> Spec:
     if not sources:
         return spec
     memo = memo or Memo()
-    found: dict[str, Any] = {role: source_pinned(role, source, memo) for role, source in sources.items()}
-    return replace(spec, **found)
+    return with_sources(spec, {key: source_pinned(key, source, memo) for key, source in sources.items()})
 
 
 def source_pinned(role: str, source: Stored, memo: Memo) -> Stored:

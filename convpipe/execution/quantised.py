@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from inspect import signature
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convpipe.errors import ConfigError
+from convpipe.errors import ConfigError, ConvpipeError, ValueRangeError, did_you_mean
 from convpipe.execution import pipeline
 from convpipe.execution.functions import given, plan_of, read_settings
 from convpipe.fields import read
@@ -89,13 +91,70 @@ def conv_quantized(
 
     >>> x, w = np.array([[[[10, -3], [5, 7]]]], np.int8), np.array([[[[2, 1], [-1, 3]]]], np.int8)
     >>> conv_quantized(x, w, [4], rule="double", multiplier=1 << 30, shift=-1, input_zero_point=-3).tolist()
-    [[[[14]]]]
+    [[[[13]]]]
     """
-    arguments = locals()
+    plan, arrays = planned_from(locals())
+    with in_words_of_arguments():
+        return channels_first(pipeline.output(plan, arrays))
+
+
+def stages_quantized(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None, **settings: Any) -> dict[str, Array]:
+    """Every stage of a quantised convolution of arrays in hand: what each makes, in order, by the stage's name.
+
+    Args:
+        x, w, bias, settings: as in `conv_quantized`.
+
+    Returns:
+        Multiplier and shift, or filter_scale, or thresholds, as the rule works with them; then of a convolution with
+        a bias and zero points pad, im2col, center, fil2col, center_filters, matmul, add_bias, requantize, clamp, and
+        reshape (N, out_h, out_w, F). Nobody shares their memory.
+
+    Raises:
+        ConfigError, ValueRangeError: as `conv_quantized`.
+
+    >>> x, w = np.array([[[[10, -3], [5, 7]]]], np.int8), np.array([[[[2, 1], [-1, 3]]]], np.int8)
+    >>> made = stages_quantized(x, w, [4], rule="double", multiplier=1 << 30, shift=-1, input_zero_point=-3)
+    >>> made["center"].tolist(), made["matmul"].tolist(), made["add_bias"].tolist(), made["requantize"].tolist()
+    ([[13, 0, 8, 10]], [[48]], [[52]], [[13]])
+    """
+    known = signature(conv_quantized).parameters
+    for name in settings:
+        if name not in known:
+            raise ConfigError(name, settings[name], f"one of {', '.join(known)}", did_you_mean(name, known))
+    usual = {name: each.default for name, each in known.items() if each.default is not each.empty}
+    plan, arrays = planned_from({**usual, "rule": None, **settings, "x": x, "w": w, "bias": bias})
+    numbers = {role: arrays[role].copy() for role in QUANTITIES if role in arrays}
+    with in_words_of_arguments():
+        return numbers | {result.step.name: result.array.copy() for result in pipeline.run(plan, arrays)}
+
+
+def planned_from(arguments: Mapping[str, Any]) -> tuple[Plan, dict[str, Array]]:
+    """The plan of what the arguments of `conv_quantized` say, and all arrays that it starts from.
+
+    Raises:
+        ConfigError: arguments that do not go together.
+    """
     settings = read_settings({**arguments, "dtype": None, "overflow": "error"})
-    arrays = given(x, w, bias)
-    plan, arrays = planned(settings, quant_of(arguments), arrays)
-    return channels_first(pipeline.output(plan, arrays))
+    arrays = given(arguments["x"], arguments["w"], arguments["bias"])
+    return planned(settings, quant_of(arguments), arrays)
+
+
+@contextmanager
+def in_words_of_arguments() -> Iterator[None]:
+    """Complaints of stages under the names of the arguments."""
+    try:
+        yield
+    except ConfigError as error:
+        raise as_argument(error) from error
+
+
+def as_argument(error: ConfigError) -> ConvpipeError:
+    """A complaint of a stage in the words of the arguments: of a sum that does not fit as what it was."""
+    cause = error.__cause__
+    if isinstance(cause, ValueRangeError):
+        held = error.key.startswith("quant.accumulator")
+        return ValueRangeError(cause.under("accumulator") if held else str(cause))
+    return error.at({f"quant.{key}": name for name, key in KEYS.items()})
 
 
 def quant_of(arguments: Mapping[str, Any]) -> Quant:
@@ -135,8 +194,8 @@ def planned(settings: ConvSettings, quant: Quant, arrays: dict[str, Array]) -> t
     def give(weight: Weight) -> Tensor:
         if weight.role in QUANTITIES:
             source = quantity(quant, weight.role, None)
-            signature = source.signature(Request(weight.shape))
-            arrays[weight.role] = source.make(signature, stream(0, weight.role))
+            wanted = source.signature(Request(weight.shape))
+            arrays[weight.role] = source.make(wanted, stream(0, weight.role))
         array = arrays[weight.role]
         return Tensor(weight.role, array.shape, array.dtype, weight.axes)
 

@@ -11,7 +11,7 @@ from convpipe.errors import ConfigError
 from convpipe.ops.arrays.narrowing import BITS_OF, bits_needed, integer_range, storage
 from convpipe.ops.arrays.rescaling import LEAST_SHIFT
 from convpipe.ops.kinds.operation import Give, Weight
-from convpipe.ops.kinds.quantised import QUANTITIES, THRESHOLDS, Affine, Quant, quantities_of, setting_of
+from convpipe.ops.kinds.quantised import QUANTITIES, THRESHOLDS, Affine, Quant, quantities_of, setting_of, takes_scales
 from convpipe.tensors import Tensor, exact_range
 
 if TYPE_CHECKING:
@@ -24,17 +24,28 @@ def asked(give: Give, quant: Quant | None, filters: int) -> dict[str, Tensor]:
     """The tensors beside filters and bias that a quantised convolution reads, by role.
 
     Raises:
-        ConfigError: one that is of another number of filters.
+        ConfigError: one that is of another number of filters, or a rule that lacks what it works with.
     """
-    found = {}
-    for role in () if quant is None else quantities_of(quant):
+    found: dict[str, Tensor] = {}
+    if quant is None:
+        return found
+    check_rule(quant)
+    for role in quantities_of(quant):
         axes = AXES.get(role, ("F",))
-        entry = setting_of(quant, role)
-        tensor = give(Weight(role, (None,) * len(axes), axes, role, entry if isinstance(entry, str) else None))
+        entry = setting_of(quant, "filter_scale" if takes_scales(quant) else role)
+        named = entry if isinstance(entry, str) else None
+        tensor = give(Weight(role, (None,) * len(axes), axes, role, named, key_of(role)))
         if tensor.shape[0] not in (1, filters):
             raise ConfigError(key_of(role), tensor.shape, f"one, or {filters}, one for each filter")
+        if tensor.dtype.kind == "f" and is_whole_number(quant, role):
+            raise ConfigError(key_of(role), tensor.dtype, f"integers, as the rule {quant.rule} has it")
         found[role] = tensor
     return found
+
+
+def is_whole_number(quant: Quant, role: str) -> bool:
+    """Whether what has that role are whole numbers: all but scales, and multipliers of a float rule."""
+    return role != "filter_scale" and (role != "multiplier" or (quant.kind is not None and quant.kind.integer))
 
 
 def key_of(role: str) -> str:
@@ -58,7 +69,6 @@ def check_quant(conv: ConvSettings, quant: Quant, tensors: Mapping[str, Tensor])
         if getattr(conv, name) != idle:
             why = "as it is quantised: quant says what sums and outputs are, and padding is the input's zero point"
             raise ConfigError(name, getattr(conv, name), f"{'nothing' if idle is None else idle}, {why}")
-    check_rule(quant)
 
 
 def check_integers(role: str, affine: Affine, tensor: Tensor) -> None:
@@ -155,11 +165,12 @@ def sums_note(quant: Quant, terms: int, x: np.dtype[Any], w: np.dtype[Any]) -> s
     """How wide sums without the bias may be, as far as dtypes and zero points say it, beside the accumulator."""
     bound = terms * reach(quant.input, x) * reach(quant.filters, w)
     held, bits = quant.accumulator, bits_needed(-bound, bound)
-    return f"sums of up to {bound:,} need {bits} bits at most, before the bias; the accumulator has {held.bits} ({held.overflow})"
+    need = f"sums of up to {bound:,} need {bits} bits at most, before the bias"
+    return f"{need}; the accumulator has {held.bits} ({held.overflow})"
 
 
 def reach(affine: Affine, dtype: np.dtype[Any]) -> int:
     """How far from the zero point an integer may lie."""
     low, high = integer_range(affine.dtype) if affine.dtype else exact_range(dtype)
-    several = affine.zero_point if isinstance(affine.zero_point, tuple) else (affine.zero_point,)
+    several: tuple[int, ...] = affine.zero_point if isinstance(affine.zero_point, tuple) else (affine.zero_point,)
     return max(max(high - zero, zero - low) for zero in several)
