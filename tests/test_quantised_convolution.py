@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -194,14 +195,111 @@ def test_a_left_shift_wraps() -> None:
         assert got.item() == expected
 
 
+@pytest.mark.parametrize(("argument", "role"), [("input_dtype", "x"), ("filter_dtype", "w")])
 @pytest.mark.parametrize(
-    ("values", "dtype"),
-    [([-9, 0], "int4"), ([8, 0], "int4"), ([16, 0], "uint4"), ([256, 0], "uint8"), ([-1, 0], "uint8")],
+    ("value", "dtype", "span"),
+    [
+        (-9, "int4", "-8 to 7"),
+        (8, "int4", "-8 to 7"),
+        (16, "uint4", "0 to 15"),
+        (-1, "uint4", "0 to 15"),
+        (256, "uint8", "0 to 255"),
+        (200, "int8", "-128 to 127"),
+    ],
 )
-def test_integers_that_are_none_of_their_dtype(values: list[int], dtype: str) -> None:
-    for role in ("input", "filters"):
-        arrays = {"x": np.ones((1, 2, 1, 1), np.int16), "w": np.ones((1, 2, 1, 1), np.int16)}
-        key = {"input": "x", "filters": "w"}[role]
-        arrays[key] = np.array(values, np.int16).reshape(1, 2, 1, 1)
-        with pytest.raises(ConfigError, match=f"{role}"):
-            cp.conv_quantized(**arrays, rule=None, **{f"{role.rstrip('s')}_dtype": dtype})
+def test_integers_that_are_none_of_their_dtype(argument: str, role: str, value: int, dtype: str, span: str) -> None:
+    arrays = {"x": np.ones((1, 2, 1, 1), np.int16), "w": np.ones((1, 2, 1, 1), np.int16)}
+    arrays[role] = np.array([0, value], np.int16).reshape(1, 2, 1, 1)
+    with pytest.raises(
+        ConfigError, match=f"^{role}: got {value}, expected whole numbers from {span}, as {argument} is"
+    ):
+        cp.conv_quantized(**arrays, rule=None, **{argument: dtype})
+    arrays[role] = np.clip(arrays[role], *map(int, span.split(" to ")))
+    assert cp.conv_quantized(**arrays, rule=None, **{argument: dtype}).item() == arrays[role].sum()
+
+
+IMAGE, FILTERS = np.ones((1, 2, 3, 3), np.int8), np.ones((2, 2, 3, 3), np.int8)
+SCALES = {"multiplier": None, "shift": None, "input_scale": 1.0, "filter_scale": 1.0, "output_scale": 1.0}
+TABLE = {"multiplier": None, "shift": None, "rule": "thresholds"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"x": IMAGE / 2}, "x: got float64, expected integers"),
+        ({"w": FILTERS / 2}, "w: got float64, expected integers"),
+        ({"bias": [0.5, 1]}, "bias: got float64, expected integers"),
+        ({"rule": "nearest"}, "rule: got nearest, expected one of double, "),
+        ({"rule": None}, "rule: got nothing, expected a rule, as there is a multiplier"),
+        ({"multiplier": 2**31}, "multiplier: got 2147483648, expected a number from 0 to 2147483647"),
+        ({"multiplier": 0.5}, "multiplier: got 0.5, expected a whole number, as the rule double has it"),
+        ({"multiplier": [1, 2, 3]}, "multiplier: got (3,), expected one, or 2, one for each filter"),
+        ({"multiplier": None}, "multiplier: got nothing, expected one, as the rule double takes it beside the other"),
+        ({"shift": 31}, "shift: got 31, expected a whole number from -31 to 30"),
+        ({"rule": "reduced16", "shift": 15}, "shift: got 15, expected a whole number from -31 to 14"),
+        ({"rule": "shift"}, "multiplier: got 1073741824, expected null, as the rule shift takes none"),
+        ({"rule": "shift", "multiplier": None, "shift": -1}, "shift: got -1, expected a whole number from 0 to 63"),
+        (
+            {**SCALES, "output_scale": None},
+            "output_scale: got nothing, expected the scale, as the rule double takes all",
+        ),
+        ({**SCALES, "multiplier": 1, "shift": 1}, "multiplier: got 1, expected null beside the three scales"),
+        ({**SCALES, "input_scale": 0}, "input_scale: got 0, expected a number above 0 that float32 holds"),
+        ({**SCALES, "filter_scale": [1.0, 2, 3]}, "filter_scale: got (3,), expected one, or 2, one for each filter"),
+        ({**SCALES, "filter_scale": 2e9}, "filter_scale: got scales that make 2000000000.0, expected a number from 0"),
+        (
+            {**SCALES, "rule": "reduced16", "filter_scale": 2**15},
+            "filter_scale: got a shift of 16, expected scales whose",
+        ),
+        ({**SCALES, "rule": "float", "output_scale": 1e-40}, "output_scale: got 9.99994610111476e-41, expected scales"),
+        ({"filter_zero_point": [1, 2, 3]}, "filter_zero_point: got [1, 2, 3], expected one, or 2, one for each filter"),
+        ({"filter_zero_point": [1, 128]}, "filter_zero_point: got 128, expected a whole number from -128 to 127"),
+        ({"input_zero_point": -129}, "input_zero_point: got -129, expected a whole number from -128 to 127"),
+        ({"output_zero_point": 8, "dtype": "int4"}, "output_zero_point: got 8, expected a whole number from -8 to 7"),
+        ({"dtype": "int64"}, "dtype: got int64, expected one of int4, uint4, int8"),
+        ({"low": 5, "high": 3}, "high: got 3, expected a whole number from low, 5"),
+        ({"high": 128}, "high: got 128, expected a whole number from -128 to 127, as the dtype is int8"),
+        ({"low": 0.5}, "low: got 0.5, expected a whole number"),
+        ({"accumulator": {"bits": 65}}, "accumulator.bits: got 65, expected a whole number from 2 to 64"),
+        ({"accumulator": {"width": 8}}, "accumulator.width: got 8, expected one of the keys of accumulator"),
+        (TABLE, "thresholds: got nothing, expected a table of thresholds"),
+        ({**TABLE, "thresholds": [[1], [2], [3]]}, "thresholds: got (3, 1), expected one, or 2, one for each filter"),
+        ({**TABLE, "thresholds": [[1, 2], [3]]}, "thresholds: got [[1, 2], [3]], expected a list of whole numbers"),
+        ({**TABLE, "thresholds": [1], "shift": 1}, "shift: got 1, expected null, as the rule thresholds takes none"),
+    ],
+)
+def test_arguments_that_do_not_go_together(arguments: dict[str, Any], expected: str) -> None:
+    legal = {"x": IMAGE, "w": FILTERS, "rule": "double", "multiplier": 1 << 30, "shift": 0}
+    with pytest.raises(ConfigError, match=f"^{re.escape(expected)}"):
+        cp.conv_quantized(**{**legal, **arguments})
+
+
+def test_one_end_of_a_range_is_enough() -> None:
+    numbers = {"rule": "shift", "shift": 0}
+    assert cp.conv_quantized(IMAGE, FILTERS, [-40, 0], high=3, **numbers).ravel().tolist() == [-22, 3]
+    assert cp.conv_quantized(IMAGE, FILTERS, [-40, 0], low=0, **numbers).ravel().tolist() == [0, 18]
+
+
+HELD = "sum 40000 does not fit the accumulator's 16 bits (-32768 to 32767); choose accumulator."
+OTHERS = "accumulator.overflow=wrap or accumulator.overflow=saturate"
+NARROWED = "overflow=saturate, overflow=saturate_symmetric or overflow=wrap"
+NOT_TAKEN = "sum 2147523648 does not fit the 32 bits that the rule double takes (-2147483648 to 2147483647)"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({}, f"{HELD}bits=32, {OTHERS}"),
+        ({"rule": None, "multiplier": None, "shift": None}, f"{HELD}bits=64, {OTHERS}"),
+        (
+            {"accumulator": {"bits": 32}, "overflow": "error"},
+            f"the value 40000 does not fit int8 (-128 to 127); choose {NARROWED}",
+        ),
+        ({"accumulator": {"bits": 64}, "bias": [2**31]}, f"{NOT_TAKEN}; an accumulator of so many bits"),
+    ],
+)
+def test_sums_that_do_not_fit(arguments: dict[str, Any], expected: str) -> None:
+    x = np.full((1, 4, 1, 1), 100, np.int8)
+    legal: dict[str, Any] = {"rule": "double", "multiplier": 1 << 30, "shift": 1, "accumulator": {"bits": 16}}
+    with pytest.raises(ValueRangeError, match=re.escape(expected)):
+        cp.conv_quantized(x, x, **{**legal, **arguments})

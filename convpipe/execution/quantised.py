@@ -13,15 +13,17 @@ from numpy.typing import ArrayLike
 from convpipe.errors import ConfigError, ConvpipeError, ValueRangeError, did_you_mean
 from convpipe.execution import pipeline
 from convpipe.execution.functions import given, plan_of, read_settings
-from convpipe.fields import read
+from convpipe.fields import choice, optional, read, whole
 from convpipe.geometry.axes import Padding, PerAxis
 from convpipe.graph import lowerings
 from convpipe.graph.plan import Plan
 from convpipe.graph.quantities import quantity
 from convpipe.graph.single import operation_of
+from convpipe.ops.arrays.narrowing import BITS_OF, limits_in, storage
 from convpipe.ops.kinds.convolving import ConvSettings
 from convpipe.ops.kinds.operation import Weight
 from convpipe.ops.kinds.quantised import QUANTITIES, Quant
+from convpipe.ops.kinds.suiting import check_cells
 from convpipe.ops.transpose import channels_first
 from convpipe.sources import Request, stream
 from convpipe.tensors import Array, Tensor
@@ -35,7 +37,10 @@ KEYS = {
     "filter_zero_point": "filters.zero_point",
     "output_zero_point": "output.zero_point",
     "dtype": "output.dtype",
+    "input_dtype": "input.dtype",
+    "filter_dtype": "filters.dtype",
 }
+ARRAYS = {"input.dtype": "x", "filters.dtype": "w", "bias.dtype": "bias"}
 ITSELF = ("rule", "multiplier", "shift", "mode", "thresholds", "offset", "step", "overflow", "accumulator")
 
 
@@ -54,6 +59,8 @@ def conv_quantized(
     filter_zero_point: ArrayLike = 0,
     output_zero_point: int = 0,
     dtype: str = "int8",
+    input_dtype: str | None = None,
+    filter_dtype: str | None = None,
     low: int | None = None,
     high: int | None = None,
     accumulator: Mapping[str, Any] | None = None,
@@ -77,6 +84,7 @@ def conv_quantized(
             gives the sums. ``thresholds`` takes `thresholds`, `offset` and `step`, as the function of that name.
         input_zero_point, output_zero_point: the integers that stand for 0; `filter_zero_point` one, or one a filter.
         dtype: of the result, int4 to int32.
+        input_dtype, filter_dtype: what `x` and `w` hold, where that is not the dtype of the array: int4 or uint4.
         low, high: a range within it, such as `activation_range` gives.
         accumulator: its ``bits``, ``overflow``, ``every`` and ``order``, as in `quant.accumulator`; by default 32
             bits, and a sum that they do not hold is an error.
@@ -154,7 +162,9 @@ def as_argument(error: ConfigError) -> ConvpipeError:
     if isinstance(cause, ValueRangeError):
         held = error.key.startswith("quant.accumulator")
         return ValueRangeError(cause.under("accumulator") if held else str(cause))
-    return error.at({f"quant.{key}": name for name, key in KEYS.items()})
+    names = {**{f"quant.{key}": name for name, key in KEYS.items()}, **ARRAYS}
+    key = names.get(error.key, error.key.removeprefix("quant."))
+    return type(error)(key, error.got, error.expected.replace("quant.", ""), error.hint)
 
 
 def quant_of(arguments: Mapping[str, Any]) -> Quant:
@@ -169,7 +179,8 @@ def quant_of(arguments: Mapping[str, Any]) -> Quant:
         found.setdefault(group, {})[setting] = plain(arguments[name])
     low, high = arguments["low"], arguments["high"]
     if low is not None or high is not None:
-        found["activation"] = [low, high]
+        ends = [optional(whole())(name, arguments[name]) for name in ("low", "high")]
+        found["activation"] = list(limits_in(choice(BITS_OF)("dtype", arguments["dtype"]), *ends))
     try:
         return read(Quant, "", {name: value for name, value in found.items() if value is not None})
     except ConfigError as error:
@@ -180,7 +191,7 @@ def plain(value: Any) -> Any:
     """An argument as a config has it."""
     if value is None or isinstance(value, str | int | float | Mapping):
         return value
-    return np.asarray(value).tolist()
+    return [plain(each) for each in value] if isinstance(value, list | tuple) else np.asarray(value).tolist()
 
 
 def planned(settings: ConvSettings, quant: Quant, arrays: dict[str, Array]) -> tuple[Plan, dict[str, Array]]:
@@ -199,9 +210,12 @@ def planned(settings: ConvSettings, quant: Quant, arrays: dict[str, Array]) -> t
         array = arrays[weight.role]
         return Tensor(weight.role, array.shape, array.dtype, weight.axes)
 
+    for role, affine, argument in (("input", quant.input, "input_dtype"), ("filters", quant.filters, "filter_dtype")):
+        if affine.dtype is not None and arrays[role].dtype.kind != "f":
+            check_cells(ARRAYS[f"{role}.dtype"], arrays[role], affine.dtype, argument)
+            arrays[role] = arrays[role].astype(storage(affine.dtype), copy=False)
     operation = operation_of(settings, bias="bias" in arrays, quant=quant)
-    names = {f"quant.{key}": name for name, key in KEYS.items()}
     try:
         return plan_of(operation, lowerings.chain("conv", lowerings.QUANTIZED), arrays["input"], give), arrays
     except ConfigError as error:
-        raise error.at({**names, error.key: error.key.removeprefix("quant.")} | names) from error
+        raise as_argument(error) from error

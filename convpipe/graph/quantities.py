@@ -58,6 +58,8 @@ def quantity(quant: Quant, role: str, weights: Source | None) -> Source:
             raise ConfigError(key_of(role), value, "numbers, or the path of a .npy")
         return weights
     values = value if isinstance(value, tuple) else (value,)
+    if role == "thresholds" and not isinstance(values[0], tuple):  # one list for all filters
+        values = (values,)
     return Lecture(role=key_of(role), source="lecture", values=values, dtype=dtype_for(quant, role, values))
 
 

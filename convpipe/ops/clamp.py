@@ -10,9 +10,8 @@ from convpipe.fields import choice, field, optional, whole
 from convpipe.ops import Array, Convolution, Form, Made, Operation, Tensor, cellwise, like, numeric
 from convpipe.ops.arrays.narrowing import BITS_OF, integer_range, limits_in
 from convpipe.ops.clip import checked_limits, clip
-from convpipe.ops.kinds.quantised import NEAREST, activation_limits, positive_number
+from convpipe.ops.kinds.quantised import NEAREST, UPPER, activation_limits, positive_number
 
-UPPER = {"relu6": 6.0, "relu_n1_to_1": 1.0}
 BEYOND = np.float32(2.0**40)  # more steps than the widest dtype has: a scale may be so small that there is no number
 
 

@@ -100,7 +100,7 @@ class Matmul(SumStage):
         return product_error(wide.run, made.dtype, filter_matrix.values.shape[1], x, filter_matrix, bias)
 
     def form(self, x: Tensor, filter_matrix: Tensor, bias: Tensor | None = None) -> Form:
-        """A row of the columns times a row of the filter matrix, and the bias; or what an accumulator makes of these."""
+        """A row of the columns times a row of the filters, and the bias; or what an accumulator makes of these."""
         sizes, accumulator = self.conv.sizes, self.accumulator
         (row, f), order = variables(2), self.conv.order
         own = None if bias is None else bias_read(f, sizes.filters)

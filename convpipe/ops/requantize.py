@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -216,7 +217,8 @@ def rescaled(
     made = np.empty(planes.shape, storage(dtype))
     least, most = overflow_limits(dtype, overflow)
     counts = Counts(bits=bits_needed(low, high))
-    rows, results = planes.reshape(len(planes), -1), made.reshape(len(planes), -1)
+    shape = (len(planes), prod(planes.shape[1:]))
+    rows, results = planes.reshape(shape), made.reshape(shape)
     for channels, cells in tiles(*rows.shape):
         own = of_channels(scaling, channels)
         tile = rows[channels, cells].astype(np.int64)
@@ -327,8 +329,8 @@ class Requantize(Operation):
             rows = (table,) if isinstance(table, tuple) and not isinstance(table[0], tuple) else table
             given = {"thresholds": rows, "offset": self.offset, "step": self.step}
         elif RULES[self.rule].integer and "output_scale" in given:
-            found = multiplied(*(np.atleast_1d(np.float32(given[name])) for name in SCALES))
-            given = {role: tuple(each.tolist()) for role, each in zip(("multiplier", "shift"), found, strict=True)}
+            multiplier, shift = multiplied(*(np.atleast_1d(np.float32(given[name])) for name in SCALES))
+            given = {"multiplier": tuple(multiplier.tolist()), "shift": tuple(shift.tolist())}
         return requantizing(x, self.rule, self.mode, given, self.zero_point, self.dtype, self.overflow)
 
     def run(self, x: Array, **sides: Array) -> Array:

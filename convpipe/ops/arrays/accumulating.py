@@ -41,14 +41,13 @@ def in_accumulator(error: ValueRangeError, accumulator: Accumulator, most: int) 
     Args:
         most: the bits of the widest sums that the rule takes to which they go.
     """
-    what, _, _ = str(error).partition(" does not fit")
-    value = int(what.rpartition(" ")[2])
+    value = int(str(error).partition(" does not fit")[0].rpartition(" ")[2])
     ways = [f"bits={most}"] if accumulator.bits < bits_needed(value, value) <= most else []
     if accumulator.overflow == "error":
         ways += ["overflow=wrap", "overflow=saturate"]
     low, high = accumulator.limits
     advice = f"; choose {', '.join(ways[:-1])}{' or ' if ways[1:] else ''}{ways[-1]}" if ways else ""
-    text = f"{what} does not fit the accumulator's {accumulator.bits} bits ({low} to {high}){advice}"
+    text = f"the exact sum {value} does not fit the accumulator's {accumulator.bits} bits ({low} to {high}){advice}"
     return ValueRangeError(text, "overflow", accumulator.overflow)
 
 

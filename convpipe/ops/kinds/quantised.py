@@ -20,6 +20,7 @@ THRESHOLDS = "thresholds"  # the rule that has a table
 RULE_NAMES = (*RULES, THRESHOLDS)
 ORDERS = ("C,kh,kw", "kh,kw,C")
 ACTIVATIONS = ("none", "relu", "relu6", "relu_n1_to_1")
+UPPER = {"relu6": 6.0, "relu_n1_to_1": 1.0}  # the largest real number that stays
 NEAREST = ("half_away", "half_even")
 LEAST_ZERO, MOST_ZERO = -(2**31), 2**31 - 1
 SCALE = "The real number that one step stands for: one, or of filters one for each."
@@ -81,7 +82,7 @@ def positive(key: str, value: Any) -> float:
     with np.errstate(over="ignore"):
         if not 0 < np.float32(found) < np.inf:
             raise positive_number.refused(key, value)
-    return found
+    return float(found)  # an integer may be one that NumPy has no dtype for
 
 
 positive_number = judged(positive, "a number above 0 that float32 holds", {"type": "number", "exclusiveMinimum": 0})
