@@ -111,10 +111,9 @@ class Matmul(SumStage):
         form = of_products(2, reads, loops, own)
         if accumulator is None:
             return form
-        zero_point = 0 if self.conv.quant is None else self.conv.quant.input.zero_point
-        text = products_text(accumulator, zero_point)
+        text = products_text(accumulator)
         text = text if bias is None else held_text(f"{text} + bias", accumulator)
-        return held_form(form, text, accumulator, sizes.taps, zero_point)
+        return held_form(form, text, accumulator, sizes.taps, self.conv.quant)
 
 
 def matmul(
