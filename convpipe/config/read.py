@@ -97,9 +97,14 @@ def read_archived(run: Run) -> Spec:
 
 
 def placed(config: Mapping[str, Any], paths: Mapping[str, str]) -> dict[str, Any]:
-    """A config with the paths of the files that it reads, by group."""
-    groups = {group: config[group] for group in paths if isinstance(config.get(group), Mapping)}
-    return {**config, **{group: {**settings, "path": paths[group]} for group, settings in groups.items()}}
+    """A config with the paths of the files that it reads, by the keys of what reads them."""
+    found = dict(config)
+    for key, path in paths.items():
+        group, _, inner = key.partition(".")
+        settings = found.get(group)
+        if isinstance(settings, Mapping):
+            found[group] = placed(settings, {inner: path}) if inner else {**settings, "path": path}
+    return found
 
 
 def whole_spec(parts: Mapping[str, Any], memo: Memo) -> Spec:

@@ -6,6 +6,7 @@ from typing import cast
 
 from convpipe.errors import ConfigError, ValueRangeError
 from convpipe.ops import MAIN, Operation
+from convpipe.ops.arrays.narrowing import Counts
 from convpipe.ops.arrays.overflow import Overflow, check_rule
 from convpipe.ops.kinds.operation import workspace_of
 from convpipe.ops.kinds.quantised import QUANTITIES
@@ -36,23 +37,32 @@ class Step:
         """The tensor's array, from those it needs.
 
         Raises:
+            ConfigError, ValueRangeError: as `counted`.
+        """
+        return self.counted(*arrays)[0]
+
+    def counted(self, *arrays: Array) -> tuple[Array, Counts | None]:
+        """The tensor's array, from those it needs; and what rounding and narrowing did, of an operation that counts.
+
+        Raises:
             ConfigError: values that the operation does not take.
             ValueRangeError: an exact sum that does not fit; of a layer, or where a stage has a rule of its own, that
                 is a ConfigError.
         """
+        mains = len(arrays) - len(self.sides)
+        sides = dict(zip(self.sides, arrays[mains:], strict=True))
         try:
-            if not self.sides:
-                return self.operation.run(*arrays)
-            mains = len(arrays) - len(self.sides)
-            return self.operation.run(*arrays[:mains], **dict(zip(self.sides, arrays[mains:], strict=True)))
+            if type(self.operation).counts:
+                return self.operation.run_counted(*arrays[:mains], **sides)
+            return self.operation.run(*arrays[:mains], **sides), None
         except ConfigError as error:
             raise under(self.key, self.operation, error.at(self.of_quant)) from error
         except ValueRangeError as error:
             key = self.rule or self.key
             if not key:
                 raise
-            setting = "overflow" if hasattr(self.operation, "overflow") else "op"
-            got = getattr(self.operation, setting, self.op)
+            setting = error.setting or ("overflow" if hasattr(self.operation, "overflow") else "op")
+            got = error.got if error.setting else getattr(self.operation, setting, self.op)
             raise ConfigError(f"{key}.{setting}", got, "sums that fit", error.under(key)) from error
 
     @property

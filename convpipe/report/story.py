@@ -104,7 +104,7 @@ class Story:
         shown = telling if telling or self.cell else self.stages
         for part in shown:
             alone = len(shown) == 1 and not self.cell
-            yield part.line("" if alone else f"{part.name}: ")
+            yield from part.lines("" if alone and not part.steps else f"{part.name}: ")
 
 
 def box_of(name: str, cells: tuple[Sizes | None, ...]) -> str:

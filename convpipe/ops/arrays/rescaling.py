@@ -139,7 +139,9 @@ def three_products(acc: Array, scaling: Scaling) -> Array:
 
 def in_float64(acc: Array, scaling: Scaling, zero_point: int) -> Array:
     """One multiplication in float64, by a scale in float32."""
-    return whole(np.rint(product64(acc, scaling))) + zero_point
+    product = np.rint(product64(acc, scaling))
+    beyond = np.where(np.abs(product) > MOST, np.fmod(product, 2.0**32), 0)  # its last bits, for results that wrap
+    return whole(product) + beyond.astype(INT64) + zero_point
 
 
 def product64(acc: Array, scaling: Scaling) -> Array:
@@ -151,6 +153,40 @@ def product64(acc: Array, scaling: Scaling) -> Array:
 def whole(values: Array) -> Array:
     """Whole floats as int64, cut far beyond what a result may be; infinity is cut, too."""
     return np.clip(values.astype(np.float64), -MOST, MOST).astype(INT64)
+
+
+def check_scales(input_scale: Array, filter_scale: Array, output_scale: Array, rule: Rule) -> None:
+    """Three float32 scales give a rule the factors that it works with.
+
+    Raises:
+        ConfigError: a product, a quotient or a reciprocal that float32 does not hold, or a shift out of range.
+    """
+    if rule.integer:
+        _, shift = multiplied(input_scale, filter_scale, output_scale)
+        if (shift > rule.most_shift).any():
+            expected = f"scales whose shift is at most {rule.most_shift}, as the rule has it"
+            raise ConfigError("filter_scale", f"a shift of {shift.max()}", expected)
+        return
+    with np.errstate(all="ignore"):
+        product, inverse = input_scale * filter_scale, np.float32(1) / output_scale
+        factors = np.concatenate([product / output_scale, product * inverse, inverse])
+    if not np.isfinite(factors).all():
+        raise ConfigError("output_scale", float(output_scale[0]), "scales whose factors float32 holds")
+
+
+def multiplied(input_scale: Array, filter_scale: Array, output_scale: Array) -> tuple[Array, Array]:
+    """Multipliers and shifts of float32 scales: of f64(sx) * f64(sw) / f64(sy).
+
+    Raises:
+        ConfigError: a scale that is too large for them.
+    """
+    real = input_scale.astype(np.float64) * filter_scale.astype(np.float64) / output_scale.astype(np.float64)
+    try:
+        pairs = [quantize_multiplier(each) for each in real.tolist()]
+    except ConfigError as error:
+        raise ConfigError("filter_scale", f"scales that make {error.got}", error.expected) from error
+    multipliers, shifts = zip(*pairs, strict=True)
+    return np.array(multipliers, INT64), np.array(shifts, INT64)
 
 
 def half_of(values: Array) -> Array:
@@ -220,4 +256,6 @@ def quantize_multiplier(scale: float) -> tuple[int, int]:
     multiplier = math.floor(fraction * 2**BITS + 0.5)
     if multiplier == 2**BITS:
         multiplier, shift = multiplier // 2, shift + 1
+    if shift > MOST_LEFT:  # it was rounded up to 2**30
+        raise ConfigError("scale", scale, f"a number from 0, below 2**{MOST_LEFT} in 31 bits")
     return (multiplier, shift) if shift >= LEAST_SHIFT and multiplier else (0, 0)
