@@ -126,7 +126,7 @@ def unread_parts(spec: Spec) -> tuple[str, ...]:
 def has_weights(operation: Operation) -> bool:
     """Whether a layer reads more than what other layers make."""
     kind = type(operation)
-    return isinstance(operation, Convolving) or any(role != MAIN for role in (*kind.reads, *kind.may_read))
+    return isinstance(operation, Convolving) or any(role != MAIN for role in kind.reads)
 
 
 def paths_of(spec: Spec) -> dict[str, str]:
