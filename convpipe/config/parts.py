@@ -71,7 +71,9 @@ def check_written(key: str, quant: Quant | None) -> None:
     for role in QUANTITIES if quant is not None else ():
         value = setting_of(quant, role)
         if isinstance(value, Mapping) or (isinstance(value, str) and value.endswith(".npy")):
-            raise ConfigError(f"{key}.{key_of(role)}", value, "numbers, or the name that they have in the file of weights")
+            raise ConfigError(
+                f"{key}.{key_of(role)}", value, "numbers, or the name that they have in the file of weights"
+            )
 
 
 def layer_kinds() -> Kinds:
