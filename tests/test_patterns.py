@@ -120,8 +120,8 @@ def test_an_input_cell_by_cell(name: str, dtype: str, layout: str) -> None:
 @pytest.mark.parametrize("name", PATTERNS)
 def test_filters_cell_by_cell(name: str, layout: str) -> None:
     request = Request((None, 3, None, None), groups=2)
-    w = made("filters", name, request, count=14, kernel=[2, 3], layout=layout)
-    assert_cells(w, plain((14, 3, 2, 3), AXES[layout], "int8", name))
+    w = made("filters", name, request, count=40, kernel=[2, 3], layout=layout)  # more than a filter has cells
+    assert_cells(w, plain((40, 3, 2, 3), AXES[layout], "int8", name))
 
 
 @pytest.mark.parametrize("name", PATTERNS)
