@@ -37,7 +37,8 @@ def center(x: ArrayLike, zero_point: ArrayLike = 0) -> Array:
     if zero.dtype.kind not in "iu" or zero.dtype == bool:
         raise ConfigError("zero_point", zero_point, "whole numbers")
     target = centered_dtype(cells.dtype, zero.reshape(-1).tolist())
-    return np.subtract(cells, zero.astype(target), dtype=target)
+    made: Array = np.subtract(cells, zero.astype(target), dtype=target)
+    return made
 
 
 def centered_dtype(dtype: np.dtype[Any], zeros: list[int]) -> np.dtype[Any]:

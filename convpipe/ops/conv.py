@@ -1,7 +1,7 @@
 """A convolution (cross-correlation, as every deep-learning library means it)."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from convpipe.fields import field, group, if_given, one_or_several, optional, text, whole
 from convpipe.geometry.axes import input_rank, kernel_letters, one_image
@@ -43,7 +43,7 @@ class Conv(Convolving):
 
     given = ("input", "filters", "bias", *QUANTITIES)
     idle = ("filters",)
-    lacks = ("output_padding", "output_shape")
+    lacks: ClassVar[tuple[str, ...]] = ("output_padding", "output_shape")
     forward = True
     backward = False
 
@@ -63,7 +63,8 @@ class Conv(Convolving):
             GeometryError: sizes, dtypes or settings that do not fit together.
         """
         if self.quant is not None:
-            check_quant(self, self.quant, tensors)
+            weights = next(tensors[role] for role in ("filters", "weights") if role in tensors)
+            check_quant(self, self.quant, {**tensors, "filters": weights})
         return super().solve(tensors)
 
     def notes(self, conv: Convolution) -> tuple[str, ...]:

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from convpipe.fields import choice, field, whole
-from convpipe.ops import Array, Made, Operation, Tensor, like, numeric
+from convpipe.ops import Array, Form, Made, Operation, Tensor, like, numeric
 from convpipe.ops.arrays.narrowing import BITS_OF, integer_range, storage
 from convpipe.ops.arrays.rescaling import whole as whole_cells
 from convpipe.ops.kinds.quantised import LEAST_ZERO, MOST_ZERO, SCALE, ZERO, positive_number
+from convpipe.ops.kinds.rule_forms import stepwise_form
 from convpipe.ops.requantize import scale_of
 
 
@@ -85,3 +86,15 @@ class Quantize(Operation):
         low, high = integer_range(self.dtype)
         whole(low, high)("zero_point", self.zero_point)
         return like(x, dtype=storage(self.dtype))
+
+    def form(self, x: Tensor) -> Form:
+        """The quotient in float32, rounded, moved and cut."""
+        low, high = integer_range(self.dtype)
+        constants = {"scale": np.float32(self.scale).item(), "zero_point": self.zero_point, "low": low, "high": high}
+        steps = (
+            ("cell", "f32(x)", ""),
+            ("quotient", "f32(cell / scale)", "quotient"),
+            ("rounded", "rint(quotient)", "rounding"),
+            ("moved", "rounded + zero_point", "zero point"),
+        )
+        return stepwise_form(x, "min(max(moved, low), high)", steps, {}, constants)

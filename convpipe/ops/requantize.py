@@ -3,26 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convpipe.errors import ConfigError, GeometryError
-from convpipe.ops import Array, Convolution, Made, Operation, Tensor, choice, field, like, numeric, optional, whole
+from convpipe.errors import ConfigError, GeometryError, ValueRangeError
+from convpipe.ops import (
+    Array,
+    Convolution,
+    Form,
+    Made,
+    Operation,
+    Tensor,
+    choice,
+    field,
+    like,
+    numeric,
+    optional,
+    whole,
+)
 from convpipe.ops.arrays.narrowing import (
     BITS_OF,
     NARROW_OVERFLOWS,
     Counts,
     bits_needed,
     bits_range,
-    check_within,
     limits_in,
     narrowed_to,
     overflow_limits,
     storage,
 )
-from convpipe.ops.arrays.rescaling import BITS, LEAST_SHIFT, RULES, SCALES, Rule, Scaling, quantize_multiplier
+from convpipe.ops.arrays.rescaling import (
+    ABSENT,
+    BITS,
+    LEAST_SHIFT,
+    RULES,
+    SCALES,
+    Rule,
+    Scaling,
+    check_scales,
+    multiplied,
+)
 from convpipe.ops.arrays.shifts import shift_mode, shifts_of, whole_cells
 from convpipe.ops.arrays.sums import SLACK
 from convpipe.ops.arrays.thresholds import thresholds
@@ -46,7 +69,9 @@ from convpipe.ops.kinds.quantised import (
     tables,
     takes_scales,
 )
+from convpipe.ops.kinds.rule_forms import requantizing
 
+NUMBERS = ("multiplier", "shift", *SCALES, "thresholds")
 TILE = 1 << 14  # cells at a time: what a rule makes on the way stays in the cache
 
 
@@ -133,9 +158,10 @@ def scaling_of(rule: Rule, mode: str, given: dict[str, Any], channels: int) -> S
         ways = " or ".join(" and ".join(names) for names in rule.takes)
         raise ConfigError("multiplier", " and ".join(sorted(there)) or None, f"{ways}, as the rule takes them")
     if "output_scale" in there:
-        scales = [scale_of(name, given[name], 1 if name != "filter_scale" else channels) for name in SCALES]
-        return multiplied(*scales) if rule.integer else Scaling(None, None, scales[0][0], scales[1], scales[2][0])
-    shift = None if given["shift"] is None else shift_of(rule, given["shift"], channels)
+        sx, sw, sy = (scale_of(name, given[name], 1 if name != "filter_scale" else channels) for name in SCALES)
+        check_scales(sx, sw, sy, rule)
+        return Scaling(*multiplied(sx, sw, sy)) if rule.integer else Scaling(ABSENT, ABSENT, sx, sw, sy)
+    shift = ABSENT if given["shift"] is None else shift_of(rule, given["shift"], channels)
     if given["multiplier"] is None:
         return Scaling(shift=shift, mode=mode)
     if rule.integer:
@@ -177,13 +203,6 @@ def one_each(name: str, values: ArrayLike, channels: int) -> Array:
     return found
 
 
-def multiplied(input_scale: Array, filter_scale: Array, output_scale: Array) -> Scaling:
-    """Multipliers and shifts of float32 scales: of f64(sx) * f64(sw) / f64(sy)."""
-    real = input_scale.astype(np.float64) * filter_scale.astype(np.float64) / output_scale.astype(np.float64)
-    pairs = [quantize_multiplier(each) for each in real.tolist()]
-    return Scaling(*(np.array(part, np.int64) for part in zip(*pairs, strict=True)))
-
-
 def rescaled(
     acc: Array, rule: Rule, scaling: Scaling, zero_point: int, dtype: str, overflow: str
 ) -> tuple[Array, Counts]:
@@ -193,20 +212,36 @@ def rescaled(
         ValueRangeError: a sum that the rule is not for, or with ``error`` a value that does not fit.
     """
     low, high = ends(acc)
-    check_within(np.array([low, high]), *bits_range(rule.bits), f"the {rule.bits} bits that the rule takes")
+    check_sums(low, high, rule)
     planes = np.moveaxis(acc, -1, 0)
     made = np.empty(planes.shape, storage(dtype))
     least, most = overflow_limits(dtype, overflow)
     counts = Counts(bits=bits_needed(low, high))
-    rows, results = planes.reshape(len(planes), -1), made.reshape(len(planes), -1)
+    shape = (len(planes), prod(planes.shape[1:]))
+    rows, results = planes.reshape(shape), made.reshape(shape)
     for channels, cells in tiles(*rows.shape):
         own = of_channels(scaling, channels)
         tile = rows[channels, cells].astype(np.int64)
         values = rule.run(tile, own, zero_point)
-        below, above = np.count_nonzero(values < least), np.count_nonzero(values > most)
-        counts = counts.joined(Counts(below, above, np.count_nonzero(rule.ties(tile, own))))
+        below, above, ties = map(count, (values < least, values > most, rule.ties(tile, own)))
+        counts = counts.joined(Counts(below, above, ties))
         results[channels, cells] = narrowed_to(values, dtype, overflow) if below or above else values
     return np.moveaxis(made, 0, -1), counts
+
+
+def check_sums(low: int, high: int, rule: Rule) -> None:
+    """All sums are so narrow as a rule takes them.
+
+    Raises:
+        ValueRangeError: the smallest or the largest is not.
+    """
+    least, most = bits_range(rule.bits)
+    if least <= low and high <= most:
+        return
+    name = next(name for name, each in RULES.items() if each is rule)
+    what = f"the sum {low if low < least else high} does not fit the {rule.bits} bits that the rule {name} takes"
+    advice = "an accumulator of so many bits, which wraps or saturates, makes others of them"
+    raise ValueRangeError(f"{what} ({least} to {most}); {advice}", "rule", name)
 
 
 def tiles(channels: int, cells: int) -> Iterator[tuple[slice, slice]]:
@@ -221,10 +256,8 @@ def tiles(channels: int, cells: int) -> Iterator[tuple[slice, slice]]:
 def of_channels(scaling: Scaling, channels: slice) -> Scaling:
     """The same of some channels, as columns."""
 
-    def cut(values: Array | None) -> Array | None:
-        if values is None or len(values) == 1:
-            return values
-        return values[channels, None]
+    def cut(values: Array) -> Array:
+        return values if len(values) <= 1 else values[channels, None]
 
     return Scaling(
         cut(scaling.multiplier),
@@ -287,6 +320,19 @@ class Requantize(Operation):
                 raise GeometryError(role, tensor.shape, f"one, or one for each of {x.shape[-1]} filters")
         return like(x, dtype=storage(self.dtype), workspace=16 * 8 * TILE + SLACK)
 
+    def form(self, x: Tensor, **sides: Tensor) -> Form:
+        """Each step of the rule, and what becomes of what the dtype does not hold."""
+        given = {name: plain(name, getattr(self, name)) for name in NUMBERS if getattr(self, name) is not None}
+        given = {**given, **sides}
+        if self.rule == THRESHOLDS:
+            table = given["thresholds"]
+            rows = (table,) if isinstance(table, tuple) and not isinstance(table[0], tuple) else table
+            given = {"thresholds": rows, "offset": self.offset, "step": self.step}
+        elif RULES[self.rule].integer and "output_scale" in given:
+            multiplier, shift = multiplied(*(np.atleast_1d(np.float32(given[name])) for name in SCALES))
+            given = {"multiplier": tuple(multiplier.tolist()), "shift": tuple(shift.tolist())}
+        return requantizing(x, self.rule, self.mode, given, self.zero_point, self.dtype, self.overflow)
+
     def run(self, x: Array, **sides: Array) -> Array:
         """`rescaled`, without its counts."""
         return self.run_counted(x, **sides)[0]
@@ -298,9 +344,7 @@ class Requantize(Operation):
             ConfigError: numbers of the filters that are out of their range.
             ValueRangeError: a sum that the rule is not for, or a value that does not fit.
         """
-        own = {
-            name: getattr(self, name) for name in ("multiplier", "shift", "input_scale", "filter_scale", "output_scale")
-        }
+        own = {name: getattr(self, name) for name in ("multiplier", "shift", *SCALES)}
         given = {**own, **sides}
         table = given.pop("thresholds", self.thresholds)
         if self.rule == THRESHOLDS:
@@ -315,9 +359,20 @@ class Requantize(Operation):
             raise ConfigError("thresholds", None, "a table of thresholds, as the rule takes it")
         found = thresholds(x, table, offset=self.offset, step=self.step) + self.zero_point
         low, high = overflow_limits(self.dtype, self.overflow)
-        below, above = np.count_nonzero(found < low), np.count_nonzero(found > high)
-        counts = Counts(below, above, 0, bits_needed(*ends(x)))
+        counts = Counts(count(found < low), count(found > high), 0, bits_needed(*ends(x)))
         return narrowed_to(found, self.dtype, self.overflow), counts
+
+
+def count(cells: Array) -> int:
+    """How many are true."""
+    return int(np.count_nonzero(cells))
+
+
+def plain(name: str, value: Any) -> Any:
+    """A setting's number, or its numbers as a tuple; scales as float32 has them."""
+    if isinstance(value, tuple):
+        return tuple(plain(name, each) for each in value)
+    return np.float32(value).item() if name in SCALES else value
 
 
 def ends(values: Array) -> tuple[int, int]:
