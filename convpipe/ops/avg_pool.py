@@ -94,7 +94,8 @@ def avg_pool(
     padding = (counts - divisors(sizes, False)).astype(object) * (zero_point or 0)
 
     def sums(cells: Array) -> Array:
-        return window_sums(sizes, cells) + padding.astype(cells.dtype)
+        found: Array = window_sums(sizes, cells) + padding.astype(cells.dtype)
+        return found
 
     return whole_means(x, sizes.taps, counts, rounding, sums)
 
