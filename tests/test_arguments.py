@@ -83,6 +83,7 @@ CASES = {
     "matmul_rows": Case(
         {"row_matrix": ROWS, "tap_matrix": counted(6, 2)}, {"groups": 2, "dtype": "int64", "overflow": "error"}
     ),
+    "matmul_tiles": Case({"column_tiles": counted(2, 3, 2, 2, 3), "filter_tiles": counted(2, 2, 2, 3, 2)}),
     "max_pool": Case({"x": X}, WINDOWS),
     "pad": Case({"x": X}, {"pad": [[1, 0], [0, 1]]}),
     "relu": ONE,
@@ -93,7 +94,10 @@ CASES = {
     "softmax": ONE,
     "stages": Case({"x": X, "w": W, "bias": BIAS}, CONV),
     "sum_rows": Case({"row_matrix": ROWS}),
+    "sum_tiles": Case({"partial_sums": counted(2, 2, 1, 3, 2, 2), "bias": BIAS}, {"shape": [3, 4]}),
     "tanh": ONE,
+    "tile_columns": Case({"columns": ROWS}, {"rows": 4, "k": 3, "groups": 2}),
+    "tile_filters": Case({"filter_matrix": ROWS}, {"k": 3, "f": 2, "groups": 2}),
     "unpad": Case({"padded": X, "bias": counted(2)}, {"pads": [[1, 0], [0, -1]]}),
     "upsample": Case({"x": X}, {"factor": [2, 3]}),
 }
@@ -113,6 +117,7 @@ WRONG: dict[str, list[Any]] = {
     "divisor": [*NUMBER, 0],
     "dtype": ["int9", "complex64", bool, object, 7],
     "epsilon": [*NUMBER, -1],
+    "f": ["a", None, 0, 1.5],
     "factor": [*SPREAD, None],
     "groups": ["a", None, 0, 1.5, True],
     "high": ["a", 1j, [1], -10],
@@ -124,6 +129,7 @@ WRONG: dict[str, list[Any]] = {
     "low": ["a", 1j, [1], 0.5],
     "lowering": ["fft", None, 3, ("pad",)],
     "mode": ["mirror", None, 3, ["edge"]],
+    "order": ["kw,kh,C", None, 3, ["C,kh,kw"]],
     "out": [3, [[1]], np.zeros((6, 4), int), np.zeros((4, 6), np.int8)],
     "output_padding": ["a", -1, 1.5, [2, 0]],
     "output_shape": ["a", 0, 1.5, [1, 1, 1]],
@@ -133,10 +139,12 @@ WRONG: dict[str, list[Any]] = {
     "pad_value": ["a", None, 1j, [1], 0.5],
     "pads": ["a", None, 1, [[1, 1]], [[1, 1], [1, 1.5]], [[9, 9], [0, 0]]],
     "rate": [*NUMBER, -1, 2],
+    "rows": ["a", None, 0, 1.5],
     "shape": ["a", None, 3, [-1, 2, 2, 4], [1.0, 3.0, 2.0, 4.0]],
     "size": ["a", None, 0, 1.5, True],
     "slope": NUMBER,
     "stride": ["a", 0, 1.5, True, [1] * 7, [1.0, 1.0]],
+    "tile": ["a", 3, [1, 2], [8, 8, 8, 8]],
     "value": ["a", None, 1j, [1], 0.5],
 }
 CALLED = {"kh": "kernel", "kw": "kernel"}  # what an error calls them, as it judges both at once
