@@ -367,7 +367,7 @@ def test_the_map_of_a_layer_is_walked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ((), "explain: the following arguments are required: --at N,F,Y,X, or --all"),
+        ((), "explain: the following arguments are required: --at N,F,Y,X, or --all, or --address A"),
         (("--all", "--at=0,0,0,0"), "--at: got 0,0,0,0, expected 2 whole numbers beside --all, the map: n,f"),
         (("--all", "--at=0"), "--at: got 0, expected 2 whole numbers beside --all, the map: n,f"),
         (("--all", "--at=0,1"), "--at: got 0,1, expected f from 0 to 0"),

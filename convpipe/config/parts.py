@@ -68,7 +68,9 @@ def check_written(key: str, quant: Quant | None) -> None:
     Raises:
         ConfigError: a file or a source of their own.
     """
-    for role in QUANTITIES if quant is not None else ():
+    if quant is None:
+        return
+    for role in QUANTITIES:
         value = setting_of(quant, role)
         if isinstance(value, Mapping) or (isinstance(value, str) and value.endswith(".npy")):
             raise ConfigError(

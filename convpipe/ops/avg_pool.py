@@ -94,7 +94,8 @@ def avg_pool(
     padding = (counts - divisors(sizes, False)).astype(object) * (zero_point or 0)
 
     def sums(cells: Array) -> Array:
-        return window_sums(sizes, cells) + padding.astype(cells.dtype)
+        found: Array = window_sums(sizes, cells) + padding.astype(cells.dtype)
+        return found
 
     return whole_means(x, sizes.taps, counts, rounding, sums)
 
@@ -124,7 +125,7 @@ class AvgPool(Operation):
     images = True
 
     def unread(self) -> tuple[str, ...]:
-        """A stride that is the window's size, how padding counts where there is none, and what it holds if it does not."""
+        """A stride that is the window's size, how padding counts where there is none, what it holds if it does not."""
         without = unread_padding(self.pad, "")[0] and not self.ceil_mode
         uncounted = without or not self.count_include_pad
         return unread_stride(self.kernel, self.stride) + ("count_include_pad",) * without + ("zero_point",) * uncounted

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from convpipe.archive.read import Run
 from convpipe.config.read import read_archived
-from convpipe.errors import ConfigError, did_you_mean
+from convpipe.errors import ConfigError, did_you_mean, first_few
 from convpipe.execution.planned import planned_work
 from convpipe.geometry.axes import kernel_letters, out_letters
 from convpipe.graph.step import Step
@@ -18,6 +18,8 @@ from convpipe.report.entry import Entry, entry_at, entry_of
 from convpipe.report.story import Story
 from convpipe.report.subject import Subject
 from convpipe.tensors import Sizes, Tensor
+
+MOST_NAMES = 24  # that an error lists
 
 
 def stage_cell(run: Run, at: Sequence[int], stage: str, layer: str | None = None) -> Story | Entry:
@@ -60,11 +62,13 @@ def staged(run: Run, stage: str, layer: str | None) -> tuple[str, Subject]:
     """
     spec = read_archived(run)
     work = planned_work(run, spec)
-    names = list(work.plan.rows_by_tensor.values())
-    name = f"{layer}/{stage}" if layer is not None and f"{layer}/{stage}" in names else stage
-    if name not in names:
-        got = stage if layer is None else f"{layer}/{stage}"
-        raise ConfigError("--stage", got, f"a stage: one of {', '.join(names)}", did_you_mean(got, names))
+    rows = work.plan.rows_by_tensor
+    names = list(rows.values())
+    known = {**dict(zip(names, names, strict=True)), **rows, "output": names[-1]}  # of a tensor, the stage that made it
+    got = stage if layer is None or stage in known else f"{layer}/{stage}"
+    if got not in known:
+        raise ConfigError("--stage", got, f"a stage: one of {first_few(names, MOST_NAMES)}", did_you_mean(got, names))
+    name = known[got if layer is None or f"{layer}/{stage}" not in known else f"{layer}/{stage}"]
     steps = [step.name for step in work.plan.steps]
     last = steps.index(name) + 1 if name in steps else 0
     prefix = name.rpartition("/")[0]

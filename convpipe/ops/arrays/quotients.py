@@ -51,7 +51,7 @@ def whole_means(x: Array, terms: int, counts: Array, mode: str, sums: Callable[[
     if magnitude(x.dtype) * terms <= INT64_EXACT:
         return divided(sums(x.astype(np.int64)), counts, mode).astype(x.dtype)
     made = [divided(sums(x[image : image + 1].astype(object)), counts, mode) for image in range(len(x))]
-    return np.concatenate([sums(x[:0]), *made]).astype(x.dtype)
+    return np.concatenate([sums(x[:0].astype(object)), *made]).astype(x.dtype)
 
 
 def check_whole_means(
