@@ -58,7 +58,8 @@ def exact_difference(cells: Array, zero: Array) -> Array:
     """
     low, high = bits_range(64)
     if largest(cells) + largest(zero) <= high:
-        return cells.astype(np.int64) - zero.astype(np.int64)
+        made: Array = cells.astype(np.int64) - zero.astype(np.int64)
+        return made
     exact = cells.astype(object) - zero.astype(object)
     wrong = exact[(exact < low) | (exact > high)]
     if wrong.size:
