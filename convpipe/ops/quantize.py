@@ -67,7 +67,7 @@ def quantize_bias(bias: ArrayLike, input_scale: float, filter_scale: ArrayLike) 
     >>> quantize_bias(np.array([0.5, 1.5, -1.5]), 1.0, 1.0).tolist()
     [0, 2, -2]
     """
-    values = numeric("bias", bias)
+    values = numeric("bias", bias, {1})
     step = scale_of("input_scale", input_scale, 1) * scale_of("filter_scale", filter_scale, values.shape[-1])
     return quantize(values, step, dtype="int32")
 
