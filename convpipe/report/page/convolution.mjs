@@ -375,7 +375,7 @@ export const convolutionView = {
     document.addEventListener("keydown", keyPressed);
     addEventListener("beforeprint", () => shown && toPaper(shown));
     addEventListener("afterprint", () => shown && fromPaper(shown));
-    if (convolutions.length) await open(app, node, start.at);
+    if (convolutions.length) await open(app, node, start.layer && !convolutionOf(app) ? null : start.at);
     else if (lacks.length) node.append(word("h2", "convolution"), element("p", {}, app.say("lacks", { arrays: lacks.join(", ") })));
     else return null;
     return node;

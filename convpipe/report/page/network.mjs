@@ -103,7 +103,7 @@ function storyNodes(app, story, at) {
   const head = element("b", {}, story.whole ? app.say("together", { op: story.whole }) : "");
   const line = at ? element("p", {}, head, " ", storyText(app, story)) : null;
   const steps = (story.steps || []).map(([words, text]) => element("p", { class: "step" }, `${words}: ${text}`));
-  if (!story.parts) return [line, ...steps].filter(Boolean);
+  if (!story.parts) return [...steps, line].filter(Boolean);
   const { places, blocks, more } = story.parts;
   const block = (lines) => element("pre", {}, lines.join("\n").trim());
   const region = { class: "wide blocks", tabindex: 0, role: "region", "aria-label": app.say("sumBlocks") };

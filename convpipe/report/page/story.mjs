@@ -46,10 +46,24 @@ export const formIndices = (sum, indices) => (sum.order ? sum.order.map((axis) =
 export function cellStories(node, indices, arrayOfName, tell = inEnglish) {
   const stored = exactAt(arrayOfName(node.array), indices);
   if (stored === undefined) return null;
+  if (node.trail) return storiesOfTrail(node.trail, indices, arrayOfName, tell);
   const end = { name: cellName(node.name, indices), stored: short(stored) };
   const own = node.form ? [{ ...end, ...formulaOf(node, indices, arrayOfName, tell) }] : [];
   const whole = node.whole ? [{ ...end, whole: node.whole.op, ...formulaOf(node.whole, formIndices(node.whole, indices), arrayOfName, tell) }] : [];
   return own.length || whole.length ? [...own, ...whole] : [end];
+}
+
+// The stories of stages that are told one by one: that of the last first, as it is the cell's.
+function storiesOfTrail(trail, indices, arrayOfName, tell) {
+  const told = [];
+  let at = indices;
+  for (const stage of [...trail].reverse()) {
+    const stored = exactAt(arrayOfName(stage.name), at);
+    if (stored === undefined) break;
+    told.unshift({ name: cellName(stage.name, at), stored: short(stored), ...formulaOf(stage, at, arrayOfName, tell) });
+    at = readsOf(stage.form, at).find(({ input }) => input === 0).cells[0];
+  }
+  return [told.at(-1), ...told.slice(0, -1)];
 }
 
 // Cells of a padded image as those of the image itself, without its padding.
