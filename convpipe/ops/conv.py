@@ -42,7 +42,7 @@ class Conv(Convolving):
     quant: Quant | None = field(if_given(group(Quant)), None, QUANT, later=True)
 
     given = ("input", "filters", "bias", *QUANTITIES)
-    idle = ("filters",)
+    idle: ClassVar[tuple[str, ...]] = ("filters",)
     lacks: ClassVar[tuple[str, ...]] = ("output_padding", "output_shape")
     forward = True
     backward = False

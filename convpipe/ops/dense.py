@@ -71,8 +71,7 @@ class Dense(Operation):
     @property
     def as_conv(self) -> DenseConv:
         """What has the stages of a quantised one: a convolution of images of one cell."""
-        more = {"layout": self.layout, "overflow": self.overflow}
-        return DenseConv(bias=bool(self.bias), quant=self.quant, **more)
+        return DenseConv(bias=bool(self.bias), quant=self.quant, layout=self.layout, overflow=self.overflow)
 
     @property
     def letters(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from convpipe.errors import ConfigError, GeometryError, ValueRangeError
+from convpipe.geometry.axes import axis_of
 from convpipe.ops import (
     Array,
     Convolution,
@@ -72,6 +73,7 @@ from convpipe.ops.kinds.quantised import (
 from convpipe.ops.kinds.rule_forms import requantizing
 
 NUMBERS = ("multiplier", "shift", *SCALES, "thresholds")
+AXIS = "Along which axis several numbers go, one for each channel: -1 is the last; of images (N, C, H, W) they are 1."
 TILE = 1 << 14  # cells at a time: what a rule makes on the way stays in the cache
 
 
@@ -289,6 +291,7 @@ class Requantize(Operation):
     zero_point: int = field(whole(LEAST_ZERO, MOST_ZERO), 0, ZERO)
     dtype: str = field(choice(BITS_OF), "int8", "The integers that come out; those of 4 bits lie in a byte each.")
     overflow: str = field(choice(NARROW_OVERFLOWS), "saturate", NARROW_OVERFLOW)
+    axis: int = field(whole(), -1, AXIS)
 
     may_read = ("multiplier", "shift", "filter_scale", "thresholds")
     counts = True
@@ -315,10 +318,29 @@ class Requantize(Operation):
         """A tensor like `x`, in the output's integers."""
         if x.dtype.kind == "f":
             raise GeometryError("x", x.dtype, "integers")
+        self.check_own(x, sides)
         for role, tensor in sides.items():
             if tensor.shape[0] not in (1, x.shape[-1]):
                 raise GeometryError(role, tensor.shape, f"one, or one for each of {x.shape[-1]} filters")
         return like(x, dtype=storage(self.dtype), workspace=16 * 8 * TILE + SLACK)
+
+    def check_own(self, x: Tensor, sides: Mapping[str, Tensor]) -> None:
+        """Numbers of its own are what the rule takes, one or one for each channel.
+
+        Raises:
+            ConfigError: they are not.
+        """
+        axis = axis_of(self.axis, len(x.shape))
+        for name, value in ((name, getattr(self, name)) for name in NUMBERS):
+            if isinstance(value, str | Mapping):
+                raise ConfigError(name, value, "numbers, as those of a convolution alone may lie in a file")
+            if isinstance(value, tuple) and "C" in x.axes and x.axes[axis] != "C":
+                raise ConfigError("axis", self.axis, f"{x.axes.index('C')}, the channels, as there are several numbers")
+        if not sides and self.rule != THRESHOLDS:
+            given = {name: getattr(self, name) for name in NUMBERS[:-1]}
+            scaling_of(RULES[self.rule], self.mode, given, x.shape[axis])
+        elif self.rule == THRESHOLDS and self.thresholds is None and "thresholds" not in sides:
+            raise ConfigError("thresholds", None, "a table of thresholds, as the rule takes it")
 
     def form(self, x: Tensor, **sides: Tensor) -> Form:
         """Each step of the rule, and what becomes of what the dtype does not hold."""
@@ -331,7 +353,7 @@ class Requantize(Operation):
         elif RULES[self.rule].integer and "output_scale" in given:
             multiplier, shift = multiplied(*(np.atleast_1d(np.float32(given[name])) for name in SCALES))
             given = {"multiplier": tuple(multiplier.tolist()), "shift": tuple(shift.tolist())}
-        return requantizing(x, self.rule, self.mode, given, self.zero_point, self.dtype, self.overflow)
+        return requantizing(x, self.rule, self.mode, given, self.zero_point, self.dtype, self.overflow, self.axis)
 
     def run(self, x: Array, **sides: Array) -> Array:
         """`rescaled`, without its counts."""
@@ -344,19 +366,18 @@ class Requantize(Operation):
             ConfigError: numbers of the filters that are out of their range.
             ValueRangeError: a sum that the rule is not for, or a value that does not fit.
         """
-        own = {name: getattr(self, name) for name in ("multiplier", "shift", *SCALES)}
-        given = {**own, **sides}
-        table = given.pop("thresholds", self.thresholds)
+        given = {**{name: getattr(self, name) for name in NUMBERS}, **sides}
+        table = given.pop("thresholds")
+        planes = np.moveaxis(x, self.axis, -1)
         if self.rule == THRESHOLDS:
-            return self.levels(x, table)
-        rule = RULES[self.rule]
-        scaling = scaling_of(rule, self.mode, given, x.shape[-1])
-        return rescaled(x, rule, scaling, self.zero_point, self.dtype, self.overflow)
+            made, counts = self.levels(planes, table)
+        else:
+            scaling = scaling_of(RULES[self.rule], self.mode, given, planes.shape[-1])
+            made, counts = rescaled(planes, RULES[self.rule], scaling, self.zero_point, self.dtype, self.overflow)
+        return np.moveaxis(made, -1, self.axis), counts
 
-    def levels(self, x: Array, table: ArrayLike | None) -> tuple[Array, Counts]:
+    def levels(self, x: Array, table: ArrayLike) -> tuple[Array, Counts]:
         """How many thresholds each sum has reached, narrowed."""
-        if table is None:
-            raise ConfigError("thresholds", None, "a table of thresholds, as the rule takes it")
         found = thresholds(x, table, offset=self.offset, step=self.step) + self.zero_point
         low, high = overflow_limits(self.dtype, self.overflow)
         counts = Counts(count(found < low), count(found > high), 0, bits_needed(*ends(x)))

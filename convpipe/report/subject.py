@@ -143,8 +143,8 @@ def subject_of(run: Run, layer: str | None = None) -> Subject:
         raise ConfigError("--layer", layer, f"a layer: one of {', '.join(there)}", did_you_mean(layer or "", there))
     work, operation = planned_work(run, spec), spec.network[layer].operation
     if not isinstance(operation, Convolving):
-        steps = tuple(step for step in work.plan.steps if layer in (step.name, step.name.partition("/")[0]))
-        return Subject(run, spec, work, steps, None)
+        own = tuple(step for step in work.plan.steps if step.name.partition("/")[0] == layer)
+        return Subject(run, spec, work, own, None)
     chain = tuple(step for step in work.plan.steps if step.name.startswith(f"{layer}/"))
     return Subject(run, spec, work, chain[:-1], operation)  # the last brings the map's channels to the front
 

@@ -118,14 +118,22 @@ def steps_of(rule: str, mode: str, given: Mapping[str, Any]) -> Iterator[Step]:
 
 
 def requantizing(
-    x: Tensor, rule: str, mode: str, given: Mapping[str, Any], zero_point: int, dtype: str, overflow: str
+    x: Tensor,
+    rule: str,
+    mode: str,
+    given: Mapping[str, Any],
+    zero_point: int,
+    dtype: str,
+    overflow: str,
+    axis: int = -1,
 ) -> Form:
     """The form of a cell that a rule brings to a target's integers.
 
     Args:
-        x: the sums, whose channels are the last axis.
+        x: the sums.
         given: what the rule works with by name: a tensor, a number, or a tuple of one for each channel.
         zero_point, dtype, overflow: as in `requantize`.
+        axis: that of the channels.
     """
     low, high = overflow_limits(dtype, overflow)
     constants = {"zero_point": zero_point, "low": low, "high": high}
@@ -133,7 +141,7 @@ def requantizing(
     if rule != "float_offset":
         steps.append(("moved", "rounded + zero_point", "zero point"))
     final = narrowing("rounded" if rule == "float_offset" else "moved", dtype, overflow)
-    return stepwise_form(x, final, steps, given, constants)
+    return stepwise_form(x, final, steps, given, constants, axis)
 
 
 def narrowing(name: str, dtype: str, overflow: str) -> str:
@@ -145,7 +153,12 @@ def narrowing(name: str, dtype: str, overflow: str) -> str:
 
 
 def stepwise_form(
-    x: Tensor, final: str, steps: Sequence[Step], given: Mapping[str, Any], constants: Mapping[str, Any]
+    x: Tensor,
+    final: str,
+    steps: Sequence[Step],
+    given: Mapping[str, Any],
+    constants: Mapping[str, Any],
+    axis: int = -1,
 ) -> Form:
     """A form of one cell, `x`, and of the numbers of its channel, whose steps are told."""
     rank = len(x.shape)
@@ -153,10 +166,10 @@ def stepwise_form(
     reads, loops = [Read("x", 0, tuple(own), x.shape)], tuple[int, ...]()
     for role, tensor in given.items():
         if isinstance(tensor, Tensor):
-            channel = own[-1] if tensor.shape[0] > 1 else Place()
+            channel = own[axis] if tensor.shape[0] > 1 else Place()
             reads.append(Read(role, role, (channel, loop)[: len(tensor.shape)], tensor.shape))
             loops = tensor.shape[1:] or loops
-    lists = tuple((name, rank - 1, value) for name, value in given.items() if isinstance(value, tuple))
+    lists = tuple((name, axis % rank, value) for name, value in given.items() if isinstance(value, tuple))
     numbers = {name: value for name, value in given.items() if not isinstance(value, tuple | Tensor)}
     return Form(
         formula(final),
