@@ -6,9 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from form_cases import Case, a_case, a_chain
+from form_cases import Case, ChainCase, a_case, a_chain, tensor_of
 
+from convpipe.fields import read
+from convpipe.graph.chain import plan_chain
+from convpipe.graph.lowerings import named_chain
+from convpipe.ops import Form
 from convpipe.ops.arrays.shifts import MODES
+from convpipe.ops.dense import Dense
 from convpipe.tensors import Array
 
 INTEGER_RULES = {"double": 30, "double_up": 30, "single": 30, "reduced16": 14}
@@ -124,9 +129,39 @@ def accumulated(draw: np.random.Generator) -> Iterator[Case]:
             yield from a_chain("conv", settings, "quantized", **arrays, **numbers).stages()
 
 
+def dense_stages(draw: np.random.Generator, layout: str) -> Iterator[Case]:
+    """The stages of a dense layer."""
+    quant = {
+        "rule": "single",
+        "input": {"zero_point": 5},
+        "filters": {"zero_point": 2},
+        "multiplier": 2**30,
+        "shift": -2,
+    }
+    operation = read(Dense, "dense", {"layout": layout, "quant": quant}).as_conv
+    shape = (3, 6) if layout == "out_in" else (6, 3)
+    arrays = {
+        "input": draw.integers(-128, 128, (2, 6)).astype(np.int8),
+        "weights": draw.integers(-128, 128, shape).astype(np.int8),
+        "bias": draw.integers(-50, 50, 3).astype(np.int32),
+        "multiplier": np.array([2**30]),
+        "shift": np.array([-2]),
+    }
+    tensors = {role: tensor_of(role, array) for role, array in arrays.items()}
+    stages = named_chain("dense", "quantized")
+    steps = plan_chain(operation, operation.solve(tensors), tensors, stages, made=["columns"])
+    for step in steps:
+        arrays[step.makes.name] = step.run(*(arrays[name] for name in step.needs))
+    planned = {**tensors, **{step.makes.name: step.makes for step in steps}}
+    unasked = Form("x", 0, ())  # of its result, which nobody asks for here
+    yield from ChainCase(operation, steps, arrays, unasked, planned).stages()
+
+
 def quantised_cases(seed: int = 0) -> Iterator[Case]:
     """All of them."""
     draw = np.random.default_rng(seed)
     yield from requantized(draw)
     yield from narrowed(draw)
     yield from accumulated(draw)
+    for layout in ("in_out", "out_in"):
+        yield from dense_stages(draw, layout)

@@ -1,6 +1,7 @@
 """From plain config values to checked settings, every key of them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -127,8 +128,7 @@ def checked_spec(parts: Mapping[str, Any], memo: Memo) -> Spec:
         operation = "conv" if conv is None else op_name(operation_class(conv))
         quantised = parts["quant"] is not None or all_quantised(parts["network"])
         chosen = (operation, lowerings.for_quant(operation, lowering.stages, quantised))
-        chain = partial(lowerings.chain, *chosen, "lowering.stages")
-        lowering = memo.of_equal("lowering", chosen, lambda: LoweringSettings(chain()))
+        lowering = memo.of_equal("lowering", (*chosen, lowering.columns), partial(chained, lowering, *chosen))
     spec = Spec(**{**parts, "lowering": lowering})
     check_kind(spec)
     return spec
@@ -139,6 +139,11 @@ def all_quantised(network: Mapping[str, Layer] | None) -> bool:
     layers = [layer.operation for layer in (network or {}).values()]
     found = [each.quant is not None for each in layers if isinstance(each, Conv) and each.forward and not each.stages]
     return bool(found) and all(found)
+
+
+def chained(lowering: LoweringSettings, operation: str, name: str | None) -> LoweringSettings:
+    """A lowering by its name, with the stages that it has for an operation."""
+    return replace(lowering, stages=lowerings.chain(operation, name, "lowering.stages"))
 
 
 def check_there(config: Mapping[str, Any]) -> None:

@@ -146,6 +146,8 @@ def typed_value(key: str, value: str, several: bool) -> str:
     ['1', '[1,2]', "'é'", "{a: ['é']}", '[1']
     """
     bare = key.lstrip("+~")
+    if "," in value:
+        value = names_apart(bare, value)
     if not is_text(bare):
         found = without_tuples(value) if "(" in value else value
         return found if SIMPLE.fullmatch(found) else in_quotes(key, as_numbers(found))
@@ -160,6 +162,19 @@ def typed_value(key: str, value: str, several: bool) -> str:
         return in_quotes(key, value)
     parts = at_commas(value) if bare != "where" else [value]
     return ",".join(one_text(key, part) for part in parts)
+
+
+def names_apart(key: str, value: str) -> str:
+    """Names of a setting that have commas in them, one or several, each in quotes; any other value as it is.
+
+    >>> names_apart("lowering.order", "kh,kw,C"), names_apart("lowering.order", "C,kh,kw,kh,kw,C")
+    ("'kh,kw,C'", "'C,kh,kw','kh,kw,C'")
+    """
+    known = [name for name in getattr(check_of(key), "names", ()) if "," in name]
+    one = rf"\s*(['\"]?)({'|'.join(map(re.escape, known))})\1\s*"
+    if not known or not re.fullmatch(rf"(?:{one},)*{one.replace('1', '3')}", value):
+        return value
+    return ",".join(f"'{found[2]}'" for found in re.finditer(one, value))
 
 
 def is_function(value: str) -> bool:
@@ -357,10 +372,11 @@ def forms(key: str, numbers: Sequence[int]) -> str:
 
 def check_of(key: str) -> Check | None:
     """The check of a setting, where it is known without its group's choice."""
-    group, _, name = key.lstrip("+").partition(".")
+    group, *names = key.lstrip("+").split(".")
     check = SETTINGS[group].check if group in SETTINGS else None
     inner = getattr(check, "check", check)
-    if name and isinstance(inner, settings_group):
-        found = inner.kinds()[""].get(name)
-        return found.check if found else None
-    return None if name or isinstance(inner, settings_group) else check
+    for name in names:
+        found = inner.kinds()[""].get(name) if isinstance(inner, settings_group) else None
+        check = found.check if found else None
+        inner = getattr(check, "check", check) if isinstance(getattr(check, "check", check), settings_group) else check
+    return None if isinstance(inner, settings_group) else check

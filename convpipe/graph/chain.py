@@ -1,10 +1,11 @@
 """The chain of one convolution: its stages in order, each on what it reads, checked to be whole."""
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
 from convpipe.errors import ConfigError
+from convpipe.geometry.columns import AS_USUAL, Columns
 from convpipe.graph.step import Step, plan_step
 from convpipe.ops import MAIN, OPERATIONS, Operation
 from convpipe.ops.kinds.convolving import Convolution, Convolving, ConvSettings
@@ -116,18 +117,43 @@ def plan_chain(
     main, *sides = (role for role in operation.given if role in tensors)
     chain = Chain(key, prefix, {MAIN: tensors[main], **{role: tensors[role] for role in sides}}, names={*made})
     chain.unread = {tensors[role].name: (role, f"{role!r} is given") for role in (main, *sides)}
-    kinds = [OPERATIONS.get(f"{key}[{position}]", stage.op) for position, stage in enumerate(stages)]
-    for position, (stage, kind) in enumerate(zip(stages, kinds, strict=True)):
+    links = [link for position, stage in enumerate(stages) for link in links_of(stage, conv, f"{key}[{position}]")]
+    for position, (stage, kind, place) in enumerate(links):
         if kind.left_out(conv):
             continue
-        later = [role for each in kinds[position + 1 :] for role in each.reads if isinstance(role, str)]
-        chain.add(stage, kind, conv, later, f"{key}[{position}]")
+        later = [role for _, each, _ in links[position + 1 :] for role in each.reads if isinstance(role, str)]
+        chain.add(stage, kind, conv, later, place)
     chain.check_read(tensors[role].name for role in operation.idle)
-    taken = {
-        name for stage, kind in zip(stages, kinds, strict=True) for name in {*kind.of(conv)} - {*dict(stage.settings)}
-    }
-    check_asked(operation, taken)
+    check_asked(operation, {name for stage, kind, _ in links for name in {*kind.of(conv)} - {*dict(stage.settings)}})
     return tuple(chain.steps)
+
+
+def links_of(stage: Stage, conv: Convolution, key: str) -> Iterator[tuple[Stage, type[Operation], str]]:
+    """A stage with its kind of operation and its key, or those that stand in its place, the last with its settings."""
+    kind = OPERATIONS.get(key, stage.op)
+    *before, last = kind.instead(conv) or (stage.op,)
+    for op in before:
+        yield Stage(op), OPERATIONS.get(key, op), key
+    yield replace(stage, op=last), OPERATIONS.get(key, last), key
+
+
+def check_followed(columns: Columns, steps: Iterable[Step], hint: str = "") -> None:
+    """Some stage takes what is said of how columns lie and are cut.
+
+    Args:
+        hint: of a lowering that has such a stage.
+
+    Raises:
+        ConfigError: none does.
+    """
+    followed = {name for step in steps for name in type(step.operation).follows}
+    if columns.order != AS_USUAL.order and "order" not in followed:
+        expected = f"{AS_USUAL.order}, as no stage of the chain has columns"
+        raise ConfigError("lowering.order", columns.order, expected, hint)
+    if columns.tile is not None and "tile" not in followed:
+        tile = [*vars(columns.tile).values()]
+        expected = "null, as no stage of the chain multiplies columns with filters"
+        raise ConfigError("lowering.tile", tile, expected, hint)
 
 
 def check_asked(operation: Convolving, taken: Container[str]) -> None:
@@ -167,6 +193,6 @@ def at_stage(error: ConfigError, stage: Stage, key: str) -> ConfigError:
     """A stage's complaint under its place in the chain; about a setting of the convolution, as it is."""
     if error.key in dict(stage.settings):
         return error.at({error.key: f"{key}.{stage.op}.{error.key}"})
-    if error.key in OF_CONV:
+    if error.key in OF_CONV or "." in error.key:  # a setting that is no stage's
         return error
     return ConfigError(key, stage.op, f"{error.expected}; it reads {error.got}", error.hint)

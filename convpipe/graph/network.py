@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 
 from convpipe.errors import ConfigError, GeometryError, did_you_mean
 from convpipe.geometry.axes import AXES, input_rank
+from convpipe.geometry.columns import AS_USUAL, Columns
 from convpipe.geometry.layouts import image_shape
 from convpipe.graph import lowerings
-from convpipe.graph.chain import plan_chain
+from convpipe.graph.chain import check_followed, plan_chain
 from convpipe.graph.plan import Plan
 from convpipe.graph.quantities import quantity
 from convpipe.graph.spec import Layer
@@ -28,6 +29,7 @@ from convpipe.sources import Request, Source
 from convpipe.tensors import Signature, Tensor
 
 LAYER_NAME = re.compile(r"[A-Za-z_]\w{0,99}\Z", re.ASCII)
+BY_COLUMNS = "lowering=im2col does"
 RESERVED = ("input", "output")  # rows of stages.csv that are no layer's
 
 
@@ -75,19 +77,23 @@ def works_on_images(network: Mapping[str, Layer]) -> bool:
     return False
 
 
-def plan_single(operation: Convolving, stages: Sequence[Stage], x: Tensor, give: Give) -> Plan:
+def plan_single(
+    operation: Convolving, stages: Sequence[Stage], x: Tensor, give: Give, columns: Columns = AS_USUAL
+) -> Plan:
     """Plan a convolution, a transposed one or a gradient on its own.
 
     Args:
         x: the input, whether or not the operation reads its values.
         give: gives its other tensors by their roles.
+        columns: how its columns lie and are cut.
 
     Raises:
         ConfigError: sizes, dtypes or stages that do not fit, under the bare names of settings and roles.
     """
     tensors = {"input": x, **operation.ask(give, x)}
-    conv = operation.solve(tensors)
+    conv = replace(operation.solve(tensors), columns=columns)
     steps = plan_chain(operation, conv, tensors, stages)
+    check_followed(columns, steps, BY_COLUMNS if operation.forward and not operation.backward else "")
     read = {name for step in steps for name in step.needs}
     given = tuple(tensors[role] for role in operation.given if role in read)
     return Plan(given, steps, operation.notes(conv))
@@ -99,6 +105,7 @@ class Progress:
 
     weights: Source | None
     stages: Sequence[Stage]  # of convolutions that have none of their own
+    columns: Columns  # of all
     tensors: dict[str, Tensor]
     given: list[Tensor]
     steps: list[Step] = field(default_factory=list)
@@ -127,12 +134,14 @@ class Progress:
 
     def convolve(self, name: str, op: str, operation: Conv, tensors: Mapping[str, Tensor]) -> list[Step]:
         """The steps of a convolution, its feature map's channels first as the next layer reads them."""
-        conv = operation.solve(tensors)
+        conv = replace(operation.solve(tensors), columns=self.columns)
         own: tuple[Stage, ...] | None = operation.stages
         usual = lowerings.layer_chain(tuple(self.stages), operation.quant is not None)
         stages = own or (usual if operation.forward else lowerings.chain(op))
         key = f"network.{name}.stages" if own else "lowering.stages"
         steps = plan_chain(operation, conv, tensors, stages, key, f"{name}/")
+        if not own and operation.forward:  # of other chains only some may have columns
+            check_followed(self.columns, steps, BY_COLUMNS)
         made = steps[-1].makes
         if (made.axes[0], made.axes[-1], len(made.axes)) != ("N", "F", conv.sizes.rank + 2):
             expected = f"a last stage that makes a feature map (N, ..., F), not {made.axes}"
@@ -179,7 +188,11 @@ def layer_step(name: str, layer: Layer, inputs: Sequence[Tensor], sides: Mapping
 
 
 def plan_network(
-    network: Mapping[str, Layer], x: Signature | Tensor, weights: Source | None, stages: Sequence[Stage]
+    network: Mapping[str, Layer],
+    x: Signature | Tensor,
+    weights: Source | None,
+    stages: Sequence[Stage],
+    columns: Columns = AS_USUAL,
 ) -> Plan:
     """Plan a network on a batch of that shape, or on its input as `network_input` has it.
 
@@ -188,7 +201,7 @@ def plan_network(
             that do not fit: under the layer's key.
     """
     given = x if isinstance(x, Tensor) else network_input(x, network)
-    progress = Progress(weights, stages, {"input": given}, [given])
+    progress = Progress(weights, stages, columns, {"input": given}, [given])
     before = "input"
     for name, layer in network.items():
         check_name(name)
@@ -199,6 +212,7 @@ def plan_network(
             raise under(f"network.{name}", layer.operation, error) from error
         before = name
     check_read(network)
+    check_followed(columns, progress.steps)
     return Plan(tuple(progress.given), tuple(progress.steps), tuple(progress.notes))
 
 

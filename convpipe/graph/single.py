@@ -56,7 +56,11 @@ def plan_run(spec: Spec) -> Plan:
     operation = operation_of(spec.conv, bias=spec.bias is not None, quant=spec.quant)
     try:
         return plan_single(
-            operation, spec.lowering.stages, input_tensor(spec.input.signature()), partial(sourced, spec)
+            operation,
+            spec.lowering.stages,
+            input_tensor(spec.input.signature()),
+            partial(sourced, spec),
+            spec.lowering.columns,
         )
     except ConfigError as error:
         raise at_conv(in_words_of(error, spec.input, spec.filters), operation) from error

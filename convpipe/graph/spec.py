@@ -2,14 +2,15 @@
 
 import dataclasses
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from operator import attrgetter
 from typing import Any
 
 from convpipe.archive.identity import Described, Part, canonical_entry, config_cells, joined_id
-from convpipe.fields import Setting, field, settings_of
+from convpipe.fields import Setting, choice, field, judged, optional, settings_of, whole
 from convpipe.files.yaml import yaml_lines
+from convpipe.geometry.columns import AS_USUAL, ORDERS, Columns, Order, Tile
 from convpipe.graph.memo import Memo
 from convpipe.ops import MAIN, Convolving, ConvSettings, Operation
 from convpipe.ops.conv import Conv
@@ -22,11 +23,36 @@ from convpipe.sources.kinds.source import ROLES, Stored, is_stored
 by_role = attrgetter(*ROLES)  # of a spec
 
 
+ORDER = "How a row of the columns lies: channels first, as C,kh,kw, or the taps, as NHWC machines have it, kh,kw,C."
+TILE = "[rows,K,F]: the size of the array that columns and filters are cut for, filled up with zeros; null cuts none."
+
+
+def tile_sizes(key: str, value: Any) -> tuple[int, ...]:
+    """Three whole numbers."""
+    if not isinstance(value, list | tuple) or len(value) != len(fields(Tile)):
+        raise sizes_of_a_tile.refused(key, value)
+    return tuple(whole(1)(f"{key}[{position}]", entry) for position, entry in enumerate(value))
+
+
+sizes_of_a_tile = judged(
+    tile_sizes,
+    "[rows,K,F], three sizes from 1",
+    {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 3, "maxItems": 3},
+)
+
+
 @dataclass(frozen=True)
 class LoweringSettings:
-    """The chain of stages of a convolution."""
+    """The chain of stages of a convolution, and how its columns lie and are cut."""
 
     stages: Any = field(stage_list, None, STAGES)  # as read a name or null, in a spec a tuple of stages
+    order: Order = field(choice(ORDERS), ORDERS[0], ORDER, later=True)
+    tile: Any = field(optional(sizes_of_a_tile), None, TILE, later=True)
+
+    @property
+    def columns(self) -> Columns:
+        """How columns lie and are cut."""
+        return Columns(self.order, None if self.tile is None else Tile(*self.tile))
 
 
 @dataclass(frozen=True)
@@ -119,7 +145,8 @@ def unread_parts(spec: Spec) -> tuple[str, ...]:
         return ()
     layers = [layer.operation for layer in spec.network.values()]
     weighed = any(has_weights(operation) for operation in layers)
-    lowered = any(isinstance(each, Conv) and each.forward and not each.stages for each in layers)
+    usual = spec.lowering.columns == AS_USUAL  # or else it counts for layers that have stages of their own, too
+    lowered = any(isinstance(each, Conv) and not (usual and (each.stages or not each.forward)) for each in layers)
     return ("weights",) * (not weighed) + ("lowering",) * (not lowered)
 
 

@@ -174,6 +174,7 @@ def plan_images(spec: Spec, given: Tensor, images: int) -> Plan:
     """The network's plan for that many images."""
     assert spec.network is not None
     try:
-        return plan_network(spec.network, resized(given, images), spec.weights, spec.lowering.stages)
+        lowering, given = spec.lowering, resized(given, images)
+        return plan_network(spec.network, given, spec.weights, lowering.stages, lowering.columns)
     except ConfigError as error:
         raise in_words_of(error, spec.input) from error

@@ -38,4 +38,5 @@ from convpipe.ops.kinds.places import Place, ravelled, unravelled, variables
 from convpipe.ops.kinds.products import bias_read, of_matrices, of_products
 from convpipe.ops.kinds.registry import OPERATIONS
 from convpipe.ops.kinds.stages import STAGES, stage_list
+from convpipe.ops.kinds.tiling import TileStage
 from convpipe.tensors import FLOAT_DTYPES, Array, Sizes, Tensor, Wanted

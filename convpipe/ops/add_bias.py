@@ -74,12 +74,8 @@ class AddBias(SumStage):
 
     def form(self, x: Tensor, bias: Tensor) -> Form:
         """The cell and the bias of its filter; or what an accumulator makes of these."""
-        form = cellwise("x + bias", x, ["bias"], channel=-1)
-        return (
-            form
-            if self.accumulator is None
-            else held_form(form, held_text("x + bias", self.accumulator), self.accumulator)
-        )
+        form, accumulator = cellwise("x + bias", x, ["bias"], channel=-1), self.accumulator
+        return form if accumulator is None else held_form(form, held_text("x + bias", accumulator), accumulator)
 
 
 def biased(sums: Array, bias: Array, accumulator: Accumulator) -> Array:

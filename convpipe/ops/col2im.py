@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from convpipe.geometry.axes import Padding, PerAxis
+from convpipe.geometry.columns import ORDERS, Order
 from convpipe.ops import (
     Array,
     BetweenStage,
@@ -23,7 +24,6 @@ from convpipe.ops import (
     checked,
     formula,
     numeric,
-    ravelled,
     sizes_of,
     variables,
 )
@@ -32,10 +32,10 @@ from convpipe.ops.arrays.arguments import MATRIX
 from convpipe.ops.arrays.bounds import Bounded, float_bound, sum_error
 from convpipe.ops.arrays.overflow import SUM_SHIFT, Overflow, all_finite, check_rule, narrowed, scaled, settled
 from convpipe.ops.arrays.sums import OBJECT_BYTES, may_leave_int64
-from convpipe.ops.arrays.taps import check_columns, fold, interior, solve_patches
+from convpipe.ops.arrays.taps import check_columns, fold, in_usual_order, interior, read_patch, solve_patches
 from convpipe.ops.arrays.totals import Adding, Parts, short_total, total
 from convpipe.ops.kinds.convolving import ConvSettings
-from convpipe.ops.kinds.products import steps_back
+from convpipe.ops.kinds.products import patch_column, steps_back
 
 Folding = tuple[Sizes, Sizes, Sizes, Sizes]  # padded shape, kernel, stride, dilation
 FEW = 64  # terms of a sum, of a kernel of 8x8, that float32 may add up with a loss of two digits at most
@@ -47,6 +47,7 @@ class Col2im(BetweenStage):
 
     after = ("tap_columns",)
     result = "padded_sums"
+    follows = ("order",)
 
     def plan(self, x: Tensor) -> Made:
         """(N, C, H + pads, W + pads)."""
@@ -56,6 +57,8 @@ class Col2im(BetweenStage):
         memory = fold_workspace(parts, padded, terms, kernel, *conv.operands)
         if self.adding is total and x.dtype.kind == "f":
             memory += (6 if x.dtype == np.float64 else 1) * 8 * prod(sizes.padded_shape)
+        if conv.order != ORDERS[0]:
+            memory += x.bytes  # in the usual order
         return Made(sizes.padded_shape, x.dtype, ("N", *conv.operation.image_letters(sizes.rank)), workspace=memory)
 
     @property
@@ -66,9 +69,10 @@ class Col2im(BetweenStage):
     def run(self, x: Array) -> Array:
         """`fold_exactly`."""
         sizes, overflow = self.conv.sizes, self.between_overflow
+        columns = in_usual_order(x, self.conv.patch)
         try:
             return fold_exactly(
-                x, sizes.padded_shape, sizes.kernel, sizes.stride, sizes.dilation, overflow, self.adding
+                columns, sizes.padded_shape, sizes.kernel, sizes.stride, sizes.dilation, overflow, self.adding
             )
         except ValueRangeError as error:
             raise on_the_way(x.dtype, error) from error
@@ -78,7 +82,8 @@ class Col2im(BetweenStage):
         sizes = self.conv.sizes
 
         def sums(columns: Array) -> Array:
-            return fold_exactly(columns, sizes.padded_shape, sizes.kernel, sizes.stride, sizes.dilation, "inf")
+            found = in_usual_order(columns, self.conv.patch)
+            return fold_exactly(found, sizes.padded_shape, sizes.kernel, sizes.stride, sizes.dilation, "inf")
 
         return sum_error(sums, made.dtype, partial(float_bound, prod(sizes.kernel), dtype=made.dtype), x)
 
@@ -86,7 +91,7 @@ class Col2im(BetweenStage):
         """The tap columns' cells that meet there, added up."""
         sizes, rank = self.conv.sizes, self.conv.sizes.rank + 2
         (n, channel, *own), taps = variables(rank), variables(sizes.rank, rank)
-        column = ravelled([channel, *taps], (sizes.channels, *sizes.kernel))
+        column = patch_column(self.conv.patch, channel, taps)
         met = (n, *steps_back(sizes, own, taps), column)
         view = (sizes.batch, *sizes.out, x.shape[1])
         read = Read("x", 0, met, view, merged=(sizes.rank + 1, 1))
@@ -102,6 +107,8 @@ def col2im(
     pad: Padding = 0,
     dilation: PerAxis = 1,
     overflow: Overflow = "error",
+    order: Order = ORDERS[0],
+    groups: int = 1,
 ) -> Array:
     """Add the rows of a column matrix back into the cells they came from: the adjoint of `im2col`.
 
@@ -109,6 +116,7 @@ def col2im(
         col: (N*out_h*out_w, C*kh*kw), any integer or float dtype, which the result keeps.
         img_shape: (N, C, H, W) of the image that the columns were taken from.
         overflow: as in `matmul`, for a sum that the dtype cannot hold.
+        order, groups: as in `im2col`: how the cells of a row lie.
 
     Returns:
         (N, C, H, W): each cell the sum over all patches that held it; integers exact, floats as in `total`.
@@ -126,7 +134,9 @@ def col2im(
     [overflow] = checked(ConvSettings, overflow=overflow)
     check_rule(overflow, col.dtype)
     sizes = solve_patches(shape, kh, kw, stride, pad, dilation, "constant")
-    padded = fold_exactly(col, sizes.padded_shape, sizes.kernel, sizes.stride, sizes.dilation, overflow, total)
+    check_columns(col, sizes.padded_shape, sizes.kernel, sizes.stride, sizes.dilation)
+    columns = in_usual_order(col, read_patch(sizes.channels, sizes.kernel, groups, order))
+    padded = fold_exactly(columns, sizes.padded_shape, sizes.kernel, sizes.stride, sizes.dilation, overflow, total)
     return padded[interior(sizes.pads, sizes.spatial)]
 
 

@@ -13,6 +13,7 @@ from convpipe.ops import (
     MAIN,
     Array,
     ConfigError,
+    Convolution,
     ConvSettings,
     Form,
     GeometryError,
@@ -45,6 +46,8 @@ from convpipe.ops.arrays.sums import (
 from convpipe.ops.kinds.held_sums import held_form, held_text, products_text, stepped
 from convpipe.ops.kinds.quantised import Accumulator
 
+TILED = ("tile_columns", "tile_filters", "matmul_tiles", "sum_tiles")  # where tiles are multiplied
+
 
 class Matmul(SumStage):
     """columns, filter_matrix and perhaps bias -> product."""
@@ -53,6 +56,11 @@ class Matmul(SumStage):
     may_read = ("bias",)
     after = ("columns",)
     result = "product"
+
+    @classmethod
+    def instead(cls, conv: Convolution) -> tuple[str, ...]:
+        """Tile by tile, where columns are cut."""
+        return () if conv.columns.tile is None else TILED
 
     def plan(self, x: Tensor, filter_matrix: Tensor, bias: Tensor | None = None) -> Made:
         """(N*out_h*out_w, F)."""
@@ -111,10 +119,9 @@ class Matmul(SumStage):
         form = of_products(2, reads, loops, own)
         if accumulator is None:
             return form
-        zero_point = 0 if self.conv.quant is None else self.conv.quant.input.zero_point
-        text = products_text(accumulator, zero_point)
+        text = products_text(accumulator)
         text = text if bias is None else held_text(f"{text} + bias", accumulator)
-        return held_form(form, text, accumulator, sizes.taps, zero_point)
+        return held_form(form, text, accumulator, sizes.taps, self.conv.quant)
 
 
 def matmul(

@@ -39,7 +39,7 @@ class MatmulColumns(SumStage):
     def plan(self, x: Tensor, row_matrix: Tensor) -> Made:
         """(F, C/G*kh*kw)."""
         sizes = self.conv.sizes
-        axes = ("F", "*".join((sizes.depth_letter, *kernel_letters(sizes.rank))))
+        axes = ("F", self.conv.patch.of_group.letters(sizes.depth_letter, kernel_letters(sizes.rank)))
         group, operands = sizes.filters // sizes.groups, (row_matrix.dtype, x.dtype)
         memory = workspace(sizes.positions, group, sizes.taps, self.target, *operands)
         return Made(sizes.filter_matrix_shape, self.target, axes, sizes.macs, memory)

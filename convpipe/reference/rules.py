@@ -48,7 +48,7 @@ def to_float(value: Any, kind: Float = FLOAT32) -> Any:
     (Fraction(16777216, 1), Fraction(16777220, 1), True)
     """
     digits, least, end = kind
-    if value == 0 or math.isinf(value):
+    if value == 0 or value in (math.inf, -math.inf):
         return value
     exact = Fraction(value)
     power = exact.numerator.bit_length() - exact.denominator.bit_length()
@@ -56,7 +56,7 @@ def to_float(value: Any, kind: Float = FLOAT32) -> Any:
         power -= 1  # so that 2**power <= |value| < 2**(power + 1)
     unit = Fraction(2) ** max(power - digits + 1, least)
     found = nearest(exact / unit, "half_even") * unit
-    return math.copysign(math.inf, found) if abs(found) >= 2**end else found
+    return found if abs(found) < 2**end else math.inf if found > 0 else -math.inf
 
 
 def round_shift(x: int, shift: int, mode: str) -> int:

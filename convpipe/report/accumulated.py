@@ -26,12 +26,14 @@ class Held:
             return wrapped(total, self.accumulator.bits)
         return max(low, min(total, high)) if self.accumulator.overflow == "saturate" else total
 
-    def sum(self, factors: Sequence[tuple[int, int]], zero_point: int) -> int:
-        """The sum of products, channel by channel and tap by tap; pixels are less their zero point."""
+    def sum(self, factors: Sequence[tuple[int, int]], zero_points: tuple[int, int]) -> int:
+        """The sum of products, channel by channel and tap by tap; pixels and weights are less their zero points."""
         order = step_order(self.depth, self.kernel, ORDERS[0], self.accumulator.order)
         pairs = [factors[place] for place in order]
-        if self.accumulator.overflow == "pairs16":  # of raw pixels, as x86 has it
-            return pairs16([(x + zero_point) * w for x, w in pairs]) - zero_point * sum(w for _, w in pairs)
+        if self.accumulator.overflow == "pairs16":  # as they were, as x86 has it
+            zx, zw = zero_points
+            raw = pairs16([(x + zx) * (w + zw) for x, w in pairs])
+            return raw - zx * sum(w for _, w in pairs) - zw * sum(x + zx for x, _ in pairs)
         products, every = [x * w for x, w in pairs], self.accumulator.every
         if self.accumulator.at_end:
             return self.whole(sum(products))

@@ -110,7 +110,7 @@ class Cell:
         """The sum of integers after the rules, in the order of the stages."""
         if self.held:
             products = [pair for channel in self.channels for pair in channel.factors]
-            product = self.held.sum(products, self.zero_points[0])
+            product = self.held.sum(products, self.zero_points)
             return product if self.bias is None else self.held.whole(product + self.bias)
         if self.before is None:
             return ruled(self.total, (self.overflow, self.dtype))

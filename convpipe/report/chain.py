@@ -10,12 +10,14 @@ from typing import cast
 import numpy as np
 
 from convpipe.execution.bounds import bounded_run
+from convpipe.geometry.columns import Patch
 from convpipe.geometry.convolution import ConvGeometry
 from convpipe.graph import lowerings
 from convpipe.graph.plan import Plan
 from convpipe.graph.step import Step
 from convpipe.ops import OPERATIONS, Form
 from convpipe.ops.arrays.overflow import Overflow
+from convpipe.ops.arrays.taps import in_usual_order
 from convpipe.ops.center import Center
 from convpipe.ops.center_filters import CenterFilters, zeros_of
 from convpipe.ops.kinds.convolving import Convolving, ConvStage, SumStage
@@ -49,6 +51,11 @@ class Chain:
     def sizes(self) -> ConvGeometry:
         """Of the convolution whose chain it is."""
         return next(step.operation.conv.sizes for step in self.subject.steps if isinstance(step.operation, ConvStage))
+
+    @cached_property
+    def patch(self) -> Patch:
+        """What a row of its columns holds."""
+        return next(step.operation.conv.patch for step in self.subject.steps if isinstance(step.operation, ConvStage))
 
     @cached_property
     def roles(self) -> dict[str, str]:
@@ -190,7 +197,7 @@ class Chain:
             rules[-1][0],
             rules[-2][0:2] if len(rules) > 1 else None,
         )
-        return self.quantised(of_columns(cell, image[place[0]], sizes) if columns else cell)
+        return self.quantised(of_columns(cell, image[place[0]], self.patch) if columns else cell)
 
     def quantised(self, cell: Cell) -> Cell:
         """The cell with its zero points, and with the accumulator that its sum is made in."""
@@ -286,7 +293,7 @@ def rules_of(steps: Sequence[Step]) -> list[Rule]:
     return [(overflow, dtype) for overflow, dtype in rules if overflow is not None]
 
 
-def of_columns(cell: Cell, row: Array, sizes: ConvGeometry) -> Cell:
+def of_columns(cell: Cell, row: Array, patch: Patch) -> Cell:
     """A convolution's cell whose pixels stand in a row of columns, and in no image."""
-    planes = row.reshape(sizes.channels, *sizes.kernel)
+    planes = in_usual_order(row[None], patch).reshape(patch.channels, *patch.kernel)
     return replace(cell, channels=tuple(replace(each, pixels=planes[each.number]) for each in cell.channels))

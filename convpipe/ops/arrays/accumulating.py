@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from convpipe.errors import ValueRangeError
+from convpipe.geometry.columns import ORDERS
 from convpipe.ops.arrays.narrowing import bits_needed, bits_range, check_within, wrapped_to
 from convpipe.ops.arrays.sums import INT64_EXACT, largest
-from convpipe.ops.kinds.quantised import ORDERS, Accumulator
+from convpipe.ops.kinds.quantised import Accumulator
 from convpipe.tensors import Array, Sizes
 
 TILE = 1 << 15  # sums at a time

@@ -8,18 +8,21 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import product
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from convpipe.errors import GeometryError
+from convpipe.fields import choice, whole
 from convpipe.geometry.axes import Pads, out_sizes, per_axis
+from convpipe.geometry.columns import ORDERS, Order, Patch
 from convpipe.geometry.convolution import ConvGeometry, solve
 from convpipe.geometry.layouts import image_shape, rank_hint
 from convpipe.ops.arrays.totals import Adding, short_total
 from convpipe.tensors import Array, Sizes
 
 Windows = Iterable[tuple[Sizes, tuple[slice, ...]]]
+column_order = choice(ORDERS)
 FEW_TAPS = 256  # of which the windows are kept, as sweeps ask for the same ones run after run
 
 
@@ -51,29 +54,58 @@ def tap_index(tap: Sizes) -> tuple[slice | int, ...]:
 
 
 def fill_columns(padded: Array, buffer: Array, stride: Sizes, dilation: Sizes) -> Iterator[tuple[Sizes, Array]]:
-    """Fill a (C, kh, kw, N, out_h, out_w) buffer tap by tap, giving each tap and the planes it brought."""
-    rank = padded.ndim - 2
-    kernel, out = buffer.shape[1 : 1 + rank], buffer.shape[2 + rank :]
-    channel_first = padded.swapaxes(0, 1)  # (C, N, H, W)
+    """Fill a (C, kh, kw, N, out_h, out_w) buffer tap by tap, giving each tap and the planes it brought.
+
+    The channels may be two axes, (G, C/G), and so they are in the planes then.
+    """
+    rank, split = padded.ndim - 2, buffer.ndim - 2 * padded.ndim + 3
+    channels, kernel, out = buffer.shape[:split], buffer.shape[split : split + rank], buffer.shape[split + rank + 1 :]
+    every: tuple[slice, ...] = (slice(None),) * split
+    channel_first = padded.swapaxes(0, 1).reshape(*channels, len(padded), *padded.shape[2:])  # (C, N, H, W)
     for tap, window in tap_windows(kernel, stride, dilation, out):
-        planes = channel_first[(slice(None), slice(None), *window)]  # (C, N, out_h, out_w)
-        buffer[tap_index(tap)] = planes
+        planes = channel_first[(*every, slice(None), *window)]  # (C, N, out_h, out_w)
+        buffer[every + tap] = planes
         yield tap, planes
 
 
-def unfold(padded: Array, kernel: Sizes, stride: Sizes, dilation: Sizes, memory: Array | None = None) -> Array:
+def unfold(
+    padded: Array,
+    kernel: Sizes,
+    stride: Sizes,
+    dilation: Sizes,
+    memory: Array | None = None,
+    patch: Patch | None = None,
+) -> Array:
     """`im2col` of an image that is padded already, with one, two or three spatial axes.
 
     Args:
         memory: a flat array, at least as large as the result, for the columns to lie in.
+        patch: in which order a row of the columns lies; by default channels come first.
     """
     batch, channels, *size = padded.shape
     out = out_sizes(tuple(size), kernel, stride, dilation)
-    shape = (channels, *kernel, batch, *out)
+    patch = patch or Patch(channels, kernel)
+    shape = (*patch.shape, batch, *out)
     buffer = np.empty(shape, padded.dtype) if memory is None else memory[: prod(shape)].reshape(shape)
-    for _ in fill_columns(padded, buffer, stride, dilation):
+    for _ in fill_columns(padded, channels_first(buffer, patch), stride, dilation):
         pass
     return buffer.reshape(channels * prod(kernel), batch * prod(out)).T  # (N*out_h*out_w, C*kh*kw)
+
+
+def channels_first(rows: Array, patch: Patch) -> Array:
+    """A view of an array that begins with the axes of a row of columns: (C, kh, kw, ...), or (G, C/G, kh, kw, ...)."""
+    return np.moveaxis(rows, patch.channel_axis, int(patch.split))
+
+
+def in_usual_order(columns: Array, patch: Patch) -> Array:
+    """Columns whose rows lie as a patch says, in the order C, kh, kw: they themselves where that is theirs.
+
+    >>> in_usual_order(np.array([[0, 3, 1, 4, 2, 5]]), Patch(2, (1, 3), order="kh,kw,C")).tolist()
+    [[0, 1, 2, 3, 4, 5]]
+    """
+    if patch.order == ORDERS[0]:
+        return columns
+    return channels_first(columns.T.reshape(*patch.shape, len(columns)), patch).reshape(patch.size, len(columns)).T
 
 
 def fold(
@@ -118,6 +150,27 @@ def solve_patches(
         raise GeometryError("input", img_shape, "4 axes: N, C, H, W", rank_hint(img_shape))
     kernel = per_axis("kernel", (kh, kw), rank=2)
     return solve(img_shape, (1, img_shape[1], *kernel), stride=stride, pad=pad, dilation=dilation, pad_mode=pad_mode)
+
+
+def checked_order(order: Any) -> Order:
+    """An order of columns.
+
+    Raises:
+        ConfigError: another one.
+    """
+    return cast(Order, column_order("order", order))
+
+
+def read_patch(channels: int, kernel: Sizes, groups: Any, order: Any) -> Patch:
+    """What a row of columns holds, of functions that are told its order and the groups.
+
+    Raises:
+        ConfigError: another order, or groups that do not divide the channels.
+    """
+    found = Patch(channels, kernel, whole(1)("groups", groups), checked_order(order))
+    if channels % found.groups:
+        raise GeometryError("groups", groups, f"a divisor of the {channels} channels")
+    return found
 
 
 def interior(pads: Pads, spatial: Sizes) -> tuple[slice, ...]:

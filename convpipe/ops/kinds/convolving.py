@@ -13,6 +13,7 @@ from convpipe.errors import GeometryError, ValueRangeError
 from convpipe.fields import choice, dtype_name, field, judged, number, optional, text, whole
 from convpipe.geometry import convolution
 from convpipe.geometry.axes import AXES, PAD_MODES, PadMode
+from convpipe.geometry.columns import AS_USUAL, Columns, Order, Patch
 from convpipe.geometry.convolution import ConvGeometry
 from convpipe.ops.arrays.accumulating import in_accumulator
 from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow
@@ -30,7 +31,7 @@ from convpipe.ops.kinds.operation import (
     solved,
     unread_padding,
 )
-from convpipe.ops.kinds.quantised import ORDERS, QUANTITIES, Accumulator, Quant
+from convpipe.ops.kinds.quantised import QUANTITIES, Accumulator, Quant
 from convpipe.tensors import Array, Tensor, one_for_all
 
 # What settings say where an operation has none of them.
@@ -54,7 +55,17 @@ class Convolution:
     sizes: ConvGeometry
     operands: tuple[np.dtype[Any], ...]  # of the tensors that meet in the product, perhaps with the bias
     output: np.dtype[Any]  # of the result, where no stage on the way changes it
-    order: str = ORDERS[0]  # of the columns
+    columns: Columns = AS_USUAL
+
+    @property
+    def order(self) -> Order:
+        """In which order the columns lie."""
+        return self.columns.order
+
+    @property
+    def patch(self) -> Patch:
+        """What a row of the columns holds."""
+        return Patch(self.sizes.channels, self.sizes.kernel, self.sizes.groups, self.order)
 
     @property
     def quant(self) -> Quant | None:

@@ -8,7 +8,7 @@ from math import prod
 from convpipe.ops.kinds.forms import Form
 from convpipe.ops.kinds.formulas import formula
 from convpipe.ops.kinds.places import Place, variables
-from convpipe.ops.kinds.quantised import ORDERS, Accumulator
+from convpipe.ops.kinds.quantised import ORDERS, Accumulator, Quant
 from convpipe.tensors import Sizes
 
 
@@ -23,21 +23,23 @@ def held_text(text: str, accumulator: Accumulator) -> str:
     return f"min(max({text}, least), most)" if accumulator.overflow == "saturate" else text
 
 
-def products_text(accumulator: Accumulator, zero_point: int) -> str:
+def products_text(accumulator: Accumulator) -> str:
     """The sum of products of centred columns and weights, as a formula."""
-    if accumulator.overflow == "pairs16":
-        return "pairs16((x + zero) * w) - zero * sum(w)" if zero_point else "pairs16(x * w)"
+    if accumulator.overflow == "pairs16":  # which are added as they were, and what zero points add is taken off
+        return "pairs16((x + zx) * (w + zw)) - zx * sum(w) - zw * sum(x + zx)"
     if accumulator.at_end:
         return held_text("sum(x * w)", accumulator)
     return "saturating(x * w, least, most, every)" if accumulator.overflow == "saturate" else "sum(x * w)"
 
 
-def held_form(form: Form, text: str, accumulator: Accumulator, count: int = 1, zero_point: int = 0) -> Form:
+def held_form(form: Form, text: str, accumulator: Accumulator, count: int = 1, quant: Quant | None = None) -> Form:
     """A form whose formula is another, of so many terms, in an accumulator."""
     least, most = accumulator.limits
     every = {"step": 1, "end": count}.get(str(accumulator.every), accumulator.every)
-    constants = {"least": least, "most": most, "every": every, "zero": zero_point}
-    return replace(form, formula=formula(text), constants=(*form.constants, *constants.items()))
+    constants = {"least": least, "most": most, "every": every, "zx": quant.input.zero_point if quant else 0}
+    zeros = quant.filters.zero_point if quant else 0
+    lists = (("zw", 1, zeros if isinstance(zeros, tuple) else (zeros,)),)
+    return replace(form, formula=formula(text), constants=(*form.constants, *constants.items()), lists=lists)
 
 
 def stepped(rank: int, channels: int, kernel: Sizes, lying: str, wanted: str) -> tuple[Place, tuple[int, ...]]:

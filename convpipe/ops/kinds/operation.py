@@ -123,6 +123,7 @@ class Operation:
     stage: ClassVar[bool] = True  # whether a chain can have it
     # the array function, called with the inputs and with the settings by name; or else it has a `run` of its own
     function: ClassVar[Callable[..., Array]]
+    follows: ClassVar[tuple[str, ...]] = ()  # what it takes of how columns lie (`Columns`): their order, their tile
     called: ClassVar[str] = ""  # what its output is called where it is a run's; "": as `result`
 
     # of a quantised convolution: the key that its overflow is under
@@ -133,6 +134,11 @@ class Operation:
     def left_out(cls, conv: Any) -> bool:
         """Whether a chain goes without it, as it does nothing in that `Convolution`."""
         return False
+
+    @classmethod
+    def instead(cls, conv: Any) -> tuple[str, ...]:
+        """The operations that a chain has in its place in that `Convolution`, the last with its settings; or none."""
+        return ()
 
     @classmethod
     def of(cls, conv: Any) -> dict[str, Any]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from convpipe.geometry.axes import PadMode
+from convpipe.geometry.columns import Patch, arranged, taken_apart
 from convpipe.geometry.convolution import ConvGeometry
 from convpipe.ops.kinds.forms import Form, Input, Pairs, Read
 from convpipe.ops.kinds.formulas import formula
-from convpipe.ops.kinds.places import Copies, Place, variables
+from convpipe.ops.kinds.places import Copies, Place, ravelled, unravelled, variables
 from convpipe.tensors import Sizes
 
 
@@ -48,6 +49,26 @@ def windows_at(sizes: ConvGeometry, out: Sequence[Place], taps: Sequence[Place])
     """Which cell of the padded image a tap of a window meets, along each spatial axis."""
     axes = zip(out, taps, sizes.stride, sizes.dilation, strict=True)
     return tuple(at * stride + tap * dilation for at, tap, stride, dilation in axes)
+
+
+def patch_places(patch: Patch, column: Place) -> tuple[Place, tuple[Place, ...]]:
+    """Which channel and which tap stand in a column.
+
+    >>> channel, taps = patch_places(Patch(4, (3,), groups=2, order="kh,kw,C"), *variables(1))
+    >>> [(channel.at((column,)), taps[0].at((column,))) for column in (1, 2, 11)]
+    [(1, 0), (0, 1), (3, 2)]
+    """
+    parts = unravelled(column, patch.shape)
+    channel, taps = taken_apart(patch.order, parts[patch.split :])
+    return (parts[0] * (patch.channels // patch.groups) + channel if patch.split else channel), taps
+
+
+def patch_column(patch: Patch, channel: Place, taps: Sequence[Place]) -> Place:
+    """In which column a channel, a variable, and a tap stand."""
+    if not patch.split:
+        return ravelled([*arranged(patch.order, channel, taps)], patch.shape)
+    depth = patch.channels // patch.groups
+    return ravelled([channel // depth, *arranged(patch.order, channel % depth, taps)], patch.shape)
 
 
 def interior(sizes: ConvGeometry) -> Pairs:

@@ -10,6 +10,7 @@ import numpy as np
 
 from convpipe.errors import ConfigError
 from convpipe.fields import Check, choice, field, group, is_whole, judged, number, one_or_several, optional, whole
+from convpipe.geometry.columns import ORDERS, Order
 from convpipe.ops.arrays.narrowing import BITS_OF, NARROW_OVERFLOWS, bits_range
 from convpipe.ops.arrays.overflow import Overflow
 from convpipe.ops.arrays.rescaling import BITS, LEAST_SHIFT, RULES, Rule
@@ -18,7 +19,6 @@ from convpipe.tensors import one_for_all
 
 THRESHOLDS = "thresholds"  # the rule that has a table
 RULE_NAMES = (*RULES, THRESHOLDS)
-ORDERS = ("C,kh,kw", "kh,kw,C")
 ACTIVATIONS = ("none", "relu", "relu6", "relu_n1_to_1")
 UPPER = {"relu6": 6.0, "relu_n1_to_1": 1.0}  # the largest real number that stays
 NEAREST = ("half_away", "half_even")
@@ -124,7 +124,7 @@ class Accumulator:
     bits: int = field(whole(2, 64), 32, "How wide it is, two's complement.")
     overflow: str = field(choice(["error", "wrap", "saturate", "pairs16"]), "error", PAIRS)
     every: str | int = field(every, "end", EVERY)
-    order: str = field(choice(ORDERS), ORDERS[0], "In which order products are added up, which saturation can tell.")
+    order: Order = field(choice(ORDERS), ORDERS[0], "In which order products are added up, which saturation can tell.")
 
     @property
     def limits(self) -> tuple[int, int]:

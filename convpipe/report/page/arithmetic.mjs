@@ -19,17 +19,16 @@ function block(texts, width, look, padding = []) {
   return classed("table", `block ${look}`, element("tbody", {}, rangeOf(0, texts.length / width).map((row) => rowOfCells(cells.slice(row * width, (row + 1) * width)))));
 }
 
-function channelBlocks({ app, conv, channelNames }, { number, pixels, weights, products, padding, total }) {
+function channelBlocks({ app, conv, channelNames }, { number, pixels, weights, products, padding, total, less = ["", ""] }) {
   const width = conv.kernel.at(-1);
   const shown = pixels.map(short).map((text, index) => (padding[index] ? `(${text})` : text));
   const added = pointed(products.map(short)).map((text, index) => text + (index + 1 < products.length ? " +" : "  "));
-  const parts = [block(pointed(shown), width, "window", padding), "×", block(pointed(weights.map(short)), width, "weight"), "=", block(added, width, "added")];
+  const parts = [block(pointed(shown), width, "window", padding), `${less[0]}×`, block(pointed(weights.map(short)), width, "weight"), `${less[1]}=`, block(added, width, "added")];
   const terms = conv.channels === conv.groups ? `${products.map(short).join(" + ")} = ` : "";
   const name = channelNames[number] ? ` ${channelNames[number]}` : "";
   return element("figure", {}, element("figcaption", {}, app.say("channelNumber", { c: number }) + name), classed("div", "blocks", parts), line(app.say("channelSum", { sum: terms + short(total) })));
 }
 
-// Where `quant` will go on: with zero points, multiplier, rounding and clamp, after the later stages.
 function outputTold(view, selected) {
   const { app, conv, arrays } = view;
   const cell = cellOf(conv, arrays, selected);

@@ -108,7 +108,7 @@ const within = (value, low, high) => (value < low ? low : value > high ? high : 
 const addedUp = (values) => values.reduce((sum, value) => sum + value, 0n);
 
 // A sum of terms of which so many at a time are added, or of pairs that are cut to 16 bits: as machine_numbers.py has it.
-function heldSum(word, terms, [low, high, every = 2n]) {
+export function saturated(word, terms, [low, high, every = 2n]) {
   const count = Number(every);
   let found = 0n;
   for (let start = 0; start < terms.length; start += count) {
@@ -202,7 +202,7 @@ function valueOf(of, cells, at = null) {
   if (!Array.isArray(of)) return Number.isInteger(of) ? BigInt(of) : of;
   const [word, ...parts] = of;
   if (word === "sum") return preciseSum([...Array(termCount(parts[0], cells)).keys()].map((place) => valueOf(parts[0], cells, place)));
-  if (ADDING.includes(word)) return heldSum(word, [...Array(termCount(parts[0], cells)).keys()].map((place) => valueOf(parts[0], cells, place)), parts.slice(1).map((part) => valueOf(part, cells)));
+  if (ADDING.includes(word)) return saturated(word, [...Array(termCount(parts[0], cells)).keys()].map((place) => valueOf(parts[0], cells, place)), parts.slice(1).map((part) => valueOf(part, cells)));
   if (word === "count") return BigInt(cells[parts[0]].length);
   if (word === "max" || word === "min") {
     const all = parts.flatMap((part) =>

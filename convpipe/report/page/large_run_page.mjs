@@ -1,11 +1,13 @@
-// The page of a convolution that takes what the lecture's does not: large grids, or stages after its sums.
+// The page of a convolution that takes what the lecture's does not: large grids, zero points, or stages after its sums.
 import { canvasGrid } from "./canvas.mjs";
-import { tellFormulasBy } from "./cell.mjs";
+import { holdCellsBy, tellLaterBy } from "./cell.mjs";
 import { convolutionView, drawLargeBy } from "./convolution.mjs";
-import { textOf } from "./forms.mjs";
+import { linesOfStages } from "./later.mjs";
 import { start } from "./page.mjs";
+import { quantisedCell } from "./quantised.mjs";
 import { stagesView } from "./stages.mjs";
 
 drawLargeBy(canvasGrid);
-tellFormulasBy(textOf);
+holdCellsBy(quantisedCell);
+tellLaterBy(linesOfStages);
 start([convolutionView, stagesView]);
