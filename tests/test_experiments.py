@@ -40,6 +40,7 @@ EXPERIMENTS = {
     "lecture_pad": "62c569ed07d0d838",
     "mobilenet_v2": "aad9a2a935540b30",
     "resnet50": "501bd3769d11f54c",
+    "resnet50_quant": "e2b9c7dc1e3776b2",
     "sharpen": "cc50eaa8fd810074",
     "ties": "cde06de092e8b734",
     "transpose": "d93a998be81b263c",
