@@ -35,9 +35,7 @@ def test_means_are_the_oracles(case: PoolCase, mode: str, padded: bool, dtype: s
     x = integers(case.input_shape, dtype, seed)
     zero = int(integers((1,), dtype, seed + 1)[0])
     settings = {**case.settings, "count_include_pad": padded, "rounding": mode, "zero_point": zero}
-    if (
-        not padded and (divisors(case.sizes, include_pad=False) == 0).any()
-    ):  # windows of padding
+    if not padded and (divisors(case.sizes, include_pad=False) == 0).any():  # windows of padding
         with pytest.raises(ConfigError, match="some window has no cell that counts"):
             cp.avg_pool(x, **settings)
         return
