@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         conv_transpose as conv_transpose,
         stages as stages,
     )
-    from convpipe.execution.quantised import conv_quantized as conv_quantized
+    from convpipe.execution.quantised import conv_quantized as conv_quantized, stages_quantized as stages_quantized
     from convpipe.ops.add import add as add
     from convpipe.ops.add_bias import add_bias as add_bias
     from convpipe.ops.arrays.nibbles import pack_int4 as pack_int4, unpack_int4 as unpack_int4
@@ -107,6 +107,7 @@ HOMES = {
     "runs": "api",
     "schema": "api",
     "stages": "execution.functions",
+    "stages_quantized": "execution.quantised",
     "sweep": "api",
     "thresholds": "ops.arrays.thresholds",
     "unpack_int4": "ops.arrays.nibbles",

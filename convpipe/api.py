@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from convpipe.archive.read import Run
     from convpipe.execution.runner import Outcome
     from convpipe.graph.plan import Plan
+    from convpipe.report.entry import Entry
     from convpipe.report.explain import Explained
     from convpipe.report.page.view import View
 
@@ -142,7 +143,15 @@ def sweep(*overrides: str, **settings: Any) -> pd.DataFrame:
 # From runs
 
 
-def explain(run: Run | str | Path, at: str | Sequence[int], layer: str | None = None) -> Explained:
+def explain(
+    run: Run | str | Path,
+    at: str | Sequence[int] | None = None,
+    layer: str | None = None,
+    *,
+    stage: str | None = None,
+    address: int | str | None = None,
+    layout: str | None = None,
+) -> Explained | Entry:
     """How one output cell came about; printing it shows that, for a convolution as the lecture does.
 
     Args:
@@ -150,9 +159,15 @@ def explain(run: Run | str | Path, at: str | Sequence[int], layer: str | None = 
         at: image, filter, and position along each axis; of a layer or chain whose output has other axes, one index for
             each of those.
         layer: of a network: which layer; it may be left out where one alone is a convolution.
+        stage: explain a cell of this stage instead, at indices of its own array: of im2col, say, which pixel or padding
+            a column entry is. A given tensor, such as ``input``, is a stage, too.
+        address: tell what lies there in memory, counted in cells, of `stage`, or of the input.
+        layout: in which order cells lie: ``NCHW`` or ``NHWC``, of filters ``OIHW``, ``OHWI``, ``HWIO``, ``IHWO`` or,
+            where they have one channel, ``1HWO``; None is as the array has them.
 
     Raises:
-        ConfigError: a cell or a layer that is not there, or an operation that says nothing of its cells.
+        ConfigError: a cell, a layer, a stage, an address or a layout that is not there, or an operation that says
+            nothing of its cells.
         ArchiveError: the run is damaged.
 
     >>> cell = explain(run("experiment=lecture_3d", archive=False), at=(0, 0, 0, 0))
@@ -164,13 +179,16 @@ def explain(run: Run | str | Path, at: str | Sequence[int], layer: str | None = 
     cell n=0, c=3, h=1, w=7 (float32): relu of conv1[0,3,1,7]
     <BLANKLINE>
     max(0, -26) = 0, as stored
+    >>> print(explain(run("experiment=lecture_3d", archive=False), address=4, layout="NHWC"))
+    address 4 in NHWC: input n=0, c=1, h=0, w=1 (int16): 3, bytes 8 to 9 are 03 00
     """
     from convpipe.archive.folders import whole_run
+    from convpipe.report.asked_cell import asked_cell
     from convpipe.report.cell import indices_of
-    from convpipe.report.explain import explained
 
-    indices = indices_of(at)
-    return explained(whole_run(run), indices, layer)
+    indices = None if at is None else indices_of(at)
+    asked = asked_cell(indices, layer, stage, address, layout)
+    return asked.told_of(whole_run(run))
 
 
 def explain_map(

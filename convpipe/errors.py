@@ -118,9 +118,18 @@ class UsageError(ConvpipeError):
 
 
 class ValueRangeError(ConvpipeError, OverflowError):
-    """An exact integer result that its dtype cannot hold."""
+    """An exact integer result that its dtype cannot hold.
+
+    Args:
+        text: what does not fit what, and what helps.
+        setting: the one to blame, where that is not the operation's rule for overflow, and `got`, what it is.
+    """
 
     exit_code = 2
+
+    def __init__(self, text: str, setting: str = "", got: object = None) -> None:
+        self.setting, self.got = setting, got
+        super().__init__(text)
 
     def under(self, key: str) -> str:
         """Its text with the settings as its user types them, below a key of a config.
@@ -128,7 +137,10 @@ class ValueRangeError(ConvpipeError, OverflowError):
         >>> ValueRangeError("300 does not fit int8; choose overflow=wrap").under("conv")
         '300 does not fit int8; choose conv.overflow=wrap'
         """
-        return str(self).replace("overflow=", f"{key}.overflow=").replace(" dtype=", f" {key}.dtype=")
+        found = str(self).replace("overflow=", f"{key}.overflow=")
+        for name in ("dtype", "bits"):
+            found = found.replace(f" {name}=", f" {key}.{name}=")
+        return found
 
 
 class ArchiveError(ConvpipeError):

@@ -30,6 +30,7 @@ def choices(group: str) -> list[str]:
 # What each makes of whole numbers, the beginning of its SHA-256: the same on every machine and for ever.
 EXPERIMENTS = {
     "alexnet": "b0ce9843d8b0f9c3",
+    "corners": "04596f22dab00190",
     "edges": "dd8bea1f954939a8",
     "grad_bias": "1a621a3442c17ebb",
     "grad_input": "87c57b46f633fb8b",
@@ -39,7 +40,9 @@ EXPERIMENTS = {
     "lecture_pad": "62c569ed07d0d838",
     "mobilenet_v2": "aad9a2a935540b30",
     "resnet50": "501bd3769d11f54c",
+    "resnet50_quant": "e2b9c7dc1e3776b2",
     "sharpen": "cc50eaa8fd810074",
+    "ties": "cde06de092e8b734",
     "transpose": "d93a998be81b263c",
     "vgg16": "a7a277ba1db9db9b",
 }
@@ -52,6 +55,7 @@ INPUTS = {
     "lecture_2x2": "0c81e521b42831ba",
     "npy": "1883aad446017c9a",
     "npz": "1883aad446017c9a",
+    "pattern": "54a986b064ad97f2",
     "safetensors": "1883aad446017c9a",
     "values": "e142913eaffb3ed4",
 }
@@ -66,6 +70,7 @@ FILTERS = {
     "lecture_1x1": "c537227b1a9128f0",
     "npy": "ae46d860b0859cd8",
     "npz": "ae46d860b0859cd8",
+    "pattern": "d47fc9246ce18509",
     "prewitt": "2fca3933454b7e19",
     "prewitt_x": "2fca3933454b7e19",
     "prewitt_y": "43162cbe7671f516",

@@ -85,6 +85,12 @@ BY_HAND: list[tuple[Any, dict[str, Any], tuple[int, ...], str]] = [
     (TWO, {"op": "leaky_relu", "slope": 0.5}, (0, 0, 1, 1), "4 = 4"),
     (TWO, {"op": "clip", "low": 0, "high": 3}, (0, 0, 1, 1), "min(max(4, 0), 3) = 3"),
     (TWO, {"op": "clip", "low": -1}, (0, 0, 0, 1), "max(-2, -1) = -1"),
+    (TWO, {"op": "clamp", "low": 0, "high": 3}, (0, 0, 1, 1), "min(max(4, 0), 3) = 3"),
+    (TWO, {"op": "relu6"}, (0, 1, 1, 1), "min(max(8, 0), 6) = 6"),
+    (TWO, {"op": "center", "zero_point": -3}, (0, 0, 0, 1), "-2 - -3 = 1"),
+    (TWO, {"op": "dequantize", "scale": 0.5, "zero_point": 1}, (0, 0, 1, 1), "it: f32(f32(3) * 0.5) = 1.5"),
+    (TWO, {"op": "quantize", "scale": 4}, (0, 1, 0, 1), "it: min(max(2, -128), 127) = 2"),
+    (TWO, {"op": "requantize", "rule": "shift", "shift": 1}, (0, 1, 0, 0), "it: min(max(3, -128), 127) = 3"),
     (TWO, {"op": "scale", "divisor": 4}, (0, 0, 1, 0), "3 / 4 = 0.75"),
     (TWO, {"op": "sigmoid"}, (0, 0, 0, 1), "1 / (1 + exp(-(-2))) = 1 / (1 + 7.38906) = 0.119203"),
     (TWO, {"op": "tanh"}, (0, 0, 0, 0), "tanh(1) = 0.761594"),
@@ -361,7 +367,7 @@ def test_the_map_of_a_layer_is_walked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ((), "explain: the following arguments are required: --at N,F,Y,X, or --all"),
+        ((), "explain: the following arguments are required: --at N,F,Y,X, or --all, or --address A"),
         (("--all", "--at=0,0,0,0"), "--at: got 0,0,0,0, expected 2 whole numbers beside --all, the map: n,f"),
         (("--all", "--at=0"), "--at: got 0, expected 2 whole numbers beside --all, the map: n,f"),
         (("--all", "--at=0,1"), "--at: got 0,1, expected f from 0 to 0"),

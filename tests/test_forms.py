@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 import pytest
 from form_cases import Case, ChainCase, chain_cases, layer_cases
+from quantised_forms import quantised_cases
 
 from convpipe.ops import OPERATIONS
 from convpipe.ops.arrays.bounds import Bounded
@@ -32,6 +33,7 @@ def cases() -> Iterator[Case]:
     yield from layers()
     for each in chains():
         yield from each.stages()
+    yield from quantised_cases()
 
 
 def allowed(case: Case) -> Array:

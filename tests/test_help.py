@@ -59,11 +59,10 @@ def test_every_setting_is_a_key() -> None:
             assert {f"network.LAYER.{field}" for field in fields - {"operation"}} <= names, name
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_help_knows_every_key_that_an_experiment_has(experiment: str) -> None:
-    config = composed(experiment)
-    for name in leaves(config):
-        assert help_text(name).startswith(re.sub(r"^network\.\w+", "network.LAYER", name)), name
+def test_help_knows_every_key_that_an_experiment_has() -> None:
+    names = {name for experiment in EXPERIMENTS for name in leaves(composed(experiment))}
+    for key, name in {re.sub(r"^network\.\w+", "network.LAYER", name): name for name in names}.items():
+        assert help_text(name).startswith(key), name
 
 
 @pytest.mark.parametrize("key", sorted({key.name for key in KEYS}))
@@ -151,7 +150,7 @@ def test_help_of_a_value_names_its_keys(value: str, names: list[str]) -> None:
 def test_the_key_that_names_a_source_or_an_operation_is_one_paragraph() -> None:
     text = " ".join(help_text("filters.source").split())
     assert text.count("filters.source") == 1
-    assert "takes one of classic, csv, integers, lecture, npy, npz, random, safetensors; " in text
+    assert "takes one of classic, csv, integers, lecture, npy, npz, pattern, random, safetensors; " in text
     text = " ".join(help_text("network.LAYER.op").split())
     assert text.count("network.LAYER.op") == 1
     assert re.search(r"takes one of add, avg_pool, .* upsample; has to be given$", text)
@@ -187,7 +186,7 @@ def test_help_of_a_group_lists_what_installed_packages_bring(monkeypatch: pytest
         assert "gone" not in text
         assert "ramp" not in schema()["properties"][group]["then"]["enum"]  # which a file cannot say
         assert "ramp" in schema()["$defs"][f"{group}.source"]["then"]["enum"]
-    assert "ramp" not in help_text("filters")
+    assert not re.search(r"\n  ramp\b", help_text("filters"))
     assert "ramp" in help_text("input.source")
     assert "takes one of add" in help_text("network.LAYER.op")  # whatever is broken
 
@@ -432,4 +431,4 @@ def test_the_schema_knows_what_a_dotted_key_takes(wrong: dict[str, Any]) -> None
 def test_what_the_schema_refers_to_is_there_and_once() -> None:
     text = json.dumps(schema())
     assert set(re.findall(r'"#/\$defs/([^"]+)"', text)) == set(schema()["$defs"])
-    assert len(text) < 120_000
+    assert len(text) < 180_000

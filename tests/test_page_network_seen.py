@@ -463,8 +463,7 @@ def test_the_graph_is_one_tab_stop_with_arrow_keys(page_bytes: bytes, page_of: O
     assert page.locator(".graph [tabindex='0']").count() == 1
 
 
-@pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("layer", ["conv1", "add", "dense"])
+@pytest.mark.parametrize(("layer", "dark"), [("conv1", False), ("add", True), ("dense", False)])
 def test_axe_finds_nothing(layer: str, dark: bool, classified: Run, page_of: OpenPage) -> None:
     page = page_of(run_page(classified, Asked()), dark=dark)
     choose(page, layer)

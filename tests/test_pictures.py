@@ -401,10 +401,7 @@ def test_pictures_with_names_of_before_are_read(photo: Array) -> None:
 @pytest.mark.parametrize(
     ("entries", "match"),
     [
-        (
-            {"pictures": {"map_/x.png": "0"}},
-            r"got pictures of map_/x\.png, expected a name of a file such as runs have",
-        ),
+        ({"pictures": {"map_/x.png": "0"}}, r"got pictures of map_/x\.png, expected a name of a file"),
         ({"pictures": {"map_..png\n": "0"}}, "got pictures"),
         ({"pictures": {"output.png": "0"}}, "got pictures"),
         ({"drawn": "pad"}, "got drawn pad, expected a list of texts"),

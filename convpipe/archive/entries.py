@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from convpipe.archive.format import FILE_NAME, MAP_NAME, MOST_THREADS, PICTURE
+from convpipe.archive.format import COUNTED, FILE_NAME, MAP_NAME, MOST_THREADS, PICTURE
 from convpipe.archive.identity import RUN_ID
 from convpipe.archive.keep import Keep
 from convpipe.errors import ArchiveError, shown
@@ -143,6 +143,7 @@ NEEDED: Mapping[str, Kind] = {
 SOMETIMES: Mapping[str, Kind] = {
     "evaluation": Entries({"images": whole(0), "correct": whole(0)}),
     "nonfinite": whole(0),
+    "counts": Named(Entries({name: whole(0) for name in COUNTED})),
     "note": TEXT,
     "folder": TEXT,
     "given": Named(TEXT),

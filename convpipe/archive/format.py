@@ -52,6 +52,8 @@ MOST_AGREEING = 16  # other codes that a manifest notes, the latest
 WRITTEN = json.JSONEncoder(allow_nan=False)
 CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 AT_ONCE = 1000  # lines of a table
+# What stages of a quantised run count, in its manifest by stage and in tables together.
+COUNTED = ("saturated_low", "saturated_high", "ties", "bits")
 MAP_NAME = re.compile(r"\w[\w .-]{0,79}")  # of a filter or a channel
 SHEET = "maps.png"  # of all pictures, each with its name
 PICTURE = re.compile(r"maps\.png|map_\w[\w.-]{0,200}\.png")

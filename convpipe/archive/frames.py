@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from convpipe.archive.cells import number_column, together, unmarked
+from convpipe.archive.format import COUNTED
 from convpipe.archive.table import (
     DATE,
     FIXED,
@@ -25,7 +26,7 @@ from convpipe.archive.table import (
 if TYPE_CHECKING:
     import pandas as pd
 
-COUNTS = ("format", "macs", "bytes", "k", "nonfinite")  # whole numbers, where there are any
+COUNTS = ("format", "macs", "bytes", "k", "nonfinite", *COUNTED)  # whole numbers, where there are any
 
 
 def every_column(rows: Iterable[Row]) -> list[str]:

@@ -16,17 +16,26 @@ from convpipe.archive.replace import ASIDE
 from convpipe.archive.verify import file_sha256
 from convpipe.errors import ArchiveError, shown
 
+NESTED = ("quant", "filters")  # whose settings may be sources themselves
 CONTENT = re.compile(r"[0-9a-f]{64}\Z", re.ASCII)
 
 
 def contents_of(config: Mapping[str, Any]) -> dict[str, str]:
-    """The SHA-256 of what each group of a run's config read from a file.
+    """The SHA-256 of what each source in a run's config read from a file, by its key.
 
     >>> contents_of({"seed": 1, "input": {"source": "npy", "sha256": "ab" * 32}, "conv": {"stride": 1}})
     {'input': 'abababababababababababababababababababababababababababababababab'}
     """
-    found = {group: value.get("sha256") for group, value in config.items() if isinstance(value, Mapping)}
-    return {group: text for group, text in found.items() if isinstance(text, str) and CONTENT.match(text)}
+    found = {}
+    for key, value in config.items():
+        if not isinstance(value, Mapping):
+            continue
+        text = value.get("sha256")
+        if isinstance(text, str) and CONTENT.match(text):
+            found[key] = text
+        elif key in NESTED:
+            found |= {f"{key}.{inner}": sha256 for inner, sha256 in contents_of(value).items()}
+    return found
 
 
 def inputs_folder(run: Run) -> Path | None:

@@ -18,7 +18,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from convpipe.archive.cells import cell_text, plain_value, unmarked
-from convpipe.archive.format import write_cells
+from convpipe.archive.format import COUNTED, write_cells
 from convpipe.archive.identity import RUN_ID, Described, config_cells
 from convpipe.archive.read import Run, read_manifest, read_rows
 from convpipe.archive.verify import verify
@@ -33,7 +33,7 @@ MEASURED = (
 )  # fmt: skip
 DATE = "started"
 MADE = tuple(column for column in MEASURED if column != DATE)  # of runs alone
-SOMETIMES = frozenset(("accuracy", "error", "note"))  # columns only where some run has them
+SOMETIMES = frozenset(("accuracy", "error", "note", *COUNTED))  # columns only where some run has them
 KEEP = "keep"  # a column where it varies, as config values are, and none of them
 OF_FILES = (".sha256", ".path")  # columns in any case: which content was read, and where that lay
 TAKEN = SOMETIMES.union(FIXED, MEASURED, ("sweep", "point", "label", "outcome"))  # which no setting is called
@@ -47,6 +47,7 @@ DONE = "done"
 STATUSES = frozenset((DONE, FAILED, DAMAGED))
 TIME = re.compile(r"(?:-?\d{1,400}(?:\.\d{1,20})?|-?inf|nan)?", re.ASCII)  # in seconds; of a failure nothing
 NONFINITE = "nonfinite"  # a fact of a manifest, where there are any
+COUNTS = "counts"  # likewise
 OLD_FORMAT = "1"
 MARKED_THEN = ("'", '"', "=", "+", "@", "-")  # what older code wrote otherwise, if in front of a text
 GUESSED_FROM = 100  # rows
@@ -99,7 +100,19 @@ def done_row(cells: Mapping[str, str], manifest: Mapping[str, Any], stages: Sequ
         row["note"] = cell_text(manifest["note"])
     if "evaluation" in manifest:
         row["accuracy"] = f"{manifest['evaluation']['correct'] / max(manifest['evaluation']['images'], 1):.6f}"
+    if COUNTS in manifest:
+        row |= count_cells(list(manifest[COUNTS].values()))
     return row
+
+
+def count_cells(stages: Sequence[Mapping[str, int]]) -> Row:
+    """What some stages count as cells: of bits the most that one needs, of all else how many.
+
+    >>> stage = {"saturated_low": 1, "saturated_high": 0, "ties": 2, "bits": 9}
+    >>> count_cells([stage, stage])
+    {'saturated_low': '2', 'saturated_high': '0', 'ties': '4', 'bits': '9'}
+    """
+    return {name: str((max if name == "bits" else sum)(stage[name] for stage in stages)) for name in COUNTED}
 
 
 def is_network(cells: Mapping[str, str]) -> bool:

@@ -153,10 +153,17 @@ def explain(given: Namespace) -> None:
     """``convpipe explain RUN --at n,f,y,x``: how one output cell came about; with ``--all`` those of a map."""
     from convpipe.report.cell_text import stored_text
 
-    if given.at is None and not given.all:
-        raise UsageError("explain: the following arguments are required: --at N,F,Y,X, or --all")
+    which = {"stage": given.stage, "address": given.address, "layout": given.layout}
+    if given.at is None and given.address is None and not given.all:
+        raise UsageError("explain: the following arguments are required: --at N,F,Y,X, or --all, or --address A")
+    if given.all and any(value is not None for value in which.values()):
+        name, value = next((name, value) for name, value in which.items() if value is not None)
+        raise UsageError(f"explain: --{name}: got {literal(value)}, expected none beside --all")
     run = one_run("explain", given.word)
-    cells = api.explain_map(run, given.at, given.layer) if given.all else [api.explain(run, given.at, given.layer)]
+    if given.all:
+        cells = api.explain_map(run, given.at, given.layer)
+    else:
+        cells = [api.explain(run, given.at, given.layer, **which)]
     wrong = ""
     for number, cell in enumerate(cells):
         print(printable(f"\n{cell}" if number else str(cell)))
@@ -284,6 +291,9 @@ def explain_options() -> tuple[Option, ...]:
         Option("--at", {"metavar": "N,F,Y,X", "help": "image, filter, and position along each axis"}),
         Option("--all", {"action": "store_true", "help": "all cells of a map, row by row: of --at N,F or the first"}),
         Option("--layer", {"metavar": "NAME", "help": "of a network: which layer, but for an only convolution"}),
+        Option("--stage", {"metavar": "NAME", "help": "a cell of this stage, at its own indices: im2col --at 5,3"}),
+        Option("--address", {"metavar": "A", "help": "what lies there, counted in cells, of --stage or the input"}),
+        Option("--layout", {"metavar": "ORDER", "help": "in which order cells lie: NCHW, NHWC, OIHW, OHWI, HWIO ..."}),
     )
 
 
@@ -330,7 +340,7 @@ TABLE = (
     Command("reproduce", "RUN", "compute an archived run again and compare it stage by stage", reproduce),
     Command(
         "explain",
-        "RUN --at N,F,Y,X | --all [--layer NAME]",
+        "RUN --at N,F,Y,X | --all | --address A [options]",
         "show how one cell came about, or all of a map",
         explain,
         explain_options,

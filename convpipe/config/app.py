@@ -20,7 +20,7 @@ from convpipe.config.hydra_safety import parsed
 from convpipe.config.read import read_job
 from convpipe.config.settings import Execution, Job
 from convpipe.config.somewhere import in_some_folder
-from convpipe.config.tree import MAIN_CONFIG, config_folder
+from convpipe.config.tree import GROUPS, MAIN_CONFIG, config_folder
 
 if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra
@@ -76,9 +76,21 @@ def sweep_config(hydra: Hydra, words: Sequence[str], config_name: str = MAIN_CON
     Raises:
         ConvpipeError: whatever is wrong with them, in one line.
     """
-    config = composed(hydra, config_name, words, multirun=True)
+    config = composed(hydra, config_name, [*map(first_choice, words)], multirun=True)
     sweep_params(config)  # Hydra resolves them, too, before anything of ours does
     return config
+
+
+def first_choice(word: str) -> str:
+    """A word as it is, but of several choices of a group the first: settings beside them may be of these alone.
+
+    >>> first_choice("quant=tflite,onnx"), first_choice("seed=1,2"), first_choice("quant=onnx")
+    ('quant=tflite', 'seed=1,2', 'quant=onnx')
+    """
+    override = parsed(word)
+    if override.key_or_group not in GROUPS - {"experiment"} or not override.is_choice_sweep():
+        return word
+    return f"{override.key_or_group}={next(iter(override.sweep_string_iterator()))}"
 
 
 def read_words(overrides: Sequence[str], settings: Mapping[str, Any]) -> Job:

@@ -29,7 +29,8 @@ from convpipe.ops import OPERATIONS
 from convpipe.ops.conv import Conv
 from convpipe.ops.kinds.convolving import ConvSettings
 from convpipe.ops.kinds.operation import stands_alone
-from convpipe.ops.kinds.quantised import QUANT, Quant
+from convpipe.ops.kinds.quantised import QUANT, QUANTITIES, Quant, setting_of
+from convpipe.ops.kinds.suiting import key_of
 from convpipe.sources import SOURCES, read_source
 
 SEED = "The one integer that all random numbers come from; every source draws from a stream of its own."
@@ -57,7 +58,24 @@ def read_layer(key: str, settings: Mapping[str, Any]) -> Layer:
     operation = read(kind, key, given, tuple(WIRING))
     if isinstance(operation, Conv) and isinstance(operation.stages, str):
         operation = replace(operation, stages=lowerings.chain(op, operation.stages, f"{key}.stages"))
+    check_written(key, getattr(operation, "quant", None))
     return Layer(op, operation, WIRING["inputs"].check(f"{key}.inputs", settings.get("inputs")))
+
+
+def check_written(key: str, quant: Quant | None) -> None:
+    """The numbers of a layer that is quantised are written out, or lie beside its weights.
+
+    Raises:
+        ConfigError: a file or a source of their own.
+    """
+    if quant is None:
+        return
+    for role in QUANTITIES:
+        value = setting_of(quant, role)
+        if isinstance(value, Mapping) or (isinstance(value, str) and value.endswith(".npy")):
+            raise ConfigError(
+                f"{key}.{key_of(role)}", value, "numbers, or the name that they have in the file of weights"
+            )
 
 
 def layer_kinds() -> Kinds:

@@ -14,7 +14,8 @@ from convpipe.fields import UnknownSettingError, read
 from convpipe.graph import lowerings
 from convpipe.graph.memo import Memo
 from convpipe.graph.single import operation_class
-from convpipe.graph.spec import LoweringSettings, Spec
+from convpipe.graph.spec import Layer, LoweringSettings, Spec
+from convpipe.ops.conv import Conv
 from convpipe.ops.kinds.operation import op_name
 
 REQUIRED_KEYS = ("seed", "input")
@@ -97,9 +98,14 @@ def read_archived(run: Run) -> Spec:
 
 
 def placed(config: Mapping[str, Any], paths: Mapping[str, str]) -> dict[str, Any]:
-    """A config with the paths of the files that it reads, by group."""
-    groups = {group: config[group] for group in paths if isinstance(config.get(group), Mapping)}
-    return {**config, **{group: {**settings, "path": paths[group]} for group, settings in groups.items()}}
+    """A config with the paths of the files that it reads, by the keys of what reads them."""
+    found = dict(config)
+    for key, path in paths.items():
+        group, _, inner = key.partition(".")
+        settings = found.get(group)
+        if isinstance(settings, Mapping):
+            found[group] = placed(settings, {inner: path}) if inner else {**settings, "path": path}
+    return found
 
 
 def whole_spec(parts: Mapping[str, Any], memo: Memo) -> Spec:
@@ -120,11 +126,19 @@ def checked_spec(parts: Mapping[str, Any], memo: Memo) -> Spec:
     conv, lowering = parts["conv"], parts["lowering"] or LoweringSettings()
     if not isinstance(lowering.stages, tuple):
         operation = "conv" if conv is None else op_name(operation_class(conv))
-        chosen = (operation, lowerings.for_quant(operation, lowering.stages, parts["quant"] is not None))
+        quantised = parts["quant"] is not None or all_quantised(parts["network"])
+        chosen = (operation, lowerings.for_quant(operation, lowering.stages, quantised))
         lowering = memo.of_equal("lowering", (*chosen, lowering.columns), partial(chained, lowering, *chosen))
     spec = Spec(**{**parts, "lowering": lowering})
     check_kind(spec)
     return spec
+
+
+def all_quantised(network: Mapping[str, Layer] | None) -> bool:
+    """Whether a network has convolutions, and all of them are quantised, so that no other chain is read."""
+    layers = [layer.operation for layer in (network or {}).values()]
+    found = [each.quant is not None for each in layers if isinstance(each, Conv) and each.forward and not each.stages]
+    return bool(found) and all(found)
 
 
 def chained(lowering: LoweringSettings, operation: str, name: str | None) -> LoweringSettings:
@@ -146,6 +160,14 @@ def check_quantized(spec: Spec) -> None:
         raise ConfigError("quant", None, f"a choice of quant, as lowering={name} goes on to its integers")
     if name and name != lowerings.QUANTIZED and spec.quant is not None:
         raise ConfigError("lowering", name, f"{lowerings.QUANTIZED}, or a list of stages, as there is a quant")
+
+
+def check_layers_lowering(spec: Spec) -> None:
+    """Where all convolutions of a network are quantised, no other chain is asked for, as none would be read."""
+    name = lowerings.name_of("conv", spec.lowering.stages)
+    if all_quantised(spec.network) and name and name != lowerings.QUANTIZED:
+        why = "as the convolutions are quantised"
+        raise ConfigError("lowering", name, f"{lowerings.QUANTIZED}, or a list of stages, {why}")
 
 
 def read_part(key: str, value: Any) -> Any:
@@ -173,6 +195,7 @@ def check_kind(spec: Spec) -> None:
             other = "without a network" if spec.network is None else "beside a network (its layers have their own)"
             raise ConfigError(name, "settings", f"{name}=none {other}" if name != "record" else f"null {other}")
     if spec.conv is None:
+        check_layers_lowering(spec)
         return
     if spec.quant is not None and not operation_class(spec.conv).forward:
         raise ConfigError("quant", spec.quant.rule, "quant=none, as only a convolution is quantised")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from math import prod
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
@@ -16,8 +16,9 @@ from convpipe.errors import ConfigError, shown
 from convpipe.files.contents import content_sha256, holding
 from convpipe.graph.making import placed_shape, signature_of, source_of
 from convpipe.graph.memo import Memo
-from convpipe.graph.spec import Spec, stored_sources
+from convpipe.graph.spec import Spec, stored_sources, with_sources
 from convpipe.graph.work import Work
+from convpipe.ops.kinds.suiting import check_cells
 from convpipe.sources import Request, Source, stream
 from convpipe.sources.kinds.source import Stored, is_stored
 from convpipe.tensors import Array, Signature, Sizes, Tensor
@@ -44,7 +45,27 @@ def make_arrays(spec: Spec, work: Work, memo: Memo | None = None) -> dict[str, A
             seed = None if is_stored(source) else spec.seed  # what a file holds depends on none
             recipe = (source, wanted.shape, wanted.dtype, shape, seed, tensor.origin)
             arrays[tensor.name] = memo.of_equal(("array", tensor.name), recipe, partial(read_only, make))
+        for key, dtype in integers_said(spec, tensor.name):
+            check_cells(tensor.name, arrays[tensor.name], dtype, key)
     return arrays
+
+
+def integers_said(spec: Spec, name: str) -> Iterator[tuple[str, str]]:
+    """Which integers quantised convolutions say of a given tensor: key and dtype."""
+    layer, _, role = name.rpartition("/")
+    if spec.network is None:
+        readers = {"": spec.quant}
+    elif layer:
+        readers = {f"network.{layer}.": getattr(spec.network[layer].operation, "quant", None)}
+    else:
+        first = next(iter(spec.network))
+        reading = {
+            name: each for name, each in spec.network.items() if role in (each.inputs or (role,) * (name == first))
+        }
+        readers = {f"network.{name}.": getattr(each.operation, "quant", None) for name, each in reading.items()}
+    for under, quant in readers.items():
+        if quant is not None and role in ("input", "filters") and getattr(quant, role).dtype is not None:
+            yield f"{under}quant.{role}.dtype", getattr(quant, role).dtype
 
 
 def is_kept(source: Source, wanted: Signature) -> bool:
@@ -91,8 +112,7 @@ def pinned(spec: Spec, memo: Memo | None = None) -> Spec:
     if not sources:
         return spec
     memo = memo or Memo()
-    found: dict[str, Any] = {role: source_pinned(role, source, memo) for role, source in sources.items()}
-    return replace(spec, **found)
+    return with_sources(spec, {key: source_pinned(key, source, memo) for key, source in sources.items()})
 
 
 def source_pinned(role: str, source: Stored, memo: Memo) -> Stored:

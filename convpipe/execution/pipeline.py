@@ -6,7 +6,10 @@ from time import perf_counter
 
 from convpipe.graph.plan import Plan
 from convpipe.graph.step import Step
+from convpipe.ops.arrays.narrowing import Counts
 from convpipe.tensors import Array
+
+Tally = dict[str, Counts]  # by stage
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,7 @@ class StageResult:
     step: Step
     array: Array
     seconds: tuple[float, ...]
+    counts: Counts | None = None  # what rounding and narrowing did, of a stage that counts
 
 
 def run(plan: Plan, arrays: Mapping[str, Array], repeats: int = 1) -> Iterator[StageResult]:
@@ -35,17 +39,24 @@ def run(plan: Plan, arrays: Mapping[str, Array], repeats: int = 1) -> Iterator[S
         for _ in range(repeats):
             tensors.pop(step.makes.name, None)
             start = perf_counter()
-            tensors[step.makes.name] = step.run(*operands)
+            tensors[step.makes.name], counts = step.counted(*operands)
             seconds.append(perf_counter() - start)
         del operands
-        yield StageResult(step, tensors[step.makes.name], tuple(seconds))
+        yield StageResult(step, tensors[step.makes.name], tuple(seconds), counts)
         for name in step.needs:
             if plan.last_uses[name] == position:
                 tensors.pop(name, None)
 
 
-def output(plan: Plan, arrays: Mapping[str, Array]) -> Array:
-    """Run a plan for its last result alone."""
+def output(plan: Plan, arrays: Mapping[str, Array], tally: Tally | None = None) -> Array:
+    """Run a plan for its last result alone; what stages count is added to a tally."""
     for result in run(plan, arrays):
         array = result.array
+        add(tally, result)
     return array
+
+
+def add(tally: Tally | None, result: StageResult) -> None:
+    """Add what a stage has counted to what it had before."""
+    if tally is not None and result.counts is not None:
+        tally[result.step.name] = tally.get(result.step.name, Counts()).joined(result.counts)

@@ -4,9 +4,7 @@ So a run whose arrays were kept is explained without the files that it has read.
 """
 
 import dataclasses
-from dataclasses import replace
 from math import prod
-from typing import Any
 
 import numpy as np
 
@@ -15,10 +13,10 @@ from convpipe.errors import ArchiveError, shown
 from convpipe.execution.finding import Finder
 from convpipe.execution.inputs import held_to_plan
 from convpipe.geometry.layouts import suits
-from convpipe.graph.spec import Spec, stored_sources
+from convpipe.graph.spec import Spec, sources_by_key, stored_sources, with_sources
 from convpipe.sources import Request, Source
 from convpipe.sources.kinds.bank import Kernels
-from convpipe.sources.kinds.source import ANY, ARRAYS, ROLES, Stored
+from convpipe.sources.kinds.source import ANY, ARRAYS, Stored
 from convpipe.tensors import DTYPES, Array, Signature, shape_text
 
 
@@ -97,12 +95,12 @@ def shape_of(row: dict[str, str]) -> tuple[int, ...]:
 def recalled(run: Run, spec: Spec) -> Spec:
     """An archived run's spec, to be planned without the files that it reads."""
     finder = Finder(run)
-    found: dict[str, Any] = {
-        role: Recalled(role=role, source=source.source, stored=source, finder=finder)
-        for role, source in stored_sources(spec).items()
+    found: dict[str, Source] = {
+        key: Recalled(role=key, source=source.source, stored=source, finder=finder)
+        for key, source in stored_sources(spec).items()
         if source.sha256 is not None
     }
-    return replace(spec, **found)
+    return with_sources(spec, found)
 
 
 def with_files(spec: Spec) -> tuple[Spec, list[str]]:
@@ -111,7 +109,7 @@ def with_files(spec: Spec) -> tuple[Spec, list[str]]:
     Raises:
         ArchiveError: one that is nowhere.
     """
-    sources = {role: source for role in ROLES if isinstance(source := getattr(spec, role), Recalled)}
+    sources = {key: source for key, source in sources_by_key(spec).items() if isinstance(source, Recalled)}
     changed = dict.fromkeys(note for source in sources.values() for note in source.finder.changed(source.stored))
-    found: dict[str, Any] = {role: source.found() for role, source in sources.items()}
-    return replace(spec, **found), [*changed]
+    found: dict[str, Source] = {key: source.found() for key, source in sources.items()}
+    return with_sources(spec, found), [*changed]

@@ -16,7 +16,7 @@ from convpipe.archive.keep import INPUT, Keep
 from convpipe.archive.memory import Held
 from convpipe.archive.read import Run, load
 from convpipe.archive.replace import mend
-from convpipe.archive.table import NONFINITE, done_row, nonfinite_in
+from convpipe.archive.table import COUNTS, NONFINITE, done_row, nonfinite_in
 from convpipe.archive.verify import verify
 from convpipe.archive.write import Draft, Recorder, drafting, publish
 from convpipe.errors import ArchiveError, ConfigError, ValueRangeError, having_kept
@@ -35,12 +35,12 @@ from convpipe.graph.making import source_of
 from convpipe.graph.memo import Memo
 from convpipe.graph.plan import Plan, readable
 from convpipe.graph.single import lowering_name
-from convpipe.graph.spec import Spec, describe, stored_sources
+from convpipe.graph.spec import Spec, describe, sources_of, stored_sources
 from convpipe.graph.work import Work, checked_work
 from convpipe.ops import OPERATIONS
 from convpipe.ops.kinds.registry import origins
 from convpipe.sources import SOURCES
-from convpipe.sources.kinds.source import ROLES, Stored
+from convpipe.sources.kinds.source import Stored
 from convpipe.tensors import Array
 
 if TYPE_CHECKING:
@@ -271,8 +271,7 @@ def kept_arrays(run: Run) -> Keep:
 
 def own_sources(spec: Spec) -> set[str]:
     """The sources of a spec that read files of the user's, which may change."""
-    sources = [getattr(spec, role) for role in ROLES]
-    return {source.source for source in sources if hasattr(source, "path")}
+    return {source.source for source in sources_of(spec) if hasattr(source, "path")}
 
 
 def fill(draft: Recorder, prepared: Prepared, place: Place, on_stage: OnStage, memo: Memo | None = None) -> Seconds:
@@ -293,9 +292,10 @@ def fill(draft: Recorder, prepared: Prepared, place: Place, on_stage: OnStage, m
     if album is not None:
         on_stage = partial(seen, album, on_stage)
     try:
-        seconds, output = recorded(draft, work, place, arrays, on_stage, kept)
+        tally: pipeline.Tally = {}
+        seconds, output = recorded(draft, work, place, arrays, on_stage, kept, tally)
         if batch:
-            output, more = rest_of_batch(draft, spec, work, batch)
+            output, more = rest_of_batch(draft, spec, work, batch, tally)
             seconds["output"] = (more,)
     except ValueRangeError as error:
         expected = "a dtype that holds every sum"
@@ -303,6 +303,8 @@ def fill(draft: Recorder, prepared: Prepared, place: Place, on_stage: OnStage, m
     found = manifest(prepared, place, seconds, started)
     if lost := nonfinite_in(draft.rows[-1], lambda: output):
         found[NONFINITE] = lost
+    if tally:
+        found[COUNTS] = {stage: vars(counts) for stage, counts in tally.items()}
     if album is not None or spec.labels is not None:
         from convpipe.execution.attachments import attach
 
@@ -341,11 +343,17 @@ def kept_rows(keep: Keep, plan: Plan) -> Container[str]:
 def file_sources(prepared: Prepared) -> dict[str, Stored]:
     """The sources that read a file whose content is part of the run, by group."""
     parts = prepared.described.parts
-    return {role: source for role, source in stored_sources(prepared.spec).items() if role in parts}
+    return {key: source for key, source in stored_sources(prepared.spec).items() if key.partition(".")[0] in parts}
 
 
 def recorded(
-    draft: Recorder, work: Work, place: Place, arrays: dict[str, Array], on_stage: OnStage, kept: Container[str]
+    draft: Recorder,
+    work: Work,
+    place: Place,
+    arrays: dict[str, Array],
+    on_stage: OnStage,
+    kept: Container[str],
+    tally: pipeline.Tally,
 ) -> tuple[Seconds, Array]:
     """Run the plan of the recorded images, every stage noted; gives each stage's times and the last's array."""
     seconds = {}
@@ -355,6 +363,7 @@ def recorded(
         step, last = result.step, result.step is work.plan.steps[-1]
         draft.add(step.name, step.op, result.array, macs=step.macs, kept=step.name in kept, last=last and alone)
         seconds[step.name] = result.seconds
+        pipeline.add(tally, result)
         on_stage(result)
     return seconds, result.array
 

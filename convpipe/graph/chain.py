@@ -102,18 +102,20 @@ def plan_chain(
     stages: Sequence[Stage],
     key: str = "lowering.stages",
     prefix: str = "",
+    made: Iterable[str] = (),
 ) -> tuple[Step, ...]:
     """The steps of a convolution, or of its adjoint.
 
     Args:
         tensors: all that it has, by role.
         key: the config key that lists the stages.
+        made: results that its input is already: the rows that go into a dense layer are columns.
 
     Raises:
         ConfigError: a stage whose input is missing, does not fit or is never used, with its place.
     """
     main, *sides = (role for role in operation.given if role in tensors)
-    chain = Chain(key, prefix, {MAIN: tensors[main], **{role: tensors[role] for role in sides}})
+    chain = Chain(key, prefix, {MAIN: tensors[main], **{role: tensors[role] for role in sides}}, names={*made})
     chain.unread = {tensors[role].name: (role, f"{role!r} is given") for role in (main, *sides)}
     links = [link for position, stage in enumerate(stages) for link in links_of(stage, conv, f"{key}[{position}]")]
     for position, (stage, kind, place) in enumerate(links):

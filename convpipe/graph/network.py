@@ -19,6 +19,7 @@ from convpipe.graph.spec import Layer
 from convpipe.graph.step import Step, plan_step, under
 from convpipe.ops import MAIN
 from convpipe.ops.conv import Conv
+from convpipe.ops.dense import Dense, DenseConv
 from convpipe.ops.kinds.convolving import Convolving
 from convpipe.ops.kinds.operation import Give, Weight
 from convpipe.ops.kinds.quantised import QUANTITIES, Quant
@@ -124,6 +125,8 @@ class Progress:
         sides = operation.ask(lambda weight: self.weigh(name, weight, getattr(operation, "quant", None)), inputs[0])
         if isinstance(operation, Conv):
             steps = self.convolve(name, layer.op, operation, {"input": inputs[0], **sides})
+        elif isinstance(operation, Dense) and operation.quant is not None:
+            steps = self.multiply(name, operation.as_conv, {"input": inputs[0], **sides})
         else:
             steps = [layer_step(name, layer, inputs, sides)]
         self.steps += [replace(step, key=f"network.{name}") for step in steps]
@@ -133,7 +136,7 @@ class Progress:
         """The steps of a convolution, its feature map's channels first as the next layer reads them."""
         conv = replace(operation.solve(tensors), columns=self.columns)
         own: tuple[Stage, ...] | None = operation.stages
-        usual = lowerings.layer_chain(self.stages, operation.quant is not None)
+        usual = lowerings.layer_chain(tuple(self.stages), operation.quant is not None)
         stages = own or (usual if operation.forward else lowerings.chain(op))
         key = f"network.{name}.stages" if own else "lowering.stages"
         steps = plan_chain(operation, conv, tensors, stages, key, f"{name}/")
@@ -145,6 +148,14 @@ class Progress:
             raise ConfigError(key, steps[-1].op, expected)
         self.notes += [f"{name}: {note}" for note in operation.notes(conv)]
         return [*steps, plan_step(f"{name}/transpose", "transpose", Transpose(), [(MAIN, made)], name)]
+
+    def multiply(self, name: str, operation: DenseConv, tensors: Mapping[str, Tensor]) -> list[Step]:
+        """The steps of a dense layer that is quantised, the last of which makes what the next layer reads."""
+        conv = operation.solve(tensors)
+        stages = lowerings.named_chain("dense", lowerings.QUANTIZED)
+        *steps, last = plan_chain(operation, conv, tensors, stages, f"network.{name}", f"{name}/", ["columns"])
+        self.notes += [f"{name}: {note}" for note in operation.notes(conv)]
+        return [*steps, replace(last, makes=replace(last.makes, name=name))]
 
     def weigh(self, layer: str, weight: Weight, quant: Quant | None) -> Tensor:
         """A tensor of weights, or of the numbers that a quantised layer has of its own, noted as given."""

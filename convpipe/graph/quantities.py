@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from convpipe.errors import ConfigError
+from convpipe.ops.arrays.rescaling import multiplied
 from convpipe.ops.kinds.quantised import Quant, setting_of, takes_scales
 from convpipe.ops.kinds.suiting import key_of
-from convpipe.ops.requantize import multiplied
 from convpipe.sources import Request, Source
 from convpipe.sources.kinds.source import ANY
 from convpipe.sources.lecture import Lecture
-from convpipe.tensors import Array, Signature
+from convpipe.tensors import Array, Signature, one_for_all
 
 
 class Scales(Source):
@@ -34,9 +34,9 @@ class Scales(Source):
     def make(self, signature: Signature, bits: np.random.PCG64, entry: str = "") -> Array:
         """`multiplied`, of float32 scales."""
         scales = self.filter_scale.make(self.filter_scale.signature(Request(entry=entry)), bits, entry)
-        found = multiplied(np.float32([self.input_scale]), scales.astype(np.float32), np.float32([self.output_scale]))
-        made: Array = getattr(found, self.part)
-        return made.astype(np.int32)
+        ends = (np.array([scale], np.float32) for scale in (self.input_scale, self.output_scale))
+        pair = multiplied(next(ends), scales.astype(np.float32), next(ends))
+        return pair[("multiplier", "shift").index(self.part)].astype(np.int32)
 
 
 def quantity(quant: Quant, role: str, weights: Source | None) -> Source:
@@ -57,7 +57,10 @@ def quantity(quant: Quant, role: str, weights: Source | None) -> Source:
         if weights is None:
             raise ConfigError(key_of(role), value, "numbers, or the path of a .npy")
         return weights
+    value = one_for_all(value) if role != "thresholds" else value  # as the config of the run has it
     values = value if isinstance(value, tuple) else (value,)
+    if role == "thresholds" and not isinstance(values[0], tuple):  # one list for all filters
+        values = (values,)
     return Lecture(role=key_of(role), source="lecture", values=values, dtype=dtype_for(quant, role, values))
 
 

@@ -14,8 +14,9 @@ from convpipe.geometry.columns import AS_USUAL, ORDERS, Columns, Order, Tile
 from convpipe.graph.memo import Memo
 from convpipe.ops import MAIN, Convolving, ConvSettings, Operation
 from convpipe.ops.conv import Conv
-from convpipe.ops.kinds.quantised import Quant
+from convpipe.ops.kinds.quantised import QUANTITIES, Quant, setting_of, with_setting
 from convpipe.ops.kinds.stages import STAGES, Stage, stage_list
+from convpipe.ops.kinds.suiting import key_of
 from convpipe.sources import Source
 from convpipe.sources.kinds.source import ROLES, Stored, is_stored
 
@@ -88,14 +89,36 @@ class Spec:
     record: int | None = None  # how many images of the batch have their stages recorded; None is all
 
 
+def sources_by_key(spec: Spec) -> dict[str, Source]:
+    """All sources of a spec, by the keys that they are under: mostly a group, of numbers of a quantised convolution
+    a setting of that.
+    """
+    found = {role: source for role, source in zip(ROLES, by_role(spec), strict=True) if source is not None}
+    quant = spec.quant
+    if quant is not None:
+        values = {key_of(role): setting_of(quant, role) for role in QUANTITIES}
+        found |= {key: value for key, value in values.items() if isinstance(value, Source)}
+    return found
+
+
+def with_sources(spec: Spec, sources: Mapping[str, Source]) -> Spec:
+    """A spec with other sources, by their keys."""
+    changes: dict[str, Any] = {key: source for key, source in sources.items() if key in ROLES}
+    quant = spec.quant
+    for role in QUANTITIES:
+        if quant is not None and key_of(role) in sources:
+            quant = with_setting(quant, role, sources[key_of(role)])
+    return replace(spec, **changes, quant=quant)
+
+
 def sources_of(spec: Spec) -> list[Source]:
     """All sources of a spec."""
-    return [source for source in by_role(spec) if source is not None]
+    return list(sources_by_key(spec).values())
 
 
 def stored_sources(spec: Spec) -> dict[str, Stored]:
-    """Those that read a file, by group."""
-    return {role: source for role, source in zip(ROLES, by_role(spec), strict=True) if is_stored(source)}
+    """Those that read a file, by key."""
+    return {key: source for key, source in sources_by_key(spec).items() if is_stored(source)}
 
 
 def describe(spec: Spec, memo: Memo | None = None) -> Described:
@@ -130,12 +153,12 @@ def unread_parts(spec: Spec) -> tuple[str, ...]:
 def has_weights(operation: Operation) -> bool:
     """Whether a layer reads more than what other layers make."""
     kind = type(operation)
-    return isinstance(operation, Convolving) or any(role != MAIN for role in (*kind.reads, *kind.may_read))
+    return isinstance(operation, Convolving) or any(role != MAIN for role in kind.reads)
 
 
 def paths_of(spec: Spec) -> dict[str, str]:
-    """Where the files lie that a spec's sources read, as they were given, by group; those of packages left out."""
-    return {role: source.path for role in ROLES if hasattr(source := getattr(spec, role), "path")}
+    """Where the files lie that a spec's sources read, as they were given, by key; those of packages left out."""
+    return {key: source.path for key, source in sources_by_key(spec).items() if hasattr(source, "path")}
 
 
 def part_of(key: str, value: Any) -> Part:

@@ -6,10 +6,15 @@ from typing import cast
 
 from convpipe.errors import ConfigError, ValueRangeError
 from convpipe.ops import MAIN, Operation
+from convpipe.ops.arrays.narrowing import Counts
 from convpipe.ops.arrays.overflow import Overflow, check_rule
 from convpipe.ops.kinds.operation import workspace_of
+from convpipe.ops.kinds.quantised import QUANTITIES
+from convpipe.ops.kinds.suiting import key_of
 from convpipe.tensors import Array, Tensor
 
+# Where a layer has what a single convolution has in the settings of a source.
+OF_TENSORS = {"input.dtype": "inputs", "filters.dtype": "weights", "bias.dtype": "bias"}
 Inputs = Sequence[tuple[str, Tensor]]  # tensors with the roles that they are read in
 
 
@@ -32,24 +37,38 @@ class Step:
         """The tensor's array, from those it needs.
 
         Raises:
+            ConfigError, ValueRangeError: as `counted`.
+        """
+        return self.counted(*arrays)[0]
+
+    def counted(self, *arrays: Array) -> tuple[Array, Counts | None]:
+        """The tensor's array, from those it needs; and what rounding and narrowing did, of an operation that counts.
+
+        Raises:
             ConfigError: values that the operation does not take.
             ValueRangeError: an exact sum that does not fit; of a layer, or where a stage has a rule of its own, that
                 is a ConfigError.
         """
+        mains = len(arrays) - len(self.sides)
+        sides = dict(zip(self.sides, arrays[mains:], strict=True))
         try:
-            if not self.sides:
-                return self.operation.run(*arrays)
-            mains = len(arrays) - len(self.sides)
-            return self.operation.run(*arrays[:mains], **dict(zip(self.sides, arrays[mains:], strict=True)))
+            if type(self.operation).counts:
+                return self.operation.run_counted(*arrays[:mains], **sides)
+            return self.operation.run(*arrays[:mains], **sides), None
         except ConfigError as error:
-            raise under(self.key, self.operation, error) from error
+            raise under(self.key, self.operation, error.at(self.of_quant)) from error
         except ValueRangeError as error:
             key = self.rule or self.key
             if not key:
                 raise
-            setting = "overflow" if hasattr(self.operation, "overflow") else "op"
-            got = getattr(self.operation, setting, self.op)
+            setting = error.setting or ("overflow" if hasattr(self.operation, "overflow") else "op")
+            got = error.got if error.setting else getattr(self.operation, setting, self.op)
             raise ConfigError(f"{key}.{setting}", got, "sums that fit", error.under(key)) from error
+
+    @property
+    def of_quant(self) -> dict[str, str]:
+        """The keys of the numbers that a quantised convolution's stage reads, by their roles."""
+        return {role: f"{self.rule.removesuffix('quant')}{key_of(role)}" for role in self.sides if role in QUANTITIES}
 
 
 def plan_step(name: str, op: str, operation: Operation, inputs: Inputs, makes: str) -> Step:
@@ -71,6 +90,10 @@ def plan_step(name: str, op: str, operation: Operation, inputs: Inputs, makes: s
 
 def under(key: str, operation: Operation, error: ConfigError) -> ConfigError:
     """An operation's complaint under the key its user typed: a setting's name, or what the operation reads."""
+    if key and error.key in OF_TENSORS:
+        return error.at({error.key: f"{key}.{OF_TENSORS[error.key]}"})
+    if key and error.key.startswith("quant."):
+        return error.at({error.key: f"{key}.{error.key}"})
     if not key or "." in error.key or error.key == "weights":  # of weights, there is no source
         return error
     is_setting = error.key in {entry.name for entry in fields(operation)}

@@ -18,6 +18,7 @@ from convpipe.ops import (
     Made,
     SumStage,
     Tensor,
+    ValueRangeError,
     cellwise,
     check_shape,
     checked,
@@ -35,6 +36,8 @@ from convpipe.ops.arrays.sums import (
     magnitude,
     target_dtype,
 )
+from convpipe.ops.kinds.held_sums import held_form, held_text
+from convpipe.ops.kinds.quantised import Accumulator
 
 
 class AddBias(SumStage):
@@ -57,9 +60,12 @@ class AddBias(SumStage):
 
     def run(self, x: Array, bias: Array) -> Array:
         """`add_bias`; of a quantised convolution in its accumulator."""
-        if self.accumulator is None:
-            return add_bias(x, bias, self.dtype, self.overflow)
-        return held(add_bias(x, bias, np.int64), self.accumulator).astype(self.accumulator.dtype)
+        try:
+            if self.accumulator is None:
+                return add_bias(x, bias, self.dtype, self.overflow)
+            return biased(x, bias, self.accumulator)
+        except ValueRangeError as error:
+            raise self.too_wide(error) from error
 
     def error(self, made: Array, x: Bounded, bias: Bounded) -> Array:
         """That of a sum of two."""
@@ -67,8 +73,18 @@ class AddBias(SumStage):
         return sum_error(sums, made.dtype, partial(rounding, dtype=made.dtype, roundings=1), x, bias)
 
     def form(self, x: Tensor, bias: Tensor) -> Form:
-        """The cell and the bias of its filter."""
-        return cellwise("x + bias", x, ["bias"], channel=-1)
+        """The cell and the bias of its filter; or what an accumulator makes of these."""
+        form, accumulator = cellwise("x + bias", x, ["bias"], channel=-1), self.accumulator
+        return form if accumulator is None else held_form(form, held_text("x + bias", accumulator), accumulator)
+
+
+def biased(sums: Array, bias: Array, accumulator: Accumulator) -> Array:
+    """Sums with a bias in an accumulator, in its dtype.
+
+    Raises:
+        ValueRangeError: a sum that it does not hold.
+    """
+    return held(add_bias(sums, bias, np.int64, accumulator.at_64), accumulator).astype(accumulator.dtype)
 
 
 def add_bias(x: ArrayLike, bias: ArrayLike, dtype: DTypeLike | None = None, overflow: Overflow = "error") -> Array:

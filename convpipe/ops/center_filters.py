@@ -49,7 +49,7 @@ class CenterFilters(Operation):
         """The weight less the zero point of its filter."""
         own, zeros = variables(2), zeros_of(self.zero_point)
         read = Read("x", "filter_matrix", tuple(own), filter_matrix.shape)
-        return Form(formula("x - zero_point"), 2, (read,), constants=(("zero_point", zeros[0]),))
+        return Form(formula("x - zero_point"), 2, (read,), lists=(("zero_point", 0, zeros),))
 
 
 def zeros_of(zero_point: Any) -> tuple[int, ...]:

@@ -10,9 +10,9 @@ from convpipe.fields import choice, field, optional, whole
 from convpipe.ops import Array, Convolution, Form, Made, Operation, Tensor, cellwise, like, numeric
 from convpipe.ops.arrays.narrowing import BITS_OF, integer_range, limits_in
 from convpipe.ops.clip import checked_limits, clip
-from convpipe.ops.kinds.quantised import NEAREST, activation_limits, positive_number
+from convpipe.ops.kinds.quantised import NEAREST, UPPER, activation_limits, positive_number
 
-UPPER = {"relu6": 6.0, "relu_n1_to_1": 1.0}
+BEYOND = np.float32(2.0**40)  # more steps than the widest dtype has: a scale may be so small that there is no number
 
 
 def activation_range(
@@ -56,7 +56,9 @@ def activation_range(
         return max(low, zero), high
     if scale is None:
         raise ConfigError("scale", None, f"the output's scale, which {word} needs")
-    limit = rounded32(np.float32(UPPER[word]) / np.float32(positive_number("scale", scale)), nearest)
+    with np.errstate(over="ignore"):
+        steps = np.float32(UPPER[word]) / np.float32(positive_number("scale", scale))
+    limit = rounded32(min(steps, BEYOND), nearest)
     least = zero if word == "relu6" else zero - limit
     return max(low, least), min(high, zero + limit)
 
@@ -128,4 +130,4 @@ class Clamp(Operation):
         """The cell between the limits there are."""
         there = {name: value for name, value in (("low", self.low), ("high", self.high)) if value is not None}
         raised = "max(x, low)" if "low" in there else "x"
-        return cellwise(f"min({raised}, high)" if "high" in there else raised, x, **there)
+        return cellwise(f"min({raised}, high)" if "high" in there else raised, x, (), 1, **there)

@@ -1,7 +1,7 @@
 """A convolution (cross-correlation, as every deep-learning library means it)."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from convpipe.fields import field, group, if_given, one_or_several, optional, text, whole
 from convpipe.geometry.axes import input_rank, kernel_letters, one_image
@@ -42,8 +42,8 @@ class Conv(Convolving):
     quant: Quant | None = field(if_given(group(Quant)), None, QUANT, later=True)
 
     given = ("input", "filters", "bias", *QUANTITIES)
-    idle = ("filters",)
-    lacks = ("output_padding", "output_shape")
+    idle: ClassVar[tuple[str, ...]] = ("filters",)
+    lacks: ClassVar[tuple[str, ...]] = ("output_padding", "output_shape")
     forward = True
     backward = False
 
@@ -63,8 +63,12 @@ class Conv(Convolving):
             GeometryError: sizes, dtypes or settings that do not fit together.
         """
         if self.quant is not None:
-            check_quant(self, self.quant, tensors)
+            check_quant(self, self.quant, {**tensors, "filters": self.filters_of(tensors)})
         return super().solve(tensors)
+
+    def filters_of(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """Of all its tensors the filters, the first axis of which counts them."""
+        return tensors["filters"]
 
     def notes(self, conv: Convolution) -> tuple[str, ...]:
         """What a stride leaves out, and how wide the sums of a quantised one may be."""

@@ -5,13 +5,15 @@ from collections.abc import Mapping
 from convpipe.geometry.axes import AXES, out_letters
 from convpipe.geometry.convolution import ConvGeometry
 from convpipe.geometry.transposed import solve_transposed
-from convpipe.ops import Convolution, Form, Tensor, Wanted
+from convpipe.ops import Convolution, Form, Tensor, Wanted, anything, field, optional
 from convpipe.ops.conv import Conv, per_group
 from convpipe.ops.kinds.products import of_adjoint
 
 
 class ConvTranspose(Conv):
     """A transposed convolution: rows ... crop."""
+
+    quant: None = field(optional(anything), under={})  # no setting: only convolutions of the forward kind have it
 
     lacks = ("pad_mode", "pad_value", "quant")
     forward = False

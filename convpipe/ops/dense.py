@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from numpy.typing import ArrayLike, DTypeLike
 
-from convpipe.fields import choice, field, optional, text, whole
+from convpipe.fields import choice, field, group, if_given, optional, text, whole
+from convpipe.geometry import convolution
+from convpipe.geometry.convolution import ConvGeometry
 from convpipe.geometry.layers import dense_shape
 from convpipe.geometry.layouts import Turns
 from convpipe.ops import (
@@ -33,11 +36,11 @@ from convpipe.ops import (
 from convpipe.ops.arrays.bounds import Bounded, product_error
 from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow
 from convpipe.ops.arrays.sums import result_dtype, workspace
+from convpipe.ops.conv import Conv
+from convpipe.ops.kinds.quantised import QUANT, QUANTITIES, Quant
+from convpipe.ops.kinds.suiting import asked
 from convpipe.ops.matmul import matmul
-
-LAYOUTS = ("in_out", "out_in")
-
-LAYOUT = "How the weights lie: in_out is (in, units), as in x @ W; out_in is (units, in), as PyTorch's Linear has it."
+from convpipe.ops.weight_rows import LAYOUT, LAYOUTS
 
 
 class Dense(Operation):
@@ -48,6 +51,7 @@ class Dense(Operation):
     bias: bool | str = field(bias_name, True, BIAS)
     layout: str = field(choice(LAYOUTS), "in_out", LAYOUT)
     overflow: Overflow = field(choice(OVERFLOWS), "error", OVERFLOW, later=True)
+    quant: Quant | None = field(if_given(group(Quant)), None, QUANT, later=True)
 
     reads = (MAIN, "weights")
     may_read = ("bias",)
@@ -61,7 +65,13 @@ class Dense(Operation):
         turned = self.layout == "out_in"
         shape = shape[::-1] if turned else shape
         w = give(Weight("weights", shape, self.letters, "weight", self.weights, turns=self.turns))
-        return {"weights": w, **bias_of(give, self.bias, w.shape[0 if turned else 1])}
+        units = w.shape[0 if turned else 1]
+        return {"weights": w, **bias_of(give, self.bias, units), **asked(give, self.quant, units)}
+
+    @property
+    def as_conv(self) -> DenseConv:
+        """What has the stages of a quantised one: a convolution of images of one cell."""
+        return DenseConv(bias=bool(self.bias), quant=self.quant, layout=self.layout, overflow=self.overflow)
 
     @property
     def letters(self) -> tuple[str, ...]:
@@ -101,6 +111,26 @@ class Dense(Operation):
         reads = (Read("x", 0, (row, k), x.shape), Read("w", "weights", place, weights.shape))
         own = None if bias is None else bias_read(unit, bias.shape[0])
         return of_products(2, reads, (x.shape[1],), own, ("", "inputs", "weights"))
+
+
+class DenseConv(Conv):
+    """A dense layer as a convolution whose images have one cell: its rows are the columns of that."""
+
+    layout: str = field(choice(LAYOUTS), "in_out", LAYOUT)
+
+    given = ("input", "weights", "bias", *QUANTITIES)
+    idle = ()
+
+    def sizes(self, tensors: Mapping[str, Tensor]) -> ConvGeometry:
+        """Those of images (N, in, 1) and filters (units, in, 1)."""
+        x, rows = tensors["input"].shape, self.filters_of(tensors).shape
+        dense_shape(x, rows[::-1])
+        return convolution.solve((*x, 1), (*rows, 1))
+
+    def filters_of(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """The weights as (units, in)."""
+        w = tensors["weights"]
+        return w if self.layout == "out_in" else replace(w, shape=w.shape[::-1])
 
 
 def dense(

@@ -7,9 +7,10 @@ from numpy.typing import ArrayLike
 
 from convpipe.errors import ConfigError
 from convpipe.fields import field, whole
-from convpipe.ops import Array, Made, Operation, Tensor, like, numeric
+from convpipe.ops import Array, Form, Made, Operation, Tensor, like, numeric
 from convpipe.ops.arrays.bounds import Bounded
 from convpipe.ops.kinds.quantised import LEAST_ZERO, MOST_ZERO, SCALE, ZERO, positive_number
+from convpipe.ops.kinds.rule_forms import stepwise_form
 from convpipe.ops.requantize import scale_of
 
 
@@ -57,6 +58,12 @@ class Dequantize(Operation):
         if x.dtype.kind == "f":
             raise ConfigError("x", x.dtype, "integers")
         return like(x, dtype=np.dtype(np.float32))
+
+    def form(self, x: Tensor) -> Form:
+        """The difference, rounded, times the scale, rounded."""
+        constants = {"scale": np.float32(self.scale).item(), "zero_point": self.zero_point}
+        steps = (("difference", "x - zero_point", "zero point"),)
+        return stepwise_form(x, "f32(f32(difference) * scale)", steps, {}, constants)
 
     def error(self, made: Array, q: Bounded) -> Array:
         """None: a difference of integers, rounded to float32, and a product of two floats are the same everywhere."""

@@ -18,17 +18,19 @@ from convpipe.ops import (
     Form,
     GeometryError,
     Made,
+    Read,
     SumStage,
     Tensor,
+    ValueRangeError,
     bias_read,
     check_shape,
     checked,
     numeric,
-    of_matrices,
+    of_products,
     variables,
 )
-from convpipe.ops.add_bias import add_bias
-from convpipe.ops.arrays.accumulating import held, step_order, stepwise
+from convpipe.ops.add_bias import biased
+from convpipe.ops.arrays.accumulating import Operands, held, step_order, stepwise
 from convpipe.ops.arrays.arguments import MATRIX
 from convpipe.ops.arrays.bounds import Bounded, product_error
 from convpipe.ops.arrays.floats import TILE_CELLS
@@ -41,6 +43,7 @@ from convpipe.ops.arrays.sums import (
     tile_rows,
     workspace,
 )
+from convpipe.ops.kinds.held_sums import held_form, held_text, products_text, stepped
 from convpipe.ops.kinds.quantised import Accumulator
 
 TILED = ("tile_columns", "tile_filters", "matmul_tiles", "sum_tiles")  # where tiles are multiplied
@@ -73,31 +76,31 @@ class Matmul(SumStage):
     def run(self, x: Array, filter_matrix: Array, bias: Array | None = None) -> Array:
         """`matmul`; of a quantised convolution in its accumulator."""
         groups = self.conv.sizes.groups
-        if self.accumulator is None:
-            return matmul(x, filter_matrix, bias, groups, self.dtype, self.overflow)
-        sums = self.accumulated(x, filter_matrix, groups, self.accumulator)
-        sums = sums if bias is None else held(add_bias(sums, bias, np.int64), self.accumulator)
-        return sums.astype(self.accumulator.dtype)
+        try:
+            if self.accumulator is None:
+                return matmul(x, filter_matrix, bias, groups, self.dtype, self.overflow)
+            sums = self.accumulated(x, filter_matrix, groups, self.accumulator)
+            return sums if bias is None else biased(sums, bias, self.accumulator)
+        except ValueRangeError as error:
+            raise self.too_wide(error) from error
 
     def accumulated(self, x: Array, filter_matrix: Array, groups: int, accumulator: Accumulator) -> Array:
         """The sums in an accumulator that is no dtype of NumPy's, or whose rule counts on the way."""
         if accumulator.at_end:
-            return held(matmul(x, filter_matrix, None, groups, np.int64), accumulator)
+            sums = matmul(x, filter_matrix, None, groups, np.int64, accumulator.at_64)
+            return held(sums, accumulator).astype(accumulator.dtype)
         sizes, taps, quant = self.conv.sizes, filter_matrix.shape[1], self.conv.quant
         steps = step_order(sizes.channels // groups, sizes.kernel, self.conv.order, accumulator.order)
-        zero = 0 if quant is None else quant.input.zero_point
+        assert quant is not None
+        zeros = np.atleast_1d(np.array(quant.filters.zero_point))
+        zeros = np.broadcast_to(zeros, len(filter_matrix))
         count = len(filter_matrix) // groups
-        made = [
-            stepwise(
-                x[:, group * taps : (group + 1) * taps],
-                filter_matrix[group * count : (group + 1) * count],
-                accumulator,
-                steps,
-                zero,
-            )
-            for group in range(groups)
-        ]
-        return np.concatenate(made).T
+        made = np.empty((len(filter_matrix), len(x)), accumulator.dtype)
+        for group in range(groups):
+            rows, columns = (slice(group * each, (group + 1) * each) for each in (count, taps))
+            operands = Operands(x[:, columns], filter_matrix[rows], quant.input.zero_point, zeros[rows])
+            made[rows] = stepwise(operands, accumulator, steps)
+        return made.T
 
     def error(self, made: Array, x: Bounded, filter_matrix: Bounded, bias: Bounded | None = None) -> Array:
         """That of sums of products."""
@@ -105,12 +108,20 @@ class Matmul(SumStage):
         return product_error(wide.run, made.dtype, filter_matrix.values.shape[1], x, filter_matrix, bias)
 
     def form(self, x: Tensor, filter_matrix: Tensor, bias: Tensor | None = None) -> Form:
-        """A row of the columns times a row of the filter matrix, and the bias."""
-        sizes = self.conv.sizes
-        row, f, k = variables(3)
+        """A row of the columns times a row of the filters, and the bias; or what an accumulator makes of these."""
+        sizes, accumulator = self.conv.sizes, self.accumulator
+        (row, f), order = variables(2), self.conv.order
+        own = None if bias is None else bias_read(f, sizes.filters)
+        adding = order if accumulator is None else accumulator.order
+        k, loops = stepped(2, sizes.channels // sizes.groups, sizes.kernel, order, adding)
         group = f // (sizes.filters // sizes.groups) * sizes.taps
-        factors = (0, (row, group + k), x.shape), ("filter_matrix", (f, k), filter_matrix.shape)
-        return of_matrices(*factors, sizes.taps, None if bias is None else bias_read(f, sizes.filters))
+        reads = Read("x", 0, (row, group + k), x.shape), Read("w", "filter_matrix", (f, k), filter_matrix.shape)
+        form = of_products(2, reads, loops, own)
+        if accumulator is None:
+            return form
+        text = products_text(accumulator)
+        text = text if bias is None else held_text(f"{text} + bias", accumulator)
+        return held_form(form, text, accumulator, sizes.taps, self.conv.quant)
 
 
 def matmul(

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from convpipe.fields import choice, field, whole
-from convpipe.ops import Array, Made, Operation, Tensor, like, numeric
+from convpipe.ops import Array, Form, Made, Operation, Tensor, like, numeric
 from convpipe.ops.arrays.narrowing import BITS_OF, integer_range, storage
 from convpipe.ops.arrays.rescaling import whole as whole_cells
 from convpipe.ops.kinds.quantised import LEAST_ZERO, MOST_ZERO, SCALE, ZERO, positive_number
+from convpipe.ops.kinds.rule_forms import stepwise_form
 from convpipe.ops.requantize import scale_of
 
 
@@ -66,7 +67,7 @@ def quantize_bias(bias: ArrayLike, input_scale: float, filter_scale: ArrayLike) 
     >>> quantize_bias(np.array([0.5, 1.5, -1.5]), 1.0, 1.0).tolist()
     [0, 2, -2]
     """
-    values = numeric("bias", bias)
+    values = numeric("bias", bias, {1})
     step = scale_of("input_scale", input_scale, 1) * scale_of("filter_scale", filter_scale, values.shape[-1])
     return quantize(values, step, dtype="int32")
 
@@ -85,3 +86,15 @@ class Quantize(Operation):
         low, high = integer_range(self.dtype)
         whole(low, high)("zero_point", self.zero_point)
         return like(x, dtype=storage(self.dtype))
+
+    def form(self, x: Tensor) -> Form:
+        """The quotient in float32, rounded, moved and cut."""
+        low, high = integer_range(self.dtype)
+        constants = {"scale": np.float32(self.scale).item(), "zero_point": self.zero_point, "low": low, "high": high}
+        steps = (
+            ("cell", "f32(x)", ""),
+            ("quotient", "f32(cell / scale)", "quotient"),
+            ("rounded", "rint(quotient)", "rounding"),
+            ("moved", "rounded + zero_point", "zero point"),
+        )
+        return stepwise_form(x, "min(max(moved, low), high)", steps, {}, constants)

@@ -2,30 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convpipe.errors import ConfigError, GeometryError
-from convpipe.ops import Array, Convolution, Made, Operation, Tensor, choice, field, like, numeric, optional, whole
+from convpipe.errors import ConfigError, GeometryError, ValueRangeError
+from convpipe.geometry.axes import axis_of
+from convpipe.ops import (
+    Array,
+    Convolution,
+    Form,
+    Made,
+    Operation,
+    Tensor,
+    choice,
+    field,
+    like,
+    optional,
+    whole,
+)
+from convpipe.ops.arrays.arguments import as_numeric
 from convpipe.ops.arrays.narrowing import (
     BITS_OF,
     NARROW_OVERFLOWS,
     Counts,
     bits_needed,
     bits_range,
-    check_within,
     limits_in,
     narrowed_to,
     overflow_limits,
     storage,
 )
-from convpipe.ops.arrays.rescaling import BITS, LEAST_SHIFT, RULES, SCALES, Rule, Scaling, quantize_multiplier
+from convpipe.ops.arrays.rescaling import (
+    ABSENT,
+    BITS,
+    LEAST_SHIFT,
+    RULES,
+    SCALES,
+    Rule,
+    Scaling,
+    check_scales,
+    multiplied,
+)
 from convpipe.ops.arrays.shifts import shift_mode, shifts_of, whole_cells
 from convpipe.ops.arrays.sums import SLACK
-from convpipe.ops.arrays.thresholds import thresholds
+from convpipe.ops.arrays.thresholds import of_32_bits, thresholds
 from convpipe.ops.kinds.quantised import (
     LEAST_ZERO,
     MODE,
@@ -46,7 +70,10 @@ from convpipe.ops.kinds.quantised import (
     tables,
     takes_scales,
 )
+from convpipe.ops.kinds.rule_forms import requantizing
 
+NUMBERS = ("multiplier", "shift", *SCALES, "thresholds")
+AXIS = "Along which axis several numbers go, one for each channel: -1 is the last; of images (N, C, H, W) they are 1."
 TILE = 1 << 14  # cells at a time: what a rule makes on the way stays in the cache
 
 
@@ -93,7 +120,7 @@ def requantize(
         LiteRT, CMSIS-NN, XNNPACK, onnxruntime, PyTorch, ONNX and TOSA, each as `RULES` says.
 
     >>> requantize([-1, 1, 5], rule="double", multiplier=1 << 30, shift=-1)
-    array([ 0,  1,  1], dtype=int8)
+    array([0, 1, 2], dtype=int8)
     >>> requantize([-1, 1, 5], rule="float", multiplier=0.25)
     array([0, 0, 1], dtype=int8)
     """
@@ -112,7 +139,8 @@ def requantize(
         },
         sums.shape[-1],
     )
-    least, most = limits_in(dtype, low, high)
+    ends = [optional(whole())(name, value) for name, value in (("low", low), ("high", high))]
+    least, most = limits_in(dtype, *ends)
     made, _ = rescaled(sums, kind, scaling, zero, dtype, choice(NARROW_OVERFLOWS)("overflow", overflow))
     return np.clip(made, least, most)
 
@@ -128,14 +156,13 @@ def scaling_of(rule: Rule, mode: str, given: dict[str, Any], channels: int) -> S
     Raises:
         ConfigError: too little, too much, or numbers out of their range.
     """
-    there = {name for name, value in given.items() if value is not None}
-    if there not in map(set, rule.takes):
-        ways = " or ".join(" and ".join(names) for names in rule.takes)
-        raise ConfigError("multiplier", " and ".join(sorted(there)) or None, f"{ways}, as the rule takes them")
+    there = [name for name, value in given.items() if value is not None]
+    check_taken(rule, there, given)
     if "output_scale" in there:
-        scales = [scale_of(name, given[name], 1 if name != "filter_scale" else channels) for name in SCALES]
-        return multiplied(*scales) if rule.integer else Scaling(None, None, scales[0][0], scales[1], scales[2][0])
-    shift = None if given["shift"] is None else shift_of(rule, given["shift"], channels)
+        sx, sw, sy = (scale_of(name, given[name], 1 if name != "filter_scale" else channels) for name in SCALES)
+        check_scales(sx, sw, sy, rule)
+        return Scaling(*multiplied(sx, sw, sy)) if rule.integer else Scaling(ABSENT, ABSENT, sx, sw, sy)
+    shift = ABSENT if given["shift"] is None else shift_of(rule, given["shift"], channels)
     if given["multiplier"] is None:
         return Scaling(shift=shift, mode=mode)
     if rule.integer:
@@ -143,6 +170,23 @@ def scaling_of(rule: Rule, mode: str, given: dict[str, Any], channels: int) -> S
             shifts_of("multiplier", one_each("multiplier", given["multiplier"], channels), 0, 2**BITS - 1), shift
         )
     return Scaling(scale_of("multiplier", given["multiplier"], channels))
+
+
+def check_taken(rule: Rule, there: list[str], given: dict[str, Any]) -> None:
+    """The numbers that are given are one of the sets that a rule takes.
+
+    Raises:
+        ConfigError: one too many, or one too few.
+    """
+    if set(there) in map(set, rule.takes):
+        return
+    ways = " or ".join(" and ".join(names) for names in rule.takes)
+    nearest = max(rule.takes, key=lambda names: len({*names} & {*there}))
+    odd = next((name for name in there if name not in nearest), None)
+    if odd is not None:
+        raise ConfigError(odd, given[odd], f"nothing, as the rule takes {ways}")
+    missing = next(name for name in nearest if name not in there)
+    raise ConfigError(missing, None, f"a number, as the rule takes {ways}")
 
 
 def shift_of(rule: Rule, shift: ArrayLike, channels: int) -> Array:
@@ -158,8 +202,9 @@ def scale_of(name: str, value: ArrayLike, channels: int) -> Array:
     """
     with np.errstate(over="ignore"):
         found = one_each(name, value, channels).astype(np.float32)
-    if not ((found > 0) & (found < np.inf)).all():
-        raise ConfigError(name, value, "numbers above 0 that float32 holds")
+    wrong = found[~((found > 0) & (found < np.inf))]
+    if wrong.size:
+        raise ConfigError(name, wrong[0].item(), "numbers above 0 that float32 holds")
     return found
 
 
@@ -169,19 +214,12 @@ def one_each(name: str, values: ArrayLike, channels: int) -> Array:
     Raises:
         ConfigError: another number of them.
     """
-    found = numeric(name, np.atleast_1d(np.asarray(values)))
+    found = np.atleast_1d(as_numeric(name, values))
     if found.shape not in ((1,), (channels,)):
         raise ConfigError(
             name, found.shape, "one number" if channels == 1 else f"one number, or {channels}, one per channel"
         )
     return found
-
-
-def multiplied(input_scale: Array, filter_scale: Array, output_scale: Array) -> Scaling:
-    """Multipliers and shifts of float32 scales: of f64(sx) * f64(sw) / f64(sy)."""
-    real = input_scale.astype(np.float64) * filter_scale.astype(np.float64) / output_scale.astype(np.float64)
-    pairs = [quantize_multiplier(each) for each in real.tolist()]
-    return Scaling(*(np.array(part, np.int64) for part in zip(*pairs, strict=True)))
 
 
 def rescaled(
@@ -193,20 +231,36 @@ def rescaled(
         ValueRangeError: a sum that the rule is not for, or with ``error`` a value that does not fit.
     """
     low, high = ends(acc)
-    check_within(np.array([low, high]), *bits_range(rule.bits), f"the {rule.bits} bits that the rule takes")
+    check_sums(low, high, rule)
     planes = np.moveaxis(acc, -1, 0)
     made = np.empty(planes.shape, storage(dtype))
     least, most = overflow_limits(dtype, overflow)
     counts = Counts(bits=bits_needed(low, high))
-    rows, results = planes.reshape(len(planes), -1), made.reshape(len(planes), -1)
+    shape = (len(planes), prod(planes.shape[1:]))
+    rows, results = planes.reshape(shape), made.reshape(shape)
     for channels, cells in tiles(*rows.shape):
         own = of_channels(scaling, channels)
         tile = rows[channels, cells].astype(np.int64)
         values = rule.run(tile, own, zero_point)
-        below, above = np.count_nonzero(values < least), np.count_nonzero(values > most)
-        counts = counts.joined(Counts(below, above, np.count_nonzero(rule.ties(tile, own))))
+        below, above, ties = map(count, (values < least, values > most, rule.ties(tile, own)))
+        counts = counts.joined(Counts(below, above, ties))
         results[channels, cells] = narrowed_to(values, dtype, overflow) if below or above else values
     return np.moveaxis(made, 0, -1), counts
+
+
+def check_sums(low: int, high: int, rule: Rule) -> None:
+    """All sums are so narrow as a rule takes them.
+
+    Raises:
+        ValueRangeError: the smallest or the largest is not.
+    """
+    least, most = bits_range(rule.bits)
+    if least <= low and high <= most:
+        return
+    name = next(name for name, each in RULES.items() if each is rule)
+    what = f"the sum {low if low < least else high} does not fit the {rule.bits} bits that the rule {name} takes"
+    advice = "an accumulator of so many bits, which wraps or saturates, makes others of them"
+    raise ValueRangeError(f"{what} ({least} to {most}); {advice}", "rule", name)
 
 
 def tiles(channels: int, cells: int) -> Iterator[tuple[slice, slice]]:
@@ -221,10 +275,8 @@ def tiles(channels: int, cells: int) -> Iterator[tuple[slice, slice]]:
 def of_channels(scaling: Scaling, channels: slice) -> Scaling:
     """The same of some channels, as columns."""
 
-    def cut(values: Array | None) -> Array | None:
-        if values is None or len(values) == 1:
-            return values
-        return values[channels, None]
+    def cut(values: Array) -> Array:
+        return values if len(values) <= 1 else values[channels, None]
 
     return Scaling(
         cut(scaling.multiplier),
@@ -250,12 +302,13 @@ class Requantize(Operation):
     filter_scale: Any = field(optional(scales), None, "The same of the filters, one or one for each.")
     output_scale: float | None = field(optional(positive_number), None, "The same of the output.")
     thresholds: Any = field(optional(tables), None, TABLE)
-    offset: int = field(whole(), 0, OFFSET)
-    step: int = field(whole(), 1, STEP)
+    offset: int = field(of_32_bits, 0, OFFSET)
+    step: int = field(of_32_bits, 1, STEP)
     mode: str = field(shift_mode, "half_up", MODE)
     zero_point: int = field(whole(LEAST_ZERO, MOST_ZERO), 0, ZERO)
     dtype: str = field(choice(BITS_OF), "int8", "The integers that come out; those of 4 bits lie in a byte each.")
     overflow: str = field(choice(NARROW_OVERFLOWS), "saturate", NARROW_OVERFLOW)
+    axis: int = field(whole(), -1, AXIS)
 
     may_read = ("multiplier", "shift", "filter_scale", "thresholds")
     counts = True
@@ -282,10 +335,42 @@ class Requantize(Operation):
         """A tensor like `x`, in the output's integers."""
         if x.dtype.kind == "f":
             raise GeometryError("x", x.dtype, "integers")
+        self.check_own(x, sides)
         for role, tensor in sides.items():
             if tensor.shape[0] not in (1, x.shape[-1]):
                 raise GeometryError(role, tensor.shape, f"one, or one for each of {x.shape[-1]} filters")
         return like(x, dtype=storage(self.dtype), workspace=16 * 8 * TILE + SLACK)
+
+    def check_own(self, x: Tensor, sides: Mapping[str, Tensor]) -> None:
+        """Numbers of its own are what the rule takes, one or one for each channel.
+
+        Raises:
+            ConfigError: they are not.
+        """
+        axis = axis_of(self.axis, len(x.shape))
+        for name, value in ((name, getattr(self, name)) for name in NUMBERS):
+            if isinstance(value, str | Mapping):
+                raise ConfigError(name, value, "numbers, as those of a convolution alone may lie in a file")
+            if isinstance(value, tuple) and "C" in x.axes and x.axes[axis] != "C":
+                raise ConfigError("axis", self.axis, f"{x.axes.index('C')}, the channels, as there are several numbers")
+        if not sides and self.rule != THRESHOLDS:
+            given = {name: getattr(self, name) for name in NUMBERS[:-1]}
+            scaling_of(RULES[self.rule], self.mode, given, x.shape[axis])
+        elif self.rule == THRESHOLDS and self.thresholds is None and "thresholds" not in sides:
+            raise ConfigError("thresholds", None, "a table of thresholds, as the rule takes it")
+
+    def form(self, x: Tensor, **sides: Tensor) -> Form:
+        """Each step of the rule, and what becomes of what the dtype does not hold."""
+        given = {name: plain(name, getattr(self, name)) for name in NUMBERS if getattr(self, name) is not None}
+        given = {**given, **sides}
+        if self.rule == THRESHOLDS:
+            table = given["thresholds"]
+            rows = (table,) if isinstance(table, tuple) and not isinstance(table[0], tuple) else table
+            given = {"thresholds": rows, "offset": self.offset, "step": self.step}
+        elif RULES[self.rule].integer and "output_scale" in given:
+            multiplier, shift = multiplied(*(np.atleast_1d(np.float32(given[name])) for name in SCALES))
+            given = {"multiplier": tuple(multiplier.tolist()), "shift": tuple(shift.tolist())}
+        return requantizing(x, self.rule, self.mode, given, self.zero_point, self.dtype, self.overflow, self.axis)
 
     def run(self, x: Array, **sides: Array) -> Array:
         """`rescaled`, without its counts."""
@@ -298,26 +383,34 @@ class Requantize(Operation):
             ConfigError: numbers of the filters that are out of their range.
             ValueRangeError: a sum that the rule is not for, or a value that does not fit.
         """
-        own = {
-            name: getattr(self, name) for name in ("multiplier", "shift", "input_scale", "filter_scale", "output_scale")
-        }
-        given = {**own, **sides}
-        table = given.pop("thresholds", self.thresholds)
+        given = {**{name: getattr(self, name) for name in NUMBERS}, **sides}
+        table = given.pop("thresholds")
+        planes = np.moveaxis(x, self.axis, -1)
         if self.rule == THRESHOLDS:
-            return self.levels(x, table)
-        rule = RULES[self.rule]
-        scaling = scaling_of(rule, self.mode, given, x.shape[-1])
-        return rescaled(x, rule, scaling, self.zero_point, self.dtype, self.overflow)
+            made, counts = self.levels(planes, table)
+        else:
+            scaling = scaling_of(RULES[self.rule], self.mode, given, planes.shape[-1])
+            made, counts = rescaled(planes, RULES[self.rule], scaling, self.zero_point, self.dtype, self.overflow)
+        return np.moveaxis(made, -1, self.axis), counts
 
-    def levels(self, x: Array, table: ArrayLike | None) -> tuple[Array, Counts]:
+    def levels(self, x: Array, table: ArrayLike) -> tuple[Array, Counts]:
         """How many thresholds each sum has reached, narrowed."""
-        if table is None:
-            raise ConfigError("thresholds", None, "a table of thresholds, as the rule takes it")
         found = thresholds(x, table, offset=self.offset, step=self.step) + self.zero_point
         low, high = overflow_limits(self.dtype, self.overflow)
-        below, above = np.count_nonzero(found < low), np.count_nonzero(found > high)
-        counts = Counts(below, above, 0, bits_needed(*ends(x)))
+        counts = Counts(count(found < low), count(found > high), 0, bits_needed(*ends(x)))
         return narrowed_to(found, self.dtype, self.overflow), counts
+
+
+def count(cells: Array) -> int:
+    """How many are true."""
+    return int(np.count_nonzero(cells))
+
+
+def plain(name: str, value: Any) -> Any:
+    """A setting's number, or its numbers as a tuple; scales as float32 has them."""
+    if isinstance(value, tuple):
+        return tuple(plain(name, each) for each in value)
+    return np.float32(value).item() if name in SCALES else value
 
 
 def ends(values: Array) -> tuple[int, int]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from convpipe.reference.convolution import conv, sides, spread, starts
 from convpipe.reference.numbers import Array, Index, limits
+from convpipe.reference.rules import nearest
 
 Cells = list[int | None]  # what one window holds along one axis: input cells, None for padding; no overhang
 
@@ -44,13 +45,21 @@ def avg_pool(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     dilation: Any = 1,
+    rounding: str | None = None,
+    zero_point: int = 0,
 ) -> Array:
     """The mean of each window, rounded once to float64; NaN where nothing counts.
 
+    With a `rounding` it is a whole number instead, and padding that counts holds `zero_point`.
+
     >>> avg_pool(np.array([[[1, 5, 2]]]), 2, stride=1).tolist()
     [[[3.0, 3.5]]]
+    >>> avg_pool(np.array([[[1, 5, 2]]]), 2, stride=1, rounding="half_away").tolist()
+    [[[3, 4]]]
     """
     axes = spatial_windows(x.shape, kernel, stride, pad, dilation, ceil_mode)
+    if rounding is not None:
+        return per_window(x, axes, lambda real, cells: whole_mean(real, cells, count_include_pad, rounding, zero_point))
     return per_window(x, axes, lambda real, cells: mean(real, cells if count_include_pad else len(real))).astype(
         np.float64
     )
@@ -59,6 +68,17 @@ def avg_pool(
 def mean(values: list[Any], count: int) -> float:
     """An exact sum, divided by a count and rounded once."""
     return float(sum(map(Fraction, values), Fraction(0)) / count) if count else math.nan
+
+
+def whole_mean(real: list[int], cells: int, include_pad: bool, mode: str, zero_point: int) -> int:
+    """The mean of a window's input cells, perhaps with those of its padding, as a whole number."""
+    values = real + [zero_point] * (cells - len(real)) * include_pad
+    value = Fraction(sum(values), len(values))
+    below = math.floor(value)
+    if mode in ("floor", "zero", "odd"):
+        up = {"floor": False, "zero": value < 0, "odd": below % 2 == 0}[mode]
+        return below + (value != below and up)
+    return nearest(value, mode)
 
 
 def per_window(x: Array, axes: list[list[Cells]], function: Callable[[list[Any], int], Any]) -> Array:

@@ -15,6 +15,7 @@ from convpipe.execution.bounds import float_bound
 from convpipe.geometry.axes import out_letters
 from convpipe.geometry.convolution import ConvGeometry
 from convpipe.ops.arrays.overflow import Overflow, narrowed
+from convpipe.report.accumulated import Held
 from convpipe.tensors import Array, Sizes
 
 Rule = tuple[Overflow, np.dtype[Any]]
@@ -22,17 +23,27 @@ Rule = tuple[Overflow, np.dtype[Any]]
 
 @dataclass(frozen=True)
 class Channel:
-    """One channel's part of a cell: what the kernel met, what it weighed, and where it met padding."""
+    """One channel's part of a cell: what the kernel met, what it weighed, and where it met padding.
+
+    `zero_points` are what is taken from pixels and from weights before they are multiplied.
+    """
 
     number: int
     pixels: Array
     weights: Array
     padding: Array
+    zero_points: tuple[int, int] = (0, 0)
+
+    @property
+    def raw(self) -> list[tuple[Any, Any]]:
+        """Pixel and weight, tap by tap."""
+        return list(zip(self.pixels.ravel().tolist(), self.weights.ravel().tolist(), strict=True))
 
     @property
     def factors(self) -> list[tuple[Any, Any]]:
-        """Pixel and weight, tap by tap."""
-        return list(zip(self.pixels.ravel().tolist(), self.weights.ravel().tolist(), strict=True))
+        """The same, each less its zero point."""
+        zx, zw = self.zero_points
+        return [(x - zx, w - zw) for x, w in self.raw] if zx or zw else self.raw
 
     @property
     def products(self) -> list[Any]:
@@ -50,7 +61,7 @@ class Cell:
     """One output cell, taken apart: `indices` are n, f and the position along each spatial axis.
 
     `overflow` is the rule for its sum; `before` has rule and dtype of the sum without the bias, where another stage
-    adds that.
+    adds that. `held` is the accumulator, where its rule is no dtype's.
     """
 
     indices: Sizes
@@ -60,6 +71,7 @@ class Cell:
     dtype: np.dtype[Any]
     overflow: Overflow
     before: Rule | None = None
+    held: Held | None = None
 
     def __str__(self) -> str:
         from convpipe.report.cell_text import cell_lines
@@ -83,6 +95,11 @@ class Cell:
         return [*(pair for channel in self.channels for pair in channel.factors), *bias]
 
     @property
+    def zero_points(self) -> tuple[int, int]:
+        """What is taken from each pixel and from each weight."""
+        return self.channels[0].zero_points if self.channels else (0, 0)
+
+    @property
     def total(self) -> Any:
         """All partial sums and the bias."""
         found = plain_sum(channel.total for channel in self.channels) + (0 if self.bias is None else self.bias)
@@ -91,6 +108,10 @@ class Cell:
     @property
     def whole(self) -> int:
         """The sum of integers after the rules, in the order of the stages."""
+        if self.held:
+            products = [pair for channel in self.channels for pair in channel.factors]
+            product = self.held.sum(products, self.zero_points)
+            return product if self.bias is None else self.held.whole(product + self.bias)
         if self.before is None:
             return ruled(self.total, (self.overflow, self.dtype))
         product = ruled(sum(channel.total for channel in self.channels), self.before)

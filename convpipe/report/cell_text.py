@@ -11,6 +11,7 @@ from convpipe.report.cell import Cell, Channel, cell_letters, plain_sum
 from convpipe.tensors import number_text
 
 PADDING = "({})"  # a pixel that padding put there
+NAMES = ("pixels", "weights")
 MOST_CHANNELS = 16  # told tap by tap; of the others only the sums
 
 
@@ -66,6 +67,7 @@ def cell_lines(cell: Cell) -> Iterator[str]:
     parts = [short(channel.total) for channel in cell.channels[:MOST_CHANNELS]]
     parts += [f"{short(plain_sum(channel.total for channel in rest))} (the other channels)"] if rest else []
     parts += [] if cell.bias is None else [f"{short(cell.bias)} (bias)"]
+    yield from raw_lines(cell)
     yield from ("", f"{' + '.join(parts)} = {short(cell.total)}, {verdict(cell)}")
 
 
@@ -75,12 +77,46 @@ def place(cell: Cell) -> str:
     return ", ".join(f"{letter}={index}" for letter, index in zip(letters, cell.indices, strict=True))
 
 
+def less(zero_point: int) -> str:
+    """What takes a zero point away.
+
+    >>> less(3), less(-128)
+    (' - 3', ' + 128')
+    """
+    return f" - {zero_point}" if zero_point > 0 else f" + {-zero_point}"
+
+
+def raw_lines(cell: Cell) -> Iterator[str]:
+    """The sum of raw products and what zero points change of it, as machines have it that add it up so."""
+    zx, zw = cell.zero_points
+    if not zx and not zw:
+        return
+    pairs = [pair for channel in cell.channels for pair in channel.raw]
+    xs, ws = (sum(values) for values in zip(*pairs, strict=True))
+    terms = [str(sum(x * w for x, w in pairs))]
+    terms += [f"{signed(zx)} * {signed(ws)} (weights)"] if zx else []
+    terms += [f"{signed(zw)} * {signed(xs)} (pixels)"] if zw else []
+    both = f" + {len(pairs)} * {signed(zx)} * {signed(zw)}" if zx and zw else ""
+    total = sum(channel.total for channel in cell.channels)
+    yield from ("", f"raw products: {' - '.join(terms)}{both} = {total}")
+
+
+def signed(value: int) -> str:
+    """A whole number that stands behind a sign.
+
+    >>> signed(3), signed(-3)
+    ('3', '(-3)')
+    """
+    return f"({value})" if value < 0 else str(value)
+
+
 def channel_lines(channel: Channel) -> Iterator[str]:
     """One channel's pixels, weights and products side by side, and their sum."""
     pixels, weights, products = channel.pixels, channel.weights, channel.products
     bracketed = marked(pixels.ravel().tolist(), channel.padding.ravel().tolist())
     columns = (bracketed, [*map(short, weights.ravel().tolist())], added(products))
-    title = f"channel {channel.number}: pixels | weights | pixels * weights"
+    names = [f"({name}{less(zero)})" if zero else name for name, zero in zip(NAMES, channel.zero_points, strict=True)]
+    title = f"channel {channel.number}: {' | '.join([*NAMES, ' * '.join(names)])}"
     yield from block_lines(title, [in_rows(texts, pixels.shape[-1]) for texts in columns], channel.total)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 
@@ -15,9 +16,13 @@ from convpipe.graph import lowerings
 from convpipe.graph.plan import Plan
 from convpipe.graph.step import Step
 from convpipe.ops import OPERATIONS, Form
+from convpipe.ops.arrays.overflow import Overflow
 from convpipe.ops.arrays.taps import in_usual_order
-from convpipe.ops.kinds.convolving import Convolving, ConvStage
+from convpipe.ops.center import Center
+from convpipe.ops.center_filters import CenterFilters, zeros_of
+from convpipe.ops.kinds.convolving import Convolving, ConvStage, SumStage
 from convpipe.ops.kinds.operation import op_name
+from convpipe.report.accumulated import Held
 from convpipe.report.cell import Cell, Rule, cell_of
 from convpipe.report.stage_cell import StageCell, StageCells, inputs_of
 from convpipe.report.story import Story, box_of
@@ -79,14 +84,40 @@ class Chain:
         return self.whole > 0 and self.subject.operation is not None and not self.subject.operation.backward
 
     @cached_property
+    def met(self) -> tuple[str, int]:
+        """What the filters of a convolution meet, and the zero point that is taken from it before they do.
+
+        That is a padded image, or columns where no image has them.
+        """
+        makers = {step.makes.name: step for step in self.subject.steps}
+        first = name = self.trail[0].needs[0]
+        zero_point = 0
+        while self.subject.tensors[name].shape != self.sizes.padded_shape:
+            maker = makers.get(name)
+            if maker is not None and isinstance(maker.operation, Center):
+                zero_point += maker.operation.zero_point
+            elif maker is None or not self.subject.form(maker).moves:
+                return first, 0
+            name = maker.needs[0]
+        return name, zero_point
+
+    @property
     def image(self) -> str:
-        """What the filters of a convolution meet: a padded image, or columns where no image has them."""
-        name = self.trail[0].needs[0]
-        if self.subject.tensors[name].shape == self.sizes.padded_shape:
-            return name
-        maker = next(step for step in self.subject.steps if step.makes.name == name)
-        before = self.subject.tensors[maker.needs[0]]
-        return before.name if self.subject.form(maker).moves and before.shape == self.sizes.padded_shape else name
+        """What the filters of a convolution meet."""
+        return self.met[0]
+
+    def filter_zero(self, f: int) -> int:
+        """The zero point that is taken from the weights of a filter."""
+        operations = [step.operation for step in self.subject.steps]
+        zeros = next((zeros_of(each.zero_point) for each in operations if isinstance(each, CenterFilters)), (0,))
+        return int(zeros[f if len(zeros) > 1 else 0])
+
+    @property
+    def held(self) -> Held | None:
+        """The accumulator of its sums, where a dtype and a rule do not say it all."""
+        operations = [step.operation for step in self.trail[: self.whole]]
+        found = [each.accumulator for each in operations if isinstance(each, SumStage) and each.accumulator]
+        return Held(found[-1], self.sizes.channels // self.sizes.groups, self.sizes.kernel) if found else None
 
     @cached_property
     def arrays(self) -> dict[str, Array]:
@@ -166,13 +197,20 @@ class Chain:
             rules[-1][0],
             rules[-2][0:2] if len(rules) > 1 else None,
         )
-        return of_columns(cell, image[place[0]], self.patch) if columns else cell
+        return self.quantised(of_columns(cell, image[place[0]], self.patch) if columns else cell)
+
+    def quantised(self, cell: Cell) -> Cell:
+        """The cell with its zero points, and with the accumulator that its sum is made in."""
+        zeros, held = (self.met[1], self.filter_zero(cell.indices[1])), self.held
+        channels = tuple(replace(each, zero_points=zeros) for each in cell.channels)
+        rule = cell.overflow if held is None else held.accumulator.overflow
+        return replace(cell, channels=channels, held=held, overflow=cast(Overflow, rule))
 
     @cached_property
     def pixels(self) -> str:
         """The stage that makes what the filters meet, if that is more than an image laid out."""
         makers = {step.makes.name: step for step in self.subject.steps}
-        name, steps = self.trail[0].needs[0], list[Step]()
+        name, steps = self.image, list[Step]()
         while name in makers:
             steps.append(makers[name])
             name = makers[name].needs[0]
@@ -219,14 +257,9 @@ def chain_of(subject: Subject) -> Chain:
     """The steps that lead to a subject's cells."""
     makers = {step.makes.name: step for step in subject.steps}
     trail = [subject.steps[-1]]
-    while follows_one(subject.form(trail[0])) and trail[0].needs[0] in makers:
+    while subject.form(trail[0]).follows_one and trail[0].needs[0] in makers:
         trail.insert(0, makers[trail[0].needs[0]])
     return Chain(subject, tuple(trail), whole_of(subject, trail))
-
-
-def follows_one(form: Form) -> bool:
-    """Whether a cell is made of one cell of one main tensor."""
-    return not form.loops and sum(isinstance(read.input, int) for read in form.reads) == 1
 
 
 def whole_of(subject: Subject, trail: Sequence[Step]) -> int:

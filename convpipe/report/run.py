@@ -41,12 +41,25 @@ def show_run(
     show_stages(out, run, seconds)
     if len(run.rows) > MOST_STAGES:
         out.print(f"a line for each layer; stages.csv has all {len(run.rows)} stages and weights")
+    if counts := run.manifest.get("counts"):
+        say(out, counted(list(counts.values())))
     out.print()
     show_output(out, run, answers)
     out.print()
     for note in notes:
         say(out, note)
     out.print(Text.assemble((literal(verdict), "bold green"), f": {literal(run.path)}"), soft_wrap=True)
+
+
+def counted(stages: Sequence[Mapping[str, int]]) -> str:
+    """What the stages of a quantised run have counted, in words.
+
+    >>> counted([{"saturated_low": 15, "saturated_high": 18, "ties": 9, "bits": 14}])
+    'saturated: 15 at the low end, 18 at the high end; ties: 9; the sums need 14 bits'
+    """
+    low, high, ties = (sum(stage[name] for stage in stages) for name in ("saturated_low", "saturated_high", "ties"))
+    bits = max(stage["bits"] for stage in stages)
+    return f"saturated: {low:,} at the low end, {high:,} at the high end; ties: {ties:,}; the sums need {bits} bits"
 
 
 def show_stages(out: Console, run: Run, seconds: Mapping[str, Sequence[float]]) -> None:

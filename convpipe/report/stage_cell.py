@@ -1,7 +1,7 @@
 """One cell of one stage or layer: the formula that it comes of, with its numbers, and whether it is what is stored."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -35,6 +35,7 @@ class StageCell:
     overflow: Overflow
     bound: float
     moves: bool  # whether it is a copy of another cell
+    steps: tuple[tuple[str, str], ...] = ()  # what is told on the way: words, and a formula with what it comes to
 
     @property
     def agrees(self) -> bool:
@@ -58,6 +59,11 @@ class StageCell:
         most, total = float(np.finfo(self.dtype).max), as_float(self.total)
         there = self.stored * total > 0 and (abs(total) > most or math.isinf(self.bound))
         return there and abs(self.stored) == (most if self.overflow == "saturate" else math.inf)
+
+    def lines(self, first: str) -> Iterator[str]:
+        """A line for each step, and one for it all; `first` stands before that, the stage's name before the others."""
+        yield from (f"{self.name}, {words}: {text}" for words, text in self.steps)
+        yield self.line(first)
 
     def line(self, first: str) -> str:
         """It as one line; `first` stands before it."""
@@ -84,7 +90,8 @@ class StageCells:
         text = sums.text if sums else form.text(at, value_at, inputs.__getitem__)
         overflow: Overflow = getattr(step.operation, "overflow", "error")
         bound = self.bound(step, at) if made.dtype.kind == "f" else 0.0
-        return StageCell(step.name, text, total, made[at].item(), made.dtype, overflow, bound, form.moves)
+        steps = tuple(form.told_steps(at, value_at))
+        return StageCell(step.name, text, total, made[at].item(), made.dtype, overflow, bound, form.moves, steps)
 
     def bound(self, step: Step, at: Sizes) -> float:
         """How far a right run's cell may lie from what the formula comes to."""

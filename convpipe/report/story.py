@@ -31,6 +31,7 @@ class Story:
     cell: Cell | None = None
     pixels: str = ""  # what makes the pixels of that, where it is no padding
     sums: Sum | None = None
+    notes: tuple[str, ...] = ()  # below all that
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -97,6 +98,7 @@ class Story:
             yield f"cell {self.place} ({self.stages[-1].dtype}): {self.made_by}{noted}"
             yield from self.sums.lines() if self.sums else ("",)
         yield from self.stage_lines()
+        yield from self.notes
 
     def stage_lines(self) -> Iterator[str]:
         """A line for each stage; those that only move the cell are left out beside others, if they do so rightly."""
@@ -104,7 +106,7 @@ class Story:
         shown = telling if telling or self.cell else self.stages
         for part in shown:
             alone = len(shown) == 1 and not self.cell
-            yield part.line("" if alone else f"{part.name}: ")
+            yield from part.lines("" if alone and not part.steps else f"{part.name}: ")
 
 
 def box_of(name: str, cells: tuple[Sizes | None, ...]) -> str:

@@ -31,6 +31,7 @@ class Subject:
     work: Work
     steps: tuple[Step, ...]
     operation: Convolving | None  # whose chain the steps are
+    as_stored: bool = False  # whether indices are those of the array, a feature map's, too
 
     @property
     def made(self) -> Tensor:
@@ -46,7 +47,7 @@ class Subject:
     @cached_property
     def order(self) -> tuple[int, ...]:
         """The axes of what it makes, as indices name them."""
-        return index_order(self.made)
+        return tuple(range(len(self.made.shape))) if self.as_stored else index_order(self.made)
 
     @property
     def letters(self) -> tuple[str, ...]:
@@ -72,7 +73,7 @@ class Subject:
 
     def check_recorded(self, at: Sequence[int]) -> None:
         """The image is one whose stages are on record."""
-        if self.work.recorded <= at[0] < self.work.batch:
+        if self.made.axes[:1] == ("N",) and self.work.recorded <= at[0] < self.work.batch:
             hint = f"record={at[0] + 1} puts image {at[0]} on record"
             raise ConfigError("--at", ",".join(map(str, at)), f"n from 0 to {self.work.recorded - 1}", hint)
 
@@ -142,7 +143,8 @@ def subject_of(run: Run, layer: str | None = None) -> Subject:
         raise ConfigError("--layer", layer, f"a layer: one of {', '.join(there)}", did_you_mean(layer or "", there))
     work, operation = planned_work(run, spec), spec.network[layer].operation
     if not isinstance(operation, Convolving):
-        return Subject(run, spec, work, tuple(step for step in work.plan.steps if step.name == layer), None)
+        own = tuple(step for step in work.plan.steps if step.name.partition("/")[0] == layer)
+        return Subject(run, spec, work, own, None)
     chain = tuple(step for step in work.plan.steps if step.name.startswith(f"{layer}/"))
     return Subject(run, spec, work, chain[:-1], operation)  # the last brings the map's channels to the front
 

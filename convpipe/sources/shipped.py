@@ -10,7 +10,7 @@ from convpipe.sources.kinds.source import ANY, Request, Stored
 from convpipe.sources.npz import Npz
 from convpipe.tensors import Array, Signature
 
-SHIPPED = ("digits_small",)  # files inside the package
+SHIPPED = ("digits_small", "quant_digits")  # files inside the package
 SHIPPED_FOLDER = Path(__file__).resolve().parent.parent / "weights"
 
 

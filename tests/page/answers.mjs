@@ -1,7 +1,8 @@
 // Reads questions from standard input, a JSON list, and writes the answers of the page's modules: for test_page_forms.py.
 import { readFileSync } from "node:fs";
-import { readsOf, resultOf, textOf } from "../../convpipe/report/page/forms.mjs";
+import { readsOf, resultOf, stepsOf, textOf } from "../../convpipe/report/page/forms.mjs";
 import { short } from "../../convpipe/report/page/numbers.mjs";
+import { precise } from "../../convpipe/report/page/precise.mjs";
 
 // whole numbers come as texts, floats as their eight bytes
 function number(told) {
@@ -11,10 +12,12 @@ function number(told) {
 
 const answers = {
   short: ({ values }) => values.map((value) => short(number(value))),
-  form: ({ form, at, values, names }) => {
+  precise: ({ values }) => values.map((value) => precise(number(value))),
+  form: ({ form, at, values, names, steps }) => {
     const valueAt = (input, cell) => number(values[`${input}:${cell.join(",")}`]);
     const text = textOf(form, at, valueAt, (input) => names[input]);
-    return { reads: readsOf(form, at), text, result: short(resultOf(form, at, valueAt)) };
+    const found = { reads: readsOf(form, at), text, result: short(resultOf(form, at, valueAt)) };
+    return steps ? { ...found, steps: stepsOf(form, at, valueAt) } : found;
   },
 };
 

@@ -53,16 +53,15 @@ def traced(ready: Warm, striker: Strace | Shim) -> dict[str, Traced]:
 
 
 def chosen(traced: Traced, blow: str) -> list[Call]:
-    """The calls that are struck: where it makes a difference, each kind in every scene, otherwise in one."""
-    if blow in (KILL, TORN):
-        calls = [call for call in traced.calls if call.changes and (blow == KILL or call.name == "write")]
+    """The calls that are struck: each kind in the first scene that has it; torn writes in every one."""
+    calls = [call for call in traced.calls if call.changes or blow in (EIO, EINTR)]
+    if blow == TORN:
+        calls = [call for call in calls if call.name == "write"]
     elif blow == EINTR:
-        calls = [call for call in traced.calls if call.name in GOES_ON and not call.of_a_folder]
-        calls = [call for call in calls if LONG or call.kind in traced.new]
-    else:
-        calls = [call for call in traced.calls if LONG or call.kind in traced.new]
-        calls = [call for call in calls if call.changes] if blow == ENOSPC else calls
-    return calls if LONG else list({call.kind: call for call in reversed(calls)}.values())
+        calls = [call for call in calls if call.name in GOES_ON and not call.of_a_folder]
+    if LONG:
+        return calls
+    return list({call.kind: call for call in reversed(calls) if blow == TORN or call.kind in traced.new}.values())
 
 
 def failings(stage: Stage, striker: Strace | Shim, calls: Sequence[Call], blow: str) -> Iterator[str]:

@@ -137,8 +137,11 @@ def import_all() -> None:
 
 
 def look_up() -> None:
-    """Find out, once for all children, what a command finds out of code, machine and the plugins of pictures."""
+    """Find out, once for all children, what a command finds out of code, machine, grammar and plugins of pictures."""
+    import convpipe
     from convpipe.execution import provenance
+
+    convpipe.run("input=integers", "filters=integers", "pictures=all", archive=False)
 
     provenance.own_code()
     provenance.recorded(1)

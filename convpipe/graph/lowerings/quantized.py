@@ -13,4 +13,5 @@ CHAINS = {
         "clamp",
         "reshape",
     ),
+    "dense": ("center", "weight_rows", "center_filters", "matmul", "add_bias", "requantize", "clamp"),
 }

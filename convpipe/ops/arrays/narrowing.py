@@ -87,7 +87,7 @@ def narrowed_to(values: Array, dtype: str, overflow: str) -> Array:
     if overflow == "wrap":
         return wrapped_to(values, low, high).astype(storage(dtype))
     if overflow == "error":
-        check_within(values, low, high, dtype)
+        check_within(values, low, high, dtype, "overflow=saturate, overflow=saturate_symmetric or overflow=wrap")
     return np.clip(values, low, high).astype(storage(dtype))
 
 
@@ -101,16 +101,18 @@ def wrapped_to(values: Array, low: int, high: int) -> Array:
     return found
 
 
-def check_within(values: Array, low: int, high: int, what: str) -> None:
+def check_within(values: Array, low: int, high: int, what: str, choices: str) -> None:
     """All values lie in a range.
 
     Raises:
-        ValueRangeError: one does not.
+        ValueRangeError: one does not; it says what may be chosen.
     """
-    if values.size and not low <= (least := int(values.min())):
-        raise ValueRangeError(f"the value {least} does not fit {what} ({low} to {high})")
-    if values.size and not (most := int(values.max())) <= high:
-        raise ValueRangeError(f"the value {most} does not fit {what} ({low} to {high})")
+    if not values.size:
+        return
+    least, most = int(values.min()), int(values.max())
+    if not low <= least <= most <= high:
+        worst = most if low <= least else least
+        raise ValueRangeError(f"the value {worst} does not fit {what} ({low} to {high}); choose {choices}")
 
 
 def limits_in(dtype: str, low: int | None, high: int | None) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,15 +26,17 @@ INT64 = np.int64
 MOST = 2.0**62  # to which floats are cut before they become integers: beyond every dtype they may be for
 
 
-@dataclass(frozen=True)
-class Scaling:
-    """What a rule works with, as arrays that broadcast along the last axis; None where it takes something else."""
+ABSENT: Array = np.zeros(0, np.float32)  # what a rule does not take
 
-    multiplier: Array | None = None  # int64 of integer rules, float32 of float rules: the scale as a whole
-    shift: Array | None = None  # int64
-    input_scale: np.float32 | None = None
-    filter_scale: Array | None = None  # float32
-    output_scale: np.float32 | None = None
+
+class Scaling(NamedTuple):
+    """What a rule works with, as arrays of one number, or of one for each channel."""
+
+    multiplier: Array = ABSENT  # int64 of integer rules, float32 of float rules: the scale as a whole
+    shift: Array = ABSENT  # int64
+    input_scale: Array = ABSENT  # float32, as the other scales
+    filter_scale: Array = ABSENT
+    output_scale: Array = ABSENT
     mode: str = "half_up"  # of the rule `shift`
 
 
@@ -57,7 +60,8 @@ def double(acc: Array, scaling: Scaling, zero_point: int, mode: str = "half_away
 def high_product(acc: Array, scaling: Scaling) -> Array:
     """(wrap32(acc * 2**left) * m + 2**30) >> 31."""
     wrapped = (acc << np.maximum(scaling.shift, 0)).astype(np.int32)
-    return (wrapped * scaling.multiplier + INT64(1 << 30)) >> BITS
+    product: Array = (wrapped * scaling.multiplier + INT64(1 << 30)) >> BITS
+    return product
 
 
 def double_up(acc: Array, scaling: Scaling, zero_point: int) -> Array:
@@ -93,15 +97,17 @@ def in_float32(acc: Array, scaling: Scaling, zero_point: int) -> Array:
 def product32(acc: Array, scaling: Scaling) -> Array:
     """f32(acc) times the scale as a whole."""
     with np.errstate(over="ignore", under="ignore"):
-        return acc.astype(np.float32) * scale32(scaling)
+        product: Array = acc.astype(np.float32) * scale32(scaling)
+    return product
 
 
 def scale32(scaling: Scaling) -> Array:
     """f32(f32(sx * sw) / sy), or the multiplier that is given."""
-    if scaling.multiplier is not None:
+    if scaling.multiplier.size:
         return scaling.multiplier
     with np.errstate(over="ignore", under="ignore"):
-        return (scaling.input_scale * scaling.filter_scale) / scaling.output_scale
+        scale: Array = (scaling.input_scale * scaling.filter_scale) / scaling.output_scale
+    return scale
 
 
 def reciprocal(acc: Array, scaling: Scaling, zero_point: int) -> Array:
@@ -113,7 +119,8 @@ def reciprocal_product(acc: Array, scaling: Scaling) -> Array:
     """f32(acc) * f32(f32(sx * sw) * f32(1/sy))."""
     with np.errstate(over="ignore", under="ignore"):
         scale = (scaling.input_scale * scaling.filter_scale) * (np.float32(1) / scaling.output_scale)
-        return acc.astype(np.float32) * scale
+        product: Array = acc.astype(np.float32) * scale
+    return product
 
 
 def offset(acc: Array, scaling: Scaling, zero_point: int) -> Array:
@@ -126,22 +133,60 @@ def three_products(acc: Array, scaling: Scaling) -> Array:
     """f32(f32(f32(acc) * sx) * sw) * f32(1/sy)."""
     with np.errstate(over="ignore", under="ignore"):
         scaled = acc.astype(np.float32) * scaling.input_scale * scaling.filter_scale
-        return scaled * (np.float32(1) / scaling.output_scale)
+        product: Array = scaled * (np.float32(1) / scaling.output_scale)
+    return product
 
 
 def in_float64(acc: Array, scaling: Scaling, zero_point: int) -> Array:
     """One multiplication in float64, by a scale in float32."""
-    return whole(np.rint(product64(acc, scaling))) + zero_point
+    product = np.rint(product64(acc, scaling))
+    beyond = np.where(np.abs(product) > MOST, np.fmod(product, 2.0**32), 0)  # its last bits, for results that wrap
+    return whole(product) + beyond.astype(INT64) + zero_point
 
 
 def product64(acc: Array, scaling: Scaling) -> Array:
     """f64(acc) * f64(scale)."""
-    return acc.astype(np.float64) * scale32(scaling).astype(np.float64)
+    product: Array = acc.astype(np.float64) * scale32(scaling).astype(np.float64)
+    return product
 
 
 def whole(values: Array) -> Array:
     """Whole floats as int64, cut far beyond what a result may be; infinity is cut, too."""
     return np.clip(values.astype(np.float64), -MOST, MOST).astype(INT64)
+
+
+def check_scales(input_scale: Array, filter_scale: Array, output_scale: Array, rule: Rule) -> None:
+    """Three float32 scales give a rule the factors that it works with.
+
+    Raises:
+        ConfigError: a product, a quotient or a reciprocal that float32 does not hold, or a shift out of range.
+    """
+    if rule.integer:
+        _, shift = multiplied(input_scale, filter_scale, output_scale)
+        if (shift > rule.most_shift).any():
+            expected = f"scales whose shift is at most {rule.most_shift}, as the rule has it"
+            raise ConfigError("filter_scale", f"a shift of {shift.max()}", expected)
+        return
+    with np.errstate(all="ignore"):
+        product, inverse = input_scale * filter_scale, np.float32(1) / output_scale
+        factors = np.concatenate([product / output_scale, product * inverse, inverse])
+    if not np.isfinite(factors).all():
+        raise ConfigError("output_scale", float(output_scale[0]), "scales whose factors float32 holds")
+
+
+def multiplied(input_scale: Array, filter_scale: Array, output_scale: Array) -> tuple[Array, Array]:
+    """Multipliers and shifts of float32 scales: of f64(sx) * f64(sw) / f64(sy).
+
+    Raises:
+        ConfigError: a scale that is too large for them.
+    """
+    real = input_scale.astype(np.float64) * filter_scale.astype(np.float64) / output_scale.astype(np.float64)
+    try:
+        pairs = [quantize_multiplier(each) for each in real.tolist()]
+    except ConfigError as error:
+        raise ConfigError("filter_scale", f"scales that make {error.got}", error.expected) from error
+    multipliers, shifts = zip(*pairs, strict=True)
+    return np.array(multipliers, INT64), np.array(shifts, INT64)
 
 
 def half_of(values: Array) -> Array:
@@ -211,4 +256,6 @@ def quantize_multiplier(scale: float) -> tuple[int, int]:
     multiplier = math.floor(fraction * 2**BITS + 0.5)
     if multiplier == 2**BITS:
         multiplier, shift = multiplier // 2, shift + 1
+    if shift > MOST_LEFT:  # it was rounded up to 2**30
+        raise ConfigError("scale", scale, f"a number from 0, below 2**{MOST_LEFT} in 31 bits")
     return (multiplier, shift) if shift >= LEAST_SHIFT and multiplier else (0, 0)

@@ -9,12 +9,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from convpipe.errors import GeometryError
+from convpipe.errors import GeometryError, ValueRangeError
 from convpipe.fields import choice, dtype_name, field, judged, number, optional, text, whole
 from convpipe.geometry import convolution
 from convpipe.geometry.axes import AXES, PAD_MODES, PadMode
 from convpipe.geometry.columns import AS_USUAL, Columns, Order, Patch
 from convpipe.geometry.convolution import ConvGeometry
+from convpipe.ops.arrays.accumulating import in_accumulator
 from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow
 from convpipe.ops.arrays.sums import target_dtype
 from convpipe.ops.arrays.taps import exactly
@@ -118,6 +119,13 @@ class SumStage(ConvStage):
         """What its sums are made in, where a dtype and a rule for what does not fit do not say that."""
         quant = self.conv.quant
         return None if quant is None or quant.accumulator.is_plain else quant.accumulator
+
+    def too_wide(self, error: ValueRangeError) -> ValueRangeError:
+        """The error of a sum that does not fit; of a quantised convolution it says what helps there."""
+        quant = self.conv.quant
+        if quant is None:
+            return error
+        return in_accumulator(error, quant.accumulator, 64 if quant.kind is None else quant.kind.bits)
 
     @property
     def target(self) -> np.dtype[Any]:

@@ -14,7 +14,8 @@ from itertools import product
 from typing import Any
 
 from convpipe.geometry.windows import Windows
-from convpipe.ops.kinds.formulas import Formula, Operand, formula, told, value_of
+from convpipe.ops.kinds.formulas import Formula, Operand, formula, is_name, told, value_of
+from convpipe.ops.kinds.machine_numbers import precise
 from convpipe.ops.kinds.places import Copies, Place, folded, variables
 from convpipe.tensors import Sizes, Tensor
 
@@ -107,11 +108,19 @@ class Form:
     constants: tuple[tuple[str, Any], ...] = ()  # names that stand for a number; `padding` is what padding holds
     before: tuple[tuple[str, Formula], ...] = ()  # names that stand for what a formula comes to
     blocks: tuple[str, ...] = ()  # of a long sum: what its first loop goes through, and what its factors are
+    lists: tuple[tuple[str, int, tuple[Any, ...]], ...] = ()  # names, each with a number or several along an axis
+    steps: tuple[tuple[str, str], ...] = ()  # those of `before` that are told on the way, and in which words
 
     @property
     def moves(self) -> bool:
         """Whether the cell is a copy of another."""
         return isinstance(self.formula, str)
+
+    @property
+    def follows_one(self) -> bool:
+        """Whether it is made of one cell of one main tensor, and of others beside that."""
+        mains = [read for read in self.reads if isinstance(read.input, int)]
+        return len(mains) == 1 and not any(place.uses(self.rank) for place in mains[0].places)
 
     def facts(self) -> dict[str, Any]:
         """It as JSON has it: what the page knows of an operation."""
@@ -122,6 +131,8 @@ class Form:
             "constants": {name: number_fact(value) for name, value in self.constants},
             "before": self.before,
             "blocks": self.blocks,
+            "lists": [(name, axis, list_facts(values)) for name, axis, values in self.lists],
+            "steps": self.steps,
         }
         return {**found, **{name: value for name, value in more.items() if value}}
 
@@ -151,15 +162,33 @@ class Form:
     def operands(self, at: Sizes, value_at: ValueAt) -> dict[str, list[Operand]]:
         """What the names in the formula stand for."""
         constants = dict(self.constants)
-        found = {name: [Operand(value)] for name, value in constants.items()}
+        found = {name: [self.operand(value)] for name, value in constants.items()}
+        for name, axis, values in self.lists:
+            own = values[at[axis] if len(values) > 1 else 0]
+            found[name] = [self.operand(value) for value in (own if isinstance(own, tuple) else (own,))]
         for read in self.cells(at):
             own = found.setdefault(read.name, [])
             for cell, padding in zip(read.cells, read.padding, strict=True):
                 value = constants.get("padding", 0) if cell is None else value_at(read.input, cell)
-                own.append(Operand(value, padding))
+                own.append(self.operand(value, padding))
         for name, of in self.before:
-            found[name] = [Operand(value_of(of, found))]
+            found[name] = [self.operand(value_of(of, found))]
         return found
+
+    def operand(self, value: Any, padding: bool = False) -> Operand:
+        """A number in the formula; where steps are told, with all digits, as the next step rounds it."""
+        return Operand(value, padding, precise(value) if self.steps else "")
+
+    def told_steps(self, at: Sizes, value_at: ValueAt) -> list[tuple[str, str]]:
+        """What is told on the way: for each step its words, and its formula with numbers and what it comes to.
+
+        A step that has nothing to do, such as a shift by 0, is left out.
+        """
+        if not self.steps:
+            return []
+        found, formulas = self.operands(at, value_at), dict(self.before)
+        doing = [(name, words) for name, words in self.steps if not is_name(formulas[name], found)]
+        return [(words, " = ".join([*told(formulas[name], found), found[name][0].text])) for name, words in doing]
 
     def value(self, at: Sizes, value_at: ValueAt) -> Any:
         """What the formula comes to: an int, a fraction, or a float that is not finite."""
@@ -196,6 +225,15 @@ def number_fact(value: Any) -> Any:
     if math.isfinite(value):
         return float(value)
     return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+
+
+def list_facts(values: Sequence[Any]) -> list[Any]:
+    """Numbers, or rows of them, as JSON has them.
+
+    >>> list_facts((2, (3, 0.5)))
+    ['2', ['3', 0.5]]
+    """
+    return [list_facts(value) if isinstance(value, tuple) else number_fact(value) for value in values]
 
 
 # Those that many operations have

@@ -17,17 +17,37 @@ from typing import Any
 
 import numpy as np
 
+from convpipe.ops.kinds.machine_numbers import MACHINE, pairs16, saturating
+
 MOST_TERMS = 32  # told one by one; of the others only how many
 MOST_POWER = 64  # that is worked out exactly
 
 Formula = Any  # a name, a number, or a sign or the name of a function with what it is of
 
-SIGNS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
-RANKS = {"+": 1, "-": 1, "*": 2, "/": 2, "**": 4}  # what binds tighter
+SIGNS: Mapping[type[ast.operator], str] = {
+    ast.Add: "+",
+    ast.Sub: "-",
+    ast.Mult: "*",
+    ast.Div: "/",
+    ast.Pow: "**",
+    ast.LShift: "<<",
+    ast.RShift: ">>",
+    ast.BitAnd: "&",
+    ast.BitOr: "|",
+}
+RANKS = {">=": 0, "<<": 0, ">>": 0, "&": 0, "|": 0, "+": 1, "-": 1, "*": 2, "/": 2, "**": 4}  # what binds tighter
 ATOM = 9
 STEPS = ("exp", "log", "sqrt", "tanh", "**")  # whose values are told on the way
 ALL = ("max", "min", "count")  # of all cells that a name has, not of those at one place of a sum
-EXACT = {"+": operator.add, "-": operator.sub, "*": operator.mul}
+ADDING = ("saturating", "pairs16")  # sums of terms, as `sum`, in accumulators that count on the way
+EXACT: Mapping[str, Callable[[Any, Any], Any]] = {"+": operator.add, "-": operator.sub, "*": operator.mul}
+BITWISE: Mapping[str, Callable[[int, int], int]] = {  # of whole numbers
+    "<<": operator.lshift,
+    ">>": operator.rshift,
+    "&": operator.and_,
+    "|": operator.or_,
+    ">=": lambda first, second: int(first >= second),
+}
 IEEE = {"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide, "**": np.power}
 FUNCTIONS: dict[str, Callable[[float], Any]] = {
     "exp": np.exp,
@@ -61,6 +81,8 @@ def parsed(node: ast.expr) -> Formula:
             return (SIGNS[type(sign)], parsed(first), parsed(second))
         case ast.Call(ast.Name(name), [*of]):
             return (name, *map(parsed, of))
+        case ast.Compare(left, [ast.GtE()], [right]):
+            return (">=", parsed(left), parsed(right))
         case ast.IfExp(ast.Compare(left, [ast.Lt()], [ast.Constant(0)]), negative, other):
             return ("?", parsed(left), parsed(negative), parsed(other))
     raise ValueError(
@@ -70,10 +92,16 @@ def parsed(node: ast.expr) -> Formula:
 
 @dataclass(frozen=True)
 class Operand:
-    """One cell that stands in a formula: its value, and whether it is padding."""
+    """One cell that stands in a formula: its value, whether it is padding, and perhaps how it is written."""
 
     value: Any
     padding: bool = False
+    written: str = ""
+
+    @property
+    def text(self) -> str:
+        """It for people; padding stands in brackets."""
+        return bracketed(self.written or short(self.value), self.padding)
 
 
 Cells = Mapping[str, Sequence[Operand]]
@@ -97,6 +125,8 @@ def as_float(value: Any) -> float:
 
 def combined(sign: str, first: Any, second: Any) -> Any:
     """Two numbers combined: exactly where both are finite, else as IEEE has it."""
+    if sign in BITWISE:
+        return BITWISE[sign](first, second)
     if all(isinstance(each, int | Fraction) for each in (first, second)):
         if sign in EXACT:
             return EXACT[sign](first, second)
@@ -138,6 +168,9 @@ def value_of(of: Formula, cells: Cells, at: int | None = None) -> Any:
     word, *parts = of
     if word == "sum":
         return total([value_of(parts[0], cells, place) for place in range(terms(parts[0], cells))])
+    if word in ADDING:
+        limits = [value_of(part, cells) for part in parts[1:]]
+        return held_sum(word, [value_of(parts[0], cells, place) for place in range(terms(parts[0], cells))], limits)
     if word == "count":
         return len(cells[parts[0]])
     if word in ALL:
@@ -145,10 +178,17 @@ def value_of(of: Formula, cells: Cells, at: int | None = None) -> Any:
     if word == "?":
         return value_of(parts[1 if value_of(parts[0], cells, at) < 0 else 2], cells, at)
     values = [value_of(part, cells, at) for part in parts]
+    if word in MACHINE:
+        return MACHINE[word](values[0])
     if word in FUNCTIONS:
         with np.errstate(all="ignore"):
             return exact(float(FUNCTIONS[word](as_float(values[0]))))
     return -values[0] if len(values) == 1 else combined(word, *values)
+
+
+def held_sum(word: str, values: list[Any], limits: Sequence[Any]) -> Any:
+    """The sum of numbers in an accumulator that counts on the way."""
+    return pairs16(values) if word == "pairs16" else saturating(values, *limits)
 
 
 def operand(name: str, cells: Cells, at: int | None) -> Operand:
@@ -212,6 +252,11 @@ def chosen(of: Formula, cells: Cells) -> Formula:
     return of if isinstance(of, tuple) else ("", of)
 
 
+def is_name(of: Formula, cells: Cells) -> bool:
+    """Whether what counts of a formula is another number as it is."""
+    return not chosen(of, cells)[0]
+
+
 def has_steps(of: Formula) -> bool:
     """Whether a formula has a function whose value is told on the way."""
     return isinstance(of, tuple) and (of[0] in STEPS or any(map(has_steps, of[1:])))
@@ -225,8 +270,7 @@ def rendered(of: Formula, cells: Cells, at: int | None, worked: bool, inner: boo
         inner: whether it is a part of another; a whole one is not told by its value.
     """
     if isinstance(of, str):
-        cell = operand(of, cells, at)
-        return (f"({short(cell.value)})" if cell.padding else short(cell.value)), ATOM
+        return operand(of, cells, at).text, ATOM
     if not isinstance(of, tuple):
         return short(of), ATOM
     word, *parts = of
@@ -238,6 +282,8 @@ def rendered(of: Formula, cells: Cells, at: int | None, worked: bool, inner: boo
         return short(value_of(of, cells)), ATOM
     if word == "sum":
         return rendered_sum(parts[0], cells, worked)
+    if word in ADDING:
+        return f"{word}({rendered_sum(parts[0], cells, worked)[0]})", ATOM
     if word in RANKS and len(parts) == 2:
         return rendered_sign(word, [rendered(part, cells, at, worked, True) for part in parts])
     if word == "-":
@@ -259,8 +305,9 @@ def rendered_sign(sign: str, parts: Sequence[tuple[str, int]]) -> tuple[str, int
     """Two texts with a sign between them, in brackets where the sign holds tighter."""
     (first, left), (second, right), rank = *parts, RANKS[sign]
     power = sign == "**"
-    first = bracketed(first, left < rank or (power and (left == rank or first.startswith("-"))))
-    second = bracketed(second, right < rank or (right == rank and sign in "-/"))
+    bits = sign in BITWISE  # whose order not everybody knows by heart
+    first = bracketed(first, left < (ATOM if bits else rank) or (power and (left == rank or first.startswith("-"))))
+    second = bracketed(second, right < (ATOM if bits else rank) or (right == rank and sign in "-/"))
     return (f"{first}**{second}" if power else f"{first} {sign} {second}"), rank
 
 

@@ -14,6 +14,7 @@ from convpipe.fields import Check, field, is_whole, judged, text, whole
 from convpipe.geometry.axes import PAD_WORDS, axis_of, shortest_pads, spread
 from convpipe.geometry.layouts import Turns, turn_hint
 from convpipe.ops.arrays.floats import TILE_CELLS
+from convpipe.ops.arrays.narrowing import Counts
 from convpipe.ops.arrays.sums import SLACK
 from convpipe.ops.kinds.forms import Form
 from convpipe.tensors import Array, Sizes, Tensor, Wanted, one_for_all
@@ -199,6 +200,10 @@ class Operation:
             ValueRangeError: an exact sum that does not fit.
         """
         return self.function(*inputs, **sides, **vars(self))
+
+    def run_counted(self, *inputs: Any, **sides: Any) -> tuple[Array, Counts]:
+        """The same of an operation that `counts`, and what rounding and narrowing did."""
+        return self.run(*inputs, **sides), Counts()
 
 
 def like(tensor: Tensor, **changes: Any) -> Made:

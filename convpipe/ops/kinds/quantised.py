@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,19 +12,25 @@ from convpipe.errors import ConfigError
 from convpipe.fields import Check, choice, field, group, is_whole, judged, number, one_or_several, optional, whole
 from convpipe.geometry.columns import ORDERS, Order
 from convpipe.ops.arrays.narrowing import BITS_OF, NARROW_OVERFLOWS, bits_range
+from convpipe.ops.arrays.overflow import Overflow
 from convpipe.ops.arrays.rescaling import BITS, LEAST_SHIFT, RULES, Rule
 from convpipe.ops.arrays.shifts import MOST_SHIFT, shift_mode
+from convpipe.ops.arrays.thresholds import of_32_bits
 from convpipe.tensors import one_for_all
 
 THRESHOLDS = "thresholds"  # the rule that has a table
 RULE_NAMES = (*RULES, THRESHOLDS)
 ACTIVATIONS = ("none", "relu", "relu6", "relu_n1_to_1")
+UPPER = {"relu6": 6.0, "relu_n1_to_1": 1.0}  # the largest real number that stays
 NEAREST = ("half_away", "half_even")
 LEAST_ZERO, MOST_ZERO = -(2**31), 2**31 - 1
 SCALE = "The real number that one step stands for: one, or of filters one for each."
 ZERO = "The integer that stands for 0."
 DTYPE = "Its integers: int4 to int32, of 4 bits in a byte each; null is as the arrays have it."
-MULTIPLIER = "Of an integer rule 0 to 2**31 - 1, of a float rule the scale itself: one, a list of one for each filter, or a .npy."
+MULTIPLIER = (
+    "Of an integer rule 0 to 2**31 - 1, of a float rule the scale itself: one, or a list of one for each filter, "
+    "or a .npy."
+)
 SHIFT = "Beside an integer multiplier -31 to 30, to the left where positive; of the rule shift 0 to 63, to the right."
 TABLE = "Of the rule thresholds: for each filter a list of them, or one list for all, or a .npy (F, T)."
 NARROW_OVERFLOW = "What the output's dtype cannot hold: saturate, saturate_symmetric (from -max), wrap, error."
@@ -77,7 +83,7 @@ def positive(key: str, value: Any) -> float:
     with np.errstate(over="ignore"):
         if not 0 < np.float32(found) < np.inf:
             raise positive_number.refused(key, value)
-    return found
+    return float(found)  # an integer may be one that NumPy has no dtype for
 
 
 positive_number = judged(positive, "a number above 0 that float32 holds", {"type": "number", "exclusiveMinimum": 0})
@@ -137,6 +143,11 @@ class Accumulator:
         return self.overflow != "pairs16" and (self.every == "end" or self.overflow == "wrap")
 
     @property
+    def at_64(self) -> Overflow:
+        """What becomes of whole sums that int64 does not hold, from which its own rule makes the same as of them."""
+        return "saturate" if self.overflow == "saturate" else "wrap" if self.overflow == "wrap" else "error"
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """The dtype of an array of such sums."""
         return np.dtype(np.int32 if self.bits <= 32 else np.int64)
@@ -179,8 +190,8 @@ class Quant:
     shift: Any = field(optional(shifts), None, SHIFT)
     mode: str = field(shift_mode, "half_up", MODE)
     thresholds: Any = field(optional(tables), None, TABLE)
-    offset: int = field(whole(), 0, OFFSET)
-    step: int = field(whole(), 1, STEP)
+    offset: int = field(of_32_bits, 0, OFFSET)
+    step: int = field(of_32_bits, 1, STEP)
     overflow: str = field(choice(NARROW_OVERFLOWS), "saturate", NARROW_OVERFLOW)
     activation: Any = field(activation_limits, "none", ACTIVATION)
     activation_rounding: str = field(
@@ -214,6 +225,12 @@ def setting_of(quant: Quant, role: str) -> Any:
     for name in QUANTITIES[role]:
         found = getattr(found, name)
     return found
+
+
+def with_setting(quant: Quant, role: str, value: Any) -> Quant:
+    """Settings with another value for one of `QUANTITIES`."""
+    group, *inner = QUANTITIES[role]
+    return replace(quant, **{group: replace(getattr(quant, group), **{inner[0]: value}) if inner else value})
 
 
 def takes_scales(quant: Quant) -> bool:

@@ -8,11 +8,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convpipe.errors import ConfigError
-from convpipe.ops.arrays.narrowing import BITS_OF, bits_needed, integer_range, storage
-from convpipe.ops.arrays.rescaling import LEAST_SHIFT
+from convpipe.ops.arrays.narrowing import BITS_OF, bits_needed, integer_range, limits_in, storage
+from convpipe.ops.arrays.rescaling import LEAST_SHIFT, Rule, check_scales
 from convpipe.ops.kinds.operation import Give, Weight
-from convpipe.ops.kinds.quantised import QUANTITIES, THRESHOLDS, Affine, Quant, quantities_of, setting_of
-from convpipe.tensors import Tensor, exact_range
+from convpipe.ops.kinds.quantised import (
+    QUANTITIES,
+    THRESHOLDS,
+    UPPER,
+    Affine,
+    Quant,
+    quantities_of,
+    setting_of,
+    takes_scales,
+)
+from convpipe.tensors import Array, Tensor, exact_range
 
 if TYPE_CHECKING:
     from convpipe.ops.kinds.convolving import ConvSettings
@@ -24,17 +33,29 @@ def asked(give: Give, quant: Quant | None, filters: int) -> dict[str, Tensor]:
     """The tensors beside filters and bias that a quantised convolution reads, by role.
 
     Raises:
-        ConfigError: one that is of another number of filters.
+        ConfigError: one that is of another number of filters, or a rule that lacks what it works with.
     """
-    found = {}
-    for role in () if quant is None else quantities_of(quant):
+    found: dict[str, Tensor] = {}
+    if quant is None:
+        return found
+    check_rule(quant)
+    for role in quantities_of(quant):
         axes = AXES.get(role, ("F",))
-        entry = setting_of(quant, role)
-        tensor = give(Weight(role, (None,) * len(axes), axes, role, entry if isinstance(entry, str) else None))
+        entry = setting_of(quant, "filter_scale" if takes_scales(quant) else role)
+        named = entry if isinstance(entry, str) else None
+        tensor = give(Weight(role, (None,) * len(axes), axes, role, named, key_of(role)))
         if tensor.shape[0] not in (1, filters):
-            raise ConfigError(key_of(role), tensor.shape, f"one, or {filters}, one for each filter")
+            place = key_of("filter_scale" if takes_scales(quant) else role)
+            raise ConfigError(place, tensor.shape, f"one, or {filters}, one for each filter")
+        if tensor.dtype.kind == "f" and is_whole_number(quant, role):
+            raise ConfigError(key_of(role), tensor.dtype, f"integers, as the rule {quant.rule} has it")
         found[role] = tensor
     return found
+
+
+def is_whole_number(quant: Quant, role: str) -> bool:
+    """Whether what has that role are whole numbers: all but scales, and multipliers of a float rule."""
+    return role != "filter_scale" and (role != "multiplier" or (quant.kind is not None and quant.kind.integer))
 
 
 def key_of(role: str) -> str:
@@ -51,14 +72,18 @@ def check_quant(conv: ConvSettings, quant: Quant, tensors: Mapping[str, Tensor])
     x, w = tensors["input"], tensors["filters"]
     for role, tensor in (("input", x), ("filters", w)):
         check_integers(role, getattr(quant, role), tensor)
+    several = quant.filters.zero_point
+    if isinstance(several, tuple) and len(several) not in (1, w.shape[0]):
+        raise ConfigError("quant.filters.zero_point", list(several), f"one, or {w.shape[0]}, one for each filter")
     if "bias" in tensors and tensors["bias"].dtype.kind == "f":
         raise ConfigError("bias.dtype", tensors["bias"].dtype, "integers, as the convolution is quantised")
-    check_zero_point("output", quant.output, quant.output.dtype or quant.input.dtype or x.dtype.name)
+    made = quant.output.dtype or quant.input.dtype or x.dtype.name
+    check_zero_point("output", quant.output, made)
+    check_activation(quant, made)
     for name, idle in (("pad_value", 0), ("dtype", None), ("overflow", "error")):
         if getattr(conv, name) != idle:
             why = "as it is quantised: quant says what sums and outputs are, and padding is the input's zero point"
             raise ConfigError(name, getattr(conv, name), f"{'nothing' if idle is None else idle}, {why}")
-    check_rule(quant)
 
 
 def check_integers(role: str, affine: Affine, tensor: Tensor) -> None:
@@ -70,6 +95,32 @@ def check_integers(role: str, affine: Affine, tensor: Tensor) -> None:
         expected = f"{tensor.dtype}, as the array is"
         raise ConfigError(f"quant.{role}.dtype", affine.dtype, expected, f"{role}.dtype={stored} makes it one")
     check_zero_point(role, affine, affine.dtype or tensor.dtype.name)
+
+
+def check_cells(name: str, cells: Array, dtype: str, key: str) -> None:
+    """The cells of an array are the integers that are said of it; where 4 bits lie in a byte, they may be others.
+
+    Raises:
+        ConfigError: one is not.
+    """
+    low, high = integer_range(dtype)
+    if cells.dtype == dtype or not cells.size:
+        return
+    least, most = int(cells.min()), int(cells.max())
+    if not low <= least <= most <= high:
+        worst = most if low <= least else least
+        raise ConfigError(name, worst, f"whole numbers from {low} to {high}, as {key} is {dtype}")
+
+
+def check_activation(quant: Quant, dtype: str) -> None:
+    """An activation has the scale that it needs, or ends that the output has."""
+    if isinstance(quant.activation, tuple):
+        try:
+            limits_in(dtype, *quant.activation)
+        except ConfigError as error:
+            raise error.at({"low": "quant.activation[0]", "high": "quant.activation[1]"}) from error
+    elif quant.activation in UPPER and quant.output.scale is None:
+        raise ConfigError("quant.output.scale", None, f"the output's scale, which {quant.activation} needs")
 
 
 def check_zero_point(role: str, affine: Affine, dtype: str) -> None:
@@ -99,12 +150,20 @@ def check_rule(quant: Quant) -> None:
     if quant.rule == THRESHOLDS:
         if quant.thresholds is None:
             raise ConfigError("quant.thresholds", None, "a table of thresholds, as the rule takes it")
+        for name in ("multiplier", "shift"):
+            if getattr(quant, name) is not None:
+                raise ConfigError(f"quant.{name}", getattr(quant, name), "null, as the rule thresholds takes none")
         return
     rule = quant.kind
     assert rule is not None
     if quant.multiplier is None and quant.shift is None:
-        check_scales(quant.rule, rule.takes, scales)
+        check_all_there(quant.rule, rule.takes, scales)
+        check_written(quant, rule)
         return
+    if all(value is not None for value in scales.values()):
+        expected = "null beside the three scales, or one of these null"
+        name = "shift" if quant.multiplier is None else "multiplier"
+        raise ConfigError(f"quant.{name}", getattr(quant, name), expected)
     for name in ("multiplier", "shift"):
         wanted = any(name in takes and "output_scale" not in takes for takes in rule.takes)
         there = getattr(quant, name) is not None
@@ -115,7 +174,7 @@ def check_rule(quant: Quant) -> None:
     check_numbers(quant)
 
 
-def check_scales(name: str, takes: tuple[tuple[str, ...], ...], scales: Mapping[str, Any]) -> None:
+def check_all_there(name: str, takes: tuple[tuple[str, ...], ...], scales: Mapping[str, Any]) -> None:
     """The three scales are there, of a rule that takes them."""
     if not any("output_scale" in each for each in takes):
         raise ConfigError("quant.shift", None, f"one, as the rule {name} takes it")
@@ -125,7 +184,19 @@ def check_scales(name: str, takes: tuple[tuple[str, ...], ...], scales: Mapping[
             others = "" if len(takes) == 1 else f", or quant.multiplier{also}"
             raise ConfigError(f"quant.{key}", None, f"the scale, as the rule {name} takes all three{others}")
         if key != "filters.scale" and not isinstance(value, int | float):
-            raise ConfigError(f"quant.{key}", value, "one number")
+            raise ConfigError(f"quant.{key}", list(value) if isinstance(value, tuple) else value, "one number")
+
+
+def check_written(quant: Quant, rule: Rule) -> None:
+    """Three scales that are written out give the rule its factors."""
+    filters = quant.filters.scale if isinstance(quant.filters.scale, tuple) else (quant.filters.scale,)
+    if any(not isinstance(scale, int | float) for scale in filters):
+        return
+    found = [np.array(scales, np.float32) for scales in ((quant.input.scale,), filters, (quant.output.scale,))]
+    try:
+        check_scales(found[0], found[1], found[2], rule)
+    except ConfigError as error:
+        raise error.at({"filter_scale": "quant.filters.scale", "output_scale": "quant.output.scale"}) from error
 
 
 def check_numbers(quant: Quant) -> None:
@@ -155,11 +226,12 @@ def sums_note(quant: Quant, terms: int, x: np.dtype[Any], w: np.dtype[Any]) -> s
     """How wide sums without the bias may be, as far as dtypes and zero points say it, beside the accumulator."""
     bound = terms * reach(quant.input, x) * reach(quant.filters, w)
     held, bits = quant.accumulator, bits_needed(-bound, bound)
-    return f"sums of up to {bound:,} need {bits} bits at most, before the bias; the accumulator has {held.bits} ({held.overflow})"
+    need = f"sums of up to {bound:,} need {bits} bits at most, before the bias"
+    return f"{need}; the accumulator has {held.bits} ({held.overflow})"
 
 
 def reach(affine: Affine, dtype: np.dtype[Any]) -> int:
     """How far from the zero point an integer may lie."""
     low, high = integer_range(affine.dtype) if affine.dtype else exact_range(dtype)
-    several = affine.zero_point if isinstance(affine.zero_point, tuple) else (affine.zero_point,)
+    several: tuple[int, ...] = affine.zero_point if isinstance(affine.zero_point, tuple) else (affine.zero_point,)
     return max(max(high - zero, zero - low) for zero in several)

@@ -21,9 +21,11 @@ export function exactly(array, indices) {
 }
 
 const bothWhole = (first, second) => typeof first === "bigint" && typeof second === "bigint";
-export const times = (first, second) => (bothWhole(first, second) ? first * second : Number(first) * Number(second));
+const times = (first, second) => (bothWhole(first, second) ? first * second : Number(first) * Number(second));
+// What pages of quantised convolutions, and those with stages after the sums, have of their own.
+export const added = { times, hold: (cell) => cell, later: () => [], note: () => null };
 const plus = (first, second) => (bothWhole(first, second) ? first + second : Number(first) + Number(second));
-const sumOf = (values) => values.reduce(plus, 0n);
+export const sumOf = (values) => values.reduce(plus, 0n);
 const SCALE = 2 ** -512;
 
 // The sum of some products; where it leaves what floats hold on the way, of factors made small, and then large again.
@@ -51,7 +53,7 @@ export function cellOf(conv, arrays, place) {
   const bias = conv.addsBias ? exactly(arrays.bias, [place.f]) : null;
   const sums = sumOf(channels.map(({ total }) => total));
   const stored = exactly(arrays.sums, [place.n, ...place.at, place.f]);
-  return { channels, bias, sums, total: wholeTotal(channels, sums, bias), stored, dtype: arrays.sums.dtype, rules: conv.rules };
+  return added.hold({ channels, bias, sums, total: wholeTotal(channels, sums, bias), stored, dtype: arrays.sums.dtype, rules: conv.rules }, conv, place);
 }
 
 function wholeTotal(channels, sums, bias) {
@@ -73,6 +75,7 @@ function ruled(total, [overflow, dtype]) {
 }
 
 function wholeAgrees(cell) {
+  if (cell.held !== undefined) return cell.held === cell.stored;
   const first = cell.rules.length > 1 ? plus(ruled(cell.sums, cell.rules.at(-2)), cell.bias === null ? 0n : cell.bias) : cell.total;
   return ruled(first, cell.rules.at(-1)) === cell.stored;
 }
@@ -135,22 +138,4 @@ export function inFull(value, dtype) {
   let digits = 1;
   while (digits < 9 && Math.abs(Number(value.toPrecision(digits)) - value) >= half) digits += 1;
   return String(Number(value.toPrecision(digits)));
-}
-
-let tellFormula = null;
-
-// Pages with stages after the sums bring what tells their formulas: textOf of forms.mjs.
-export function tellFormulasBy(textOf) {
-  tellFormula = textOf;
-}
-
-// What the stages after the sums make of one of them, each as a line.
-export function laterLines(conv, arrays, { n, f, at }) {
-  let before = exactly(arrays.sums, [n, ...at, f]);
-  return conv.later.map(({ op, form }, index) => {
-    const valueOf = (input) => (input === "bias" ? exactly(arrays.bias, [f]) : before);
-    const told = form && tellFormula ? tellFormula(form, Array(form.rank).fill(0), valueOf) : `${op}(${short(before)})`;
-    before = exactly(arrays[`later_${index}`], [n, ...at, f]);
-    return `${op}: ${told} = ${short(before)}`;
-  });
 }

@@ -15,6 +15,7 @@ from convpipe.graph.spec import Spec
 from convpipe.graph.step import Step
 from convpipe.graph.work import Work
 from convpipe.ops.kinds.convolving import Convolving
+from convpipe.ops.kinds.quantised import QUANTITIES
 from convpipe.report.page.sums import LATER, Sums, by_cell, is_summed, sums_of
 from convpipe.tensors import Array, Sizes, Tensor
 
@@ -41,7 +42,8 @@ class Shown:
     """One forward convolution: of a run, or a layer of a network.
 
     `parts` are the names in stages.csv of what it is made of: padded, filters, bias, product, sums (the product and
-    the bias), feature_map, and later_0 and so on of what is made of its sums, as far as its chain makes them.
+    the bias), feature_map, later_0 and so on of what is made of its sums, and what these read beside them, such as
+    multipliers, as far as its chain has them.
     """
 
     layer: str | None
@@ -70,6 +72,7 @@ class Shown:
             "rules": [(rule, dtype.name) for rule, dtype in self.sums.rules],
             "addsBias": self.sums.bias,
             "later": [later.facts for later in self.sums.later],
+            **self.sums.quantised,
             "box": {"n": self.box.images, "f": self.box.filters, "out": self.box.out},
         }
 
@@ -81,7 +84,8 @@ class Shown:
         rows = images * prod(out)
         planes = [sizes.channels * prod(sizes.padded), sizes.taps, prod(out)]
         grids = [rows * sizes.columns_shape[1], sizes.taps * filters, rows * filters, *planes]
-        return bool(self.sums.later) or max(grids) > MOST_TABLE_CELLS or sum(grids) > MOST_CELLS
+        more = bool(self.sums.later or self.sums.quantised)
+        return more or max(grids) > MOST_TABLE_CELLS or sum(grids) > MOST_CELLS
 
     def slices(self, part: str) -> tuple[slice, ...]:
         """The cells of a part's array that lie in the box."""
@@ -98,6 +102,7 @@ class Shown:
             "padded": (images, slice(None), *windows),
             "filters": (filters,),
             "bias": (filters,),
+            **dict.fromkeys(QUANTITIES, ()),
         }.get(part, (images, *out, filters))
 
     def laid_out(self, part: str, array: Array) -> Array:
@@ -175,6 +180,10 @@ def parts_of(prefix: str, sums: Sums, work: Work) -> Iterator[tuple[str, str]]:
             yield part, step.name
     for index, later in enumerate(sums.later):
         yield f"{LATER}{index}", later.step.name
+        mains = len(later.step.needs) - len(later.step.sides)
+        for role, name in zip(later.step.sides, later.step.needs[mains:], strict=True):
+            if role in QUANTITIES:
+                yield role, rows[name]
 
 
 def origin_of(slices: Sequence[slice], rank: int) -> Sizes:

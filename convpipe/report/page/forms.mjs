@@ -4,10 +4,11 @@
 // resultOf(form, at, valueAt): what it comes to, as `explain` has it; what is stored is that within rounding.
 // valueAt(input, indices) gives a BigInt of an integer dtype, a Number of a float; nameOf(input) the name of a tensor.
 import { short } from "./numbers.mjs";
+import { precise } from "./precise.mjs";
 
 const MOST_TERMS = 32;
 const MOST_POWER = 64n;
-const SIGN_RANKS = { "+": 1, "-": 1, "*": 2, "/": 2, "**": 4 };
+const SIGN_RANKS = { ">=": 0, "<<": 0, ">>": 0, "&": 0, "|": 0, "+": 1, "-": 1, "*": 2, "/": 2, "**": 4 };
 const STEP_WORDS = ["exp", "log", "sqrt", "tanh", "**"];
 const ATOM_RANK = 9;
 
@@ -97,9 +98,55 @@ export function readsOf(form, at) {
 
 // What a formula comes to: the values of functions and of sums, that are told on the way
 
+const BITWISE = {
+  "<<": (a, b) => a << b, ">>": (a, b) => a >> b, "&": (a, b) => a & b, "|": (a, b) => a | b, ">=": (a, b) => (a >= b ? 1n : 0n),
+};
+const ADDING = ["saturating", "pairs16"];
+const MOST_WHOLE = 2n ** 62n;
+
+const within = (value, low, high) => (value < low ? low : value > high ? high : value);
+const addedUp = (values) => values.reduce((sum, value) => sum + value, 0n);
+
+// A sum of terms of which so many at a time are added, or of pairs that are cut to 16 bits: as machine_numbers.py has it.
+export function saturated(word, terms, [low, high, every = 2n]) {
+  const count = Number(every);
+  let found = 0n;
+  for (let start = 0; start < terms.length; start += count) {
+    const part = addedUp(terms.slice(start, start + count));
+    found = word === "pairs16" ? found + within(part, -32768n, 32767n) : within(found + part, low, high);
+  }
+  return found;
+}
+
+const bitLength = (size) => size.toString(2).length;
+
+// The nearest float32: of a large whole number the upper 50 bits, and whether anything follows, are rounded once.
+function float32Of(value) {
+  if (typeof value !== "bigint") return Math.fround(value);
+  const size = value < 0n ? -value : value, fallen = BigInt(Math.max(0, bitLength(size) - 50));
+  const kept = (size >> fallen) | (size & ((1n << fallen) - 1n) ? 1n : 0n);
+  return Math.fround(Number(kept) * 2 ** Number(fallen)) * (value < 0n ? -1 : 1);
+}
+
+// The nearest whole number, of two the even one; 0 of NaN, and none beyond 2**62.
+function wholeNear(value) {
+  if (typeof value === "bigint") return within(value, -MOST_WHOLE, MOST_WHOLE);
+  if (Number.isNaN(value)) return 0n;
+  if (Math.abs(value) >= 2 ** 62) return value > 0 ? MOST_WHOLE : -MOST_WHOLE;
+  const floor = Math.floor(value), rest = value - floor;
+  return BigInt(rest > 0.5 || (rest === 0.5 && floor % 2) ? floor + 1 : floor);
+}
+
+function machineNumber(word, value) {
+  const [, unsigned, bits] = /^wrap(u?)(\d+)$/.exec(word) || [];
+  if (bits) return unsigned ? BigInt.asUintN(Number(bits), value) : BigInt.asIntN(Number(bits), value);
+  return { f32: float32Of, f64: Number, rint: wholeNear }[word]?.(value);
+}
+
 const numberOf = (fact) => (typeof fact === "number" ? fact : /^-?\d+$/.test(fact) ? BigInt(fact) : Number(fact));
 
 function combinedValues(sign, first, second) {
+  if (BITWISE[sign]) return BITWISE[sign](first, second);
   if (typeof first === "bigint" && typeof second === "bigint") {
     if ("+-*".includes(sign)) return sign === "+" ? first + second : sign === "-" ? first - second : first * second;
     if (sign === "**" && second >= 0n && second <= MOST_POWER) return first ** second;
@@ -155,6 +202,7 @@ function valueOf(of, cells, at = null) {
   if (!Array.isArray(of)) return Number.isInteger(of) ? BigInt(of) : of;
   const [word, ...parts] = of;
   if (word === "sum") return preciseSum([...Array(termCount(parts[0], cells)).keys()].map((place) => valueOf(parts[0], cells, place)));
+  if (ADDING.includes(word)) return saturated(word, [...Array(termCount(parts[0], cells)).keys()].map((place) => valueOf(parts[0], cells, place)), parts.slice(1).map((part) => valueOf(part, cells)));
   if (word === "count") return BigInt(cells[parts[0]].length);
   if (word === "max" || word === "min") {
     const all = parts.flatMap((part) =>
@@ -166,6 +214,8 @@ function valueOf(of, cells, at = null) {
   if (word === "?") return valueOf(parts[valueOf(parts[0], cells, at) < 0 ? 1 : 2], cells, at);
   const values = parts.map((part) => valueOf(part, cells, at));
   if (word in SIGN_RANKS) return values.length === 1 ? -values[0] : combinedValues(word, ...values);
+  const held = machineNumber(word, values[0]);
+  if (held !== undefined) return held;
   return word === "Phi" ? probabilityBelow(Number(values[0])) : Math[word](Number(values[0]));
 }
 
@@ -181,12 +231,12 @@ function joinedTerms(texts, between) {
 
 const hasSteps = (of) => Array.isArray(of) && (STEP_WORDS.includes(of[0]) || of.slice(1).some(hasSteps));
 
-const operandText = (cell) => inBrackets(short(cell.value), cell.padding);
+const operandText = (cell) => inBrackets(cell.written || short(cell.value), cell.padding);
 
 function signText(sign, [[first, left], [second, right]]) {
-  const rank = SIGN_RANKS[sign], power = sign === "**";
-  const one = inBrackets(first, left < rank || (power && (left === rank || first.startsWith("-"))));
-  const other = inBrackets(second, right < rank || (right === rank && (sign === "-" || sign === "/")));
+  const rank = SIGN_RANKS[sign], power = sign === "**", needed = BITWISE[sign] ? ATOM_RANK : rank;
+  const one = inBrackets(first, left < needed || (power && (left === rank || first.startsWith("-"))));
+  const other = inBrackets(second, right < needed || (right === rank && (sign === "-" || sign === "/")));
   return [power ? `${one}**${other}` : `${one} ${sign} ${other}`, rank];
 }
 
@@ -207,6 +257,7 @@ function formulaText(of, cells, at, worked, inner = false) {
   if (word === "?") return formulaText(parts[valueOf(parts[0], cells, at) < 0 ? 1 : 2], cells, at, worked, inner);
   if (word === "count") return [short(valueOf(of, cells)), ATOM_RANK];
   if (word === "sum") return sumText(parts[0], cells, worked);
+  if (ADDING.includes(word)) return [`${word}(${sumText(parts[0], cells, worked)[0]})`, ATOM_RANK];
   const texts = () => parts.map((part) => formulaText(part, cells, at, worked, true));
   if (word in SIGN_RANKS && parts.length === 2) return signText(word, texts());
   if (word === "-") {
@@ -225,22 +276,32 @@ function chosenPart(of, cells) {
   return of;
 }
 
-function operandsOf(form, reads, valueAt) {
+function operandsOf(form, at, reads, valueAt) {
   const cells = {};
-  for (const [name, fact] of Object.entries(form.constants ?? {})) cells[name] = [{ value: numberOf(fact) }];
+  const operand = (value, padding) => ({ value, padding, written: form.steps && precise(value) });
+  for (const [name, fact] of Object.entries(form.constants ?? {})) cells[name] = [operand(numberOf(fact))];
+  for (const [name, axis, facts] of form.lists ?? []) {
+    cells[name] = [facts[facts.length > 1 ? at[axis] : 0]].flat().map((fact) => operand(numberOf(fact)));
+  }
   const filling = cells.padding ? cells.padding[0].value : 0n;
   for (const read of reads) {
-    const values = read.cells.map((cell, index) => ({
-      value: cell ? valueAt(read.input, cell) : filling,
-      padding: read.padding[index],
-    }));
+    const values = read.cells.map((cell, index) => operand(cell ? valueAt(read.input, cell) : filling, read.padding[index]));
     cells[read.name] = [...(cells[read.name] ?? []), ...values];
   }
-  for (const [name, of] of form.before ?? []) cells[name] = [{ value: valueOf(of, cells) }];
+  for (const [name, of] of form.before ?? []) cells[name] = [operand(valueOf(of, cells))];
   return cells;
 }
 
-export const resultOf = (form, at, valueAt) => valueOf(form.formula, operandsOf(form, readsOf(form, at), valueAt));
+export const resultOf = (form, at, valueAt) => valueOf(form.formula, operandsOf(form, at, readsOf(form, at), valueAt));
+
+// What is told on the way: [words, formula = what it comes to] of each step that has something to do.
+export function stepsOf(form, at, valueAt) {
+  if (!form.steps) return [];
+  const cells = operandsOf(form, at, readsOf(form, at), valueAt), formulas = Object.fromEntries(form.before);
+  return form.steps
+    .filter(([name]) => Array.isArray(chosenPart(formulas[name], cells)))
+    .map(([name, words]) => [words, `${formulaText(formulas[name], cells, null, false)[0]} = ${operandText(cells[name][0])}`]);
+}
 
 export function textOf(form, at, valueAt, nameOf = String) {
   const reads = readsOf(form, at);
@@ -248,7 +309,7 @@ export function textOf(form, at, valueAt, nameOf = String) {
     const { input, cells: [cell] } = reads.find((read) => read.name === form.formula);
     if (cell) return `${nameOf(input)}[${cell.join(",")}]`;
   }
-  const cells = operandsOf(form, reads, valueAt);
+  const cells = operandsOf(form, at, reads, valueAt);
   const chosen = chosenPart(form.formula, cells);
   const steps = Array.isArray(chosen) && chosen.slice(1).some(hasSteps);
   return [false, true].slice(0, steps ? 2 : 1).map((worked) => formulaText(form.formula, cells, null, worked)[0]).join(" = ");

@@ -9,7 +9,10 @@ from typing import Any
 
 from convpipe.geometry.convolution import ConvGeometry
 from convpipe.graph.step import Step
-from convpipe.ops import Form
+from convpipe.ops import Form, SumStage
+from convpipe.ops.center import Center
+from convpipe.ops.center_filters import CenterFilters, zeros_of
+from convpipe.ops.kinds.quantised import QUANTITIES, Accumulator
 from convpipe.report.cell import Rule
 from convpipe.report.chain import rules_of
 from convpipe.tensors import Array, Tensor
@@ -27,8 +30,10 @@ class Later:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What the page's script is told."""
-        return {"op": self.step.op, "form": None if self.form is None else self.form.facts()}
+        """What the page's script is told; `f` is the axis of filters, where its cells have numbers of their own."""
+        found = {"op": self.step.op, "form": None if self.form is None else self.form.facts()}
+        axes = self.step.makes.axes
+        return {**found, "f": axes.index("F")} if self.step.sides and "F" in axes else found
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,8 @@ class Sums:
     """The sums of a chain.
 
     `image` is the tensor whose windows are laid out. `product` holds what the multiplication makes, `whole` that and
-    the bias, if a stage adds it; `later` are the stages after that.
+    the bias, if a stage adds it; `later` are the stages after that. `zeros` are the zero points of pixels and, one or
+    one for each filter, of weights; `accumulator` is what the sums are made in, where no dtype says it.
     """
 
     image: str
@@ -45,6 +51,19 @@ class Sums:
     bias: bool = False
     rules: tuple[Rule, ...] = ()
     later: tuple[Later, ...] = ()
+    zeros: tuple[int, tuple[int, ...]] = (0, (0,))
+    accumulator: Accumulator | None = None
+
+    @property
+    def quantised(self) -> dict[str, Any]:
+        """What the page's script is told of these; nothing where sums are plain."""
+        zx, zw = self.zeros
+        found = {"zeros": [zx, zw]} if zx or any(zw) else {}
+        if self.accumulator is None:
+            return found
+        low, high = map(str, self.accumulator.limits)
+        held = {"bits": self.accumulator.bits, "low": low, "high": high, "overflow": self.accumulator.overflow}
+        return {**found, "held": {**held, "every": self.accumulator.every, "order": self.accumulator.order}}
 
 
 def sums_of(prefix: str, chain: Sequence[Step], tensors: Mapping[str, Tensor]) -> Sums | None:
@@ -59,7 +78,11 @@ def sums_of(prefix: str, chain: Sequence[Step], tensors: Mapping[str, Tensor]) -
     image = f"{prefix}padded" if reader is None else reader.needs[0]
     if made is None or reader is None:
         return Sums(image)
-    if made is not reader and made.needs[0] != reader.makes.name:
+    zero_point, columns_of = 0, made.needs[0]
+    for step in reversed(chain):
+        if made is not reader and step.makes.name == columns_of and isinstance(step.operation, Center):
+            zero_point, columns_of = zero_point + step.operation.zero_point, step.needs[0]
+    if made is not reader and columns_of != reader.makes.name:
         return None
     trail = [made, *followers(made, chain)]
     first = next((at for at, step in enumerate(trail) if not type(step.operation).linear), len(trail))
@@ -68,7 +91,11 @@ def sums_of(prefix: str, chain: Sequence[Step], tensors: Mapping[str, Tensor]) -
     whole = [step for step in sums if step.op not in LAYOUT or step.makes.name == products[-1]][-1]
     product = made if any(step.op not in LAYOUT for step in sums[1:]) else whole  # which may be the map's array
     bias = any("bias" in step.sides for step in sums)
-    return Sums(image, product, whole, bias, tuple(rules_of(sums)), later)
+    operations = [step.operation for step in chain]
+    weights = next((zeros_of(each.zero_point) for each in operations if isinstance(each, CenterFilters)), (0,))
+    held = [step.operation.accumulator for step in sums if isinstance(step.operation, SumStage)]
+    accumulator = next(filter(None, held), None)
+    return Sums(image, product, whole, bias, tuple(rules_of(sums)), later, (zero_point, weights), accumulator)
 
 
 def followers(made: Step, chain: Sequence[Step]) -> Iterator[Step]:
@@ -84,11 +111,12 @@ def followers(made: Step, chain: Sequence[Step]) -> Iterator[Step]:
 
 
 def form_of(step: Step, tensors: Mapping[str, Tensor]) -> Form | None:
-    """How a stage makes a cell of one cell and its filter's bias; nothing where it takes more."""
+    """How a stage makes a cell of one cell and what its filter has; nothing where it takes more."""
     mains = [tensors[name] for name in step.needs[: len(step.needs) - len(step.sides)]]
     sides = {role: tensors[name] for role, name in zip(step.sides, step.needs[len(mains) :], strict=True)}
     form = step.operation.form(*mains, **sides)
-    return None if form is None or form.loops or any(read.input not in (0, "bias") for read in form.reads) else form
+    known = form is not None and form.follows_one and {*sides} <= {"bias", *QUANTITIES}
+    return form if known else None
 
 
 def by_cell(array: Array, step: Step, sizes: ConvGeometry) -> Array:
