@@ -57,15 +57,15 @@ AFFINES = {"input": "input", "filters": "filters", "weights": "filters"}  # what
 def integers_said(spec: Spec, name: str) -> Iterator[tuple[str, str]]:
     """Which integers quantised convolutions say of a given tensor: key and dtype."""
     layer, _, role = name.rpartition("/")
-    affine = AFFINES.get(role)
-    for under, quant in quants_reading(spec, layer).items() if affine is not None else ():
+    affine = AFFINES.get(role, "")
+    for under, quant in quants_reading(spec, layer).items() if affine else ():
         dtype = None if quant is None else getattr(quant, affine).dtype
         if dtype is not None:
             yield f"{under}quant.{affine}.dtype", dtype
 
 
 def quants_reading(spec: Spec, layer: str) -> dict[str, Quant | None]:
-    """How those are quantised that read a weight of a layer, or without one the input, by what their keys begin with."""
+    """How the readers of a layer's weights are quantised, without a layer those of the input, by their keys' beginnings."""
     if spec.network is None:
         return {"": spec.quant}
     names = [layer] if layer else readers_of_input(spec.network)

@@ -57,10 +57,8 @@ def exact_difference(cells: Array, zero: Array) -> Array:
         ValueRangeError: a difference that int64 does not hold.
     """
     low, high = bits_range(64)
-    if largest(cells) + largest(zero) <= high:
-        made: Array = cells.astype(np.int64) - zero.astype(np.int64)
-        return made
-    exact = cells.astype(object) - zero.astype(object)
+    wide = np.int64 if largest(cells) + largest(zero) <= high else object
+    exact: Array = cells.astype(wide) - zero.astype(wide)
     wrong = exact[(exact < low) | (exact > high)]
     if wrong.size:
         raise ValueRangeError(f"the difference {wrong[0]} does not fit int64 ({low} to {high})")
