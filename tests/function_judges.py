@@ -242,6 +242,61 @@ def matmul_rows(arrays: Arrays, settings: Settings) -> list[Expected]:
 
 
 @judge
+def tile_columns(arrays: Arrays, settings: Settings) -> list[Expected]:
+    parts = np.split(numbers(arrays["columns"]), settings["groups"], 1)
+    return moved(np.array([in_tiles(part, settings["rows"], settings["k"]) for part in parts]), arrays["columns"])
+
+
+@judge
+def tile_filters(arrays: Arrays, settings: Settings) -> list[Expected]:
+    parts = np.split(numbers(arrays["filter_matrix"]), settings["groups"], 0)
+    tiles = np.array([in_tiles(part, settings["f"], settings["k"]) for part in parts])
+    return moved(np.moveaxis(tiles, 3, 4), arrays["filter_matrix"])
+
+
+def in_tiles(matrix: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """A matrix in tiles of a size, filled up with zeros."""
+    above, beside = (-(-count // size) for count, size in zip(matrix.shape, (rows, columns), strict=True))
+    tiles = numbers(np.zeros((above, beside, rows, columns), int))
+    for row, column in np.ndindex(*matrix.shape):
+        tiles[row // rows, column // columns, row % rows, column % columns] = matrix[row, column]
+    return tiles
+
+
+@judge
+def matmul_tiles(arrays: Arrays, settings: Settings) -> list[Expected]:
+    left, right = arrays["column_tiles"], arrays["filter_tiles"]
+    groups, above, along, rows, _ = left.shape
+    cells = np.zeros((groups, above, right.shape[1], along, rows, right.shape[4]), object)
+    for group, row, f, k in np.ndindex(*cells.shape[:4]):
+        cells[group, row, f, k] = matrix_product(numbers(left)[group, row, k], numbers(right)[group, f, k])
+    return [partial_sums(cells, left, right)]
+
+
+def partial_sums(cells: np.ndarray, *arrays: np.ndarray) -> Expected:
+    """Sums on their way: integers of 64 bits, floats in the widest of theirs, at least float32."""
+    if any(array.dtype.kind == "f" for array in arrays):
+        dtype = np.result_type(*arrays, FLOAT32)
+        return Expected(cells, dtype, dtype)
+    return Expected(
+        cells, np.dtype(np.uint64 if all(array.dtype.kind == "u" for array in arrays) else np.int64), FLOAT64
+    )
+
+
+@judge
+def sum_tiles(arrays: Arrays, settings: Settings) -> list[Expected]:
+    tiles, bias = arrays["partial_sums"], arrays["bias"]
+    count, filters = settings["shape"]
+    sums = np.zeros((count, filters), object)
+    for row, f in np.ndindex(count, filters):
+        group, own = divmod(f, filters // len(tiles))
+        beside, column = divmod(own, tiles.shape[5])
+        cells = numbers(tiles)[group, row // tiles.shape[4], beside, :, row % tiles.shape[4], column]
+        sums[row, f] = total(cells, 0)
+    return [products(sums + numbers(bias), tiles, bias)]
+
+
+@judge
 def sum_rows(arrays: Arrays, settings: Settings) -> list[Expected]:
     return [Expected(total(numbers(arrays["row_matrix"]), 0), arrays["row_matrix"].dtype)]
 
