@@ -202,7 +202,11 @@ LARGE: dict[str, dict[str, Any]] = {
     "add": {"inputs": ["before", "before"]},
     "concat": {"inputs": ["before", "before"]},
     "dense": {"units": 7},
+    "quantize": {"scale": 0.5},
+    "dequantize": {"scale": 0.5},
+    "requantize": {"rule": "shift", "shift": 1},
 }
+NO_FLOATS = ("center", "clamp", "dequantize", "requantize")
 
 
 def peak_of(plan: Plan, dtype: str, source: Source) -> int:
@@ -227,6 +231,10 @@ def large_shapes(op: str) -> list[tuple[int, ...]]:
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int16", "int64"])
 @pytest.mark.parametrize(("op", "shape"), [(op, shape) for op in LAYERS for shape in large_shapes(op)], ids=str)
 def test_a_layer_keeps_to_its_plans_memory(op: str, shape: tuple[int, ...], dtype: str) -> None:
+    if op in NO_FLOATS and dtype[0] == "f":
+        with pytest.raises(ConfigError, match=r"^network\.layer\.inputs: got float\d+, expected .*integers"):
+            planned({"layer": {"op": op, **LARGE.get(op, {})}}, shape, dtype)
+        return
     network = {"before": {"op": "dropout"}, "layer": {"op": op, **LARGE.get(op, {})}}
     if op == "dense":
         network = {"before": {"op": "flatten"}, "layer": network["layer"]}
@@ -441,5 +449,5 @@ def test_what_a_stride_leaves_out_is_noted_under_the_layer() -> None:
 
 def test_every_kind_reads_its_settings() -> None:
     for op in LAYERS:
-        more = {"kernel": 2} if op in ("max_pool", "avg_pool") else {}
+        more = LARGE.get(op, {})
         assert layers_of({"a": {"op": op, **more}})["a"].op == op

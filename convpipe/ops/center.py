@@ -89,6 +89,7 @@ class Center(Operation):
     zero_point: int = field(whole(), 0, "What is subtracted: the integer that stands for 0.")
 
     function = staticmethod(center)
+    integers = True
 
     @classmethod
     def of(cls, conv: Convolution) -> dict[str, Any]:

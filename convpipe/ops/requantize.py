@@ -312,6 +312,7 @@ class Requantize(Operation):
 
     may_read = ("multiplier", "shift", "filter_scale", "thresholds")
     counts = True
+    integers = True
     ruled_by = "quant"
 
     @classmethod
