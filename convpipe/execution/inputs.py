@@ -65,7 +65,7 @@ def integers_said(spec: Spec, name: str) -> Iterator[tuple[str, str]]:
 
 
 def quants_reading(spec: Spec, layer: str) -> dict[str, Quant | None]:
-    """How the readers of a layer's weights are quantised, without a layer those of the input, by their keys' beginnings."""
+    """How the readers of a layer's weights are quantised, or those of the input, by what their keys begin with."""
     if spec.network is None:
         return {"": spec.quant}
     names = [layer] if layer else readers_of_input(spec.network)
