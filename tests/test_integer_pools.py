@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from pool_cases import PoolCase, pool_cases
 
 import convpipe as cp
 from convpipe.errors import ConfigError
 from convpipe.ops.arrays.quotients import divided
+from convpipe.ops.arrays.windows import divisors
 from convpipe.reference import layers as oracle
 
 MODES = ("floor", "zero", "half_up", "half_down", "half_away", "half_zero", "half_even", "half_odd", "odd")
@@ -36,12 +35,11 @@ def test_means_are_the_oracles(case: PoolCase, mode: str, padded: bool, dtype: s
     x = integers(case.input_shape, dtype, seed)
     zero = int(integers((1,), dtype, seed + 1)[0])
     settings = {**case.settings, "count_include_pad": padded, "rounding": mode, "zero_point": zero}
-    try:
-        made = cp.avg_pool(x, **settings)
-    except ConfigError as error:  # a dilated window in nothing but padding, which alone has no mean
-        assert re.search("some window has no cell that counts", str(error))
-        assert not padded
+    if not padded and (divisors(case.sizes, include_pad=False) == 0).any():  # windows of padding
+        with pytest.raises(ConfigError, match="some window has no cell that counts"):
+            cp.avg_pool(x, **settings)
         return
+    made = cp.avg_pool(x, **settings)
     assert made.dtype == x.dtype
     assert made.tolist() == oracle.avg_pool(x, **settings).tolist()
 
@@ -112,7 +110,10 @@ def test_no_image_gives_none() -> None:
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
-        ({"rounding": "nearest"}, r"^rounding: got nearest, expected null, or one of floor, zero,|^rounding: got nearest"),
+        (
+            {"rounding": "nearest"},
+            r"^rounding: got nearest, expected null, or one of floor, zero,|^rounding: got nearest",
+        ),
         ({"rounding": "zero", "zero_point": 128}, r"^zero_point: got 128, expected a whole number from -128 to 127"),
         ({"zero_point": 3}, r"^zero_point: got 3, expected null, as there is no rounding"),
         ({"rounding": "zero", "pad": 1}, r"^zero_point: got nothing, expected the integer .*count_include_pad=false"),

@@ -13,7 +13,7 @@ from convpipe.config.hydra_safety import HYDRAS
 from convpipe.config.keys import EXPERIMENT, is_group
 from convpipe.config.parts import SETTINGS
 from convpipe.config.tree import WRITTEN_OUT, choices_of, config_folder, values_of
-from convpipe.fields import Kinds, Schema, Setting, join, optional
+from convpipe.fields import Check, Kinds, Schema, Setting, join, optional
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 # What Hydra itself reads in such a file.
@@ -61,10 +61,19 @@ def leaf(setting: Setting) -> Schema:
     >>> leaf(SETTINGS["workers"])["default"]
     1
     """
-    found = {"description": setting.says, "anyOf": [setting.check.schema(), REFERENCE, REFERENCES]}
+    found = {"description": setting.says, "anyOf": [taken(setting.check), REFERENCE, REFERENCES]}
     default = list(setting.default) if isinstance(setting.default, tuple) else setting.default
     plain = default is None or isinstance(default, str | int | float | list)
     return {**found, "default": default} if plain else found
+
+
+def taken(check: Check) -> Schema:
+    """What a check takes; of a group within a group, that of its settings."""
+    kinds = check.kinds()
+    if list(kinds) != [""]:
+        return check.schema()
+    settings = {"type": "object", **closed({name: leaf(each) for name, each in kinds[""].items()})}
+    return {"anyOf": [{"type": "null"}, settings]} if isinstance(check, optional) else settings
 
 
 def reference(name: str) -> Schema:

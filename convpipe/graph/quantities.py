@@ -14,7 +14,7 @@ from convpipe.ops.kinds.suiting import key_of
 from convpipe.sources import Request, Source
 from convpipe.sources.kinds.source import ANY
 from convpipe.sources.lecture import Lecture
-from convpipe.tensors import Array, Signature
+from convpipe.tensors import Array, Signature, one_for_all
 
 
 class Scales(Source):
@@ -57,6 +57,7 @@ def quantity(quant: Quant, role: str, weights: Source | None) -> Source:
         if weights is None:
             raise ConfigError(key_of(role), value, "numbers, or the path of a .npy")
         return weights
+    value = one_for_all(value) if role != "thresholds" else value  # as the config of the run has it
     values = value if isinstance(value, tuple) else (value,)
     if role == "thresholds" and not isinstance(values[0], tuple):  # one list for all filters
         values = (values,)

@@ -63,9 +63,12 @@ class Conv(Convolving):
             GeometryError: sizes, dtypes or settings that do not fit together.
         """
         if self.quant is not None:
-            weights = next(tensors[role] for role in ("filters", "weights") if role in tensors)
-            check_quant(self, self.quant, {**tensors, "filters": weights})
+            check_quant(self, self.quant, {**tensors, "filters": self.filters_of(tensors)})
         return super().solve(tensors)
+
+    def filters_of(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """Of all its tensors the filters, the first axis of which counts them."""
+        return tensors["filters"]
 
     def notes(self, conv: Convolution) -> tuple[str, ...]:
         """What a stride leaves out, and how wide the sums of a quantised one may be."""

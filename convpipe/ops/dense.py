@@ -123,10 +123,14 @@ class DenseConv(Conv):
 
     def sizes(self, tensors: Mapping[str, Tensor]) -> ConvGeometry:
         """Those of images (N, in, 1) and filters (units, in, 1)."""
-        shape = tensors["weights"].shape
-        turned = shape if self.layout == "out_in" else shape[::-1]
-        dense_shape(tensors["input"].shape, turned[::-1])
-        return convolution.solve((*tensors["input"].shape, 1), (*turned, 1))
+        x, rows = tensors["input"].shape, self.filters_of(tensors).shape
+        dense_shape(x, rows[::-1])
+        return convolution.solve((*x, 1), (*rows, 1))
+
+    def filters_of(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """The weights as (units, in)."""
+        w = tensors["weights"]
+        return w if self.layout == "out_in" else replace(w, shape=w.shape[::-1])
 
 
 def dense(
