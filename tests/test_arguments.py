@@ -133,11 +133,13 @@ WRONG: dict[str, list[Any]] = {
     "pad_value": ["a", None, 1j, [1], 0.5],
     "pads": ["a", None, 1, [[1, 1]], [[1, 1], [1, 1.5]], [[9, 9], [0, 0]]],
     "rate": [*NUMBER, -1, 2],
+    "rounding": ["up", 3, ["zero"]],
     "shape": ["a", None, 3, [-1, 2, 2, 4], [1.0, 3.0, 2.0, 4.0]],
     "size": ["a", None, 0, 1.5, True],
     "slope": NUMBER,
     "stride": ["a", 0, 1.5, True, [1] * 7, [1.0, 1.0]],
     "value": ["a", None, 1j, [1], 0.5],
+    "zero_point": ["a", 1.5, [1], 3],  # which no mean in floats reads
 }
 CALLED = {"kh": "kernel", "kw": "kernel"}  # what an error calls them, as it judges both at once
 
