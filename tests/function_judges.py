@@ -21,6 +21,12 @@ Settings = Mapping[str, Any]
 Judge = Callable[[Arrays, Settings], list[Expected]]
 
 JUDGES: dict[str, Judge] = {}
+
+
+class NotTaken(Exception):
+    """Arrays that the function has to refuse."""
+
+
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
 
@@ -233,6 +239,61 @@ def matmul_rows(arrays: Arrays, settings: Settings) -> list[Expected]:
     cells = np.concatenate([matrix_product(one, other.T) for one, other in parts], 1)
     dtype = np.dtype(settings["dtype"])
     return [Expected(cells, dtype, dtype if dtype.kind == "f" else FLOAT64)]
+
+
+@judge
+def tile_columns(arrays: Arrays, settings: Settings) -> list[Expected]:
+    parts = np.split(numbers(arrays["columns"]), settings["groups"], 1)
+    return moved(np.array([in_tiles(part, settings["rows"], settings["k"]) for part in parts]), arrays["columns"])
+
+
+@judge
+def tile_filters(arrays: Arrays, settings: Settings) -> list[Expected]:
+    parts = np.split(numbers(arrays["filter_matrix"]), settings["groups"], 0)
+    tiles = np.array([in_tiles(part, settings["f"], settings["k"]) for part in parts])
+    return moved(np.moveaxis(tiles, 3, 4), arrays["filter_matrix"])
+
+
+def in_tiles(matrix: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """A matrix in tiles of a size, filled up with zeros."""
+    above, beside = (-(-count // size) for count, size in zip(matrix.shape, (rows, columns), strict=True))
+    tiles = numbers(np.zeros((above, beside, rows, columns), int))
+    for row, column in np.ndindex(*matrix.shape):
+        tiles[row // rows, column // columns, row % rows, column % columns] = matrix[row, column]
+    return tiles
+
+
+@judge
+def matmul_tiles(arrays: Arrays, settings: Settings) -> list[Expected]:
+    left, right = arrays["column_tiles"], arrays["filter_tiles"]
+    groups, above, along, rows, _ = left.shape
+    cells = np.zeros((groups, above, right.shape[1], along, rows, right.shape[4]), object)
+    for group, row, f, k in np.ndindex(*cells.shape[:4]):
+        cells[group, row, f, k] = matrix_product(numbers(left)[group, row, k], numbers(right)[group, f, k])
+    return [partial_sums(cells, left, right)]
+
+
+def partial_sums(cells: np.ndarray, *arrays: np.ndarray) -> Expected:
+    """Sums on their way: integers of 64 bits, floats in the widest of theirs, at least float32."""
+    if any(array.dtype.kind == "f" for array in arrays):
+        dtype = np.result_type(*arrays, FLOAT32)
+        return Expected(cells, dtype, dtype)
+    return Expected(
+        cells, np.dtype(np.uint64 if all(array.dtype.kind == "u" for array in arrays) else np.int64), FLOAT64
+    )
+
+
+@judge
+def sum_tiles(arrays: Arrays, settings: Settings) -> list[Expected]:
+    tiles, bias = arrays["partial_sums"], arrays["bias"]
+    count, filters = settings["shape"]
+    sums = np.zeros((count, filters), object)
+    for row, f in np.ndindex(count, filters):
+        group, own = divmod(f, filters // len(tiles))
+        beside, column = divmod(own, tiles.shape[5])
+        cells = numbers(tiles)[group, row // tiles.shape[4], beside, :, row % tiles.shape[4], column]
+        sums[row, f] = total(cells, 0)
+    return [products(sums + numbers(bias), tiles, bias)]
 
 
 @judge
@@ -555,3 +616,122 @@ def batch_norm(arrays: Arrays, settings: Settings) -> list[Expected]:
     deviation = np.frompyfunc(lambda v: Number(root((v + epsilon).value), 0, 2), 1, 1)(variance)
     dtype = as_float(*arrays.values())
     return [Expected((x - centre) * (gain / deviation) + shift, dtype, np.result_type(dtype, FLOAT32))]
+
+
+# Quantised
+
+
+def whole(array: np.ndarray, low: int = -(2**63), high: int = 2**63 - 1) -> np.ndarray:
+    """An array's integers, Python's.
+
+    Raises:
+        NotTaken: floats, or integers out of a range.
+    """
+    found = array.astype(object)
+    if array.dtype.kind == "f" or any(not low <= cell <= high for cell in found.ravel()):
+        raise NotTaken
+    return found
+
+
+def integral(function: Callable[[int], int], array: np.ndarray, dtype: Any) -> list[Expected]:
+    """What a function makes of each integer of an array."""
+    cells = np.empty(array.shape, object)
+    cells.ravel()[:] = [Number.of(function(cell)) for cell in array.ravel()]
+    return [Expected(cells, np.dtype(dtype))]
+
+
+@judge
+def center(arrays: Arrays, settings: Settings) -> list[Expected]:
+    x, zero = arrays["x"], settings["zero_point"]
+    cells = whole(x, -(2**63), 2**64)
+    whole(cells - zero)
+    size = {1: np.int16, 2: np.int32}.get(x.dtype.itemsize, np.int64)
+    return integral(lambda cell: cell - zero, cells, size)
+
+
+@judge
+def clamp(arrays: Arrays, settings: Settings) -> list[Expected]:
+    cells, low = whole(arrays["x"], 0, 2**64) if arrays["x"].dtype.kind == "u" else whole(arrays["x"]), settings["low"]
+    return integral(lambda cell: min(max(cell, low), settings["high"]), cells, arrays["x"].dtype)
+
+
+@judge
+def relu6(arrays: Arrays, settings: Settings) -> list[Expected]:
+    return moved(each(lambda v: v if v != v else min(max(v, 0), 6), arrays["x"]), arrays["x"])
+
+
+@judge
+def round_shift(arrays: Arrays, settings: Settings) -> list[Expected]:
+    half = 2 ** settings["shift"] // 2
+    return integral(lambda cell: (cell + half) // (2 * half), whole(arrays["x"]), np.int64)
+
+
+@judge
+def requantize(arrays: Arrays, settings: Settings) -> list[Expected]:
+    multiplier, right = settings["multiplier"], -settings["shift"]
+    low, high = settings["low"], settings["high"]
+
+    def scaled(acc: int) -> int:
+        once = (acc * multiplier + 2**30) // 2**31
+        return (once + 2 ** (right - 1) - (once < 0)) // 2**right
+
+    sums = whole(arrays["acc"], -(2**31), 2**31 - 1)
+    narrow = {"wrap": lambda value: (value + 128) % 256 - 128}.get(settings["overflow"], lambda value: value)
+    if settings["overflow"] not in ("wrap", "saturate") and any(not -128 <= scaled(acc) <= 127 for acc in sums.ravel()):
+        raise NotTaken
+    return integral(lambda acc: min(max(narrow(scaled(acc)), low), high), sums, np.int8)
+
+
+@judge
+def thresholds(arrays: Arrays, settings: Settings) -> list[Expected]:
+    sums, table = whole(arrays["acc"]), whole(arrays["table"])
+    cells = np.empty(sums.shape, object)
+    for index, acc in np.ndenumerate(sums):
+        cells[index] = Number.of(sum(acc >= limit for limit in table[index[-1]]))
+    return [Expected(cells, np.dtype(np.int64))]
+
+
+@judge
+def quantize(arrays: Arrays, settings: Settings) -> list[Expected]:
+    def steps(value: Any) -> int:
+        if value != value:
+            return settings["zero_point"]
+        limited = min(max(value / settings["scale"], -1e9), 1e9)  # the scale is a power of two
+        return min(max(round(limited) + settings["zero_point"], -128), 127)
+
+    with np.errstate(all="ignore"):
+        return integral(steps, arrays["x"].astype(np.float32).astype(np.float64).astype(object), np.int8)
+
+
+@judge
+def quantize_bias(arrays: Arrays, settings: Settings) -> list[Expected]:
+    step = settings["input_scale"] * settings["filter_scale"]  # a power of two
+
+    def steps(value: float) -> int:
+        limited = 0.0 if value != value else min(max(value / step, -(2.0**32)), 2.0**32)
+        return min(max(round(limited), -(2**31)), 2**31 - 1)
+
+    with np.errstate(all="ignore"):
+        return integral(steps, arrays["bias"].astype(np.float32).astype(np.float64).astype(object), np.int32)
+
+
+@judge
+def dequantize(arrays: Arrays, settings: Settings) -> list[Expected]:
+    cells = whole(arrays["q"], -(2**63), 2**64) - settings["zero_point"]
+    found = np.empty(cells.shape, object)
+    found.ravel()[:] = [Number.of(float(np.float32(cell)) * settings["scale"]) for cell in cells.ravel()]
+    return [Expected(found, FLOAT32)]
+
+
+@judge
+def pack_int4(arrays: Arrays, settings: Settings) -> list[Expected]:
+    values = [cell % 16 for cell in whole(arrays["values"], -8, 7).ravel()]
+    pairs = np.array([*values, *[0] * (len(values) % 2)], object).reshape(-1, 2)
+    return integral(lambda byte: byte, pairs[:, 0] + 16 * pairs[:, 1], np.uint8)
+
+
+@judge
+def unpack_int4(arrays: Arrays, settings: Settings) -> list[Expected]:
+    packed = whole(arrays["packed"], -128, 255).ravel()
+    nibbles = np.array([[cell % 16, cell // 16 % 16] for cell in packed], object).reshape(-1)
+    return integral(lambda cell: cell - 16 * (cell > 7), nibbles, np.int8)

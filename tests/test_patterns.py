@@ -154,7 +154,7 @@ def test_a_matrix_is_one_image(name: str) -> None:
 
 
 @pytest.mark.parametrize(("low", "high", "zero"), [(-3, 4, 1), (0, 255, 128), (7, 7, 7), (-100, -90, -95), (-3, 4, 2)])
-@pytest.mark.parametrize("name", set(PATTERNS) - {"sign"})
+@pytest.mark.parametrize("name", sorted(set(PATTERNS) - {"sign"}))
 def test_ends_and_a_zero_point_of_one_s_own(name: str, low: int, high: int, zero: int) -> None:
     given = {"low": low, "high": high, "zero_point": zero}
     x = made("input", name, shape=[2, 2, 3, 3], dtype="int16", **given)

@@ -1,4 +1,4 @@
-"""Quantised convolutions through YAML and the command line: published sets, and refusals that name a key and a way out."""
+"""Quantised convolutions through YAML and words: published sets, and refusals that name a key and a way out."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from cli_runs import contents, convpipe, only_run, refused
 from quantised_cases import CmsisSet, cmsis_set, data
 
 from convpipe.archive.verify import verify
+from convpipe.reference import quantised, rules
 
 SETS = (  # of every kind: dilation, groups, depthwise, 4 bits, 16 bits with both rules, no bias, large pads
     "conv_2",
@@ -99,6 +100,61 @@ def test_a_set_of_cmsis_nn_by_a_file(folder: Path, name: str) -> None:
     own = {"defaults": defaults, **settings}
     (folder / "own.yaml").write_text(f"# @package _global_\n{yaml.safe_dump(own, sort_keys=False)}")
     check_output(folder, found, "own.yaml")
+
+
+# Lowerings
+
+ACCUMULATORS: tuple[dict[str, Any], ...] = (
+    {"bits": 32},
+    {"bits": 11, "overflow": "wrap"},
+    {"bits": 11, "overflow": "saturate"},
+    {"bits": 11, "overflow": "saturate", "every": "step"},
+    {"bits": 11, "overflow": "saturate", "every": 4, "order": "kh,kw,C"},
+    {"bits": 20, "overflow": "pairs16"},
+    {"bits": 20, "overflow": "pairs16", "order": "kh,kw,C"},
+)
+
+
+@pytest.mark.parametrize("lowering", [(), ("lowering.order='kh,kw,C'",)], ids=["C,kh,kw", "kh,kw,C"])
+@pytest.mark.parametrize("accumulator", ACCUMULATORS)
+def test_an_accumulator_in_either_order_of_columns(
+    folder: Path, lowering: tuple[str, ...], accumulator: dict[str, Any]
+) -> None:
+    bits = np.random.default_rng(7)
+    x = bits.integers(0, 256, (2, 4, 5, 5)).astype(np.uint8)
+    w = bits.integers(-128, 128, (4, 2, 3, 2)).astype(np.int8)
+    bias = bits.integers(-300, 300, 4).astype(np.int32)
+    if accumulator["overflow" if "overflow" in accumulator else "bits"] == "saturate":
+        w = np.sign(w) * np.abs(w) // 30  # so that most sums are near the ends
+    for name, array in (("x", x), ("w", w.astype(np.int8)), ("b", bias)):
+        np.save(f"{name}.npy", array)
+    geometry = {"stride": 2, "pad": 1, "groups": 2}
+    held = quantised.Accumulator(**accumulator)
+    sums = quantised.conv_sums(x, w, bias, input_zero=9, filter_zeros=[1, -2, 0, 5], accumulator=held, **geometry)
+    expected = quantised.conv_quantized(sums, "shift", [rules.Numbers(shift=3)], dtype="int8", zero=0)
+    sources = {
+        name: {"source": "npy", "path": f"{name[0] if name != 'filters' else 'w'}.npy"} for name in ("filters", "bias")
+    }
+    settings = {
+        "input": {"source": "npy", "path": "x.npy"},
+        **sources,
+        "conv": geometry,
+        "quant": {
+            "shift": 3,
+            "input": {"zero_point": 9},
+            "filters": {"zero_point": [1, -2, 0, 5]},
+            "output": {"dtype": "int8"},
+            "accumulator": accumulator,
+        },
+    }
+    order = [word for word in as_words(settings) if not word.startswith("quant.accumulator.order")]
+    if "order" in accumulator:
+        order.append(f"quant.accumulator.order='{accumulator['order']}'")
+    answer = convpipe("quant=shift", *order, *lowering, "keep=stages")
+    assert (answer.code, answer.err) == (0, ""), answer.err
+    run = verify(only_run(folder / "runs"))
+    assert run.maps.tolist() == expected.tolist()
+    assert np.moveaxis(run["add_bias"].reshape(2, 3, 3, 4), -1, 1).tolist() == sums.tolist()
 
 
 # Refusals
@@ -245,3 +301,33 @@ def test_a_sum_that_its_rule_does_not_take(folder: Path) -> None:
     for overflow in ("wrap", "saturate"):
         held = ["quant.accumulator.bits=32", f"quant.accumulator.overflow={overflow}"]
         assert convpipe(*words, *held, f"root={overflow}").code == 0
+
+
+# Networks
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("conv1.quant.input.dtype", r"input: got -?\d+, expected whole numbers from -8 to 7, as "),
+        ("conv2.quant.filters.dtype", r"conv2/filters: got -?\d+, expected whole numbers from -8 to 7, as "),
+        ("dense.quant.filters.dtype", r"dense/weights: got -?\d+, expected whole numbers from -8 to 7, as "),
+    ],
+)
+def test_arrays_of_a_network_that_leave_their_four_bits(folder: Path, setting: str, expected: str) -> None:
+    words = ["experiment=quant_tiny", f"++network.{setting}=int4", "++network.conv1.quant.output.dtype=int8"]
+    said = refused(folder, *words)
+    assert re.match(f"{expected}network.{setting} is int4$", said), said
+    small = ["input.low=-8", "input.high=8", "weights.low=-8", "weights.high=8"]
+    assert convpipe(*words, *small).code == 0
+
+
+def test_advice_for_a_layer_works_when_typed(folder: Path) -> None:
+    held = "network.conv2.quant.accumulator"
+    words = ["experiment=quant_tiny", f"++{held}.bits=9", f"++{held}.overflow=error"]
+    said = refused(folder, *words)
+    ways = re.findall(r"(network\.[\w.]+=\w+)", said)
+    assert [way.removeprefix(f"{held}.") for way in ways] == ["bits=32", "overflow=wrap", "overflow=saturate"]
+    for number, way in enumerate(ways):
+        answer = convpipe(*words, f"++{way}", f"root=way{number}")
+        assert (answer.code, answer.err) == (0, ""), (way, answer.err)

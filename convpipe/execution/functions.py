@@ -12,10 +12,12 @@ from convpipe.errors import GeometryError
 from convpipe.execution import pipeline
 from convpipe.fields import read, text
 from convpipe.geometry.axes import Padding, PadMode, PerAxis, listed
+from convpipe.geometry.columns import AS_USUAL, ORDERS, Columns, Order
 from convpipe.graph import lowerings
 from convpipe.graph.network import input_tensor, plan_single
 from convpipe.graph.plan import Plan
 from convpipe.graph.single import operation_of
+from convpipe.graph.spec import LoweringSettings
 from convpipe.ops.arrays.arguments import FROM_TWO_AXES, dtype_of, images, numeric
 from convpipe.ops.arrays.overflow import Overflow
 from convpipe.ops.kinds.convolving import Convolving, ConvSettings
@@ -178,6 +180,8 @@ def stages(
     pad_mode: PadMode = "constant",
     pad_value: float = 0,
     lowering: str = "im2col",
+    order: Order = ORDERS[0],
+    tile: Sequence[int] | None = None,
     dtype: DTypeLike | None = None,
     overflow: Overflow = "error",
 ) -> dict[str, Array]:
@@ -186,6 +190,8 @@ def stages(
     Args:
         x, w, bias, stride, pad, dilation, groups, pad_mode, pad_value, dtype, overflow: as in `conv`.
         lowering: whose stages; ``auto`` is the one that `conv` takes.
+        order: how a row of the columns lies, as in `im2col`.
+        tile: [rows, K, F], the size of an array that columns and filters are cut for, instead of `matmul`.
 
     Returns:
         Of im2col: pad (N, C, H + pads, W + pads), im2col (N*out_h*out_w, C*kh*kw), fil2col (F, C*kh*kw), matmul
@@ -201,11 +207,14 @@ def stages(
     (['pad', 'im2col', 'fil2col', 'matmul', 'reshape'], [0, 1, 3, 4], [[8], [12], [20], [24]])
     """
     settings, arrays = read_settings(locals()), given(x, w, bias)
-    plan = planned(settings, arrays, text("lowering", lowering))
+    how = read(LoweringSettings, "", {"order": order, "tile": listed(tile)})
+    plan = planned(settings, arrays, text("lowering", lowering), how.columns)
     return {result.step.name: result.array.copy() for result in pipeline.run(plan, arrays)}
 
 
-def planned(settings: ConvSettings, arrays: Mapping[str, Array], lowering: str | None = None) -> Plan:
+def planned(
+    settings: ConvSettings, arrays: Mapping[str, Array], lowering: str | None = None, columns: Columns = AS_USUAL
+) -> Plan:
     """The plan of what the settings name on arrays by role, by default in its own lowering.
 
     Raises:
@@ -218,16 +227,18 @@ def planned(settings: ConvSettings, arrays: Mapping[str, Array], lowering: str |
         array = arrays[weight.role]
         return Tensor(weight.role, array.shape, array.dtype, weight.axes)
 
-    return plan_of(operation, chain, arrays["input"], give)
+    return plan_of(operation, chain, arrays["input"], give, columns)
 
 
-def plan_of(operation: Convolving, chain: Sequence[Stage], image: Array, give: Give) -> Plan:
+def plan_of(
+    operation: Convolving, chain: Sequence[Stage], image: Array, give: Give, columns: Columns = AS_USUAL
+) -> Plan:
     """The plan of an operation on an image in hand, whose arrays NumPy can make.
 
     Raises:
         ConfigError: arrays that do not fit.
     """
-    plan = plan_single(operation, chain, input_tensor(Signature(image.shape, image.dtype)), give)
+    plan = plan_single(operation, chain, input_tensor(Signature(image.shape, image.dtype)), give, columns)
     for step in plan.steps:
         if not addressable(step.makes.shape, step.makes.dtype.itemsize):
             raise GeometryError("x", f"{step.makes.name} {step.makes.shape}", "arrays of fewer than 2**63 bytes")

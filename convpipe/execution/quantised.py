@@ -28,6 +28,8 @@ from convpipe.ops.transpose import channels_first
 from convpipe.sources import Request, stream
 from convpipe.tensors import Array, Tensor
 
+PerFilter = ArrayLike | None  # one number, or one for each filter
+
 # What the arguments are called in a config, from `quant` on.
 KEYS = {
     "input_scale": "input.scale",
@@ -50,10 +52,10 @@ def conv_quantized(
     bias: ArrayLike | None = None,
     *,
     rule: str | None,
-    multiplier: ArrayLike | None = None,
-    shift: ArrayLike | None = None,
+    multiplier: PerFilter = None,
+    shift: PerFilter = None,
     input_scale: float | None = None,
-    filter_scale: ArrayLike | None = None,
+    filter_scale: PerFilter = None,
     output_scale: float | None = None,
     input_zero_point: int = 0,
     filter_zero_point: ArrayLike = 0,

@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convpipe.errors import ConfigError
+from convpipe.errors import ConfigError, ValueRangeError
 from convpipe.fields import field, whole
 from convpipe.ops import Array, Convolution, Form, Made, Operation, Tensor, cellwise, like, numeric
-from convpipe.ops.arrays.narrowing import bits_needed
+from convpipe.ops.arrays.arguments import as_numeric
+from convpipe.ops.arrays.narrowing import bits_needed, bits_range
+from convpipe.ops.arrays.shifts import fitting
+from convpipe.ops.arrays.sums import largest
 from convpipe.tensors import exact_range
 
 CENTERED = (np.int16, np.int32, np.int64)
@@ -25,27 +28,48 @@ def center(x: ArrayLike, zero_point: ArrayLike = 0) -> Array:
 
     Returns:
         An array of the shape of `x`: of the smallest of int16, int32 and int64 that holds whatever dtype of `x` and
-        zero point may give.
+        zero point may give; int64 where that is more.
 
     Raises:
         ConfigError: an `x` of no integers, or a zero point that is none.
+        ValueRangeError: a difference that int64 does not hold.
 
     >>> center(np.array([-128, 127], np.int8), -128)
     array([  0, 255], dtype=int16)
     """
-    cells, zero = numeric("x", x), np.asarray(zero_point)
-    if zero.dtype.kind not in "iu" or zero.dtype == bool:
+    cells, zero = numeric("x", x), as_numeric("zero_point", zero_point)
+    if zero.dtype.kind not in "iu":
         raise ConfigError("zero_point", zero_point, "whole numbers")
+    if zero.size == 0:
+        raise ConfigError("zero_point", zero_point, "one number, or one for each channel")
+    fitting("zero_point", zero, cells)
     target = centered_dtype(cells.dtype, zero.reshape(-1).tolist())
+    if cells.dtype.itemsize == 8:  # 64 bits may not hold a difference
+        return exact_difference(cells, zero)
     made: Array = np.subtract(cells, zero.astype(target), dtype=target)
     return made
 
 
-def centered_dtype(dtype: np.dtype[Any], zeros: list[int]) -> np.dtype[Any]:
-    """The dtype that holds all integers of another less any of these zero points.
+def exact_difference(cells: Array, zero: Array) -> Array:
+    """Integers of 64 bits less a zero point, as int64.
 
     Raises:
-        ConfigError: no integers, or none holds them.
+        ValueRangeError: a difference that int64 does not hold.
+    """
+    low, high = bits_range(64)
+    wide = np.int64 if largest(cells) + largest(zero) <= high else object
+    exact: Array = cells.astype(wide) - zero.astype(wide)
+    wrong = exact[(exact < low) | (exact > high)]
+    if wrong.size:
+        raise ValueRangeError(f"the difference {wrong[0]} does not fit int64 ({low} to {high})")
+    return exact.astype(np.int64)
+
+
+def centered_dtype(dtype: np.dtype[Any], zeros: list[int]) -> np.dtype[Any]:
+    """The dtype that holds all integers of another less any of these zero points; int64 where none does.
+
+    Raises:
+        ConfigError: no integers, or a zero point that int64 does not hold.
     """
     if dtype.kind == "f":
         raise ConfigError("x", dtype, "integers, which a zero point belongs to")
@@ -54,7 +78,9 @@ def centered_dtype(dtype: np.dtype[Any], zeros: list[int]) -> np.dtype[Any]:
     for wide in map(np.dtype, CENTERED):
         if bits <= 8 * wide.itemsize:
             return wide
-    raise ConfigError("zero_point", max(zeros, key=abs), f"one near 0, as the cells are {dtype}")
+    if max(zeros) > bits_range(64)[1]:
+        raise ConfigError("zero_point", max(zeros), "whole numbers that int64 holds")
+    return np.dtype(np.int64)
 
 
 class Center(Operation):
@@ -63,6 +89,7 @@ class Center(Operation):
     zero_point: int = field(whole(), 0, "What is subtracted: the integer that stands for 0.")
 
     function = staticmethod(center)
+    integers = True
 
     @classmethod
     def of(cls, conv: Convolution) -> dict[str, Any]:

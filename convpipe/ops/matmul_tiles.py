@@ -115,7 +115,7 @@ def matmul_tiles(
     columns, filters = numeric("column_tiles", column_tiles, TILES), numeric("filter_tiles", filter_tiles, TILES)
     [overflow] = checked(ConvSettings, overflow=overflow)
     shape, operands = shape_of(columns.shape, filters.shape), (columns.dtype, filters.dtype)
-    usual = between_dtype(result_dtype(*operands), overflow, *operands)
+    usual = between_dtype(result_dtype(*operands), "error", *operands)
     target = usual if dtype is None else target_dtype(dtype, *operands)
     check_rule(overflow, target)
     accumulator = accumulator_of(columns, filters, target)
@@ -147,8 +147,8 @@ def products_of(
 
 def all_finite_products(tiles: Array, filters: Array) -> Array:
     """For each partial sum, whether all that it is made of is finite."""
-    finite: Array = np.isfinite(tiles).all(-1)[..., None] & np.isfinite(filters).all(-2)[..., None, :]
-    return finite
+    rows, columns = np.asarray(np.isfinite(tiles).all(-1)), np.asarray(np.isfinite(filters).all(-2))
+    return np.asarray(rows[..., None] & columns[..., None, :])
 
 
 def again(tiles: Array, filters: Array) -> Array:

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from convpipe.fields import choice, field, whole
 from convpipe.ops import Array, Form, Made, Operation, Tensor, like, numeric
+from convpipe.ops.arrays.bounds import Bounded, monotone_error
 from convpipe.ops.arrays.narrowing import BITS_OF, integer_range, storage
 from convpipe.ops.arrays.rescaling import whole as whole_cells
 from convpipe.ops.kinds.quantised import LEAST_ZERO, MOST_ZERO, SCALE, ZERO, positive_number
@@ -67,7 +68,7 @@ def quantize_bias(bias: ArrayLike, input_scale: float, filter_scale: ArrayLike) 
     >>> quantize_bias(np.array([0.5, 1.5, -1.5]), 1.0, 1.0).tolist()
     [0, 2, -2]
     """
-    values = numeric("bias", bias)
+    values = numeric("bias", bias, {1})
     step = scale_of("input_scale", input_scale, 1) * scale_of("filter_scale", filter_scale, values.shape[-1])
     return quantize(values, step, dtype="int32")
 
@@ -86,6 +87,10 @@ class Quantize(Operation):
         low, high = integer_range(self.dtype)
         whole(low, high)("zero_point", self.zero_point)
         return like(x, dtype=storage(self.dtype))
+
+    def error(self, made: Array, x: Bounded) -> Array:
+        """Up to the integers between those of the smallest and of the largest right value: a step has any slope."""
+        return monotone_error(x, lambda cells: quantize(cells, self.scale, self.zero_point, self.dtype) * 1.0, np.inf)
 
     def form(self, x: Tensor) -> Form:
         """The quotient in float32, rounded, moved and cut."""

@@ -21,10 +21,10 @@ from convpipe.ops import (
     choice,
     field,
     like,
-    numeric,
     optional,
     whole,
 )
+from convpipe.ops.arrays.arguments import as_numeric
 from convpipe.ops.arrays.narrowing import (
     BITS_OF,
     NARROW_OVERFLOWS,
@@ -49,7 +49,7 @@ from convpipe.ops.arrays.rescaling import (
 )
 from convpipe.ops.arrays.shifts import shift_mode, shifts_of, whole_cells
 from convpipe.ops.arrays.sums import SLACK
-from convpipe.ops.arrays.thresholds import thresholds
+from convpipe.ops.arrays.thresholds import of_32_bits, thresholds
 from convpipe.ops.kinds.quantised import (
     LEAST_ZERO,
     MODE,
@@ -120,7 +120,7 @@ def requantize(
         LiteRT, CMSIS-NN, XNNPACK, onnxruntime, PyTorch, ONNX and TOSA, each as `RULES` says.
 
     >>> requantize([-1, 1, 5], rule="double", multiplier=1 << 30, shift=-1)
-    array([ 0,  1,  1], dtype=int8)
+    array([0, 1, 2], dtype=int8)
     >>> requantize([-1, 1, 5], rule="float", multiplier=0.25)
     array([0, 0, 1], dtype=int8)
     """
@@ -139,7 +139,8 @@ def requantize(
         },
         sums.shape[-1],
     )
-    least, most = limits_in(dtype, low, high)
+    ends = [optional(whole())(name, value) for name, value in (("low", low), ("high", high))]
+    least, most = limits_in(dtype, *ends)
     made, _ = rescaled(sums, kind, scaling, zero, dtype, choice(NARROW_OVERFLOWS)("overflow", overflow))
     return np.clip(made, least, most)
 
@@ -155,10 +156,8 @@ def scaling_of(rule: Rule, mode: str, given: dict[str, Any], channels: int) -> S
     Raises:
         ConfigError: too little, too much, or numbers out of their range.
     """
-    there = {name for name, value in given.items() if value is not None}
-    if there not in map(set, rule.takes):
-        ways = " or ".join(" and ".join(names) for names in rule.takes)
-        raise ConfigError("multiplier", " and ".join(sorted(there)) or None, f"{ways}, as the rule takes them")
+    there = [name for name, value in given.items() if value is not None]
+    check_taken(rule, there, given)
     if "output_scale" in there:
         sx, sw, sy = (scale_of(name, given[name], 1 if name != "filter_scale" else channels) for name in SCALES)
         check_scales(sx, sw, sy, rule)
@@ -171,6 +170,23 @@ def scaling_of(rule: Rule, mode: str, given: dict[str, Any], channels: int) -> S
             shifts_of("multiplier", one_each("multiplier", given["multiplier"], channels), 0, 2**BITS - 1), shift
         )
     return Scaling(scale_of("multiplier", given["multiplier"], channels))
+
+
+def check_taken(rule: Rule, there: list[str], given: dict[str, Any]) -> None:
+    """The numbers that are given are one of the sets that a rule takes.
+
+    Raises:
+        ConfigError: one too many, or one too few.
+    """
+    if set(there) in map(set, rule.takes):
+        return
+    ways = " or ".join(" and ".join(names) for names in rule.takes)
+    nearest = max(rule.takes, key=lambda names: len({*names} & {*there}))
+    odd = next((name for name in there if name not in nearest), None)
+    if odd is not None:
+        raise ConfigError(odd, given[odd], f"nothing, as the rule takes {ways}")
+    missing = next(name for name in nearest if name not in there)
+    raise ConfigError(missing, None, f"a number, as the rule takes {ways}")
 
 
 def shift_of(rule: Rule, shift: ArrayLike, channels: int) -> Array:
@@ -186,8 +202,9 @@ def scale_of(name: str, value: ArrayLike, channels: int) -> Array:
     """
     with np.errstate(over="ignore"):
         found = one_each(name, value, channels).astype(np.float32)
-    if not ((found > 0) & (found < np.inf)).all():
-        raise ConfigError(name, value, "numbers above 0 that float32 holds")
+    wrong = found[~((found > 0) & (found < np.inf))]
+    if wrong.size:
+        raise ConfigError(name, wrong[0].item(), "numbers above 0 that float32 holds")
     return found
 
 
@@ -197,7 +214,7 @@ def one_each(name: str, values: ArrayLike, channels: int) -> Array:
     Raises:
         ConfigError: another number of them.
     """
-    found = numeric(name, np.atleast_1d(np.asarray(values)))
+    found = np.atleast_1d(as_numeric(name, values))
     if found.shape not in ((1,), (channels,)):
         raise ConfigError(
             name, found.shape, "one number" if channels == 1 else f"one number, or {channels}, one per channel"
@@ -285,8 +302,8 @@ class Requantize(Operation):
     filter_scale: Any = field(optional(scales), None, "The same of the filters, one or one for each.")
     output_scale: float | None = field(optional(positive_number), None, "The same of the output.")
     thresholds: Any = field(optional(tables), None, TABLE)
-    offset: int = field(whole(), 0, OFFSET)
-    step: int = field(whole(), 1, STEP)
+    offset: int = field(of_32_bits, 0, OFFSET)
+    step: int = field(of_32_bits, 1, STEP)
     mode: str = field(shift_mode, "half_up", MODE)
     zero_point: int = field(whole(LEAST_ZERO, MOST_ZERO), 0, ZERO)
     dtype: str = field(choice(BITS_OF), "int8", "The integers that come out; those of 4 bits lie in a byte each.")
@@ -295,6 +312,7 @@ class Requantize(Operation):
 
     may_read = ("multiplier", "shift", "filter_scale", "thresholds")
     counts = True
+    integers = True
     ruled_by = "quant"
 
     @classmethod

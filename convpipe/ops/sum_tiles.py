@@ -182,7 +182,7 @@ def float_sums(tiles: Array, shape: Sizes, bias: Array | None, target: np.dtype[
         sums = sums if bias is None else sums + bias.astype(wide)
 
     def finite() -> Array:
-        there = joined(np.isfinite(tiles).all(ALONG), shape)
+        there = joined(np.asarray(np.isfinite(tiles).all(ALONG)), shape)
         return there if bias is None else there & np.isfinite(bias)
 
     def again() -> Array:

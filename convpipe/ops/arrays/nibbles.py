@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from convpipe.errors import ConfigError
-from convpipe.fields import whole
+from convpipe.fields import choice, whole
 from convpipe.ops.arrays.narrowing import integer_range, storage
 from convpipe.ops.arrays.shifts import whole_cells
 from convpipe.tensors import Array
@@ -63,11 +63,11 @@ def unpack_int4(packed: ArrayLike, count: int | None = None, dtype: str = "int4"
     """
     cells = whole_cells("packed", packed).reshape(-1)
     wrong = cells[(cells < -128) | (cells > 255)]
+    low, _ = integer_range(nibble_dtype(dtype))
     if wrong.size:
         raise ConfigError("packed", int(wrong[0]), "bytes")
     number = whole(0, 2 * cells.size)("count", 2 * cells.size if count is None else count)
     nibbles = np.stack([cells & 15, cells >> 4 & 15], -1).reshape(-1)[:number]
-    low, _ = integer_range(nibble_dtype(dtype))
     result: Array = ((nibbles - low) % 16 + low).astype(storage(dtype))
     return result
 
@@ -78,6 +78,4 @@ def nibble_dtype(dtype: str) -> str:
     Raises:
         ConfigError: another.
     """
-    if dtype not in DTYPES:
-        raise ConfigError("dtype", dtype, "int4 or uint4")
-    return dtype
+    return choice(DTYPES)("dtype", dtype)

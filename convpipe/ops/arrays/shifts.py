@@ -1,5 +1,7 @@
 """Shifts to the right of exact integers, by every way there is to round what falls off."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -8,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from convpipe.errors import ConfigError
 from convpipe.fields import choice
-from convpipe.ops.arrays.arguments import numeric
+from convpipe.ops.arrays.arguments import as_numeric, numeric
 from convpipe.tensors import Array
 
 MOST_SHIFT = 63
@@ -51,8 +53,23 @@ def round_shift(x: ArrayLike, shift: ArrayLike, mode: str = "half_up") -> Array:
     >>> [round_shift([-3, -1, 1, 3, 5], 1, mode).tolist() for mode in ("floor", "half_up", "half_away", "half_even")]
     [[-2, -1, 0, 1, 2], [-1, 0, 1, 2, 3], [-2, -1, 1, 2, 3], [-2, 0, 0, 2, 2]]
     """
-    found = shift_mode("mode", mode)
-    return shifted(whole_cells("x", x), shifts_of("shift", shift, 0, MOST_SHIFT), found)
+    cells, found = whole_cells("x", x), shift_mode("mode", mode)
+    return shifted(cells, fitting("shift", shifts_of("shift", shift, 0, MOST_SHIFT), cells), found)
+
+
+def fitting(name: str, values: Array, cells: Array) -> Array:
+    """Numbers that broadcast against cells, whose shape the result has.
+
+    Raises:
+        ConfigError: others.
+    """
+    try:
+        fits = np.broadcast_shapes(values.shape, cells.shape) == cells.shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ConfigError(name, values.shape, f"one number, or a shape that broadcasts to {cells.shape}")
+    return values
 
 
 def shifted(x: Array, shift: Array, mode: str) -> Array:
@@ -95,8 +112,8 @@ def shifts_of(name: str, values: ArrayLike, low: int, high: int) -> Array:
     Raises:
         ConfigError: others.
     """
-    found = np.asarray(values)
-    if found.dtype.kind not in "iu" or found.dtype == bool:
+    found = as_numeric(name, values)
+    if found.dtype.kind not in "iu":
         raise ConfigError(name, values, f"whole numbers from {low} to {high}")
     wrong = found[(found < low) | (found > high)]
     if wrong.size:

@@ -10,6 +10,8 @@ from convpipe.fields import whole
 from convpipe.ops.arrays.shifts import whole_cells
 from convpipe.tensors import Array
 
+of_32_bits = whole(-(2**31), 2**31 - 1)  # so that no level leaves 64
+
 
 def thresholds(acc: ArrayLike, table: ArrayLike, *, offset: int = 0, step: int = 1) -> Array:
     """offset + step * (how many thresholds of its channel a sum has reached).
@@ -34,7 +36,7 @@ def thresholds(acc: ArrayLike, table: ArrayLike, *, offset: int = 0, step: int =
     """
     sums = whole_cells("acc", acc)
     rows = table_rows(whole_cells("table", table), sums.shape[-1])
-    offset, step = whole()("offset", offset), whole()("step", step)
+    offset, step = of_32_bits("offset", offset), of_32_bits("step", step)
     return offset + step * reached(sums, rows)
 
 

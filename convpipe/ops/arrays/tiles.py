@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from convpipe.fields import whole
+from convpipe.geometry.axes import check_addressable
 from convpipe.tensors import Array, Sizes
 
 
@@ -18,10 +19,16 @@ def tiles_in(cells: int, size: int) -> int:
 
 
 def cut(matrices: Array, sizes: tuple[int, int]) -> Array:
-    """(G, rows, columns) as tiles (G, rows/a, columns/b, a, b) of a size (a, b), zeros where a tile goes beyond."""
+    """(G, rows, columns) as tiles (G, rows/a, columns/b, a, b) of a size (a, b), zeros where a tile goes beyond.
+
+    Raises:
+        GeometryError: tiles so large that there could be no such array.
+    """
     groups, *cells = matrices.shape
     counts = [tiles_in(count, size) for count, size in zip(cells, sizes, strict=True)]
-    filled = np.zeros((groups, counts[0] * sizes[0], counts[1] * sizes[1]), matrices.dtype)
+    shape = (groups, counts[0] * sizes[0], counts[1] * sizes[1])
+    check_addressable("tile", list(sizes), shape, matrices.itemsize)
+    filled = np.zeros(shape, matrices.dtype)
     filled[:, : cells[0], : cells[1]] = matrices
     tiles = filled.reshape(groups, counts[0], sizes[0], counts[1], sizes[1])
     return np.ascontiguousarray(tiles.swapaxes(2, 3))  # one tile after the other

@@ -15,6 +15,7 @@ from convpipe.ops.arrays.narrowing import BITS_OF, NARROW_OVERFLOWS, bits_range
 from convpipe.ops.arrays.overflow import Overflow
 from convpipe.ops.arrays.rescaling import BITS, LEAST_SHIFT, RULES, Rule
 from convpipe.ops.arrays.shifts import MOST_SHIFT, shift_mode
+from convpipe.ops.arrays.thresholds import of_32_bits
 from convpipe.tensors import one_for_all
 
 THRESHOLDS = "thresholds"  # the rule that has a table
@@ -189,8 +190,8 @@ class Quant:
     shift: Any = field(optional(shifts), None, SHIFT)
     mode: str = field(shift_mode, "half_up", MODE)
     thresholds: Any = field(optional(tables), None, TABLE)
-    offset: int = field(whole(), 0, OFFSET)
-    step: int = field(whole(), 1, STEP)
+    offset: int = field(of_32_bits, 0, OFFSET)
+    step: int = field(of_32_bits, 1, STEP)
     overflow: str = field(choice(NARROW_OVERFLOWS), "saturate", NARROW_OVERFLOW)
     activation: Any = field(activation_limits, "none", ACTIVATION)
     activation_rounding: str = field(

@@ -1,6 +1,6 @@
 // What is told of a selection: how an output came about, pixels | weights | products, channel by channel; the copies of a
 // pixel; what a weight meets.
-import { MOST_CHANNELS, cellOf, exactly, inFull, isWhole, laterLines, sumLine, times, verdictOf } from "./cell.mjs";
+import { MOST_CHANNELS, added, cellOf, exactly, inFull, isWhole, sumLine, verdictOf } from "./cell.mjs";
 import { pointed } from "./digits.mjs";
 import { classed, element } from "./dom.mjs";
 import { columnOf, copiesOf, countOf, firstChannel, imageLetters, isPadded, isPadding, pixelOf, placesWithin, rangeOf, rowOf, sizesOf, tapLetters } from "./geometry.mjs";
@@ -22,11 +22,11 @@ function block(texts, width, look, padding = []) {
 function channelBlocks({ app, conv, channelNames }, { number, pixels, weights, products, padding, total, less = ["", ""] }) {
   const width = conv.kernel.at(-1);
   const shown = pixels.map(short).map((text, index) => (padding[index] ? `(${text})` : text));
-  const added = pointed(products.map(short)).map((text, index) => text + (index + 1 < products.length ? " +" : "  "));
-  const parts = [block(pointed(shown), width, "window", padding), `${less[0]}×`, block(pointed(weights.map(short)), width, "weight"), `${less[1]}=`, block(added, width, "added")];
-  const terms = conv.channels === conv.groups ? `${products.map(short).join(" + ")} = ` : "";
+  const terms = pointed(products.map(short)).map((text, index) => text + (index + 1 < products.length ? " +" : "  "));
+  const parts = [block(pointed(shown), width, "window", padding), `${less[0]}×`, block(pointed(weights.map(short)), width, "weight"), `${less[1]}=`, block(terms, width, "added")];
+  const sum = conv.channels === conv.groups ? `${products.map(short).join(" + ")} = ` : "";
   const name = channelNames[number] ? ` ${channelNames[number]}` : "";
-  return element("figure", {}, element("figcaption", {}, app.say("channelNumber", { c: number }) + name), classed("div", "blocks", parts), line(app.say("channelSum", { sum: terms + short(total) })));
+  return element("figure", {}, element("figcaption", {}, app.say("channelNumber", { c: number }) + name), classed("div", "blocks", parts), line(app.say("channelSum", { sum: sum + short(total) })));
 }
 
 function outputTold(view, selected) {
@@ -39,7 +39,7 @@ function outputTold(view, selected) {
     rest.length ? line(app.say("moreChannels", { count: rest.length, first: rest[0].number, last: rest.at(-1).number })) : null,
     classed("p", "total", sum),
     storedTold(app, cell),
-    laterLines(conv, arrays, selected).map((text) => line(text)),
+    added.later(conv, arrays, selected).map((text) => classed("p", "later", text)),
   ];
   return { head: called(["n", "f", ...conv.outLetters], [selected.n, selected.f, ...selected.at]), line: sum, body };
 }
@@ -52,7 +52,7 @@ function storedTold(app, cell) {
 
 function copyRow({ conv, arrays, f }, { at, tap }, c, depth, pixel) {
   const weight = depth === null ? null : exactly(arrays.filters, [f, depth, ...tap]);
-  const met = weight === null ? ["–", "–"] : [short(weight), short(times(pixel, weight))];
+  const met = weight === null ? ["–", "–"] : [short(weight), short(added.times(pixel, weight, conv, f))];
   return rowOfCells([...at, ...met].map((text) => element("td", {}, String(text))));
 }
 
@@ -91,7 +91,7 @@ function weightBlock({ app, conv, arrays, n }, { f, c, at }) {
   const padding = places.map((place) => isPadding(conv, place));
   const width = sizesOf(spans).at(-1);
   const shown = pixels.map((pixel, index) => (padding[index] ? `(${short(pixel)})` : short(pixel)));
-  const parts = [block(pointed(shown), width, "window", padding), "×", block([short(weight)], 1, "weight"), "=", block(pointed(pixels.map((pixel) => short(times(pixel, weight)))), width, "added")];
+  const parts = [block(pointed(shown), width, "window", padding), "×", block([short(weight)], 1, "weight"), "=", block(pointed(pixels.map((pixel) => short(added.times(pixel, weight, conv, f)))), width, "added")];
   const rank = at.length;
   const order = [0, ...rangeOf(2 + rank, 2 + 2 * rank), 1, ...rangeOf(2, 2 + rank)].join(", ");
   const told = { tap: at.join(", "), colons: at.map(() => ":").join(", "), n, c: channel, order, k: columnOf(conv, channel, at) };

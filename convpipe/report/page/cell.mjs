@@ -21,7 +21,9 @@ export function exactly(array, indices) {
 }
 
 const bothWhole = (first, second) => typeof first === "bigint" && typeof second === "bigint";
-export const times = (first, second) => (bothWhole(first, second) ? first * second : Number(first) * Number(second));
+const times = (first, second) => (bothWhole(first, second) ? first * second : Number(first) * Number(second));
+// What pages of quantised convolutions, and those with stages after the sums, have of their own.
+export const added = { times, hold: (cell) => cell, later: () => [], note: () => null };
 const plus = (first, second) => (bothWhole(first, second) ? first + second : Number(first) + Number(second));
 export const sumOf = (values) => values.reduce(plus, 0n);
 const SCALE = 2 ** -512;
@@ -51,7 +53,7 @@ export function cellOf(conv, arrays, place) {
   const bias = conv.addsBias ? exactly(arrays.bias, [place.f]) : null;
   const sums = sumOf(channels.map(({ total }) => total));
   const stored = exactly(arrays.sums, [place.n, ...place.at, place.f]);
-  return held({ channels, bias, sums, total: wholeTotal(channels, sums, bias), stored, dtype: arrays.sums.dtype, rules: conv.rules }, conv, place);
+  return added.hold({ channels, bias, sums, total: wholeTotal(channels, sums, bias), stored, dtype: arrays.sums.dtype, rules: conv.rules }, conv, place);
 }
 
 function wholeTotal(channels, sums, bias) {
@@ -137,18 +139,3 @@ export function inFull(value, dtype) {
   while (digits < 9 && Math.abs(Number(value.toPrecision(digits)) - value) >= half) digits += 1;
   return String(Number(value.toPrecision(digits)));
 }
-
-let held = (cell) => cell;
-let tellLater = () => [];
-
-// Pages of quantised convolutions bring what their sums are.
-export function holdCellsBy(hold) {
-  held = hold;
-}
-
-// Pages with stages after the sums bring what tells what these make of one of them.
-export function tellLaterBy(tell) {
-  tellLater = tell;
-}
-
-export const laterLines = (...cell) => tellLater(...cell);

@@ -1,5 +1,6 @@
 // The convolution, cell by cell: input, filter and map above, the product of matrices below, and what a selection means.
 import { toldOf } from "./arithmetic.mjs";
+import { added } from "./cell.mjs";
 import { choice, walker } from "./controls.mjs";
 import { digitsOf } from "./digits.mjs";
 import { classed, element, word } from "./dom.mjs";
@@ -140,7 +141,7 @@ function schemeText({ app, conv, arrays }) {
   const said = (key) => element("p", {}, app.say(key, told));
   const implicit = conv.stages.includes("im2col") ? null : word("p", "implicitMeaning", { class: "note" });
   const whole = [said("schemeMeaning"), conv.groups === 1 ? said("shapes") : null, said("macsMeaning")];
-  return classed("div", "legend", arrays.product && arrays.filters ? whole : null, implicit);
+  return classed("div", "legend", arrays.product && arrays.filters ? whole : null, added.note(conv, app), implicit);
 }
 
 // What letters and colours mean.
@@ -374,7 +375,7 @@ export const convolutionView = {
     document.addEventListener("keydown", keyPressed);
     addEventListener("beforeprint", () => shown && toPaper(shown));
     addEventListener("afterprint", () => shown && fromPaper(shown));
-    if (convolutions.length) await open(app, node, start.at);
+    if (convolutions.length) await open(app, node, start.layer && !convolutionOf(app) ? null : start.at);
     else if (lacks.length) node.append(word("h2", "convolution"), element("p", {}, app.say("lacks", { arrays: lacks.join(", ") })));
     else return null;
     return node;

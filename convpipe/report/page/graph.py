@@ -37,6 +37,7 @@ class Node:
     form: Mapping[str, Any] | None = None
     conv: bool = False  # whether the page has its convolution cell by cell
     whole: Mapping[str, Any] | None = None  # of a sum that several stages are together: op, form, reads, order of axes
+    trail: tuple[Mapping[str, Any], ...] = ()  # of several stages that are told one by one: name, form, reads
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -50,7 +51,7 @@ class Node:
             "axes": self.tensor.axes,
             "dtype": str(self.tensor.dtype),
         }
-        more = {"reads": self.reads, "form": self.form, "conv": self.conv, "whole": self.whole}
+        more = {"reads": self.reads, "form": self.form, "conv": self.conv, "whole": self.whole, "trail": self.trail}
         return {**found, **{name: value for name, value in more.items() if value}}
 
 
@@ -115,10 +116,24 @@ def with_sum(node: Node, subject: Subject, convolutions: Mapping[str | None, Sho
         return replace(node, whole=convolution_sum(convolutions[node.name], subject))
     operation = (subject.spec.network or {})[node.name].operation
     if not isinstance(operation, Convolving):
-        return node
+        return node if node.form else with_trail(node, subject)
     chain = tuple(step for step in subject.work.plan.steps if step.name.startswith(f"{node.name}/"))[:-1]
     name, whole = whole_sum(replace(subject, steps=chain, operation=operation))
     return replace(node, whole=whole and {**whole, "order": None}) if name == chain[-1].name else node
+
+
+def with_trail(node: Node, subject: Subject) -> Node:
+    """A layer whose stages are told one by one, such as a dense one that is quantised."""
+    steps = tuple(step for step in subject.work.plan.steps if step.name.startswith(f"{node.name}/"))
+    if not steps:
+        return node
+    rows = subject.work.plan.rows_by_tensor
+    trail = [(step, reads_of(step, rows)) for step in chain_of(replace(subject, steps=steps)).trail]
+    told = tuple({"name": step.name, "form": form_of(step, subject.tensors), "reads": reads} for step, reads in trail)
+    arrays = dict.fromkeys(
+        [*(step.name for step, _ in trail), *(name for _, reads in trail for name in reads.values())]
+    )
+    return replace(node, reads={name: name for name in arrays}, trail=told)
 
 
 def convolution_sum(shown: Shown, subject: Subject) -> Mapping[str, Any] | None:

@@ -1,13 +1,12 @@
 // The page of a convolution that takes what the lecture's does not: large grids, zero points, or stages after its sums.
 import { canvasGrid } from "./canvas.mjs";
-import { holdCellsBy, tellLaterBy } from "./cell.mjs";
+import { added } from "./cell.mjs";
 import { convolutionView, drawLargeBy } from "./convolution.mjs";
 import { linesOfStages } from "./later.mjs";
 import { start } from "./page.mjs";
-import { quantisedCell } from "./quantised.mjs";
+import { quantisedCell, timesLess, zerosNote } from "./quantised.mjs";
 import { stagesView } from "./stages.mjs";
 
 drawLargeBy(canvasGrid);
-holdCellsBy(quantisedCell);
-tellLaterBy(linesOfStages);
+Object.assign(added, { times: timesLess, hold: quantisedCell, later: linesOfStages, note: zerosNote });
 start([convolutionView, stagesView]);

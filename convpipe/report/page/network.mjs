@@ -102,7 +102,8 @@ export function storyText(app, story) {
 function storyNodes(app, story, at) {
   const head = element("b", {}, story.whole ? app.say("together", { op: story.whole }) : "");
   const line = at ? element("p", {}, head, " ", storyText(app, story)) : null;
-  if (!story.parts) return [line].filter(Boolean);
+  const steps = (story.steps || []).map(([words, text]) => element("p", { class: "step" }, `${words}: ${text}`));
+  if (!story.parts) return [...steps, line].filter(Boolean);
   const { places, blocks, more } = story.parts;
   const block = (lines) => element("pre", {}, lines.join("\n").trim());
   const region = { class: "wide blocks", tabindex: 0, role: "region", "aria-label": app.say("sumBlocks") };

@@ -1,6 +1,7 @@
 // The sums of a quantised convolution, as report/accumulated.py has them: of pixels and weights less their zero points, in
 // an accumulator of the target's.
 import { sumOf } from "./cell.mjs";
+import { element } from "./dom.mjs";
 import { saturated } from "./forms.mjs";
 
 const cutTo = (value, { low, high }) => (value < BigInt(low) ? BigInt(low) : value > BigInt(high) ? BigInt(high) : value);
@@ -32,12 +33,21 @@ function sumHeld(channels, held, [zx, zw]) {
 
 const lessText = (zero) => (zero ? ` ${zero > 0n ? "−" : "+"} ${zero > 0n ? zero : -zero} ` : "");
 
-export function quantisedCell(cell, { zeros: [first, weights] = [0, [0]], held }, { f }) {
-  const zeros = [BigInt(first), BigInt(weights[weights.length > 1 ? f : 0])], [zx, zw] = zeros;
+const zerosOf = ({ zeros: [zx, weights] = [0, [0]] }, f) => [BigInt(zx), BigInt(weights[weights.length > 1 ? f : 0])];
+
+// The product of a pixel and a weight of a filter.
+export function timesLess(pixel, weight, conv, f) {
+  if (typeof pixel !== "bigint" || typeof weight !== "bigint") return Number(pixel) * Number(weight);
+  const [zx, zw] = zerosOf(conv, f);
+  return (pixel - zx) * (weight - zw);
+}
+
+export function quantisedCell(cell, conv, { f }) {
+  const zeros = zerosOf(conv, f), [zx, zw] = zeros, { held } = conv;
   if (!zx && !zw && !held) return cell;
   const less = zeros.map(lessText);
   const channels = cell.channels.map((channel) => {
-    const products = channel.pixels.map((pixel, tap) => (pixel - zx) * (channel.weights[tap] - zw));
+    const products = channel.pixels.map((pixel, tap) => timesLess(pixel, channel.weights[tap], conv, f));
     return { ...channel, products, total: sumOf(products), less };
   });
   const sums = sumOf(channels.map(({ total }) => total)), bias = cell.bias ?? 0n;
@@ -46,4 +56,10 @@ export function quantisedCell(cell, { zeros: [first, weights] = [0, [0]], held }
   const product = sumHeld(channels, held, zeros);
   const rules = [...cell.rules.slice(0, -1), [held.overflow, cell.rules.at(-1)[1]]];
   return { ...found, rules, held: cell.bias === null ? product : wholeHeld(product + bias, held) };
+}
+
+// What stands beside the product of matrices, whose pixels and weights are shown as they are.
+export function zerosNote({ zeros }, app) {
+  if (!zeros) return null;
+  return element("p", {}, app.say("zerosMeaning", { pixels: zeros[0], weights: zeros[1].join(", ") }));
 }
