@@ -301,3 +301,33 @@ def test_a_sum_that_its_rule_does_not_take(folder: Path) -> None:
     for overflow in ("wrap", "saturate"):
         held = ["quant.accumulator.bits=32", f"quant.accumulator.overflow={overflow}"]
         assert convpipe(*words, *held, f"root={overflow}").code == 0
+
+
+# Networks
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("conv1.quant.input.dtype", r"input: got -?\d+, expected whole numbers from -8 to 7, as "),
+        ("conv2.quant.filters.dtype", r"conv2/filters: got -?\d+, expected whole numbers from -8 to 7, as "),
+        ("dense.quant.filters.dtype", r"dense/weights: got -?\d+, expected whole numbers from -8 to 7, as "),
+    ],
+)
+def test_arrays_of_a_network_that_leave_their_four_bits(folder: Path, setting: str, expected: str) -> None:
+    words = ["experiment=quant_tiny", f"++network.{setting}=int4", "++network.conv1.quant.output.dtype=int8"]
+    said = refused(folder, *words)
+    assert re.match(f"{expected}network.{setting} is int4$", said), said
+    small = ["input.low=-8", "input.high=8", "weights.low=-8", "weights.high=8"]
+    assert convpipe(*words, *small).code == 0
+
+
+def test_advice_for_a_layer_works_when_typed(folder: Path) -> None:
+    held = "network.conv2.quant.accumulator"
+    words = ["experiment=quant_tiny", f"++{held}.bits=9", f"++{held}.overflow=error"]
+    said = refused(folder, *words)
+    ways = re.findall(r"(network\.[\w.]+=\w+)", said)
+    assert [way.removeprefix(f"{held}.") for way in ways] == ["bits=32", "overflow=wrap", "overflow=saturate"]
+    for number, way in enumerate(ways):
+        answer = convpipe(*words, f"++{way}", f"root=way{number}")
+        assert (answer.code, answer.err) == (0, ""), (way, answer.err)

@@ -16,8 +16,9 @@ from convpipe.errors import ConfigError, shown
 from convpipe.files.contents import content_sha256, holding
 from convpipe.graph.making import placed_shape, signature_of, source_of
 from convpipe.graph.memo import Memo
-from convpipe.graph.spec import Spec, stored_sources, with_sources
+from convpipe.graph.spec import Layer, Spec, stored_sources, with_sources
 from convpipe.graph.work import Work
+from convpipe.ops.kinds.quantised import Quant
 from convpipe.ops.kinds.suiting import check_cells
 from convpipe.sources import Request, Source, stream
 from convpipe.sources.kinds.source import Stored, is_stored
@@ -50,22 +51,31 @@ def make_arrays(spec: Spec, work: Work, memo: Memo | None = None) -> dict[str, A
     return arrays
 
 
+AFFINES = {"input": "input", "filters": "filters", "weights": "filters"}  # what says how given tensors are read
+
+
 def integers_said(spec: Spec, name: str) -> Iterator[tuple[str, str]]:
     """Which integers quantised convolutions say of a given tensor: key and dtype."""
     layer, _, role = name.rpartition("/")
+    affine = AFFINES.get(role, "")
+    for under, quant in quants_reading(spec, layer).items() if affine else ():
+        dtype = None if quant is None else getattr(quant, affine).dtype
+        if dtype is not None:
+            yield f"{under}quant.{affine}.dtype", dtype
+
+
+def quants_reading(spec: Spec, layer: str) -> dict[str, Quant | None]:
+    """How the readers of a layer's weights are quantised, or those of the input, by what their keys begin with."""
     if spec.network is None:
-        readers = {"": spec.quant}
-    elif layer:
-        readers = {f"network.{layer}.": getattr(spec.network[layer].operation, "quant", None)}
-    else:
-        first = next(iter(spec.network))
-        reading = {
-            name: each for name, each in spec.network.items() if role in (each.inputs or (role,) * (name == first))
-        }
-        readers = {f"network.{name}.": getattr(each.operation, "quant", None) for name, each in reading.items()}
-    for under, quant in readers.items():
-        if quant is not None and role in ("input", "filters") and getattr(quant, role).dtype is not None:
-            yield f"{under}quant.{role}.dtype", getattr(quant, role).dtype
+        return {"": spec.quant}
+    names = [layer] if layer else readers_of_input(spec.network)
+    return {f"network.{name}.": getattr(spec.network[name].operation, "quant", None) for name in names}
+
+
+def readers_of_input(network: Mapping[str, Layer]) -> list[str]:
+    """The layers that read the input: the first, unless it names others, and all that name it."""
+    first = next(iter(network))
+    return [name for name, each in network.items() if "input" in (each.inputs or ("input",) * (name == first))]
 
 
 def is_kept(source: Source, wanted: Signature) -> bool:
