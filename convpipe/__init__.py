@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from convpipe.ops.matmul import matmul as matmul
     from convpipe.ops.matmul_columns import matmul_columns as matmul_columns
     from convpipe.ops.matmul_rows import matmul_rows as matmul_rows
+    from convpipe.ops.matmul_tiles import matmul_tiles as matmul_tiles
     from convpipe.ops.max_pool import max_pool as max_pool
     from convpipe.ops.pad import pad as pad
     from convpipe.ops.quantize import quantize as quantize, quantize_bias as quantize_bias
@@ -77,7 +78,10 @@ if TYPE_CHECKING:
     from convpipe.ops.sigmoid import sigmoid as sigmoid
     from convpipe.ops.softmax import softmax as softmax
     from convpipe.ops.sum_rows import sum_rows as sum_rows
+    from convpipe.ops.sum_tiles import sum_tiles as sum_tiles
     from convpipe.ops.tanh import tanh as tanh
+    from convpipe.ops.tile_columns import tile_columns as tile_columns
+    from convpipe.ops.tile_filters import tile_filters as tile_filters
     from convpipe.ops.unpad import unpad as unpad
     from convpipe.ops.upsample import upsample as upsample
     from convpipe.report.answers import answers as answers

@@ -158,8 +158,8 @@ class choice(Check):
 
     def __init__(self, options: Iterable[str]) -> None:
         self.names = tuple(options)
-        between = " or " if any("," in name for name in self.names) else ", "
-        super().__init__(f"one of {between.join(self.names)}", {"enum": list(self.names)})
+        words = (" or " if any("," in name for name in self.names) else ", ").join(self.names)
+        super().__init__(f"one of {words}", {"enum": list(self.names)})
 
     def __call__(self, key: str, value: Any) -> str:
         """The name."""

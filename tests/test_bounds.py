@@ -34,14 +34,14 @@ ALMOST = 1e-30  # an error so small that it changes no value, of one cell: then 
 @pytest.mark.parametrize("name", OPERATIONS.ours())
 def test_every_operation_of_ours_has_a_rule(name: str) -> None:
     kind = OPERATIONS.get("op", name)
-    assert issubclass(kind, Convolving) or kind.moves or kind.error is not Operation.error
+    assert issubclass(kind, Convolving) or kind.moves or kind.integers or kind.error is not Operation.error
 
 
 def test_what_moves_values_moves_errors() -> None:
     moving = {name for name in OPERATIONS.ours() if OPERATIONS.get("op", name).moves}
     assert moving == {
         "im2col", "fil2col", "fil2row", "col2fil", "reshape", "rows",
-        "flatten", "transpose", "upsample", "concat", "dropout",
+        "flatten", "transpose", "upsample", "concat", "dropout", "tile_columns", "tile_filters", "weight_rows",
     }  # fmt: skip
     assert not any(OPERATIONS.get("op", name).varies for name in moving)
 

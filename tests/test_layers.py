@@ -20,9 +20,20 @@ from convpipe.execution import pipeline
 from convpipe.graph.plan import Plan
 from convpipe.ops import OPERATIONS
 from convpipe.ops.kinds.operation import stands_alone
-from convpipe.reference import layers as reference_layers
+from convpipe.reference import layers as reference_layers, rules
 from convpipe.sources import Source
 from convpipe.tensors import Array
+
+
+def each_cell(function: Callable[..., Any]) -> Callable[..., Array]:
+    """The oracle of an operation that works cell by cell, whose oracle is one of a cell."""
+
+    def of_array(x: Array, **chosen: Any) -> Array:
+        cells = [function(cell, **chosen) for cell in x.ravel().tolist()]
+        return np.array(cells, object).reshape(x.shape)
+
+    return of_array
+
 
 # Oracles that are called otherwise than by the operation's name and with its settings alone.
 ORACLES: dict[str, Callable[..., Array]] = {
@@ -37,8 +48,17 @@ ORACLES: dict[str, Callable[..., Array]] = {
         x, w, bias, **chosen
     ),
     "transpose": lambda x: x.transpose(0, x.ndim - 1, *range(1, x.ndim - 1)),
+    "center": each_cell(lambda cell, zero_point: cell - zero_point),
+    "clamp": each_cell(lambda cell, low, high: min(max(cell, low), high)),
+    "relu6": each_cell(lambda cell: min(max(cell, 0), 6)),
+    "quantize": each_cell(lambda cell, scale, zero_point: rules.quantize(cell, scale, zero_point, "int8")),
+    "dequantize": each_cell(lambda cell, scale, zero_point: float(rules.dequantize(cell, scale, zero_point))),
+    "requantize": each_cell(
+        lambda cell, rule, shift, mode: rules.requantize(cell, rule, rules.Numbers(shift=shift, mode=mode))
+    ),
 }
 TOLERANCES = {"float16": 1e-3, "float32": 2e-6, "float64": 1e-13}  # of the result's dtype: some sixteen roundings
+NO_FLOATS = ("center", "clamp", "dequantize", "requantize")
 LAYERS = [name for name in OPERATIONS.ours() if stands_alone(OPERATIONS.get("", name))]
 NOT_SETTINGS = ("op", "inputs", "stages", "bias", "units", "layout", "overflow")
 
@@ -104,6 +124,17 @@ def draw_settings(draw: st.DrawFn, op: str, shape: tuple[int, ...], overflow: st
         "clip": st.fixed_dictionaries({"low": st.sampled_from([None, 0, 1]), "high": st.sampled_from([None, 1, 2])}),
         "pad": st.fixed_dictionaries({"pad": st.integers(0, 2), "value": st.sampled_from([0, 1])}),
         "upsample": st.fixed_dictionaries({"factor": st.integers(1, 3)}),
+        "center": st.fixed_dictionaries({"zero_point": st.integers(-3, 3)}),
+        "clamp": st.fixed_dictionaries({"low": st.integers(0, 1), "high": st.integers(1, 2)}),
+        "quantize": st.fixed_dictionaries(
+            {"scale": st.sampled_from([0.5, 2, 0.3]), "zero_point": st.integers(-128, 127)}
+        ),
+        "dequantize": st.fixed_dictionaries(
+            {"scale": st.sampled_from([0.5, 2, 0.3]), "zero_point": st.integers(-9, 9)}
+        ),
+        "requantize": st.fixed_dictionaries(
+            {"rule": st.just("shift"), "shift": st.integers(0, 3), "mode": st.sampled_from(["floor", "half_even"])}
+        ),
         "dropout": st.fixed_dictionaries({"rate": st.sampled_from([0, 0.5, 1])}),
         "scale": st.fixed_dictionaries({"divisor": st.sampled_from([255, 0.5]), "dtype": st.sampled_from(FLOATS)}),
     }
@@ -123,6 +154,8 @@ def layer_cases(draw: st.DrawFn, op: str, overflow: str) -> tuple[dict[str, Any]
 @cases_of(data=st.data(), dtype=st.sampled_from(INTEGERS + FLOATS), weights=st.sampled_from(INTEGERS + FLOATS))
 @settings(max_examples=40)
 def test_a_layer_makes_what_it_plans(op: str, data: st.DataObject, dtype: str, weights: str) -> None:
+    if op in NO_FLOATS and dtype in FLOATS:
+        dtype = "int16"
     overflow = "wrap" if {dtype, weights} <= {*INTEGERS} else "inf"
     layer, shape = data.draw(layer_cases(op, overflow))
     if op == "dense":
@@ -202,6 +235,9 @@ LARGE: dict[str, dict[str, Any]] = {
     "add": {"inputs": ["before", "before"]},
     "concat": {"inputs": ["before", "before"]},
     "dense": {"units": 7},
+    "quantize": {"scale": 0.5},
+    "dequantize": {"scale": 0.5},
+    "requantize": {"rule": "shift", "shift": 1},
 }
 
 
@@ -227,6 +263,10 @@ def large_shapes(op: str) -> list[tuple[int, ...]]:
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int16", "int64"])
 @pytest.mark.parametrize(("op", "shape"), [(op, shape) for op in LAYERS for shape in large_shapes(op)], ids=str)
 def test_a_layer_keeps_to_its_plans_memory(op: str, shape: tuple[int, ...], dtype: str) -> None:
+    if op in NO_FLOATS and dtype[0] == "f":
+        with pytest.raises(ConfigError, match=r"^network\.layer\.inputs: got float\d+, expected .*integers"):
+            planned({"layer": {"op": op, **LARGE.get(op, {})}}, shape, dtype)
+        return
     network = {"before": {"op": "dropout"}, "layer": {"op": op, **LARGE.get(op, {})}}
     if op == "dense":
         network = {"before": {"op": "flatten"}, "layer": network["layer"]}
@@ -441,5 +481,5 @@ def test_what_a_stride_leaves_out_is_noted_under_the_layer() -> None:
 
 def test_every_kind_reads_its_settings() -> None:
     for op in LAYERS:
-        more = {"kernel": 2} if op in ("max_pool", "avg_pool") else {}
+        more = LARGE.get(op, {})
         assert layers_of({"a": {"op": op, **more}})["a"].op == op

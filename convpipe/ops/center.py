@@ -44,7 +44,7 @@ def center(x: ArrayLike, zero_point: ArrayLike = 0) -> Array:
         raise ConfigError("zero_point", zero_point, "one number, or one for each channel")
     fitting("zero_point", zero, cells)
     target = centered_dtype(cells.dtype, zero.reshape(-1).tolist())
-    if cells.dtype.itemsize == target.itemsize:  # 64 bits, which may not hold a difference
+    if cells.dtype.itemsize == 8:  # 64 bits may not hold a difference
         return exact_difference(cells, zero)
     made: Array = np.subtract(cells, zero.astype(target), dtype=target)
     return made
@@ -89,6 +89,7 @@ class Center(Operation):
     zero_point: int = field(whole(), 0, "What is subtracted: the integer that stands for 0.")
 
     function = staticmethod(center)
+    integers = True
 
     @classmethod
     def of(cls, conv: Convolution) -> dict[str, Any]:

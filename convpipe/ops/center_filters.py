@@ -22,6 +22,7 @@ class CenterFilters(Operation):
     makes = "filter_matrix"
     result = "centered_filters"
     layer = False
+    integers = True
 
     @classmethod
     def of(cls, conv: Convolution) -> dict[str, Any]:

@@ -102,6 +102,7 @@ class Clamp(Operation):
     high: int | None = field(optional(whole()), None, "The largest value that stays; null does not limit.")
 
     function = staticmethod(clamp)
+    integers = True
 
     @classmethod
     def of(cls, conv: Convolution) -> dict[str, int]:

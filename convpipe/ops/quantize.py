@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from convpipe.fields import choice, field, whole
 from convpipe.ops import Array, Form, Made, Operation, Tensor, like, numeric
+from convpipe.ops.arrays.bounds import Bounded, monotone_error
 from convpipe.ops.arrays.narrowing import BITS_OF, integer_range, storage
 from convpipe.ops.arrays.rescaling import whole as whole_cells
 from convpipe.ops.kinds.quantised import LEAST_ZERO, MOST_ZERO, SCALE, ZERO, positive_number
@@ -86,6 +87,10 @@ class Quantize(Operation):
         low, high = integer_range(self.dtype)
         whole(low, high)("zero_point", self.zero_point)
         return like(x, dtype=storage(self.dtype))
+
+    def error(self, made: Array, x: Bounded) -> Array:
+        """Up to the integers between those of the smallest and of the largest right value: a step has any slope."""
+        return monotone_error(x, lambda cells: quantize(cells, self.scale, self.zero_point, self.dtype) * 1.0, np.inf)
 
     def form(self, x: Tensor) -> Form:
         """The quotient in float32, rounded, moved and cut."""

@@ -312,6 +312,7 @@ class Requantize(Operation):
 
     may_read = ("multiplier", "shift", "filter_scale", "thresholds")
     counts = True
+    integers = True
     ruled_by = "quant"
 
     @classmethod
@@ -353,11 +354,10 @@ class Requantize(Operation):
                 raise ConfigError(name, value, "numbers, as those of a convolution alone may lie in a file")
             if isinstance(value, tuple) and "C" in x.axes and x.axes[axis] != "C":
                 raise ConfigError("axis", self.axis, f"{x.axes.index('C')}, the channels, as there are several numbers")
-        if not sides and self.rule != THRESHOLDS:
-            given = {name: getattr(self, name) for name in NUMBERS[:-1]}
-            scaling_of(RULES[self.rule], self.mode, given, x.shape[axis])
-        elif self.rule == THRESHOLDS and self.thresholds is None and "thresholds" not in sides:
+        if self.rule == THRESHOLDS and self.thresholds is None and "thresholds" not in sides:
             raise ConfigError("thresholds", None, "a table of thresholds, as the rule takes it")
+        if not sides and self.rule != THRESHOLDS:
+            scaling_of(RULES[self.rule], self.mode, {name: getattr(self, name) for name in NUMBERS[:-1]}, x.shape[axis])
 
     def form(self, x: Tensor, **sides: Tensor) -> Form:
         """Each step of the rule, and what becomes of what the dtype does not hold."""

@@ -49,7 +49,7 @@ def located(
         ConfigError: a stage, a layout or an address that is not there.
         ArchiveError: what has to be made again is not what was archived.
     """
-    name, subject = staged(run, stage or "input", layer if stage else None)
+    name, subject = staged(run, stage or "input", layer)
     tensor = tensor_of(subject, name)
     return entry_at(name, tensor, subject.arrays([tensor.name])[tensor.name], address, layout)
 
@@ -61,6 +61,8 @@ def staged(run: Run, stage: str, layer: str | None) -> tuple[str, Subject]:
         ConfigError: no such stage.
     """
     spec = read_archived(run)
+    if spec.network is None and layer is not None:
+        raise ConfigError("--layer", layer, "no layer, as the run is a single convolution")
     work = planned_work(run, spec)
     rows = work.plan.rows_by_tensor
     names = list(rows.values())

@@ -116,6 +116,7 @@ class Operation:
     # whether the last bits of its floats are the machine's: it adds them up, or takes NumPy's exp, log ...
     varies: ClassVar[bool] = False
     moves: ClassVar[bool] = False  # whether it only moves values, so that their errors move as they do
+    integers: ClassVar[bool] = False  # whether it takes integers alone, so that every right run makes the same
     linear: ClassVar[bool] = False  # whether outputs of magnitudes bound what the rounding of inputs can do
     layer: ClassVar[bool] = True  # whether a network can have it
     # what its main tensor is: True: images, so that a matrix that goes into a network is one; False: rows; None: either
@@ -182,6 +183,8 @@ class Operation:
             made: its output in this run.
             inputs, sides: what it was made of, each a `Bounded` with the errors of that.
         """
+        if self.integers:
+            return np.zeros(made.shape)
         if not self.moves:
             return None
         return self.run(*(each.error for each in inputs), **{role: each.error for role, each in sides.items()})
