@@ -318,7 +318,7 @@ def test_the_ends_of_integers(rule: str) -> None:
 
 @pytest.mark.parametrize("rule", FLOAT_RULES)
 def test_the_ends_of_int64_in_floats(rule: str) -> None:
-    sums = [-(2**63), 1 - 2**63, 2**24 + 1, 2**53 + 1, 2**63 - 1]
+    sums = [-(2**63), 1 - 2**63, 2**24 + 1, 2**53 - 1, 2**53 + 1, 2**63 - 1]
     for power, overflow in product([-63, -56, -20, -1, 0, 20], ["saturate", "wrap"]):
         scales = {"input_scale": 1.0, "filter_scale": 2.0**power, "output_scale": 1.0}
         more = {"dtype": "uint32", "overflow": overflow}

@@ -25,7 +25,7 @@ from convpipe.ops import (
     like,
     numeric,
 )
-from convpipe.ops.arrays.accumulating import held
+from convpipe.ops.arrays.accumulating import held, held_bytes
 from convpipe.ops.arrays.bounds import Bounded, rounding, sum_error
 from convpipe.ops.arrays.overflow import SUM_SHIFT, Overflow, check_rule, narrowed, scaled, settled
 from convpipe.ops.arrays.sums import (
@@ -56,7 +56,10 @@ class AddBias(SumStage):
             raise GeometryError("x", x.shape, f"a last axis of {bias.shape[0]}, as the bias has")
         target, dtypes = target_dtype(self.dtype, x.dtype, bias.dtype), (x.dtype, bias.dtype)
         objects = all(dtype.kind in "iu" for dtype in dtypes) and sum(map(magnitude, dtypes)) > INT64_EXACT
-        return like(x, dtype=target, workspace=3 * OBJECT_BYTES * prod(x.shape) if objects else None)
+        memory = 3 * OBJECT_BYTES * prod(x.shape) if objects else None
+        if self.accumulator is not None:
+            memory = (memory or 0) + held_bytes(prod(x.shape), (0, 0))
+        return like(x, dtype=target, workspace=memory)
 
     def run(self, x: Array, bias: Array) -> Array:
         """`add_bias`; of a quantised convolution in its accumulator."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,7 +31,7 @@ from convpipe.ops import (
     variables,
 )
 from convpipe.ops.add_bias import biased
-from convpipe.ops.arrays.accumulating import Operands, held, step_order, stepwise
+from convpipe.ops.arrays.accumulating import Operands, held, held_bytes, step_order, stepwise
 from convpipe.ops.arrays.arguments import MATRIX
 from convpipe.ops.arrays.bounds import Bounded, product_error
 from convpipe.ops.arrays.floats import TILE_CELLS
@@ -71,6 +72,8 @@ class Matmul(SumStage):
         target = target_dtype(self.dtype, *operands)
         group = (sizes.filters // sizes.groups, sizes.taps)
         memory = workspace(sizes.positions, group, target, *operands)
+        if self.accumulator is not None:
+            memory += held_bytes(prod(sizes.product_shape), group, *operands)
         return Made(sizes.product_shape, target, (x.axes[0], filter_matrix.axes[0]), sizes.macs, memory)
 
     def run(self, x: Array, filter_matrix: Array, bias: Array | None = None) -> Array:

@@ -12,11 +12,11 @@ import numpy as np
 from convpipe.errors import ValueRangeError
 from convpipe.geometry.columns import ORDERS
 from convpipe.ops.arrays.narrowing import bits_needed, bits_range, check_within, wrapped_to
-from convpipe.ops.arrays.sums import INT64_EXACT, largest
+from convpipe.ops.arrays.sums import INT64_EXACT, OBJECT_BYTES, SLACK, largest
 from convpipe.ops.kinds.quantised import Accumulator
 from convpipe.tensors import Array, Sizes
 
-TILE = 1 << 15  # sums at a time
+TILE = 1 << 18  # factors and sums at a time, of so many positions
 PAIR = bits_range(16)
 
 
@@ -34,6 +34,18 @@ def held(sums: Array, accumulator: Accumulator) -> Array:
         return np.clip(sums, low, high).astype(np.int64)
     check_within(sums, low, high, f"the accumulator's {accumulator.bits} bits", "overflow=wrap or overflow=saturate")
     return sums.astype(np.int64)
+
+
+def held_bytes(sums: int, weights: tuple[int, int], *operands: np.dtype[Any]) -> int:
+    """The most bytes that sums in an accumulator need beside these and what they are made of.
+
+    Args:
+        sums: how many there are.
+        weights: (F, K) of one group.
+        operands: the dtypes of the factors.
+    """
+    size = OBJECT_BYTES if any(dtype.itemsize >= 4 for dtype in operands) else 8
+    return size * (6 * sums + 4 * prod(weights) + 6 * max(TILE, sum(weights))) + SLACK
 
 
 def in_accumulator(error: ValueRangeError, accumulator: Accumulator, most: int) -> ValueRangeError:
@@ -84,7 +96,7 @@ def stepwise(operands: Operands, accumulator: Accumulator, steps: Array) -> Arra
     """
     columns, weights = operands.columns, operands.weights
     sums = np.empty((len(weights), len(columns)), np.int64)
-    width = max(1, TILE // max(1, len(weights)))
+    width = max(1, TILE // sum(weights.shape))
     paired = accumulator.overflow == "pairs16"
     wide = operands.exact(len(steps), accumulator.limits[1] + 1)
     factors = weights[:, steps].astype(wide)
