@@ -18,6 +18,7 @@ from convpipe.errors import ConfigError
 from convpipe.fields import settings_of
 from convpipe.graph.spec import LoweringSettings
 from convpipe.ops.kinds.convolving import ConvSettings
+from convpipe.sources.pattern import Pattern
 
 pytestmark = pytest.mark.usefixtures("folder")  # no test writes into the checkout
 
@@ -30,7 +31,7 @@ UNKNOWN_KEYS = [
     ("overflow=saturate", r"overflow: got saturate, .* \(did you mean conv\.overflow\?\)\Z"),
     ("input.stride=2", r"input\.stride: got 2, .* of input: source, .* \(did you mean conv\.stride\?\)\Z"),
     ("input.path=m.csv", r"input\.path: got m\.csv, .* \(input=csv, image, npy, npz, safetensors have it\)\Z"),
-    ("bias.low=3", r"bias\.low: got 3, .* \(bias=integers, random have it\)\Z"),
+    ("bias.low=3", r"bias\.low: got 3, .* \(bias=integers, pattern, random have it\)\Z"),
     ("cluster.address=x", r"cluster\.address: got x, .* \(it goes with a choice of cluster\)\Z"),
     (
         "experiment=tiny conv.stride=2",
@@ -178,7 +179,7 @@ SOURCES = [
 ]
 STAGES = [
     ("lowering.stages=[]", r"lowering\.stages: got \[\], expected a list of at least one stage"),
-    ("lowering.stages=pad", r"lowering\.stages: got pad, expected one of auto, im2col, implicit, or a list of stages"),
+    ("lowering.stages=pad", r"lowering\.stages: got pad, expected one of auto, im2col, implicit, quantized, or a list"),
     ("lowering.stages=[1,2]", r"lowering\.stages\[0\]: got 1, expected one of "),
     ("lowering.stages=[[pad]]", r"lowering\.stages\[0\]: got \['pad'\], expected one of "),
     ("lowering.stages=[{pad:1}]", r"lowering\.stages\[0\]\.pad: got 1, expected settings of the stage"),
@@ -412,6 +413,8 @@ def test_how_to_execute_is_no_part_of_the_identity(words: str) -> None:
 SPEC_CHANGES = {
     "seed": ("", "seed=1"),
     "lowering.stages": ("", "lowering=implicit"),
+    "lowering.order": ("", "lowering.order='kh,kw,C'"),
+    "lowering.tile": ("", "lowering.tile=[4,4,4]"),
     **{f"conv.{key}": ("", f"conv.{key}={value}") for key, value in {
         "stride": 2, "pad": 1, "dilation": 2, "groups": 2, "dtype": "int32", "overflow": "wrap"}.items()},
     "conv.pad_mode": ("conv.pad=1", "conv.pad_mode=edge"),
@@ -447,7 +450,8 @@ LATER = {
     "filters.entry",
     "input.split",
 }
-LATER |= {"bias", "grad", "network", "weights", "labels", "record"}
+LATER |= {"bias", "grad", "network", "weights", "labels", "record", "quant"}
+LATER |= {f"{group}.{name}" for group in ("input", "filters") for name in settings_of(Pattern, group)} - {*SPEC_CHANGES}
 
 
 def test_every_key_of_the_spec_is_tried() -> None:

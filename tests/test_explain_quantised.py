@@ -20,6 +20,7 @@ from convpipe.errors import ConfigError
 from convpipe.report.cell import Cell
 from convpipe.report.entry import Entry
 from convpipe.report.story import Story
+from convpipe.tensors import Array
 
 PIXELS = ("input=integers", "input.shape=[2,2,4,3]", "input.dtype=int8", "input.low=-128", "input.high=127")
 WEIGHTS = ("filters=integers", "filters.count=4", "filters.kernel=2", "filters.dtype=int8", "bias=integers")
@@ -49,6 +50,13 @@ def quantised(*words: str) -> Run:
     return cp.run(*PLAIN, *words, archive=False)
 
 
+def some(array: Array, count: int) -> list[tuple[int, ...]]:
+    """The first and the last cell of an array, and some between them."""
+    draw = np.random.default_rng(array.size)
+    flat = [0, array.size - 1, *draw.integers(0, array.size, count).tolist()]
+    return [tuple(map(int, np.unravel_index(place, array.shape))) for place in flat]
+
+
 def cells(run: Run) -> list[Any]:
     """Every cell of the run's output explained."""
     maps = [(n, f) for n in range(2) for f in range(4)]
@@ -75,8 +83,7 @@ def test_sums_in_every_accumulator_are_as_stored(accumulator: Mapping[str, Any])
         run = cp.run(*PLAIN, "quant=tflite", *low, *NUMBERS, *more, archive=False, **settings)
         assert all(cell.agrees for cell in cells(run))
         for name in ("matmul", "add_bias"):
-            shape = run[name].shape
-            assert all(cp.explain(run, at, stage=name).agrees for at in np.ndindex(*shape))
+            assert all(cp.explain(run, at, stage=name).agrees for at in some(run[name], 6))
 
 
 def test_a_damaged_stage_is_noticed() -> None:
@@ -133,11 +140,11 @@ clamp: min(max(10, -128), 9) = 9, as stored"""
 @pytest.mark.parametrize(
     "words", [(), ("conv.stride=2", "conv.dilation=2", "conv.groups=2"), ("conv.pad_mode=edge",)], ids=str
 )
-def test_every_cell_of_every_stage_is_told_at_its_own_indices(words: tuple[str, ...]) -> None:
+def test_cells_of_every_stage_are_told_at_its_own_indices(words: tuple[str, ...]) -> None:
     run = quantised("quant=tflite", *NUMBERS, *OUTPUT, *words)
     for name in STAGES:
         array = run[name]
-        for at in np.ndindex(*array.shape):
+        for at in some(array, 8):
             story = cp.explain(run, at, stage=name)
             assert story.agrees, str(story)
             assert story.stored == array[at]
@@ -147,7 +154,8 @@ def test_a_column_entry_is_the_pixel_or_the_padding_that_it_says() -> None:
     run = quantised("quant=tflite", *NUMBERS, "conv.stride=[2,1]")
     x, columns = run["input"], run["im2col"]
     padding = 0
-    for row, column in np.ndindex(*columns.shape):
+    there = some(columns, 60)
+    for row, column in there:
         told = str(cp.explain(run, (row, column), stage="im2col")).splitlines()[-1]
         if found := re.fullmatch(r"it is input at n=(\d), c=(\d), h=(\d), w=(\d)", told):
             assert columns[row, column] == x[tuple(map(int, found.groups()))]
@@ -157,7 +165,8 @@ def test_a_column_entry_is_the_pixel_or_the_padding_that_it_says() -> None:
             _, _, h, w = map(int, found.groups())
             assert not (0 <= h < 4 and 0 <= w < 3)
             padding += 1
-    assert padding == np.count_nonzero(cp.im2col(np.ones_like(x), 2, 2, stride=(2, 1), pad=1) == 0)
+    outside = cp.im2col(np.ones_like(x), 2, 2, stride=(2, 1), pad=1) == 0
+    assert padding == sum(bool(outside[at]) for at in there)
 
 
 def test_the_indices_of_a_column_entry_are_told() -> None:
@@ -201,12 +210,13 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize(("stage", "layout"), LAYOUTS, ids=str)
-def test_what_lies_at_every_address(stage: str, layout: str | None) -> None:
+def test_what_lies_at_an_address(stage: str, layout: str | None) -> None:
     run = quantised("quant=tflite", *NUMBERS)
     array = run[stage]
     memory = np.ascontiguousarray(array.transpose(LAYOUTS[stage, layout]))
     raw = memory.tobytes()
-    for address, value in enumerate(memory.ravel().tolist()):
+    values = memory.ravel().tolist()
+    for address, value in [*enumerate(values)][:: max(1, len(values) // 12)]:
         entry = cp.explain(run, address=address, stage=stage, layout=layout)
         assert isinstance(entry, Entry)
         assert (entry.stored, array[entry.indices]) == (value, value)
@@ -216,8 +226,8 @@ def test_what_lies_at_every_address(stage: str, layout: str | None) -> None:
 def test_filters_of_one_channel_lie_as_depthwise_ones_do() -> None:
     run = quantised("quant=tflite", *NUMBERS, "conv.groups=2", "filters.count=4")
     memory = run["filters"].transpose(1, 2, 3, 0).ravel()
-    found = [cp.explain(run, address=at, stage="filters", layout="1HWO").stored for at in range(memory.size)]
-    assert found == memory.tolist()
+    found = [cp.explain(run, address=at, stage="filters", layout="1HWO").stored for at in range(0, memory.size, 3)]
+    assert found == memory[::3].tolist()
 
 
 def test_an_address_says_its_bytes(tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from convpipe.ops.kinds.convolving import ConvSettings
 from convpipe.tensors import Array, Signature
 
 IM2COL = ["pad", "im2col", "fil2col", "matmul", "reshape"]
-SUMS = [name for name in LOWERINGS if name != lowerings.QUANTIZED]  # which needs a target
 INT16 = np.dtype("int16")
 X, W, BIAS = Signature((1, 2, 5, 5), INT16), Signature((3, 2, 2, 2), INT16), Signature((3,), INT16)
 
@@ -34,7 +33,7 @@ def result(plan: Plan) -> Array:
     return pipeline.output(plan, arrays)
 
 
-@pytest.mark.parametrize("name", [*SUMS, "auto"])
+@pytest.mark.parametrize("name", [*LOWERINGS, "auto"])
 @pytest.mark.parametrize("bias", [False, True])
 def test_every_lowering_is_a_whole_chain(name: str, bias: bool) -> None:
     plan = a_plan(name, bias)
@@ -119,7 +118,7 @@ def test_a_stage_that_does_not_fit_is_named_with_its_place(stages: list[Any], ma
         a_plan(stages)
 
 
-@pytest.mark.parametrize("lowering", SUMS)
+@pytest.mark.parametrize("lowering", LOWERINGS)
 def test_a_bias_is_read_by_the_stage_that_sums(lowering: str) -> None:
     plan = a_plan(lowering, bias=True)
     assert [step.op for step in plan.steps if "bias" in step.needs] == [

@@ -225,3 +225,9 @@ def test_an_argument_that_there_is_not_is_named() -> None:
         ValueError, match=r"^strid: got 2, expected one of x, w, bias, rule, .* \(did you mean stride\?\)"
     ):
         cp.stages_quantized(np.zeros((1, 1, 2, 2), np.int8), np.zeros((1, 1, 1, 1), np.int8), strid=2)
+
+
+def test_a_convolution_of_sums_names_the_one_that_goes_on() -> None:
+    for function in (cp.conv, cp.stages):
+        with pytest.raises(ValueError, match=r"^lowering: got quantized, expected one that makes sums; conv_quantized"):
+            function(np.zeros((1, 1, 2, 2), np.int8), np.zeros((1, 1, 1, 1), np.int8), lowering="quantized")

@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike, DTypeLike
 
-from convpipe.errors import GeometryError
+from convpipe.errors import ConfigError, GeometryError
 from convpipe.execution import pipeline
 from convpipe.fields import read, text
 from convpipe.geometry.axes import Padding, PadMode, PerAxis, listed
@@ -221,6 +221,9 @@ def planned(
         ConfigError: arrays that do not fit.
     """
     operation = operation_of(settings, bias="bias" in arrays)
+    if lowering == lowerings.QUANTIZED:
+        expected = "one that makes sums; conv_quantized and stages_quantized go on to the integers of a target"
+        raise ConfigError("lowering", lowering, expected)
     chain = lowerings.chain(settings.operation or "conv", lowering)
 
     def give(weight: Weight) -> Tensor:
