@@ -157,6 +157,16 @@ def dense_stages(draw: np.random.Generator, layout: str) -> Iterator[Case]:
     yield from ChainCase(operation, steps, arrays, unasked, planned).stages()
 
 
+def whole_means(draw: np.random.Generator) -> Iterator[Case]:
+    """Average pools that keep integers: every way to round, with padding that counts and without."""
+    for mode in MODES:
+        x = draw.integers(-9, 10, (2, 2, 5, 6)).astype("int8")
+        yield a_case("avg_pool", {"kernel": 2, "rounding": mode}, x)
+        yield a_case("avg_pool", {"kernel": 3, "stride": 2, "pad": 1, "rounding": mode, "zero_point": -7}, x)
+        yield a_case("avg_pool", {"kernel": 3, "pad": 1, "rounding": mode, "count_include_pad": False}, x)
+        yield a_case("global_avg_pool", {"rounding": mode}, x)
+
+
 def quantised_cases(seed: int = 0) -> Iterator[Case]:
     """All of them."""
     draw = np.random.default_rng(seed)
@@ -165,3 +175,4 @@ def quantised_cases(seed: int = 0) -> Iterator[Case]:
     yield from accumulated(draw)
     for layout in ("in_out", "out_in"):
         yield from dense_stages(draw, layout)
+    yield from whole_means(draw)

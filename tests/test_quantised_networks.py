@@ -232,10 +232,10 @@ def test_a_run_is_made_again(tmp_path: Path) -> None:
 # --- explained
 
 
-@pytest.mark.parametrize("layer", ["conv1", "dense", "wide", "six", "clamp"])
+@pytest.mark.parametrize("layer", ["conv1", "dense", "wide", "six", "clamp", "pool", "mean"])
 def test_a_cell_of_a_layer_is_explained(layer: str, tmp_path: Path) -> None:
     run = network_run(tmp_path, RESIDUAL)
-    at = "0,1" if layer in ("dense", "six") else "0,1,1,1"
+    at = {"dense": "0,1", "six": "0,1", "mean": "0,1,0,0"}.get(layer, "0,1,1,1")
     answer = convpipe("explain", str(run.path), "--layer", layer, "--at", at)
     assert (answer.code, answer.err) == (0, "")
     stored = run.array({"conv1": "conv1/transpose", "dense": "dense/clamp"}.get(layer, layer))
