@@ -33,6 +33,7 @@ from convpipe.ops.arrays.bounds import Bounded, float_bound, sum_error
 from convpipe.ops.arrays.overflow import SUM_SHIFT, Overflow, check_rule, narrowed, scaled, settled
 from convpipe.ops.arrays.sums import INT64_EXACT, float_accumulator, largest, target_dtype
 from convpipe.ops.arrays.tiles import joined, tiles_in
+from convpipe.ops.kinds.held_sums import held_form, held_text
 from convpipe.ops.kinds.quantised import Accumulator
 from convpipe.tensors import Sizes
 
@@ -105,9 +106,9 @@ class SumTiles(SumStage):
         # of the tiles beside each other only that one has the filter
         places = (f // own, row // rows, beside, along, row % rows, f % own - beside * filters)
         read, loops = Read("x", 0, places, x.shape), (x.shape[2], x.shape[ALONG])
-        if bias is None:
-            return Form(formula("sum(x)"), 2, (read,), loops)
-        return Form(formula("sum(x) + bias"), 2, (read, bias_read(f, sizes.filters)), loops)
+        own_bias = () if bias is None else (bias_read(f, sizes.filters),)
+        form = Form(formula("sum(x)" if bias is None else "sum(x) + bias"), 2, (read, *own_bias), loops)
+        return form if self.accumulator is None else held_parts(form, self.accumulator, bias is not None)
 
 
 def sum_tiles(
@@ -211,6 +212,14 @@ def held_tiles(tiles: Array, accumulator: Accumulator) -> Array:
     for tile in np.moveaxis(tiles, ALONG, 0):
         sums = held(sums + tile, accumulator)
     return sums
+
+
+def held_parts(form: Form, accumulator: Accumulator, biased: bool) -> Form:
+    """The same in an accumulator, whose rule counts after each partial sum, or at the end."""
+    on_the_way = accumulator.overflow == "saturate" and not accumulator.at_end
+    text = "saturating(x, least, most, every)" if on_the_way else held_text("sum(x)", accumulator)
+    text = held_text(f"{text} + bias", accumulator) if biased else text
+    return held_form(form, text, replace(accumulator, every="step"))
 
 
 def plain_rule(accumulator: Accumulator) -> Overflow:
