@@ -105,16 +105,9 @@ class SumTiles(SumStage):
         # of the tiles beside each other only that one has the filter
         places = (f // own, row // rows, beside, along, row % rows, f % own - beside * filters)
         read, loops = Read("x", 0, places, x.shape), (x.shape[2], x.shape[ALONG])
-        reads = (read,) if bias is None else (read, bias_read(f, sizes.filters))
-        text, accumulator = "sum(x)", self.accumulator
-        if accumulator is None:
-            return Form(formula(text if bias is None else f"{text} + bias"), 2, reads, loops)
-        if accumulator.at_end:
-            text = held_text(text, accumulator)
-        elif accumulator.overflow == "saturate":
-            text = "saturating(x, least, most, every)"
-        text = text if bias is None else held_text(f"{text} + bias", accumulator)
-        return held_form(Form(formula(text), 2, reads, loops), text, replace(accumulator, every="step"))
+        own_bias = () if bias is None else (bias_read(f, sizes.filters),)
+        form = Form(formula("sum(x)" if bias is None else "sum(x) + bias"), 2, (read, *own_bias), loops)
+        return form if self.accumulator is None else held_parts(form, self.accumulator, bias is not None)
 
 
 def sum_tiles(
@@ -218,3 +211,11 @@ def held_tiles(tiles: Array, accumulator: Accumulator) -> Array:
     for tile in np.moveaxis(tiles, ALONG, 0):
         sums = held(sums + tile, accumulator)
     return sums
+
+
+def held_parts(form: Form, accumulator: Accumulator, biased: bool) -> Form:
+    """The same in an accumulator, whose rule counts after each partial sum, or at the end."""
+    on_the_way = accumulator.overflow == "saturate" and not accumulator.at_end
+    text = "saturating(x, least, most, every)" if on_the_way else held_text("sum(x)", accumulator)
+    text = held_text(f"{text} + bias", accumulator) if biased else text
+    return held_form(form, text, replace(accumulator, every="step"))
