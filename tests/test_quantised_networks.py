@@ -302,7 +302,7 @@ def test_a_layers_quant_is_refused_by_its_key(
         (quantised({**CONV, "pad_value": 3}), [], "network.it.pad_value: got 3, expected 0, as it is quantised"),
         (quantised({**CONV, "op": "conv_transpose"}), [], "network.it.quant: got {'rule': 'double', "),
         (quantised(CONV), ["lowering=implicit"], "lowering: got implicit, expected quantized, or a list of stages, as"),
-        ({"it": {"op": "requantize", "rule": "double"}}, [], "network.it.multiplier: got nothing, expected multiplier"),
+        ({"it": {"op": "requantize", "rule": "double"}}, [], "network.it.multiplier: got nothing, expected a number"),
         ({"it": {"op": "requantize", "rule": "double", "multiplier": [5, 6], "shift": 0}}, [],
          "network.it.axis: got -1, expected 1, the channels, as there are several numbers"),
         ({"it": {"op": "requantize", "rule": "double", "multiplier": "m", "shift": 0}}, [],
