@@ -82,7 +82,7 @@ def sweep_config(hydra: Hydra, words: Sequence[str], config_name: str = MAIN_CON
 
 
 def first_choice(word: str) -> str:
-    """A word as it is, but of several choices of a group that it lists the first: settings beside them may be of these alone.
+    """A word as it is, but of a list of choices of a group the first: settings beside them may be of these alone.
 
     >>> first_choice("quant=tflite,onnx"), first_choice("seed=1,2"), first_choice("quant=onnx")
     ('quant=tflite', 'seed=1,2', 'quant=onnx')

@@ -9,9 +9,9 @@ from convpipe.errors import ConfigError
 from convpipe.fields import field, whole
 from convpipe.ops import Array, Form, Made, Operation, Tensor, like, numeric
 from convpipe.ops.arrays.bounds import Bounded
+from convpipe.ops.arrays.scaled_sums import scale_of
 from convpipe.ops.kinds.quantised import LEAST_ZERO, MOST_ZERO, SCALE, ZERO, positive_number
 from convpipe.ops.kinds.rule_forms import stepwise_form
-from convpipe.ops.requantize import scale_of
 
 
 def dequantize(q: ArrayLike, scale: ArrayLike, zero_point: int = 0) -> Array:

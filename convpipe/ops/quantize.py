@@ -12,9 +12,9 @@ from convpipe.ops import Array, Form, Made, Operation, Tensor, like, numeric
 from convpipe.ops.arrays.bounds import Bounded, monotone_error
 from convpipe.ops.arrays.narrowing import BITS_OF, integer_range, storage
 from convpipe.ops.arrays.rescaling import whole as whole_cells
+from convpipe.ops.arrays.scaled_sums import scale_of
 from convpipe.ops.kinds.quantised import LEAST_ZERO, MOST_ZERO, SCALE, ZERO, positive_number
 from convpipe.ops.kinds.rule_forms import stepwise_form
-from convpipe.ops.requantize import scale_of
 
 
 def quantize(x: ArrayLike, scale: ArrayLike, zero_point: int = 0, dtype: str = "int8") -> Array:

@@ -33,7 +33,7 @@ class Held:
         pairs = [factors[place] for place in order]
         if self.accumulator.overflow == "pairs16":  # as they were, as x86 has it
             zx, zw = zero_points
-            raw = pairs16([(x + zx) * (w + zw) for x, w in pairs])
+            raw: int = pairs16([(x + zx) * (w + zw) for x, w in pairs])
             return raw - zx * sum(w for _, w in pairs) - zw * sum(x + zx for x, _ in pairs)
         products, every = [x * w for x, w in pairs], self.accumulator.every
         if self.accumulator.at_end:
