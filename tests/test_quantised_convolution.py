@@ -145,6 +145,15 @@ def test_an_accumulator_of_64_bits_at_its_ends() -> None:
         assert one_sum(x, w, np.int64, accumulator={**held, "overflow": "saturate"}) == 2**63 - 1
 
 
+def test_whole_sums_beyond_int64_saturate_and_wrap_in_fewer_bits() -> None:
+    for sign, end in ((1, 2**47 - 1), (-1, -(2**47))):
+        x, bias = [sign * (2**62 + 3)] * 3, np.array([sign * 2**62])
+        held: dict[str, Any] = {"bits": 48, "overflow": "saturate"}
+        assert one_sum(x, [1, 1, 1], np.int64, accumulator=held) == end
+        assert one_sum(x, [1, 1, 1], np.int64, accumulator={**held, "overflow": "wrap"}) == sign * 9
+        assert one_sum(x, [1, 1, 1], np.int64, bias=bias, accumulator={**held, "overflow": "wrap"}) == sign * 9
+
+
 def test_products_beyond_int64_saturate_and_wrap_as_they_are() -> None:
     x, w = [2**40, -(2**40), 5], [2**40, 2**40 - 1, 1]
     exact = 2**40 + 5
