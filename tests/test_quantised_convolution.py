@@ -185,6 +185,10 @@ def test_pairs_meet_as_they_are() -> None:
     zeros = {"input_zero_point": 10, "filter_zero_point": 3}
     less = 10 * 3 * 127 + 3 * 3 * 255 - 3 * 10 * 3
     assert one_sum(x, w, np.int16, accumulator=pairs, **zeros) == 32767 + 255 * 127 - less
+    image, filters = np.full((1, 3, 1, 1), 255, np.uint8), np.full((2, 3, 1, 1), 127, np.int8)
+    own = {"input_zero_point": 10, "filter_zero_point": [3, -100]}
+    sums = cp.conv_quantized(image, filters, rule=None, accumulator=pairs, **own)
+    assert sums.ravel().tolist() == [32767 + 255 * 127 - 10 * 3 * 127 - zero * 3 * (255 - 10) for zero in (3, -100)]
 
 
 @pytest.mark.parametrize("rule", ["double", "single", "float", "shift"])
