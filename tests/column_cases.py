@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from form_cases import ChainCase, tensor_of, whole
+from form_cases import Case, ChainCase, tensor_of, whole
 
 from convpipe.fields import read
 from convpipe.geometry.columns import Columns, Tile
@@ -19,6 +19,7 @@ from convpipe.ops.kinds.convolving import Convolving
 from convpipe.tensors import Array
 
 NHWC = "kh,kw,C"
+A_TILE = Tile(4, 5, 2)
 GEOMETRIES = [
     (rank, groups, stride, dilation)
     for rank in (1, 2, 3)
@@ -63,6 +64,19 @@ def operations(
     y, v = whole(draw, 2, 2 * groups, *(4, 3, 3)[:rank]), whole(draw, 2 * groups, 3, *(2, 3, 2)[:rank])
     more = {**settings, "pad": 1, "output_padding": max(stride, dilation) - 1}
     yield "conv_transpose", more, {"input": y, "filters": v, "bias": whole(draw, 3 * groups)}
+
+
+def lying_cases() -> Iterator[Case]:
+    """The stages of a convolution whose columns lie by taps and are cut, as integers and in an accumulator."""
+    _, settings, arrays = next(operations(1, 2, 1, 1))
+    how = Columns(NHWC, A_TILE)
+    yield from lying("conv", settings, how, **arrays).stages()
+    for overflow, every in (("wrap", "end"), ("saturate", "end"), ("saturate", A_TILE.taps), ("error", A_TILE.taps)):
+        bits = 20 if overflow == "error" else 8
+        quant = {"accumulator": {"bits": bits, "overflow": overflow, "every": every, "order": NHWC}}
+        for bias in (True, False):
+            given = {role: array for role, array in arrays.items() if bias or role != "bias"}
+            yield from lying("conv", {**settings, "bias": bias}, how, "im2col", quant, **given).stages()
 
 
 # Plain loops
@@ -119,6 +133,3 @@ def plain_tiles(matrix: Array, rows: int, columns: int) -> list[list[list[list[i
         ]
         for top in range(0, height, rows)
     ]
-
-
-A_TILE = Tile(4, 5, 2)

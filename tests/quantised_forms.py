@@ -8,12 +8,16 @@ from typing import Any
 import numpy as np
 from form_cases import Case, ChainCase, a_case, a_chain, tensor_of
 
+import convpipe as cp
+from convpipe.archive.read import Run
 from convpipe.fields import read
 from convpipe.graph.chain import plan_chain
 from convpipe.graph.lowerings import named_chain
 from convpipe.ops import Form
 from convpipe.ops.arrays.shifts import MODES
 from convpipe.ops.dense import Dense
+from convpipe.report.stage_cell import inputs_of
+from convpipe.report.subject import subject_of
 from convpipe.tensors import Array
 
 INTEGER_RULES = {"double": 30, "double_up": 30, "single": 30, "reduced16": 14}
@@ -129,6 +133,38 @@ def accumulated(draw: np.random.Generator) -> Iterator[Case]:
             yield from a_chain("conv", settings, "quantized", **arrays, **numbers).stages()
 
 
+TILED = (
+    "quant=shift",
+    "quant.shift=2",
+    "quant.input.zero_point=-3",
+    "lowering.tile=[4,5,3]",
+    "input=integers",
+    "input.shape=[1,3,3,3]",
+    "input.dtype=int8",
+    "filters=integers",
+    "filters.dtype=int8",
+    "filters.kernel=2",
+)
+
+
+def tiled() -> Iterator[Case]:
+    """The stages of convolutions whose columns are cut to a systolic array, in accumulators of every kind."""
+    for accumulator in ({}, {"bits": 7, "overflow": "wrap"}, {"bits": 7, "overflow": "saturate", "every": 5}):
+        for bias in ((), ("bias=integers", "bias.dtype=int32")):
+            settings = {f"quant.accumulator.{name}": value for name, value in accumulator.items()}
+            yield from planned_stages(cp.run(*TILED, *bias, archive=False, **settings))
+
+
+def planned_stages(run: Run) -> Iterator[Case]:
+    """The stages of a run, as the planner has them."""
+    subject = subject_of(run)
+    for step in subject.steps:
+        there = {source: run[subject.work.plan.rows_by_tensor[name]] for source, name in inputs_of(step).items()}
+        mains = tuple(array for source, array in there.items() if isinstance(source, int))
+        sides = {source: array for source, array in there.items() if isinstance(source, str)}
+        yield Case(step.op, step.operation, mains, sides, run[step.name], subject.form(step))
+
+
 def dense_stages(draw: np.random.Generator, layout: str) -> Iterator[Case]:
     """The stages of a dense layer."""
     quant = {
@@ -157,11 +193,23 @@ def dense_stages(draw: np.random.Generator, layout: str) -> Iterator[Case]:
     yield from ChainCase(operation, steps, arrays, unasked, planned).stages()
 
 
+def whole_means(draw: np.random.Generator) -> Iterator[Case]:
+    """Average pools that keep integers: every way to round, with padding that counts and without."""
+    for mode in MODES:
+        x = draw.integers(-9, 10, (2, 2, 5, 6)).astype("int8")
+        yield a_case("avg_pool", {"kernel": 2, "rounding": mode}, x)
+        yield a_case("avg_pool", {"kernel": 3, "stride": 2, "pad": 1, "rounding": mode, "zero_point": -7}, x)
+        yield a_case("avg_pool", {"kernel": 3, "pad": 1, "rounding": mode, "count_include_pad": False}, x)
+        yield a_case("global_avg_pool", {"rounding": mode}, x)
+
+
 def quantised_cases(seed: int = 0) -> Iterator[Case]:
     """All of them."""
     draw = np.random.default_rng(seed)
     yield from requantized(draw)
     yield from narrowed(draw)
     yield from accumulated(draw)
+    yield from tiled()
     for layout in ("in_out", "out_in"):
         yield from dense_stages(draw, layout)
+    yield from whole_means(draw)

@@ -9,6 +9,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from column_cases import lying_cases
 from form_cases import Case, ChainCase, chain_cases, layer_cases
 from quantised_forms import quantised_cases
 
@@ -34,6 +35,7 @@ def cases() -> Iterator[Case]:
     for each in chains():
         yield from each.stages()
     yield from quantised_cases()
+    yield from lying_cases()
 
 
 def allowed(case: Case) -> Array:

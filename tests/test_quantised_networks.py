@@ -232,10 +232,10 @@ def test_a_run_is_made_again(tmp_path: Path) -> None:
 # --- explained
 
 
-@pytest.mark.parametrize("layer", ["conv1", "dense", "wide", "six", "clamp"])
+@pytest.mark.parametrize("layer", ["conv1", "dense", "wide", "six", "clamp", "pool", "mean"])
 def test_a_cell_of_a_layer_is_explained(layer: str, tmp_path: Path) -> None:
     run = network_run(tmp_path, RESIDUAL)
-    at = "0,1" if layer in ("dense", "six") else "0,1,1,1"
+    at = {"dense": "0,1", "six": "0,1", "mean": "0,1,0,0"}.get(layer, "0,1,1,1")
     answer = convpipe("explain", str(run.path), "--layer", layer, "--at", at)
     assert (answer.code, answer.err) == (0, "")
     stored = run.array({"conv1": "conv1/transpose", "dense": "dense/clamp"}.get(layer, layer))
@@ -302,7 +302,7 @@ def test_a_layers_quant_is_refused_by_its_key(
         (quantised({**CONV, "pad_value": 3}), [], "network.it.pad_value: got 3, expected 0, as it is quantised"),
         (quantised({**CONV, "op": "conv_transpose"}), [], "network.it.quant: got {'rule': 'double', "),
         (quantised(CONV), ["lowering=implicit"], "lowering: got implicit, expected quantized, or a list of stages, as"),
-        ({"it": {"op": "requantize", "rule": "double"}}, [], "network.it.multiplier: got nothing, expected multiplier"),
+        ({"it": {"op": "requantize", "rule": "double"}}, [], "network.it.multiplier: got nothing, expected a number"),
         ({"it": {"op": "requantize", "rule": "double", "multiplier": [5, 6], "shift": 0}}, [],
          "network.it.axis: got -1, expected 1, the channels, as there are several numbers"),
         ({"it": {"op": "requantize", "rule": "double", "multiplier": "m", "shift": 0}}, [],

@@ -138,9 +138,9 @@ def test_the_time_of_a_batch_is_that_of_all_its_images(tmp_path: Path, monkeypat
     # a clock that only running a slice moves: by one second an image
     now, output = [0.0], batch.pipeline.output
 
-    def slow(plan: Any, arrays: Any) -> Any:
+    def slow(plan: Any, arrays: Any, tally: Any) -> Any:
         now[0] += len(arrays["input"])
-        return output(plan, arrays)
+        return output(plan, arrays, tally)
 
     monkeypatch.setattr(batch, "perf_counter", lambda: now[0])
     monkeypatch.setattr(batch.pipeline, "output", slow)

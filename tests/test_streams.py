@@ -86,6 +86,7 @@ DRAWING = {"integers": integer_numbers, "random": random_numbers}
 STILL: dict[str, tuple[dict[str, Any], Request]] = {
     "classic": ({"names": ["sobel_x", "gaussian"]}, Request((None, 2, None, None))),
     "lecture": ({"values": [1, 2]}, Request()),
+    "pattern": ({"pattern": "ramp"}, Request((2, 3, 2, 2))),
     "digits": ({}, Request()),
     "shipped": ({"name": "digits_small"}, Request(entry="conv1.weight")),
     "image": ({"path": "x.ppm"}, Request()),

@@ -41,7 +41,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("conv.stride=[1,2],3", ["conv.stride=[1,2]", "conv.stride=3"]),
         ("conv.stride=choice([1,2])", ["conv.stride=[1,2]"]),
         ("filters=glob(sobel*)", ["filters=sobel_x", "filters=sobel_y"]),
-        ("filters=glob(*,exclude=[*_*,prewitt,n*,random,integers,lecture,classic,csv,safetensors,values])",
+        ("filters=glob(*,exclude=[*_*,prewitt,n*,random,integers,lecture,classic,csv,pattern,safetensors,values])",
          [f"filters={name}" for name in ("box", "emboss", "gaussian", "identity", "laplacian", "sharpen")]),
         ("name='a\\'b','c,d'", ["name='a\\'b'", "name='c,d'"]),
         ("seed=1,2 seed=3,4", ["seed=3", "seed=4"]),

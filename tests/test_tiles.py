@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from column_cases import A_TILE, GEOMETRIES, NHWC, lying, operations, plain_tiles
+from column_cases import A_TILE, GEOMETRIES, NHWC, lying, lying_cases, operations, plain_tiles
 from form_cases import quarters, whole
 from test_forms import check_values
 
@@ -85,6 +85,11 @@ def test_the_forms_of_the_stages_come_to_what_they_make(rank: int, groups: int, 
     _, settings, arrays = next(operations(rank, groups, stride, dilation))
     small = {**arrays, "input": arrays["input"][:1, :, :3]} if rank > 1 else arrays
     for case in lying("conv", settings, BOTH, **small).stages():
+        check_values(case)
+
+
+def test_the_forms_of_sums_in_an_accumulator_come_to_what_it_makes() -> None:
+    for case in lying_cases():
         check_values(case)
 
 

@@ -325,7 +325,7 @@ def test_one_point_in_one_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     [
         (["seed=[1,2],[3]"], "seed=[1,2]: seed: got [1, 2], expected a whole number from 0 to 18446744073709551615"),
         (["workers=[1],[2]"], "workers: got [1],[2], expected one value for the whole sweep"),
-        (["sweep.points=vgg16"], "(input=integers, random have it)"),
+        (["sweep.points=vgg16"], "(input=integers, pattern, random have it)"),
         (["input={source: npy, path: x.npy}"], "(input=NAME chooses, and input.KEY=VALUE sets what that has)"),
         (["filters={source: random, count: 2}", "seed=1,2"],
          "(filters=NAME chooses, and filters.KEY=VALUE sets what that has)"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import SUPPRESS, ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -15,6 +15,8 @@ from convpipe.errors import ArchiveError, UsageError, did_you_mean, first_few, h
 
 if TYPE_CHECKING:
     from convpipe.archive.read import Run
+    from convpipe.report.entry import Entry
+    from convpipe.report.explain import Explained
     from convpipe.report.listing import Listing
 
 
@@ -160,10 +162,9 @@ def explain(given: Namespace) -> None:
         name, value = next((name, value) for name, value in which.items() if value is not None)
         raise UsageError(f"explain: --{name}: got {literal(value)}, expected none beside --all")
     run = one_run("explain", given.word)
-    if given.all:
-        cells = api.explain_map(run, given.at, given.layer)
-    else:
-        cells = [api.explain(run, given.at, given.layer, **which)]
+    cells: Iterable[Explained | Entry] = (
+        api.explain_map(run, given.at, given.layer) if given.all else [api.explain(run, given.at, given.layer, **which)]
+    )
     wrong = ""
     for number, cell in enumerate(cells):
         print(printable(f"\n{cell}" if number else str(cell)))
@@ -229,6 +230,8 @@ def collections_listed(root: Path, given: Namespace) -> Listing:
         UsageError: what can be asked of runs alone.
     """
     from convpipe.archive.root import COLUMNS, collections
+    from convpipe.report.entry import Entry
+    from convpipe.report.explain import Explained
     from convpipe.report.listing import Listing
 
     for option in ("where", "sort", "columns", "rebuild"):

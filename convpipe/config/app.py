@@ -82,13 +82,14 @@ def sweep_config(hydra: Hydra, words: Sequence[str], config_name: str = MAIN_CON
 
 
 def first_choice(word: str) -> str:
-    """A word as it is, but of several choices of a group the first: settings beside them may be of these alone.
+    """A word as it is, but of several choices of a group that it lists the first: settings beside them may be of these alone.
 
     >>> first_choice("quant=tflite,onnx"), first_choice("seed=1,2"), first_choice("quant=onnx")
     ('quant=tflite', 'seed=1,2', 'quant=onnx')
     """
     override = parsed(word)
-    if override.key_or_group not in GROUPS - {"experiment"} or not override.is_choice_sweep():
+    listed = override.value_type is not None and override.value_type.name in ("CHOICE_SWEEP", "SIMPLE_CHOICE_SWEEP")
+    if override.key_or_group not in GROUPS - {"experiment"} or not listed:
         return word
     return f"{override.key_or_group}={next(iter(override.sweep_string_iterator()))}"
 

@@ -171,7 +171,7 @@ def who_has(name: str) -> str:
     """A hint with the choices of a group, or the operations, that have a key which others do not; or nothing.
 
     >>> who_has("bias.low"), who_has("network.act.slope"), who_has("cluster.address"), who_has("bias.lo")
-    ('bias=integers, random have it', 'op: leaky_relu has it', 'it goes with a choice of cluster', '')
+    ('bias=integers, pattern, random have it', 'op: leaky_relu has it', 'it goes with a choice of cluster', '')
     """
     listed = as_listed(name)
     found = list(dict.fromkeys(key.kind for key in keys() if key.name == listed))

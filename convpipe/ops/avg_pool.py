@@ -38,6 +38,7 @@ from convpipe.ops.arrays.quotients import check_whole_means, rounding_field, who
 from convpipe.ops.arrays.sums import INT64_EXACT, OBJECT_BYTES, SLACK, magnitude
 from convpipe.ops.arrays.totals import means, summing_dtype, total
 from convpipe.ops.arrays.windows import divisors, tap_windows
+from convpipe.ops.kinds.mean_forms import whole_mean
 
 
 def avg_pool(
@@ -155,11 +156,11 @@ class AvgPool(Operation):
         local = partial(total_rounding, dtype=made.dtype, terms=terms, of=x.values.dtype)
         return sum_error(replace(self, overflow="inf").run, made.dtype, local, x)
 
-    def form(self, x: Tensor) -> Form | None:
+    def form(self, x: Tensor) -> Form:
         """The mean of a window, of its padding too where that counts."""
-        if self.rounding is not None:
-            return None
         sizes = self.sizes(x)
+        if self.rounding is not None:
+            return whole_mean(sizes, self.count_include_pad, self.rounding, self.zero_point)
         return windowed("sum(x) / count(x)", sizes, self.count_include_pad)
 
 

@@ -18,6 +18,7 @@ from convpipe.ops.arrays.overflow import OVERFLOW, OVERFLOWS, Overflow, check_ru
 from convpipe.ops.arrays.quotients import check_whole_means, rounding_field, whole_means
 from convpipe.ops.arrays.totals import means, total_along
 from convpipe.ops.arrays.windows import spatial_axes
+from convpipe.ops.kinds.mean_forms import whole_mean
 
 
 def global_avg_pool(x: ArrayLike, overflow: Overflow = "error", rounding: str | None = None) -> Array:
@@ -78,8 +79,8 @@ class GlobalAvgPool(Operation):
         local = partial(total_rounding, dtype=made.dtype, terms=prod(x.values.shape[2:]), of=x.values.dtype)
         return sum_error(replace(self, overflow="inf").run, made.dtype, local, x)
 
-    def form(self, x: Tensor) -> Form | None:
+    def form(self, x: Tensor) -> Form:
         """The mean of the channel."""
         if self.rounding is not None:
-            return None
+            return whole_mean(solve_pool(x.shape, kernel=x.shape[2:]), False, self.rounding)
         return windowed("sum(x) / count(x)", solve_pool(x.shape, kernel=x.shape[2:]))

@@ -55,8 +55,8 @@ class MatmulTiles(TileStage):
     @property
     def rule(self) -> Overflow:
         """The convolution's rule for a result that does not fit; of a quantised one its accumulator's."""
-        quant, operation = self.conv.quant, self.conv.operation
-        return operation.overflow if quant is None else "wrap" if quant.accumulator.overflow == "wrap" else "error"
+        quant = self.conv.quant
+        return self.conv.operation.overflow if quant is None else quant.accumulator.at_64
 
     def plan(self, x: Tensor, filter_tiles: Tensor) -> Made:
         """(G, P/rows, F/f, K/k, rows, f)."""

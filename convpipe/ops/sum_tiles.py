@@ -27,12 +27,13 @@ from convpipe.ops import (
     sizes_of,
     variables,
 )
-from convpipe.ops.add_bias import add_bias
+from convpipe.ops.add_bias import biased
 from convpipe.ops.arrays.accumulating import held
 from convpipe.ops.arrays.bounds import Bounded, float_bound, sum_error
 from convpipe.ops.arrays.overflow import SUM_SHIFT, Overflow, check_rule, narrowed, scaled, settled
 from convpipe.ops.arrays.sums import INT64_EXACT, float_accumulator, largest, target_dtype
 from convpipe.ops.arrays.tiles import joined, tiles_in
+from convpipe.ops.kinds.held_sums import held_form, held_text
 from convpipe.ops.kinds.quantised import Accumulator
 from convpipe.tensors import Sizes
 
@@ -85,11 +86,10 @@ class SumTiles(SumStage):
         if accumulator is None:
             return sum_tiles(x, shape, bias, self.summed_dtype(x.dtype), self.overflow)
         if accumulator.at_end:
-            sums = held(sum_tiles(x, shape, dtype=np.int64, overflow=plain_rule(accumulator)), accumulator)
+            sums = held(sum_tiles(x, shape, dtype=np.int64, overflow=accumulator.at_64), accumulator)
         else:
             sums = joined(held_tiles(x, accumulator), shape)
-        sums = sums if bias is None else held(add_bias(sums, bias, np.int64), accumulator)
-        return sums.astype(accumulator.dtype)
+        return sums.astype(accumulator.dtype) if bias is None else biased(sums, bias, accumulator)
 
     def error(self, made: Array, x: Bounded, bias: Bounded | None = None) -> Array:
         """That of sums of as many terms as there are tiles along K, and the bias."""
@@ -98,16 +98,16 @@ class SumTiles(SumStage):
         return sum_error(wide, made.dtype, local, *(term for term in (x, bias) if term is not None))
 
     def form(self, x: Tensor, bias: Tensor | None = None) -> Form:
-        """The partial sums of its tiles along K, and the bias."""
+        """The partial sums of its tiles along K, and the bias; or what an accumulator makes of these."""
         sizes = self.conv.sizes
         own, (rows, filters) = sizes.filters // sizes.groups, x.shape[-2:]
         row, f, beside, along = variables(4)
         # of the tiles beside each other only that one has the filter
         places = (f // own, row // rows, beside, along, row % rows, f % own - beside * filters)
         read, loops = Read("x", 0, places, x.shape), (x.shape[2], x.shape[ALONG])
-        if bias is None:
-            return Form(formula("sum(x)"), 2, (read,), loops)
-        return Form(formula("sum(x) + bias"), 2, (read, bias_read(f, sizes.filters)), loops)
+        own_bias = () if bias is None else (bias_read(f, sizes.filters),)
+        form = Form(formula("sum(x)" if bias is None else "sum(x) + bias"), 2, (read, *own_bias), loops)
+        return form if self.accumulator is None else held_parts(form, self.accumulator, bias is not None)
 
 
 def sum_tiles(
@@ -213,6 +213,9 @@ def held_tiles(tiles: Array, accumulator: Accumulator) -> Array:
     return sums
 
 
-def plain_rule(accumulator: Accumulator) -> Overflow:
-    """What becomes of a sum that int64 does not hold, on its way into an accumulator."""
-    return "wrap" if accumulator.overflow == "wrap" else "error"
+def held_parts(form: Form, accumulator: Accumulator, biased: bool) -> Form:
+    """The same in an accumulator, whose rule counts after each partial sum, or at the end."""
+    on_the_way = accumulator.overflow == "saturate" and not accumulator.at_end
+    text = "saturating(x, least, most, every)" if on_the_way else held_text("sum(x)", accumulator)
+    text = held_text(f"{text} + bias", accumulator) if biased else text
+    return held_form(form, text, replace(accumulator, every="step"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from numpy.typing import ArrayLike
 
 from convpipe.geometry.axes import kernel_letters
@@ -25,7 +27,8 @@ class TileColumns(TileStage):
         counts = tiles_in(sizes.positions, tile.rows), tiles_in(sizes.taps, tile.taps)
         own = self.conv.patch.of_group.letters(sizes.depth_letter, kernel_letters(sizes.rank))
         axes = ("G", f"{x.axes[0]}/rows", f"{own}/k", "rows", "k")
-        return Made((sizes.groups, *counts, tile.rows, tile.taps), x.dtype, axes)
+        shape = (sizes.groups, *counts, tile.rows, tile.taps)
+        return Made(shape, x.dtype, axes, workspace=prod(shape) * x.dtype.itemsize)  # filled up, before it is cut
 
     def run(self, x: Array) -> Array:
         """`tile_columns`."""

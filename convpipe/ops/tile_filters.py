@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from numpy.typing import ArrayLike
 
 from convpipe.ops import Array, Form, GeometryError, Made, Read, Tensor, TileStage, numeric, variables
@@ -23,7 +25,9 @@ class TileFilters(TileStage):
             raise GeometryError("x", filter_matrix.shape, f"a matrix of the shape {sizes.filter_matrix_shape}")
         counts = tiles_in(sizes.filters // sizes.groups, tile.filters), tiles_in(sizes.taps, tile.taps)
         axes = ("G", f"{filter_matrix.axes[0]}/f", f"{filter_matrix.axes[1]}/k", "k", "f")
-        return Made((sizes.groups, *counts, tile.taps, tile.filters), filter_matrix.dtype, axes)
+        shape = (sizes.groups, *counts, tile.taps, tile.filters)
+        memory = 2 * prod(shape) * filter_matrix.dtype.itemsize  # filled up, and cut but not yet turned
+        return Made(shape, filter_matrix.dtype, axes, workspace=memory)
 
     def run(self, filter_matrix: Array) -> Array:
         """`tile_filters`."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from convpipe.geometry.columns import ORDERS
 from convpipe.ops.arrays.accumulating import step_order
 from convpipe.ops.kinds.machine_numbers import pairs16, saturating, wrapped
-from convpipe.ops.kinds.quantised import ORDERS, Accumulator
+from convpipe.ops.kinds.quantised import Accumulator
 from convpipe.tensors import Sizes
 
 

@@ -1,7 +1,7 @@
 // Where things lie, by hand and against loops that know nothing of geometry.mjs.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { columnOf, columnPlace, copiesOf, countOf, firstChannel, flatOf, isPadding, pixelOf, placeIn, placesWithin, rowOf, tapsOf, wholeSpans, windowOf } from "../../convpipe/report/page/geometry.mjs";
+import { columnOf, columnPlace, copiesOf, countOf, firstChannel, flatOf, innerOf, isPadding, pixelOf, placeIn, placesWithin, rowOf, tapsOf, wholeSpans, windowOf } from "../../convpipe/report/page/geometry.mjs";
 
 const square = (size, kernel, pad, more = {}) => ({
   batch: 1, channels: 3, filters: 6, groups: 1, spatial: [size, size], pads: [[pad, pad], [pad, pad]], padded: [size + 2 * pad, size + 2 * pad],
@@ -25,6 +25,21 @@ test("a pixel of lecture_4d inside has nine copies, one at the corner four, padd
   assert.equal(copiesOf(conv, [1, 1]).length, 4);
   assert.equal(copiesOf(conv, [0, 0]).length, 1);
   assert.equal(copiesOf(conv, [1, 3]).length, 6);
+});
+
+test("columns lie by channels, or within each group by taps", () => {
+  const conv = square(4, 2, 0, { channels: 4, groups: 2 });
+  const plain = [];
+  for (let c = 0; c < 4; c++) for (const tap of tapsOf(conv)) plain.push([c, tap]);
+  plain.forEach(([c, tap], column) => assert.equal(columnOf(conv, c, tap), column));
+  const turned = { ...conv, byTap: true };
+  const grouped = [];
+  for (const first of [0, 2]) for (const tap of tapsOf(conv)) for (const c of [first, first + 1]) grouped.push([c, tap]);
+  grouped.forEach(([c, tap], column) => {
+    assert.equal(columnOf(turned, c, tap), column);
+    assert.deepEqual(columnPlace(turned, column), { c, at: tap });
+  });
+  assert.deepEqual([innerOf(conv), innerOf(turned)], [4, 2]);
 });
 
 test("a stride leaves pixels that nothing reads", () => {

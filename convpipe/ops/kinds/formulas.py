@@ -29,13 +29,26 @@ SIGNS: Mapping[type[ast.operator], str] = {
     ast.Sub: "-",
     ast.Mult: "*",
     ast.Div: "/",
+    ast.FloorDiv: "//",
     ast.Pow: "**",
     ast.LShift: "<<",
     ast.RShift: ">>",
     ast.BitAnd: "&",
     ast.BitOr: "|",
 }
-RANKS = {">=": 0, "<<": 0, ">>": 0, "&": 0, "|": 0, "+": 1, "-": 1, "*": 2, "/": 2, "**": 4}  # what binds tighter
+RANKS = {
+    ">=": 0,
+    "<<": 0,
+    ">>": 0,
+    "&": 0,
+    "|": 0,
+    "+": 1,
+    "-": 1,
+    "*": 2,
+    "/": 2,
+    "//": 2,
+    "**": 4,
+}  # what binds tighter
 ATOM = 9
 STEPS = ("exp", "log", "sqrt", "tanh", "**")  # whose values are told on the way
 ALL = ("max", "min", "count")  # of all cells that a name has, not of those at one place of a sum
@@ -44,6 +57,7 @@ EXACT: Mapping[str, Callable[[Any, Any], Any]] = {"+": operator.add, "-": operat
 BITWISE: Mapping[str, Callable[[int, int], int]] = {  # of whole numbers
     "<<": operator.lshift,
     ">>": operator.rshift,
+    "//": operator.floordiv,
     "&": operator.and_,
     "|": operator.or_,
     ">=": lambda first, second: int(first >= second),

@@ -24,7 +24,7 @@ def wrapped(value: int, bits: int, signed: bool = True) -> int:
     >>> wrapped(128, 8), wrapped(-1, 8, signed=False), wrapped(5, 4)
     (-128, 255, 5)
     """
-    found = value % 2**bits
+    found: int = value % 2**bits
     return found - 2**bits if signed and found >= 2 ** (bits - 1) else found
 
 
@@ -70,7 +70,8 @@ def rint(value: Any) -> int:
         return 0
     if math.isinf(value):
         return MOST_WHOLE if value > 0 else -MOST_WHOLE
-    return max(-MOST_WHOLE, min(round(value), MOST_WHOLE))
+    found: int = max(-MOST_WHOLE, min(round(value), MOST_WHOLE))
+    return found
 
 
 MACHINE: dict[str, Callable[[Any], Any]] = {

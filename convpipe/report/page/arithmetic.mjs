@@ -95,7 +95,7 @@ function weightBlock({ app, conv, arrays, n }, { f, c, at }) {
   const rank = at.length;
   const order = [0, ...rangeOf(2 + rank, 2 + 2 * rank), 1, ...rangeOf(2, 2 + rank)].join(", ");
   const told = { tap: at.join(", "), colons: at.map(() => ":").join(", "), n, c: channel, order, k: columnOf(conv, channel, at) };
-  return [line(app.say("weightBlock", told)), classed("div", "blocks", parts), rank === 2 ? line(app.say("weightTurned", told)) : null];
+  return [line(app.say("weightBlock", told)), classed("div", "blocks", parts), rank === 2 && !conv.byTap ? line(app.say("weightTurned", told)) : null];
 }
 
 function weightTold(view, { f, c, at }) {

@@ -9,12 +9,13 @@ from math import prod
 from typing import Any
 
 from convpipe.geometry.axes import AXES, out_letters
+from convpipe.geometry.columns import ORDERS, TAPS_FIRST, Order
 from convpipe.geometry.convolution import ConvGeometry
 from convpipe.graph.single import operation_of, sourced
 from convpipe.graph.spec import Spec
 from convpipe.graph.step import Step
 from convpipe.graph.work import Work
-from convpipe.ops.kinds.convolving import Convolving
+from convpipe.ops.kinds.convolving import Convolving, ConvStage
 from convpipe.ops.kinds.quantised import QUANTITIES
 from convpipe.report.page.sums import LATER, Sums, by_cell, is_summed, sums_of
 from convpipe.tensors import Array, Sizes, Tensor
@@ -73,8 +74,15 @@ class Shown:
             "addsBias": self.sums.bias,
             "later": [later.facts for later in self.sums.later],
             **self.sums.quantised,
+            **({"byTap": True} if self.order == TAPS_FIRST else {}),
             "box": {"n": self.box.images, "f": self.box.filters, "out": self.box.out},
         }
+
+    @property
+    def order(self) -> Order:
+        """How a row of its columns lies."""
+        solved = (step.operation.conv for step in self.chain if isinstance(step.operation, ConvStage))
+        return next((conv.order for conv in solved), ORDERS[0])
 
     @property
     def large(self) -> bool:

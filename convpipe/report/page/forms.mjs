@@ -8,7 +8,7 @@ import { precise } from "./precise.mjs";
 
 const MOST_TERMS = 32;
 const MOST_POWER = 64n;
-const SIGN_RANKS = { ">=": 0, "<<": 0, ">>": 0, "&": 0, "|": 0, "+": 1, "-": 1, "*": 2, "/": 2, "**": 4 };
+const SIGN_RANKS = { ">=": 0, "<<": 0, ">>": 0, "&": 0, "|": 0, "+": 1, "-": 1, "*": 2, "/": 2, "//": 2, "**": 4 };
 const STEP_WORDS = ["exp", "log", "sqrt", "tanh", "**"];
 const ATOM_RANK = 9;
 
@@ -100,6 +100,7 @@ export function readsOf(form, at) {
 
 const BITWISE = {
   "<<": (a, b) => a << b, ">>": (a, b) => a >> b, "&": (a, b) => a & b, "|": (a, b) => a | b, ">=": (a, b) => (a >= b ? 1n : 0n),
+  "//": (a, b) => (a - (((a % b) + b) % b)) / b,
 };
 const ADDING = ["saturating", "pairs16"];
 const MOST_WHOLE = 2n ** 62n;

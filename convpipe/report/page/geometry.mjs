@@ -38,12 +38,25 @@ export const firstChannel = (conv, f) => Math.floor(f / (conv.filters / conv.gro
 
 export const rowOf = (conv, n, at) => flatOf([n, ...at], [conv.batch, ...conv.out]);
 
-export const columnOf = (conv, c, tap) => flatOf([c, ...tap], [conv.channels, ...conv.kernel]);
+// Where a channel and a tap stand in a row of the columns: by channels, or within each group by taps. Of a filter, whose
+// channels are counted from 0, that is where they stand in its row, too.
+const rowSizes = (conv) => (conv.byTap ? [conv.groups, ...conv.kernel, depthOf(conv)] : [conv.channels, ...conv.kernel]);
+
+export function columnOf(conv, c, tap) {
+  const depth = depthOf(conv);
+  return flatOf(conv.byTap ? [Math.floor(c / depth), ...tap, c % depth] : [c, ...tap], rowSizes(conv));
+}
 
 export function columnPlace(conv, column) {
-  const [c, ...at] = placeIn(column, [conv.channels, ...conv.kernel]);
-  return { c, at };
+  const [c, ...at] = placeIn(column, rowSizes(conv));
+  return conv.byTap ? { c: c * depthOf(conv) + at.pop(), at } : { c, at };
 }
+
+// What belongs to a channel and what to a tap, in the order of a row.
+export const inOrder = (conv, channel, tap) => (conv.byTap ? [tap, channel] : [channel, tap]);
+
+// How many columns share what comes first: a channel, or a tap.
+export const innerOf = (conv) => (conv.byTap ? depthOf(conv) : countOf(conv.kernel));
 
 export const isPadded = (conv) => conv.pads.flat().some(Boolean);
 

@@ -1,7 +1,7 @@
 // What stands in each grid of the convolution view, as grid.mjs draws it. A sheet also knows which selection a cell is
 // (`select`), and which of its cells the marks of marks.mjs light up (`places`).
 import { valueAt } from "./data.mjs";
-import { columnPlace, countOf, depthOf, flatOf, imageLetters, isPadded, isPadding, pixelOf, placeIn, rangeOf, rowOf, shownOutputs, sizesOf, tapLetters, wholeSpans } from "./geometry.mjs";
+import { columnPlace, countOf, depthOf, flatOf, imageLetters, inOrder, innerOf, isPadded, isPadding, pixelOf, placeIn, rangeOf, rowOf, shownOutputs, sizesOf, tapLetters, wholeSpans } from "./geometry.mjs";
 
 const never = () => false;
 const comma = (place) => place.join(",");
@@ -99,23 +99,26 @@ function rowSheet(view, names) {
 
 export function columnsSheet(view) {
   const { conv, rows } = view;
-  const taps = countOf(conv.kernel);
   const read = reader(view, "padded");
   const pixelAt = (r, k) => pixelOf(conv, rows.places[r].at, columnPlace(conv, k).at);
+  function texts(k) {
+    const { c, at } = columnPlace(conv, k);
+    return inOrder(conv, conv.byTap ? String(c) : `c=${c}`, comma(at));
+  }
   return {
     ...rowSheet(view, "k"),
-    columns: conv.channels * taps,
+    columns: conv.channels * countOf(conv.kernel),
     characters: Math.max(view.digits.padded.characters, 2 * conv.kernel.length - 1),
     bracketed: isPadded(conv),
-    levels: ["c", comma(tapLetters(conv))],
+    levels: inOrder(conv, "c", comma(tapLetters(conv))),
     columnHeads: [
-      { text: (k) => `c=${columnPlace(conv, k).c}`, span: taps },
-      { text: (k) => comma(columnPlace(conv, k).at), span: 1 },
+      { text: (k) => texts(k)[0], span: innerOf(conv) },
+      { text: (k) => texts(k)[1], span: 1 },
       { text: String, span: 1 },
     ],
     text: (r, k) => bracket(conv, pixelAt(r, k), read(rows.places[r].n, columnPlace(conv, k).c, ...pixelAt(r, k))),
     padding: (r, k) => isPadding(conv, pixelAt(r, k)),
-    ruleAfter: (k) => (k + 1) % taps === 0,
+    ruleAfter: (k) => (k + 1) % innerOf(conv) === 0,
     select: (r, k) => ({ kind: "pixel", n: rows.places[r].n, c: columnPlace(conv, k).c, at: pixelAt(r, k), copy: rows.places[r].at }),
     places: (marks) => marks.columns.flatMap(([row, k, count, look]) => rows.marked(row).map(([r, high]) => [r, k, high, count, look])),
   };
@@ -140,19 +143,18 @@ const inBox = ({ box }, f) => f >= box.f[0] && f < box.f[1];
 // The filter matrix, transposed: a row for each tap.
 export function matrixSheet(view) {
   const { conv } = view;
-  const taps = countOf(conv.kernel);
-  const rows = depthOf(conv) * taps;
+  const rows = depthOf(conv) * countOf(conv.kernel);
   const read = reader(view, "filters");
   const [first] = conv.box.f;
-  const name = (k) => comma(Object.values(columnPlace(conv, k)));
+  const name = (k) => comma(inOrder(conv, ...Object.values(columnPlace(conv, k))));
   const sheet = {
     ...plain,
     rows,
     heads: [String, name],
     widths: [String(rows).length, name(rows - 1).length],
-    corner: `k  ${comma(["c", ...tapLetters(conv)])}\\f`,
+    corner: `k  ${comma(inOrder(conv, "c", tapLetters(conv)))}\\f`,
     text: (k, f) => read(first + f, columnPlace(conv, k).c, ...columnPlace(conv, k).at),
-    ruleBelow: (k) => (k + 1) % taps === 0,
+    ruleBelow: (k) => (k + 1) % innerOf(conv) === 0,
     select: (k, f) => ({ kind: "weight", f: first + f, ...columnPlace(conv, k) }),
     places: (marks) => marks.matrix.filter(([, , f]) => inBox(conv, f)).map(([k, count, f, look]) => [k, f - first, count, 1, look]),
   };
