@@ -145,6 +145,15 @@ def test_an_accumulator_of_64_bits_at_its_ends() -> None:
         assert one_sum(x, w, np.int64, accumulator={**held, "overflow": "saturate"}) == 2**63 - 1
 
 
+def test_whole_sums_beyond_int64_saturate_and_wrap_in_fewer_bits() -> None:
+    for sign, end in ((1, 2**47 - 1), (-1, -(2**47))):
+        x, bias = [sign * (2**62 + 3)] * 3, np.array([sign * 2**62])
+        held: dict[str, Any] = {"bits": 48, "overflow": "saturate"}
+        assert one_sum(x, [1, 1, 1], np.int64, accumulator=held) == end
+        assert one_sum(x, [1, 1, 1], np.int64, accumulator={**held, "overflow": "wrap"}) == sign * 9
+        assert one_sum(x, [1, 1, 1], np.int64, bias=bias, accumulator={**held, "overflow": "wrap"}) == sign * 9
+
+
 def test_products_beyond_int64_saturate_and_wrap_as_they_are() -> None:
     x, w = [2**40, -(2**40), 5], [2**40, 2**40 - 1, 1]
     exact = 2**40 + 5
@@ -176,6 +185,10 @@ def test_pairs_meet_as_they_are() -> None:
     zeros = {"input_zero_point": 10, "filter_zero_point": 3}
     less = 10 * 3 * 127 + 3 * 3 * 255 - 3 * 10 * 3
     assert one_sum(x, w, np.int16, accumulator=pairs, **zeros) == 32767 + 255 * 127 - less
+    image, filters = np.full((1, 3, 1, 1), 255, np.uint8), np.full((2, 3, 1, 1), 127, np.int8)
+    own = {"input_zero_point": 10, "filter_zero_point": [3, -100]}
+    sums = cp.conv_quantized(image, filters, rule=None, accumulator=pairs, **own)
+    assert sums.ravel().tolist() == [32767 + 255 * 127 - 10 * 3 * 127 - zero * 3 * (255 - 10) for zero in (3, -100)]
 
 
 @pytest.mark.parametrize("rule", ["double", "single", "float", "shift"])
