@@ -23,7 +23,7 @@ Judge = Callable[[Arrays, Settings], list[Expected]]
 JUDGES: dict[str, Judge] = {}
 
 
-class NotTaken(Exception):
+class NotTakenError(Exception):
     """Arrays that the function has to refuse."""
 
 
@@ -625,11 +625,11 @@ def whole(array: np.ndarray, low: int = -(2**63), high: int = 2**63 - 1) -> np.n
     """An array's integers, Python's.
 
     Raises:
-        NotTaken: floats, or integers out of a range.
+        NotTakenError: floats, or integers out of a range.
     """
     found = array.astype(object)
     if array.dtype.kind == "f" or any(not low <= cell <= high for cell in found.ravel()):
-        raise NotTaken
+        raise NotTakenError
     return found
 
 
@@ -678,7 +678,7 @@ def requantize(arrays: Arrays, settings: Settings) -> list[Expected]:
     sums = whole(arrays["acc"], -(2**31), 2**31 - 1)
     narrow = {"wrap": lambda value: (value + 128) % 256 - 128}.get(settings["overflow"], lambda value: value)
     if settings["overflow"] not in ("wrap", "saturate") and any(not -128 <= scaled(acc) <= 127 for acc in sums.ravel()):
-        raise NotTaken
+        raise NotTakenError
     return integral(lambda acc: min(max(narrow(scaled(acc)), low), high), sums, np.int8)
 
 

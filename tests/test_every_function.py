@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from exact_numbers import Expected, Number, beyond, numbers, wrong_cell
-from function_judges import JUDGES, NotTaken
+from function_judges import JUDGES, NotTakenError
 from hypothesis import given, settings, strategies as st
 from test_arguments import (
     CASES,
@@ -199,7 +199,7 @@ def judged(name: str, given: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
     """Call a function, and hold what comes against its judge."""
     try:
         expected = right(name, arrays, settings_of(name, arrays, overflow))
-    except NotTaken:
+    except NotTakenError:
         with pytest.raises(ConvpipeError, match=r"\A[^\n]+\Z"):
             pytest.fail(f"it took them: {CASES[name].call(name, **{**given, **settings_of(name, arrays, 'error')})}")
         return

@@ -198,7 +198,7 @@ def test_naming_the_convolution_is_no_other_run() -> None:
         ("bias=npy bias.path=no.npy", "bias.path: got no.npy, expected a .npy file that can be read"),
         (
             "bias=integer",
-            "bias: got integer, expected one of csv, integers, lecture, none, npy, npz, pattern, random, safetensors",
+            "bias: got integer, expected one of csv, integers, lecture, none, npy, npz, pattern, random",
         ),
         (
             "conv=grad_input lowering=grad_input grad=integers conv.dtype=int8 grad.low=100 grad.high=101",

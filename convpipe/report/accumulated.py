@@ -33,8 +33,9 @@ class Held:
         pairs = [factors[place] for place in order]
         if self.accumulator.overflow == "pairs16":  # as they were, as x86 has it
             zx, zw = zero_points
-            raw: int = pairs16([(x + zx) * (w + zw) for x, w in pairs])
-            return raw - zx * sum(w for _, w in pairs) - zw * sum(x + zx for x, _ in pairs)
+            raw = pairs16([(x + zx) * (w + zw) for x, w in pairs])
+            taken: int = raw - zx * sum(w for _, w in pairs) - zw * sum(x + zx for x, _ in pairs)
+            return taken
         products, every = [x * w for x, w in pairs], self.accumulator.every
         if self.accumulator.at_end:
             return self.whole(sum(products))
