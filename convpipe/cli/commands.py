@@ -230,8 +230,6 @@ def collections_listed(root: Path, given: Namespace) -> Listing:
         UsageError: what can be asked of runs alone.
     """
     from convpipe.archive.root import COLUMNS, collections
-    from convpipe.report.entry import Entry
-    from convpipe.report.explain import Explained
     from convpipe.report.listing import Listing
 
     for option in ("where", "sort", "columns", "rebuild"):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from convpipe.geometry.columns import ORDERS
 from convpipe.ops.arrays.accumulating import step_order
 from convpipe.ops.kinds.machine_numbers import pairs16, saturating, wrapped
-from convpipe.ops.kinds.quantised import ORDERS, Accumulator
+from convpipe.ops.kinds.quantised import Accumulator
 from convpipe.tensors import Sizes
 
 
@@ -33,7 +34,8 @@ class Held:
         if self.accumulator.overflow == "pairs16":  # as they were, as x86 has it
             zx, zw = zero_points
             raw = pairs16([(x + zx) * (w + zw) for x, w in pairs])
-            return raw - zx * sum(w for _, w in pairs) - zw * sum(x + zx for x, _ in pairs)
+            found: int = raw - zx * sum(w for _, w in pairs) - zw * sum(x + zx for x, _ in pairs)
+            return found
         products, every = [x * w for x, w in pairs], self.accumulator.every
         if self.accumulator.at_end:
             return self.whole(sum(products))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from math import prod
 
+from convpipe.geometry.columns import ORDERS
 from convpipe.ops.kinds.forms import Form
 from convpipe.ops.kinds.formulas import formula
 from convpipe.ops.kinds.places import Place, variables
-from convpipe.ops.kinds.quantised import ORDERS, Accumulator, Quant
+from convpipe.ops.kinds.quantised import Accumulator, Quant
 from convpipe.tensors import Sizes
 
 
