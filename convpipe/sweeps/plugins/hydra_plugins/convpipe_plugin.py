@@ -47,7 +47,8 @@ class ConvpipeSweeper(Sweeper):
         return partial(sweep, self.whole, arguments, self.launcher)
 
 
-# In Python and not in conf/hydra: two YAML files fewer to read at every start.
+# In Python and not in conf/hydra: two YAML files fewer to read at every start. Whoever has imported this file under
+# another name, as a collector of doctests does, the targets are those by which Hydra finds it.
 for group, kind, settings in (("launcher", ConvpipeLauncher, {}), ("sweeper", ConvpipeSweeper, {"params": None})):
-    node = {"_target_": f"{kind.__module__}.{kind.__name__}", **settings}
+    node = {"_target_": f"hydra_plugins.convpipe_plugin.{kind.__name__}", **settings}
     ConfigStore.instance().store(group=f"hydra/{group}", name="convpipe", node=node, provider="convpipe")
