@@ -191,7 +191,8 @@ def multiplied(input_scale: Array, filter_scale: Array, output_scale: Array) -> 
 
 def half_of(values: Array) -> Array:
     """Which floats lie halfway between two whole numbers."""
-    found: Array = np.abs(values - np.trunc(values)) == values.dtype.type(0.5)
+    with np.errstate(invalid="ignore"):  # infinity less itself, which is no half
+        found: Array = np.abs(values - np.trunc(values)) == values.dtype.type(0.5)
     return found
 
 
