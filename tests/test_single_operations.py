@@ -171,7 +171,7 @@ def test_naming_the_convolution_is_no_other_run() -> None:
         ),
         (
             "lowering=transpose",
-            "lowering.stages: got conv_transpose, expected one of auto, im2col, implicit, quantized, or a list of stages",
+            "lowering.stages: got conv_transpose, expected one of auto, im2col, implicit, quantized, or a list",
         ),
         (
             "conv=transpose lowering=grad_input",
