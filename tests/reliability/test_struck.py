@@ -64,6 +64,11 @@ def chosen(traced: Traced, blow: str) -> list[Call]:
     return list({call.kind: call for call in reversed(calls) if blow == TORN or call.kind in traced.new}.values())
 
 
+def is_struck(scene: Scene, blow: str) -> bool:
+    """Whether CI strikes there: a full disk and a signal meet a run and a sweep alone, which write as the others do."""
+    return LONG or blow in (KILL, EIO) or scene.name in ("single", "sweep")
+
+
 def failings(stage: Stage, striker: Strace | Shim, calls: Sequence[Call], blow: str) -> Iterator[str]:
     """What does not hold after each of some calls was struck."""
     for call in calls:
@@ -80,8 +85,10 @@ def failings(stage: Stage, striker: Strace | Shim, calls: Sequence[Call], blow: 
             yield f"{blow} at {call}: {error}".replace(str(stage.folder), "FOLDER")
 
 
-@pytest.mark.parametrize("blow", [KILL, EIO, ENOSPC, EINTR])
-@pytest.mark.parametrize("scene", SCENES.values(), ids=lambda scene: scene.name)
+BLOWS = [(scene, blow) for scene in SCENES.values() for blow in (KILL, EIO, ENOSPC, EINTR) if is_struck(scene, blow)]
+
+
+@pytest.mark.parametrize(("scene", "blow"), BLOWS, ids=lambda each: getattr(each, "name", each))
 def test_each_call_struck(
     scene: Scene, blow: str, ready: Warm, striker: Strace | Shim, traced: dict[str, Traced]
 ) -> None:
