@@ -123,12 +123,13 @@ class ValueRangeError(ConvpipeError, OverflowError):
     Args:
         text: what does not fit what, and what helps.
         setting: the one to blame, where that is not the operation's rule for overflow, and `got`, what it is.
+        value: what does not fit, where it is a whole number.
     """
 
     exit_code = 2
 
-    def __init__(self, text: str, setting: str = "", got: object = None) -> None:
-        self.setting, self.got = setting, got
+    def __init__(self, text: str, setting: str = "", got: object = None, value: int = 0) -> None:
+        self.setting, self.got, self.value = setting, got, value
         super().__init__(text)
 
     def under(self, key: str) -> str:

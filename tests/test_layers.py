@@ -75,6 +75,18 @@ def test_there_is_an_oracle_for_every_kind() -> None:
 # What is planned is what is made
 
 
+# Settings of layers of integers.
+OF_INTEGERS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
+    "center": st.fixed_dictionaries({"zero_point": st.integers(-3, 3)}),
+    "clamp": st.fixed_dictionaries({"low": st.integers(0, 1), "high": st.integers(1, 2)}),
+    "quantize": st.fixed_dictionaries({"scale": st.sampled_from([0.5, 2, 0.3]), "zero_point": st.integers(-128, 127)}),
+    "dequantize": st.fixed_dictionaries({"scale": st.sampled_from([0.5, 2, 0.3]), "zero_point": st.integers(-9, 9)}),
+    "requantize": st.fixed_dictionaries(
+        {"rule": st.just("shift"), "shift": st.integers(0, 3), "mode": st.sampled_from(["floor", "half_even"])}
+    ),
+}
+
+
 def draw_settings(draw: st.DrawFn, op: str, shape: tuple[int, ...], overflow: str) -> dict[str, Any]:
     """Legal settings of a kind of layer that reads a tensor of that shape."""
     spatial, rank = shape[2:], len(shape) - 2
@@ -124,21 +136,10 @@ def draw_settings(draw: st.DrawFn, op: str, shape: tuple[int, ...], overflow: st
         "clip": st.fixed_dictionaries({"low": st.sampled_from([None, 0, 1]), "high": st.sampled_from([None, 1, 2])}),
         "pad": st.fixed_dictionaries({"pad": st.integers(0, 2), "value": st.sampled_from([0, 1])}),
         "upsample": st.fixed_dictionaries({"factor": st.integers(1, 3)}),
-        "center": st.fixed_dictionaries({"zero_point": st.integers(-3, 3)}),
-        "clamp": st.fixed_dictionaries({"low": st.integers(0, 1), "high": st.integers(1, 2)}),
-        "quantize": st.fixed_dictionaries(
-            {"scale": st.sampled_from([0.5, 2, 0.3]), "zero_point": st.integers(-128, 127)}
-        ),
-        "dequantize": st.fixed_dictionaries(
-            {"scale": st.sampled_from([0.5, 2, 0.3]), "zero_point": st.integers(-9, 9)}
-        ),
-        "requantize": st.fixed_dictionaries(
-            {"rule": st.just("shift"), "shift": st.integers(0, 3), "mode": st.sampled_from(["floor", "half_even"])}
-        ),
         "dropout": st.fixed_dictionaries({"rate": st.sampled_from([0, 0.5, 1])}),
         "scale": st.fixed_dictionaries({"divisor": st.sampled_from([255, 0.5]), "dtype": st.sampled_from(FLOATS)}),
     }
-    return draw(more.get(op, st.just({})))
+    return draw((more | OF_INTEGERS).get(op, st.just({})))
 
 
 @st.composite

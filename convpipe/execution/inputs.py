@@ -36,6 +36,7 @@ def make_arrays(spec: Spec, work: Work, memo: Memo | None = None) -> dict[str, A
         ConfigError: a file that does not hold any more what it held when planned.
     """
     arrays = {}
+    may_be_quantised = spec.quant is not None or spec.network is not None  # asked once, and not of each array
     for tensor in work.plan.given:
         source = source_of(spec, tensor)
         shape, wanted = placed_shape(tensor, work.batch), signature_of(tensor, work.batch)
@@ -46,7 +47,7 @@ def make_arrays(spec: Spec, work: Work, memo: Memo | None = None) -> dict[str, A
             seed = None if is_stored(source) else spec.seed  # what a file holds depends on none
             recipe = (source, wanted.shape, wanted.dtype, shape, seed, tensor.origin)
             arrays[tensor.name] = memo.of_equal(("array", tensor.name), recipe, partial(read_only, make))
-        for key, dtype in integers_said(spec, tensor.name):
+        for key, dtype in integers_said(spec, tensor.name) if may_be_quantised else ():
             check_cells(tensor.name, arrays[tensor.name], dtype, key)
     return arrays
 

@@ -49,12 +49,14 @@ class Step:
             ValueRangeError: an exact sum that does not fit; of a layer, or where a stage has a rule of its own, that
                 is a ConfigError.
         """
-        mains = len(arrays) - len(self.sides)
-        sides = dict(zip(self.sides, arrays[mains:], strict=True))
+        mains, sides = arrays, dict[str, Array]()
+        if self.sides:  # most steps have none
+            count = len(arrays) - len(self.sides)
+            mains, sides = arrays[:count], dict(zip(self.sides, arrays[count:], strict=True))
         try:
-            if type(self.operation).counts:
-                return self.operation.run_counted(*arrays[:mains], **sides)
-            return self.operation.run(*arrays[:mains], **sides), None
+            if self.operation.counts:
+                return self.operation.run_counted(*mains, **sides)
+            return self.operation.run(*mains, **sides), None
         except ConfigError as error:
             raise under(self.key, self.operation, error.at(self.of_quant)) from error
         except ValueRangeError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from convpipe.fields import field, one_or_several, whole
 from convpipe.ops import Array, Convolution, Form, Made, Operation, Read, Tensor, like, variables
 from convpipe.ops.center import center, centered_dtype
 from convpipe.ops.kinds.formulas import formula
+from convpipe.ops.kinds.quantised import zeros_of
 
 
 class CenterFilters(Operation):
@@ -32,7 +34,7 @@ class CenterFilters(Operation):
     @classmethod
     def left_out(cls, conv: Convolution) -> bool:
         """Where that is 0."""
-        return conv.quant is not None and not any(zeros_of(conv.quant.filters.zero_point))
+        return conv.quant is not None and not any(conv.quant.filters.zero_points)
 
     def plan(self, filter_matrix: Tensor) -> Made:
         """A tensor like it, in a dtype that holds the differences."""
@@ -53,6 +55,6 @@ class CenterFilters(Operation):
         return Form(formula("x - zero_point"), 2, (read,), lists=(("zero_point", 0, zeros),))
 
 
-def zeros_of(zero_point: Any) -> tuple[int, ...]:
-    """One zero point or several, as several."""
-    return zero_point if isinstance(zero_point, tuple) else (zero_point,)
+def zeros_taken(operations: Iterable[Operation]) -> tuple[int, ...]:
+    """The zero points that a chain takes from its filters, one or one for each."""
+    return next((zeros_of(each.zero_point) for each in operations if isinstance(each, CenterFilters)), (0,))

@@ -44,7 +44,7 @@ from convpipe.ops.arrays.sums import (
     tile_rows,
     workspace,
 )
-from convpipe.ops.kinds.held_sums import held_form, held_text, products_text, stepped
+from convpipe.ops.kinds.held_sums import held_form, held_text, stepped, terms_text
 from convpipe.ops.kinds.quantised import Accumulator
 
 TILED = ("tile_columns", "tile_filters", "matmul_tiles", "sum_tiles")  # where tiles are multiplied
@@ -95,8 +95,7 @@ class Matmul(SumStage):
         sizes, taps, quant = self.conv.sizes, filter_matrix.shape[1], self.conv.quant
         steps = step_order(sizes.channels // groups, sizes.kernel, self.conv.order, accumulator.order)
         assert quant is not None
-        zeros = np.atleast_1d(np.array(quant.filters.zero_point))
-        zeros = np.broadcast_to(zeros, len(filter_matrix))
+        zeros = np.broadcast_to(np.array(quant.filters.zero_points), len(filter_matrix))
         count = len(filter_matrix) // groups
         made = np.empty((len(filter_matrix), len(x)), accumulator.dtype)
         for group in range(groups):
@@ -122,7 +121,7 @@ class Matmul(SumStage):
         form = of_products(2, reads, loops, own)
         if accumulator is None:
             return form
-        text = products_text(accumulator)
+        text = terms_text(accumulator)
         text = text if bias is None else held_text(f"{text} + bias", accumulator)
         return held_form(form, text, accumulator, sizes.taps, self.conv.quant)
 

@@ -28,6 +28,7 @@ from convpipe.ops.arrays.narrowing import (
     NARROW_OVERFLOWS,
     Counts,
     bits_needed,
+    integer_range,
     limits_in,
     narrowed_to,
     overflow_limits,
@@ -117,7 +118,7 @@ def requantize(
     """
     sums = whole_cells("acc", acc)
     kind, dtype = RULES[choice(RULES)("rule", rule)], choice(BITS_OF)("dtype", dtype)
-    zero = whole(*integer_span(dtype))("zero_point", zero_point)
+    zero = whole(*integer_range(dtype))("zero_point", zero_point)
     scaling = scaling_of(
         kind,
         shift_mode("mode", mode),
@@ -130,15 +131,10 @@ def requantize(
         },
         sums.shape[-1],
     )
-    ends = [optional(whole())(name, value) for name, value in (("low", low), ("high", high))]
-    least, most = limits_in(dtype, *ends)
+    limits = [optional(whole())(name, value) for name, value in (("low", low), ("high", high))]
+    least, most = limits_in(dtype, *limits)
     made, _ = rescaled(sums, kind, scaling, zero, dtype, choice(NARROW_OVERFLOWS)("overflow", overflow))
     return np.clip(made, least, most)
-
-
-def integer_span(dtype: str) -> tuple[int, int]:
-    """What a zero point may be."""
-    return overflow_limits(dtype, "saturate")
 
 
 class Requantize(Operation):

@@ -33,7 +33,7 @@ from convpipe.ops.arrays.bounds import Bounded, float_bound, sum_error
 from convpipe.ops.arrays.overflow import SUM_SHIFT, Overflow, check_rule, narrowed, scaled, settled
 from convpipe.ops.arrays.sums import INT64_EXACT, float_accumulator, largest, target_dtype
 from convpipe.ops.arrays.tiles import joined, tiles_in
-from convpipe.ops.kinds.held_sums import held_form, held_text
+from convpipe.ops.kinds.held_sums import held_form, held_text, terms_text
 from convpipe.ops.kinds.quantised import Accumulator
 from convpipe.tensors import Sizes
 
@@ -215,7 +215,6 @@ def held_tiles(tiles: Array, accumulator: Accumulator) -> Array:
 
 def held_parts(form: Form, accumulator: Accumulator, biased: bool) -> Form:
     """The same in an accumulator, whose rule counts after each partial sum, or at the end."""
-    on_the_way = accumulator.overflow == "saturate" and not accumulator.at_end
-    text = "saturating(x, least, most, every)" if on_the_way else held_text("sum(x)", accumulator)
+    text = terms_text(accumulator, "x")
     text = held_text(f"{text} + bias", accumulator) if biased else text
     return held_form(form, text, replace(accumulator, every="step"))

@@ -19,7 +19,7 @@ from convpipe.ops import OPERATIONS, Form
 from convpipe.ops.arrays.overflow import Overflow
 from convpipe.ops.arrays.taps import in_usual_order
 from convpipe.ops.center import Center
-from convpipe.ops.center_filters import CenterFilters, zeros_of
+from convpipe.ops.center_filters import zeros_taken
 from convpipe.ops.kinds.convolving import Convolving, ConvStage, SumStage
 from convpipe.ops.kinds.operation import op_name
 from convpipe.report.accumulated import Held
@@ -108,8 +108,7 @@ class Chain:
 
     def filter_zero(self, f: int) -> int:
         """The zero point that is taken from the weights of a filter."""
-        operations = [step.operation for step in self.subject.steps]
-        zeros = next((zeros_of(each.zero_point) for each in operations if isinstance(each, CenterFilters)), (0,))
+        zeros = zeros_taken(step.operation for step in self.subject.steps)
         return int(zeros[f if len(zeros) > 1 else 0])
 
     @property

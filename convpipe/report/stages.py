@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from convpipe.archive.read import Run
 from convpipe.config.read import read_archived
 from convpipe.errors import ConfigError, did_you_mean, first_few
@@ -67,17 +69,18 @@ def staged(run: Run, stage: str, layer: str | None) -> tuple[str, Subject]:
     rows = work.plan.rows_by_tensor
     names = list(rows.values())
     known = {**dict(zip(names, names, strict=True)), **rows, "output": names[-1]}  # of a tensor, the stage that made it
-    got = stage if layer is None or stage in known else f"{layer}/{stage}"
+    within = stage if layer is None else f"{layer}/{stage}"
+    got = within if within in known or stage not in known else stage
     if got not in known:
         raise ConfigError("--stage", got, f"a stage: one of {first_few(names, MOST_NAMES)}", did_you_mean(got, names))
-    name = known[got if layer is None or f"{layer}/{stage}" not in known else f"{layer}/{stage}"]
+    name = known[got]
     steps = [step.name for step in work.plan.steps]
     last = steps.index(name) + 1 if name in steps else 0
     prefix = name.rpartition("/")[0]
     alone = spec.network is not None and not prefix
     chain = work.plan.steps[last - 1 : last] if alone else work.plan.steps[:last]
-    within = tuple(step for step in chain if step.name.rpartition("/")[0] == prefix)
-    return name, Subject(run, spec, work, within, None, as_stored=True)
+    own = tuple(step for step in chain if step.name.rpartition("/")[0] == prefix)
+    return name, Subject(run, spec, work, own, None, as_stored=True)
 
 
 def tensor_of(subject: Subject, name: str) -> Tensor:
@@ -98,9 +101,8 @@ def decoded(subject: Subject, index: Sizes) -> Iterator[str]:
     for letters, place in zip(subject.made.axes, index, strict=True):
         each = letters.split("*")
         if len(each) > 1 and all(letter in sizes for letter in each):
-            told.append(
-                f"{letters.lower()}={place} is {named(each, unravelled_at(place, [sizes[one] for one in each]))}"
-            )
+            found = np.unravel_index(place, [sizes[one] for one in each])
+            told.append(f"{letters.lower()}={place} is {named(each, list(map(int, found)))}")
     if told:
         yield "; ".join(told)
 
@@ -120,18 +122,6 @@ def letter_sizes(subject: Subject) -> dict[str, int]:
 def same_chain(step: Step, other: Step) -> bool:
     """Whether two steps belong to the same convolution."""
     return step.name.rpartition("/")[0] == other.name.rpartition("/")[0]
-
-
-def unravelled_at(place: int, sizes: Sequence[int]) -> Sizes:
-    """The indices that one index is made of, the last counting fastest.
-
-    >>> unravelled_at(5, [2, 1, 4])
-    (1, 0, 1)
-    """
-    found: Sizes = ()
-    for size in reversed(sizes):
-        found, place = (place % size, *found), place // size
-    return found
 
 
 def named(letters: Sequence[str], place: Sequence[int]) -> str:

@@ -54,7 +54,7 @@ def in_accumulator(error: ValueRangeError, accumulator: Accumulator, most: int) 
     Args:
         most: the bits of the widest sums that the rule takes to which they go.
     """
-    value = int(str(error).partition(" does not fit")[0].rpartition(" ")[2])
+    value = error.value
     ways = [f"bits={most}"] if accumulator.bits < bits_needed(value, value) <= most else []
     if accumulator.overflow == "error":
         ways += ["overflow=wrap", "overflow=saturate"]

@@ -112,7 +112,8 @@ def check_within(values: Array, low: int, high: int, what: str, choices: str) ->
     least, most = int(values.min()), int(values.max())
     if not low <= least <= most <= high:
         worst = most if low <= least else least
-        raise ValueRangeError(f"the value {worst} does not fit {what} ({low} to {high}); choose {choices}")
+        text = f"the value {worst} does not fit {what} ({low} to {high}); choose {choices}"
+        raise ValueRangeError(text, value=worst)
 
 
 def limits_in(dtype: str, low: int | None, high: int | None) -> tuple[int, int]:

@@ -61,7 +61,7 @@ def narrowed(sums: Array, dtype: np.dtype[Any], overflow: Overflow) -> Array:
         return sums.astype(dtype)
     if overflow == "error":
         worst = low if low < info.min else high
-        raise too_large(f"exact sum {worst}", dtype, ("wrap", "saturate"))
+        raise too_large(f"exact sum {worst}", dtype, ("wrap", "saturate"), worst)
     return saturated(sums, dtype)
 
 
@@ -164,10 +164,10 @@ def scaled(values: Array, power: int) -> Array:
     return result
 
 
-def too_large(what: str, dtype: np.dtype[Any], rules: tuple[str, str]) -> ValueRangeError:
+def too_large(what: str, dtype: np.dtype[Any], rules: tuple[str, str], value: int = 0) -> ValueRangeError:
     """The error of a result that does not fit, with what helps."""
     info: Any = np.iinfo(dtype) if dtype.kind in "iu" else np.finfo(dtype)
     span = f"{info.min} to {info.max}" if dtype.kind in "iu" else f"{info.min:g} to {info.max:g}"
     wider = "" if dtype.itemsize == 8 else "a wider dtype, "
     advice = f"choose {wider}overflow={rules[0]} or overflow={rules[1]}"
-    return ValueRangeError(f"the {what} does not fit {dtype} ({span}); {advice}")
+    return ValueRangeError(f"the {what} does not fit {dtype} ({span}); {advice}", value=value)

@@ -7,7 +7,6 @@ after every step. Each was compared with the implementation that its line names 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -23,9 +22,8 @@ BITS = 31  # of a multiplier
 LEAST_SHIFT, MOST_LEFT = -31, 30  # of an integer rule
 SCALES = ("input_scale", "filter_scale", "output_scale")
 INT64 = np.int64
+SCALE = f"a number from 0, below 2**{MOST_LEFT} in {BITS} bits"
 MOST = 2.0**62  # to which floats are cut before they become integers: beyond every dtype they may be for
-
-
 ABSENT: Array = np.zeros(0, np.float32)  # what a rule does not take
 
 
@@ -42,46 +40,77 @@ class Scaling(NamedTuple):
 
 @dataclass(frozen=True)
 class Rule:
-    """One way to bring sums to another scale."""
+    """One way to bring sums to another scale: int64 sums to a product, and that, rounded, to int64 results."""
 
     takes: tuple[tuple[str, ...], ...]  # any one of these sets of parameters
-    run: Callable[[Array, Scaling, int], Array]  # of int64 sums, with the zero point: int64
-    ties: Callable[[Array, Scaling], Array]  # which sums lie halfway between two whole numbers, once scaled
+    product: Callable[[Array, Scaling], Array]
+    result: Callable[[Array, Scaling, int], Array]  # of products, with the zero point
+    ties: Callable[[Array, Scaling], Array]  # which products lie halfway between two whole numbers, once rounded
     bits: int = 64  # of the sums that it takes, two's complement
     most_shift: int = MOST_LEFT
     integer: bool = False  # whether its multiplier is one of 31 bits, with a shift
 
 
-def double(acc: Array, scaling: Scaling, zero_point: int, mode: str = "half_away") -> Array:
-    """A doubling high product, which wraps at 32 bits before, and a shift that rounds once more."""
-    return shifted(high_product(acc, scaling), np.maximum(-scaling.shift, 0), mode) + zero_point
+def doubled(acc: Array, scaling: Scaling) -> Array:
+    """wrap32(acc * 2**left) * m, of which a doubling high product has the upper half."""
+    return (acc << np.maximum(scaling.shift, 0)).astype(np.int32) * scaling.multiplier
 
 
-def high_product(acc: Array, scaling: Scaling) -> Array:
-    """(wrap32(acc * 2**left) * m + 2**30) >> 31."""
-    wrapped = (acc << np.maximum(scaling.shift, 0)).astype(np.int32)
-    product: Array = (wrapped * scaling.multiplier + INT64(1 << 30)) >> BITS
-    return product
+def double(product: Array, scaling: Scaling, zero_point: int, mode: str = "half_away") -> Array:
+    """The doubling high product, (product + 2**30) >> 31, and a shift that rounds once more."""
+    high = (product + INT64(1 << 30)) >> BITS
+    return shifted(high, right_of(scaling), mode) + zero_point
 
 
-def double_up(acc: Array, scaling: Scaling, zero_point: int) -> Array:
+def right_of(scaling: Scaling) -> Array:
+    """How far the second shift of `double` goes to the right."""
+    return np.maximum(-scaling.shift, 0)
+
+
+def double_up(product: Array, scaling: Scaling, zero_point: int) -> Array:
     """`double` whose second rounding sends ties up, too."""
-    return double(acc, scaling, zero_point, "half_up")
+    return double(product, scaling, zero_point, "half_up")
 
 
-def single(acc: Array, scaling: Scaling, zero_point: int) -> Array:
+def doubled_is_half(product: Array, scaling: Scaling) -> Array:
+    """Which of these lie halfway, before anything is rounded."""
+    return is_half(product, BITS + right_of(scaling))
+
+
+def multiplied_whole(acc: Array, scaling: Scaling) -> Array:
+    """acc * m."""
+    return acc * scaling.multiplier
+
+
+def single(product: Array, scaling: Scaling, zero_point: int) -> Array:
     """The whole product, rounded once."""
-    return shifted(acc * scaling.multiplier, BITS - scaling.shift, "half_up") + zero_point
+    return shifted(product, BITS - scaling.shift, "half_up") + zero_point
 
 
-def reduced16(acc: Array, scaling: Scaling, zero_point: int) -> Array:
-    """The product with the multiplier's upper 16 bits, rounded once."""
-    return shifted(acc * reduced(scaling.multiplier), 15 - scaling.shift, "half_up") + zero_point
+def single_is_half(product: Array, scaling: Scaling) -> Array:
+    """Which of these lie halfway."""
+    return is_half(product, BITS - scaling.shift)
 
 
-def reduced(multiplier: Array) -> Array:
-    """A multiplier of 31 bits as one of 15."""
-    return np.where(multiplier < 0x7FFF0000, (multiplier + (1 << 15)) >> 16, 0x7FFF)
+def multiplied_reduced(acc: Array, scaling: Scaling) -> Array:
+    """acc times the multiplier's upper 16 bits, as one of 15."""
+    multiplier = scaling.multiplier
+    return acc * np.where(multiplier < 0x7FFF0000, (multiplier + (1 << 15)) >> 16, 0x7FFF)
+
+
+def reduced16(product: Array, scaling: Scaling, zero_point: int) -> Array:
+    """The reduced product, rounded once."""
+    return shifted(product, 15 - scaling.shift, "half_up") + zero_point
+
+
+def reduced_is_half(product: Array, scaling: Scaling) -> Array:
+    """Which of these lie halfway."""
+    return is_half(product, 15 - scaling.shift)
+
+
+def as_they_are(acc: Array, scaling: Scaling) -> Array:
+    """The sums."""
+    return acc
 
 
 def plain_shift(acc: Array, scaling: Scaling, zero_point: int) -> Array:
@@ -89,9 +118,9 @@ def plain_shift(acc: Array, scaling: Scaling, zero_point: int) -> Array:
     return shifted(acc, scaling.shift, scaling.mode) + zero_point
 
 
-def in_float32(acc: Array, scaling: Scaling, zero_point: int) -> Array:
-    """One multiplication in float32."""
-    return whole(np.rint(product32(acc, scaling))) + zero_point
+def shift_is_half(acc: Array, scaling: Scaling) -> Array:
+    """Which sums lie halfway."""
+    return is_half(acc, scaling.shift)
 
 
 def product32(acc: Array, scaling: Scaling) -> Array:
@@ -110,11 +139,6 @@ def scale32(scaling: Scaling) -> Array:
     return scale
 
 
-def reciprocal(acc: Array, scaling: Scaling, zero_point: int) -> Array:
-    """One multiplication in float32, by a scale that was made with 1/sy."""
-    return whole(np.rint(reciprocal_product(acc, scaling))) + zero_point
-
-
 def reciprocal_product(acc: Array, scaling: Scaling) -> Array:
     """f32(acc) * f32(f32(sx * sw) * f32(1/sy))."""
     with np.errstate(over="ignore", under="ignore"):
@@ -123,10 +147,9 @@ def reciprocal_product(acc: Array, scaling: Scaling) -> Array:
     return product
 
 
-def offset(acc: Array, scaling: Scaling, zero_point: int) -> Array:
-    """Three multiplications in float32, and the zero point before the rounding."""
-    with np.errstate(over="ignore", under="ignore"):
-        return whole(np.rint(three_products(acc, scaling) + np.float32(zero_point)))
+def nearest(product: Array, scaling: Scaling, zero_point: int) -> Array:
+    """A float product, ties to even, and the zero point."""
+    return whole(np.rint(product)) + zero_point
 
 
 def three_products(acc: Array, scaling: Scaling) -> Array:
@@ -137,17 +160,23 @@ def three_products(acc: Array, scaling: Scaling) -> Array:
     return product
 
 
-def in_float64(acc: Array, scaling: Scaling, zero_point: int) -> Array:
-    """One multiplication in float64, by a scale in float32."""
-    product = np.rint(product64(acc, scaling))
-    beyond = np.where(np.abs(product) > MOST, np.fmod(product, 2.0**32), 0)  # its last bits, for results that wrap
-    return whole(product) + beyond.astype(INT64) + zero_point
+def offset(product: Array, scaling: Scaling, zero_point: int) -> Array:
+    """A float32 product and the zero point, ties of the sum to even."""
+    with np.errstate(over="ignore"):
+        return whole(np.rint(product + np.float32(zero_point)))
 
 
 def product64(acc: Array, scaling: Scaling) -> Array:
     """f64(acc) * f64(scale)."""
     product: Array = acc.astype(np.float64) * scale32(scaling).astype(np.float64)
     return product
+
+
+def nearest64(product: Array, scaling: Scaling, zero_point: int) -> Array:
+    """A float64 product, ties to even, with its last bits where it is large, for results that wrap."""
+    found = np.rint(product)
+    beyond = np.where(np.abs(found) > MOST, np.fmod(found, 2.0**32), 0)
+    return whole(found) + beyond.astype(INT64) + zero_point
 
 
 def whole(values: Array) -> Array:
@@ -181,54 +210,51 @@ def multiplied(input_scale: Array, filter_scale: Array, output_scale: Array) -> 
         ConfigError: a scale that is too large for them.
     """
     real = input_scale.astype(np.float64) * filter_scale.astype(np.float64) / output_scale.astype(np.float64)
-    try:
-        pairs = [quantize_multiplier(each) for each in real.tolist()]
-    except ConfigError as error:
-        raise ConfigError("filter_scale", f"scales that make {error.got}", error.expected) from error
-    multipliers, shifts = zip(*pairs, strict=True)
-    return np.array(multipliers, INT64), np.array(shifts, INT64)
+    multipliers, shifts, wrong = multipliers_of(real)
+    if wrong.any():
+        raise ConfigError("filter_scale", f"scales that make {real[wrong][0].item()}", SCALE)
+    return multipliers, shifts
 
 
-def half_of(values: Array) -> Array:
+def multipliers_of(scales: Array) -> tuple[Array, Array, Array]:
+    """Multipliers and shifts of float64 scales, see `quantize_multiplier`; and of which there are none."""
+    fractions, shifts = np.frexp(scales)
+    multipliers = np.floor(fractions * 2.0**BITS + 0.5).astype(INT64)
+    full = multipliers == 1 << BITS
+    multipliers, shifts = np.where(full, multipliers >> 1, multipliers), shifts.astype(INT64) + full
+    wrong = ~((scales >= 0) & (scales < 2.0**MOST_LEFT)) | (shifts > MOST_LEFT)  # one may be rounded up to that
+    there = (shifts >= LEAST_SHIFT) & (multipliers > 0)
+    return np.where(there, multipliers, 0), np.where(there, shifts, 0), wrong
+
+
+def float_is_half(product: Array, scaling: Scaling) -> Array:
     """Which floats lie halfway between two whole numbers."""
     with np.errstate(invalid="ignore"):  # infinity less itself, which is no half
-        found: Array = np.abs(values - np.trunc(values)) == values.dtype.type(0.5)
+        found: Array = np.abs(product - np.trunc(product)) == product.dtype.type(0.5)
     return found
-
-
-def product_is_half(acc: Array, scaling: Scaling) -> Array:
-    """Which products with an integer multiplier lie halfway."""
-    return is_half(acc * scaling.multiplier, BITS - scaling.shift)
 
 
 INTEGERS = (("multiplier", "shift"), SCALES)
 FLOATS = (SCALES, ("multiplier",))
 RULES = {
     # LiteRT's reference kernels, CMSIS-NN, TFLite int16x8 with an int32 bias, TOSA DOUBLE_ROUND
-    "double": Rule(INTEGERS, double, product_is_half, bits=32, integer=True),
+    "double": Rule(INTEGERS, doubled, double, doubled_is_half, bits=32, integer=True),
     # LiteRT's optimised built-in kernels (ruy, x86)
-    "double_up": Rule(INTEGERS, double_up, product_is_half, bits=32, integer=True),
+    "double_up": Rule(INTEGERS, doubled, double_up, doubled_is_half, bits=32, integer=True),
     # CMSIS-NN and TFLite built for single rounding, TOSA SINGLE_ROUND
-    "single": Rule(INTEGERS, single, product_is_half, bits=32, integer=True),
+    "single": Rule(INTEGERS, multiplied_whole, single, single_is_half, bits=32, integer=True),
     # TFLite and CMSIS-NN int16x8 with an int64 accumulator
-    "reduced16": Rule(
-        INTEGERS,
-        reduced16,
-        lambda acc, scaling: is_half(acc * reduced(scaling.multiplier), 15 - scaling.shift),
-        bits=48,
-        most_shift=14,
-        integer=True,
-    ),
+    "reduced16": Rule(INTEGERS, multiplied_reduced, reduced16, reduced_is_half, bits=48, most_shift=14, integer=True),
     # XNNPACK, onnxruntime QLinearConv, PyTorch fbgemm; Gemmini with a zero point of 0
-    "float": Rule(FLOATS, in_float32, lambda acc, scaling: half_of(product32(acc, scaling))),
+    "float": Rule(FLOATS, product32, nearest, float_is_half),
     # PyTorch qnnpack
-    "float_reciprocal": Rule((SCALES,), reciprocal, lambda acc, scaling: half_of(reciprocal_product(acc, scaling))),
+    "float_reciprocal": Rule((SCALES,), reciprocal_product, nearest, float_is_half),
     # PyTorch x86 and oneDNN
-    "float_offset": Rule((SCALES,), offset, lambda acc, scaling: half_of(three_products(acc, scaling))),
+    "float_offset": Rule((SCALES,), three_products, offset, float_is_half),
     # the reference evaluator of ONNX
-    "float64_product": Rule(FLOATS, in_float64, lambda acc, scaling: half_of(product64(acc, scaling))),
+    "float64_product": Rule(FLOATS, product64, nearest64, float_is_half),
     # fixed point, as high-level synthesis has it
-    "shift": Rule((("shift",),), plain_shift, lambda acc, scaling: is_half(acc, scaling.shift), most_shift=MOST_SHIFT),
+    "shift": Rule((("shift",),), as_they_are, plain_shift, shift_is_half, most_shift=MOST_SHIFT),
 }
 
 
@@ -250,13 +276,9 @@ def quantize_multiplier(scale: float) -> tuple[int, int]:
     >>> quantize_multiplier(0.5), quantize_multiplier(0.3), quantize_multiplier(1.0)
     ((1073741824, 0), (1288490189, -1), (1073741824, 1))
     """
-    found = real("scale", scale)
-    if not 0 <= found < 2.0**MOST_LEFT:
-        raise ConfigError("scale", scale, f"a number from 0, below 2**{MOST_LEFT}")
-    fraction, shift = math.frexp(found)
-    multiplier = math.floor(fraction * 2**BITS + 0.5)
-    if multiplier == 2**BITS:
-        multiplier, shift = multiplier // 2, shift + 1
-    if shift > MOST_LEFT:  # it was rounded up to 2**30
-        raise ConfigError("scale", scale, f"a number from 0, below 2**{MOST_LEFT} in 31 bits")
-    return (multiplier, shift) if shift >= LEAST_SHIFT and multiplier else (0, 0)
+    found = np.array([real("scale", scale)], np.float64)
+    with np.errstate(invalid="ignore"):  # of infinity and NaN, which are refused
+        multipliers, shifts, wrong = multipliers_of(found)
+    if wrong.any():
+        raise ConfigError("scale", scale, SCALE)
+    return int(multipliers[0]), int(shifts[0])

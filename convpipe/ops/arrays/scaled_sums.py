@@ -120,8 +120,9 @@ def rescaled(
     for channels, cells in tiles(*rows.shape):
         own = of_channels(scaling, channels)
         tile = rows[channels, cells].astype(np.int64)
-        values = rule.run(tile, own, zero_point)
-        below, above, ties = map(count, (values < least, values > most, rule.ties(tile, own)))
+        product = rule.product(tile, own)
+        values = rule.result(product, own, zero_point)
+        below, above, ties = map(count, (values < least, values > most, rule.ties(product, own)))
         counts = counts.joined(Counts(below, above, ties))
         results[channels, cells] = narrowed_to(values, dtype, overflow) if below or above else values
     return np.moveaxis(made, 0, -1), counts

@@ -24,13 +24,13 @@ def held_text(text: str, accumulator: Accumulator) -> str:
     return f"min(max({text}, least), most)" if accumulator.overflow == "saturate" else text
 
 
-def products_text(accumulator: Accumulator) -> str:
-    """The sum of products of centred columns and weights, as a formula."""
+def terms_text(accumulator: Accumulator, terms: str = "x * w") -> str:
+    """The sum of terms, by default products of centred columns and weights, as a formula."""
     if accumulator.overflow == "pairs16":  # which are added as they were, and what zero points add is taken off
         return "pairs16((x + zx) * (w + zw)) - zx * sum(w) - zw * sum(x + zx)"
     if accumulator.at_end:
-        return held_text("sum(x * w)", accumulator)
-    return "saturating(x * w, least, most, every)" if accumulator.overflow == "saturate" else "sum(x * w)"
+        return held_text(f"sum({terms})", accumulator)
+    return f"saturating({terms}, least, most, every)" if accumulator.overflow == "saturate" else f"sum({terms})"
 
 
 def held_form(form: Form, text: str, accumulator: Accumulator, count: int = 1, quant: Quant | None = None) -> Form:
@@ -38,8 +38,7 @@ def held_form(form: Form, text: str, accumulator: Accumulator, count: int = 1, q
     least, most = accumulator.limits
     every = {"step": 1, "end": count}.get(str(accumulator.every), accumulator.every)
     constants = {"least": least, "most": most, "every": every, "zx": quant.input.zero_point if quant else 0}
-    zeros = quant.filters.zero_point if quant else 0
-    lists = (("zw", 1, zeros if isinstance(zeros, tuple) else (zeros,)),)
+    lists = (("zw", 1, quant.filters.zero_points if quant else (0,)),)
     return replace(form, formula=formula(text), constants=(*form.constants, *constants.items()), lists=lists)
 
 

@@ -101,6 +101,16 @@ class Affine:
     zero_point: Any = field(one_or_several(whole(LEAST_ZERO, MOST_ZERO)), 0, ZERO)
     dtype: str | None = field(optional(choice(BITS_OF)), None, DTYPE)
 
+    @property
+    def zero_points(self) -> tuple[int, ...]:
+        """Its zero point, or those of all filters."""
+        return zeros_of(self.zero_point)
+
+
+def zeros_of(zero_point: Any) -> tuple[int, ...]:
+    """One zero point or several, as several."""
+    return zero_point if isinstance(zero_point, tuple) else (zero_point,)
+
 
 def step_of(key: str, value: Any) -> str | int:
     """A word, or a number of products."""

@@ -126,10 +126,9 @@ def check_activation(quant: Quant, dtype: str) -> None:
 def check_zero_point(role: str, affine: Affine, dtype: str) -> None:
     """A zero point is one of the integers."""
     low, high = integer_range(dtype) if dtype in BITS_OF else exact_range(storage(dtype))
-    several = affine.zero_point if isinstance(affine.zero_point, tuple) else (affine.zero_point,)
-    if role != "filters" and len(several) > 1:
-        raise ConfigError(f"quant.{role}.zero_point", list(several), "one whole number")
-    for zero in several:
+    if role != "filters" and len(affine.zero_points) > 1:
+        raise ConfigError(f"quant.{role}.zero_point", list(affine.zero_points), "one whole number")
+    for zero in affine.zero_points:
         if not low <= zero <= high:
             expected = f"a whole number from {low} to {high}, as the dtype is {dtype}"
             raise ConfigError(f"quant.{role}.zero_point", zero, expected)
@@ -233,5 +232,4 @@ def sums_note(quant: Quant, terms: int, x: np.dtype[Any], w: np.dtype[Any]) -> s
 def reach(affine: Affine, dtype: np.dtype[Any]) -> int:
     """How far from the zero point an integer may lie."""
     low, high = integer_range(affine.dtype) if affine.dtype else exact_range(dtype)
-    several: tuple[int, ...] = affine.zero_point if isinstance(affine.zero_point, tuple) else (affine.zero_point,)
-    return max(max(high - zero, zero - low) for zero in several)
+    return max(max(high - zero, zero - low) for zero in affine.zero_points)

@@ -11,7 +11,7 @@ from convpipe.geometry.convolution import ConvGeometry
 from convpipe.graph.step import Step
 from convpipe.ops import Form, SumStage
 from convpipe.ops.center import Center
-from convpipe.ops.center_filters import CenterFilters, zeros_of
+from convpipe.ops.center_filters import zeros_taken
 from convpipe.ops.kinds.quantised import QUANTITIES, Accumulator
 from convpipe.report.cell import Rule
 from convpipe.report.chain import rules_of
@@ -91,8 +91,7 @@ def sums_of(prefix: str, chain: Sequence[Step], tensors: Mapping[str, Tensor]) -
     whole = [step for step in sums if step.op not in LAYOUT or step.makes.name == products[-1]][-1]
     product = made if any(step.op not in LAYOUT for step in sums[1:]) else whole  # which may be the map's array
     bias = any("bias" in step.sides for step in sums)
-    operations = [step.operation for step in chain]
-    weights = next((zeros_of(each.zero_point) for each in operations if isinstance(each, CenterFilters)), (0,))
+    weights = zeros_taken(step.operation for step in chain)
     held = [step.operation.accumulator for step in sums if isinstance(step.operation, SumStage)]
     accumulator = next(filter(None, held), None)
     return Sums(image, product, whole, bias, tuple(rules_of(sums)), later, (zero_point, weights), accumulator)
